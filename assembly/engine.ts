@@ -1,0 +1,2 @@
+/** The one module: everything the host calls. `--runtime stub`, no managed objects, no imports but the memory. */
+export { checksumInto } from './checksum';

@@ -1,0 +1,84 @@
+/**
+ * The plan of the linear memory: one file for the kernels and for the host.
+ *
+ *   0         | never written: address 0 means "none"
+ *   FRONT     | cells and windows of the caller's thread
+ *   WORK      | the same shapes for the background thread (or for a background job that runs inline)
+ *   HEAP      | everything with a size of its own: arenas, page cache, indexes, filters (engine/memory/linear-memory.ts hands it out)
+ *
+ * FRONT and WORK are contexts of one shape; kernels take the context's address, never a global. Offsets below are from its start.
+ *
+ *   | CELLS 1 KiB | KEY_A 4 KiB+ | KEY_B 4 KiB+ | STACKS | CURSORS | CURSOR_KEYS |
+ */
+export const KEY_BYTES_MAX: i32 = 4096;
+/** Kernels copy by 16 bytes and may touch up to this many past the end of what they copy. */
+export const SLACK_BYTES: usize = 64;
+
+// ---- a context ----
+/** Result cells: how a kernel returns more than one value. u32 or f64 at the offsets named RESULT_*. */
+export const CELLS: usize = 0;
+export const CELLS_BYTES: usize = 1024;
+/** Window for a key that the host passes in (point reads; lower bound of a scan). */
+export const KEY_A: usize = CELLS + CELLS_BYTES;
+export const KEY_WINDOW_BYTES: usize = 4096 + 128;
+/** Second key window (upper bound of a scan). */
+export const KEY_B: usize = KEY_A + KEY_WINDOW_BYTES;
+/** Descent stacks of memtable iterators: one for each memtable of a scan. 8 bytes a level, keys to 4 KiB plus header. */
+export const STACKS: usize = KEY_B + KEY_WINDOW_BYTES;
+export const STACK_BYTES: usize = 8 * 4160;
+export const STACKS_MAX: usize = 6;
+/** Cursors of a merge, one per source. */
+export const CURSORS: usize = STACKS + STACK_BYTES * STACKS_MAX;
+export const CURSOR_BYTES: usize = 256;
+export const CURSORS_MAX: usize = 64;
+/** The key that each cursor stands on, rebuilt from its page. */
+export const CURSOR_KEYS: usize = CURSORS + CURSOR_BYTES * CURSORS_MAX;
+/** Free for the kernels that run in this context (tournament trees, last keys, page under construction). */
+export const SCRATCH: usize = CURSOR_KEYS + KEY_WINDOW_BYTES * CURSORS_MAX;
+export const SCRATCH_BYTES: usize = 256 * 1024;
+export const CONTEXT_BYTES: usize = 1024 * 1024;
+
+export const FRONT: usize = 4096;
+export const WORK: usize = FRONT + CONTEXT_BYTES;
+export const HEAP: usize = 4 * 1024 * 1024;
+
+// ---- result cells, from the start of a context ----
+/** Point read and scan: what was found. u32 each, sequence f64. */
+export const RESULT_VALUE: usize = CELLS + 0;
+export const RESULT_VALUE_BYTES: usize = CELLS + 4;
+export const RESULT_KIND: usize = CELLS + 8;
+export const RESULT_FLAGS: usize = CELLS + 12;
+export const RESULT_SEQUENCE: usize = CELLS + 16;
+/** What the kernel needs before it can go on: table header address, page number, frame address. u32 each. */
+export const NEED_TABLE_HEADER: usize = CELLS + 24;
+export const NEED_PAGE: usize = CELLS + 28;
+export const NEED_FRAME: usize = CELLS + 32;
+/** Scan: entries in the window, bytes of the window used. u32 each. */
+export const RESULT_ENTRIES: usize = CELLS + 36;
+export const RESULT_BYTES: usize = CELLS + 40;
+/** From here on each kernel file documents cells of its own. */
+export const CELLS_FREE: usize = CELLS + 128;
+
+// ---- answers of kernels that read ----
+export const ABSENT: i32 = 0;
+export const FOUND: i32 = 1;
+/** The page named in the NEED cells must be loaded into NEED_FRAME; then `pageLoaded`, then resume. */
+export const NEEDS_PAGE: i32 = 2;
+/** The table in NEED_TABLE_HEADER has no index in memory yet; load it, then resume. */
+export const NEEDS_TABLE: i32 = 3;
+/** The output window is full; take it and call again. */
+export const WINDOW_FULL: i32 = 4;
+/** A page's checksum does not match: corrupt. */
+export const BAD_PAGE: i32 = 5;
+
+// ---- record kinds (docs/formats/log.md); 0 is no record, so that zeroed bytes are never one ----
+export const KIND_PUT: i32 = 1;
+export const KIND_POINTER: i32 = 2;
+export const KIND_DELETE: i32 = 3;
+
+// ---- sizes that formats share ----
+export const PAGE_BYTES: i32 = 8192;
+export const BLOCK_BYTES: i32 = 128 * 1024;
+export const FRAME_HEADER_BYTES: i32 = 24;
+export const RECORD_HEADER_BYTES: i32 = 16;
+export const POINTER_BYTES: i32 = 24;

@@ -1,0 +1,155 @@
+/**
+ * One shared linear memory, its kernel instance, and who owns which part of it.
+ *
+ * The heap is handed out in units of 64 KiB (`allocate`: arenas, cache frames, indexes, filters) with small pieces carved out of such
+ * units in power-of-two classes (`allocateSmall`: headers, views). Bookkeeping is the host's: the kernels only see addresses.
+ * Freed units are reused last-in-first-out, because memory already touched is faster than fresh pages.
+ * The size is fixed when the memory is made (address space, not memory: pages are taken when they are first written), at most 2 GiB.
+ */
+import { assert } from '../../base/assert.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { HEAP, SLACK_BYTES } from '../../assembly/memory-map.ts';
+import { bindKernel, type Kernel } from './kernel.ts';
+
+const WASM_PAGE_BYTES = 65536;
+const UNIT_BYTES = 65536;
+const SMALL_BYTES_MIN = 64;
+const SMALL_BYTES_MAX = 32768;
+export const LINEAR_MEMORY_BYTES_MAX: number = 2 ** 31;
+
+type FreeRun = { address: number; bytes: number };
+
+export class LinearMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly kernel: Kernel;
+  readonly bytes: number;
+  readonly u8: Uint8Array<SharedArrayBuffer>;
+  readonly u16: Uint16Array<SharedArrayBuffer>;
+  readonly u32: Uint32Array<SharedArrayBuffer>;
+  readonly i32: Int32Array<SharedArrayBuffer>;
+  readonly f64: Float64Array<SharedArrayBuffer>;
+  readonly view: DataView<SharedArrayBuffer>;
+
+  /** Never-used space begins here. */
+  #fresh = HEAP;
+  /** Freed runs, most recently freed last; neighbours are merged when a search fails. */
+  #free: FreeRun[] = [];
+  readonly #small = new Map<number, number[]>();
+  #used = 0;
+
+  /** `bytes`: size of the memory, a multiple of 64 KiB, at most 2 GiB. */
+  constructor(bytes: number) {
+    assert(bytes % WASM_PAGE_BYTES === 0 && bytes > HEAP && bytes <= LINEAR_MEMORY_BYTES_MAX, 'memory size is within its range');
+    this.bytes = bytes;
+    this.memory = new WebAssembly.Memory({
+      initial: bytes / WASM_PAGE_BYTES,
+      maximum: LINEAR_MEMORY_BYTES_MAX / WASM_PAGE_BYTES,
+      shared: true,
+    });
+    const buffer = this.memory.buffer as SharedArrayBuffer;
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.f64 = new Float64Array(buffer);
+    this.view = new DataView(buffer);
+    this.kernel = bindKernel(this.memory);
+  }
+
+  /** Bytes handed out and not yet freed. */
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  /** Address of at least `bytes`, 64 KiB aligned, not cleared. `exhausted/MEMORY_BUDGET` when the memory is full. Free with the same size. */
+  allocate(bytes: number): number {
+    const size = unitBytes(bytes);
+    let address = this.#takeFree(size) ?? this.#takeFresh(size);
+    if (address === undefined) {
+      this.#mergeFree();
+      address = this.#takeFree(size) ?? this.#takeFresh(size);
+    }
+    if (address === undefined) {
+      throw new SparrowError('exhausted', 'MEMORY_BUDGET', `the engine's memory of ${this.bytes} bytes has no ${size} bytes left (memoryBytes)`, {
+        field: 'memoryBytes',
+        limit: this.bytes,
+        wanted: size,
+      });
+    }
+    this.#used += size;
+    return address;
+  }
+
+  free(address: number, bytes: number): void {
+    const size = unitBytes(bytes);
+    this.#used -= size;
+    this.#free.push({ address, bytes: size });
+  }
+
+  /** Address of at least `bytes` (32 KiB at most), 64-byte aligned, cleared. Free with the same size. */
+  allocateSmall(bytes: number): number {
+    const size = smallClass(bytes);
+    let list = this.#small.get(size);
+    if (!list) this.#small.set(size, (list = []));
+    if (list.length === 0) {
+      const unit = this.allocate(UNIT_BYTES);
+      for (let at = unit + UNIT_BYTES - size; at >= unit; at -= size) list.push(at);
+    }
+    const address = list.pop()!;
+    this.u8.fill(0, address, address + size);
+    return address;
+  }
+
+  freeSmall(address: number, bytes: number): void {
+    this.#small.get(smallClass(bytes))!.push(address);
+  }
+
+  #takeFresh(size: number): number | undefined {
+    if (this.#fresh + size + SLACK_BYTES > this.bytes) return undefined;
+    const address = this.#fresh;
+    this.#fresh += size;
+    return address;
+  }
+
+  #takeFree(size: number): number | undefined {
+    for (let i = this.#free.length - 1; i >= 0; i--) {
+      const run = this.#free[i]!;
+      if (run.bytes < size) continue;
+      const address = run.address;
+      if (run.bytes === size) this.#free.splice(i, 1);
+      else {
+        run.address += size;
+        run.bytes -= size;
+      }
+      return address;
+    }
+    return undefined;
+  }
+
+  #mergeFree(): void {
+    const sorted = this.#free.sort((a, b) => a.address - b.address);
+    const merged: FreeRun[] = [];
+    for (const run of sorted) {
+      const last = merged.at(-1);
+      if (last && last.address + last.bytes === run.address) last.bytes += run.bytes;
+      else merged.push(run);
+    }
+    const tail = merged.at(-1);
+    if (tail && tail.address + tail.bytes === this.#fresh) {
+      this.#fresh = tail.address;
+      merged.pop();
+    }
+    this.#free = merged;
+  }
+}
+
+function unitBytes(bytes: number): number {
+  return Math.ceil((bytes + SLACK_BYTES) / UNIT_BYTES) * UNIT_BYTES;
+}
+
+function smallClass(bytes: number): number {
+  assert(bytes <= SMALL_BYTES_MAX, 'small pieces are at most 32 KiB');
+  let size = SMALL_BYTES_MIN;
+  while (size < bytes) size *= 2;
+  return size;
+}
