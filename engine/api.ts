@@ -1,0 +1,127 @@
+/**
+ * The embedded store as its users see it. Implemented by engine.ts; `open` in open.ts is the way in.
+ *
+ * Keys are 1 to 4,096 bytes, values 0 to 16 MiB by default; both may be given as strings, which are stored as UTF-8. What is returned
+ * belongs to the caller and is never written again. Absence is `undefined`. Order is by unsigned bytes.
+ */
+export type Bytes = Uint8Array | string;
+
+/**
+ * When a write's promise settles.
+ * - `buffered`: at once; the write reaches the operating system at the end of the tick or within 64 KiB. Lost when the process dies before.
+ * - `os`: when the operating system has it; survives the death of the process, not of the machine.
+ * - `synced`: when the disk has it (fdatasync, one for all callers that wait); survives power loss.
+ */
+export type Durability = 'buffered' | 'os' | 'synced';
+
+export interface WriteOptions {
+  /** Default: the engine's `durability` setting. */
+  durability?: Durability;
+  /**
+   * The sequence number for this batch, larger than any before it: for a replicated log that numbers its entries itself.
+   * Default: the last one plus 1.
+   */
+  sequence?: number;
+}
+
+export interface ReadOptions {
+  /** Read as of this snapshot instead of now. */
+  snapshot?: Snapshot;
+}
+
+export interface ScanOptions extends ReadOptions {
+  gt?: Bytes;
+  gte?: Bytes;
+  lt?: Bytes;
+  lte?: Bytes;
+  /** Only keys that begin with these bytes; not together with bounds. */
+  prefix?: Bytes;
+  /** From the largest key downwards. */
+  reverse?: boolean;
+  /** At most this many entries. */
+  limit?: number;
+  /** Values are empty and are not read. */
+  keysOnly?: boolean;
+}
+
+/** A key and its value. */
+export type Entry = [key: Uint8Array, value: Uint8Array];
+
+/** A value with the sequence number of the batch that wrote it. */
+export interface VersionedValue {
+  value: Uint8Array;
+  version: number;
+}
+
+export type BatchOperation = { type: 'put'; key: Bytes; value: Bytes } | { type: 'delete'; key: Bytes };
+
+/** Writes that happen together or not at all. For one key the last operation wins. */
+export interface WriteResult {
+  /** The batch's sequence number: the version of every key that it wrote. */
+  sequence: number;
+}
+
+/** A fixed point in time. Keeps what it may need on disk until released. */
+export interface Snapshot extends Disposable {
+  readonly sequence: number;
+  release(): void;
+}
+
+export interface EngineStats {
+  /** Sequence number of the last write. */
+  sequence: number;
+  /** Number of writes, reads since opening. */
+  puts: number;
+  gets: number;
+  memtableBytes: number;
+  sealedMemtables: number;
+  /** Tables and their bytes by level. */
+  levels: readonly { tables: number; bytes: number }[];
+  logSegments: number;
+  logBytes: number;
+  /** Large values that are referred to, and all bytes of the files that hold them. */
+  liveValueBytes: number;
+  valueFileBytes: number;
+  pageCacheBytes: number;
+  pageReads: number;
+  flushes: number;
+  compactions: number;
+  /** Bytes of keys and values that callers wrote, and bytes written to files, since opening. */
+  userBytes: number;
+  bytesWritten: number;
+  /** Bytes of all files of the engine now. */
+  diskBytes: number;
+  snapshots: number;
+  linearMemoryBytes: number;
+}
+
+export interface Engine extends AsyncDisposable {
+  readonly path: string;
+  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
+  delete(key: Bytes, options?: WriteOptions): Promise<void>;
+  write(batch: readonly BatchOperation[], options?: WriteOptions): Promise<WriteResult>;
+
+  get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined>;
+  getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined;
+  /** The value with its version. */
+  getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined>;
+  getEntrySync(key: Bytes, options?: ReadOptions): VersionedValue | undefined;
+  /** Values in the order of the keys, all from one point in time. */
+  multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
+  multiGetSync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[];
+
+  /** Entries in key order, from one point in time. */
+  scan(options?: ScanOptions): AsyncIterableIterator<Entry>;
+  scanSync(options?: ScanOptions): IterableIterator<Entry>;
+
+  snapshot(): Snapshot;
+  /** Settles when everything written so far is on disk (as `synced`). */
+  sync(): Promise<void>;
+  /** Settles when everything written so far is in table files. */
+  flush(): Promise<void>;
+  /** Settles when no background work is left to do. */
+  settled(): Promise<void>;
+  stats(): EngineStats;
+  /** Idempotent. Buffered writes reach the operating system before it settles. */
+  close(): Promise<void>;
+}
