@@ -82,3 +82,31 @@ export const BLOCK_BYTES: i32 = 128 * 1024;
 export const FRAME_HEADER_BYTES: i32 = 24;
 export const RECORD_HEADER_BYTES: i32 = 16;
 export const POINTER_BYTES: i32 = 24;
+
+// ---- scan (assembly/scan.ts) ----
+/** Flags of `scanOpen`. Bounds are inclusive below and exclusive above unless these say otherwise. */
+export const SCAN_LOWER_EXCLUSIVE: i32 = 1;
+export const SCAN_UPPER_INCLUSIVE: i32 = 2;
+export const SCAN_REVERSE: i32 = 4;
+export const SCAN_KEYS_ONLY: i32 = 8;
+/** Before the key of each entry in a scan's window: key bytes u16, kind u8, flags u8, value bytes u32, sequence f64. */
+export const SCAN_ENTRY_BYTES: i32 = 16;
+export const SCAN_WINDOW_BYTES_MIN: i32 = 64 * 1024;
+
+// ---- merge (assembly/merge.ts) ----
+/** Answers of `mergeStep`. */
+export const MERGE_DONE: i32 = 0;
+/** The input named in MERGE_INPUT has no pages left in its buffer: `mergeFeed`, then go on. */
+export const MERGE_NEEDS_INPUT: i32 = 1;
+/** Finished pages wait in the builder's output window: write them, rewind, go on. */
+export const MERGE_OUTPUT_READY: i32 = 2;
+/** The output has reached its size at a boundary between keys: finish this table, begin the next, go on. */
+export const MERGE_SPLIT: i32 = 3;
+/** The pointer at MERGE_POINTER leads into a segment under relocation: move the value, then `mergeRelocated`, then go on. */
+export const MERGE_RELOCATE: i32 = 4;
+/** u32 cells of the above. */
+export const MERGE_INPUT: usize = CELLS + 768;
+export const MERGE_POINTER: usize = CELLS + 772;
+/** One segment in the merge's segment table: | segment id u32 | flags u32 | dead bytes f64 | live bytes f64 | reserved u64 |. */
+export const SEGMENT_ENTRY_BYTES: i32 = 32;
+export const SEGMENT_RELOCATE: i32 = 1;
