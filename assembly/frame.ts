@@ -1,0 +1,79 @@
+/**
+ * Frames: the batches of the log (layout: record.ts, docs/formats/log.md). A frame is written whole and found whole or not at all:
+ * its check covers its header and its records, and each pointer record among them carries the check of its payload.
+ */
+import { FRAME_HEADER_BYTES, KIND_DELETE, KIND_POINTER, KIND_PUT, KEY_BYTES_MAX, POINTER_BYTES, RECORD_HEADER_BYTES } from './memory-map';
+import { xxh64 } from './checksum';
+import { recordBytes, recordKeyBytes, recordKind, recordValue } from './record';
+
+/** Fills in the header of the frame whose records lie behind it, checksum last. */
+export function sealFrame(frame: usize, bytes: u32, payloadBytes: u32, syncedTo: u32, count: u32, segment: u32): void {
+  store<u32>(frame, bytes, 8);
+  store<u32>(frame, payloadBytes, 12);
+  store<u32>(frame, syncedTo, 16);
+  store<u32>(frame, count, 20);
+  store<u64>(frame, xxh64(frame + 8, <i32>bytes + 16, <u64>segment));
+}
+
+/**
+ * Whether a whole, sound frame lies at `frame` with `available` bytes in memory from there: 1 yes; 0 no (torn, stale, foreign or zero);
+ * -1: it claims to be longer than what is available, so look again with more. Never reads past `available`.
+ */
+export function checkFrame(frame: usize, available: u32, segment: u32): i32 {
+  if (available < <u32>FRAME_HEADER_BYTES) return -1;
+  const bytes = load<u32>(frame, 8);
+  if (bytes == 0 || bytes & 7 || bytes > 0x3fffffff) return 0;
+  if (bytes + <u32>FRAME_HEADER_BYTES > available) return -1;
+  if (load<u64>(frame) != xxh64(frame + 8, <i32>bytes + 16, <u64>segment)) return 0;
+  return 1;
+}
+
+/**
+ * Walks the records of a frame whose check held, so that later kernels need not mistrust lengths: every record within the frame, kinds
+ * and key lengths in range, count as stated. Returns 1, or 0 for a frame that no writer of ours made.
+ */
+export function checkRecords(frame: usize): i32 {
+  const end = frame + FRAME_HEADER_BYTES + load<u32>(frame, 8);
+  let at = frame + FRAME_HEADER_BYTES;
+  let count = load<u32>(frame, 20) & 0xffffff;
+  while (at < end) {
+    if (end - at < <usize>RECORD_HEADER_BYTES || count == 0) return 0;
+    const keyBytes = recordKeyBytes(at);
+    const valueBytes = load<u32>(at);
+    const kind = recordKind(at);
+    if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || valueBytes > 0x3fffffff) return 0;
+    if (kind != KIND_PUT && kind != KIND_POINTER && kind != KIND_DELETE) return 0;
+    if (kind == KIND_POINTER && valueBytes != POINTER_BYTES) return 0;
+    if (kind == KIND_DELETE && valueBytes != 0) return 0;
+    const size = <usize>recordBytes(keyBytes, <i32>valueBytes);
+    if (size > end - at) return 0;
+    at += size;
+    count--;
+  }
+  return count == 0 ? 1 : 0;
+}
+
+/** Fills in a 24-byte pointer for a value that lies in memory at `value`: the checksum is seeded with the segment. */
+export function sealPointer(pointer: usize, segment: u32, value: usize, valueBytes: u32, offset: u32): void {
+  store<u32>(pointer, segment);
+  store<u32>(pointer, valueBytes, 4);
+  store<u32>(pointer, offset, 8);
+  store<u32>(pointer, 0, 12);
+  store<u64>(pointer, xxh64(value, <i32>valueBytes, <u64>segment), 16);
+}
+
+/** Whether the bytes at `value` are what the pointer refers to. */
+export function checkPointer(pointer: usize, value: usize): i32 {
+  return load<u64>(pointer, 16) == xxh64(value, load<i32>(pointer, 4), <u64>load<u32>(pointer)) ? 1 : 0;
+}
+
+/** The next pointer record of a frame at or after `at` (0: from the start), or 0: address of its 24-byte value. For recovery. */
+export function nextPointer(frame: usize, after: usize): usize {
+  const end = frame + FRAME_HEADER_BYTES + load<u32>(frame, 8);
+  let at = after ? after : frame + FRAME_HEADER_BYTES;
+  while (at < end) {
+    if (recordKind(at) == KIND_POINTER) return recordValue(at);
+    at += recordBytes(recordKeyBytes(at), load<i32>(at));
+  }
+  return 0;
+}

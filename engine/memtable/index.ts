@@ -1,0 +1,1 @@
+export { Memtable } from './memtable.ts';

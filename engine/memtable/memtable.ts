@@ -1,0 +1,115 @@
+/**
+ * A memtable from the host's side: the header in linear memory, the chunks that its records and nodes lie in, and which log segment
+ * its first record is in. The tree itself is assembly/memtable.ts.
+ *
+ * Chunks begin small and double up to CHUNK_BYTES_MAX, so that an engine with little in it takes little. A frame never straddles chunks.
+ */
+import { assert } from '../../base/assert.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+
+const HEADER_BYTES = 64;
+const CHUNK_BYTES_MIN = 64 * 1024 - 64;
+const CHUNK_BYTES_MAX = 4 * 1024 * 1024 - 64;
+
+type Chunk = { address: number; bytes: number };
+
+export class Memtable {
+  readonly address: number;
+  /** The log segment that holds the oldest record of this memtable; segments before it are not needed to rebuild it. */
+  readonly firstSegment: number;
+  readonly #memory: LinearMemory;
+  /** u32 index of the header's first word. */
+  readonly #word: number;
+  readonly #chunks: Chunk[] = [];
+  #recordChunkBytes = CHUNK_BYTES_MIN;
+  #nodeChunkBytes = CHUNK_BYTES_MIN;
+  #arenaBytes = 0;
+  #freed = false;
+
+  constructor(memory: LinearMemory, firstSegment: number) {
+    this.#memory = memory;
+    this.firstSegment = firstSegment;
+    this.address = memory.allocateSmall(HEADER_BYTES);
+    this.#word = this.address >>> 2;
+    memory.kernel['memtableInit']!(this.address);
+  }
+
+  /** Where the next frame begins, when `bytes` fit the current chunk; a new chunk is added when they do not. */
+  reserve(bytes: number): number {
+    const u32 = this.#memory.u32;
+    const top = u32[this.#word + 1]!;
+    if (top + bytes <= u32[this.#word + 2]!) return top;
+    this.#recordChunkBytes = Math.min(this.#recordChunkBytes * 2 + 64, CHUNK_BYTES_MAX);
+    const size = Math.max(this.#recordChunkBytes, bytes);
+    const address = this.#add(size);
+    u32[this.#word + 1] = address;
+    u32[this.#word + 2] = address + size;
+    return address;
+  }
+
+  /** After a kernel answered that it has no room for nodes. */
+  addNodeChunk(): void {
+    this.#nodeChunkBytes = Math.min(this.#nodeChunkBytes * 2 + 64, CHUNK_BYTES_MAX);
+    const address = this.#add(this.#nodeChunkBytes);
+    this.#memory.u32[this.#word + 3] = address;
+    this.#memory.u32[this.#word + 4] = address + this.#nodeChunkBytes;
+  }
+
+  /** Moves the record top behind a frame that the host laid out itself. */
+  setTop(top: number): void {
+    this.#memory.u32[this.#word + 1] = top;
+  }
+
+  /** Indexes records at [from, from + bytes); see `memtableInsert`. */
+  insert(from: number, bytes: number, sequence: number, skipTo: number): void {
+    const insert = this.#memory.kernel['memtableInsert']!;
+    for (let done = 0; done < bytes; ) {
+      const step = insert(this.address, from + done, bytes - done, sequence, skipTo) >>> 0;
+      done += step;
+      if (done < bytes) this.addNodeChunk();
+    }
+  }
+
+  get keys(): number {
+    return this.#memory.u32[this.#word + 5]!;
+  }
+  get records(): number {
+    return this.#memory.u32[this.#word + 6]!;
+  }
+  /** Bytes of records. */
+  get bytes(): number {
+    return this.#memory.u32[this.#word + 7]!;
+  }
+  get lastSequence(): number {
+    return this.#memory.f64[(this.address + 40) >>> 3]!;
+  }
+  get pointers(): number {
+    return this.#memory.u32[this.#word + 12]!;
+  }
+  get deletes(): number {
+    return this.#memory.u32[this.#word + 13]!;
+  }
+  /** Linear memory taken. */
+  get arenaBytes(): number {
+    return this.#arenaBytes;
+  }
+
+  /** The newest snapshot in use: what it can see is kept when it is overwritten. -1: none. */
+  set newestSnapshot(sequence: number) {
+    this.#memory.f64[(this.address + 32) >>> 3] = sequence;
+  }
+
+  free(): void {
+    assert(!this.#freed, 'a memtable is freed once');
+    this.#freed = true;
+    for (const chunk of this.#chunks) this.#memory.free(chunk.address, chunk.bytes);
+    this.#memory.freeSmall(this.address, HEADER_BYTES);
+  }
+
+  #add(bytes: number): number {
+    const address = this.#memory.allocate(bytes);
+    this.#chunks.push({ address, bytes });
+    this.#arenaBytes += bytes;
+    return address;
+  }
+}

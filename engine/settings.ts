@@ -1,0 +1,114 @@
+/**
+ * Settings of an engine: plain data, validated once at the door, frozen after. Each field states its unit, default and range.
+ * An unknown field is an error: a misspelt setting must not silently mean its default.
+ */
+import { SparrowError } from '../base/errors.ts';
+import type { Durability } from './api.ts';
+
+export interface EngineSettings {
+  /** When a write's promise settles unless the call says otherwise. Default `os`. */
+  durability: Durability;
+  /** Longest key in bytes. Default 4096, 1 to 4096. */
+  maxKeyBytes: number;
+  /** Longest value in bytes. Default 16 MiB, 1 to 256 MiB. */
+  maxValueBytes: number;
+  /** Keys and values of one batch together, in bytes. Default 64 MiB, 1 KiB to 512 MiB. */
+  maxBatchBytes: number;
+  /** A value of at least this many bytes is written once, to the log, and stays there (block file); smaller ones move with their key. Default 1024, 64 to 4096. */
+  inlineThreshold: number;
+  /** A memtable is sealed and flushed at this size. Default 32 MiB, 64 KiB to 256 MiB. */
+  memtableBytes: number;
+  /** A log segment is closed at this size. Default 64 MiB, 64 KiB to 1 GiB. */
+  segmentBytes: number;
+  /** Pages of tables kept in memory. Default 256 MiB, 1 MiB to 1.5 GiB. */
+  pageCacheBytes: number;
+  /** Address space for everything the engine keeps outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
+  memoryBytes: number;
+  /** Size that compaction aims at for one table. Default 32 MiB, 64 KiB to 256 MiB. */
+  tableBytes: number;
+  /** Level-0 tables that start a compaction. Default 4, 1 to 16. */
+  level0Compact: number;
+  /** Level-0 tables at which writes wait. Default 20, 2 to 32. */
+  level0Stop: number;
+  /** Size of level 1; each level below holds levelRatio times as much. Default 128 MiB, 256 KiB to 16 GiB. */
+  level1Bytes: number;
+  /** Default 10, 2 to 100. */
+  levelRatio: number;
+  /** Share of a block file that may be garbage before compaction moves its live values elsewhere. Default 0.3, 0.05 to 0.95. */
+  garbageRatio: number;
+}
+
+export type EngineSettingsInput = Partial<EngineSettings>;
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+type Range = { default: number; min: number; max: number; integer: boolean };
+
+const RANGES: Record<Exclude<keyof EngineSettings, 'durability'>, Range> = {
+  maxKeyBytes: { default: 4096, min: 1, max: 4096, integer: true },
+  maxValueBytes: { default: 16 * MIB, min: 1, max: 256 * MIB, integer: true },
+  maxBatchBytes: { default: 64 * MIB, min: KIB, max: 512 * MIB, integer: true },
+  inlineThreshold: { default: 1024, min: 64, max: 4096, integer: true },
+  memtableBytes: { default: 32 * MIB, min: 64 * KIB, max: 256 * MIB, integer: true },
+  segmentBytes: { default: 64 * MIB, min: 64 * KIB, max: GIB, integer: true },
+  pageCacheBytes: { default: 256 * MIB, min: MIB, max: 1536 * MIB, integer: true },
+  memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
+  tableBytes: { default: 32 * MIB, min: 64 * KIB, max: 256 * MIB, integer: true },
+  level0Compact: { default: 4, min: 1, max: 16, integer: true },
+  level0Stop: { default: 20, min: 2, max: 32, integer: true },
+  level1Bytes: { default: 128 * MIB, min: 256 * KIB, max: 16 * GIB, integer: true },
+  levelRatio: { default: 10, min: 2, max: 100, integer: true },
+  garbageRatio: { default: 0.3, min: 0.05, max: 0.95, integer: false },
+};
+
+const DURABILITIES: readonly string[] = ['buffered', 'os', 'synced'];
+
+/** Throws `invalid/OPTION_UNKNOWN` or `invalid/OPTION_RANGE`, naming the field and its limits. */
+export function resolveSettings(input: EngineSettingsInput = {}): Readonly<EngineSettings> {
+  const resolved: Record<string, unknown> = { durability: 'os' };
+  for (const [field, range] of Object.entries(RANGES)) resolved[field] = range.default;
+  for (const [field, value] of Object.entries(input)) {
+    if (value === undefined) continue;
+    if (field === 'durability') resolved[field] = checkDurability(value as string);
+    else if (Object.hasOwn(RANGES, field)) resolved[field] = checkRange(field, value as number, RANGES[field as keyof typeof RANGES]);
+    else {
+      const known = ['durability', ...Object.keys(RANGES)].join(', ');
+      throw new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${field}'; known are: ${known}`, { field });
+    }
+  }
+  const settings = resolved as unknown as EngineSettings;
+  const planned = settings.pageCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
+  if (planned > settings.memoryBytes * 0.9) {
+    throw new SparrowError(
+      'invalid',
+      'OPTION_RANGE',
+      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + 3 x memtableBytes + maxBatchBytes (${planned}) and a tenth to spare`,
+      { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
+    );
+  }
+  return Object.freeze(settings);
+}
+
+/** A write's durability, or `invalid/OPTION_RANGE`. */
+export function checkDurability(value: string): Durability {
+  if (!DURABILITIES.includes(value)) {
+    throw new SparrowError('invalid', 'OPTION_RANGE', `durability is one of ${DURABILITIES.join(', ')}, not '${String(value)}'`, {
+      field: 'durability',
+    });
+  }
+  return value as Durability;
+}
+
+function checkRange(field: string, value: number, range: Range): number {
+  if (typeof value !== 'number' || !(value >= range.min && value <= range.max) || (range.integer && !Number.isInteger(value))) {
+    throw new SparrowError(
+      'invalid',
+      'OPTION_RANGE',
+      `${field} is ${range.integer ? 'a whole number' : 'a number'} from ${range.min} to ${range.max}, not ${String(value)}`,
+      { field, min: range.min, max: range.max },
+    );
+  }
+  return value;
+}
