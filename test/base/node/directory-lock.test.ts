@@ -1,0 +1,88 @@
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SparrowError } from '../../../base/errors.ts';
+import { NodeFileSystem } from '../../../base/node/index.ts';
+
+const fs = new NodeFileSystem();
+const MODULE = new URL('../../../base/node/index.ts', import.meta.url).href;
+const HOLD = `
+  import { NodeFileSystem } from '${MODULE}';
+  new NodeFileSystem().lockDirectory(process.argv[1]);
+  gc();
+  console.log('held');
+  setInterval(() => {}, 1000);
+`;
+let parent: string;
+let directory: string;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'sparrowkv-lock-'));
+  directory = join(parent, 'data');
+  fs.makeDirectorySync(directory);
+});
+
+afterEach(() => {
+  rmSync(parent, { recursive: true, force: true });
+});
+
+function refusal(path: string): SparrowError {
+  try {
+    fs.lockDirectory(path).release();
+  } catch (error) {
+    return error as SparrowError;
+  }
+  throw new Error('the lock was given');
+}
+
+async function hold(path: string): Promise<ChildProcessWithoutNullStreams> {
+  const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', HOLD, path]);
+  await once(child.stdout, 'data');
+  return child;
+}
+
+describe('lockDirectory', () => {
+  it('excludes a second holder in the same process, through another name of the directory too', () => {
+    const lock = fs.lockDirectory(directory);
+    symlinkSync(directory, join(parent, 'alias'));
+    for (const path of [directory, join(parent, 'alias')]) {
+      expect(refusal(path)).toMatchObject({ kind: 'unavailable', code: 'LOCKED', details: { path, pid: process.pid } });
+      expect(refusal(path).message).toBe(`${path} is already open in this process; one directory serves one engine at a time`);
+    }
+    lock.release();
+    lock.release();
+    fs.lockDirectory(directory).release();
+  });
+
+  it('excludes another process though nothing there refers to the lock, names its pid, and ends with it when it is killed', async () => {
+    const child = await hold(directory);
+    expect(refusal(directory)).toMatchObject({ code: 'LOCKED', details: { pid: child.pid! } });
+    expect(refusal(directory).message).toContain(`in another process (pid ${child.pid})`);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    fs.lockDirectory(directory).release();
+  });
+
+  it('keeps other directories free and leaves only LOCK behind', () => {
+    const other = join(parent, 'other');
+    fs.makeDirectorySync(other);
+    const lock = fs.lockDirectory(directory);
+    fs.lockDirectory(other).release();
+    expect(readdirSync(directory)).toEqual(['LOCK', 'LOCK.pid']);
+    lock.release();
+    expect(readdirSync(directory)).toEqual(['LOCK']);
+  });
+
+  it('says what is wrong with a directory that cannot be locked', () => {
+    expect(refusal(join(parent, 'missing'))).toMatchObject({ kind: 'unavailable', code: 'LOCK_FAILED' });
+  });
+
+  it('writes no warning to stderr', () => {
+    const script = `import { NodeFileSystem } from '${MODULE}'; new NodeFileSystem().lockDirectory(process.argv[1]).release();`;
+    const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script, directory], { encoding: 'utf8' });
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  });
+});
