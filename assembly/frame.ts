@@ -77,3 +77,36 @@ export function nextPointer(frame: usize, after: usize): usize {
   }
   return 0;
 }
+
+/**
+ * Whether a frame at offset `offset` of its segment could begin at `at`, judged by its header and first record alone: cheap enough to ask
+ * at every 8 bytes, strict enough that values rarely pass.
+ */
+// @ts-ignore: decorator
+@inline
+function plausibleFrame(at: usize, end: usize, offset: u32): bool {
+  const bytes = load<u32>(at, 8);
+  const count = load<u32>(at, 20);
+  if (bytes == 0 || bytes & 7 || <usize>bytes > end - at - FRAME_HEADER_BYTES) return false;
+  if (count == 0 || count > bytes / 24 || load<u32>(at, 16) > offset) return false;
+  const record = at + FRAME_HEADER_BYTES;
+  const keyBytes = recordKeyBytes(record);
+  if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || recordKind(record) < KIND_PUT || recordKind(record) > KIND_DELETE) return false;
+  return load<u32>(record) <= bytes && <u32>recordBytes(keyBytes, load<i32>(record)) <= bytes;
+}
+
+/**
+ * After a frame that is not sound at offset `broken`: whether a later one in [from, end) is sound and was written when the log was
+ * already synced past `broken`. Then the broken one was on disk once, and this is corruption, not the torn end of the log.
+ * `offset` is the file offset of `from`; both are multiples of 8. Returns the address of that frame, or 0.
+ */
+export function findSyncedFrame(from: usize, end: usize, offset: u32, broken: u32, segment: u32): usize {
+  if (end < from + FRAME_HEADER_BYTES + RECORD_HEADER_BYTES) return 0;
+  const last = end - FRAME_HEADER_BYTES - RECORD_HEADER_BYTES;
+  for (let at = from; at <= last; at += 8) {
+    if (!plausibleFrame(at, end, offset + <u32>(at - from))) continue;
+    if (load<u32>(at, 16) <= broken) continue;
+    if (checkFrame(at, <u32>(end - at), segment) == 1) return at;
+  }
+  return 0;
+}

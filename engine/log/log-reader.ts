@@ -1,0 +1,233 @@
+/**
+ * Replays log segments at opening: every sound frame is handed over in order; where the frames end is decided here.
+ *
+ * - The last segment ends at its first frame that is not sound: the torn end of unsynced writes. But when a later frame proves that the
+ *   broken one was on disk once (it was written when the log was synced past it), that is corruption.
+ * - A segment before it must reach exactly the length that its successor states. When it falls short and the successor has a seal, that
+ *   is corruption; without a seal the successor was never acknowledged as synced, and it goes together with all after it.
+ * - A payload is part of its frame: a frame whose payload does not match is not sound.
+ *
+ * Memory: one window of 4 MiB, or of the largest frame with its payload.
+ */
+import type { File, FileSystem } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { FRAME_HEADER_BYTES } from '../../assembly/memory-map.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import {
+  decodeHeader,
+  FRAMES_OFFSET,
+  isSealOf,
+  logFileName,
+  SEAL_BYTES,
+  SEAL_OFFSET,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+} from './log-format.ts';
+import { segmentChecksum } from './segment-checksum.ts';
+
+const WINDOW_BYTES = 4 * 1024 * 1024;
+
+export interface ReplayedSegment {
+  segment: number;
+  /** Where its frames end: the length that counts. */
+  bytes: number;
+  file: File;
+}
+
+export interface Replay {
+  /** Segments that stay, oldest first. */
+  segments: ReplayedSegment[];
+  /** Segments to be deleted: never acknowledged as synced and cut off from the log. */
+  dropped: number[];
+}
+
+/** A sound frame's records in linear memory: valid during the call only. */
+export type OnRecords = (address: number, bytes: number, segment: number) => void;
+
+export function replayLog(parts: {
+  memory: LinearMemory;
+  fileSystem: FileSystem;
+  directory: string;
+  /** Ascending. */
+  segments: readonly number[];
+  onRecords: OnRecords;
+}): Replay {
+  const { fileSystem, directory, memory } = parts;
+  const opened = parts.segments.map((segment) => {
+    const file = fileSystem.openSync(`${directory}/${logFileName(segment)}`, 'write');
+    return { segment, file, header: readHeader(memory, file, segment) };
+  });
+  const window = new Window(memory);
+  const replay: Replay = { segments: [], dropped: [] };
+  try {
+    for (let i = 0; i < opened.length; i++) {
+      const { segment, file, header } = opened[i]!;
+      const path = `${directory}/${logFileName(segment)}`;
+      const next = opened[i + 1];
+      if (header === undefined) {
+        // Made, but its header never reached the disk: nothing in it was synced, unless somebody after it says so.
+        if (next?.header && isSealed(memory, next.file, next.header)) throw corrupt(path, 0, 'its header is not readable');
+        drop(opened.slice(i), replay);
+        break;
+      }
+      const limit = next?.header ? next.header.previousBytes : undefined;
+      const end = replaySegment(window, file, path, segment, limit, parts.onRecords);
+      replay.segments.push({ segment, bytes: end, file });
+      if (next === undefined || end === limit) continue;
+      if (next.header && isSealed(memory, next.file, next.header)) {
+        throw corrupt(path, end, `its frames end here, but the next segment states ${String(limit)} bytes on disk`);
+      }
+      drop(opened.slice(i + 1), replay);
+      break;
+    }
+  } catch (error) {
+    for (const { file } of opened) file.closeSync();
+    throw error;
+  } finally {
+    window.free();
+  }
+  return replay;
+}
+
+function drop(opened: readonly { segment: number; file: File }[], replay: Replay): void {
+  for (const { segment, file } of opened) {
+    file.closeSync();
+    replay.dropped.push(segment);
+  }
+}
+
+/** Hands over the sound frames of one segment; returns where they end. `limit`: where they must stop. */
+function replaySegment(
+  window: Window,
+  file: File,
+  path: string,
+  segment: number,
+  limit: number | undefined,
+  onRecords: OnRecords,
+): number {
+  const { kernel, u32 } = window.memory;
+  const fileBytes = file.sizeSync();
+  const end = limit === undefined ? fileBytes : Math.min(limit, fileBytes);
+  let offset = FRAMES_OFFSET;
+  while (offset < end) {
+    let available = window.read(file, offset, FRAME_HEADER_BYTES, end);
+    let state = kernel['checkFrame']!(window.at(offset), available, segment);
+    if (state === -1 && available < end - offset) {
+      const wanted = available < FRAME_HEADER_BYTES ? FRAME_HEADER_BYTES : FRAME_HEADER_BYTES + u32[(window.at(offset) + 8) >>> 2]!;
+      available = window.read(file, offset, Math.min(wanted, end - offset), end);
+      state = kernel['checkFrame']!(window.at(offset), available, segment);
+    }
+    if (state !== 1) break;
+    const frame = window.at(offset) >>> 2;
+    const recordBytes = u32[frame + 2]!;
+    const payloadBytes = u32[frame + 3]!;
+    const frameBytes = FRAME_HEADER_BYTES + recordBytes + payloadBytes;
+    if (frameBytes > end - offset) break;
+    if (payloadBytes > 0) {
+      window.read(file, offset, frameBytes, end);
+      if (!payloadsMatch(window, offset, FRAME_HEADER_BYTES + recordBytes, frameBytes)) break;
+    }
+    if (kernel['checkRecords']!(window.at(offset)) !== 1) throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
+    onRecords(window.at(offset) + FRAME_HEADER_BYTES, recordBytes, segment);
+    offset += frameBytes;
+  }
+  if (offset < fileBytes && limit === undefined) assertTornEnd(window, file, path, segment, offset, fileBytes);
+  return offset;
+}
+
+/** Every pointer of the frame must refer into the frame's own payload and match it. */
+function payloadsMatch(window: Window, offset: number, payloadFrom: number, frameBytes: number): boolean {
+  const { kernel, u32 } = window.memory;
+  const frame = window.at(offset);
+  for (let pointer = kernel['nextPointer']!(frame, 0) >>> 0; pointer !== 0; ) {
+    const bytes = u32At(window, pointer + 4);
+    const at = u32At(window, pointer + 8) - offset;
+    if (at < payloadFrom || at + bytes > frameBytes) return false;
+    if (kernel['checkPointer']!(pointer, frame + at) !== 1) return false;
+    // The next record begins behind this pointer's 24 bytes, 8-aligned.
+    pointer = kernel['nextPointer']!(frame, (pointer + 24 + 7) & ~7) >>> 0;
+  }
+  return true;
+
+  function u32At(from: Window, address: number): number {
+    return address % 4 === 0 ? u32[address >>> 2]! : from.memory.view.getUint32(address, true);
+  }
+}
+
+/** What follows the last sound frame must be the leavings of unsynced writes. */
+function assertTornEnd(window: Window, file: File, path: string, segment: number, broken: number, fileBytes: number): void {
+  const find = window.memory.kernel['findSyncedFrame']!;
+  const step = WINDOW_BYTES / 2;
+  for (let from = broken + 8; from < fileBytes; from += step) {
+    // Windows overlap by half, so that a frame of up to 2 MiB is whole in one of them.
+    const available = window.read(file, from, Math.min(WINDOW_BYTES, fileBytes - from), fileBytes);
+    const found = find(window.at(from), window.at(from) + available, from, broken, segment) >>> 0;
+    if (found !== 0) {
+      throw corrupt(path, broken, `it was synced once (a frame at ${from + found - window.at(from)} says so) and does not match its checksum now`);
+    }
+  }
+}
+
+function readHeader(memory: LinearMemory, file: File, segment: number): SegmentHeader | undefined {
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+  if (file.readSync(bytes, 0, bytes.length, 0) < bytes.length) return undefined;
+  if (!endsWithChecksum(memory, bytes, segment)) return undefined;
+  const header = decodeHeader(new DataView(bytes.buffer), 0);
+  return header?.segment === segment ? header : undefined;
+}
+
+function isSealed(memory: LinearMemory, file: File, header: SegmentHeader): boolean {
+  const bytes = new Uint8Array(SEAL_BYTES);
+  if (file.readSync(bytes, 0, bytes.length, SEAL_OFFSET) < bytes.length) return false;
+  if (!endsWithChecksum(memory, bytes, header.segment)) return false;
+  return isSealOf(new DataView(bytes.buffer), 0, header.previousSegment, header.previousBytes);
+}
+
+function endsWithChecksum(memory: LinearMemory, bytes: Uint8Array, segment: number): boolean {
+  const expected = segmentChecksum(memory, bytes.subarray(0, bytes.length - 8), segment);
+  return Buffer.compare(expected, bytes.subarray(bytes.length - 8)) === 0;
+}
+
+function corrupt(path: string, offset: number, what: string): SparrowError {
+  return new SparrowError('corrupt', 'CORRUPT_LOG', `${path} is corrupt at offset ${offset}: ${what}`, { file: path, offset });
+}
+
+/** A piece of a file in linear memory. */
+class Window {
+  readonly memory: LinearMemory;
+  #address: number;
+  #capacity = WINDOW_BYTES;
+  #from = 0;
+  #bytes = 0;
+  #file: File | undefined;
+
+  constructor(memory: LinearMemory) {
+    this.memory = memory;
+    this.#address = memory.allocate(WINDOW_BYTES);
+  }
+
+  /** Sees to it that `wanted` bytes from `offset` are in memory (or as many as there are before `end`); returns how many are. */
+  read(file: File, offset: number, wanted: number, end: number): number {
+    const has = this.#file === file && offset >= this.#from ? this.#from + this.#bytes - offset : 0;
+    if (has >= wanted || (has > 0 && offset + has >= end)) return has;
+    if (wanted > this.#capacity) {
+      this.memory.free(this.#address, this.#capacity);
+      this.#address = this.memory.allocate(wanted);
+      this.#capacity = wanted;
+    }
+    const bytes = Math.min(this.#capacity, end - offset);
+    this.#bytes = file.readSync(this.memory.u8, this.#address, bytes, offset);
+    this.#from = offset;
+    this.#file = file;
+    return this.#bytes;
+  }
+
+  /** Address of a file offset that `read` brought in. */
+  at(offset: number): number {
+    return this.#address + (offset - this.#from);
+  }
+
+  free(): void {
+    this.memory.free(this.#address, this.#capacity);
+  }
+}

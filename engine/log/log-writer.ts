@@ -1,0 +1,333 @@
+/**
+ * The writing end of the log. Frames are appended as ranges of linear memory (the memtable's arena, which is the log's image, and staged
+ * payloads); `write` hands all that is pending to the operating system in one call; `sync` is a group commit: one fdatasync at a time
+ * covers everybody who asked before it began, and the next one everybody who asked meanwhile.
+ *
+ * Failure model: a failed fsync, or a write that fails for any reason but a full disk, is final: everything after it answers
+ * `closed/WRITER_FAILED`. A full disk (ENOSPC) keeps what is pending, refuses new writes with `exhausted/DISK_FULL`, and goes on by
+ * itself once there is room.
+ */
+import { assert } from '../../base/assert.ts';
+import type { File, FileSystem } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import {
+  encodeHeader,
+  encodeSeal,
+  FRAMES_OFFSET,
+  logFileName,
+  SEAL_BYTES,
+  SEAL_OFFSET,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+} from './log-format.ts';
+import { segmentChecksum } from './segment-checksum.ts';
+
+/** Payloads wait here until the next write. */
+const STAGING_BYTES = 1024 * 1024;
+/** Pending bytes that make a write happen at once. */
+const WRITE_AT_BYTES = 256 * 1024;
+/** How far ahead of synced small writes the file is filled with zeros: fdatasync of a preallocated range is twice as fast. */
+const ZERO_AHEAD_BYTES = 1024 * 1024;
+
+type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
+
+/** A closed segment whose end the disk may not have yet. */
+export type UnsyncedSegment = { segment: number; bytes: number; file: File };
+
+export type SegmentOpened = { segment: number; file: File };
+
+export class LogWriter {
+  readonly #memory: LinearMemory;
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #segmentBytes: number;
+  readonly #nextSegment: () => number;
+  readonly #onSegment: (opened: SegmentOpened) => void;
+
+  #file: File | undefined;
+  #segment = 0;
+  /** File offset where the next frame goes, pending ones included; and up to which the file has been written. */
+  #next = 0;
+  #written = 0;
+  /** Everything of this segment below it is on disk. */
+  #syncedTo = 0;
+  #previous: UnsyncedSegment | undefined;
+  readonly #older: UnsyncedSegment[] = [];
+  #sealed = true;
+  #zeroedTo = 0;
+
+  /** Pending ranges: finished ones, and the open one that the next frame most likely extends. */
+  #ranges: { address: number; bytes: number }[] = [];
+  #from = 0;
+  #to = 0;
+  readonly #staging: number;
+  #staged = 0;
+  #oversize: { address: number; bytes: number }[] = [];
+
+  #syncing = false;
+  #waiting: Group | undefined;
+  #failure: SparrowError | undefined;
+  #full = false;
+  #closed = false;
+  #bytesWritten = 0;
+
+  /**
+   * `nextSegment` gives a number never used before. `onSegment` learns of each segment's file when it is opened. `unsynced` are the
+   * segments found at opening, oldest first, the last of them being the new segment's predecessor.
+   */
+  constructor(parts: {
+    memory: LinearMemory;
+    fileSystem: FileSystem;
+    directory: string;
+    segmentBytes: number;
+    nextSegment: () => number;
+    onSegment: (opened: SegmentOpened) => void;
+    unsynced: readonly UnsyncedSegment[];
+  }) {
+    this.#memory = parts.memory;
+    this.#fs = parts.fileSystem;
+    this.#directory = parts.directory;
+    this.#segmentBytes = parts.segmentBytes;
+    this.#nextSegment = parts.nextSegment;
+    this.#onSegment = parts.onSegment;
+    this.#staging = parts.memory.allocate(STAGING_BYTES);
+    this.#older.push(...parts.unsynced);
+    this.#previous = parts.unsynced.at(-1);
+  }
+
+  /** The segment of the next frame; opens one when there is none or `bytes` do not fit the current. Call before laying out a frame. */
+  prepare(bytes: number): number {
+    if (this.#file === undefined || (this.#next + bytes > this.#segmentBytes && this.#next > FRAMES_OFFSET)) this.#roll();
+    return this.#segment;
+  }
+
+  /** Offset in the current segment where the next frame will lie. */
+  get nextOffset(): number {
+    return this.#next;
+  }
+  get segment(): number {
+    return this.#segment;
+  }
+  get syncedTo(): number {
+    return this.#syncedTo;
+  }
+  get pendingBytes(): number {
+    return this.#next - this.#written;
+  }
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+  /** Why nothing can be written any more, if so. */
+  get failure(): SparrowError | undefined {
+    return this.#failure;
+  }
+
+  /** Throws what a writer must know before it changes anything: failed, closed, or the disk is still full. */
+  assertWritable(): void {
+    if (this.#failure) throw this.#failure;
+    if (this.#full) this.write();
+  }
+
+  /** Adds a range that has been laid out in linear memory. It must stay as it is until the next `write`. */
+  append(address: number, bytes: number): void {
+    if (address === this.#to) this.#to += bytes;
+    else {
+      if (this.#to !== this.#from) this.#ranges.push({ address: this.#from, bytes: this.#to - this.#from });
+      this.#from = address;
+      this.#to = address + bytes;
+    }
+    this.#next += bytes;
+  }
+
+  /** Room for a payload of `bytes` (a multiple of 8) until the next write; the caller fills it, then appends it. */
+  stage(bytes: number): number {
+    if (this.#staged + bytes > STAGING_BYTES) {
+      if (this.#staged > 0) this.write();
+      if (bytes > STAGING_BYTES) {
+        const address = this.#memory.allocate(bytes);
+        this.#oversize.push({ address, bytes });
+        return address;
+      }
+    }
+    const address = this.#staging + this.#staged;
+    this.#staged += bytes;
+    return address;
+  }
+
+  /** Whether enough is pending that it should be written before the tick ends. */
+  get isDue(): boolean {
+    return this.#next - this.#written >= WRITE_AT_BYTES || this.#oversize.length > 0;
+  }
+
+  /** Hands everything pending to the operating system. Throws when it cannot, see the failure model. */
+  write(): void {
+    if (this.#failure) throw this.#failure;
+    if (this.#next === this.#written) return;
+    const u8 = this.#memory.u8;
+    try {
+      if (this.#ranges.length === 0) this.#file!.writeSync(u8, this.#from, this.#to - this.#from, this.#written);
+      else {
+        const spans = this.#ranges.map((range) => u8.subarray(range.address, range.address + range.bytes));
+        spans.push(u8.subarray(this.#from, this.#to));
+        this.#file!.writevSync(spans, this.#written);
+      }
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') {
+        this.#full = true;
+        throw new SparrowError('exhausted', 'DISK_FULL', `no space left to write the log in ${this.#directory}`, { directory: this.#directory }, cause);
+      }
+      throw this.#fail('write', cause);
+    }
+    this.#bytesWritten += this.#next - this.#written;
+    this.#written = this.#next;
+    this.#full = false;
+    this.#ranges = [];
+    this.#from = this.#to = 0;
+    this.#staged = 0;
+    for (const piece of this.#oversize) this.#memory.free(piece.address, piece.bytes);
+    this.#oversize = [];
+  }
+
+  /** Settles when everything appended before the call is on disk. All callers of one group share the promise. */
+  sync(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#syncing) return (this.#waiting ??= newGroup()).promise;
+    const group = newGroup();
+    void this.#runSync(group);
+    return group.promise;
+  }
+
+  /** Writes what is pending and closes the files that are this writer's own to close. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    while (this.#syncing) await (this.#waiting ??= newGroup()).promise.catch(() => undefined);
+    if (!this.#failure) this.write();
+    this.#memory.free(this.#staging, STAGING_BYTES);
+  }
+
+  async #runSync(first: Group): Promise<void> {
+    this.#syncing = true;
+    let group: Group | undefined = first;
+    while (group) {
+      try {
+        await this.#syncOnce();
+        group.resolve();
+      } catch (error) {
+        group.reject(error as Error);
+      }
+      group = this.#waiting;
+      this.#waiting = undefined;
+    }
+    this.#syncing = false;
+  }
+
+  async #syncOnce(): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    this.write();
+    const file = this.#file;
+    const segment = this.#segment;
+    const written = this.#written;
+    // Oldest first: what is on disk must be a prefix of the log.
+    while (this.#older.length > 0) {
+      const older = this.#older[0]!;
+      await this.#datasync(older.file);
+      if (this.#older[0] === older) this.#older.shift();
+    }
+    if (file === undefined) return;
+    if (!this.#sealed && this.#segment === segment) this.#seal();
+    await this.#datasync(file);
+    if (this.#segment === segment) this.#syncedTo = written;
+  }
+
+  async #datasync(file: File): Promise<void> {
+    try {
+      await file.datasync();
+    } catch (cause) {
+      throw this.#fail('fsync', cause);
+    }
+  }
+
+  /** Closes the current segment to new frames and opens the next one. */
+  #roll(): void {
+    this.write();
+    if (this.#file !== undefined) {
+      this.#previous = { segment: this.#segment, bytes: this.#next, file: this.#file };
+      this.#older.push(this.#previous);
+    }
+    const segment = this.#nextSegment();
+    const previousSegment = this.#previous?.segment ?? 0;
+    const previousBytes = this.#previous?.bytes ?? 0;
+    try {
+      this.#file = this.#fs.openSync(`${this.#directory}/${logFileName(segment)}`, 'create');
+      this.#writeHeader(this.#file, { segment, previousSegment, previousBytes });
+      this.#fs.syncDirectorySync(this.#directory);
+    } catch (cause) {
+      throw this.#fail('open', cause);
+    }
+    this.#segment = segment;
+    this.#next = this.#written = this.#syncedTo = FRAMES_OFFSET;
+    this.#zeroedTo = FRAMES_OFFSET;
+    this.#sealed = this.#older.length === 0;
+    this.#onSegment({ segment, file: this.#file });
+    // Without somebody who waits, the closed segment still gets to the disk soon, so that a later sync is short.
+    if (this.#older.length > 0) void this.sync().catch(() => undefined);
+  }
+
+  /** Fills the file with zeros ahead of small synced frames. Called by the engine between ticks, never on a caller's path. */
+  zeroAhead(): void {
+    if (this.#failure || this.#file === undefined || this.#next + ZERO_AHEAD_BYTES / 4 < this.#zeroedTo) return;
+    if (this.#syncing || this.#next !== this.#written) return;
+    const from = this.#next;
+    const to = Math.min(from + ZERO_AHEAD_BYTES, this.#segmentBytes);
+    if (to <= from) return;
+    const zeros = new Uint8Array(to - from);
+    try {
+      this.#file.writeSync(zeros, 0, zeros.length, from);
+      this.#bytesWritten += zeros.length;
+    } catch {
+      // A full or failing disk shows itself in the next write, which has a caller to tell.
+    }
+    this.#zeroedTo = to;
+  }
+
+  #writeHeader(file: File, header: SegmentHeader): void {
+    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+    encodeHeader(new DataView(bytes.buffer), 0, header);
+    bytes.set(segmentChecksum(this.#memory, bytes.subarray(0, SEGMENT_HEADER_BYTES - 8), header.segment), SEGMENT_HEADER_BYTES - 8);
+    file.writeSync(bytes, 0, bytes.length, 0);
+  }
+
+  /** States, in a sector of its own, that the segment before this one is whole on disk. */
+  #seal(): void {
+    assert(this.#older.length === 0, 'a seal is written once everything before it is synced');
+    const bytes = new Uint8Array(SEAL_BYTES);
+    encodeSeal(new DataView(bytes.buffer), 0, this.#previous?.segment ?? 0, this.#previous?.bytes ?? 0);
+    bytes.set(segmentChecksum(this.#memory, bytes.subarray(0, SEAL_BYTES - 8), this.#segment), SEAL_BYTES - 8);
+    try {
+      this.#file!.writeSync(bytes, 0, bytes.length, SEAL_OFFSET);
+    } catch (cause) {
+      throw this.#fail('write', cause);
+    }
+    this.#sealed = true;
+  }
+
+  #fail(operation: string, cause: unknown): SparrowError {
+    this.#failure ??= new SparrowError(
+      'closed',
+      'WRITER_FAILED',
+      `the log's ${operation} failed (${String((cause as Error).message ?? cause)}); nothing is written until the engine is opened again`,
+      { operation, directory: this.#directory, code: String((cause as NodeJS.ErrnoException).code ?? '') },
+      cause,
+    );
+    return this.#failure;
+  }
+}
+
+function newGroup(): Group {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // Groups without a waiter must not take the process down; waiters see the rejection through their own chains.
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}
