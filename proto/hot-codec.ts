@@ -1,0 +1,167 @@
+/**
+ * Get, Put and Delete written and read by hand: the same bytes as the generated code gives (a test compares them), at a tenth of its
+ * cost, straight into a session's buffer, and without copying keys and values when reading.
+ *
+ * What `read` returns aliases the message it was read from: whoever keeps it copies it.
+ */
+import type { DeleteRequest, DeleteResponse, GetRequest, GetResponse, PutRequest, PutResponse, RequestId } from './gen/sparrowkv/v1/kv.ts';
+import { bytesFieldBytes, numberFieldBytes, varintBytes, WireReader, writeBytesField, writeNumberField, writeVarint } from './wire.ts';
+
+/** A message to write: any Uint8Array does where the generated type says Buffer. */
+export type Encodable<T> = T extends Buffer
+  ? Uint8Array
+  : T extends readonly (infer E)[]
+    ? readonly Encodable<E>[]
+    : T extends object
+      ? { [K in keyof T]: Encodable<T[K]> }
+      : T;
+
+export interface HotCodec<T> {
+  /** Encoded length. */
+  bytes(message: Encodable<T>): number;
+  /** Writes exactly `bytes(message)` bytes at `offset`. */
+  write(message: Encodable<T>, target: Buffer, offset: number): void;
+  /** Throws `invalid/WIRE_FORMAT`. */
+  read(source: Buffer): T;
+}
+
+/** A message of its own buffer. */
+export function encodeHot<T>(codec: HotCodec<T>, message: Encodable<T>): Buffer {
+  const target = Buffer.allocUnsafe(codec.bytes(message));
+  codec.write(message, target, 0);
+  return target;
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
+
+function requestIdBytes(id: Encodable<RequestId>): number {
+  return bytesFieldBytes(id.client) + numberFieldBytes(id.sequence) + numberFieldBytes(id.seen);
+}
+
+function requestIdFieldBytes(id: Encodable<RequestId> | undefined): number {
+  if (id === undefined) return 0;
+  const bytes = requestIdBytes(id);
+  return 1 + varintBytes(bytes) + bytes;
+}
+
+function writeRequestIdField(target: Buffer, offset: number, tag: number, id: Encodable<RequestId> | undefined): void {
+  if (id === undefined) return;
+  target[offset] = tag;
+  let at = writeVarint(target, offset + 1, requestIdBytes(id));
+  at = writeBytesField(target, at, 0x0a, id.client);
+  at = writeNumberField(target, at, 0x10, id.sequence);
+  writeNumberField(target, at, 0x18, id.seen);
+}
+
+function readRequestId(reader: WireReader): RequestId {
+  const id: RequestId = { client: EMPTY, sequence: 0, seen: 0 };
+  while (reader.more) {
+    const tag = reader.varint();
+    if (tag === 0x0a) id.client = reader.bytes();
+    else if (tag === 0x10) id.sequence = reader.varint();
+    else if (tag === 0x18) id.seen = reader.varint();
+    else reader.skip(tag);
+  }
+  return id;
+}
+
+export const getRequestCodec: HotCodec<GetRequest> = {
+  bytes: (message) => bytesFieldBytes(message.key) + (message.versionOnly ? 2 : 0),
+  write(message, target, offset) {
+    const at = writeBytesField(target, offset, 0x0a, message.key);
+    writeNumberField(target, at, 0x10, message.versionOnly ? 1 : 0);
+  },
+  read(source) {
+    const message: GetRequest = { key: EMPTY, versionOnly: false };
+    const reader = new WireReader(source);
+    while (reader.more) {
+      const tag = reader.varint();
+      if (tag === 0x0a) message.key = reader.bytes();
+      else if (tag === 0x10) message.versionOnly = reader.varint() !== 0;
+      else reader.skip(tag);
+    }
+    return message;
+  },
+};
+
+export const getResponseCodec: HotCodec<GetResponse> = {
+  bytes: (message) => (message.found ? 2 : 0) + bytesFieldBytes(message.value) + numberFieldBytes(message.version),
+  write(message, target, offset) {
+    let at = writeNumberField(target, offset, 0x08, message.found ? 1 : 0);
+    at = writeBytesField(target, at, 0x12, message.value);
+    writeNumberField(target, at, 0x18, message.version);
+  },
+  read(source) {
+    const message: GetResponse = { found: false, value: EMPTY, version: 0 };
+    const reader = new WireReader(source);
+    while (reader.more) {
+      const tag = reader.varint();
+      if (tag === 0x08) message.found = reader.varint() !== 0;
+      else if (tag === 0x12) message.value = reader.bytes();
+      else if (tag === 0x18) message.version = reader.varint();
+      else reader.skip(tag);
+    }
+    return message;
+  },
+};
+
+export const putRequestCodec: HotCodec<PutRequest> = {
+  bytes: (message) => bytesFieldBytes(message.key) + bytesFieldBytes(message.value) + requestIdFieldBytes(message.requestId),
+  write(message, target, offset) {
+    let at = writeBytesField(target, offset, 0x0a, message.key);
+    at = writeBytesField(target, at, 0x12, message.value);
+    writeRequestIdField(target, at, 0x1a, message.requestId);
+  },
+  read(source) {
+    const message: PutRequest = { key: EMPTY, value: EMPTY, requestId: undefined };
+    const reader = new WireReader(source);
+    while (reader.more) {
+      const tag = reader.varint();
+      if (tag === 0x0a) message.key = reader.bytes();
+      else if (tag === 0x12) message.value = reader.bytes();
+      else if (tag === 0x1a) message.requestId = readRequestId(reader.message());
+      else reader.skip(tag);
+    }
+    return message;
+  },
+};
+
+export const deleteRequestCodec: HotCodec<DeleteRequest> = {
+  bytes: (message) => bytesFieldBytes(message.key) + requestIdFieldBytes(message.requestId),
+  write(message, target, offset) {
+    const at = writeBytesField(target, offset, 0x0a, message.key);
+    writeRequestIdField(target, at, 0x12, message.requestId);
+  },
+  read(source) {
+    const message: DeleteRequest = { key: EMPTY, requestId: undefined };
+    const reader = new WireReader(source);
+    while (reader.more) {
+      const tag = reader.varint();
+      if (tag === 0x0a) message.key = reader.bytes();
+      else if (tag === 0x12) message.requestId = readRequestId(reader.message());
+      else reader.skip(tag);
+    }
+    return message;
+  },
+};
+
+/** PutResponse and DeleteResponse are one message: a version in field 1. */
+const versionCodec: HotCodec<{ version: number }> = {
+  bytes: (message) => numberFieldBytes(message.version),
+  write(message, target, offset) {
+    writeNumberField(target, offset, 0x08, message.version);
+  },
+  read(source) {
+    const message = { version: 0 };
+    const reader = new WireReader(source);
+    while (reader.more) {
+      const tag = reader.varint();
+      if (tag === 0x08) message.version = reader.varint();
+      else reader.skip(tag);
+    }
+    return message;
+  },
+};
+
+export const putResponseCodec: HotCodec<PutResponse> = versionCodec;
+export const deleteResponseCodec: HotCodec<DeleteResponse> = versionCodec;
