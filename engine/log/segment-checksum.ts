@@ -1,9 +1,9 @@
 /** XXH64 of a few header bytes, seeded with the segment, by way of the kernel; 8 bytes, little-endian. */
-import { CELLS_BYTES, FRONT } from '../../assembly/memory-map.ts';
+import { FRONT, SCRATCH } from '../../assembly/memory-map.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 
-/** Headers are at most this long; they pass through the second half of the front's cells. */
-const WINDOW = FRONT + CELLS_BYTES / 2;
+/** Headers are short; they pass through the scratch area of the front. */
+const WINDOW: number = FRONT + SCRATCH;
 
 export function segmentChecksum(memory: LinearMemory, bytes: Uint8Array, segment: number): Uint8Array {
   memory.u8.set(bytes, WINDOW);

@@ -1,0 +1,82 @@
+/**
+ * The sequence numbers that somebody still reads at: snapshots and open iterators. What any of them can see is kept by the memtable,
+ * the flush and the compaction.
+ */
+import { SparrowError } from '../base/errors.ts';
+import type { Snapshot } from './api.ts';
+
+export class Snapshots {
+  /** Pinned sequences, ascending, and how many hold each. */
+  readonly #pinned: { sequence: number; holders: number }[] = [];
+  readonly #onNewest: (sequence: number) => void;
+
+  /** `onNewest` learns of the newest pinned sequence whenever it changes; -1: none. */
+  constructor(onNewest: (sequence: number) => void) {
+    this.#onNewest = onNewest;
+  }
+
+  get count(): number {
+    let holders = 0;
+    for (const pin of this.#pinned) holders += pin.holders;
+    return holders;
+  }
+
+  /** Ascending, without repetition. */
+  get sequences(): number[] {
+    return this.#pinned.map((pin) => pin.sequence);
+  }
+
+  get newest(): number {
+    return this.#pinned.at(-1)?.sequence ?? -1;
+  }
+
+  /** Keeps what is visible at `sequence`, the newest there is, until `unpin`. */
+  pin(sequence: number): void {
+    const last = this.#pinned.at(-1);
+    if (last?.sequence === sequence) last.holders++;
+    else {
+      this.#pinned.push({ sequence, holders: 1 });
+      this.#onNewest(sequence);
+    }
+  }
+
+  unpin(sequence: number): void {
+    const at = this.#pinned.findIndex((pin) => pin.sequence === sequence);
+    const pin = this.#pinned[at]!;
+    if (--pin.holders > 0) return;
+    this.#pinned.splice(at, 1);
+    if (at === this.#pinned.length) this.#onNewest(this.newest);
+  }
+}
+
+/** What `engine.snapshot()` returns. */
+export class PinnedSnapshot implements Snapshot {
+  readonly sequence: number;
+  readonly #snapshots: Snapshots;
+  #released = false;
+
+  constructor(snapshots: Snapshots, sequence: number) {
+    this.#snapshots = snapshots;
+    this.sequence = sequence;
+    snapshots.pin(sequence);
+  }
+
+  /** The sequence to read at. `closed/SNAPSHOT_RELEASED` after release; `invalid/SNAPSHOT_FOREIGN` for another engine's. */
+  static sequenceFor(snapshot: Snapshot, snapshots: Snapshots): number {
+    if (!(snapshot instanceof PinnedSnapshot) || snapshot.#snapshots !== snapshots) {
+      throw new SparrowError('invalid', 'SNAPSHOT_FOREIGN', 'snapshot belongs to another engine', { field: 'snapshot' });
+    }
+    if (snapshot.#released) throw new SparrowError('closed', 'SNAPSHOT_RELEASED', 'the snapshot has been released', { sequence: snapshot.sequence });
+    return snapshot.sequence;
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#snapshots.unpin(this.sequence);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Large values where the log wrote them: reads a value by its pointer from its segment. A segment is open from the moment that the log
+ * opens it, or on its first read after the engine was opened, until it is removed.
+ *
+ * Every value is compared with the checksum in its pointer; a mismatch is `corrupt/CORRUPT_VALUE` with file and offset.
+ */
+import type { File, FileSystem } from '../base/env.ts';
+import { SparrowError } from '../base/errors.ts';
+import { assert } from '../base/assert.ts';
+import type { LinearMemory } from './memory/linear-memory.ts';
+import { logFileName } from './log/index.ts';
+
+const WINDOW_BYTES = 1024 * 1024;
+
+export class ValueFiles {
+  readonly #memory: LinearMemory;
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #files = new Map<number, File>();
+  #window = 0;
+  #capacity = 0;
+
+  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string) {
+    this.#memory = memory;
+    this.#fs = fileSystem;
+    this.#directory = directory;
+  }
+
+  add(segment: number, file: File): void {
+    assert(!this.#files.has(segment), 'a segment is opened once');
+    this.#files.set(segment, file);
+  }
+
+  /** Closes the segment's file and removes it from the directory. */
+  remove(segment: number): void {
+    this.#files.get(segment)?.closeSync();
+    this.#files.delete(segment);
+    this.#fs.unlinkSync(`${this.#directory}/${logFileName(segment)}`);
+  }
+
+  /**
+   * Brings the value of the 24-byte pointer at `pointer` into linear memory and verifies it. Returns its address, valid until the next
+   * read; its length is `bytesOf(pointer)`.
+   */
+  read(pointer: number): number {
+    const view = this.#memory.view;
+    const segment = view.getUint32(pointer, true);
+    const bytes = view.getUint32(pointer + 4, true);
+    const offset = view.getUint32(pointer + 8, true);
+    const window = this.#reserve(bytes);
+    const got = this.#open(segment).readSync(this.#memory.u8, window, bytes, offset);
+    if (got !== bytes || this.#memory.kernel['checkPointer']!(pointer, window) !== 1) {
+      const file = `${this.#directory}/${logFileName(segment)}`;
+      throw new SparrowError('corrupt', 'CORRUPT_VALUE', `the value of ${bytes} bytes at ${file}@${offset} does not match its checksum`, {
+        file,
+        offset,
+        bytes,
+      });
+    }
+    return window;
+  }
+
+  bytesOf(pointer: number): number {
+    return this.#memory.view.getUint32(pointer + 4, true);
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.closeSync();
+    this.#files.clear();
+    if (this.#capacity > 0) this.#memory.free(this.#window, this.#capacity);
+    this.#capacity = 0;
+  }
+
+  #open(segment: number): File {
+    let file = this.#files.get(segment);
+    if (file === undefined) {
+      try {
+        file = this.#fs.openSync(`${this.#directory}/${logFileName(segment)}`, 'read');
+      } catch (cause) {
+        const path = `${this.#directory}/${logFileName(segment)}`;
+        throw new SparrowError('corrupt', 'CORRUPT_VALUE', `${path}, which holds large values, does not open: ${String(cause)}`, { file: path }, cause);
+      }
+      this.#files.set(segment, file);
+    }
+    return file;
+  }
+
+  #reserve(bytes: number): number {
+    if (bytes > this.#capacity) {
+      if (this.#capacity > 0) this.#memory.free(this.#window, this.#capacity);
+      this.#capacity = Math.max(bytes, WINDOW_BYTES);
+      this.#window = this.#memory.allocate(this.#capacity);
+    }
+    return this.#window;
+  }
+}
