@@ -1,0 +1,451 @@
+/**
+ * A disk in memory that is as unkind as a real one may be. Synchronous calls happen at once; asynchronous ones settle through `settle`,
+ * and take effect only then. Every call that changes the disk counts as an *operation*; faults are planned by the operation's number:
+ *
+ *   failAt    EIO, ENOSPC or a short write, once or from then on; a datasync that fails drops what it should have written
+ *   killAt    the operation is begun (it may or may not be found on the disk) and the machine is dead: every call throws PowerLoss
+ *             until `crash` has decided what is left
+ *
+ * `crash` works at any moment; open files and locks do not survive it.
+ */
+import { dirname, join, normalize, basename } from 'node:path';
+import type { DirectoryLock, File, FileSystem, OpenMode } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { SimDirectory } from './sim-directory.ts';
+import { SimFile, type CrashMode } from './sim-file.ts';
+import { SimRandom } from './sim-random.ts';
+
+/** Thrown by everything once the machine is dead. Not an operating system's error: nothing may handle it. */
+export class PowerLoss extends Error {
+  constructor() {
+    super('the machine has lost power');
+    this.name = 'PowerLoss';
+  }
+}
+
+export interface Fault {
+  /** Number of the operation, the first is 1; for `on: 'read'`, number of the read. */
+  readonly at: number;
+  /** `short`: half of a write arrives, then ENOSPC. On anything but a write it is ENOSPC. */
+  readonly error: 'EIO' | 'ENOSPC' | 'short';
+  /** Every operation from `at` on. */
+  readonly forGood?: boolean;
+  readonly on?: 'operation' | 'read';
+}
+
+export interface SimFileSystemOptions {
+  readonly seed?: number;
+  /** Called with what completes an asynchronous call. Default: queueMicrotask. */
+  readonly settle?: (complete: () => void) => void;
+  /** All files together hold no more than this; then ENOSPC. Default: no bound. */
+  readonly capacityBytes?: number;
+  /** Keeps `trace`. */
+  readonly traced?: boolean;
+}
+
+export class SimFileSystem implements FileSystem {
+  /** May be changed at any time: space that is freed. */
+  capacityBytes: number;
+  /** What was done, one line an operation, when asked for. */
+  readonly trace: string[] = [];
+  readonly random: SimRandom;
+  readonly #settle: (complete: () => void) => void;
+  readonly #traced: boolean;
+  readonly #directories = new Map<string, SimDirectory>([['/', new SimDirectory()]]);
+  readonly #locked = new Set<string>();
+  #operations = 0;
+  #reads = 0;
+  #bytesWritten = 0;
+  #syncs = 0;
+  #faults: readonly Fault[] = [];
+  #faultsHit = 0;
+  #killAt = Infinity;
+  #dead = false;
+  /** Handles of an earlier life are dead. */
+  #life = 0;
+  readonly #open = new Set<SimHandle>();
+
+  constructor(options: SimFileSystemOptions = {}) {
+    this.random = new SimRandom(options.seed ?? 1);
+    this.#settle = options.settle ?? queueMicrotask;
+    this.capacityBytes = options.capacityBytes ?? Infinity;
+    this.#traced = options.traced ?? false;
+  }
+
+  get operations(): number {
+    return this.#operations;
+  }
+  get reads(): number {
+    return this.#reads;
+  }
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+  get syncs(): number {
+    return this.#syncs;
+  }
+  get faultsHit(): number {
+    return this.#faultsHit;
+  }
+  get dead(): boolean {
+    return this.#dead;
+  }
+  /** Files that are open now: a leak when the store is closed. */
+  get openFiles(): readonly string[] {
+    return [...this.#open].map((handle) => handle.path);
+  }
+
+  failAt(...faults: readonly Fault[]): void {
+    this.#faults = faults;
+  }
+
+  killAt(operation: number): void {
+    this.#killAt = operation;
+  }
+
+  /** Power is lost, and is back: the disk holds what `mode` leaves; plans for faults are gone. */
+  crash(mode: CrashMode): void {
+    // Files that no directory of either kind holds are out of reach, so that only reachable ones matter.
+    const files = new Set<SimFile>();
+    for (const directory of this.#directories.values()) {
+      for (const file of directory.files()) files.add(file);
+      directory.crash(mode, this.random);
+      for (const file of directory.files()) files.add(file);
+    }
+    for (const file of files) file.crash(mode, this.random);
+    this.#locked.clear();
+    this.#open.clear();
+    this.#life++;
+    this.#dead = false;
+    this.#killAt = Infinity;
+    this.#faults = [];
+    if (this.#traced) this.trace.push(`---- crash: ${mode}`);
+  }
+
+  // ---- for tests, uncounted ----
+
+  contents(path: string): Uint8Array {
+    const file = this.#file(path);
+    const target = new Uint8Array(file.bytes);
+    file.read(target, 0, file.bytes, 0);
+    return target;
+  }
+
+  /** Replaces a file's contents, durably. */
+  replace(path: string, contents: Uint8Array): void {
+    const directory = this.#directory(dirname(path), 'open');
+    const file = new SimFile();
+    file.write(contents, 0);
+    file.finishSync(file.beginSync());
+    directory.add(basename(path), file);
+    directory.sync();
+  }
+
+  flip(path: string, position: number, mask = 1): void {
+    this.#file(path).flip(position, mask);
+  }
+
+  // ---- FileSystem ----
+
+  openSync(path: string, mode: OpenMode): File {
+    this.#alive();
+    const directory = this.#directory(dirname(normalize(path)), 'open');
+    const name = basename(path);
+    let file = directory.get(name);
+    if (mode === 'create') {
+      if (file) throw systemError('EEXIST', 'open', path);
+      file = new SimFile();
+      this.#operation('create', path, () => directory.add(name, file!));
+    } else if (!file) throw systemError('ENOENT', 'open', path);
+    const handle = new SimHandle(this.#disk(path), path, file, mode !== 'read');
+    this.#open.add(handle);
+    return handle;
+  }
+
+  renameSync(from: string, to: string): void {
+    const [source, target] = [this.#directory(dirname(normalize(from)), 'rename'), this.#directory(dirname(normalize(to)), 'rename')];
+    this.#alive();
+    // Atomic across directories it would need a journal of its own here, and nothing renames that way.
+    if (source !== target) throw systemError('EXDEV', 'rename', from);
+    if (!source.get(basename(from))) throw systemError('ENOENT', 'rename', from);
+    this.#operation('rename', `${from} -> ${to}`, () => source.rename(basename(from), basename(to)));
+  }
+
+  linkSync(existing: string, path: string): void {
+    this.#alive();
+    const file = this.#file(existing);
+    const directory = this.#directory(dirname(normalize(path)), 'link');
+    if (directory.get(basename(path))) throw systemError('EEXIST', 'link', path);
+    this.#operation('link', `${existing} -> ${path}`, () => directory.add(basename(path), file));
+  }
+
+  unlinkSync(path: string): void {
+    this.#alive();
+    const directory = this.#directory(dirname(normalize(path)), 'unlink');
+    if (!directory.get(basename(path))) throw systemError('ENOENT', 'unlink', path);
+    this.#operation('unlink', path, () => directory.remove(basename(path)));
+  }
+
+  existsSync(path: string): boolean {
+    this.#alive();
+    const normal = normalize(path);
+    return this.#directories.has(normal) || this.#directories.get(dirname(normal))?.get(basename(normal)) !== undefined;
+  }
+
+  listSync(directory: string): string[] {
+    this.#alive();
+    const normal = normalize(directory);
+    const children = [...this.#directories.keys()].filter((path) => path !== '/' && dirname(path) === normal).map((path) => basename(path));
+    return [...this.#directory(directory, 'scandir').names(), ...children].sort();
+  }
+
+  /** Durable at once, as the real one makes it. */
+  makeDirectorySync(path: string): void {
+    this.#alive();
+    for (let normal = normalize(join(path, '.')); !this.#directories.has(normal); normal = dirname(normal)) {
+      this.#directories.set(normal, new SimDirectory());
+    }
+  }
+
+  syncDirectorySync(path: string): void {
+    const directory = this.#directory(path, 'fsync');
+    this.#operation('sync-directory', path, () => undefined);
+    directory.sync();
+    this.#syncs++;
+  }
+
+  lockDirectory(path: string): DirectoryLock {
+    this.#alive();
+    const normal = normalize(join(path, '.'));
+    this.#directory(normal, 'open');
+    if (this.#locked.has(normal)) {
+      throw new SparrowError('unavailable', 'LOCKED', `${path} is already open in this process`, { path, pid: null });
+    }
+    this.#locked.add(normal);
+    const life = this.#life;
+    return {
+      release: () => {
+        if (life === this.#life) this.#locked.delete(normal);
+      },
+    };
+  }
+
+  // ---- the disk ----
+
+  #disk(path: string): Disk {
+    const life = this.#life;
+    const alive = (): void => {
+      this.#alive();
+      if (life !== this.#life) throw new PowerLoss();
+    };
+    return {
+      settle: this.#settle,
+      alive,
+      closed: (handle) => {
+        this.#open.delete(handle);
+      },
+      read: (call, body) => {
+        alive();
+        this.#reads++;
+        const fault = this.#fault('read', this.#reads);
+        if (fault) throw systemError('EIO', call, path);
+        return body();
+      },
+      operation: (call, detail, begun, short) => {
+        alive();
+        this.#operation(call, `${path} ${detail}`, begun, short);
+      },
+      room: (bytes) => {
+        if (bytes > 0 && this.#usedBytes() + bytes > this.capacityBytes) throw systemError('ENOSPC', 'write', path);
+      },
+      written: (bytes) => {
+        this.#bytesWritten += bytes;
+      },
+      synced: () => {
+        this.#syncs++;
+      },
+    };
+  }
+
+  /** Counts; `begun` is the effect that programs see at once. Throws when a fault is planned here. */
+  #operation(call: string, detail: string, begun: () => void, short?: () => void): void {
+    this.#alive();
+    this.#operations++;
+    if (this.#traced) this.trace.push(`${this.#operations} ${call} ${detail}`);
+    if (this.#operations >= this.#killAt) {
+      this.#dead = true;
+      begun();
+      throw new PowerLoss();
+    }
+    const fault = this.#fault('operation', this.#operations);
+    if (!fault) return begun();
+    if (this.#traced) this.trace.push(`  fault: ${fault.error}`);
+    if (fault.error === 'short') short?.();
+    throw systemError(fault.error === 'short' ? 'ENOSPC' : fault.error, call, detail);
+  }
+
+  #fault(on: 'operation' | 'read', number: number): Fault | undefined {
+    const fault = this.#faults.find(
+      (each) => (each.on ?? 'operation') === on && (each.at === number || (each.forGood && number > each.at)),
+    );
+    if (fault) this.#faultsHit++;
+    return fault;
+  }
+
+  #usedBytes(): number {
+    let used = 0;
+    for (const directory of this.#directories.values()) for (const file of directory.files()) used += file.bytes;
+    return used;
+  }
+
+  #alive(): void {
+    if (this.#dead) throw new PowerLoss();
+  }
+
+  #directory(path: string, call: string): SimDirectory {
+    const directory = this.#directories.get(normalize(join(path, '.')));
+    if (!directory) throw systemError('ENOENT', call, path);
+    return directory;
+  }
+
+  #file(path: string): SimFile {
+    const file = this.#directory(dirname(normalize(path)), 'open').get(basename(path));
+    if (!file) throw systemError('ENOENT', 'open', path);
+    return file;
+  }
+}
+
+/** What a handle may ask of its disk. */
+interface Disk {
+  readonly settle: (complete: () => void) => void;
+  alive(): void;
+  closed(handle: SimHandle): void;
+  read<T>(call: string, body: () => T): T;
+  operation(call: string, detail: string, begun: () => void, short?: () => void): void;
+  room(bytes: number): void;
+  written(bytes: number): void;
+  synced(): void;
+}
+
+class SimHandle implements File {
+  readonly path: string;
+  readonly #disk: Disk;
+  readonly #file: SimFile;
+  readonly #writable: boolean;
+  #closed = false;
+
+  constructor(disk: Disk, path: string, file: SimFile, writable: boolean) {
+    this.path = path;
+    this.#disk = disk;
+    this.#file = file;
+    this.#writable = writable;
+  }
+
+  readSync(target: Uint8Array, targetOffset: number, length: number, position: number): number {
+    this.#use(false);
+    return this.#disk.read('read', () => this.#file.read(target, targetOffset, length, position));
+  }
+
+  read(target: Uint8Array, targetOffset: number, length: number, position: number): Promise<number> {
+    return this.#later(() => this.readSync(target, targetOffset, length, position));
+  }
+
+  writeSync(source: Uint8Array, sourceOffset: number, length: number, position: number): void {
+    this.#use(true);
+    if (sourceOffset + length > source.length) throw systemError('ERR_OUT_OF_RANGE', 'write', this.path);
+    const bytes = source.slice(sourceOffset, sourceOffset + length);
+    const put = (part: Uint8Array): void => {
+      this.#disk.room(position + part.length - this.#file.bytes);
+      this.#file.write(part, position);
+      this.#disk.written(part.length);
+    };
+    this.#disk.operation(
+      'write',
+      `${length} at ${position}`,
+      () => put(bytes),
+      () => put(bytes.subarray(0, length >> 1)),
+    );
+  }
+
+  writevSync(spans: readonly Uint8Array[], position: number): void {
+    const whole = new Uint8Array(spans.reduce((sum, span) => sum + span.length, 0));
+    let at = 0;
+    for (const span of spans) {
+      whole.set(span, at);
+      at += span.length;
+    }
+    this.writeSync(whole, 0, whole.length, position);
+  }
+
+  datasyncSync(): void {
+    this.#use(true);
+    this.#beginSync()();
+  }
+
+  datasync(): Promise<void> {
+    let finish: () => void;
+    try {
+      this.#use(true);
+      finish = this.#beginSync();
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return this.#later(finish);
+  }
+
+  truncateSync(bytes: number): void {
+    this.#use(true);
+    this.#disk.operation('truncate', `to ${bytes}`, () => {
+      this.#disk.room(bytes - this.#file.bytes);
+      this.#file.truncate(bytes);
+    });
+  }
+
+  sizeSync(): number {
+    this.#use(false);
+    return this.#file.bytes;
+  }
+
+  closeSync(): void {
+    this.#use(false);
+    this.#closed = true;
+    this.#disk.closed(this);
+  }
+
+  #beginSync(): () => void {
+    try {
+      this.#disk.operation('datasync', '', () => undefined);
+    } catch (error) {
+      if (!(error instanceof PowerLoss)) this.#file.drop();
+      throw error;
+    }
+    const pending = this.#file.beginSync();
+    return () => {
+      this.#disk.alive();
+      this.#file.finishSync(pending);
+      this.#disk.synced();
+    };
+  }
+
+  #later<T>(body: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#disk.settle(() => {
+        try {
+          resolve(body());
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
+  }
+
+  #use(writing: boolean): void {
+    this.#disk.alive();
+    if (this.#closed) throw new Error(`a closed file is used: ${this.path}`);
+    if (writing && !this.#writable) throw systemError('EBADF', 'write', this.path);
+  }
+}
+
+function systemError(code: string, call: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${call} ${path} (simulated)`), { code, syscall: call });
+}

@@ -1,0 +1,32 @@
+/** Seeded randomness of the simulation. The same seed gives the same words in every process. */
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import type { Random } from '../../base/env.ts';
+
+export class SimRandom implements Random {
+  readonly #generator: ReturnType<typeof xoroshiro128plus>;
+
+  constructor(seed: number) {
+    this.#generator = xoroshiro128plus(seed);
+  }
+
+  u32(): number {
+    return this.#generator.next() >>> 0;
+  }
+
+  fill(target: Uint8Array): void {
+    for (let i = 0; i < target.length; i++) target[i] = this.u32() >>> 11;
+  }
+
+  /** An integer from 0 to `count - 1`. The bias of a modulo is nothing at the counts that tests use. */
+  below(count: number): number {
+    return this.u32() % count;
+  }
+
+  chance(probability: number): boolean {
+    return this.u32() < probability * 2 ** 32;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+}
