@@ -104,9 +104,58 @@ export const MERGE_OUTPUT_READY: i32 = 2;
 export const MERGE_SPLIT: i32 = 3;
 /** The pointer at MERGE_POINTER leads into a segment under relocation: move the value, then `mergeRelocated`, then go on. */
 export const MERGE_RELOCATE: i32 = 4;
+/** An entry that fits no page, or more segments than the segment table holds: a bug. */
+export const MERGE_BROKEN: i32 = -1;
+/** Flag of `mergeBegin`: nothing below the output can hold a key of the inputs. */
+export const MERGE_DROP_DELETES: i32 = 1;
 /** u32 cells of the above. */
 export const MERGE_INPUT: usize = CELLS + 768;
 export const MERGE_POINTER: usize = CELLS + 772;
-/** One segment in the merge's segment table: | segment id u32 | flags u32 | dead bytes f64 | live bytes f64 | reserved u64 |. */
+/** An entry of a segment table (assembly/segment-table.ts): | segment id u32 | flags u32 | dead bytes f64 | live bytes f64 | reserved u64 |. */
 export const SEGMENT_ENTRY_BYTES: i32 = 32;
 export const SEGMENT_RELOCATE: i32 = 1;
+
+// ---- fields of a table header and of a view (drawn in assembly/table.ts), from its start ----
+export const TABLE_PAGES: usize = 0;
+export const TABLE_PREFIXES: usize = 4;
+export const TABLE_KEY_OFFSETS: usize = 8;
+export const TABLE_INDEX: usize = 12;
+export const TABLE_FRAMES: usize = 16;
+export const TABLE_FILTER: usize = 20;
+export const TABLE_FILTER_BLOCKS: usize = 24;
+export const TABLE_COMMON_BYTES: usize = 28;
+export const TABLE_FILE_ID: usize = 32;
+export const TABLE_SMALLEST: usize = 36;
+export const TABLE_SMALLEST_BYTES: usize = 40;
+export const TABLE_LARGEST: usize = 44;
+export const TABLE_LARGEST_BYTES: usize = 48;
+export const TABLE_NUMBER: usize = 52;
+export const VIEW_ACTIVE: usize = 0;
+export const VIEW_SEALED_COUNT: usize = 4;
+export const VIEW_SEALED: usize = 8;
+export const VIEW_LEVEL0_COUNT: usize = 24;
+export const VIEW_LEVEL0: usize = 28;
+export const VIEW_LEVEL_COUNT: usize = 32;
+export const VIEW_LEVELS: usize = 36;
+
+// ---- a page builder (drawn in assembly/page-builder.ts): its size and the fields that the host reads ----
+export const BUILDER_BYTES: i32 = 26 * 1024;
+export const BUILDER_OUT: usize = 8;
+export const BUILDER_PAGES: usize = 12;
+export const BUILDER_INDEX_AT: usize = 52;
+export const BUILDER_HASHES_AT: usize = 64;
+export const BUILDER_ENTRIES: usize = 80;
+export const BUILDER_TOMBSTONES: usize = 84;
+export const BUILDER_SEQUENCE_MIN: usize = 88;
+export const BUILDER_SEQUENCE_MAX: usize = 96;
+export const BUILDER_KEY_BYTES: usize = 104;
+export const BUILDER_VALUE_BYTES: usize = 112;
+export const BUILDER_SMALLEST_BYTES: usize = 120;
+export const BUILDER_LARGEST_BYTES: usize = 124;
+export const BUILDER_SMALLEST: usize = 128;
+export const BUILDER_LARGEST: usize = BUILDER_SMALLEST + KEY_WINDOW_BYTES;
+
+// ---- the page cache (drawn in assembly/page-cache.ts) ----
+export const PAGE_CACHE_BYTES: i32 = 64;
+/** Fewer frames than cursors can pin would leave none to load into. */
+export const PAGE_CACHE_FRAMES_MIN: usize = CURSORS_MAX + 16;

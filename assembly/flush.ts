@@ -1,0 +1,80 @@
+/**
+ * Flush: walks a sealed memtable in key order and gives a page builder every version that someone may still read: the newest one of each
+ * key, and of the older ones the newest at or below each snapshot. Deletes are kept: deeper levels may hold what they hide.
+ *
+ * Runs in steps: WINDOW_FULL asks the host to take the builder's window and call again. Its place is kept in cells of the context
+ * (WORK), the descent in the context's first stack.
+ *
+ *   cells, from FLUSH: | leaf u32 | reserved u32 | limit u64 |     leaf: the key whose versions are being added, 0: take the next key
+ *                                                                  limit: its next version is the newest at or below this
+ *   snapshots: f64 x n, ascending, sequence numbers
+ */
+import { CELLS, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
+import { memtableNext, memtableSeek } from './memtable-iterator';
+import { leafRecord } from './memtable';
+import { liveBytesAdd } from './live-bytes';
+import { packBody } from './page';
+import { builderAdd, builderFull } from './page-builder';
+import { recordFlags, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
+
+const FLUSH: usize = CELLS + 960;
+const LEAF: usize = FLUSH;
+const LIMIT: usize = FLUSH + 8;
+
+/** Every version has been added; builderFinish is next. */
+export const FLUSH_DONE: i32 = 1;
+/** A pointer's segment is not listed in `live`, or an entry cannot fit in a page: the caller's bug. */
+export const FLUSH_FAILED: i32 = -1;
+
+export function flushBegin(context: usize, memtable: usize): void {
+  store<u32>(context, 0, LEAF);
+  memtableSeek(memtable, context + STACKS, 0, 0);
+}
+
+/**
+ * Adds versions until the builder is full (WINDOW_FULL), all are added (FLUSH_DONE), or FLUSH_FAILED. The value bytes of every
+ * pointer that is kept are added to `live` (assembly/live-bytes.ts).
+ */
+export function flushStep(context: usize, builder: usize, snapshots: usize, snapshotCount: i32, live: usize, liveCount: i32): i32 {
+  let leaf = load<u32>(context, LEAF);
+  let limit = load<u64>(context, LIMIT);
+  while (!builderFull(builder)) {
+    if (!leaf) {
+      leaf = memtableNext(context + STACKS);
+      if (!leaf) return FLUSH_DONE;
+      limit = ~(<u64>0);
+    }
+    const record = leafRecord(leaf, limit);
+    if (!record) {
+      leaf = 0;
+      continue;
+    }
+    const value = recordValue(record);
+    const kind = recordKind(record);
+    const sequence = recordSequence(record);
+    if (kind == KIND_POINTER && !liveBytesAdd(live, liveCount, value, 1)) return FLUSH_FAILED;
+    const body = packBody(sequence, kind, recordFlags(record));
+    if (builderAdd(builder, recordKey(record), recordKeyBytes(record), body, value, recordValueBytes(record)) < 0) return FLUSH_FAILED;
+    const before = snapshotBefore(snapshots, snapshotCount, sequence);
+    if (before < 0) leaf = 0;
+    else limit = <u64>before;
+  }
+  store<u32>(context, leaf, LEAF);
+  store<u64>(context, limit, LIMIT);
+  return WINDOW_FULL;
+}
+
+/** The newest snapshot below `sequence`, or -1. */
+// @ts-ignore: decorator
+@inline
+function snapshotBefore(snapshots: usize, count: i32, sequence: u64): f64 {
+  const wanted = <f64>sequence;
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (load<f64>(snapshots + (<usize>middle << 3)) < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low ? load<f64>(snapshots + (<usize>(low - 1) << 3)) : -1;
+}

@@ -1,0 +1,144 @@
+/**
+ * The index of an open table (assembly/table.ts): one entry a page, in key order.
+ *
+ *   index entry: | key bytes u16 | flags u16 | key |            the same on disk and in memory
+ *   flags: bit 0 CONTINUES; bits 1..3 compression of the page, bit 4 "stored position and bytes follow the key": both reserved, 0
+ *
+ * Search is branch-free over the first 8 bytes of each key after what all keys share; only pages that tie there are compared in full.
+ * Twin: test/assembly/twins/table-index.ts.
+ */
+import {
+  KEY_BYTES_MAX,
+  TABLE_COMMON_BYTES,
+  TABLE_FRAMES,
+  TABLE_INDEX,
+  TABLE_KEY_OFFSETS,
+  TABLE_PAGES,
+  TABLE_PREFIXES,
+} from './memory-map';
+import { commonBytes, compareKeys, keyPrefix } from './key';
+import { CONTINUES } from './table';
+
+/** Bytes of the arrays of a table with `pages` pages. */
+export function tableArrayBytes(pages: u32): u32 {
+  return pages * 16;
+}
+
+/**
+ * Builds the arrays at `arrays` (8-aligned, tableArrayBytes) from the raw entries at `index`, and sets the header's fields of both, the
+ * page count last: from then on the table can be read. 1; or 0 when the entries are not exactly `pages` well-formed ones in order
+ * (their checksum has been verified: a table of a format that this code does not know).
+ */
+export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u32, arrays: usize): i32 {
+  const prefixes = arrays;
+  const offsets = prefixes + (<usize>pages << 3);
+  const frames = offsets + (<usize>pages << 2);
+  const end = index + indexBytes;
+  let entry = index;
+  let before: usize = 0;
+  for (let page: u32 = 0; page < pages; page++) {
+    if (entry + 4 > end) return 0;
+    const keyBytes = entryKeyBytes(entry);
+    const flags = <i32>load<u16>(entry, 2);
+    if (keyBytes == 0 || keyBytes > KEY_BYTES_MAX || flags & ~CONTINUES || entry + 4 + keyBytes > end) return 0;
+    if (before) {
+      const order = compareKeys(before + 4, entryKeyBytes(before), entry + 4, keyBytes);
+      if (order > 0 || (order == 0 && !(flags & CONTINUES))) return 0;
+    } else if (flags & CONTINUES) return 0;
+    store<u32>(offsets + (<usize>page << 2), <u32>entry);
+    before = entry;
+    entry += 4 + keyBytes;
+  }
+  if (entry != end || !pages) return 0;
+  const common = commonBytes(index + 4, before + 4, min(entryKeyBytes(index), entryKeyBytes(before)));
+  for (let page: usize = 0; page < <usize>pages; page++) {
+    const at = <usize>load<u32>(offsets + (page << 2));
+    store<u64>(prefixes + (page << 3), keyPrefix(at + 4 + common, entryKeyBytes(at) - common));
+  }
+  memory.fill(frames, 0, <usize>pages << 2);
+  store<u32>(table, <u32>prefixes, TABLE_PREFIXES);
+  store<u32>(table, <u32>offsets, TABLE_KEY_OFFSETS);
+  store<u32>(table, <u32>index, TABLE_INDEX);
+  store<u32>(table, <u32>frames, TABLE_FRAMES);
+  store<u32>(table, <u32>common, TABLE_COMMON_BYTES);
+  store<u32>(table, pages, TABLE_PAGES);
+  return 1;
+}
+
+/**
+ * The first page that may hold the key, which is also where a scan from the key begins: the last page whose index key is at most the
+ * key, stepping back over pages that begin with further versions of it. -1 when the key is before the first page. The index is loaded.
+ */
+export function tableFindPage(table: usize, key: usize, keyBytes: i32): i32 {
+  const common = load<i32>(table, TABLE_COMMON_BYTES);
+  const pages = load<i32>(table, TABLE_PAGES);
+  if (common) {
+    const first = <usize>load<u32>(table, TABLE_INDEX) + 4;
+    const shared = commonBytes(first, key, min(common, keyBytes));
+    if (shared < common) return shared < keyBytes && load<u8>(key + shared) > load<u8>(first + shared) ? pages - 1 : -1;
+  }
+  const prefixes = <usize>load<u32>(table, TABLE_PREFIXES);
+  const prefix = keyPrefix(key + common, keyBytes - common);
+  let at = prefixes;
+  let left = pages;
+  while (left > 1) {
+    const half = <usize>left >> 1;
+    const middle = at + (half << 3);
+    at = select<usize>(middle, at, load<u64>(middle) <= prefix);
+    left -= <i32>half;
+  }
+  let page = <i32>((at - prefixes) >> 3);
+  const found = load<u64>(at);
+  if (found < prefix) return page;
+  if (found > prefix) return -1; // only the first page is left when none is at most the prefix
+  // The prefix ties: the full keys decide among the pages that have it.
+  const offsets = <usize>load<u32>(table, TABLE_KEY_OFFSETS);
+  if (comparePageKey(offsets, page, common, key, keyBytes) > 0) {
+    let low = 0;
+    let high = page;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (load<u64>(prefixes + (<usize>middle << 3)) < prefix) low = middle + 1;
+      else high = middle;
+    }
+    // The last page of low - 1 .. page - 1 whose key is at most the searched one; the one before `low` is, where there is one.
+    let below = low - 1;
+    let above = page;
+    while (above - below > 1) {
+      const middle = (below + above) >> 1;
+      if (comparePageKey(offsets, middle, common, key, keyBytes) <= 0) below = middle;
+      else above = middle;
+    }
+    page = below;
+  }
+  while (page > 0 && pageContinuesKey(offsets, page, key, keyBytes)) page--;
+  return page;
+}
+
+/** Whether page `page` of the table begins with further versions of the key. */
+// @ts-ignore: decorator
+@inline
+export function tableKeyContinues(table: usize, page: i32, key: usize, keyBytes: i32): bool {
+  return page < load<i32>(table, TABLE_PAGES) && pageContinuesKey(<usize>load<u32>(table, TABLE_KEY_OFFSETS), page, key, keyBytes);
+}
+
+// @ts-ignore: decorator
+@inline
+function pageContinuesKey(offsets: usize, page: i32, key: usize, keyBytes: i32): bool {
+  const entry = <usize>load<u32>(offsets + (<usize>page << 2));
+  return (load<u16>(entry, 2) & CONTINUES) != 0 && entryKeyBytes(entry) == keyBytes && commonBytes(entry + 4, key, keyBytes) == keyBytes;
+}
+
+/** Compares an index key with a key, both known to begin with the same `common` bytes. */
+// @ts-ignore: decorator
+@inline
+function comparePageKey(offsets: usize, page: i32, common: i32, key: usize, keyBytes: i32): i32 {
+  const entry = <usize>load<u32>(offsets + (<usize>page << 2));
+  return compareKeys(entry + 4 + common, entryKeyBytes(entry) - common, key + common, keyBytes - common);
+}
+
+// @ts-ignore: decorator
+@inline
+function entryKeyBytes(entry: usize): i32 {
+  return <i32>load<u16>(entry);
+}
