@@ -12,10 +12,10 @@
 import { CELLS, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
 import { memtableNext, memtableSeek } from './memtable-iterator';
 import { leafRecord } from './memtable';
-import { liveBytesAdd } from './live-bytes';
 import { packBody } from './page';
 import { builderAdd, builderFull } from './page-builder';
 import { recordFlags, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
+import { segmentEntry, segmentLives } from './segment-table';
 
 const FLUSH: usize = CELLS + 960;
 const LEAF: usize = FLUSH;
@@ -23,7 +23,7 @@ const LIMIT: usize = FLUSH + 8;
 
 /** Every version has been added; builderFinish is next. */
 export const FLUSH_DONE: i32 = 1;
-/** A pointer's segment is not listed in `live`, or an entry cannot fit in a page: the caller's bug. */
+/** The segment table is full, or an entry cannot fit in a page: the caller's bug. */
 export const FLUSH_FAILED: i32 = -1;
 
 export function flushBegin(context: usize, memtable: usize): void {
@@ -33,9 +33,16 @@ export function flushBegin(context: usize, memtable: usize): void {
 
 /**
  * Adds versions until the builder is full (WINDOW_FULL), all are added (FLUSH_DONE), or FLUSH_FAILED. The value bytes of every
- * pointer that is kept are added to `live` (assembly/live-bytes.ts).
+ * pointer that is kept are counted as live in the segment table (assembly/segment-table.ts).
  */
-export function flushStep(context: usize, builder: usize, snapshots: usize, snapshotCount: i32, live: usize, liveCount: i32): i32 {
+export function flushStep(
+  context: usize,
+  builder: usize,
+  snapshots: usize,
+  snapshotCount: i32,
+  segments: usize,
+  segmentEntries: u32,
+): i32 {
   let leaf = load<u32>(context, LEAF);
   let limit = load<u64>(context, LIMIT);
   while (!builderFull(builder)) {
@@ -52,7 +59,11 @@ export function flushStep(context: usize, builder: usize, snapshots: usize, snap
     const value = recordValue(record);
     const kind = recordKind(record);
     const sequence = recordSequence(record);
-    if (kind == KIND_POINTER && !liveBytesAdd(live, liveCount, value, 1)) return FLUSH_FAILED;
+    if (kind == KIND_POINTER) {
+      const segment = segmentEntry(segments, segmentEntries, load<u32>(value));
+      if (!segment) return FLUSH_FAILED;
+      segmentLives(segment, load<u32>(value, 4));
+    }
     const body = packBody(sequence, kind, recordFlags(record));
     if (builderAdd(builder, recordKey(record), recordKeyBytes(record), body, value, recordValueBytes(record)) < 0) return FLUSH_FAILED;
     const before = snapshotBefore(snapshots, snapshotCount, sequence);
