@@ -9,3 +9,6 @@ export { pageFind } from './page-search';
 export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './page-cache';
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep } from './flush';
+export { scanOpen, scanNext, scanClose } from './scan';
+export { mergeInput, mergeFeed, mergeBegin, mergeStep, mergeRelocated, mergeDropped, pagesVerify } from './merge';
+export { segmentEntry } from './segment-table';

@@ -1,0 +1,294 @@
+/**
+ * The merge of a compaction: sorted inputs of table pages, streamed through buffers that the host fills, into the pages of a builder.
+ *
+ * Which versions stay: of one key, newest first, the first stays, and an older one with sequence q below a newer one with sequence p stays
+ * only when a snapshot s has q <= s < p. With MERGE_DROP_DELETES (nothing below the output can hold the inputs' keys) a delete that no
+ * snapshot is older than goes too: then no version below it stays either.
+ *
+ * Versions of one key are never divided between outputs, so that the tables of a level never share a key.
+ *
+ * Protocol: `mergeFeed` each input, `mergeBegin`, then `mergeStep` until MERGE_DONE, doing what each answer asks (memory-map.ts). The host
+ * begins the builder before the first step and after each MERGE_SPLIT, and finishes it at MERGE_SPLIT and MERGE_DONE when it has entries.
+ *
+ * Cells, from the start of a context (tournament at 512..767; the key decided last is at KEY_B, 768..775 are MERGE_INPUT, MERGE_POINTER):
+ *   776 builder u32         780 flags i32
+ *   784 snapshots u32       788 their count i32        f64 each, ascending
+ *   792 segments u32        796 their entries u32      (assembly/segment-table.ts)
+ *   800 pages max u32       804 inputs i32
+ *   808 last rank u64       816 last sequence u64
+ *   824 last key bytes i32  828 phase u32
+ *   832 pointer u32         what stands for the winner's pointer after `mergeRelocated`; 0: none
+ *   840 versions dropped f64
+ *   848 opened i32
+ */
+import {
+  KEY_B,
+  KIND_DELETE,
+  KIND_POINTER,
+  MERGE_BROKEN,
+  MERGE_DONE,
+  MERGE_DROP_DELETES,
+  MERGE_INPUT,
+  MERGE_NEEDS_INPUT,
+  MERGE_OUTPUT_READY,
+  MERGE_POINTER,
+  MERGE_RELOCATE,
+  MERGE_SPLIT,
+  PAGE_BYTES,
+  SEGMENT_RELOCATE,
+} from './memory-map';
+import {
+  SOURCE_PAGES,
+  cursorAt,
+  cursorBody,
+  cursorEnterPage,
+  cursorFinish,
+  cursorFinished,
+  cursorKey,
+  cursorKeyBytes,
+  cursorPlace,
+  cursorRank,
+  cursorReset,
+  cursorValue,
+  cursorValueBytes,
+} from './cursor';
+import { bodyKind, bodySequence, pageChecksum, pageCount, pageSeed } from './page';
+import { builderAdd, builderPages } from './page-builder';
+import { commonBytes, copy } from './key';
+import { segmentDied, segmentEntry, segmentFlags, segmentLives } from './segment-table';
+import { tournamentBegin, tournamentReplay, tournamentWinner } from './tournament';
+
+const BUILDER: usize = 776;
+const FLAGS: usize = 780;
+const SNAPSHOTS: usize = 784;
+const SNAPSHOT_COUNT: usize = 788;
+const SEGMENTS: usize = 792;
+const SEGMENT_ENTRIES: usize = 796;
+const PAGES_MAX: usize = 800;
+const INPUTS: usize = 804;
+const LAST_RANK: usize = 808;
+const LAST_SEQUENCE: usize = 816;
+const LAST_BYTES: usize = 824;
+const PHASE: usize = 828;
+const POINTER: usize = 832;
+const DROPPED: usize = 840;
+const OPENED: usize = 848;
+
+// Fields of a cursor over pages in a buffer.
+const PAGES_END: usize = 96;
+const LAST: usize = 100;
+const NEXT_PAGE: usize = 104;
+
+const OPENING: u32 = 0;
+const MERGING: u32 = 1;
+/** The winner has left its last page and must stand on an entry again, or finish, before the tree is replayed. */
+const REFILLING: u32 = 2;
+
+/** Clears an input before its first `mergeFeed`. */
+export function mergeInput(context: usize, input: i32): void {
+  cursorReset(context, input, SOURCE_PAGES, false);
+}
+
+/** Gives an input its next pages (none is allowed with `last`). They must stay until it is named in MERGE_INPUT. */
+export function mergeFeed(context: usize, input: i32, address: usize, pages: i32, last: i32): void {
+  const cursor = cursorAt(context, input);
+  store<u32>(cursor, <u32>address, NEXT_PAGE);
+  store<u32>(cursor, <u32>(address + <usize>pages * PAGE_BYTES), PAGES_END);
+  store<u32>(cursor, last, LAST);
+}
+
+/** Begins: an output ends at the first new key after it has `pagesMax` pages. */
+export function mergeBegin(
+  context: usize,
+  inputs: i32,
+  builder: usize,
+  flags: i32,
+  snapshots: usize,
+  snapshotCount: i32,
+  segments: usize,
+  segmentEntries: u32,
+  pagesMax: u32,
+): void {
+  store<u32>(context, <u32>builder, BUILDER);
+  store<i32>(context, flags, FLAGS);
+  store<u32>(context, <u32>snapshots, SNAPSHOTS);
+  store<i32>(context, snapshotCount, SNAPSHOT_COUNT);
+  store<u32>(context, <u32>segments, SEGMENTS);
+  store<u32>(context, segmentEntries, SEGMENT_ENTRIES);
+  store<u32>(context, pagesMax, PAGES_MAX);
+  store<i32>(context, inputs, INPUTS);
+  store<i32>(context, -1, LAST_BYTES);
+  store<u32>(context, OPENING, PHASE);
+  store<u32>(context, 0, POINTER);
+  store<f64>(context, 0, DROPPED);
+  store<i32>(context, 0, OPENED);
+}
+
+/** The answer to MERGE_RELOCATE: the value's new pointer (POINTER_BYTES, kept until the next step), or the old one to leave it. */
+export function mergeRelocated(context: usize, pointer: usize): void {
+  store<u32>(context, <u32>pointer, POINTER);
+}
+
+/** How many versions have been dropped since `mergeBegin`. */
+export function mergeDropped(context: usize): f64 {
+  return load<f64>(context, DROPPED);
+}
+
+/** Verifies pages just read. Returns how many from the first are good. */
+export function pagesVerify(address: usize, pages: i32, fileId: u32, firstPage: u32): i32 {
+  for (let i = 0; i < pages; i++) {
+    const page = address + <usize>i * PAGE_BYTES;
+    if (load<u64>(page) != pageChecksum(page, pageSeed(fileId, firstPage + i))) return i;
+  }
+  return pages;
+}
+
+/** Stands on the first entry of the next page of the buffer, or finishes. False: the host must feed it. */
+function enterNext(cursor: usize): bool {
+  while (true) {
+    const page = <usize>load<u32>(cursor, NEXT_PAGE);
+    if (page >= <usize>load<u32>(cursor, PAGES_END)) {
+      if (!load<u32>(cursor, LAST)) return false;
+      cursorFinish(cursor);
+      return true;
+    }
+    store<u32>(cursor, <u32>(page + PAGE_BYTES), NEXT_PAGE);
+    if (!pageCount(page)) continue;
+    cursorEnterPage(cursor, page);
+    cursorPlace(cursor, 0);
+    return true;
+  }
+  return false;
+}
+
+// @ts-ignore: decorator
+@inline
+function askInput(context: usize, cursor: usize): i32 {
+  store<u32>(context, <u32>(cursor - cursorAt(context, 0)) >> 8, MERGE_INPUT);
+  return MERGE_NEEDS_INPUT;
+}
+
+/** Whether a snapshot s has from <= s < to. */
+function snapshotWithin(context: usize, from: u64, to: u64): bool {
+  const snapshots = <usize>load<u32>(context, SNAPSHOTS);
+  let low = 0;
+  let high = load<i32>(context, SNAPSHOT_COUNT);
+  const end = high;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (<u64>load<f64>(snapshots + (<usize>middle << 3)) < from) low = middle + 1;
+    else high = middle;
+  }
+  return low < end && <u64>load<f64>(snapshots + (<usize>low << 3)) < to;
+}
+
+/** Goes on. Answers MERGE_*. */
+export function mergeStep(context: usize): i32 {
+  const inputs = load<i32>(context, INPUTS);
+  const phase = load<u32>(context, PHASE);
+  if (phase == OPENING) {
+    for (let i = load<i32>(context, OPENED); i < inputs; i++) {
+      const cursor = cursorAt(context, i);
+      if (!enterNext(cursor)) {
+        store<i32>(context, i, OPENED);
+        return askInput(context, cursor);
+      }
+    }
+    tournamentBegin(context, inputs);
+  } else if (phase == REFILLING) {
+    const winner = tournamentWinner(context);
+    if (!enterNext(winner)) return askInput(context, winner);
+    tournamentReplay(context, inputs, winner);
+  }
+  store<u32>(context, MERGING, PHASE);
+  return merge(context, inputs);
+}
+
+function merge(context: usize, inputs: i32): i32 {
+  const builder = <usize>load<u32>(context, BUILDER);
+  const dropDeletes = (load<i32>(context, FLAGS) & MERGE_DROP_DELETES) != 0;
+  const last = context + KEY_B;
+  let winner = tournamentWinner(context);
+  while (true) {
+    const keyBytes = cursorKeyBytes(winner);
+    if (cursorFinished(winner)) return MERGE_DONE;
+    const key = cursorKey(winner);
+    const rank = cursorRank(winner);
+    const body = cursorBody(winner);
+    const sequence = bodySequence(body);
+    const kind = bodyKind(body);
+    const same =
+      rank == load<u64>(context, LAST_RANK) &&
+      keyBytes == load<i32>(context, LAST_BYTES) &&
+      (keyBytes <= 8 || commonBytes(last, key, keyBytes) == keyBytes);
+    let keep = same ? snapshotWithin(context, sequence, load<u64>(context, LAST_SEQUENCE)) : true;
+    if (keep && kind == KIND_DELETE && dropDeletes) keep = snapshotWithin(context, 0, sequence);
+    let value = cursorValue(winner);
+    let full = false;
+    if (keep) {
+      if (!same && builderPages(builder) >= load<u32>(context, PAGES_MAX)) return MERGE_SPLIT;
+      if (kind == KIND_POINTER) {
+        const status = keepPointer(context, value);
+        if (status) return status;
+        const moved = <usize>load<u32>(context, POINTER);
+        if (moved) {
+          value = moved;
+          store<u32>(context, 0, POINTER);
+        }
+      }
+      const added = builderAdd(builder, key, keyBytes, body, value, cursorValueBytes(winner));
+      if (added < 0) return MERGE_BROKEN;
+      full = added != 0;
+    } else {
+      store<f64>(context, load<f64>(context, DROPPED) + 1, DROPPED);
+      if (kind == KIND_POINTER) {
+        const entry = entryOf(context, value);
+        if (!entry) return MERGE_BROKEN;
+        segmentDied(entry, load<u32>(value, 4));
+      }
+    }
+    if (!same) {
+      copy(last, key, keyBytes);
+      store<i32>(context, keyBytes, LAST_BYTES);
+      store<u64>(context, rank, LAST_RANK);
+    }
+    store<u64>(context, sequence, LAST_SEQUENCE);
+
+    const next = load<i32>(winner, 64) + 1;
+    if (next < load<i32>(winner, 60)) cursorPlace(winner, next);
+    else if (!enterNext(winner)) {
+      store<u32>(context, REFILLING, PHASE);
+      return full ? MERGE_OUTPUT_READY : askInput(context, winner);
+    }
+    winner = tournamentReplay(context, inputs, winner);
+    if (full) return MERGE_OUTPUT_READY;
+  }
+  return MERGE_DONE;
+}
+
+// @ts-ignore: decorator
+@inline
+function entryOf(context: usize, pointer: usize): usize {
+  return segmentEntry(<usize>load<u32>(context, SEGMENTS), load<u32>(context, SEGMENT_ENTRIES), load<u32>(pointer));
+}
+
+/** Accounts for a pointer that stays. 0, MERGE_RELOCATE (then again with POINTER set), or MERGE_BROKEN. */
+function keepPointer(context: usize, pointer: usize): i32 {
+  const entry = entryOf(context, pointer);
+  if (!entry) return MERGE_BROKEN;
+  const bytes = load<u32>(pointer, 4);
+  const moved = <usize>load<u32>(context, POINTER);
+  if (moved) {
+    if (load<u32>(moved) != load<u32>(pointer)) segmentDied(entry, bytes);
+    const target = entryOf(context, moved);
+    if (!target) return MERGE_BROKEN;
+    segmentLives(target, bytes);
+    return 0;
+  }
+  if (segmentFlags(entry) & SEGMENT_RELOCATE) {
+    store<u32>(context, <u32>pointer, MERGE_POINTER);
+    return MERGE_RELOCATE;
+  }
+  segmentLives(entry, bytes);
+  return 0;
+}
