@@ -2,10 +2,10 @@
 export { checksumInto } from './checksum';
 export { memtableInit, memtablePut, memtableInsert } from './memtable';
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';
-export { builderBegin, builderRewind, builderMove, builderAdd, builderFinish } from './page-builder';
+export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';
 export { filterBlocks, filterBuild, filterCount } from './filter';
 export { tableArrayBytes, tableOpen, tableFindPage } from './table-index';
-export { pageFind } from './page-search';
+export { pageFindKey } from './page-search';
 export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './page-cache';
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep } from './flush';

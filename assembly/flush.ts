@@ -9,7 +9,7 @@
  *                                                                  limit: its next version is the newest at or below this
  *   snapshots: f64 x n, ascending, sequence numbers
  */
-import { CELLS, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
+import { CELLS, FLUSH_DONE, FLUSH_FAILED, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
 import { memtableNext, memtableSeek } from './memtable-iterator';
 import { leafRecord } from './memtable';
 import { packBody } from './page';
@@ -20,11 +20,6 @@ import { segmentEntry, segmentLives } from './segment-table';
 const FLUSH: usize = CELLS + 960;
 const LEAF: usize = FLUSH;
 const LIMIT: usize = FLUSH + 8;
-
-/** Every version has been added; builderFinish is next. */
-export const FLUSH_DONE: i32 = 1;
-/** The segment table is full, or an entry cannot fit in a page: the caller's bug. */
-export const FLUSH_FAILED: i32 = -1;
 
 export function flushBegin(context: usize, memtable: usize): void {
   store<u32>(context, 0, LEAF);

@@ -115,6 +115,12 @@ export const MERGE_POINTER: usize = CELLS + 772;
 export const SEGMENT_ENTRY_BYTES: i32 = 32;
 export const SEGMENT_RELOCATE: i32 = 1;
 
+// ---- flush (assembly/flush.ts): answers of `flushStep` besides WINDOW_FULL ----
+/** Every version has been added; `builderFinish` is next. */
+export const FLUSH_DONE: i32 = 1;
+/** The segment table is full, or an entry cannot fit in a page: the caller's bug. */
+export const FLUSH_FAILED: i32 = -1;
+
 // ---- fields of a table header and of a view (drawn in assembly/table.ts), from its start ----
 export const TABLE_PAGES: usize = 0;
 export const TABLE_PREFIXES: usize = 4;

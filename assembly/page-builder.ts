@@ -48,7 +48,7 @@ import {
   WINDOW_FULL,
 } from './memory-map';
 import { commonBytes, copy, hashKey, hashTag } from './key';
-import { BODY_HEADER_BYTES, PAGE_HEADER_BYTES, bodyKind, bodySequence, pageChecksum, pagePrefix, pageSeed, pageSlots, tagBytes } from './page';
+import { BODY_HEADER_BYTES, PAGE_HEADER_BYTES, bodyKind, bodySequence, packBody, pageChecksum, pagePrefix, pageSeed, pageSlots, tagBytes } from './page';
 import { CONTINUES } from './table';
 
 const WINDOW: usize = 0;
@@ -206,6 +206,20 @@ export function builderAdd(builder: usize, key: usize, keyBytes: i32, body: u64,
     store<u64>(builder, hash, LAST_HASH);
   }
   return builderFull(builder) ? WINDOW_FULL : 0;
+}
+
+/** builderAdd for the host, whose numbers are f64: tables that are built outside of flush and merge. */
+export function builderPut(
+  builder: usize,
+  key: usize,
+  keyBytes: i32,
+  sequence: f64,
+  kind: u32,
+  flags: u32,
+  value: usize,
+  valueBytes: i32,
+): i32 {
+  return builderAdd(builder, key, keyBytes, packBody(<u64>sequence, kind, flags), value, valueBytes);
 }
 
 /** Writes the last page. Returns the number of pages; index, hashes, counters and the largest key are complete. */

@@ -1,0 +1,68 @@
+/**
+ * Owns the memory of a page cache (assembly/page-cache.ts): frames and their descriptors. The tables of any number of engines of one
+ * linear memory may share it; only the caller's thread uses it. Frames take address space at once, but memory only when first filled.
+ */
+import { PAGE_BYTES, PAGE_CACHE_BYTES, PAGE_CACHE_FRAMES_MIN } from '../../assembly/memory-map.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+
+const DESCRIPTOR_BYTES = 8;
+const USED = 16;
+const LOADS = 20;
+const EVICTIONS = 24;
+
+export interface PageCacheStats {
+  frames: number;
+  /** Frames that hold a page. */
+  used: number;
+  /** Pages read into the cache and put out of it, modulo 2^32. */
+  loads: number;
+  evictions: number;
+}
+
+export class PageCache {
+  /** For kernels. */
+  readonly address: number;
+  readonly frames: number;
+  readonly #memory: LinearMemory;
+  readonly #framesAddress: number;
+  readonly #descriptors: number;
+
+  /** `bytes`: for pages; at least PAGE_CACHE_FRAMES_MIN frames are made. */
+  constructor(memory: LinearMemory, bytes: number) {
+    this.#memory = memory;
+    this.frames = Math.max(PAGE_CACHE_FRAMES_MIN, Math.floor(bytes / PAGE_BYTES));
+    this.#framesAddress = memory.allocate(this.frames * PAGE_BYTES);
+    this.#descriptors = memory.allocate(this.frames * DESCRIPTOR_BYTES);
+    this.address = memory.allocateSmall(PAGE_CACHE_BYTES);
+    memory.kernel['cacheInit']!(this.address, this.#framesAddress, this.#descriptors, this.frames);
+  }
+
+  /** Kernels of this context read through this cache from now on. */
+  bind(context: number): void {
+    this.#memory.kernel['cacheBind']!(context, this.address);
+  }
+
+  /** Frees the frames of a table, whose header is `table`. */
+  drop(table: number): void {
+    this.#memory.kernel['cacheDropTable']!(this.address, table);
+  }
+
+  get usedBytes(): number {
+    return this.#field(USED) * PAGE_BYTES;
+  }
+
+  stats(): PageCacheStats {
+    return { frames: this.frames, used: this.#field(USED), loads: this.#field(LOADS), evictions: this.#field(EVICTIONS) };
+  }
+
+  /** No table uses it any more. */
+  free(): void {
+    this.#memory.free(this.#framesAddress, this.frames * PAGE_BYTES);
+    this.#memory.free(this.#descriptors, this.frames * DESCRIPTOR_BYTES);
+    this.#memory.freeSmall(this.address, PAGE_CACHE_BYTES);
+  }
+
+  #field(offset: number): number {
+    return this.#memory.u32[(this.address + offset) >>> 2]!;
+  }
+}

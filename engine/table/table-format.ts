@@ -1,0 +1,208 @@
+/**
+ * A table file, `NNNNNN.table`: an immutable sorted run. Little-endian. Format and a worked example: docs/formats/table.md.
+ *
+ *   | page x pages | index | filter | properties | footer |
+ *
+ *   page:       8 KiB (assembly/page.ts), at page number * 8192; seed of its check (file id << 32 | page number)
+ *   index:      | key bytes u16 | flags u16 | key | x pages, zeros to a multiple of 64       (assembly/table-index.ts)
+ *   filter:     | block, 32 bytes | x blocks                                                 (assembly/filter.ts)
+ *   properties: | entries u32 | tombstones u32 | distinct keys u32 | reserved u32 |
+ *               | smallest sequence u64 | largest sequence u64 | key bytes u64 | value bytes u64 |
+ *               | smallest key bytes u16 | largest key bytes u16 | reserved u32 | smallest key | largest key |
+ *   footer:     | version u16 | flags u16 | file id u32 | pages u32 | filter kind u32 |
+ *               | bytes of all pages u64 | index bytes u32 | filter bytes u32 | properties bytes u32 | reserved u32 |
+ *               | index check u64 | filter check u64 | properties check u64 | footer check u64 | magic "SPARROWT" |
+ *
+ * Every check is XXH64; the seed's upper half is the file id, its lower half names the section (SECTION_*), so that neither a table under
+ * another name nor a section in another's place passes. The index check covers its padding, the footer check all before it.
+ * Reserved fields and flags are 0; a reader refuses a version, flag or filter kind that it does not know.
+ */
+import { PAGE_BYTES } from '../../assembly/memory-map.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { xxh64, type Xxh64 } from '../../base/xxh64.ts';
+
+export const TABLE_VERSION = 1;
+export const FOOTER_BYTES = 80;
+export const SECTION_INDEX = 0xffffffff;
+export const SECTION_FILTER = 0xfffffffe;
+export const SECTION_PROPERTIES = 0xfffffffd;
+export const SECTION_FOOTER = 0xfffffffc;
+/** Split-block Bloom, 12 bits a key. */
+export const FILTER_SPLIT_BLOCK = 1;
+const PROPERTIES_HEADER_BYTES = 56;
+const INDEX_ALIGNMENT = 64;
+const MAGIC: Uint8Array = new TextEncoder().encode('SPARROWT');
+
+export interface TableFooter {
+  readonly fileId: number;
+  readonly pages: number;
+  /** Without padding. */
+  readonly indexBytes: number;
+  readonly filterBytes: number;
+  readonly propertiesBytes: number;
+  readonly indexCheck: Xxh64;
+  readonly filterCheck: Xxh64;
+  readonly propertiesCheck: Xxh64;
+}
+
+export interface TableProperties {
+  readonly entries: number;
+  readonly tombstones: number;
+  readonly distinctKeys: number;
+  readonly minSequence: number;
+  readonly maxSequence: number;
+  /** Sums over all entries, uncompressed. */
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+  readonly smallest: Uint8Array;
+  readonly largest: Uint8Array;
+}
+
+/** Where the sections of a table lie in its file. */
+export interface TableLayout {
+  readonly index: number;
+  readonly filter: number;
+  readonly properties: number;
+  readonly footer: number;
+  readonly fileBytes: number;
+}
+
+export function tableFileName(fileId: number): string {
+  return `${String(fileId).padStart(6, '0')}.table`;
+}
+
+/** Bytes of the index section, padding included. */
+export function indexSectionBytes(indexBytes: number): number {
+  return Math.ceil(indexBytes / INDEX_ALIGNMENT) * INDEX_ALIGNMENT;
+}
+
+export function tableLayout(sizes: Pick<TableFooter, 'pages' | 'indexBytes' | 'filterBytes' | 'propertiesBytes'>): TableLayout {
+  const index = sizes.pages * PAGE_BYTES;
+  const filter = index + indexSectionBytes(sizes.indexBytes);
+  const properties = filter + sizes.filterBytes;
+  const footer = properties + sizes.propertiesBytes;
+  return { index, filter, properties, footer, fileBytes: footer + FOOTER_BYTES };
+}
+
+export function encodeFooter(footer: TableFooter): Uint8Array {
+  const bytes = new Uint8Array(FOOTER_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, TABLE_VERSION, true);
+  view.setUint32(4, footer.fileId, true);
+  view.setUint32(8, footer.pages, true);
+  view.setUint32(12, FILTER_SPLIT_BLOCK, true);
+  view.setBigUint64(16, BigInt(footer.pages) * BigInt(PAGE_BYTES), true);
+  view.setUint32(24, footer.indexBytes, true);
+  view.setUint32(28, footer.filterBytes, true);
+  view.setUint32(32, footer.propertiesBytes, true);
+  putCheck(view, 40, footer.indexCheck);
+  putCheck(view, 48, footer.filterCheck);
+  putCheck(view, 56, footer.propertiesCheck);
+  putCheck(view, 64, xxh64(bytes, 0, 64, SECTION_FOOTER, footer.fileId));
+  bytes.set(MAGIC, 72);
+  return bytes;
+}
+
+/** Decodes the last FOOTER_BYTES of `path`, whose size is `fileBytes`. `corrupt/CORRUPT_TABLE` when they are not what was written there. */
+export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fileBytes: number): TableFooter {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const at = fileBytes - FOOTER_BYTES;
+  if (bytes.length !== FOOTER_BYTES || MAGIC.some((byte, i) => bytes[72 + i] !== byte))
+    throw corruptTable(path, at, 'it does not end as a table does');
+  if (!sameCheck(getCheck(view, 64), xxh64(bytes, 0, 64, SECTION_FOOTER, fileId))) {
+    throw corruptTable(path, at, 'the footer does not match its checksum, or is that of another table');
+  }
+  const version = view.getUint16(0, true);
+  if (version !== TABLE_VERSION || view.getUint16(2, true) !== 0 || view.getUint32(12, true) !== FILTER_SPLIT_BLOCK) {
+    throw corruptTable(path, at, `its format (version ${version}) is not known to this program`);
+  }
+  const footer: TableFooter = {
+    fileId: view.getUint32(4, true),
+    pages: view.getUint32(8, true),
+    indexBytes: view.getUint32(24, true),
+    filterBytes: view.getUint32(28, true),
+    propertiesBytes: view.getUint32(32, true),
+    indexCheck: getCheck(view, 40),
+    filterCheck: getCheck(view, 48),
+    propertiesCheck: getCheck(view, 56),
+  };
+  if (
+    footer.fileId !== fileId ||
+    tableLayout(footer).fileBytes !== fileBytes ||
+    view.getBigUint64(16, true) !== BigInt(footer.pages * PAGE_BYTES)
+  ) {
+    throw corruptTable(path, at, 'the footer does not fit the file');
+  }
+  return footer;
+}
+
+export function encodeProperties(properties: TableProperties): Uint8Array {
+  const { smallest, largest } = properties;
+  const bytes = new Uint8Array(PROPERTIES_HEADER_BYTES + smallest.length + largest.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, properties.entries, true);
+  view.setUint32(4, properties.tombstones, true);
+  view.setUint32(8, properties.distinctKeys, true);
+  view.setBigUint64(16, BigInt(properties.minSequence), true);
+  view.setBigUint64(24, BigInt(properties.maxSequence), true);
+  view.setBigUint64(32, BigInt(properties.keyBytes), true);
+  view.setBigUint64(40, BigInt(properties.valueBytes), true);
+  view.setUint16(48, smallest.length, true);
+  view.setUint16(50, largest.length, true);
+  bytes.set(smallest, PROPERTIES_HEADER_BYTES);
+  bytes.set(largest, PROPERTIES_HEADER_BYTES + smallest.length);
+  return bytes;
+}
+
+/** Decodes the properties section of `path`, which begins at `offset`. `corrupt/CORRUPT_TABLE` when its checksum does not match. */
+export function decodeProperties(bytes: Uint8Array, footer: TableFooter, path: string, offset: number): TableProperties {
+  if (
+    !sameCheck(footer.propertiesCheck, sectionCheck(bytes, footer.fileId, SECTION_PROPERTIES)) ||
+    bytes.length < PROPERTIES_HEADER_BYTES
+  ) {
+    throw corruptTable(path, offset, 'the properties do not match their checksum');
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const smallestEnd = PROPERTIES_HEADER_BYTES + view.getUint16(48, true);
+  const largestEnd = smallestEnd + view.getUint16(50, true);
+  if (largestEnd !== bytes.length) throw corruptTable(path, offset, 'the properties are not of the size that they state');
+  return {
+    entries: view.getUint32(0, true),
+    tombstones: view.getUint32(4, true),
+    distinctKeys: view.getUint32(8, true),
+    minSequence: Number(view.getBigUint64(16, true)),
+    maxSequence: Number(view.getBigUint64(24, true)),
+    keyBytes: Number(view.getBigUint64(32, true)),
+    valueBytes: Number(view.getBigUint64(40, true)),
+    smallest: bytes.slice(PROPERTIES_HEADER_BYTES, smallestEnd),
+    largest: bytes.slice(smallestEnd, largestEnd),
+  };
+}
+
+/** For small sections; large ones are checked by the kernel where they lie. */
+export function sectionCheck(bytes: Uint8Array, fileId: number, section: number): Xxh64 {
+  return xxh64(bytes, 0, bytes.length, section, fileId);
+}
+
+export function sameCheck(a: Xxh64, b: Xxh64): boolean {
+  return a.low === b.low && a.high === b.high;
+}
+
+export function corruptTable(path: string, offset: number, what: string, cause?: unknown): SparrowError {
+  return new SparrowError(
+    'corrupt',
+    'CORRUPT_TABLE',
+    `table ${path} is damaged at offset ${offset}: ${what}`,
+    { file: path, offset },
+    cause,
+  );
+}
+
+function getCheck(view: DataView, at: number): Xxh64 {
+  return { low: view.getUint32(at, true), high: view.getUint32(at + 4, true) };
+}
+
+function putCheck(view: DataView, at: number, check: Xxh64): void {
+  view.setUint32(at, check.low, true);
+  view.setUint32(at + 4, check.high, true);
+}
