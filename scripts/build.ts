@@ -2,7 +2,7 @@
  * Builds the package: kernels to assembly/engine.wasm, the protocol to proto/gen/, everything to dist/.
  *
  *   node scripts/build.ts               builds
- *   node scripts/build.ts --if-needed   builds unless dist/ is from these very sources (their digest stands in dist/.inputs)
+ *   node scripts/build.ts --if-needed   builds unless dist/ is from these very sources (their digest stands in build/inputs)
  *
  * dist/ is made beside the old one and swapped in at the end: a failed build leaves the old one, and no file of it outlives its source.
  */
@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const DIST = join(ROOT, 'dist');
 const FRESH = join(ROOT, 'build', 'dist');
-const STAMP = '.inputs';
+const STAMP = join(ROOT, 'build', 'inputs');
 
 /** All that decides what dist/ holds. */
 const INPUTS: readonly string[] = [
@@ -47,9 +47,9 @@ for (const file of COPIED.flatMap((pattern) => globSync(pattern, { cwd: ROOT }))
   copyFileSync(join(ROOT, file), join(FRESH, file));
 }
 chmodSync(join(FRESH, 'cli', 'main.js'), 0o755);
-writeFileSync(join(FRESH, STAMP), digest);
 rmSync(DIST, { recursive: true, force: true });
 renameSync(FRESH, DIST);
+writeFileSync(STAMP, digest);
 process.stdout.write(`built dist/ in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
 
 function runScript(step: string, script: string): void {
@@ -75,6 +75,5 @@ function digestOfInputs(): string {
 }
 
 function digestOfBuild(): string | undefined {
-  const stamp = join(DIST, STAMP);
-  return existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined;
+  return existsSync(DIST) && existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : undefined;
 }
