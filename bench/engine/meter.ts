@@ -95,7 +95,7 @@ export async function repeat(meter: Meter, limits: RunLimits, operation: Operati
   meter.start();
   let every = 1;
   let i = 0;
-  let deadline = performance.now() + limits.milliseconds;
+  const deadline = performance.now() + limits.milliseconds;
   while (i < limits.operations) {
     if (i % every === 0) {
       const before = performance.now();

@@ -13,6 +13,8 @@ export interface Row {
   workload: Workload;
   /** By family, in the order of FAMILIES: the best variant, or undefined when none ran. */
   best: (Result | undefined)[];
+  /** The best result of any peer. */
+  peer: Result | undefined;
   /** Times better than the best peer; undefined unless both ran. */
   ratio: number | undefined;
 }
@@ -24,9 +26,11 @@ export function rowsOf(results: readonly Result[]): Row[] {
     if (all.length === 0) continue;
     const best = FAMILIES.map((family) => bestOf(all, family, workload));
     const ours = best[FAMILIES.indexOf(OURS)];
-    const peers = best.filter((result) => result !== undefined && result !== ours);
-    const peer = peers.length > 0 ? Math.max(...peers.map((result) => score(result!, workload))) : undefined;
-    rows.push({ workload, best, ratio: ours && peer !== undefined ? score(ours, workload) / peer : undefined });
+    let peer: Result | undefined;
+    for (const result of best) {
+      if (result && result !== ours && (!peer || score(result, workload) > score(peer, workload))) peer = result;
+    }
+    rows.push({ workload, best, peer, ratio: ours && peer ? score(ours, workload) / score(peer, workload) : undefined });
   }
   return rows;
 }
