@@ -66,22 +66,30 @@ export function seekTables(context: usize, cursor: usize, tables: usize, count: 
     if (backward ? !beginsAboveUpper(context, table) : endsBelowLower(context, table)) low = middle + 1;
     else high = middle;
   }
-  store<i32>(cursor, backward ? low - 1 : low, 88);
   store<i32>(cursor, backward ? LAST_PAGE : 0, 92);
   store<u32>(cursor, bounded ? LOCATE : STEP, 76);
+  aimAt(context, cursor, backward ? low - 1 : low, backward);
+}
+
+/** Chooses a table, or none when it, and so all behind it, can hold no key within the far bound. */
+// @ts-ignore: decorator
+@inline
+function aimAt(context: usize, cursor: usize, at: i32, backward: bool): void {
+  let aim = at;
+  if (at >= 0 && at < load<i32>(cursor, 84)) {
+    const table = tableOf(<usize>load<u32>(cursor, 80), at);
+    if (backward ? endsBelowLower(context, table) : beginsAboveUpper(context, table)) aim = -1;
+  }
+  store<i32>(cursor, aim, 88);
 }
 
 /** Leaves the table for the next one in walking order. */
 // @ts-ignore: decorator
 @inline
 function stepTable(context: usize, cursor: usize, backward: bool): void {
-  const at = load<i32>(cursor, 88) + (backward ? -1 : 1);
-  store<i32>(cursor, at, 88);
   store<i32>(cursor, backward ? LAST_PAGE : 0, 92);
   store<u32>(cursor, STEP, 76);
-  if (at < 0 || at >= load<i32>(cursor, 84)) return;
-  const table = tableOf(<usize>load<u32>(cursor, 80), at);
-  if (backward ? endsBelowLower(context, table) : beginsAboveUpper(context, table)) store<i32>(cursor, -1, 88);
+  aimAt(context, cursor, load<i32>(cursor, 88) + (backward ? -1 : 1), backward);
 }
 
 /** Leaves the page for the next one in walking order, unless the index already says that nothing within the bounds is left. */

@@ -1,0 +1,177 @@
+/**
+ * Scans: iterators over a window at a time. A window is one crossing into the scan kernel (assembly/scan.ts), which merges the sources of
+ * the view as it is then; behind it the next crossing begins anew after the last key. So between windows the engine may seal, flush,
+ * compact and swap its view as it likes, and the sequence number that the scan reads at keeps what it sees in one piece: whoever makes the
+ * iterator pins that sequence (snapshots.ts) and unpins it in `release`.
+ *
+ * A window is copied once, into an array of its own, and entries are views of that: 128 KiB at most stay alive with one entry that is
+ * kept. The first window is small, so that seeking to a key and reading a few costs no more than that; later ones grow. Large values are
+ * read one by one when their entry is reached.
+ */
+import { assert } from '../base/assert.ts';
+import {
+  ABSENT,
+  FRONT,
+  KEY_A,
+  KEY_B,
+  KIND_POINTER,
+  POINTER_BYTES,
+  RESULT_BYTES,
+  RESULT_ENTRIES,
+  SCAN_ENTRY_BYTES,
+  SCAN_KEYS_ONLY,
+  SCAN_LOWER_EXCLUSIVE,
+  SCAN_REVERSE,
+  SCAN_UPPER_INCLUSIVE,
+  WINDOW_FULL,
+} from '../assembly/memory-map.ts';
+import type { Entry } from './api.ts';
+import type { LinearMemory } from './memory/linear-memory.ts';
+import type { ScanRange } from './scan-range.ts';
+
+/** What a scan reads through. */
+export interface ScanSource {
+  readonly memory: LinearMemory;
+  /** Address of the view as it is now. */
+  readonly viewAddress: number;
+  /** Loads what the kernel asked for in the FRONT context by NEEDS_PAGE or NEEDS_TABLE. */
+  satisfy(answer: number): void;
+  /** A copy of the value that a pointer in linear memory refers to. The pointer was read at `sequence` with `key`, since when the value may have moved. */
+  readPointer(pointer: number, key: Uint8Array, sequence: number): Uint8Array;
+}
+
+/** In linear memory; the kernel leaves a little of it unused. */
+export const SCAN_WINDOW_BYTES: number = 128 * 1024;
+const FIRST_ENTRIES = 16;
+const GROWTH = 8;
+const ENTRIES_MAX = 0xffffffff;
+
+const CELL_ENTRIES = (FRONT + RESULT_ENTRIES) >>> 2;
+const CELL_BYTES = (FRONT + RESULT_BYTES) >>> 2;
+const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+const NO_WORDS = new Uint32Array(0);
+
+/** Entries in order from one point in time. Iterate it, or call `return` when leaving it early: until then its sequence stays pinned. */
+export class ScanIterator implements IterableIterator<Entry> {
+  readonly #source: ScanSource;
+  readonly #range: ScanRange;
+  readonly #sequence: number;
+  /** Address of SCAN_WINDOW_BYTES that all scans of the thread share: nothing stays there between calls. */
+  readonly #window: number;
+  readonly #release: () => void;
+  readonly #flags: number;
+  /** The window's copy, and its words. */
+  #bytes: Uint8Array<ArrayBuffer> = EMPTY;
+  #words: Uint32Array<ArrayBuffer> = NO_WORDS;
+  #at = 0;
+  #entriesMax = FIRST_ENTRIES;
+  #left: number;
+  #lastKey: Uint8Array | undefined;
+  /** No window comes behind this one. */
+  #ended = false;
+  #released = false;
+
+  constructor(source: ScanSource, range: ScanRange, sequence: number, window: number, release: () => void) {
+    this.#source = source;
+    this.#range = range;
+    this.#sequence = sequence;
+    this.#window = window;
+    this.#release = release;
+    this.#left = range.limit;
+    this.#flags = (range.reverse ? SCAN_REVERSE : 0) | (range.keysOnly ? SCAN_KEYS_ONLY : 0);
+    // A limit says how many are wanted: one window brings them.
+    if (range.limit !== Infinity) this.#entriesMax = range.limit;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<Entry, undefined> {
+    if (this.#left <= 0 || (this.#at === this.#bytes.length && !this.#fill())) {
+      this.return();
+      return { value: undefined, done: true };
+    }
+    this.#left--;
+    const at = this.#at;
+    const head = this.#words[at >>> 2]!;
+    const valueBytes = this.#words[(at >>> 2) + 1]!;
+    const keyAt = at + SCAN_ENTRY_BYTES;
+    const valueAt = keyAt + (head & 0xffff);
+    const buffer = this.#bytes.buffer;
+    const key = new Uint8Array(buffer, keyAt, head & 0xffff);
+    this.#at = (valueAt + valueBytes + 7) & ~7;
+    this.#lastKey = key;
+    if (((head >>> 16) & 0xff) === KIND_POINTER && valueBytes === POINTER_BYTES) return { value: [key, this.#pointed(key, valueAt)], done: false };
+    return { value: [key, new Uint8Array(buffer, valueAt, valueBytes)], done: false };
+  }
+
+  return(): IteratorResult<Entry, undefined> {
+    this.#left = 0;
+    this.#bytes = EMPTY;
+    this.#words = NO_WORDS;
+    this.#at = 0;
+    if (!this.#released) {
+      this.#released = true;
+      this.#release();
+    }
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.dispose](): void {
+    this.return();
+  }
+
+  /** Brings the next window. False when there is no entry left. */
+  #fill(): boolean {
+    if (this.#ended) return false;
+    const { memory } = this.#source;
+    const { kernel } = memory;
+    const last = this.#lastKey;
+    const lower = this.#range.reverse ? this.#range.lower : (last ?? this.#range.lower);
+    const upper = this.#range.reverse ? (last ?? this.#range.upper) : this.#range.upper;
+    let flags = this.#flags;
+    if (this.#range.reverse ? this.#range.lowerExclusive : last !== undefined || this.#range.lowerExclusive) flags |= SCAN_LOWER_EXCLUSIVE;
+    if (this.#range.upperInclusive && !(this.#range.reverse && last !== undefined)) flags |= SCAN_UPPER_INCLUSIVE;
+    if (lower !== undefined) memory.u8.set(lower, FRONT + KEY_A);
+    if (upper !== undefined) memory.u8.set(upper, FRONT + KEY_B);
+    const entriesMax = Math.min(this.#entriesMax, this.#left, ENTRIES_MAX);
+    this.#entriesMax *= GROWTH;
+
+    let answer = kernel['scanOpen']!(
+      FRONT,
+      this.#source.viewAddress,
+      lower === undefined ? -1 : lower.length,
+      upper === undefined ? -1 : upper.length,
+      flags,
+      this.#sequence,
+      entriesMax,
+      this.#window,
+      SCAN_WINDOW_BYTES,
+    );
+    try {
+      while (answer !== ABSENT && answer !== WINDOW_FULL) {
+        assert(answer > 0, 'a view has no more sources than the scan has cursors');
+        this.#source.satisfy(answer);
+        answer = kernel['scanNext']!(FRONT);
+      }
+    } finally {
+      kernel['scanClose']!(FRONT);
+    }
+    this.#ended = answer === ABSENT;
+    assert(this.#ended || memory.u32[CELL_ENTRIES]! > 0, 'an entry fits a window');
+    const bytes = memory.u32[CELL_BYTES]!;
+    this.#bytes = new Uint8Array(bytes);
+    this.#bytes.set(memory.u8.subarray(this.#window, this.#window + bytes));
+    this.#words = new Uint32Array(this.#bytes.buffer);
+    this.#at = 0;
+    return bytes > 0;
+  }
+
+  #pointed(key: Uint8Array, at: number): Uint8Array {
+    // The bound's window is free between windows: it is written anew for each.
+    const pointer = FRONT + KEY_B;
+    this.#source.memory.u8.set(this.#bytes.subarray(at, at + POINTER_BYTES), pointer);
+    return this.#source.readPointer(pointer, key, this.#sequence);
+  }
+}

@@ -1,0 +1,242 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Entry } from '../../engine/api.ts';
+import { SCAN_WINDOW_BYTES, ScanIterator, type ScanSource } from '../../engine/scan.ts';
+import type { ScanRange } from '../../engine/scan-range.ts';
+import { KIND_DELETE, Sources, bytesOf, compareVersions, del, put, type Version } from './sources.ts';
+
+const ALL: ScanRange = {
+  lower: undefined,
+  lowerExclusive: false,
+  upper: undefined,
+  upperInclusive: false,
+  reverse: false,
+  keysOnly: false,
+  limit: Infinity,
+};
+
+function sourceOf(sources: Sources): ScanSource {
+  return {
+    memory: sources.memory,
+    viewAddress: sources.view,
+    satisfy: (answer) => sources.satisfy(answer),
+    readPointer: () => bytesOf('value in a segment'),
+  };
+}
+
+const windows = new WeakMap<Sources, number>();
+function iterate(sources: Sources, range: Partial<ScanRange>, sequence = Number.MAX_SAFE_INTEGER): ScanIterator {
+  let window = windows.get(sources);
+  if (window === undefined) windows.set(sources, (window = sources.memory.allocate(SCAN_WINDOW_BYTES)));
+  return new ScanIterator(sourceOf(sources), { ...ALL, ...range }, sequence, window, () => {});
+}
+
+function scan(sources: Sources, range: Partial<ScanRange>, sequence?: number): string[] {
+  return [...iterate(sources, range, sequence)].map(show);
+}
+
+function show([key, value]: Entry): string {
+  return `${Buffer.from(key).toString('latin1')}=${Buffer.from(value).toString('latin1')}`;
+}
+
+/** The twin: a sorted list of versions. */
+function model(versions: readonly Version[], range: Partial<ScanRange>, sequence: number): string[] {
+  const { lower, lowerExclusive, upper, upperInclusive, reverse, keysOnly, limit } = { ...ALL, ...range };
+  const newest = new Map<string, Version>();
+  for (const version of versions.toSorted(compareVersions)) {
+    const key = Buffer.from(version.key).toString('hex');
+    if (version.sequence <= sequence && !newest.has(key)) newest.set(key, version);
+  }
+  const found = [...newest.values()].filter(({ key, kind }) => {
+    if (kind === KIND_DELETE) return false;
+    const low = lower ? Buffer.compare(key, lower) : 1;
+    const high = upper ? Buffer.compare(key, upper) : -1;
+    return (low > 0 || (low === 0 && !lowerExclusive)) && (high < 0 || (high === 0 && upperInclusive));
+  });
+  found.sort((a, b) => Buffer.compare(a.key, b.key) * (reverse ? -1 : 1));
+  return found.slice(0, limit).map(({ key, value }) => show([key, keysOnly ? new Uint8Array(0) : value]));
+}
+
+/** Keys that share prefixes, contain one another and hold extreme bytes. */
+const keyArbitrary = fc.oneof(
+  fc.uint8Array({ minLength: 1, maxLength: 4 }).map((bytes) => bytes.map((byte) => [0, 1, 0x61, 0x62, 0xfe, 0xff][byte % 6]!)),
+  fc.tuple(fc.constantFrom('user:', 'a-rather-long-common-prefix/'), fc.nat(40)).map(([head, n]) => bytesOf(`${head}${n}`)),
+  fc.constantFrom(new Uint8Array(4096).fill(0x61), new Uint8Array(4095).fill(0x61), new Uint8Array(300).fill(0xff)),
+);
+
+const rangeArbitrary = fc.record({
+  lower: fc.option(keyArbitrary, { nil: undefined }),
+  lowerExclusive: fc.boolean(),
+  upper: fc.option(keyArbitrary, { nil: undefined }),
+  upperInclusive: fc.boolean(),
+  reverse: fc.boolean(),
+  keysOnly: fc.boolean(),
+  limit: fc.constantFrom(Infinity, 1, 2, 7, 100),
+});
+
+/** Versions with distinct sequences, each with the number of the source that holds it. */
+const worldArbitrary = fc
+  .array(fc.record({ key: keyArbitrary, deleted: fc.integer({ min: 0, max: 3 }), bytes: fc.nat(900), place: fc.nat(63) }), { maxLength: 160, size: 'max' })
+  .map((drafts) =>
+    drafts.map(({ key, deleted, bytes, place }, i) => {
+      const value = deleted === 0 ? new Uint8Array(0) : new Uint8Array(bytes).fill(i);
+      return { place, version: { key, sequence: i + 1, kind: deleted === 0 ? KIND_DELETE : 1, value } };
+    }),
+  );
+
+/** Spreads versions over memtables, tables of level 0 and a level of two disjoint tables. */
+function spread(world: readonly { place: number; version: Version }[], memtables: number, level0: number): Sources {
+  const sources = new Sources(80, 32 * 1024 * 1024);
+  const places = memtables + level0 + 1;
+  const at = (place: number): Version[] => world.filter((entry) => entry.place % places === place).map((entry) => entry.version);
+  for (let i = 0; i < memtables; i++) sources.addMemtable(at(i));
+  for (let i = 0; i < level0; i++) {
+    const versions = at(memtables + i);
+    if (versions.length > 0) sources.addLevel0(10 + i, versions);
+  }
+  const level = at(places - 1);
+  const middle = level.length > 0 ? level[level.length >> 1]!.key : undefined;
+  const halves = middle ? [level.filter((v) => Buffer.compare(v.key, middle) < 0), level.filter((v) => Buffer.compare(v.key, middle) >= 0)] : [];
+  sources.addLevel(100, halves.filter((half) => half.length > 0));
+  return sources;
+}
+
+describe('scan', () => {
+  test('of a view without sources, or with empty ones, yields nothing', () => {
+    const sources = new Sources();
+    expect(scan(sources, {})).toEqual([]);
+    expect(scan(sources, { reverse: true })).toEqual([]);
+    sources.addMemtable([]);
+    expect(scan(sources, {})).toEqual([]);
+    expect(scan(sources, { reverse: true })).toEqual([]);
+  });
+
+  test('merges memtables and tables, the newest version of a key deciding', () => {
+    const sources = new Sources();
+    sources.addMemtable([put('b', 9), del('c', 8)]);
+    sources.addMemtable([put('a', 7), put('c', 6)]);
+    sources.addLevel0(10, [put('b', 3), put('d', 4)]);
+    sources.addLevel(20, [[put('a', 1), put('c', 2)], [put('e', 1)]]);
+    expect(scan(sources, {})).toEqual(['a=a@7', 'b=b@9', 'd=d@4', 'e=e@1']);
+    expect(scan(sources, { reverse: true })).toEqual(['e=e@1', 'd=d@4', 'b=b@9', 'a=a@7']);
+  });
+
+  test('at a snapshot sees what was written up to it', () => {
+    const sources = new Sources();
+    sources.addMemtable([put('a', 1), put('a', 5), del('a', 9), put('b', 6)]);
+    sources.addLevel0(10, [put('c', 2), del('c', 4), put('c', 8)]);
+    for (const reverse of [false, true]) {
+      expect(scan(sources, { reverse }, 1)).toEqual(['a=a@1']);
+      expect(scan(sources, { reverse }, 3)).toEqual(reverse ? ['c=c@2', 'a=a@1'] : ['a=a@1', 'c=c@2']);
+      expect(scan(sources, { reverse }, 5)).toEqual(['a=a@5']);
+      expect(scan(sources, { reverse }, 8)).toEqual(reverse ? ['c=c@8', 'b=b@6', 'a=a@5'] : ['a=a@5', 'b=b@6', 'c=c@8']);
+      expect(scan(sources, { reverse }, 9)).toEqual(reverse ? ['c=c@8', 'b=b@6'] : ['b=b@6', 'c=c@8']);
+    }
+  });
+
+  test('decides by the newest visible version when versions of one key fill several pages', () => {
+    const sources = new Sources();
+    const versions = Array.from({ length: 60 }, (_, i) => put('hot', 10 + i, `${10 + i}`.padEnd(700, '.')));
+    sources.addLevel0(10, [...versions, put('cold', 1), put('icy', 2)]);
+    for (const sequence of [9, 10, 11, 33, 34, 68, 69, 100]) {
+      const expected = model([...versions, put('cold', 1), put('icy', 2)], {}, sequence);
+      expect(scan(sources, {}, sequence)).toEqual(expected);
+      expect(scan(sources, { reverse: true }, sequence)).toEqual(expected.toReversed());
+      for (const bound of ['hot', 'ho', 'hot\0', 'icy']) {
+        for (const flag of [false, true]) {
+          for (const reverse of [false, true]) {
+            const range = { lower: bytesOf(bound), lowerExclusive: flag, reverse };
+            expect(scan(sources, range, sequence)).toEqual(model([...versions, put('cold', 1), put('icy', 2)], range, sequence));
+            const other = { upper: bytesOf(bound), upperInclusive: flag, reverse };
+            expect(scan(sources, other, sequence)).toEqual(model([...versions, put('cold', 1), put('icy', 2)], other, sequence));
+          }
+        }
+      }
+    }
+  });
+
+  test('goes on over many windows and pages of a level, both ways, with pages evicted meanwhile', () => {
+    const sources = new Sources();
+    const versions = Array.from({ length: 30_000 }, (_, i) => put(`key:${String(i).padStart(8, '0')}`, i + 1, 'v'.repeat(60)));
+    sources.addLevel(10, [versions.slice(0, 10_000), versions.slice(10_000, 10_001), versions.slice(10_001)]);
+    const expected = versions.map((version) => show([version.key, version.value]));
+    expect(scan(sources, {})).toEqual(expected);
+    expect(scan(sources, { reverse: true })).toEqual(expected.toReversed());
+    expect(scan(sources, { lower: versions[9_990]!.key, limit: 20 })).toEqual(expected.slice(9_990, 10_010));
+    expect(scan(sources, { upper: versions[10_010]!.key, reverse: true, limit: 20 })).toEqual(expected.slice(9_990, 10_010).toReversed());
+  });
+
+  test('reads no page beyond its bounds', () => {
+    const sources = new Sources();
+    const versions = Array.from({ length: 2000 }, (_, i) => put(`key:${String(i).padStart(4, '0')}`, i + 1, 'v'.repeat(100)));
+    sources.addLevel(10, [versions.slice(0, 1000), versions.slice(1000)]);
+    const pagesOf = (range: Partial<ScanRange>): number => {
+      sources.dropPages();
+      sources.pageLoads = 0;
+      scan(sources, range);
+      return sources.pageLoads;
+    };
+    scan(sources, {});
+    for (const at of [10, 55, 66, 500, 940, 999, 1000, 1500]) {
+      expect(pagesOf({ lower: versions[at]!.key, upper: versions[at]!.key, upperInclusive: true })).toBe(1);
+      expect(pagesOf({ lower: versions[at]!.key, upper: versions[at]!.key, upperInclusive: true, reverse: true })).toBe(1);
+    }
+    expect(pagesOf({ lower: bytesOf('l') })).toBe(0);
+    expect(pagesOf({ upper: bytesOf('k') })).toBe(0);
+  });
+
+  test('keeps its point in time while the memtable is written between windows', () => {
+    const sources = new Sources();
+    const memtable = sources.addMemtable(Array.from({ length: 500 }, (_, i) => put(`k${String(i).padStart(4, '0')}`, i + 1)));
+    const expected = scan(sources, {});
+    for (const reverse of [false, true]) {
+      let sequence = 1000 * (reverse ? 2 : 1);
+      const seen: string[] = [];
+      for (const entry of iterate(sources, { reverse }, 500)) {
+        seen.push(show(entry));
+        const key = `k${String((seen.length * 7) % 600).padStart(4, '0')}`;
+        sources.write(memtable, seen.length % 3 === 0 ? del(key, ++sequence) : put(key, ++sequence));
+      }
+      expect(seen).toEqual(reverse ? expected.toReversed() : expected);
+    }
+  });
+
+  test('releases its sequence once: at the end, or when it is left early', () => {
+    const sources = new Sources();
+    sources.addMemtable([put('a', 1), put('b', 2), put('c', 3)]);
+    const window = sources.memory.allocate(SCAN_WINDOW_BYTES);
+    const released = (read: (iterator: ScanIterator) => void): number => {
+      let count = 0;
+      read(new ScanIterator(sourceOf(sources), ALL, 9, window, () => count++));
+      return count;
+    };
+    expect(released((iterator) => expect([...iterator]).toHaveLength(3))).toBe(1);
+    expect(
+      released((iterator) => {
+        for (const [key] of iterator) if (key[0] === 0x62) break;
+        expect(iterator.next().done).toBe(true);
+        iterator.return();
+      }),
+    ).toBe(1);
+  });
+
+  test('agrees with its twin on any sources, bounds and snapshot', () => {
+    fc.assert(
+      fc.property(
+        worldArbitrary,
+        fc.integer({ min: 0, max: 3 }),
+        fc.integer({ min: 0, max: 9 }),
+        fc.array(fc.tuple(rangeArbitrary, fc.integer({ min: 0, max: 200 })), { minLength: 4, maxLength: 12 }),
+        (world, memtables, level0, reads) => {
+          const sources = spread(world, memtables, level0);
+          const versions = world.map((entry) => entry.version);
+          for (const [range, sequence] of reads) {
+            expect(scan(sources, range, sequence)).toEqual(model(versions, range, sequence));
+            sources.dropPages();
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
