@@ -35,7 +35,8 @@ type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Erro
 /** A closed segment whose end the disk may not have yet. */
 export type UnsyncedSegment = { segment: number; bytes: number; file: File };
 
-export type SegmentOpened = { segment: number; file: File };
+/** A new segment, and the one that is complete with it (none: the first since opening). */
+export type SegmentOpened = { segment: number; file: File; closed: { segment: number; bytes: number } | undefined };
 
 export class LogWriter {
   readonly #memory: LinearMemory;
@@ -252,6 +253,7 @@ export class LogWriter {
   /** Closes the current segment to new frames and opens the next one. */
   #roll(): void {
     this.write();
+    const closed = this.#file === undefined ? undefined : { segment: this.#segment, bytes: this.#next };
     if (this.#file !== undefined) {
       this.#previous = { segment: this.#segment, bytes: this.#next, file: this.#file };
       this.#older.push(this.#previous);
@@ -270,7 +272,7 @@ export class LogWriter {
     this.#next = this.#written = this.#syncedTo = FRAMES_OFFSET;
     this.#zeroedTo = FRAMES_OFFSET;
     this.#sealed = this.#older.length === 0;
-    this.#onSegment({ segment, file: this.#file });
+    this.#onSegment({ segment, file: this.#file, closed });
     // Without somebody who waits, the closed segment still gets to the disk soon, so that a later sync is short.
     if (this.#older.length > 0) void this.sync().catch(() => undefined);
   }

@@ -14,10 +14,14 @@ import { bindKernel, type Kernel } from './kernel.ts';
 const WASM_PAGE_BYTES = 65536;
 const UNIT_BYTES = 65536;
 const SMALL_BYTES_MIN = 64;
-const SMALL_BYTES_MAX = 32768;
+/** Larger pieces are handed out in units. */
+export const SMALL_BYTES_MAX = 32768;
 export const LINEAR_MEMORY_BYTES_MAX: number = 2 ** 31;
 
 type FreeRun = { address: number; bytes: number };
+
+/** A range of another LinearMemory's heap, both ends 64 KiB aligned. */
+export type Lent = { memory: WebAssembly.Memory; from: number; to: number };
 
 export class LinearMemory {
   readonly memory: WebAssembly.Memory;
@@ -30,22 +34,30 @@ export class LinearMemory {
   readonly f64: Float64Array<SharedArrayBuffer>;
   readonly view: DataView<SharedArrayBuffer>;
 
-  /** Never-used space begins here. */
-  #fresh = HEAP;
+  /** Never-used space of the heap, from here to its end. */
+  #fresh: number;
+  readonly #end: number;
   /** Freed runs, most recently freed last; neighbours are merged when a search fails. */
   #free: FreeRun[] = [];
   readonly #small = new Map<number, number[]>();
   #used = 0;
 
-  /** `bytes`: size of the memory, a multiple of 64 KiB, at most 2 GiB. */
-  constructor(bytes: number) {
+  /**
+   * `bytes`: size of the memory, a multiple of 64 KiB, at most 2 GiB.
+   * `lent`: instead of a memory of its own, a range of somebody else's, for kernels that run beside their owner on another thread.
+   */
+  constructor(bytes: number, lent?: Lent) {
     assert(bytes % WASM_PAGE_BYTES === 0 && bytes > HEAP && bytes <= LINEAR_MEMORY_BYTES_MAX, 'memory size is within its range');
     this.bytes = bytes;
-    this.memory = new WebAssembly.Memory({
-      initial: bytes / WASM_PAGE_BYTES,
-      maximum: LINEAR_MEMORY_BYTES_MAX / WASM_PAGE_BYTES,
-      shared: true,
-    });
+    this.memory =
+      lent?.memory ??
+      new WebAssembly.Memory({
+        initial: bytes / WASM_PAGE_BYTES,
+        maximum: LINEAR_MEMORY_BYTES_MAX / WASM_PAGE_BYTES,
+        shared: true,
+      });
+    this.#fresh = lent?.from ?? HEAP;
+    this.#end = lent?.to ?? bytes;
     const buffer = this.memory.buffer as SharedArrayBuffer;
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
@@ -105,7 +117,7 @@ export class LinearMemory {
   }
 
   #takeFresh(size: number): number | undefined {
-    if (this.#fresh + size + SLACK_BYTES > this.bytes) return undefined;
+    if (this.#fresh + size > this.#end) return undefined;
     const address = this.#fresh;
     this.#fresh += size;
     return address;

@@ -1,0 +1,44 @@
+/**
+ * Work that does not belong on the caller's thread: flushing sealed memtables and compacting tables. Two ways to run it, one behaviour:
+ * worker-background.ts in a thread of its own, inline-background.ts on the caller's thread (tests, the simulator).
+ *
+ * Jobs and results are plain data. A job that fails rejects; nothing of it is visible then, because tables only count once the manifest
+ * names them.
+ */
+import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
+import type { TableMeta } from '../table/index.ts';
+
+export interface FlushJob {
+  directory: string;
+  /** The table to write. */
+  fileId: number;
+  /** Header of the sealed memtable, in the engine's linear memory. */
+  memtable: number;
+  records: number;
+  /** Sequence numbers that somebody reads at, ascending. */
+  snapshots: number[];
+  /** Every segment that a pointer of the memtable may lead into, ascending. */
+  segments: number[];
+  /** Scratch space lent for the job: a range of the engine's linear memory. */
+  lent: { from: number; to: number };
+}
+
+export interface FlushResult {
+  table: TableMeta;
+  bytesWritten: number;
+}
+
+/** Called once, on the caller's thread, with what the job made or why it failed. */
+export type OnEnd<T> = (error: Error | undefined, result: T | undefined) => void;
+
+export interface Background {
+  flush(job: FlushJob, onEnd: OnEnd<FlushResult>): void;
+  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void;
+  /**
+   * Lets background work get on while the caller's thread does not yield: waits until some job has ended, at most `ms`, and calls its
+   * `onEnd`. For a caller that writes without ever awaiting.
+   */
+  waitSync(ms: number): void;
+  /** Cancels compactions and waits for what runs; their `onEnd` are called. Idempotent. */
+  close(): Promise<void>;
+}

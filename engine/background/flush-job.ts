@@ -1,0 +1,36 @@
+/**
+ * Writes one sealed memtable to a level-0 table. Synchronous, on the background's thread: the memtable is read where it lies, in the
+ * engine's linear memory; everything else that the job needs is in the range lent to it. The table is durable when it returns, its name too.
+ */
+import { assert } from '../../base/assert.ts';
+import type { FileSystem } from '../../base/env.ts';
+import { FLUSH_DONE, SEGMENT_ENTRY_BYTES, WINDOW_FULL, WORK } from '../../assembly/memory-map.ts';
+import { LinearMemory } from '../memory/linear-memory.ts';
+import { TableWriter } from '../table/index.ts';
+import type { FlushJob, FlushResult } from './background.ts';
+import { segmentReferences, segmentTableEntries } from './segment-table.ts';
+
+export function runFlush(owner: { memory: WebAssembly.Memory; bytes: number }, fileSystem: FileSystem, job: FlushJob): FlushResult {
+  const memory = new LinearMemory(owner.bytes, { memory: owner.memory, from: job.lent.from, to: job.lent.to });
+  const snapshots = memory.allocate(Math.max(8, job.snapshots.length * 8));
+  memory.f64.set(job.snapshots, snapshots >>> 3);
+  const entries = segmentTableEntries(job.segments.length);
+  const segments = memory.allocate(entries * SEGMENT_ENTRY_BYTES);
+  memory.u8.fill(0, segments, segments + entries * SEGMENT_ENTRY_BYTES);
+  const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId);
+  try {
+    memory.kernel['flushBegin']!(WORK, job.memtable);
+    for (;;) {
+      const answer = memory.kernel['flushStep']!(WORK, writer.builder, snapshots, job.snapshots.length, segments, entries);
+      if (answer === FLUSH_DONE) break;
+      assert(answer === WINDOW_FULL, 'every entry of a memtable fits a page, and its segments are listed');
+      writer.drain();
+    }
+    const table = writer.finish(segmentReferences(memory, segments, entries));
+    fileSystem.syncDirectorySync(job.directory);
+    return { table, bytesWritten: table.bytes };
+  } catch (error) {
+    writer.discard();
+    throw error;
+  }
+}

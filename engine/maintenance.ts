@@ -1,0 +1,412 @@
+/**
+ * Keeps the store in shape: owns the memtables, the version (which tables and block files make up the store), the manifest, and decides
+ * when the background flushes and compacts.
+ *
+ * A flush or compaction takes effect in two steps. First, at once and in memory: the view that reads see is swapped, the memtable freed.
+ * Then, in order and durably: the log is synced (pointers must not lead into what a power failure takes back), the edit is appended to the
+ * manifest, and only then files that nothing refers to any more are removed. A crash between the two loses nothing: the log still has it.
+ */
+import type { FileSystem, Scheduler } from '../base/env.ts';
+import { assert } from '../base/assert.ts';
+import { SparrowError } from '../base/errors.ts';
+import type { Background, FlushResult } from './background/index.ts';
+import { type Compaction, type CompactionResult, pickCompaction } from './compaction/index.ts';
+import { type LogWriter, type SegmentOpened } from './log/index.ts';
+import { applyEdit, type Manifest, tableName, type Version, type VersionEdit } from './manifest/index.ts';
+import type { LinearMemory } from './memory/linear-memory.ts';
+import { Memtable } from './memtable/index.ts';
+import type { Reader } from './reader.ts';
+import type { EngineSettings } from './settings.ts';
+import type { Snapshots } from './snapshots.ts';
+import { OpenTable, type TableMeta } from './table/index.ts';
+import type { ValueFiles } from './value-files.ts';
+import { SEALED_MAX, type View } from './view.ts';
+import type { MemtableOwner } from './writer.ts';
+
+/** Writers are asked to wait when this many memtables wait to be flushed, and made to wait at one less than the view has room for. */
+const SEALED_THROTTLE = 2;
+const WAIT_SYNC_MS = 1000;
+/** After a full disk stopped a job. */
+const RETRY_DELAY_MS = 500;
+/** What a flush needs beside the memtable: window, builder, and for each record its hash and share of index and filter. */
+const FLUSH_LENT_BYTES = 4 * 1024 * 1024;
+const FLUSH_LENT_BYTES_PER_RECORD = 32;
+
+type Sealed = { memtable: Memtable; lastSegment: number };
+
+export class Maintenance implements MemtableOwner {
+  readonly #memory: LinearMemory;
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #settings: Readonly<EngineSettings>;
+  readonly #scheduler: Scheduler;
+  readonly #manifest: Manifest;
+  readonly #background: Background;
+  readonly #view: View;
+  readonly #reader: Reader;
+  readonly #values: ValueFiles;
+  readonly #snapshots: Snapshots;
+  readonly #onSealed: () => void;
+  #log: LogWriter | undefined;
+
+  #version: Version;
+  #nextFileId: number;
+  #active: Memtable | undefined;
+  /** Newest first, like the view. */
+  readonly #sealed: Sealed[] = [];
+  readonly #tables = new Map<number, OpenTable>();
+  /** Length of each closed segment that is not a block file yet. */
+  readonly #closedSegments = new Map<number, number>();
+  #flushing = false;
+  #compacting = false;
+  #closing = false;
+  /** Edits on their way into the manifest, in order. */
+  #commits: Promise<void> = Promise.resolve();
+  #pendingCommits = 0;
+  #failure: SparrowError | undefined;
+  #room: { promise: Promise<void>; resolve: () => void } | undefined;
+  readonly #idle: (() => void)[] = [];
+  #flushes = 0;
+  #compactions = 0;
+  #bytesWritten = 0;
+
+  constructor(parts: {
+    memory: LinearMemory;
+    fileSystem: FileSystem;
+    directory: string;
+    settings: Readonly<EngineSettings>;
+    scheduler: Scheduler;
+    manifest: Manifest;
+    version: Version;
+    nextFileId: number;
+    background: Background;
+    view: View;
+    reader: Reader;
+    values: ValueFiles;
+    snapshots: Snapshots;
+    /** The writer counts anew when a memtable is sealed. */
+    onSealed: () => void;
+  }) {
+    this.#memory = parts.memory;
+    this.#fs = parts.fileSystem;
+    this.#directory = parts.directory;
+    this.#settings = parts.settings;
+    this.#scheduler = parts.scheduler;
+    this.#manifest = parts.manifest;
+    this.#version = parts.version;
+    this.#nextFileId = parts.nextFileId;
+    this.#background = parts.background;
+    this.#view = parts.view;
+    this.#reader = parts.reader;
+    this.#values = parts.values;
+    this.#snapshots = parts.snapshots;
+    this.#onSealed = parts.onSealed;
+    for (const table of parts.version.levels.flat()) this.#openTable(table);
+    this.#showTables();
+  }
+
+  /** The log, once recovery has made it. */
+  attachLog(log: LogWriter): void {
+    this.#log = log;
+  }
+
+  get version(): Version {
+    return this.#version;
+  }
+  get failure(): SparrowError | undefined {
+    return this.#failure;
+  }
+  get sealedCount(): number {
+    return this.#sealed.length;
+  }
+  get memtableBytes(): number {
+    return (this.#active?.bytes ?? 0) + this.#sealed.reduce((sum, { memtable }) => sum + memtable.bytes, 0);
+  }
+  get activeBytes(): number {
+    return this.#active?.bytes ?? 0;
+  }
+  get flushes(): number {
+    return this.#flushes;
+  }
+  get compactions(): number {
+    return this.#compactions;
+  }
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+  /** Segments of the log that have been closed and are not block files. */
+  get closedSegments(): ReadonlyMap<number, number> {
+    return this.#closedSegments;
+  }
+
+  /** An id that no file ever had. */
+  takeFileId(): number {
+    return this.#nextFileId++;
+  }
+
+  // ---- what the write path needs ----
+
+  active(segment: number): Memtable {
+    if (this.#failure) throw this.#failure;
+    if (this.#active === undefined) {
+      this.#active = new Memtable(this.#memory, segment);
+      this.#active.newestSnapshot = this.#snapshots.newest;
+      this.#showMemtables();
+    }
+    return this.#active;
+  }
+
+  seal(): void {
+    const memtable = this.#active;
+    if (memtable === undefined) return;
+    while (this.#sealed.length >= SEALED_MAX - 1 && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
+    if (this.#failure) throw this.#failure;
+    this.#active = undefined;
+    this.#sealed.unshift({ memtable, lastSegment: this.#log!.segment });
+    this.#showMemtables();
+    this.#onSealed();
+    this.#startFlush();
+  }
+
+  get throttle(): Promise<void> | undefined {
+    if (!this.#isBehind()) return undefined;
+    return (this.#room ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /** The newest snapshot in use changed. */
+  newestSnapshot(sequence: number): void {
+    if (this.#active) this.#active.newestSnapshot = sequence;
+  }
+
+  /** The log opened a segment. */
+  segmentOpened(opened: SegmentOpened): void {
+    this.#values.add(opened.segment, opened.file);
+    if (opened.closed) this.#closedSegments.set(opened.closed.segment, opened.closed.bytes);
+  }
+
+  /** A segment that recovery found and that nobody writes to any more. */
+  segmentRecovered(segment: number, bytes: number): void {
+    this.#closedSegments.set(segment, bytes);
+  }
+
+  // ---- what the engine asks for ----
+
+  /** Settles when everything written before the call is in tables that the manifest names. */
+  async flush(): Promise<void> {
+    this.seal();
+    const last = this.#sealed[0]?.memtable;
+    while (last && this.#sealed.some(({ memtable }) => memtable === last)) {
+      if (this.#failure) throw this.#failure;
+      await this.#nextEnd();
+    }
+    await this.#commits;
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Settles when there is nothing left to flush or to compact. */
+  async settled(): Promise<void> {
+    for (;;) {
+      if (this.#failure) throw this.#failure;
+      this.#startCompaction();
+      if (!this.#flushing && !this.#compacting && this.#sealed.length === 0) {
+        await this.#commits;
+        if (!this.#flushing && !this.#compacting && this.#sealed.length === 0 && this.#pendingCommits === 0) return;
+      } else await this.#nextEnd();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#background.close();
+    await this.#commits;
+    await this.#manifest.close();
+    for (const table of this.#tables.values()) table.close();
+    this.#active?.free();
+    for (const { memtable } of this.#sealed) memtable.free();
+  }
+
+  // ---- flush ----
+
+  #startFlush(): void {
+    if (this.#flushing || this.#closing || this.#failure || this.#sealed.length === 0) return;
+    this.#flushing = true;
+    const { memtable, lastSegment } = this.#sealed.at(-1)!;
+    const bytes = FLUSH_LENT_BYTES + memtable.records * FLUSH_LENT_BYTES_PER_RECORD;
+    const lentBytes = Math.ceil(bytes / 65536) * 65536 - 64;
+    const from = this.#memory.allocate(lentBytes);
+    const segments = [...this.#closedSegments.keys(), lastSegment].filter((id) => id >= memtable.firstSegment && id <= lastSegment);
+    const job = {
+      directory: this.#directory,
+      fileId: this.takeFileId(),
+      memtable: memtable.address,
+      records: memtable.records,
+      snapshots: this.#snapshots.sequences,
+      segments: [...new Set(segments)].toSorted((a, b) => a - b),
+      lent: { from, to: from + lentBytes + 64 },
+    };
+    this.#background.flush(job, (error, result) => {
+      this.#memory.free(from, lentBytes);
+      this.#flushing = false;
+      if (error) this.#jobFailed('flush', error, () => this.#startFlush());
+      else this.#flushed(result!);
+      this.#ended();
+    });
+  }
+
+  #flushed(result: FlushResult): void {
+    const { memtable } = this.#sealed.at(-1)!;
+    this.#flushes++;
+    this.#bytesWritten += result.bytesWritten;
+    const lastSequence = memtable.lastSequence;
+    this.#sealed.pop();
+    this.#openTable(result.table);
+    this.#install({ lastSequence, logFloor: this.#logFloor(), tablesAdded: [{ level: 0, table: result.table }] });
+    this.#showMemtables();
+    memtable.free();
+    this.#startFlush();
+    this.#startCompaction();
+  }
+
+  /** The oldest segment that an unflushed record may be in. */
+  #logFloor(): number {
+    const oldest = this.#sealed.at(-1)?.memtable ?? this.#active;
+    return oldest?.firstSegment ?? (this.#log!.segment || this.#nextFileId);
+  }
+
+  // ---- compaction ----
+
+  #startCompaction(): void {
+    if (this.#compacting || this.#closing || this.#failure) return;
+    const compaction = pickCompaction(this.#version, this.#settings);
+    if (compaction === undefined) return;
+    if (compaction.move) {
+      this.#install({
+        tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
+        tablesAdded: compaction.inputs.map(({ table }) => ({ level: compaction.target, table })),
+      });
+      this.#ended();
+      this.#startCompaction();
+      return;
+    }
+    this.#compacting = true;
+    this.#background.compact(this.#compactionJob(compaction), (error, result) => {
+      this.#compacting = false;
+      if (error) {
+        if (!(error instanceof SparrowError && error.kind === 'cancelled')) this.#jobFailed('compaction', error, () => this.#startCompaction());
+      } else {
+        this.#compacted(compaction, result!);
+        this.#startCompaction();
+      }
+      this.#ended();
+    });
+  }
+
+  // ---- taking effect ----
+
+  /** Makes an edit count: in memory now, on disk in turn. */
+  #install(edit: VersionEdit): void {
+    const withIds: VersionEdit = { ...edit, nextFileId: this.#nextFileId };
+    const complete = this.#withSegments(withIds);
+    const before = this.#version;
+    this.#version = applyEdit(before, complete);
+    this.#showTables();
+    const gone = new Set((edit.tablesRemoved ?? []).map(({ fileId }) => fileId));
+    for (const { table } of edit.tablesAdded ?? []) gone.delete(table.fileId);
+    for (const fileId of gone) this.#closeTable(fileId);
+    const passed = [...this.#closedSegments.keys()].filter((id) => id < this.#version.logFloor);
+    for (const id of passed) this.#closedSegments.delete(id);
+    const dead = [...passed.filter((id) => !this.#version.segments.has(id)), ...(complete.segmentsRemoved ?? [])];
+    this.#commit(complete, [...gone], dead);
+  }
+
+  /** Adds to an edit what follows from it for the segments: which become block files, which block files end. */
+  #withSegments(edit: VersionEdit): VersionEdit {
+    const after = applyEdit(this.#version, { ...edit, logFloor: this.#version.logFloor });
+    const floor = edit.logFloor ?? this.#version.logFloor;
+    const segmentsAdded = [...(edit.segmentsAdded ?? [])];
+    for (const [segment, bytes] of this.#closedSegments) {
+      if (segment < floor && after.referencedBytes.has(segment)) segmentsAdded.push({ segment, bytes });
+    }
+    const segmentsRemoved = [...after.segments.keys()].filter((segment) => !after.referencedBytes.has(segment));
+    return { ...edit, segmentsAdded, segmentsRemoved };
+  }
+
+  #commit(edit: VersionEdit, tables: readonly number[], segments: readonly number[]): void {
+    this.#pendingCommits++;
+    this.#commits = this.#commits.then(async () => {
+      try {
+        if (this.#failure) return;
+        await this.#log?.sync();
+        await this.#manifest.append(edit);
+        for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
+        for (const segment of segments) this.#values.remove(segment);
+      } catch (error) {
+        this.#fail('manifest', error as Error);
+      } finally {
+        this.#pendingCommits--;
+        this.#ended();
+      }
+    });
+  }
+
+  #openTable(meta: TableMeta): void {
+    assert(!this.#tables.has(meta.fileId), 'a table is opened once');
+    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta);
+    this.#tables.set(meta.fileId, table);
+    this.#reader.addTable(table);
+  }
+
+  #closeTable(fileId: number): void {
+    const table = this.#tables.get(fileId)!;
+    this.#tables.delete(fileId);
+    this.#reader.removeTable(table);
+    table.close();
+  }
+
+  #showTables(): void {
+    this.#view.setTables(this.#version.levels.map((tables) => tables.map((table) => this.#tables.get(table.fileId)!.header)));
+  }
+
+  #showMemtables(): void {
+    this.#view.setMemtables(
+      this.#active?.address,
+      this.#sealed.map(({ memtable }) => memtable.address),
+    );
+  }
+
+  // ---- progress and failure ----
+
+  #isBehind(): boolean {
+    return this.#sealed.length >= SEALED_THROTTLE || this.#version.levels[0]!.length >= this.#settings.level0Stop;
+  }
+
+  /** Something ended: lets those go on who wait for it. */
+  #ended(): void {
+    if (this.#room && (this.#failure || !this.#isBehind())) {
+      this.#room.resolve();
+      this.#room = undefined;
+    }
+    for (const wake of this.#idle.splice(0)) wake();
+  }
+
+  #nextEnd(): Promise<void> {
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** A full disk is waited out; anything else stops the engine from writing: what it would do next is not known to be safe. */
+  #jobFailed(what: string, error: Error, retry: () => void): void {
+    const code = error instanceof SparrowError ? error.code : (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOSPC' || code === 'DISK_FULL') this.#scheduler.after(RETRY_DELAY_MS, retry, true);
+    else this.#fail(what, error);
+  }
+
+  #fail(what: string, cause: Error): void {
+    this.#failure ??= new SparrowError(
+      'closed',
+      'BACKGROUND_FAILED',
+      `the engine's ${what} failed (${cause.message}); nothing is written until it is opened again`,
+      { operation: what },
+      cause,
+    );
+  }
+}

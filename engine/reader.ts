@@ -1,0 +1,130 @@
+/**
+ * The read path. Everything is looked for in place, in linear memory, by one kernel call; when a page or an index is not there the kernel
+ * says which, the host reads it synchronously (about a microsecond from the operating system's cache) and the kernel goes on.
+ * A value is copied out once.
+ */
+import { assert } from '../base/assert.ts';
+import { SparrowError } from '../base/errors.ts';
+import {
+  ABSENT,
+  FOUND,
+  FRONT,
+  KEY_A,
+  KIND_POINTER,
+  NEED_FRAME,
+  NEED_PAGE,
+  NEED_TABLE_HEADER,
+  NEEDS_PAGE,
+  NEEDS_TABLE,
+  RESULT_KIND,
+  RESULT_SEQUENCE,
+  RESULT_VALUE,
+  RESULT_VALUE_BYTES,
+} from '../assembly/memory-map.ts';
+import type { LinearMemory } from './memory/linear-memory.ts';
+import type { OpenTable } from './table/index.ts';
+import type { ValueFiles } from './value-files.ts';
+import { ValuePool } from './value-pool.ts';
+import type { View } from './view.ts';
+
+/** Larger than any sequence number: reads what is newest. */
+export const NEWEST: number = Number.MAX_SAFE_INTEGER;
+
+const CELL_KIND = (FRONT + RESULT_KIND) >>> 2;
+const CELL_VALUE = (FRONT + RESULT_VALUE) >>> 2;
+const CELL_VALUE_BYTES = (FRONT + RESULT_VALUE_BYTES) >>> 2;
+const CELL_SEQUENCE = (FRONT + RESULT_SEQUENCE) >>> 3;
+const CELL_TABLE = (FRONT + NEED_TABLE_HEADER) >>> 2;
+const CELL_PAGE = (FRONT + NEED_PAGE) >>> 2;
+const CELL_FRAME = (FRONT + NEED_FRAME) >>> 2;
+
+export class Reader {
+  readonly memory: LinearMemory;
+  readonly #view: View;
+  readonly #values: ValueFiles;
+  /** Makes the log's pending bytes readable. */
+  readonly #writePending: () => void;
+  readonly #tables = new Map<number, OpenTable>();
+  readonly #pool = new ValuePool();
+  readonly #lookup: (...operands: number[]) => number;
+  readonly #lookupResume: (...operands: number[]) => number;
+  #gets = 0;
+  #pageReads = 0;
+
+  constructor(memory: LinearMemory, view: View, values: ValueFiles, writePending: () => void) {
+    this.memory = memory;
+    this.#view = view;
+    this.#values = values;
+    this.#writePending = writePending;
+    this.#lookup = memory.kernel['lookup']!;
+    this.#lookupResume = memory.kernel['lookupResume']!;
+  }
+
+  get gets(): number {
+    return this.#gets;
+  }
+  get pageReads(): number {
+    return this.#pageReads;
+  }
+
+  addTable(table: OpenTable): void {
+    this.#tables.set(table.header, table);
+  }
+  removeTable(table: OpenTable): void {
+    this.#tables.delete(table.header);
+  }
+
+  /** The value of a key as of `sequence`, copied out, or undefined. `key` has passed the limits. */
+  get(key: Uint8Array, sequence: number): Uint8Array | undefined {
+    return this.#find(key, sequence) ? this.#value() : undefined;
+  }
+
+  /** As `get`, with the sequence number of the write. */
+  getEntry(key: Uint8Array, sequence: number): { value: Uint8Array; version: number } | undefined {
+    if (!this.#find(key, sequence)) return undefined;
+    const version = this.memory.f64[CELL_SEQUENCE]!;
+    return { value: this.#value(), version };
+  }
+
+  /** Loads what a kernel in the FRONT context asked for by `answer`. */
+  satisfy(answer: number): void {
+    const u32 = this.memory.u32;
+    const table = this.#tables.get(u32[CELL_TABLE]!);
+    assert(table !== undefined, 'a kernel asks for tables of its view only');
+    if (answer === NEEDS_TABLE) table.loadIndex();
+    else {
+      assert(answer === NEEDS_PAGE, 'a kernel asks for a page or an index');
+      this.#pageReads++;
+      const page = u32[CELL_PAGE]!;
+      table.readPage(page, u32[CELL_FRAME]!);
+      if (this.memory.kernel['pageLoaded']!(FRONT) !== 1) throw table.corruptPage(page);
+    }
+  }
+
+  /** Copies the value out that a 24-byte pointer in linear memory refers to. */
+  readPointer(pointer: number): Uint8Array {
+    this.#writePending();
+    const bytes = this.#values.bytesOf(pointer);
+    return this.#pool.copy(this.memory.u8, this.#values.read(pointer), bytes);
+  }
+
+  #find(key: Uint8Array, sequence: number): boolean {
+    this.#gets++;
+    this.memory.u8.set(key, FRONT + KEY_A);
+    let answer = this.#lookup(FRONT, this.#view.address, key.length, sequence);
+    while (answer > FOUND) {
+      this.satisfy(answer);
+      answer = this.#lookupResume(FRONT);
+    }
+    if (answer === FOUND) return true;
+    if (answer !== ABSENT) throw new SparrowError('internal', 'LOOKUP', `point read answered ${answer}`);
+    return false;
+  }
+
+  #value(): Uint8Array {
+    const u32 = this.memory.u32;
+    const address = u32[CELL_VALUE]!;
+    if (u32[CELL_KIND] === KIND_POINTER) return this.readPointer(address);
+    return this.#pool.copy(this.memory.u8, address, u32[CELL_VALUE_BYTES]!);
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * The write path: a batch is laid out once, in the memtable's arena and in the form in which the log stores it; a kernel indexes it; the
+ * log takes the same bytes at the end of the tick. Values at or over the threshold go behind their frame into the log and nowhere else.
+ *
+ * Promises are shared: all writes of one tick with the same durability settle together.
+ */
+import type { Scheduler } from '../base/env.ts';
+import { SparrowError } from '../base/errors.ts';
+import {
+  FRAME_HEADER_BYTES,
+  KIND_DELETE,
+  KIND_POINTER,
+  KIND_PUT,
+  POINTER_BYTES,
+  RECORD_HEADER_BYTES,
+} from '../assembly/memory-map.ts';
+import type { BatchOperation, Durability } from './api.ts';
+import { toKey, toValue } from './keys.ts';
+import type { LogWriter } from './log/index.ts';
+import type { LinearMemory } from './memory/linear-memory.ts';
+import type { Memtable } from './memtable/index.ts';
+import type { EngineSettings } from './settings.ts';
+
+/** Key and value of an entry that lies in a page together take at most this; a larger value is stored by pointer. */
+const ENTRY_BYTES_MAX = 8000;
+/** A memtable is sealed when the log has grown by this many times its size meanwhile: bounds what recovery reads. */
+const LOG_PER_MEMTABLE = 8;
+/** Synced frames up to this size are worth preallocating for. */
+const SMALL_FRAME_BYTES = 4096;
+const SEQUENCE_MAX: number = Number.MAX_SAFE_INTEGER;
+const RESOLVED: Promise<void> = Promise.resolve();
+
+/** The memtables, as the write path needs them. */
+export interface MemtableOwner {
+  /** The memtable to write to, made when there is none; its first record will be in `segment`. */
+  active(segment: number): Memtable;
+  /** Turns the active memtable into a sealed one. May block until there is room for another. */
+  seal(): void;
+  /** A promise that writers should wait for before they write more, when the background is behind. */
+  readonly throttle: Promise<void> | undefined;
+}
+
+export class Writer {
+  readonly #memory: LinearMemory;
+  readonly #log: LogWriter;
+  readonly #owner: MemtableOwner;
+  readonly #settings: Readonly<EngineSettings>;
+  readonly #scheduler: Scheduler;
+  readonly #memtablePut: (...operands: number[]) => number;
+
+  #sequence: number;
+  #logBytesOfMemtable = 0;
+  #puts = 0;
+  #userBytes = 0;
+  #osGroup: Promise<void> | undefined;
+  #syncGroup: Promise<void> | undefined;
+  #writeScheduled = false;
+  #zeroScheduled = false;
+
+  constructor(parts: {
+    memory: LinearMemory;
+    log: LogWriter;
+    owner: MemtableOwner;
+    settings: Readonly<EngineSettings>;
+    scheduler: Scheduler;
+    sequence: number;
+  }) {
+    this.#memory = parts.memory;
+    this.#log = parts.log;
+    this.#owner = parts.owner;
+    this.#settings = parts.settings;
+    this.#scheduler = parts.scheduler;
+    this.#sequence = parts.sequence;
+    this.#memtablePut = parts.memory.kernel['memtablePut']!;
+  }
+
+  /** Sequence number of the last write. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+  get puts(): number {
+    return this.#puts;
+  }
+  get userBytes(): number {
+    return this.#userBytes;
+  }
+
+  /** One put (value given) or delete. `key` and `value` have passed the limits. */
+  one(key: Uint8Array, value: Uint8Array | undefined, durability: Durability, sequence: number | undefined): Promise<void> {
+    const log = this.#log;
+    log.assertWritable();
+    const next = this.#nextSequence(sequence);
+    const keyBytes = key.length;
+    const large = value !== undefined && this.#isLarge(keyBytes, value.length);
+    const valueBytes = value === undefined ? 0 : large ? POINTER_BYTES : value.length;
+    const frameBytes = FRAME_HEADER_BYTES + ((RECORD_HEADER_BYTES + keyBytes + valueBytes + 7) & ~7);
+    const payloadBytes = large ? (value.length + 7) & ~7 : 0;
+    const segment = log.prepare(frameBytes + payloadBytes);
+    const memtable = this.#owner.active(segment);
+    const payload = large ? this.#stage(payloadBytes, value) : 0;
+    const frame = memtable.reserve(frameBytes);
+    const at = frame + FRAME_HEADER_BYTES + RECORD_HEADER_BYTES;
+    const u8 = this.#memory.u8;
+    u8.set(key, at);
+    let kind = KIND_DELETE;
+    if (large) {
+      kind = KIND_POINTER;
+      this.#memory.kernel['sealPointer']!(at + keyBytes, segment, payload, value.length, log.nextOffset + frameBytes);
+    } else if (value !== undefined) {
+      kind = KIND_PUT;
+      u8.set(value, at + keyBytes);
+    }
+    const address = memtable.address;
+    while (this.#memtablePut(address, keyBytes, valueBytes, kind, next, payloadBytes, log.syncedTo, segment) === 0) memtable.addNodeChunk();
+    log.append(frame, frameBytes);
+    if (large) log.append(payload, payloadBytes);
+    this.#sequence = next;
+    this.#puts++;
+    this.#userBytes += keyBytes + (value === undefined ? 0 : value.length);
+    return this.#after(memtable, frameBytes + payloadBytes, durability);
+  }
+
+  /** A batch; all or nothing. Returns its sequence number by way of `sequence` and the promise that settles at `durability`. */
+  batch(operations: readonly BatchOperation[], durability: Durability, sequence: number | undefined): Promise<void> {
+    const log = this.#log;
+    log.assertWritable();
+    const plan = this.#plan(operations);
+    const next = this.#nextSequence(sequence);
+    if (operations.length === 0) {
+      this.#sequence = next;
+      return this.#settle(durability, 0);
+    }
+    const frameBytes = FRAME_HEADER_BYTES + plan.recordBytes;
+    const segment = log.prepare(frameBytes + plan.payloadBytes);
+    const memtable = this.#owner.active(segment);
+    const payload = plan.payloadBytes > 0 ? log.stage(plan.payloadBytes) : 0;
+    const frame = memtable.reserve(frameBytes);
+    this.#layOut(plan, frame, payload, segment, log.nextOffset + frameBytes);
+    memtable.setTop(frame + frameBytes);
+    memtable.insert(frame + FRAME_HEADER_BYTES, plan.recordBytes, next, -1);
+    this.#memory.kernel['sealFrame']!(frame, plan.recordBytes, plan.payloadBytes, log.syncedTo, operations.length, segment);
+    log.append(frame, frameBytes);
+    if (plan.payloadBytes > 0) log.append(payload, plan.payloadBytes);
+    this.#sequence = next;
+    this.#puts += operations.length;
+    this.#userBytes += plan.userBytes;
+    return this.#after(memtable, frameBytes + plan.payloadBytes, durability);
+  }
+
+  /** Writes what is pending to the operating system. */
+  write(): void {
+    this.#log.write();
+  }
+
+  /** Settles when everything written so far is on disk. */
+  sync(): Promise<void> {
+    return (this.#syncGroup ??= RESOLVED.then(() => {
+      this.#syncGroup = undefined;
+      return this.#log.sync();
+    }));
+  }
+
+  /** The owner sealed the memtable. */
+  memtableSealed(): void {
+    this.#logBytesOfMemtable = 0;
+  }
+
+  #nextSequence(given: number | undefined): number {
+    if (given === undefined) return this.#sequence + 1;
+    if (!Number.isSafeInteger(given) || given <= this.#sequence || given >= SEQUENCE_MAX) {
+      throw new SparrowError(
+        'invalid',
+        'SEQUENCE',
+        `sequence is a whole number larger than the last one, ${this.#sequence}, and below 2^53 - 1; not ${String(given)}`,
+        { field: 'sequence', limit: this.#sequence },
+      );
+    }
+    return given;
+  }
+
+  #isLarge(keyBytes: number, valueBytes: number): boolean {
+    return valueBytes >= this.#settings.inlineThreshold || keyBytes + valueBytes > ENTRY_BYTES_MAX;
+  }
+
+  #stage(payloadBytes: number, value: Uint8Array): number {
+    const address = this.#log.stage(payloadBytes);
+    const u8 = this.#memory.u8;
+    u8.set(value, address);
+    if (payloadBytes > value.length) u8.fill(0, address + value.length, address + payloadBytes);
+    return address;
+  }
+
+  /** Checks a batch against the limits and computes its size. Nothing has been changed when it throws. */
+  #plan(operations: readonly BatchOperation[]): Plan {
+    const { maxKeyBytes, maxValueBytes, maxBatchBytes } = this.#settings;
+    const plan: Plan = { keys: [], values: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
+    for (const operation of operations) {
+      const key = toKey(operation.key, maxKeyBytes);
+      let value: Uint8Array | undefined;
+      if (operation.type === 'put') value = toValue(operation.value, maxValueBytes);
+      else if (operation.type !== 'delete') {
+        throw new SparrowError('invalid', 'TYPE', `type of a batch operation is 'put' or 'delete', not '${String((operation as { type: unknown }).type)}'`, {
+          field: 'type',
+        });
+      }
+      const valueBytes = value === undefined ? 0 : value.length;
+      const large = value !== undefined && this.#isLarge(key.length, valueBytes);
+      plan.keys.push(key);
+      plan.values.push(value);
+      plan.recordBytes += (RECORD_HEADER_BYTES + key.length + (large ? POINTER_BYTES : valueBytes) + 7) & ~7;
+      if (large) plan.payloadBytes += (valueBytes + 7) & ~7;
+      plan.userBytes += key.length + valueBytes;
+    }
+    if (plan.userBytes > maxBatchBytes) {
+      throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${plan.userBytes} bytes of keys and values; the limit is ${maxBatchBytes} (maxBatchBytes)`, {
+        field: 'batch',
+        limit: maxBatchBytes,
+        bytes: plan.userBytes,
+      });
+    }
+    return plan;
+  }
+
+  /** Writes the records of a batch behind the frame's header, and its large values to `payload`. Sequences are the kernel's. */
+  #layOut(plan: Plan, frame: number, payload: number, segment: number, payloadOffset: number): void {
+    const { u8, u32, kernel } = this.#memory;
+    const sealPointer = kernel['sealPointer']!;
+    let at = frame + FRAME_HEADER_BYTES;
+    let staged = 0;
+    for (let i = 0; i < plan.keys.length; i++) {
+      const key = plan.keys[i]!;
+      const value = plan.values[i];
+      const keyBytes = key.length;
+      let kind = KIND_DELETE;
+      let valueBytes = 0;
+      u8.set(key, at + RECORD_HEADER_BYTES);
+      const valueAt = at + RECORD_HEADER_BYTES + keyBytes;
+      if (value !== undefined) {
+        if (this.#isLarge(keyBytes, value.length)) {
+          kind = KIND_POINTER;
+          valueBytes = POINTER_BYTES;
+          u8.set(value, payload + staged);
+          sealPointer(valueAt, segment, payload + staged, value.length, payloadOffset + staged);
+          const end = staged + value.length;
+          staged = (end + 7) & ~7;
+          u8.fill(0, payload + end, payload + staged);
+        } else {
+          kind = KIND_PUT;
+          valueBytes = value.length;
+          u8.set(value, valueAt);
+        }
+      }
+      u32[at >>> 2] = valueBytes;
+      u32[(at >>> 2) + 1] = keyBytes | (kind << 16);
+      const end = valueAt + valueBytes;
+      at = (end + 7) & ~7;
+      for (let zero = end; zero < at; zero++) u8[zero] = 0;
+    }
+  }
+
+  #after(memtable: Memtable, logBytes: number, durability: Durability): Promise<void> {
+    this.#logBytesOfMemtable += logBytes;
+    const limit = this.#settings.memtableBytes;
+    if (memtable.bytes >= limit || this.#logBytesOfMemtable >= limit * LOG_PER_MEMTABLE) this.#owner.seal();
+    return this.#settle(durability, logBytes);
+  }
+
+  #settle(durability: Durability, bytes: number): Promise<void> {
+    const log = this.#log;
+    if (log.isDue) log.write();
+    let settled: Promise<void>;
+    if (durability === 'os') {
+      settled = this.#osGroup ??= RESOLVED.then(() => {
+        this.#osGroup = undefined;
+        this.#log.write();
+      });
+    } else if (durability === 'synced') {
+      settled = this.sync();
+      if (bytes <= SMALL_FRAME_BYTES && !this.#zeroScheduled) this.#scheduleZeros();
+    } else {
+      if (!this.#writeScheduled) this.#scheduleWrite();
+      settled = RESOLVED;
+    }
+    const throttle = this.#owner.throttle;
+    return throttle === undefined ? settled : settled.then(() => throttle);
+  }
+
+  #scheduleWrite(): void {
+    this.#writeScheduled = true;
+    this.#scheduler.soon(() => {
+      this.#writeScheduled = false;
+      try {
+        this.#log.write();
+      } catch {
+        // Nobody waits for a buffered write. The log keeps its state, and the next call on it throws the same.
+      }
+    });
+  }
+
+  #scheduleZeros(): void {
+    this.#zeroScheduled = true;
+    this.#scheduler.soon(() => {
+      this.#zeroScheduled = false;
+      this.#log.zeroAhead();
+    });
+  }
+}
+
+type Plan = { keys: Uint8Array[]; values: (Uint8Array | undefined)[]; recordBytes: number; payloadBytes: number; userBytes: number };
