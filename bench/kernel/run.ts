@@ -11,4 +11,4 @@ for (const file of readdirSync(import.meta.dirname).toSorted()) {
   // Each registers its groups with mitata; they run together below.
   await import(`./${file}`);
 }
-await run({ colors: process.stdout.isTTY });
+await run({ colors: process.stdout.isTTY === true });
