@@ -24,6 +24,7 @@ import {
   NEED_FRAME,
   NEED_PAGE,
   NEED_TABLE_HEADER,
+  PAGE_CACHE,
   PAGE_CACHE_BYTES,
   TABLE_FILE_ID,
   TABLE_FRAMES,
@@ -31,9 +32,8 @@ import {
 } from './memory-map';
 import { pageChecksum, pageSeed } from './page';
 
-/** Cells of a context: how many cursors there are to pin frames (the scan's), and the cache that the context reads through. */
+/** Cell of a context: how many cursors there are to pin frames (written by the scan). */
 export const CURSOR_COUNT: usize = CELLS_FREE;
-const PAGE_CACHE: usize = CELLS_FREE + 4;
 
 const FRAMES: usize = 0;
 const DESCRIPTORS: usize = 4;

@@ -2,28 +2,28 @@
  * A table that reads may reach: its header in linear memory (assembly/table.ts), which a view refers to, its file and, once a read wanted
  * them, its index and filter.
  *
- * Kernels say what they miss: NEEDS_TABLE is answered with `load`, NEEDS_PAGE with `loadPage`, on the table whose `header` stands in
- * NEED_TABLE_HEADER. What is read is verified before a kernel sees it; what does not verify is `corrupt/CORRUPT_TABLE` with file and offset.
+ * Kernels say what they miss: on the table whose `header` stands in NEED_TABLE_HEADER, NEEDS_TABLE is answered with `loadIndex`,
+ * NEEDS_PAGE with `readPage` and the kernel `pageLoaded` (1, or else throw `corruptPage`). Nothing is searched before it is verified; what
+ * does not verify is `corrupt/CORRUPT_TABLE` with file and offset. Tables are read in the FRONT context, through its page cache.
  */
 import {
-  NEED_FRAME,
-  NEED_PAGE,
+  FRONT,
   PAGE_BYTES,
+  PAGE_CACHE,
   TABLE_FILE_ID,
   TABLE_FILTER,
   TABLE_FILTER_BLOCKS,
   TABLE_LARGEST,
   TABLE_LARGEST_BYTES,
-  TABLE_NUMBER,
   TABLE_PAGES,
   TABLE_SMALLEST,
   TABLE_SMALLEST_BYTES,
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { File, FileSystem } from '../../base/env.ts';
+import type { SparrowError } from '../../base/errors.ts';
 import type { Xxh64 } from '../../base/xxh64.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import type { PageCache } from './page-cache.ts';
 import { openTableFile, readFooter, readTableBytes } from './read-table.ts';
 import { corruptTable, indexSectionBytes, sameCheck, SECTION_FILTER, SECTION_INDEX, tableFileName, tableLayout } from './table-format.ts';
 import type { TableMeta } from './table-meta.ts';
@@ -40,19 +40,17 @@ export class OpenTable {
   readonly header: number;
   readonly #memory: LinearMemory;
   readonly #fileSystem: FileSystem;
-  readonly #cache: PageCache;
   #file: File | undefined;
   /** Index section, filter and the kernel's arrays, in one piece. */
   #sections: { address: number; bytes: number } | undefined;
   #closed = false;
 
-  /** Touches no file. `number`: the host's name for the table, in the header's TABLE_NUMBER. */
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, meta: TableMeta, cache: PageCache, number: number) {
+  /** Touches no file. */
+  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, meta: TableMeta) {
     this.meta = meta;
     this.path = `${directory}/${tableFileName(meta.fileId)}`;
     this.#memory = memory;
     this.#fileSystem = fileSystem;
-    this.#cache = cache;
     this.header = memory.allocateSmall(headerBytes(meta));
     const smallest = this.header + TABLE_HEADER_BYTES;
     const largest = smallest + meta.smallest.length;
@@ -63,7 +61,6 @@ export class OpenTable {
     this.#set(TABLE_SMALLEST_BYTES, meta.smallest.length);
     this.#set(TABLE_LARGEST, largest);
     this.#set(TABLE_LARGEST_BYTES, meta.largest.length);
-    this.#set(TABLE_NUMBER, number);
   }
 
   /** Whether index and filter are in memory. */
@@ -77,7 +74,7 @@ export class OpenTable {
   }
 
   /** Opens the file and brings index and filter into memory, unless they are there. */
-  load(): void {
+  loadIndex(): void {
     assert(!this.#closed, 'a closed table is not read');
     if (this.#sections) return;
     const { meta, path } = this;
@@ -110,20 +107,23 @@ export class OpenTable {
     this.#sections = { address, bytes };
   }
 
-  /** Reads the page that the context's NEED cells name into the frame that they name, and makes it known to the cache. */
-  loadPage(context: number): void {
-    const { u8, u32, kernel } = this.#memory;
-    const page = u32[(context + NEED_PAGE) >>> 2]!;
-    const frame = u32[(context + NEED_FRAME) >>> 2]!;
-    const position = page * PAGE_BYTES;
-    readTableBytes(this.#open(), this.path, u8, frame, PAGE_BYTES, position);
-    if (kernel['pageLoaded']!(context) !== 1) throw corruptTable(this.path, position, `page ${page} does not match its checksum`);
+  /** Reads a page to `address` in linear memory. It is not verified yet. */
+  readPage(page: number, address: number): void {
+    assert(page < this.meta.pages, 'a page that is read is one of the table');
+    readTableBytes(this.#open(), this.path, this.#memory.u8, address, PAGE_BYTES, page * PAGE_BYTES);
+  }
+
+  /** The error for a page that does not match its checksum. */
+  corruptPage(page: number): SparrowError {
+    return corruptTable(this.path, page * PAGE_BYTES, `page ${page} does not match its checksum`);
   }
 
   /** Forgets pages, index and filter, which are loaded again when a read wants them. No kernel call is under way. */
   unload(): void {
     if (!this.#sections) return;
-    this.#cache.drop(this.header);
+    const { kernel, u32 } = this.#memory;
+    const cache = u32[(FRONT + PAGE_CACHE) >>> 2]!;
+    if (cache !== 0) kernel['cacheDropTable']!(cache, this.header);
     this.#set(TABLE_PAGES, 0);
     this.#memory.free(this.#sections.address, this.#sections.bytes);
     this.#sections = undefined;

@@ -42,11 +42,6 @@ export class PageCache {
     this.#memory.kernel['cacheBind']!(context, this.address);
   }
 
-  /** Frees the frames of a table, whose header is `table`. */
-  drop(table: number): void {
-    this.#memory.kernel['cacheDropTable']!(this.address, table);
-  }
-
   get usedBytes(): number {
     return this.#field(USED) * PAGE_BYTES;
   }

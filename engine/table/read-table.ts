@@ -44,8 +44,24 @@ export function readTableMeta(fileSystem: FileSystem, directory: string, fileId:
     const layout = tableLayout(footer);
     const bytes = new Uint8Array(footer.propertiesBytes);
     readTableBytes(file, path, bytes, 0, bytes.length, layout.properties);
-    const { entries, tombstones, smallest, largest, minSequence, maxSequence } = decodeProperties(bytes, footer, path, layout.properties);
-    return { fileId, bytes: layout.fileBytes, pages: footer.pages, entries, tombstones, smallest, largest, minSequence, maxSequence };
+    const { entries, tombstones, smallest, largest, minSequence, maxSequence, references } = decodeProperties(
+      bytes,
+      footer,
+      path,
+      layout.properties,
+    );
+    return {
+      fileId,
+      bytes: layout.fileBytes,
+      pages: footer.pages,
+      entries,
+      tombstones,
+      smallest,
+      largest,
+      minSequence,
+      maxSequence,
+      references,
+    };
   } finally {
     file.closeSync();
   }

@@ -8,7 +8,8 @@
  *   filter:     | block, 32 bytes | x blocks                                                 (assembly/filter.ts)
  *   properties: | entries u32 | tombstones u32 | distinct keys u32 | reserved u32 |
  *               | smallest sequence u64 | largest sequence u64 | key bytes u64 | value bytes u64 |
- *               | smallest key bytes u16 | largest key bytes u16 | reserved u32 | smallest key | largest key |
+ *               | smallest key bytes u16 | largest key bytes u16 | segments u32 | smallest key | largest key |
+ *               | segment id u32 | bytes u64 | x segments              large values that the table's pointers lead to
  *   footer:     | version u16 | flags u16 | file id u32 | pages u32 | filter kind u32 |
  *               | bytes of all pages u64 | index bytes u32 | filter bytes u32 | properties bytes u32 | reserved u32 |
  *               | index check u64 | filter check u64 | properties check u64 | footer check u64 | magic "SPARROWT" |
@@ -20,6 +21,7 @@
 import { PAGE_BYTES } from '../../assembly/memory-map.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { xxh64, type Xxh64 } from '../../base/xxh64.ts';
+import type { SegmentReference } from './table-meta.ts';
 
 export const TABLE_VERSION = 1;
 export const FOOTER_BYTES = 80;
@@ -30,6 +32,7 @@ export const SECTION_FOOTER = 0xfffffffc;
 /** Split-block Bloom, 12 bits a key. */
 export const FILTER_SPLIT_BLOCK = 1;
 const PROPERTIES_HEADER_BYTES = 56;
+const REFERENCE_BYTES = 12;
 const INDEX_ALIGNMENT = 64;
 const MAGIC: Uint8Array = new TextEncoder().encode('SPARROWT');
 
@@ -56,6 +59,7 @@ export interface TableProperties {
   readonly valueBytes: number;
   readonly smallest: Uint8Array;
   readonly largest: Uint8Array;
+  readonly references: readonly SegmentReference[];
 }
 
 /** Where the sections of a table lie in its file. */
@@ -137,8 +141,9 @@ export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fi
 }
 
 export function encodeProperties(properties: TableProperties): Uint8Array {
-  const { smallest, largest } = properties;
-  const bytes = new Uint8Array(PROPERTIES_HEADER_BYTES + smallest.length + largest.length);
+  const { smallest, largest, references } = properties;
+  const keysEnd = PROPERTIES_HEADER_BYTES + smallest.length + largest.length;
+  const bytes = new Uint8Array(keysEnd + references.length * REFERENCE_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, properties.entries, true);
   view.setUint32(4, properties.tombstones, true);
@@ -149,8 +154,13 @@ export function encodeProperties(properties: TableProperties): Uint8Array {
   view.setBigUint64(40, BigInt(properties.valueBytes), true);
   view.setUint16(48, smallest.length, true);
   view.setUint16(50, largest.length, true);
+  view.setUint32(52, references.length, true);
   bytes.set(smallest, PROPERTIES_HEADER_BYTES);
   bytes.set(largest, PROPERTIES_HEADER_BYTES + smallest.length);
+  for (const [i, reference] of references.entries()) {
+    view.setUint32(keysEnd + i * REFERENCE_BYTES, reference.segment, true);
+    view.setBigUint64(keysEnd + i * REFERENCE_BYTES + 4, BigInt(reference.bytes), true);
+  }
   return bytes;
 }
 
@@ -165,7 +175,9 @@ export function decodeProperties(bytes: Uint8Array, footer: TableFooter, path: s
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const smallestEnd = PROPERTIES_HEADER_BYTES + view.getUint16(48, true);
   const largestEnd = smallestEnd + view.getUint16(50, true);
-  if (largestEnd !== bytes.length) throw corruptTable(path, offset, 'the properties are not of the size that they state');
+  const referenceCount = view.getUint32(52, true);
+  if (largestEnd + referenceCount * REFERENCE_BYTES !== bytes.length)
+    throw corruptTable(path, offset, 'the properties are not of the size that they state');
   return {
     entries: view.getUint32(0, true),
     tombstones: view.getUint32(4, true),
@@ -176,6 +188,10 @@ export function decodeProperties(bytes: Uint8Array, footer: TableFooter, path: s
     valueBytes: Number(view.getBigUint64(40, true)),
     smallest: bytes.slice(PROPERTIES_HEADER_BYTES, smallestEnd),
     largest: bytes.slice(smallestEnd, largestEnd),
+    references: Array.from({ length: referenceCount }, (_, i) => ({
+      segment: view.getUint32(largestEnd + i * REFERENCE_BYTES, true),
+      bytes: Number(view.getBigUint64(largestEnd + i * REFERENCE_BYTES + 4, true)),
+    })),
   };
 }
 

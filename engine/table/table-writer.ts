@@ -3,7 +3,7 @@
  *
  *   const writer = new TableWriter(memory, fileSystem, directory, fileId);
  *   while (kernel.flushStep(..., writer.builder, ...) === WINDOW_FULL) writer.drain();
- *   const meta = writer.finish();          // or, when nothing was added or anything failed: writer.discard()
+ *   const meta = writer.finish(references);          // or, when nothing was added or anything failed: writer.discard()
  *
  * Pages go to the file a window at a time; index and key hashes stay in memory until the end and their areas grow as needed.
  * When `finish` returns, the file's content is durable; its name is when the caller has synced the directory.
@@ -125,11 +125,11 @@ export class TableWriter {
   }
 
   /** Completes the file, makes its content durable and closes it. There is at least one entry. `references`: what its pointers lead to. */
-  finish(references: readonly SegmentReference[] = []): TableMeta {
+  finish(references: readonly SegmentReference[]): TableMeta {
     assert(this.#state === 'open' && this.entries > 0, 'a table is finished once and has entries');
     const pages = this.#memory.kernel['builderFinish']!(this.builder);
     this.#writePages();
-    const properties = this.#properties();
+    const properties = this.#properties(references);
     const encoded = encodeProperties(properties);
     const { fileId } = this;
     const indexBytes = this.#field(BUILDER_INDEX_AT) - this.#index.address;
@@ -190,7 +190,7 @@ export class TableWriter {
     }
   }
 
-  #properties(): TableProperties {
+  #properties(references: readonly SegmentReference[]): TableProperties {
     const { view, u8 } = this.#memory;
     const at = this.builder;
     const wide = (field: number): number => Number(view.getBigUint64(at + field, true));
@@ -205,6 +205,7 @@ export class TableWriter {
       valueBytes: wide(BUILDER_VALUE_BYTES),
       smallest: key(BUILDER_SMALLEST, BUILDER_SMALLEST_BYTES),
       largest: key(BUILDER_LARGEST, BUILDER_LARGEST_BYTES),
+      references,
     };
   }
 
