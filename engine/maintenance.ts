@@ -184,6 +184,24 @@ export class Maintenance implements MemtableOwner {
     if (opened.closed) this.#closedSegments.set(opened.closed.segment, opened.closed.bytes);
   }
 
+  /**
+   * Recovery found records: copies those with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far.
+   */
+  replay(address: number, bytes: number, segment: number, skipTo: number): number {
+    const memtable = this.active(segment);
+    const at = memtable.reserve(bytes);
+    this.#memory.u8.copyWithin(at, address, address + bytes);
+    memtable.setTop(at + bytes);
+    memtable.insert(at, bytes, -1, skipTo);
+    return memtable.lastSequence;
+  }
+
+  /** Recovery is over: goes on with what the last run left. */
+  resume(): void {
+    if (this.activeBytes >= this.#settings.memtableBytes) this.seal();
+    this.#startCompaction();
+  }
+
   /** A segment that recovery found and that nobody writes to any more. */
   segmentRecovered(segment: number, bytes: number): void {
     this.#closedSegments.set(segment, bytes);
@@ -288,7 +306,7 @@ export class Maintenance implements MemtableOwner {
       this.#startCompaction();
       return;
     }
-    this.#compacting = true;
+    /*X*/ this.#compacting = true;
     this.#background.compact(this.#compactionJob(compaction), (error, result) => {
       this.#compacting = false;
       if (error) {
@@ -301,6 +319,8 @@ export class Maintenance implements MemtableOwner {
     });
   }
 
+  #compactionJob(compaction: Compaction): never { void compaction; throw new Error('x'); }
+  #compacted(compaction: Compaction, result: CompactionResult): void { void compaction; void result; }
   // ---- taking effect ----
 
   /** Makes an edit count: in memory now, on disk in turn. */

@@ -101,9 +101,17 @@ export class Reader {
     }
   }
 
-  /** Copies the value out that a 24-byte pointer in linear memory refers to. */
-  readPointer(pointer: number): Uint8Array {
+  /**
+   * Copies the value out that a 24-byte pointer in linear memory refers to. A pointer that was kept for a while (`key`, `sequence`: what
+   * it was found for) may lead into a segment that compaction has emptied since: then the value is looked for anew.
+   */
+  readPointer(pointer: number, key?: Uint8Array, sequence?: number): Uint8Array {
     this.#writePending();
+    if (key !== undefined && !this.#values.has(this.memory.view.getUint32(pointer, true))) {
+      const value = this.get(key, sequence!);
+      assert(value !== undefined, 'a pinned version stays where a read finds it');
+      return value;
+    }
     const bytes = this.#values.bytesOf(pointer);
     return this.#pool.copy(this.memory.u8, this.#values.read(pointer), bytes);
   }

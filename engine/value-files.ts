@@ -31,6 +31,11 @@ export class ValueFiles {
     this.#files.set(segment, file);
   }
 
+  /** Whether the segment is there: not removed. */
+  has(segment: number): boolean {
+    return this.#files.has(segment) || this.#fs.existsSync(`${this.#directory}/${logFileName(segment)}`);
+  }
+
   /** Closes the segment's file and removes it from the directory. */
   remove(segment: number): void {
     this.#files.get(segment)?.closeSync();

@@ -1,0 +1,18 @@
+/** The embedded store: `import { open } from 'sparrowkv/engine'`. */
+export { open, type EngineComponents } from './open.ts';
+export type {
+  BatchOperation,
+  Bytes,
+  Durability,
+  Engine,
+  EngineStats,
+  Entry,
+  ReadOptions,
+  ScanOptions,
+  Snapshot,
+  VersionedValue,
+  WriteOptions,
+  WriteResult,
+} from './api.ts';
+export type { EngineSettings, EngineSettingsInput } from './settings.ts';
+export { SparrowError } from '../base/errors.ts';

@@ -1,0 +1,130 @@
+/**
+ * The door: validates settings, takes the directory, recovers, and puts the engine together. Components are injected or defaulted here and
+ * nowhere below.
+ *
+ * Order of recovery: lock; manifest (the newest durable version); files that belong to nothing are removed; the log from the manifest's
+ * floor on is replayed into a memtable, passing over what tables already have; a new log segment is opened with the first write.
+ */
+import type { FileSystem, Scheduler } from '../base/env.ts';
+import { NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
+import { SparrowError } from '../base/errors.ts';
+import { FRONT } from '../assembly/memory-map.ts';
+import type { Engine } from './api.ts';
+import { type Background, InlineBackground, WorkerBackground } from './background/index.ts';
+import { SparrowEngine } from './engine.ts';
+import { LogWriter, replayLog } from './log/index.ts';
+import { Maintenance } from './maintenance.ts';
+import { highestFileId, Manifest, segmentsToReplay } from './manifest/index.ts';
+import { LinearMemory } from './memory/linear-memory.ts';
+import { Reader } from './reader.ts';
+import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
+import { Snapshots } from './snapshots.ts';
+import { PageCache } from './table/index.ts';
+import { ValueFiles } from './value-files.ts';
+import { View } from './view.ts';
+import { Writer } from './writer.ts';
+
+/** What the engine touches the world through. Defaults: the real file system, the event loop, a worker thread. */
+export interface EngineComponents {
+  fileSystem?: FileSystem;
+  scheduler?: Scheduler;
+  /** `worker`: flush and compaction in a thread of their own (real file system only). `inline`: on the caller's thread. */
+  background?: 'worker' | 'inline';
+}
+
+/**
+ * Opens the store in directory `path`, making it when it is not there. Only one holder at a time: `unavailable/LOCKED` otherwise.
+ * `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE` for settings; `corrupt/CORRUPT_*` with file and offset when something durable is damaged.
+ */
+export async function open(path: string, settings?: EngineSettingsInput, components: EngineComponents = {}): Promise<Engine> {
+  if (typeof path !== 'string' || path === '') {
+    throw new SparrowError('invalid', 'TYPE', 'path is the name of a directory', { field: 'path' });
+  }
+  const resolved = resolveSettings(settings);
+  const fileSystem = components.fileSystem ?? new NodeFileSystem();
+  const scheduler = components.scheduler ?? new NodeScheduler();
+  const background = components.background ?? (components.fileSystem ? 'inline' : 'worker');
+  fileSystem.makeDirectorySync(path);
+  const lock = fileSystem.lockDirectory(path);
+  try {
+    return await recover({ path, settings: resolved, fileSystem, scheduler, background, lock });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function recover(door: {
+  path: string;
+  settings: Readonly<EngineSettings>;
+  fileSystem: FileSystem;
+  scheduler: Scheduler;
+  background: 'worker' | 'inline';
+  lock: { release(): void };
+}): Promise<Engine> {
+  const { path, settings, fileSystem, scheduler } = door;
+  const { manifest, version } = Manifest.open(fileSystem, path);
+  const listing = fileSystem.listSync(path);
+  const obsolete = new Set(manifest.obsoleteFiles(listing));
+  for (const name of obsolete) fileSystem.unlinkSync(`${path}/${name}`);
+
+  const memory = new LinearMemory(Math.ceil(settings.memoryBytes / 65536) * 65536 - (settings.memoryBytes >= 2 ** 31 ? 65536 : 0));
+  const cache = new PageCache(memory, settings.pageCacheBytes);
+  cache.bind(FRONT);
+  const view = new View(memory);
+  const values = new ValueFiles(memory, fileSystem, path);
+  let log: LogWriter | undefined;
+  const reader = new Reader(memory, view, values, () => {
+    if (log && log.pendingBytes > 0 && !log.failure) log.write();
+  });
+  const background: Background =
+    door.background === 'worker' ? new WorkerBackground(memory) : new InlineBackground(memory, fileSystem, scheduler);
+  const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
+  const maintenance = new Maintenance({
+    memory,
+    fileSystem,
+    directory: path,
+    settings,
+    scheduler,
+    manifest,
+    version,
+    nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1),
+    background,
+    view,
+    reader,
+    values,
+    snapshots,
+    onSealed: () => writer.memtableSealed(),
+  });
+
+  let sequence = version.lastSequence;
+  const replay = replayLog({
+    memory,
+    fileSystem,
+    directory: path,
+    segments: segmentsToReplay(version, listing),
+    onRecords: (address, bytes, segment) => {
+      const last = maintenance.replay(address, bytes, segment, version.lastSequence);
+      if (last > sequence) sequence = last;
+    },
+  });
+  for (const { segment, bytes, file } of replay.segments) {
+    values.add(segment, file);
+    maintenance.segmentRecovered(segment, bytes);
+  }
+  for (const segment of replay.dropped) values.remove(segment);
+
+  log = new LogWriter({
+    memory,
+    fileSystem,
+    directory: path,
+    segmentBytes: settings.segmentBytes,
+    nextSegment: () => maintenance.takeFileId(),
+    onSegment: (opened) => maintenance.segmentOpened(opened),
+    unsynced: replay.segments,
+  });
+  maintenance.attachLog(log);
+  const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence });
+  maintenance.resume();
+  return new SparrowEngine({ path, settings, memory, cache, view, log, writer, reader, values, maintenance, snapshots, lock: door.lock });
+}
