@@ -1,0 +1,55 @@
+/**
+ * The files of an engine's directory, pure. Ids come from one counter and are never used twice.
+ *
+ *   NNNNNN.log         log segment, or block file once it is flushed     NNNNNN.table       table
+ *   MANIFEST-NNNNNN    version edits                                      CURRENT            names the manifest that counts
+ *   CURRENT.tmp        CURRENT before its renaming                        LOCK, LOCK.pid     the directory's lock (base/node)
+ */
+export type FileKind = 'log' | 'table' | 'manifest' | 'current' | 'temporary';
+
+export interface ParsedName {
+  readonly kind: FileKind;
+  /** 0 where the name has none. */
+  readonly id: number;
+}
+
+export const CURRENT_NAME = 'CURRENT';
+export const CURRENT_TEMPORARY_NAME = 'CURRENT.tmp';
+
+export function logName(id: number): string {
+  return `${padded(id)}.log`;
+}
+
+export function tableName(id: number): string {
+  return `${padded(id)}.table`;
+}
+
+export function manifestName(id: number): string {
+  return `MANIFEST-${padded(id)}`;
+}
+
+/** What a name in the directory stands for; undefined when it is none of ours. */
+export function parseFileName(name: string): ParsedName | undefined {
+  if (name === CURRENT_NAME) return { kind: 'current', id: 0 };
+  if (name === CURRENT_TEMPORARY_NAME) return { kind: 'temporary', id: 0 };
+  const match = /^(?:(?<manifest>MANIFEST-)(?<manifestId>\d{6,10})|(?<id>\d{6,10})\.(?<suffix>log|table))$/.exec(name);
+  if (!match) return undefined;
+  const { manifest, manifestId, id, suffix } = match.groups!;
+  const parsed: ParsedName = manifest ? { kind: 'manifest', id: Number(manifestId) } : { kind: suffix as 'log' | 'table', id: Number(id) };
+  const canonical = manifest ? manifestName(parsed.id) : `${padded(parsed.id)}.${suffix}`;
+  return canonical === name ? parsed : undefined;
+}
+
+/** The largest id of a log or a table in the listing; 0 when there is none. New ids begin above it. */
+export function highestFileId(listing: readonly string[]): number {
+  let highest = 0;
+  for (const name of listing) {
+    const parsed = parseFileName(name);
+    if (parsed?.kind === 'log' || parsed?.kind === 'table') highest = Math.max(highest, parsed.id);
+  }
+  return highest;
+}
+
+function padded(id: number): string {
+  return String(id).padStart(6, '0');
+}

@@ -1,0 +1,23 @@
+export {
+  CURRENT_NAME,
+  highestFileId,
+  logName,
+  manifestName,
+  parseFileName,
+  tableName,
+  type FileKind,
+  type ParsedName,
+} from './file-names.ts';
+export { Manifest, type ManifestOptions } from './manifest.ts';
+export { decodeManifest, type DecodedManifest } from './manifest-format.ts';
+export { applyEdit, EMPTY_VERSION, obsoleteFiles, segmentsToReplay, snapshotEdit, type BlockFile, type Version } from './version.ts';
+export {
+  decodeEdit,
+  encodeEdit,
+  FORMAT_VERSION,
+  LEVELS_MAX,
+  type AddedSegment,
+  type AddedTable,
+  type TablePlace,
+  type VersionEdit,
+} from './version-edit.ts';

@@ -1,0 +1,348 @@
+/**
+ * The manifest of one directory: keeps the current version and makes the next one durable. Format: docs/formats/manifest.md.
+ *
+ * `append` is a group commit: edits that arrive while a sync is under way are written together as the next frame. `version` moves on
+ * only when an edit is on disk, so that nothing ever depends on one that is not (a file may be deleted as soon as `version` is without it).
+ *
+ * Failure model: a failed sync, or a failed write that cannot be taken back, is final; every later append answers
+ * `closed/WRITER_FAILED`. A full disk refuses the edit with `exhausted/DISK_FULL` and nothing has changed. A new manifest that cannot be
+ * written leaves the old one in place, and is tried again when that has grown further.
+ *
+ * Order of a switch: new file, its sync, the directory's sync, CURRENT.tmp, its sync, rename over CURRENT, the directory's sync. A crash
+ * between any two finds either the old manifest or the new one, both whole and equal.
+ */
+import { assert } from '../../base/assert.ts';
+import type { File, FileSystem } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { CURRENT_NAME, CURRENT_TEMPORARY_NAME, highestFileId, manifestName, parseFileName } from './file-names.ts';
+import {
+  corruptManifest,
+  decodeCurrent,
+  decodeManifest,
+  encodeCurrent,
+  encodeManifestFrame,
+  encodeManifestHeader,
+} from './manifest-format.ts';
+import { applyEdit, EMPTY_VERSION, obsoleteFiles, snapshotEdit, type Version } from './version.ts';
+import { decodeEdit, encodeEdit, FORMAT_VERSION, type VersionEdit } from './version-edit.ts';
+
+const ROLL_BYTES = 1024 * 1024;
+
+export interface ManifestOptions {
+  /** Settings that are fixed at creation; an existing store keeps its own. */
+  readonly settings?: Readonly<Record<string, number>>;
+  /** A manifest larger than this is replaced by one edit in a new file. Default 1 MiB. */
+  readonly rollBytes?: number;
+}
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  /** The version that this edit leads to. */
+  readonly version: Version;
+  readonly resolve: (version: Version) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Manifest {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #rollBytes: number;
+  #id: number;
+  #file: File;
+  /** Where the sound frames end. */
+  #bytes: number;
+  #rollAt: number;
+  #version: Version;
+  /** With the edits that wait. */
+  #latest: Version;
+  #waiting: Waiting[] = [];
+  #busy = false;
+  #writing: Promise<void> = Promise.resolve();
+  #failure: SparrowError | undefined;
+  #rollFailure: unknown;
+  #closed = false;
+  #bytesWritten = 0;
+
+  private constructor(fs: FileSystem, directory: string, opened: Opened, rollBytes: number) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#rollBytes = rollBytes;
+    this.#id = opened.id;
+    this.#file = opened.file;
+    this.#bytes = opened.bytes;
+    this.#rollAt = rollBytes;
+    this.#version = this.#latest = opened.version;
+  }
+
+  /**
+   * Opens the manifest of `directory`, which the caller has locked; makes one when the directory holds no store. A torn last frame is
+   * left behind by moving on to a new manifest. `corrupt/CORRUPT_MANIFEST` with file and offset when something that was durable is damaged.
+   */
+  static open(
+    fs: FileSystem,
+    directory: string,
+    options: ManifestOptions = {},
+  ): { manifest: Manifest; version: Version; created: boolean } {
+    const listing = fs.listSync(directory);
+    const created = !listing.includes(CURRENT_NAME);
+    const opened = created ? create(fs, directory, listing, options.settings ?? {}) : load(fs, directory, listing);
+    const manifest = new Manifest(fs, directory, opened, options.rollBytes ?? ROLL_BYTES);
+    return { manifest, version: manifest.version, created };
+  }
+
+  /** The newest version that is on disk. */
+  get version(): Version {
+    return this.#version;
+  }
+
+  /** The version with all edits that wait: what the next edit must fit. */
+  get latest(): Version {
+    return this.#latest;
+  }
+
+  get id(): number {
+    return this.#id;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** Why the last attempt to begin a new manifest failed, until one succeeds. The old one goes on. */
+  get rollFailure(): unknown {
+    return this.#rollFailure;
+  }
+
+  /** Settles with the version when the edit is on disk. `internal/ASSERTION` when it does not fit: nothing has changed then. */
+  async append(edit: VersionEdit): Promise<Version> {
+    if (this.#failure) throw this.#failure;
+    assert(!this.#closed, 'a closed manifest is not appended to');
+    const version = applyEdit(this.#latest, edit);
+    const { promise, resolve, reject } = Promise.withResolvers<Version>();
+    this.#waiting.push({ bytes: encodeEdit(edit), version, resolve, reject });
+    this.#latest = version;
+    if (!this.#busy) {
+      this.#busy = true;
+      this.#writing = this.#write();
+    }
+    return promise;
+  }
+
+  /** Names in the directory that belong to nothing. `inUse`: ids of files being written, or held by a reader. */
+  obsoleteFiles(listing: readonly string[], inUse?: ReadonlySet<number>): string[] {
+    return obsoleteFiles(this.#version, listing, this.#id, inUse);
+  }
+
+  /** Waits for the edits under way. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#writing;
+    this.#file.closeSync();
+  }
+
+  /** Writes all that waits, frame by frame. Never rejects: each edit's caller learns of its own. */
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#writeFrame(group);
+      } catch (error) {
+        // What waits builds on what has failed: it fails with it.
+        const failed = [...group, ...this.#waiting];
+        this.#waiting = [];
+        this.#latest = this.#version;
+        for (const { reject } of failed) reject(error);
+        continue;
+      }
+      this.#version = group.at(-1)!.version;
+      for (const { resolve, version } of group) resolve(version);
+      if (this.#bytes > this.#rollAt) this.#roll();
+    }
+    // Here and not when the promise has settled: an edit that comes in between would wait for ever.
+    this.#busy = false;
+  }
+
+  async #writeFrame(group: readonly Waiting[]): Promise<void> {
+    const frame = encodeManifestFrame(
+      group.map((each) => each.bytes),
+      this.#id,
+    );
+    try {
+      this.#file.writeSync(frame, 0, frame.length, this.#bytes);
+    } catch (cause) {
+      throw this.#takeBack(cause);
+    }
+    try {
+      await this.#file.datasync();
+    } catch (cause) {
+      throw this.#fail('sync', cause);
+    }
+    this.#bytes += frame.length;
+    this.#bytesWritten += frame.length;
+  }
+
+  /** A part of a frame may have arrived: it must not stand before the next one. */
+  #takeBack(cause: unknown): SparrowError {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') return this.#fail('write', cause);
+    try {
+      this.#file.truncateSync(this.#bytes);
+    } catch (second) {
+      return this.#fail('truncate', second);
+    }
+    return new SparrowError(
+      'exhausted',
+      'DISK_FULL',
+      `${this.#directory}: no space left for the manifest`,
+      { directory: this.#directory },
+      cause,
+    );
+  }
+
+  #roll(): void {
+    let next: Opened;
+    try {
+      next = writeManifest(this.#fs, this.#directory, this.#id + 1, this.#version);
+    } catch (cause) {
+      this.#rollFailure = cause;
+      this.#rollAt = this.#bytes + this.#rollBytes;
+      return;
+    }
+    try {
+      makeCurrent(this.#fs, this.#directory, next.id);
+    } catch (cause) {
+      // Either of the two may be current now: neither may be written.
+      next.file.closeSync();
+      this.#fail('switch', cause);
+      return;
+    }
+    const [oldId, oldFile] = [this.#id, this.#file];
+    this.#id = next.id;
+    this.#file = next.file;
+    this.#bytes = next.bytes;
+    this.#bytesWritten += next.bytes;
+    this.#rollAt = Math.max(this.#rollBytes, next.bytes * 2);
+    this.#rollFailure = undefined;
+    try {
+      oldFile.closeSync();
+      this.#fs.unlinkSync(`${this.#directory}/${manifestName(oldId)}`);
+    } catch (cause) {
+      // Nothing refers to it; the next opening finds it among the obsolete files.
+      this.#rollFailure = cause;
+    }
+  }
+
+  #fail(operation: string, cause: unknown): SparrowError {
+    this.#failure ??= new SparrowError(
+      'closed',
+      'WRITER_FAILED',
+      `the manifest's ${operation} failed (${String((cause as Error).message ?? cause)}); nothing is written until the engine is opened again`,
+      { operation, directory: this.#directory, code: String((cause as NodeJS.ErrnoException).code ?? '') },
+      cause,
+    );
+    return this.#failure;
+  }
+}
+
+interface Opened {
+  readonly id: number;
+  readonly file: File;
+  readonly bytes: number;
+  readonly version: Version;
+}
+
+function create(fs: FileSystem, directory: string, listing: readonly string[], settings: Readonly<Record<string, number>>): Opened {
+  // The manifest is made before anything else. Logs or tables without it are a store that has lost its CURRENT.
+  if (highestFileId(listing) > 0) {
+    throw corruptManifest(`${directory}/${CURRENT_NAME}`, 0, 'it is missing, but the directory holds logs or tables');
+  }
+  const version = applyEdit(EMPTY_VERSION, { formatVersion: FORMAT_VERSION, settings });
+  return switchTo(fs, directory, listing, version);
+}
+
+function load(fs: FileSystem, directory: string, listing: readonly string[]): Opened {
+  const id = decodeCurrent(readWhole(fs, `${directory}/${CURRENT_NAME}`), `${directory}/${CURRENT_NAME}`);
+  const path = `${directory}/${manifestName(id)}`;
+  if (!listing.includes(manifestName(id))) throw corruptManifest(path, 0, 'CURRENT names it, but it is missing');
+  const bytes = readWhole(fs, path);
+  const decoded = decodeManifest(bytes, id, path);
+  let version = EMPTY_VERSION;
+  for (const { offset, end } of decoded.edits) version = replay(version, bytes, offset, end, path);
+  // An id that a file has had is never given again, though no edit may have recorded it.
+  version = applyEdit(version, { nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1) });
+  if (decoded.bytes < bytes.length) return switchTo(fs, directory, listing, version);
+  return { id, file: fs.openSync(path, 'write'), bytes: decoded.bytes, version };
+}
+
+function replay(version: Version, bytes: Uint8Array, offset: number, end: number, path: string): Version {
+  try {
+    return applyEdit(version, decodeEdit(bytes, offset, end));
+  } catch (cause) {
+    if (cause instanceof SparrowError && cause.kind === 'invalid') throw cause;
+    throw corruptManifest(path, offset, `a version edit cannot be applied: ${(cause as Error).message}`, cause);
+  }
+}
+
+/** Writes `version` to a manifest that the directory does not have yet, and makes it the current one. */
+function switchTo(fs: FileSystem, directory: string, listing: readonly string[], version: Version): Opened {
+  const ids = listing.map((name) => parseFileName(name)).filter((parsed) => parsed?.kind === 'manifest');
+  const opened = writeManifest(fs, directory, Math.max(0, ...ids.map((parsed) => parsed!.id)) + 1, version);
+  try {
+    makeCurrent(fs, directory, opened.id);
+  } catch (error) {
+    opened.file.closeSync();
+    throw error;
+  }
+  return opened;
+}
+
+/** A new manifest file with one edit, on disk when it returns. What is left of it when it throws belongs to nothing. */
+function writeManifest(fs: FileSystem, directory: string, id: number, version: Version): Opened {
+  const path = `${directory}/${manifestName(id)}`;
+  const parts = [encodeManifestHeader(id), encodeManifestFrame([encodeEdit(snapshotEdit(version))], id)];
+  const file = replaceFile(fs, path);
+  try {
+    file.writevSync(parts, 0);
+    file.datasyncSync();
+    fs.syncDirectorySync(directory);
+  } catch (error) {
+    file.closeSync();
+    throw error;
+  }
+  return { id, file, bytes: parts[0]!.length + parts[1]!.length, version };
+}
+
+function makeCurrent(fs: FileSystem, directory: string, id: number): void {
+  const temporary = `${directory}/${CURRENT_TEMPORARY_NAME}`;
+  const content = encodeCurrent(id);
+  const file = replaceFile(fs, temporary);
+  try {
+    file.writeSync(content, 0, content.length, 0);
+    file.datasyncSync();
+  } finally {
+    file.closeSync();
+  }
+  fs.renameSync(temporary, `${directory}/${CURRENT_NAME}`);
+  fs.syncDirectorySync(directory);
+}
+
+/** A new file; one of that name was left by an attempt that failed. */
+function replaceFile(fs: FileSystem, path: string): File {
+  if (fs.existsSync(path)) fs.unlinkSync(path);
+  return fs.openSync(path, 'create');
+}
+
+function readWhole(fs: FileSystem, path: string): Uint8Array {
+  const file = fs.openSync(path, 'read');
+  try {
+    const bytes = new Uint8Array(file.sizeSync());
+    return bytes.subarray(0, file.readSync(bytes, 0, bytes.length, 0));
+  } finally {
+    file.closeSync();
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * A version edit: what one flush, one compaction or one opening changes, encoded. Format: docs/formats/manifest.md. Pure.
+ *
+ *   edit:  field x n
+ *   field: | tag varint | bytes varint | content |
+ *
+ * A tag is `number << 1 | optional`. A reader that does not know a tag skips the field when it is optional and refuses the edit when it
+ * is not, so that a field that must not be overlooked can be added later. Fields may come in any order; scalars at most once.
+ *
+ *   1 format version   varint                    5 table added     see encodeTable
+ *   2 next file id     varint                    6 table removed   level varint, file id varint
+ *   3 last sequence    varint                    7 segment added   id varint, bytes varint
+ *   4 log floor        varint                    8 segment removed id varint
+ *   9 setting          name bytes varint, name, value varint
+ */
+import { SparrowError } from '../../base/errors.ts';
+import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
+import type { SegmentReference, TableMeta } from '../table/table-meta.ts';
+
+export const FORMAT_VERSION = 1;
+export const LEVELS_MAX = 16;
+
+export interface VersionEdit {
+  /** In the first edit of every manifest. */
+  readonly formatVersion?: number;
+  /** Ids from here on were never used. */
+  readonly nextFileId?: number;
+  /** Every sequence up to this one is in tables; the log from the floor on has the rest. */
+  readonly lastSequence?: number;
+  /** Log segments from this id on must be replayed; older ones are needed for their large values only. */
+  readonly logFloor?: number;
+  readonly tablesRemoved?: readonly TablePlace[];
+  readonly tablesAdded?: readonly AddedTable[];
+  /** Segments below the floor that live on as block files. */
+  readonly segmentsAdded?: readonly AddedSegment[];
+  readonly segmentsRemoved?: readonly number[];
+  /** Fixed when the store was created. */
+  readonly settings?: Readonly<Record<string, number>>;
+}
+
+export interface TablePlace {
+  readonly level: number;
+  readonly fileId: number;
+}
+
+export interface AddedTable {
+  readonly level: number;
+  readonly table: TableMeta;
+}
+
+export interface AddedSegment {
+  readonly segment: number;
+  /** Size of the file. */
+  readonly bytes: number;
+}
+
+const TAG = {
+  formatVersion: 1 << 1,
+  nextFileId: 2 << 1,
+  lastSequence: 3 << 1,
+  logFloor: 4 << 1,
+  tableAdded: 5 << 1,
+  tableRemoved: 6 << 1,
+  segmentAdded: 7 << 1,
+  segmentRemoved: 8 << 1,
+  setting: 9 << 1,
+} as const;
+
+const OPTIONAL = 1;
+
+export function encodeEdit(edit: VersionEdit): Uint8Array {
+  const out = new Encoder();
+  if (edit.formatVersion !== undefined) out.field(TAG.formatVersion, (body) => body.varint(edit.formatVersion!));
+  if (edit.nextFileId !== undefined) out.field(TAG.nextFileId, (body) => body.varint(edit.nextFileId!));
+  if (edit.lastSequence !== undefined) out.field(TAG.lastSequence, (body) => body.varint(edit.lastSequence!));
+  if (edit.logFloor !== undefined) out.field(TAG.logFloor, (body) => body.varint(edit.logFloor!));
+  for (const [name, value] of Object.entries(edit.settings ?? {})) {
+    out.field(TAG.setting, (body) => {
+      body.bytes(new TextEncoder().encode(name));
+      body.varint(value);
+    });
+  }
+  for (const { level, fileId } of edit.tablesRemoved ?? []) {
+    out.field(TAG.tableRemoved, (body) => {
+      body.varint(level);
+      body.varint(fileId);
+    });
+  }
+  for (const added of edit.tablesAdded ?? []) out.field(TAG.tableAdded, (body) => encodeTable(body, added));
+  for (const { segment, bytes } of edit.segmentsAdded ?? []) {
+    out.field(TAG.segmentAdded, (body) => {
+      body.varint(segment);
+      body.varint(bytes);
+    });
+  }
+  for (const segment of edit.segmentsRemoved ?? []) out.field(TAG.segmentRemoved, (body) => body.varint(segment));
+  return out.finish();
+}
+
+/**
+ * The edit in `bytes[offset..end]`. `corrupt/CORRUPT_MANIFEST` when it is not one, `invalid/FORMAT_NEWER` when it holds a field that
+ * this version must not overlook and does not know.
+ */
+export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.length): VersionEdit {
+  const scalars: { formatVersion?: number; nextFileId?: number; lastSequence?: number; logFloor?: number } = {};
+  const tablesRemoved: TablePlace[] = [];
+  const tablesAdded: AddedTable[] = [];
+  const segmentsAdded: AddedSegment[] = [];
+  const segmentsRemoved: number[] = [];
+  const settings: Record<string, number> = {};
+  const input = new Decoder(bytes, offset, end);
+  while (!input.done) {
+    const tag = input.varint('tag');
+    const body = input.part('field');
+    if (tag === TAG.formatVersion) scalars.formatVersion = body.once('format version', scalars.formatVersion);
+    else if (tag === TAG.nextFileId) scalars.nextFileId = body.once('next file id', scalars.nextFileId);
+    else if (tag === TAG.lastSequence) scalars.lastSequence = body.once('last sequence', scalars.lastSequence);
+    else if (tag === TAG.logFloor) scalars.logFloor = body.once('log floor', scalars.logFloor);
+    else if (tag === TAG.tableRemoved) tablesRemoved.push({ level: body.level(), fileId: body.varint('file id') });
+    else if (tag === TAG.tableAdded) tablesAdded.push(decodeTable(body));
+    else if (tag === TAG.segmentAdded) segmentsAdded.push({ segment: body.varint('segment'), bytes: body.varint('bytes') });
+    else if (tag === TAG.segmentRemoved) segmentsRemoved.push(body.varint('segment'));
+    else if (tag === TAG.setting) settings[new TextDecoder().decode(body.bytes('name'))] = body.varint('value');
+    else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
+    else continue;
+    body.expectDone();
+  }
+  return {
+    ...scalars,
+    ...(tablesRemoved.length > 0 && { tablesRemoved }),
+    ...(tablesAdded.length > 0 && { tablesAdded }),
+    ...(segmentsAdded.length > 0 && { segmentsAdded }),
+    ...(segmentsRemoved.length > 0 && { segmentsRemoved }),
+    ...(Object.keys(settings).length > 0 && { settings }),
+  };
+}
+
+/**
+ * | level | file id | bytes | pages | entries | tombstones | min sequence | max sequence - min sequence |      varints
+ * | smallest bytes varint | smallest | largest bytes varint | largest |
+ * | count varint | { segment - the one before, bytes } x count |                                              varints
+ */
+function encodeTable(out: Encoder, { level, table }: AddedTable): void {
+  out.varint(level);
+  out.varint(table.fileId);
+  out.varint(table.bytes);
+  out.varint(table.pages);
+  out.varint(table.entries);
+  out.varint(table.tombstones);
+  out.varint(table.minSequence);
+  out.varint(table.maxSequence - table.minSequence);
+  out.bytes(table.smallest);
+  out.bytes(table.largest);
+  out.varint(table.references.length);
+  let before = 0;
+  for (const { segment, bytes } of table.references) {
+    out.varint(segment - before);
+    out.varint(bytes);
+    before = segment;
+  }
+}
+
+function decodeTable(input: Decoder): AddedTable {
+  const level = input.level();
+  const fileId = input.varint('file id');
+  const bytes = input.varint('bytes');
+  const pages = input.varint('pages');
+  const entries = input.varint('entries');
+  const tombstones = input.varint('tombstones');
+  const minSequence = input.varint('min sequence');
+  const maxSequence = minSequence + input.varint('max sequence');
+  const smallest = input.bytes('smallest key');
+  const largest = input.bytes('largest key');
+  const references: SegmentReference[] = [];
+  let segment = 0;
+  for (let left = input.varint('reference count'); left > 0; left--) {
+    segment += input.varint('segment');
+    references.push({ segment, bytes: input.varint('referenced bytes') });
+  }
+  return { level, table: { fileId, bytes, pages, entries, tombstones, smallest, largest, minSequence, maxSequence, references } };
+}
+
+function unknownField(tag: number): SparrowError {
+  return new SparrowError(
+    'invalid',
+    'FORMAT_NEWER',
+    `the manifest holds a field (${tag >> 1}) that this version does not know; use the version that wrote it or a later one`,
+    {
+      field: tag >> 1,
+    },
+  );
+}
+
+class Encoder {
+  #bytes = new Uint8Array(256);
+  #end = 0;
+
+  varint(value: number): void {
+    this.#reserve(VARINT_BYTES_MAX);
+    this.#end = writeVarint(this.#bytes, this.#end, value);
+  }
+
+  /** Length and content. */
+  bytes(content: Uint8Array): void {
+    this.varint(content.length);
+    this.#reserve(content.length);
+    this.#bytes.set(content, this.#end);
+    this.#end += content.length;
+  }
+
+  field(tag: number, write: (body: Encoder) => void): void {
+    const body = new Encoder();
+    write(body);
+    this.varint(tag);
+    this.bytes(body.finish());
+  }
+
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#end);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#end + bytes));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+  }
+}
+
+class Decoder {
+  readonly #cursor: VarintCursor;
+
+  constructor(bytes: Uint8Array, offset: number, end: number) {
+    this.#cursor = { bytes, offset, end };
+  }
+
+  get done(): boolean {
+    return this.#cursor.offset === this.#cursor.end;
+  }
+
+  varint(what: string): number {
+    const value = readVarint(this.#cursor);
+    if (value === undefined) throw malformed(what);
+    return value;
+  }
+
+  level(): number {
+    const level = this.varint('level');
+    if (level >= LEVELS_MAX) throw malformed('level');
+    return level;
+  }
+
+  /** The field's only content, a varint; a second field of its kind is refused. */
+  once(what: string, before: number | undefined): number {
+    if (before !== undefined) throw malformed(`second ${what}`);
+    return this.varint(what);
+  }
+
+  /** A copy: what is decoded outlives the buffer. */
+  bytes(what: string): Uint8Array {
+    const { offset, end } = this.part(what).#cursor;
+    return this.#cursor.bytes.slice(offset, end);
+  }
+
+  /** Length and content, to be decoded by itself. */
+  part(what: string): Decoder {
+    const length = this.varint(what);
+    const { bytes, offset, end } = this.#cursor;
+    if (length > end - offset) throw malformed(what);
+    this.#cursor.offset += length;
+    return new Decoder(bytes, offset, offset + length);
+  }
+
+  expectDone(): void {
+    if (!this.done) throw malformed('field with bytes left over');
+  }
+}
+
+function malformed(what: string): SparrowError {
+  return new SparrowError('corrupt', 'CORRUPT_MANIFEST', `a version edit is malformed (${what})`, { what });
+}

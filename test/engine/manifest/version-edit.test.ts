@@ -1,0 +1,139 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeEdit, encodeEdit, type VersionEdit } from '../../../engine/manifest/index.ts';
+import { key, table } from './tables.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
+const code = (value: string): unknown => expect.objectContaining({ code: value });
+
+const FULL: VersionEdit = {
+  formatVersion: 1,
+  nextFileId: 300,
+  lastSequence: 2 ** 40,
+  logFloor: 7,
+  settings: { pageBytes: 8192 },
+  tablesRemoved: [{ level: 1, fileId: 3 }],
+  tablesAdded: [
+    {
+      level: 2,
+      table: table(9, 'a', 'k', {
+        references: [
+          { segment: 4, bytes: 1000 },
+          { segment: 6, bytes: 2000 },
+        ],
+      }),
+    },
+  ],
+  segmentsAdded: [{ segment: 6, bytes: 70000 }],
+  segmentsRemoved: [2],
+};
+
+const counts = fc.oneof(fc.nat(1000), fc.maxSafeNat());
+const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
+  {
+    formatVersion: fc.nat(9),
+    nextFileId: counts,
+    lastSequence: counts,
+    logFloor: counts,
+    settings: fc.dictionary(
+      fc.string({ minLength: 1 }).filter((name) => name !== '__proto__'),
+      counts,
+      { minKeys: 1, maxKeys: 3, noNullPrototype: true },
+    ),
+    tablesRemoved: fc.array(fc.record({ level: fc.nat(15), fileId: counts }), { minLength: 1, maxLength: 3 }),
+    tablesAdded: fc.array(
+      fc.record({
+        level: fc.nat(15),
+        table: fc.record({
+          fileId: counts,
+          bytes: counts,
+          pages: counts,
+          entries: counts,
+          tombstones: counts,
+          smallest: fc.uint8Array(),
+          largest: fc.uint8Array({ maxLength: 4096 }),
+          minSequence: fc.nat(),
+          maxSequence: fc.nat().map((more) => 2 ** 31 + more),
+          references: fc
+            .uniqueArray(fc.nat(), { maxLength: 4 })
+            .map((ids) => ids.toSorted((a, b) => a - b).map((segment) => ({ segment, bytes: segment * 7 }))),
+        }),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    segmentsAdded: fc.array(fc.record({ segment: counts, bytes: counts }), { minLength: 1, maxLength: 3 }),
+    segmentsRemoved: fc.array(counts, { minLength: 1, maxLength: 3 }),
+  },
+  { requiredKeys: [] },
+);
+
+describe('version edit', () => {
+  it('has golden bytes', () => {
+    expect(hex(encodeEdit(FULL))).toBe(
+      [
+        '02 01 01', // format version 1
+        '04 02 ac02', // next file id 300
+        '06 06 808080808020', // last sequence 2^40
+        '08 01 07', // log floor 7
+        '12 0c 09 706167654279746573 8040', // setting pageBytes 8192
+        '0c 02 01 03', // table 3 of level 1 removed
+        '0a 14 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f', // table 9 added to level 2
+        '0e 04 06 f0a204', // segment 6 added, 70000 bytes
+        '10 01 02', // segment 2 removed
+      ]
+        .join('')
+        .replaceAll(' ', ''),
+    );
+  });
+
+  it('comes back as it was', () => {
+    expect(decodeEdit(encodeEdit(FULL))).toEqual(FULL);
+    expect(decodeEdit(encodeEdit({}))).toEqual({});
+    fc.assert(
+      fc.property(anyEdit, (edit) => {
+        expect(decodeEdit(encodeEdit(edit))).toEqual(edit);
+      }),
+    );
+  });
+
+  it('copies keys out of the buffer that it decodes', () => {
+    const encoded = encodeEdit({ tablesAdded: [{ level: 0, table: table(1, 'a', 'b') }] });
+    const edit = decodeEdit(encoded);
+    encoded.fill(0);
+    expect(edit.tablesAdded![0]!.table.smallest).toEqual(key('a'));
+  });
+
+  it('skips an unknown field that is optional and refuses one that is not', () => {
+    const optional = bytes(`08 01 07  c901 03 010203  06 01 05`);
+    expect(decodeEdit(optional)).toEqual({ logFloor: 7, lastSequence: 5 });
+    expect(() => decodeEdit(bytes('08 01 07  c801 03 010203'))).toThrow(code('FORMAT_NEWER'));
+  });
+
+  it('refuses fields that are malformed', () => {
+    for (const text of ['02', '02 01', '02 02 01', '02 02 01 00', '02 00', '0c 02 10 01', '08 01 07 08 01 07', '10 01 80', '0a 01 00']) {
+      expect(() => decodeEdit(bytes(text)), text).toThrow(code('CORRUPT_MANIFEST'));
+    }
+  });
+
+  it('never throws anything but its own errors, whatever the bytes', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 64 }), mutated()), (input) => {
+        try {
+          decodeEdit(input);
+        } catch (error) {
+          expect((error as { code: string }).code).toMatch(/^(CORRUPT_MANIFEST|FORMAT_NEWER)$/);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+function mutated(): fc.Arbitrary<Uint8Array> {
+  return fc.tuple(anyEdit, fc.nat(), fc.nat(255)).map(([edit, at, byte]) => {
+    const encoded = encodeEdit(edit).slice();
+    if (encoded.length > 0) encoded[at % encoded.length] = byte;
+    return encoded;
+  });
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import {
+  applyEdit,
+  EMPTY_VERSION,
+  highestFileId,
+  obsoleteFiles,
+  parseFileName,
+  segmentsToReplay,
+  snapshotEdit,
+  type Version,
+  type VersionEdit,
+} from '../../../engine/manifest/index.ts';
+import { describeVersion, fileIds, table } from './tables.ts';
+
+function after(...edits: readonly VersionEdit[]): Version {
+  return edits.reduce(applyEdit, EMPTY_VERSION);
+}
+
+const BASE: VersionEdit = {
+  nextFileId: 100,
+  tablesAdded: [
+    { level: 0, table: table(10, 'a', 'z', { references: [{ segment: 5, bytes: 500 }] }) },
+    { level: 0, table: table(12, 'b', 'y') },
+    {
+      level: 0,
+      table: table(11, 'c', 'x', {
+        references: [
+          { segment: 5, bytes: 70 },
+          { segment: 8, bytes: 1 },
+        ],
+      }),
+    },
+    { level: 1, table: table(4, 'm', 'p') },
+    { level: 1, table: table(3, 'a', 'c') },
+    { level: 1, table: table(6, 'd', 'l') },
+  ],
+};
+
+describe('applyEdit', () => {
+  it('orders level 0 newest first and the others by key', () => {
+    expect(fileIds(after(BASE))).toEqual([
+      [12, 11, 10],
+      [3, 6, 4],
+    ]);
+  });
+
+  it('moves a table from level to level and leaves the version before as it was', () => {
+    const before = after(BASE);
+    const moved = applyEdit(before, { tablesRemoved: [{ level: 0, fileId: 12 }], tablesAdded: [{ level: 2, table: table(12, 'b', 'y') }] });
+    expect(fileIds(moved)).toEqual([[11, 10], [3, 6, 4], [12]]);
+    expect(fileIds(before)[0]).toEqual([12, 11, 10]);
+  });
+
+  it('sums the live bytes of a block file over the tables that refer to it', () => {
+    const version = after(BASE, { logFloor: 8, segmentsAdded: [{ segment: 5, bytes: 9000 }] });
+    expect(version.segments).toEqual(new Map([[5, { bytes: 9000, liveBytes: 570 }]]));
+    expect(version.referencedBytes).toEqual(
+      new Map([
+        [5, 570],
+        [8, 1],
+      ]),
+    );
+    const compacted = applyEdit(version, { tablesRemoved: [{ level: 0, fileId: 10 }] });
+    expect(compacted.segments.get(5)).toEqual({ bytes: 9000, liveBytes: 70 });
+    const gone = applyEdit(compacted, { tablesRemoved: [{ level: 0, fileId: 11 }], segmentsRemoved: [5] });
+    expect([gone.segments.size, gone.referencedBytes.size]).toEqual([0, 0]);
+  });
+
+  it('is made again by its snapshot', () => {
+    const version = after(BASE, {
+      logFloor: 8,
+      lastSequence: 77,
+      segmentsAdded: [{ segment: 5, bytes: 9000 }],
+      settings: { pageBytes: 8192 },
+    });
+    expect(describeVersion(after(snapshotEdit(version)))).toBe(describeVersion(version));
+  });
+
+  it.each<[string, VersionEdit]>([
+    ['tables of level 1 do not overlap', { tablesAdded: [{ level: 1, table: table(20, 'c', 'ca') }] }],
+    ['a table is added once', { tablesAdded: [{ level: 3, table: table(4, 'q', 'r') }] }],
+    ['a file id is below the next one', { tablesAdded: [{ level: 0, table: table(100, 'q', 'r') }] }],
+    ["a table's smallest key is not above its largest", { tablesAdded: [{ level: 0, table: table(20, 'r', 'q') }] }],
+    ['a table that is removed stands in its level', { tablesRemoved: [{ level: 2, fileId: 4 }] }],
+    ['next file id never goes back', { nextFileId: 99 }],
+    ['log floor never goes back', { logFloor: -1 }],
+    ['a segment that tables refer to exists', { logFloor: 9, segmentsAdded: [{ segment: 5, bytes: 9000 }] }],
+    ['a segment that is removed is a block file', { segmentsRemoved: [5] }],
+    ['a segment is below the next file id', { segmentsAdded: [{ segment: 100, bytes: 1 }] }],
+    ['an edit is of the format', { formatVersion: 2 }],
+  ])('asserts that %s', (claim, edit) => {
+    expect(() => after(BASE, edit)).toThrow(claim);
+  });
+
+  it('asserts that nothing refers to a block file that is removed', () => {
+    const version = after(BASE, { segmentsAdded: [{ segment: 5, bytes: 9000 }] });
+    expect(() => applyEdit(version, { segmentsRemoved: [5] })).toThrow('nothing refers to a segment that is removed');
+  });
+});
+
+describe('files of a directory', () => {
+  const version = after(BASE, { logFloor: 8, segmentsAdded: [{ segment: 5, bytes: 9000 }] });
+  const ours = ['000003.table', '000005.log', '000008.log', '000012.table', 'CURRENT', 'LOCK', 'LOCK.pid', 'MANIFEST-000002', 'notes.txt'];
+  const left = ['000004.log', '000007.table', '000013.table', 'CURRENT.tmp', 'MANIFEST-000001', 'MANIFEST-000003'];
+
+  it('names those that belong to nothing, and only those', () => {
+    expect(obsoleteFiles(version, [...ours, ...left], 2)).toEqual(left);
+    expect(obsoleteFiles(version, [...ours, ...left], 2, new Set([13, 4]))).toEqual(left.filter((name) => !/^0000(13|04)/.test(name)));
+  });
+
+  it('knows its names by their only spelling', () => {
+    expect(parseFileName('1234567.table')).toEqual({ kind: 'table', id: 1234567 });
+    expect(parseFileName('MANIFEST-000010')).toEqual({ kind: 'manifest', id: 10 });
+    for (const name of ['12.log', '0000012.log', 'a000012.log', '000012.logs', 'MANIFEST-1', '000012'])
+      expect(parseFileName(name), name).toBeUndefined();
+  });
+
+  it('tells the highest id and what to replay, in order of ids though names sort otherwise', () => {
+    expect(highestFileId(['CURRENT', 'MANIFEST-999999', '000012.log', '000013.table'])).toBe(13);
+    expect(highestFileId([])).toBe(0);
+    expect(segmentsToReplay(version, ['000004.log', '000005.log', '000008.log', '1000000.log', '999999.log'])).toEqual([
+      8, 999999, 1000000,
+    ]);
+  });
+});
