@@ -1,6 +1,7 @@
 /** The one module: everything the host calls. `--runtime stub`, no managed objects, no imports but the memory. */
 export { checksumInto } from './checksum';
-export { memtableInit, memtablePut, memtableInsert } from './memtable';
+export { memtableInit, memtablePut, memtableInsert, memtableFind, leafRecord } from './memtable';
+export { memtableSeek, memtableNext, memtableSeekReverse, memtablePrevious } from './memtable-iterator';
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';
 export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';
 export { filterBlocks, filterBuild, filterCount } from './filter';
@@ -10,5 +11,5 @@ export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './pag
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep } from './flush';
 export { scanOpen, scanNext, scanClose } from './scan';
-export { mergeInput, mergeFeed, mergeBegin, mergeStep, mergeRelocated, mergeDropped, pagesVerify } from './merge';
+export { mergeInput, mergeFeed, mergeBegin, mergeOutput, mergeStep, mergeRelocated, mergeDropped, pagesVerify } from './merge';
 export { segmentEntry } from './segment-table';

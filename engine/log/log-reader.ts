@@ -67,6 +67,7 @@ export function replayLog(parts: {
       if (header === undefined) {
         // Made, but its header never reached the disk: nothing in it was synced, unless somebody after it says so.
         if (next?.header && isSealed(memory, next.file, next.header)) throw corrupt(path, 0, 'its header is not readable');
+        assertTornEnd(window, file, path, segment, FRAMES_OFFSET, file.sizeSync());
         drop(opened.slice(i), replay);
         break;
       }

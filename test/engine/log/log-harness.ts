@@ -1,0 +1,82 @@
+/** A writer and a log over a simulated disk, and what a replay of that disk finds. */
+import { SparrowError } from '../../../base/errors.ts';
+import { LogWriter, replayLog, type UnsyncedSegment } from '../../../engine/log/index.ts';
+import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
+import { Memtable } from '../../../engine/memtable/index.ts';
+import { type EngineSettingsInput, resolveSettings } from '../../../engine/settings.ts';
+import { Writer } from '../../../engine/writer.ts';
+import { SimFileSystem } from '../../sim/sim-file-system.ts';
+import { SimScheduler } from '../../sim/sim-scheduler.ts';
+
+const DIRECTORY = '/log';
+
+/** One record as replay hands it over: sequence, key, and kind with the value in hexadecimal (a pointer's without its checksum). */
+export type Replayed = { sequence: number; key: string; kind: number; value: string };
+
+export class LogHarness {
+  readonly disk: SimFileSystem;
+  readonly memory = new LinearMemory(256 * 1024 * 1024);
+  readonly log: LogWriter;
+  readonly writer: Writer;
+
+  constructor(options: { disk?: SimFileSystem; settings?: EngineSettingsInput; first?: number; unsynced?: readonly UnsyncedSegment[] } = {}) {
+    this.disk = options.disk ?? new SimFileSystem();
+    this.disk.makeDirectorySync(DIRECTORY);
+    const settings = resolveSettings({ pageCacheBytes: 2 ** 20, memtableBytes: 2 ** 20, ...options.settings });
+    let next = options.first ?? 1;
+    this.log = new LogWriter({
+      memory: this.memory,
+      fileSystem: this.disk,
+      directory: DIRECTORY,
+      segmentBytes: settings.segmentBytes,
+      nextSegment: () => next++,
+      onSegment: () => undefined,
+      unsynced: options.unsynced ?? [],
+    });
+    let memtable: Memtable | undefined;
+    const owner = {
+      active: (segment: number) => (memtable ??= new Memtable(this.memory, segment)),
+      seal: () => (memtable = undefined),
+      throttle: undefined,
+    };
+    this.writer = new Writer({ memory: this.memory, log: this.log, owner, settings, scheduler: new SimScheduler(), sequence: 0 });
+  }
+
+  path(segment: number): string {
+    return `${DIRECTORY}/${String(segment).padStart(6, '0')}.log`;
+  }
+}
+
+/** What a replay finds on a disk; a SparrowError becomes its code. */
+export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: number[]; dropped: number[] } | string {
+  const memory = new LinearMemory(256 * 1024 * 1024);
+  const records: Replayed[] = [];
+  const segments = disk
+    .listSync(DIRECTORY)
+    .filter((name) => name.endsWith('.log'))
+    .map((name) => Number(name.slice(0, -4)));
+  try {
+    const replay = replayLog({
+      memory,
+      fileSystem: disk,
+      directory: DIRECTORY,
+      segments,
+      onRecords: (address, bytes) => {
+        for (let at = address; at < address + bytes; ) {
+          const valueBytes = memory.view.getUint32(at, true);
+          const keyBytes = memory.view.getUint16(at + 4, true);
+          const kind = memory.u8[at + 6]!;
+          const key = Buffer.from(memory.u8.slice(at + 16, at + 16 + keyBytes)).toString();
+          const value = Buffer.from(memory.u8.slice(at + 16 + keyBytes, at + 16 + keyBytes + Math.min(valueBytes, 16))).toString('hex');
+          records.push({ sequence: Number(memory.view.getBigUint64(at + 8, true)), key, kind, value });
+          at += (16 + keyBytes + valueBytes + 7) & ~7;
+        }
+      },
+    });
+    for (const { file } of replay.segments) file.closeSync();
+    return { records, segments: replay.segments.map(({ segment }) => segment), dropped: replay.dropped };
+  } catch (error) {
+    if (error instanceof SparrowError) return error.code;
+    throw error;
+  }
+}

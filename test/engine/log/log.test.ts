@@ -1,0 +1,175 @@
+/** The log: what was written is replayed, a torn end is cut, and what was once on disk is either found or reported. */
+import { describe, expect, test } from 'vitest';
+import { KIND_DELETE, KIND_POINTER, KIND_PUT } from '../../../assembly/memory-map.ts';
+import { FRAMES_OFFSET } from '../../../engine/log/index.ts';
+import { SimFileSystem } from '../../sim/sim-file-system.ts';
+import { LogHarness, replayed } from './log-harness.ts';
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+
+describe('log', () => {
+  test('replays puts, deletes, batches and pointers in order', async () => {
+    const { writer, log, disk } = new LogHarness();
+    await writer.one(bytes('a'), bytes('1'), 'os', undefined);
+    await writer.one(bytes('a'), undefined, 'os', undefined);
+    await writer.batch(
+      [
+        { type: 'put', key: 'b', value: 'x'.repeat(5000) },
+        { type: 'put', key: 'c', value: '' },
+        { type: 'delete', key: 'b' },
+      ],
+      'synced',
+      undefined,
+    );
+    await writer.one(bytes('d'), Buffer.alloc(3_000_000, 7), 'os', 90);
+    await log.close();
+    const found = replayed(disk);
+    expect(found).toMatchObject({
+      segments: [1],
+      dropped: [],
+      records: [
+        { sequence: 1, key: 'a', kind: KIND_PUT, value: '31' },
+        { sequence: 2, key: 'a', kind: KIND_DELETE, value: '' },
+        { sequence: 3, key: 'b', kind: KIND_POINTER },
+        { sequence: 3, key: 'c', kind: KIND_PUT, value: '' },
+        { sequence: 3, key: 'b', kind: KIND_DELETE },
+        { sequence: 90, key: 'd', kind: KIND_POINTER },
+      ],
+    });
+  });
+
+  test('a sequence that does not grow is refused', () => {
+    const { writer } = new LogHarness();
+    void writer.one(bytes('a'), bytes('1'), 'buffered', 5);
+    expect(() => writer.one(bytes('a'), bytes('1'), 'buffered', 5)).toThrow(expect.objectContaining({ code: 'SEQUENCE' }));
+  });
+
+  test('ends at any truncation with a whole number of frames', async () => {
+    const { writer, disk, path } = await twoSyncsAndATail();
+    const whole = disk.contents(path);
+    const found = replayed(disk);
+    const total = typeof found === 'string' ? 0 : found.records.length;
+    expect(total).toBe(7);
+    void writer;
+    let last = 0;
+    for (let length = FRAMES_OFFSET; length <= whole.length; length++) {
+      disk.replace(path, whole.slice(0, length));
+      const cut = replayed(disk);
+      // A cut inside what was synced shows itself only when later frames are there to say so: with the end gone, nobody does.
+      expect(typeof cut).toBe('object');
+      const records = typeof cut === 'string' ? [] : cut.records;
+      expect(records.length).toBeGreaterThanOrEqual(last);
+      expect([0, 1, 2, 4, 5, 6, 7]).toContain(records.length);
+      last = records.length;
+    }
+    expect(last).toBe(7);
+  });
+
+  test('every flipped byte is either cut off as a torn end, reported, or outside of every frame', async () => {
+    const { disk, path } = await twoSyncsAndATail();
+    const whole = disk.contents(path);
+    const seen = { cut: 0, corrupt: 0, harmless: 0 };
+    for (let at = 0; at < whole.length; at++) {
+      const copy = whole.slice();
+      copy[at]! ^= 0x40;
+      disk.replace(path, copy);
+      const found = replayed(disk);
+      if (found === 'CORRUPT_LOG') seen.corrupt++;
+      else if (typeof found === 'object' && found.records.length === 7) {
+        seen.harmless++;
+        expect(at).toBeGreaterThanOrEqual(64);
+      } else {
+        expect(typeof found).toBe('object');
+        seen.cut++;
+      }
+    }
+    // Frames that a later one knows to be synced are reported; the ones after the last such are indistinguishable from a torn end.
+    expect(seen.corrupt).toBeGreaterThan(200);
+    expect(seen.cut).toBeGreaterThan(50);
+    // Unused space before the frames, and nothing else.
+    expect(seen.harmless).toBe(FRAMES_OFFSET - 64);
+  });
+
+  test('segments follow one another, and a sealed one that is short is corrupt', async () => {
+    const { writer, log, disk } = new LogHarness({ settings: { segmentBytes: 65536 } });
+    for (let i = 0; i < 100; i++) await writer.one(bytes(`k${i}`), Buffer.alloc(3000, i), 'synced', undefined);
+    await log.close();
+    const found = replayed(disk);
+    expect(found).toMatchObject({ dropped: [] });
+    if (typeof found === 'string') return;
+    expect(found.records.map(({ key }) => key)).toEqual(Array.from({ length: 100 }, (_, i) => `k${i}`));
+    expect(found.segments.length).toBeGreaterThan(3);
+    const second = `/log/${String(found.segments[1]).padStart(6, '0')}.log`;
+    disk.replace(second, disk.contents(second).slice(0, 30_000));
+    expect(replayed(disk)).toBe('CORRUPT_LOG');
+  });
+
+  test('without a seal a torn segment takes its successors along', async () => {
+    const disk = new SimFileSystem();
+    const { writer, log } = new LogHarness({ disk, settings: { segmentBytes: 65536 } });
+    await writer.one(bytes('first'), bytes('1'), 'synced', undefined);
+    disk.failAt({ at: 10_000_000, error: 'EIO' });
+    for (let i = 0; i < 30; i++) void writer.one(bytes(`k${i}`), Buffer.alloc(3000, i), 'buffered', undefined);
+    log.write();
+    // What the process wrote is in two segments now; the disk has the first sync only.
+    disk.crash('none');
+    const found = replayed(disk);
+    expect(typeof found).toBe('object');
+    if (typeof found === 'string') return;
+    expect(found.records.map(({ key }) => key)).toEqual(['first']);
+  });
+
+  test('callers of one tick share a write and a sync', async () => {
+    const { writer, disk } = new LogHarness();
+    await writer.one(bytes('warm'), bytes('up'), 'synced', undefined);
+    const before = disk.syncs;
+    await Promise.all(Array.from({ length: 100 }, (_, i) => writer.one(bytes(`k${i}`), bytes('v'), 'synced', undefined)));
+    expect(disk.syncs - before).toBe(1);
+  });
+
+  test('a failed fsync is final', async () => {
+    const { writer, disk } = new LogHarness();
+    await writer.one(bytes('a'), bytes('1'), 'synced', undefined);
+    const put = writer.one(bytes('b'), bytes('2'), 'synced', undefined);
+    // The write comes first, then the sync.
+    disk.failAt({ at: disk.operations + 2, error: 'EIO' });
+    await expect(put).rejects.toMatchObject({ code: 'WRITER_FAILED', kind: 'closed' });
+    expect(() => writer.one(bytes('c'), bytes('3'), 'synced', undefined)).toThrow(expect.objectContaining({ code: 'WRITER_FAILED' }));
+    await expect(writer.sync()).rejects.toMatchObject({ code: 'WRITER_FAILED' });
+  });
+
+  test('a full disk refuses writes and goes on once there is room', async () => {
+    const { writer, log, disk } = new LogHarness();
+    await writer.one(bytes('a'), bytes('1'), 'os', undefined);
+    disk.capacityBytes = 4096;
+    await expect(writer.one(bytes('b'), Buffer.alloc(100_000, 1), 'os', undefined)).rejects.toMatchObject({ code: 'DISK_FULL', kind: 'exhausted' });
+    expect(() => writer.one(bytes('c'), bytes('3'), 'os', undefined)).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+    disk.capacityBytes = 10_000_000;
+    await writer.one(bytes('d'), bytes('4'), 'synced', undefined);
+    await log.close();
+    const found = replayed(disk);
+    // The refused `b` was undecided, and has been written with the next; `c` never began.
+    expect(typeof found === 'string' ? found : found.records.map(({ key }) => key)).toEqual(['a', 'b', 'd']);
+  });
+});
+
+/** Four frames (one of them a batch of two, one with a payload) in two syncs, then two more and the mark of a third sync in the last. */
+async function twoSyncsAndATail(): Promise<{ writer: LogHarness['writer']; disk: SimFileSystem; path: string }> {
+  const harness = new LogHarness();
+  const { writer, disk } = harness;
+  await writer.one(bytes('a'), bytes('one'), 'os', undefined);
+  await writer.one(bytes('b'), bytes('two'), 'synced', undefined);
+  await writer.batch(
+    [
+      { type: 'put', key: 'c', value: 'three' },
+      { type: 'put', key: 'd', value: 'y'.repeat(1200) },
+    ],
+    'os',
+    undefined,
+  );
+  await writer.one(bytes('e'), bytes('four'), 'os', undefined);
+  await writer.sync();
+  await writer.one(bytes('f'), bytes('five'), 'os', undefined);
+  await writer.one(bytes('g'), bytes('six'), 'os', undefined);
+  return { writer, disk, path: harness.path(1) };
+}
