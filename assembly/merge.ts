@@ -7,8 +7,8 @@
  *
  * Versions of one key are never divided between outputs, so that the tables of a level never share a key.
  *
- * Protocol: `mergeFeed` each input, `mergeBegin`, then `mergeStep` until MERGE_DONE, doing what each answer asks (memory-map.ts). The host
- * begins the builder before the first step and after each MERGE_SPLIT, and finishes it at MERGE_SPLIT and MERGE_DONE when it has entries.
+ * Protocol: `mergeInput` and `mergeFeed` each input, `mergeBegin`, `mergeOutput`, then `mergeStep` until MERGE_DONE, doing what each answer
+ * asks (memory-map.ts). At MERGE_SPLIT the host finishes the output and names the next by `mergeOutput`.
  *
  * Cells, from the start of a context (tournament at 512..767; the key decided last is at KEY_B, 768..775 are MERGE_INPUT, MERGE_POINTER):
  *   776 builder u32         780 flags i32
@@ -97,31 +97,33 @@ export function mergeFeed(context: usize, input: i32, address: usize, pages: i32
   store<u32>(cursor, last, LAST);
 }
 
-/** Begins: an output ends at the first new key after it has `pagesMax` pages. */
+/** Begins. `snapshots` and `segments` stay until the merge is done. */
 export function mergeBegin(
   context: usize,
   inputs: i32,
-  builder: usize,
   flags: i32,
   snapshots: usize,
   snapshotCount: i32,
   segments: usize,
   segmentEntries: u32,
-  pagesMax: u32,
 ): void {
-  store<u32>(context, <u32>builder, BUILDER);
   store<i32>(context, flags, FLAGS);
   store<u32>(context, <u32>snapshots, SNAPSHOTS);
   store<i32>(context, snapshotCount, SNAPSHOT_COUNT);
   store<u32>(context, <u32>segments, SEGMENTS);
   store<u32>(context, segmentEntries, SEGMENT_ENTRIES);
-  store<u32>(context, pagesMax, PAGES_MAX);
   store<i32>(context, inputs, INPUTS);
   store<i32>(context, -1, LAST_BYTES);
   store<u32>(context, OPENING, PHASE);
   store<u32>(context, 0, POINTER);
   store<f64>(context, 0, DROPPED);
   store<i32>(context, 0, OPENED);
+}
+
+/** Entries go to this builder from here on. The output ends (MERGE_SPLIT) at the first new key after it has `pagesMax` pages. */
+export function mergeOutput(context: usize, builder: usize, pagesMax: u32): void {
+  store<u32>(context, <u32>builder, BUILDER);
+  store<u32>(context, pagesMax, PAGES_MAX);
 }
 
 /** The answer to MERGE_RELOCATE: the value's new pointer (POINTER_BYTES, kept until the next step), or the old one to leave it. */

@@ -1,0 +1,208 @@
+/**
+ * Runs a compaction: streams the inputs' pages through the merge kernel into new tables. Synchronous, over an injected file system and a
+ * linear memory of its own, as a generator that yields between steps of about a mebibyte, so that whoever drives it can flush in between
+ * or give up (`return`): then, as after any failure, what was written is removed.
+ *
+ * When it returns, the new files and their names are durable and nothing refers to them yet: that is the manifest's to say.
+ */
+import {
+  CURSORS_MAX,
+  HEAP,
+  MERGE_BROKEN,
+  MERGE_DONE,
+  MERGE_DROP_DELETES,
+  MERGE_INPUT,
+  MERGE_NEEDS_INPUT,
+  MERGE_OUTPUT_READY,
+  MERGE_POINTER,
+  MERGE_RELOCATE,
+  MERGE_SPLIT,
+  PAGE_BYTES,
+  WORK,
+} from '../../assembly/memory-map.ts';
+import { assert } from '../../base/assert.ts';
+import type { FileSystem } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { LINEAR_MEMORY_BYTES_MAX, LinearMemory } from '../memory/linear-memory.ts';
+import { SegmentTable, tableFileName, type TableMeta, TableWriter } from '../table/index.ts';
+import { BlockFileWriter } from './block-file.ts';
+import type { CompactionInput, CompactionJob, CompactionResult } from './compaction.ts';
+import { InputStream } from './input-stream.ts';
+
+const STEP_BYTES = 1024 * 1024;
+const MIB = 1024 * 1024;
+const NO_END = 0xffffffff;
+
+export function* runCompaction(fileSystem: FileSystem, job: CompactionJob): Generator<void, CompactionResult, void> {
+  const run = new CompactionRun(fileSystem, job);
+  let done = false;
+  try {
+    const result = yield* run.steps();
+    done = true;
+    return result;
+  } finally {
+    run.close();
+    if (!done) run.discard();
+  }
+}
+
+class CompactionRun {
+  readonly #fileSystem: FileSystem;
+  readonly #job: CompactionJob;
+  readonly #memory: LinearMemory;
+  readonly #streams: InputStream[];
+  readonly #segments: SegmentTable;
+  readonly #blockFile: BlockFileWriter | undefined;
+  readonly #outputs: TableMeta[] = [];
+  /** Ids for tables, next one last. */
+  readonly #fileIds: number[];
+  #writer: TableWriter | undefined;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+
+  constructor(fileSystem: FileSystem, job: CompactionJob) {
+    const runs = sortedRuns(job.inputs);
+    assert(runs.length > 0 && runs.length <= CURSORS_MAX, 'a compaction has inputs, and no more than the merge has cursors');
+    this.#fileSystem = fileSystem;
+    this.#job = job;
+    this.#memory = new LinearMemory(memoryBytes(job, runs.length));
+    this.#fileIds = job.fileIds.toReversed();
+    const referred = new Set(job.inputs.flatMap(({ table }) => table.references.map(({ segment }) => segment)));
+    this.#segments = new SegmentTable(this.#memory, referred.size + 1);
+    if (job.relocate.length > 0) {
+      this.#blockFile = new BlockFileWriter(this.#memory, fileSystem, job.directory, this.#takeFileId());
+      for (const segment of job.relocate) if (referred.has(segment)) this.#segments.markRelocate(segment);
+    }
+    this.#streams = runs.map((tables, i) => new InputStream(i, this.#memory, fileSystem, job.directory, tables));
+  }
+
+  *steps(): Generator<void, CompactionResult, void> {
+    const { kernel, u32, f64 } = this.#memory;
+    const { snapshots, dropDeletes } = this.#job;
+    const snapshotList = this.#memory.allocate(Math.max(8, snapshots.length * 8));
+    f64.set(snapshots, snapshotList >>> 3);
+    for (const stream of this.#streams) this.#bytesRead += stream.feed();
+    kernel['mergeBegin']!(
+      WORK,
+      this.#streams.length,
+      dropDeletes ? MERGE_DROP_DELETES : 0,
+      snapshotList,
+      snapshots.length,
+      this.#segments.address,
+      this.#segments.entries,
+    );
+    this.#beginOutput();
+    for (let yielded = 0; ; ) {
+      const answer = kernel['mergeStep']!(WORK);
+      if (answer === MERGE_NEEDS_INPUT) this.#bytesRead += this.#streams[u32[(WORK + MERGE_INPUT) >>> 2]!]!.feed();
+      else if (answer === MERGE_OUTPUT_READY) this.#writer!.drain();
+      else if (answer === MERGE_RELOCATE) kernel['mergeRelocated']!(WORK, this.#blockFile!.move(u32[(WORK + MERGE_POINTER) >>> 2]!));
+      else if (answer === MERGE_SPLIT) {
+        this.#finishOutput();
+        this.#beginOutput();
+      } else {
+        assert(answer !== MERGE_BROKEN, 'every entry fits a page and every segment is listed');
+        assert(answer === MERGE_DONE, 'the merge answers what this loop knows');
+        break;
+      }
+      const worked = this.#bytesRead + (this.#blockFile?.bytesRead ?? 0);
+      if (worked - yielded < STEP_BYTES) continue;
+      yielded = worked;
+      yield;
+    }
+    return this.#finish();
+  }
+
+  /** Lets go of what was opened for reading. */
+  close(): void {
+    for (const stream of this.#streams) stream.close();
+  }
+
+  /** Removes what was written. Goes on to the end whatever fails, then says so. */
+  discard(): void {
+    const failures: unknown[] = [];
+    const attempt = (remove: () => void): void => {
+      try {
+        remove();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    attempt(() => this.#writer?.discard());
+    attempt(() => this.#blockFile?.discard());
+    for (const { fileId } of this.#outputs) attempt(() => this.#fileSystem.unlinkSync(`${this.#job.directory}/${tableFileName(fileId)}`));
+    if (failures.length > 0) {
+      throw new SparrowError('internal', 'DISCARD', `a compaction that was given up left files behind: ${String(failures[0])}`, {}, failures[0]);
+    }
+  }
+
+  #beginOutput(): void {
+    const { directory, tableBytes } = this.#job;
+    this.#writer = new TableWriter(this.#memory, this.#fileSystem, directory, this.#takeFileId());
+    const pages = this.#fileIds.length > 0 ? Math.max(1, Math.floor(tableBytes / PAGE_BYTES)) : NO_END;
+    this.#memory.kernel['mergeOutput']!(WORK, this.#writer.builder, pages);
+  }
+
+  #finishOutput(): void {
+    const writer = this.#writer!;
+    if (writer.entries === 0) {
+      writer.discard();
+      return;
+    }
+    const table = writer.finish(this.#segments.takeLive());
+    this.#outputs.push(table);
+    this.#bytesWritten += table.bytes;
+  }
+
+  #finish(): CompactionResult {
+    this.#finishOutput();
+    const blockBytes = this.#blockFile?.finish();
+    this.#fileSystem.syncDirectorySync(this.#job.directory);
+    return {
+      outputs: this.#outputs,
+      blockFile: blockBytes === undefined ? undefined : { segment: this.#blockFile!.segment, bytes: blockBytes },
+      dead: this.#segments.takeDead(),
+      versionsDropped: this.#memory.kernel['mergeDropped']!(WORK),
+      bytesRead: this.#bytesRead + (this.#blockFile?.bytesRead ?? 0),
+      bytesWritten: this.#bytesWritten + (blockBytes ?? 0),
+    };
+  }
+
+  #takeFileId(): number {
+    const fileId = this.#fileIds.pop();
+    assert(fileId !== undefined, 'a job has ids for its outputs');
+    return fileId;
+  }
+}
+
+/** Tables of level 0 one by one, those of another level in a row. */
+function sortedRuns(inputs: readonly CompactionInput[]): TableMeta[][] {
+  const runs: TableMeta[][] = [];
+  const byLevel = new Map<number, TableMeta[]>();
+  for (const { level, table } of inputs) {
+    const run = level === 0 ? undefined : byLevel.get(level);
+    if (run) run.push(table);
+    else {
+      const begun = [table];
+      runs.push(begun);
+      byLevel.set(level, begun);
+    }
+  }
+  for (const run of runs) run.sort((a, b) => Buffer.compare(a.smallest, b.smallest));
+  return runs;
+}
+
+/**
+ * Address space (memory is taken as it is touched): a block for each input; window, builder and filter of an output; its index and hashes,
+ * which double when they grow, so that old and new stand side by side; and where values pass through, room for the largest.
+ */
+function memoryBytes(job: CompactionJob, runs: number): number {
+  const entries = job.inputs.reduce((sum, { table }) => sum + table.entries, 0);
+  const inputBytes = job.inputs.reduce((sum, { table }) => sum + table.bytes, 0);
+  // An index entry is at most a key; index entries of all inputs fit what is left of their files beside the pages.
+  const indexBytes = job.inputs.reduce((sum, { table }) => sum + table.bytes - table.pages * PAGE_BYTES, 0);
+  const areas = Math.min(entries * 48, inputBytes * 4) + indexBytes * 8;
+  const values = job.relocate.length > 0 ? 300 * MIB : 0;
+  const wanted = HEAP + 16 * MIB + runs * 256 * 1024 + areas + values;
+  return Math.min(Math.ceil(wanted / 65536) * 65536, LINEAR_MEMORY_BYTES_MAX - 65536);
+}

@@ -1,0 +1,69 @@
+/** The vocabulary of compaction: what the picker decides, what a job is told and what it answers. Plain data: it crosses threads. */
+import type { SegmentReference, TableMeta } from '../table/index.ts';
+
+export type CompactionReason =
+  /** Level 0 has too many tables: each read looks into all of them. */
+  | 'tables'
+  /** A level holds more than its share. */
+  | 'size'
+  /** Block files hold too much that nobody refers to: live values move out of them. */
+  | 'garbage'
+  /** A table is mostly deletes. */
+  | 'deletes';
+
+export interface CompactionInput {
+  readonly level: number;
+  readonly table: TableMeta;
+}
+
+/** What to do next. */
+export interface Compaction {
+  readonly reason: CompactionReason;
+  /** How much it is wanted: 1 is just enough. */
+  readonly score: number;
+  /** By level; within level 0 newest first, within others by key. */
+  readonly inputs: readonly CompactionInput[];
+  /** The level of the outputs. */
+  readonly target: number;
+  /** Nothing overlaps: the tables change level as they are, and there is nothing to run. */
+  readonly move: boolean;
+  /** No other table can hold an older version of the inputs' keys: deletes have nothing left to hide. */
+  readonly dropDeletes: boolean;
+  /** Block files out of which live values are to be moved, ascending. */
+  readonly relocate: readonly number[];
+}
+
+/** What a job needs to know. */
+export interface CompactionJob {
+  readonly directory: string;
+  readonly inputs: readonly CompactionInput[];
+  readonly dropDeletes: boolean;
+  readonly relocate: readonly number[];
+  /** Sequence numbers that somebody reads at, ascending. */
+  readonly snapshots: readonly number[];
+  /** Size at which an output ends, at the next key. */
+  readonly tableBytes: number;
+  /** Ids for the outputs and the block file, never used before, as many as `fileIdsWanted` says; those left over are just not used. */
+  readonly fileIds: readonly number[];
+}
+
+export interface CompactionResult {
+  /** By key. None when nothing was left. */
+  readonly outputs: readonly TableMeta[];
+  /** The block file that relocated values went to. */
+  readonly blockFile: { readonly segment: number; readonly bytes: number } | undefined;
+  /** Bytes of values that were dropped or moved away, by segment, ascending. */
+  readonly dead: readonly SegmentReference[];
+  readonly versionsDropped: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+/**
+ * How many ids a job may use. Outputs take about what the inputs took; should they need more (the last id's table then takes all that is
+ * left), nothing is lost but an even size.
+ */
+export function fileIdsWanted(compaction: Pick<Compaction, 'inputs' | 'relocate'>, tableBytes: number): number {
+  const bytes = compaction.inputs.reduce((sum, { table }) => sum + table.bytes, 0);
+  return Math.ceil((bytes * 1.25) / tableBytes) + 1 + (compaction.relocate.length > 0 ? 1 : 0);
+}

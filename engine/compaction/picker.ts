@@ -1,0 +1,181 @@
+/**
+ * Decides what to compact next, from the version and the settings alone. Pure.
+ *
+ * Leveled compaction (after LevelDB and RocksDB): level 0 holds flushed tables that overlap; each level below is one sorted run of
+ * levelRatio times the size of the level above. Every need gets a score, 1 meaning that its bound is reached; the highest goes first.
+ *
+ * - tables:  tables of level 0 / level0Compact. The oldest table goes down with all that overlap it, directly or through one another.
+ * - size:    bytes of a level / its share. Of its tables the one with the least to rewrite below for its size goes down.
+ * - garbage: what nobody refers to in all block files / garbageRatio, and at least 1 when a single block file is over garbageRatio. Tables
+ *            that refer to the worst file are rewritten where they are, and values move out of every file that is over the bound.
+ * - deletes: 1 for a table of which over half are deletes and that no snapshot keeps: it goes down, or drops them where nothing is below.
+ *
+ * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
+ * longer refers to the files that were over the bound, and its deletes are gone.
+ */
+import type { Version } from '../manifest/version.ts';
+import type { EngineSettings } from '../settings.ts';
+import type { TableMeta } from '../table/index.ts';
+import { BLOCK_HEADER_BYTES } from './block-file.ts';
+import type { Compaction, CompactionInput } from './compaction.ts';
+
+export type PickerSettings = Pick<EngineSettings, 'level0Compact' | 'level1Bytes' | 'levelRatio' | 'garbageRatio' | 'tableBytes'>;
+export type PickerVersion = Pick<Version, 'levels' | 'segments'>;
+
+/** A rewrite of tables for their block files takes about this many tables' worth at once. */
+const GARBAGE_TABLES_MAX = 4;
+const DELETES_SHARE = 0.5;
+
+/** `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
+export function pickCompaction(version: PickerVersion, settings: PickerSettings, oldestSnapshot: number = Infinity): Compaction | undefined {
+  const candidates = [
+    pickLevel0(version, settings),
+    ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
+    pickGarbage(version, settings),
+    pickDeletes(version, oldestSnapshot),
+  ];
+  let best: Compaction | undefined;
+  for (const candidate of candidates) if (candidate && (!best || candidate.score > best.score)) best = candidate;
+  return best;
+}
+
+/** What a level may hold before it is compacted into the next. */
+export function levelBytesMax(level: number, settings: Pick<EngineSettings, 'level1Bytes' | 'levelRatio'>): number {
+  return settings.level1Bytes * settings.levelRatio ** (level - 1);
+}
+
+function pickLevel0(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
+  const tables = version.levels[0]!;
+  const score = tables.length / settings.level0Compact;
+  if (score < 1) return undefined;
+  // What is newer than the oldest and overlaps it must come along: no older version may stand above a newer one.
+  const chosen = new Set([tables.at(-1)!]);
+  let range = rangeOf([...chosen]);
+  for (let before = 0; before !== chosen.size; ) {
+    before = chosen.size;
+    for (const table of tables) if (overlaps(table, range)) chosen.add(table);
+    range = rangeOf([...chosen]);
+  }
+  return goDown(version, 0, tables.filter((table) => chosen.has(table)), 'tables', score);
+}
+
+function pickLevel(version: PickerVersion, level: number, settings: PickerSettings): Compaction | undefined {
+  const tables = version.levels[level]!;
+  const score = bytesOf(tables) / levelBytesMax(level, settings);
+  if (score < 1 || tables.length === 0) return undefined;
+  const below = version.levels[level + 1]!;
+  let best = tables[0]!;
+  let bestCost = Infinity;
+  for (const table of tables) {
+    const cost = bytesOf(overlapping(below, table)) / table.bytes;
+    if (cost < bestCost || (cost === bestCost && table.fileId < best.fileId)) [best, bestCost] = [table, cost];
+  }
+  return goDown(version, level, [best], 'size', score);
+}
+
+function pickGarbage(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
+  let bytes = 0;
+  let garbage = 0;
+  let worst: { segment: number; share: number } | undefined;
+  const over: number[] = [];
+  for (const [segment, file] of version.segments) {
+    // The header that every file has is nobody's fault: without it a file that was just written has no garbage, whatever its size.
+    const fileBytes = file.bytes - BLOCK_HEADER_BYTES;
+    const share = (fileBytes - file.liveBytes) / fileBytes;
+    bytes += fileBytes;
+    garbage += fileBytes - file.liveBytes;
+    if (share <= settings.garbageRatio) continue;
+    over.push(segment);
+    if (!worst || share > worst.share) worst = { segment, share };
+  }
+  if (!worst) return undefined;
+  const { segment } = worst;
+  // The deepest level has most of the references, and its tables are the oldest: begin there.
+  const level = version.levels.findLastIndex((tables) => tables.some((table) => refersTo(table, segment)));
+  if (level < 0) return undefined;
+  const inputs: CompactionInput[] = [];
+  let inputBytes = 0;
+  for (const table of version.levels[level]!) {
+    if (!refersTo(table, segment)) continue;
+    if (inputs.length > 0 && (level === 0 || inputBytes + table.bytes > GARBAGE_TABLES_MAX * settings.tableBytes)) break;
+    inputs.push({ level, table });
+    inputBytes += table.bytes;
+  }
+  const referred = new Set(inputs.flatMap(({ table }) => table.references.map((reference) => reference.segment)));
+  return {
+    reason: 'garbage',
+    score: Math.max(1, garbage / bytes / settings.garbageRatio),
+    inputs,
+    target: level,
+    move: false,
+    dropDeletes: isBottom(version, level, inputs),
+    relocate: over.filter((id) => referred.has(id)).toSorted((a, b) => a - b),
+  };
+}
+
+function pickDeletes(version: PickerVersion, oldestSnapshot: number): Compaction | undefined {
+  for (const [level, tables] of version.levels.entries()) {
+    if (level === 0) continue;
+    for (const table of tables) {
+      if (table.tombstones <= table.entries * DELETES_SHARE || table.maxSequence > oldestSnapshot) continue;
+      const inputs = [{ level, table }];
+      if (!isBottom(version, level, inputs)) return goDown(version, level, [table], 'deletes', 1);
+      return { reason: 'deletes', score: 1, inputs, target: level, move: false, dropDeletes: true, relocate: [] };
+    }
+  }
+  return undefined;
+}
+
+/** Tables of a level into the next one, with what overlaps there. */
+function goDown(
+  version: PickerVersion,
+  level: number,
+  tables: readonly TableMeta[],
+  reason: Compaction['reason'],
+  score: number,
+): Compaction {
+  const target = level + 1;
+  const below = overlapping(version.levels[target]!, rangeOf(tables));
+  const inputs = [...tables.map((table) => ({ level, table })), ...below.map((table) => ({ level: target, table }))];
+  const move = below.length === 0 && tables.length === 1;
+  return { reason, score, inputs, target, move, dropDeletes: !move && isBottom(version, target, inputs), relocate: [] };
+}
+
+/** Whether no table outside the inputs, at their target or below, or older within level 0, holds keys of their range. */
+function isBottom(version: PickerVersion, target: number, inputs: readonly CompactionInput[]): boolean {
+  const range = rangeOf(inputs.map(({ table }) => table));
+  const chosen = new Set(inputs.map(({ table }) => table));
+  const within = version.levels[target]!;
+  const rest = target === 0 ? within.slice(within.findLastIndex((table) => chosen.has(table)) + 1) : [];
+  return !rest.some((table) => overlaps(table, range)) && !version.levels.slice(target + 1).some((tables) => overlapping(tables, range).length > 0);
+}
+
+interface KeyRange {
+  readonly smallest: Uint8Array;
+  readonly largest: Uint8Array;
+}
+
+function rangeOf(tables: readonly KeyRange[]): KeyRange {
+  let { smallest, largest } = tables[0]!;
+  for (const table of tables) {
+    if (Buffer.compare(table.smallest, smallest) < 0) smallest = table.smallest;
+    if (Buffer.compare(table.largest, largest) > 0) largest = table.largest;
+  }
+  return { smallest, largest };
+}
+
+function overlaps(a: KeyRange, b: KeyRange): boolean {
+  return Buffer.compare(a.smallest, b.largest) <= 0 && Buffer.compare(b.smallest, a.largest) <= 0;
+}
+
+function overlapping(tables: readonly TableMeta[], range: KeyRange): TableMeta[] {
+  return tables.filter((table) => overlaps(table, range));
+}
+
+function refersTo(table: TableMeta, segment: number): boolean {
+  return table.references.some((reference) => reference.segment === segment);
+}
+
+function bytesOf(tables: readonly TableMeta[]): number {
+  return tables.reduce((sum, table) => sum + table.bytes, 0);
+}
