@@ -1,4 +1,4 @@
-/** The engines that take part, in the order in which they run. An adapter is imported only in the process that uses it. */
+/** The engines that take part, in the order in which they run. An adapter is loaded only when it is chosen. */
 import type { Adapter, Variant } from './store.ts';
 
 const ADAPTERS: Record<string, () => Promise<{ adapter: Adapter }>> = {

@@ -3,8 +3,7 @@
  * are the same reads without a promise. Unsynced writes are `os`, which is what the peers promise then: they survive the death of
  * the process. The variant `buffered` promises less and is only among the writes.
  */
-import type { BatchOperation, Durability, Engine, Entry } from '../../../engine/api.ts';
-import type { EngineSettingsInput } from '../../../engine/settings.ts';
+import { open, type BatchOperation, type Durability, type Engine, type Entry } from '../../../engine/index.ts';
 import {
   CACHE_BYTES,
   SCAN_STEP,
@@ -17,7 +16,6 @@ import {
   type Visit,
 } from '../store.ts';
 
-const ENGINE: string = '../../../engine/index.ts';
 const SYNCED = { durability: 'synced' } as const;
 
 class SparrowStore implements Store {
@@ -151,7 +149,6 @@ export const adapter: Adapter = {
     },
   ],
   async open({ directory, variant }: StoreOptions): Promise<Store> {
-    const { open } = (await import(ENGINE)) as { open: (path: string, settings: EngineSettingsInput) => Promise<Engine> };
     const durability: Durability = variant === 'buffered' ? 'buffered' : 'os';
     const engine = await open(directory, { durability, pageCacheBytes: CACHE_BYTES, memtableBytes: WRITE_BUFFER_BYTES });
     return variant === 'sync' ? new SparrowSyncStore(engine) : new SparrowStore(engine);
