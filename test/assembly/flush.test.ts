@@ -1,0 +1,130 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  BUILDER_BYTES,
+  BUILDER_OUT,
+  FLUSH_DONE,
+  FLUSH_FAILED,
+  PAGE_BYTES,
+  SEGMENT_ENTRY_BYTES,
+  WINDOW_FULL,
+  WORK,
+} from '../../assembly/memory-map.ts';
+import { keyArbitrary } from './entries.ts';
+import { KIND_DELETE, KIND_POINTER, KIND_PUT, Sources, compareVersions, pointer, put, type Version } from './sources.ts';
+import { decodePage } from './twins/page.ts';
+
+const SEGMENT_ENTRIES = 16;
+
+interface Flushed {
+  status: number;
+  versions: Version[];
+  /** Live bytes by segment. */
+  live: Record<number, number>;
+  steps: number;
+}
+
+/** Flushes a memtable through a window of a single page. */
+function flush(versions: readonly Version[], snapshots: readonly number[], segmentEntries = SEGMENT_ENTRIES): Flushed {
+  const sources = new Sources(80, 64 * 1024 * 1024);
+  const { memory } = sources;
+  const { kernel, u8, u32, f64 } = memory;
+  const memtable = sources.addMemtable(versions);
+  const builder = memory.allocateSmall(BUILDER_BYTES);
+  const window = memory.allocate(3 * PAGE_BYTES);
+  const areaBytes = 8 * 1024 * 1024;
+  kernel['builderBegin']!(builder, 1, window, 3 * PAGE_BYTES, memory.allocate(areaBytes), areaBytes, memory.allocate(areaBytes), areaBytes);
+  const snapshotsAt = memory.allocate(snapshots.length * 8 + 8);
+  f64.set(snapshots, snapshotsAt >>> 3);
+  const segments = memory.allocate(SEGMENT_ENTRIES * SEGMENT_ENTRY_BYTES);
+  u8.fill(0, segments, segments + SEGMENT_ENTRIES * SEGMENT_ENTRY_BYTES);
+  const flushed: Version[] = [];
+  let steps = 0;
+  const take = (): void => {
+    const out = u32[(builder + BUILDER_OUT) >>> 2]!;
+    for (let page = window; page < out; page += PAGE_BYTES) {
+      for (const { key, sequence, kind, value } of decodePage(u8.slice(page, page + PAGE_BYTES)))
+        flushed.push({ key, sequence, kind, value });
+    }
+    kernel['builderRewind']!(builder);
+  };
+  kernel['flushBegin']!(WORK, memtable.address);
+  let status: number;
+  do {
+    status = kernel['flushStep']!(WORK, builder, snapshotsAt, snapshots.length, segments, segmentEntries);
+    steps++;
+    if (status === WINDOW_FULL) take();
+  } while (status === WINDOW_FULL);
+  kernel['builderFinish']!(builder);
+  take();
+  const live: Record<number, number> = {};
+  for (let entry = segments; entry < segments + SEGMENT_ENTRIES * SEGMENT_ENTRY_BYTES; entry += SEGMENT_ENTRY_BYTES) {
+    const segment = u32[entry >>> 2]!;
+    if (segment !== 0) live[segment] = f64[(entry + 16) >>> 3]!;
+  }
+  return { status, versions: flushed, live, steps };
+}
+
+/** The twin: what someone may still read, of all versions. */
+function keptVersions(versions: readonly Version[], snapshots: readonly number[]): Version[] {
+  const sorted = versions.toSorted(compareVersions);
+  return sorted.filter(({ key, sequence }, i) => {
+    const newer = sorted[i - 1];
+    if (!newer || Buffer.compare(newer.key, key) !== 0) return true;
+    return snapshots.some((snapshot) => sequence <= snapshot && snapshot < newer.sequence);
+  });
+}
+
+describe('flush', () => {
+  test('keeps the newest version of each key and what snapshots can see', () => {
+    const draft = fc.record({
+      key: keyArbitrary,
+      kind: fc.constantFrom(KIND_PUT, KIND_PUT, KIND_POINTER, KIND_DELETE),
+      bytes: fc.nat(600),
+      repeat: fc.integer({ min: 1, max: 30 }),
+    });
+    const snapshots = fc.uniqueArray(fc.nat(1200), { maxLength: 12 }).map((all) => all.sort((a, b) => a - b));
+    fc.assert(
+      fc.property(fc.array(draft, { minLength: 1, maxLength: 60, size: 'max' }), snapshots, (drafts, seen) => {
+        const versions = drafts
+          .flatMap(({ repeat, ...each }) => Array.from({ length: repeat }, () => each))
+          .map(({ key, kind, bytes }, i): Version => {
+            const sequence = 2 * i + 1;
+            if (kind === KIND_POINTER) return { ...pointer('', sequence, 1 + (i % 5), bytes), key };
+            return { key, sequence, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
+          });
+        const kept = keptVersions(versions, seen);
+        const live: Record<number, number> = {};
+        for (const { kind, value } of kept) {
+          if (kind !== KIND_POINTER) continue;
+          const view = new DataView(value.buffer);
+          live[view.getUint32(0, true)] = (live[view.getUint32(0, true)] ?? 0) + view.getUint32(4, true);
+        }
+        const flushed = flush(versions, seen);
+        expect(flushed.status).toBe(FLUSH_DONE);
+        expect(flushed.versions).toEqual(kept);
+        expect(flushed.live).toEqual(live);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('goes on within the versions of one key when the window is full', () => {
+    const versions = Array.from({ length: 200 }, (_, i) => put('k', i + 1, 'v'.repeat(900)));
+    const flushed = flush(
+      versions,
+      versions.map(({ sequence }) => sequence),
+    );
+    expect(flushed.versions).toEqual(versions.toReversed());
+    expect(flushed.steps).toBeGreaterThan(20);
+  });
+
+  test('of a memtable without records is done at once', () => {
+    expect(flush([], [])).toEqual({ status: FLUSH_DONE, versions: [], live: {}, steps: 1 });
+  });
+
+  test('says when the segment table is full', () => {
+    expect(flush([pointer('a', 1, 1, 10), pointer('b', 2, 2, 10), pointer('c', 3, 3, 10)], [], 2).status).toBe(FLUSH_FAILED);
+    expect(flush([put('a', 1)], [], 2).status).toBe(FLUSH_DONE);
+  });
+});

@@ -1,0 +1,156 @@
+import * as fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  BAD_PAGE,
+  CELLS_FREE,
+  CURSORS,
+  CURSOR_BYTES,
+  FRONT,
+  NEED_FRAME,
+  NEED_PAGE,
+  NEED_TABLE_HEADER,
+  PAGE_BYTES,
+  TABLE_FILE_ID,
+  TABLE_FRAMES,
+  TABLE_PAGES,
+} from '../../assembly/memory-map.ts';
+import { LinearMemory } from '../../engine/memory/linear-memory.ts';
+import { PageCache } from '../../engine/table/index.ts';
+import { PageCacheTwin } from './twins/page-cache.ts';
+import { encodePage } from './twins/page.ts';
+
+const TABLES = 3;
+const PAGES = 60;
+const CURSORS_USED = 16;
+const memory = new LinearMemory(64 * 1024 * 1024);
+const { kernel, u8, u32 } = memory;
+const cell = (offset: number): number => u32[(FRONT + offset) >>> 2]!;
+
+let cache: PageCache;
+let tables: number[];
+
+beforeEach(() => {
+  cache = new PageCache(memory, 0);
+  cache.bind(FRONT);
+  tables = Array.from({ length: TABLES }, (_, i) => {
+    const table = memory.allocateSmall(64);
+    u32[(table + TABLE_FRAMES) >>> 2] = memory.allocateSmall(PAGES * 4);
+    u32[(table + TABLE_PAGES) >>> 2] = PAGES;
+    u32[(table + TABLE_FILE_ID) >>> 2] = i + 1;
+    return table;
+  });
+});
+
+afterEach(() => {
+  for (const table of tables) memory.freeSmall(table, 64);
+  cache.free();
+});
+
+/** The page's content: its own numbers as a value. */
+function pageOf(table: number, page: number): Uint8Array {
+  return encodePage([{ key: Uint8Array.of(1), sequence: 1, kind: 1, flags: 0, value: Uint8Array.of(table, page) }], table + 1, page);
+}
+
+/** What a read did: the number of the page's frame (the cache begins with frame 0), and whether it was loaded for it. */
+interface Outcome {
+  frame: number;
+  loaded: boolean;
+}
+
+function read(table: number, page: number, abandon: boolean, base: number): Outcome {
+  let frame = kernel['frameOf']!(FRONT, tables[table]!, page);
+  const loaded = frame === 0;
+  if (loaded) {
+    frame = cell(NEED_FRAME);
+    if (cell(NEED_TABLE_HEADER) !== tables[table] || cell(NEED_PAGE) !== page) throw new Error('another page is asked for');
+    if (!abandon) {
+      u8.set(pageOf(table, page), frame);
+      if (kernel['pageLoaded']!(FRONT) !== 1) throw new Error('the page does not verify');
+    }
+  }
+  return { frame: (frame - base) / PAGE_BYTES, loaded };
+}
+
+function readTwin(twin: PageCacheTwin, name: string, abandon: boolean): Outcome {
+  const known = twin.find(name);
+  if (known !== undefined) return { frame: known, loaded: false };
+  const frame = twin.victim();
+  if (!abandon) twin.link(frame, name);
+  return { frame, loaded: true };
+}
+
+function clear(): void {
+  cache.free();
+  cache = new PageCache(memory, 0);
+  cache.bind(FRONT);
+  for (const table of tables) {
+    const frames = u32[(table + TABLE_FRAMES) >>> 2]! >>> 2;
+    u32.fill(0, frames, frames + PAGES);
+  }
+  for (let i = 0; i < CURSORS_USED; i++) u32[(FRONT + CURSORS + i * CURSOR_BYTES) >>> 2] = 0;
+  u32[(FRONT + CELLS_FREE) >>> 2] = CURSORS_USED;
+}
+
+describe('page cache', () => {
+  test('keeps and gives up the pages that its twin does', () => {
+    const step = fc.oneof(
+      { weight: 30, arbitrary: fc.record({ do: fc.constant('read' as const), table: fc.nat(TABLES - 1), page: fc.nat(PAGES - 1) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('abandon' as const), table: fc.nat(TABLES - 1), page: fc.nat(PAGES - 1) }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          do: fc.constant('pin' as const),
+          cursor: fc.nat(CURSORS_USED - 1),
+          table: fc.nat(TABLES - 1),
+          page: fc.nat(PAGES - 1),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('drop' as const), table: fc.nat(TABLES - 1), page: fc.constant(0) }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 600, size: 'max' }), (steps) => {
+        clear();
+        const base = u32[cache.address >>> 2]!;
+        const twin = new PageCacheTwin(cache.frames);
+        const pins = new Map<number, number>();
+        for (const each of steps) {
+          const { table, page } = each;
+          if (each.do === 'drop') {
+            kernel['cacheDropTable']!(cache.address, tables[table]!);
+            twin.drop((name) => name.startsWith(`${table}/`));
+            continue;
+          }
+          const abandon = each.do === 'abandon';
+          const outcome = read(table, page, abandon, base);
+          expect(outcome).toEqual(readTwin(twin, `${table}/${page}`, abandon));
+          const address = base + outcome.frame * PAGE_BYTES;
+          expect(abandon || Buffer.compare(u8.slice(address, address + PAGE_BYTES), pageOf(table, page)) === 0).toBe(true);
+          if (each.do !== 'pin') continue;
+          u32[(FRONT + CURSORS + each.cursor * CURSOR_BYTES) >>> 2] = address;
+          pins.set(each.cursor, outcome.frame);
+          twin.pins.clear();
+          for (const frame of pins.values()) twin.pins.add(frame);
+        }
+        expect(cache.stats().used).toBe(twin.used);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('refuses a page that is damaged, of another table or of another place', () => {
+    const want = (): number => {
+      expect(kernel['frameOf']!(FRONT, tables[0]!, 5)).toBe(0);
+      return cell(NEED_FRAME);
+    };
+    const damaged = pageOf(0, 5);
+    damaged[8191]! ^= 1;
+    for (const content of [damaged, pageOf(1, 5), pageOf(0, 6), new Uint8Array(PAGE_BYTES)]) {
+      u8.set(content, want());
+      expect(kernel['pageLoaded']!(FRONT)).toBe(BAD_PAGE);
+    }
+    const frame = want();
+    u8.set(pageOf(0, 5), frame);
+    expect(kernel['pageLoaded']!(FRONT)).toBe(1);
+    expect(kernel['frameOf']!(FRONT, tables[0]!, 5)).toBe(frame);
+  });
+});
