@@ -10,7 +10,7 @@ import type { FileSystem, Scheduler } from '../base/env.ts';
 import { assert } from '../base/assert.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Background, FlushResult } from './background/index.ts';
-import { type Compaction, type CompactionResult, pickCompaction } from './compaction/index.ts';
+import { type Compaction, type CompactionJob, type CompactionResult, fileIdsWanted, pickCompaction } from './compaction/index.ts';
 import { type LogWriter, type SegmentOpened } from './log/index.ts';
 import { applyEdit, type Manifest, tableName, type Version, type VersionEdit } from './manifest/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
@@ -252,14 +252,13 @@ export class Maintenance implements MemtableOwner {
     const bytes = FLUSH_LENT_BYTES + memtable.records * FLUSH_LENT_BYTES_PER_RECORD;
     const lentBytes = Math.ceil(bytes / 65536) * 65536 - 64;
     const from = this.#memory.allocate(lentBytes);
-    const segments = [...this.#closedSegments.keys(), lastSegment].filter((id) => id >= memtable.firstSegment && id <= lastSegment);
     const job = {
       directory: this.#directory,
       fileId: this.takeFileId(),
       memtable: memtable.address,
       records: memtable.records,
       snapshots: this.#snapshots.sequences,
-      segments: [...new Set(segments)].toSorted((a, b) => a - b),
+      segments: lastSegment - memtable.firstSegment + 1,
       lent: { from, to: from + lentBytes + 64 },
     };
     this.#background.flush(job, (error, result) => {
@@ -295,7 +294,7 @@ export class Maintenance implements MemtableOwner {
 
   #startCompaction(): void {
     if (this.#compacting || this.#closing || this.#failure) return;
-    const compaction = pickCompaction(this.#version, this.#settings);
+    const compaction = pickCompaction(this.#version, this.#settings, this.#snapshots.sequences[0] ?? Infinity);
     if (compaction === undefined) return;
     if (compaction.move) {
       this.#install({
@@ -306,7 +305,7 @@ export class Maintenance implements MemtableOwner {
       this.#startCompaction();
       return;
     }
-    /*X*/ this.#compacting = true;
+    this.#compacting = true;
     this.#background.compact(this.#compactionJob(compaction), (error, result) => {
       this.#compacting = false;
       if (error) {
@@ -319,8 +318,23 @@ export class Maintenance implements MemtableOwner {
     });
   }
 
-  #compactionJob(compaction: Compaction): never { void compaction; throw new Error('x'); }
-  #compacted(compaction: Compaction, result: CompactionResult): void { void compaction; void result; }
+  #compactionJob({ inputs, dropDeletes, relocate }: Compaction): CompactionJob {
+    const { tableBytes } = this.#settings;
+    const fileIds = Array.from({ length: fileIdsWanted({ inputs, relocate }, tableBytes) }, () => this.takeFileId());
+    return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots: this.#snapshots.sequences, tableBytes, fileIds };
+  }
+
+  #compacted(compaction: Compaction, result: CompactionResult): void {
+    this.#compactions++;
+    this.#bytesWritten += result.bytesWritten;
+    for (const table of result.outputs) this.#openTable(table);
+    this.#install({
+      tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
+      tablesAdded: result.outputs.map((table) => ({ level: compaction.target, table })),
+      ...(result.blockFile && { segmentsAdded: [result.blockFile] }),
+    });
+  }
+
   // ---- taking effect ----
 
   /** Makes an edit count: in memory now, on disk in turn. */
@@ -357,7 +371,7 @@ export class Maintenance implements MemtableOwner {
       try {
         if (this.#failure) return;
         await this.#log?.sync();
-        await this.#manifest.append(edit);
+        await this.#append(edit);
         for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
         for (const segment of segments) this.#values.remove(segment);
       } catch (error) {
@@ -367,6 +381,19 @@ export class Maintenance implements MemtableOwner {
         this.#ended();
       }
     });
+  }
+
+  /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */
+  async #append(edit: VersionEdit): Promise<void> {
+    for (;;) {
+      try {
+        await this.#manifest.append(edit);
+        return;
+      } catch (error) {
+        if (!isFull(error as Error) || this.#closing) throw error;
+        await new Promise<void>((resolve) => this.#scheduler.after(RETRY_DELAY_MS, resolve, true));
+      }
+    }
   }
 
   #openTable(meta: TableMeta): void {
@@ -415,8 +442,7 @@ export class Maintenance implements MemtableOwner {
 
   /** A full disk is waited out; anything else stops the engine from writing: what it would do next is not known to be safe. */
   #jobFailed(what: string, error: Error, retry: () => void): void {
-    const code = error instanceof SparrowError ? error.code : (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOSPC' || code === 'DISK_FULL') this.#scheduler.after(RETRY_DELAY_MS, retry, true);
+    if (isFull(error)) this.#scheduler.after(RETRY_DELAY_MS, retry, true);
     else this.#fail(what, error);
   }
 
@@ -429,4 +455,9 @@ export class Maintenance implements MemtableOwner {
       cause,
     );
   }
+}
+
+function isFull(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'DISK_FULL';
 }

@@ -8,7 +8,7 @@ import type { File, FileSystem } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
-import { logFileName } from './log/index.ts';
+import { valueFilePath } from './compaction/index.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -33,14 +33,14 @@ export class ValueFiles {
 
   /** Whether the segment is there: not removed. */
   has(segment: number): boolean {
-    return this.#files.has(segment) || this.#fs.existsSync(`${this.#directory}/${logFileName(segment)}`);
+    return this.#files.has(segment) || this.#fs.existsSync(this.#path(segment));
   }
 
   /** Closes the segment's file and removes it from the directory. */
   remove(segment: number): void {
     this.#files.get(segment)?.closeSync();
     this.#files.delete(segment);
-    this.#fs.unlinkSync(`${this.#directory}/${logFileName(segment)}`);
+    this.#fs.unlinkSync(this.#path(segment));
   }
 
   /**
@@ -55,7 +55,7 @@ export class ValueFiles {
     const window = this.#reserve(bytes);
     const got = this.#open(segment).readSync(this.#memory.u8, window, bytes, offset);
     if (got !== bytes || this.#memory.kernel['checkPointer']!(pointer, window) !== 1) {
-      const file = `${this.#directory}/${logFileName(segment)}`;
+      const file = this.#path(segment);
       throw new SparrowError('corrupt', 'CORRUPT_VALUE', `the value of ${bytes} bytes at ${file}@${offset} does not match its checksum`, {
         file,
         offset,
@@ -79,15 +79,19 @@ export class ValueFiles {
   #open(segment: number): File {
     let file = this.#files.get(segment);
     if (file === undefined) {
+      const path = this.#path(segment);
       try {
-        file = this.#fs.openSync(`${this.#directory}/${logFileName(segment)}`, 'read');
+        file = this.#fs.openSync(path, 'read');
       } catch (cause) {
-        const path = `${this.#directory}/${logFileName(segment)}`;
         throw new SparrowError('corrupt', 'CORRUPT_VALUE', `${path}, which holds large values, does not open: ${String(cause)}`, { file: path }, cause);
       }
       this.#files.set(segment, file);
     }
     return file;
+  }
+
+  #path(segment: number): string {
+    return valueFilePath(this.#fs, this.#directory, segment);
   }
 
   #reserve(bytes: number): number {

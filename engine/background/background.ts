@@ -17,8 +17,8 @@ export interface FlushJob {
   records: number;
   /** Sequence numbers that somebody reads at, ascending. */
   snapshots: number[];
-  /** Every segment that a pointer of the memtable may lead into, ascending. */
-  segments: number[];
+  /** In how many segments its pointers may lead, at most. */
+  segments: number;
   /** Scratch space lent for the job: a range of the engine's linear memory. */
   lent: { from: number; to: number };
 }

@@ -4,29 +4,26 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../base/env.ts';
-import { FLUSH_DONE, SEGMENT_ENTRY_BYTES, WINDOW_FULL, WORK } from '../../assembly/memory-map.ts';
+import { FLUSH_DONE, WINDOW_FULL, WORK } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
-import { TableWriter } from '../table/index.ts';
+import { SegmentTable, TableWriter } from '../table/index.ts';
 import type { FlushJob, FlushResult } from './background.ts';
-import { segmentReferences, segmentTableEntries } from './segment-table.ts';
 
 export function runFlush(owner: { memory: WebAssembly.Memory; bytes: number }, fileSystem: FileSystem, job: FlushJob): FlushResult {
   const memory = new LinearMemory(owner.bytes, { memory: owner.memory, from: job.lent.from, to: job.lent.to });
   const snapshots = memory.allocate(Math.max(8, job.snapshots.length * 8));
   memory.f64.set(job.snapshots, snapshots >>> 3);
-  const entries = segmentTableEntries(job.segments.length);
-  const segments = memory.allocate(entries * SEGMENT_ENTRY_BYTES);
-  memory.u8.fill(0, segments, segments + entries * SEGMENT_ENTRY_BYTES);
+  const segments = new SegmentTable(memory, job.segments);
   const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId);
   try {
     memory.kernel['flushBegin']!(WORK, job.memtable);
     for (;;) {
-      const answer = memory.kernel['flushStep']!(WORK, writer.builder, snapshots, job.snapshots.length, segments, entries);
+      const answer = memory.kernel['flushStep']!(WORK, writer.builder, snapshots, job.snapshots.length, segments.address, segments.entries);
       if (answer === FLUSH_DONE) break;
       assert(answer === WINDOW_FULL, 'every entry of a memtable fits a page, and its segments are listed');
       writer.drain();
     }
-    const table = writer.finish(segmentReferences(memory, segments, entries));
+    const table = writer.finish(segments.takeLive());
     fileSystem.syncDirectorySync(job.directory);
     return { table, bytesWritten: table.bytes };
   } catch (error) {

@@ -2,10 +2,14 @@
  * The files of an engine's directory, pure. Ids come from one counter and are never used twice.
  *
  *   NNNNNN.log         log segment, or block file once it is flushed     NNNNNN.table       table
+ *   NNNNNN.block       block file made by compaction
  *   MANIFEST-NNNNNN    version edits                                      CURRENT            names the manifest that counts
  *   CURRENT.tmp        CURRENT before its renaming                        LOCK, LOCK.pid     the directory's lock (base/node)
  */
-export type FileKind = 'log' | 'table' | 'manifest' | 'current' | 'temporary';
+export type FileKind = 'log' | 'block' | 'table' | 'manifest' | 'current' | 'temporary';
+
+/** Kinds whose ids come from the one counter. */
+const FILES_WITH_IDS: ReadonlySet<FileKind> = new Set(['log', 'block', 'table']);
 
 export interface ParsedName {
   readonly kind: FileKind;
@@ -32,20 +36,20 @@ export function manifestName(id: number): string {
 export function parseFileName(name: string): ParsedName | undefined {
   if (name === CURRENT_NAME) return { kind: 'current', id: 0 };
   if (name === CURRENT_TEMPORARY_NAME) return { kind: 'temporary', id: 0 };
-  const match = /^(?:(?<manifest>MANIFEST-)(?<manifestId>\d{6,10})|(?<id>\d{6,10})\.(?<suffix>log|table))$/.exec(name);
+  const match = /^(?:(?<manifest>MANIFEST-)(?<manifestId>\d{6,10})|(?<id>\d{6,10})\.(?<suffix>log|block|table))$/.exec(name);
   if (!match) return undefined;
   const { manifest, manifestId, id, suffix } = match.groups!;
-  const parsed: ParsedName = manifest ? { kind: 'manifest', id: Number(manifestId) } : { kind: suffix as 'log' | 'table', id: Number(id) };
+  const parsed: ParsedName = manifest ? { kind: 'manifest', id: Number(manifestId) } : { kind: suffix as FileKind, id: Number(id) };
   const canonical = manifest ? manifestName(parsed.id) : `${padded(parsed.id)}.${suffix}`;
   return canonical === name ? parsed : undefined;
 }
 
-/** The largest id of a log or a table in the listing; 0 when there is none. New ids begin above it. */
+/** The largest id of a log, a block file or a table in the listing; 0 when there is none. New ids begin above it. */
 export function highestFileId(listing: readonly string[]): number {
   let highest = 0;
   for (const name of listing) {
     const parsed = parseFileName(name);
-    if (parsed?.kind === 'log' || parsed?.kind === 'table') highest = Math.max(highest, parsed.id);
+    if (parsed && FILES_WITH_IDS.has(parsed.kind)) highest = Math.max(highest, parsed.id);
   }
   return highest;
 }

@@ -91,7 +91,8 @@ export function obsoleteFiles(
     if (kind === 'temporary') return false;
     if (kind === 'manifest') return id === manifestId;
     if (inUse.has(id)) return true;
-    return kind === 'table' ? tables.has(id) : id >= version.logFloor || version.segments.has(id);
+    if (kind === 'table') return tables.has(id);
+    return version.segments.has(id) || (kind === 'log' && id >= version.logFloor);
   };
   return listing.filter((name) => {
     const parsed = parseFileName(name);
