@@ -185,10 +185,15 @@ export class Raft {
     this.#log.release(Math.min(index, this.#log.applied, this.#nobodyLacks()));
   }
 
-  /** The log up to here may be removed. Returns how far it was. */
-  compact(index: number): number {
-    this.#log.compact(Math.min(index, this.#log.applied, this.#nobodyLacks()));
-    return this.#log.firstIndex - 1;
+  /** How much of the log up to `index` may be removed. */
+  compactable(index: number): number {
+    return Math.min(index, this.#log.applied, this.#nobodyLacks());
+  }
+
+  /** Storage has removed the log up to `index`, which was compactable. */
+  compact(index: number): void {
+    assert(index < this.#log.firstIndex || index <= this.compactable(index), 'only what nobody needs is removed');
+    this.#log.compact(index);
   }
 
   /** A message from another member, or its own vote that has become durable. */

@@ -1,0 +1,231 @@
+/**
+ * Commands: what an entry of the Raft log tells the state machine to do. Little-endian; u64 up to 2^53 - 1.
+ *
+ *   | format u8 = 1 | kind u8 | client bytes u8 | zero u8 | request id, if client bytes > 0 | body |
+ *
+ *   request id:  | sequence u64 | seen u64 | client ... |
+ *   WRITE (1):   | conditions u32 | operations u32 | condition ... | operation ... |
+ *     condition: | kind u8 | zero u8 | key bytes u16 | value bytes u32 | version u64 | key | value |     kinds: absent 1, value 2, version 3
+ *     operation: | kind u8 | zero u8 | key bytes u16 | value bytes u32 | key | value |                   kinds: put 1, delete 2
+ *   DELETE_RANGE (2):  | limit u32 | start bytes u16 | end bytes u16 | start | end |     from start, included, to end, excluded
+ *
+ * Keys are the engine's (keys.ts): a user's key stands here with its prefix byte already, so that applying copies nothing.
+ * An entry without data is the one with which a leader begins its term; it does nothing.
+ * Format: docs/formats/command.md. Encoded at the gateway, decoded by state-machine.ts.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import { USER_PREFIX } from './keys.ts';
+
+export interface CommandRequestId {
+  client: Uint8Array;
+  sequence: number;
+  seen: number;
+}
+
+export type CommandCondition =
+  | { kind: 'absent'; key: Uint8Array }
+  | { kind: 'value'; key: Uint8Array; value: Uint8Array }
+  | { kind: 'version'; key: Uint8Array; version: number };
+
+export type CommandOperation = { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'delete'; key: Uint8Array };
+
+export type Command =
+  | { kind: 'write'; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
+  | { kind: 'delete-range'; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number };
+
+export const CLIENT_BYTES_MAX = 32;
+
+const FORMAT = 1;
+const KIND_WRITE = 1;
+const KIND_DELETE_RANGE = 2;
+const ABSENT = 1;
+const VALUE = 2;
+const VERSION = 3;
+const PUT = 1;
+const DELETE = 2;
+const TWO_32: number = 2 ** 32;
+const NONE = new Uint8Array(0);
+
+/** Encodes a write of user keys: the prefix byte is added here. Lengths were checked at the edge. */
+export function encodeWrite(
+  id: CommandRequestId | undefined,
+  conditions: readonly CommandCondition[],
+  operations: readonly CommandOperation[],
+): Buffer {
+  let bytes = headBytes(id) + 8;
+  for (const condition of conditions) bytes += 17 + condition.key.length + (condition.kind === 'value' ? condition.value.length : 0);
+  for (const operation of operations) bytes += 9 + operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
+  const target = Buffer.allocUnsafe(bytes);
+  let at = writeHead(target, KIND_WRITE, id);
+  target.writeUInt32LE(conditions.length, at);
+  target.writeUInt32LE(operations.length, at + 4);
+  at += 8;
+  for (const condition of conditions) {
+    const value = condition.kind === 'value' ? condition.value : NONE;
+    writeItemHead(target, at, condition.kind === 'absent' ? ABSENT : condition.kind === 'value' ? VALUE : VERSION, condition.key, value);
+    writeU64(target, at + 8, condition.kind === 'version' ? condition.version : 0);
+    at = writeUserItem(target, at + 16, condition.key, value);
+  }
+  for (const operation of operations) {
+    const value = operation.type === 'put' ? operation.value : NONE;
+    writeItemHead(target, at, operation.type === 'put' ? PUT : DELETE, operation.key, value);
+    at = writeUserItem(target, at + 8, operation.key, value);
+  }
+  return target;
+}
+
+/** Encodes a range delete; `start` and `end` are the engine's keys. */
+export function encodeDeleteRange(id: CommandRequestId | undefined, start: Uint8Array, end: Uint8Array, limit: number): Buffer {
+  const target = Buffer.allocUnsafe(headBytes(id) + 8 + start.length + end.length);
+  const at = writeHead(target, KIND_DELETE_RANGE, id);
+  target.writeUInt32LE(limit, at);
+  target.writeUInt16LE(start.length, at + 4);
+  target.writeUInt16LE(end.length, at + 6);
+  target.set(start, at + 8);
+  target.set(end, at + 8 + start.length);
+  return target;
+}
+
+/** Reads a command. Its bytes alias `source`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
+export function decodeCommand(source: Uint8Array): Command {
+  const reader = new CommandReader(source);
+  const format = reader.u8();
+  if (format !== FORMAT) throw corruptCommand(`format ${format} is not known`);
+  const kind = reader.u8();
+  const clientBytes = reader.u8();
+  reader.zero();
+  let id: CommandRequestId | undefined;
+  if (clientBytes > 0) {
+    const sequence = reader.u64();
+    const seen = reader.u64();
+    id = { sequence, seen, client: reader.bytes(clientBytes) };
+  }
+  const command = kind === KIND_WRITE ? readWrite(reader, id) : kind === KIND_DELETE_RANGE ? readDeleteRange(reader, id) : undefined;
+  if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
+  reader.finish();
+  return command;
+}
+
+function readWrite(reader: CommandReader, id: CommandRequestId | undefined): Command {
+  const conditionCount = reader.u32();
+  const operationCount = reader.u32();
+  const conditions: CommandCondition[] = [];
+  const operations: CommandOperation[] = [];
+  for (let i = 0; i < conditionCount; i++) {
+    const kind = reader.u8();
+    reader.zero();
+    const keyBytes = reader.u16();
+    const valueBytes = reader.u32();
+    const version = reader.u64();
+    const key = reader.bytes(keyBytes);
+    const value = reader.bytes(valueBytes);
+    if (kind === ABSENT) conditions.push({ kind: 'absent', key });
+    else if (kind === VALUE) conditions.push({ kind: 'value', key, value });
+    else if (kind === VERSION) conditions.push({ kind: 'version', key, version });
+    else throw corruptCommand(`a condition of kind ${kind} is not known`);
+  }
+  for (let i = 0; i < operationCount; i++) {
+    const kind = reader.u8();
+    reader.zero();
+    const keyBytes = reader.u16();
+    const valueBytes = reader.u32();
+    const key = reader.bytes(keyBytes);
+    const value = reader.bytes(valueBytes);
+    if (kind === PUT) operations.push({ type: 'put', key, value });
+    else if (kind === DELETE) operations.push({ type: 'delete', key });
+    else throw corruptCommand(`an operation of kind ${kind} is not known`);
+  }
+  return { kind: 'write', id, conditions, operations };
+}
+
+function readDeleteRange(reader: CommandReader, id: CommandRequestId | undefined): Command {
+  const limit = reader.u32();
+  const startBytes = reader.u16();
+  const endBytes = reader.u16();
+  return { kind: 'delete-range', id, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
+}
+
+function headBytes(id: CommandRequestId | undefined): number {
+  return id === undefined ? 4 : 20 + id.client.length;
+}
+
+function writeHead(target: Buffer, kind: number, id: CommandRequestId | undefined): number {
+  target.writeUInt32LE(FORMAT | (kind << 8) | ((id?.client.length ?? 0) << 16), 0);
+  if (id === undefined) return 4;
+  writeU64(target, 4, id.sequence);
+  writeU64(target, 12, id.seen);
+  target.set(id.client, 20);
+  return 20 + id.client.length;
+}
+
+function writeItemHead(target: Buffer, at: number, kind: number, key: Uint8Array, value: Uint8Array): void {
+  target.writeUInt16LE(kind, at);
+  target.writeUInt16LE(key.length + 1, at + 2);
+  target.writeUInt32LE(value.length, at + 4);
+}
+
+function writeUserItem(target: Buffer, at: number, key: Uint8Array, value: Uint8Array): number {
+  target[at] = USER_PREFIX;
+  target.set(key, at + 1);
+  target.set(value, at + 1 + key.length);
+  return at + 1 + key.length + value.length;
+}
+
+function writeU64(target: Buffer, offset: number, value: number): void {
+  target.writeUInt32LE(value % TWO_32, offset);
+  target.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
+}
+
+class CommandReader {
+  readonly #source: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(source: Uint8Array) {
+    this.#source = source;
+    this.#view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  zero(): void {
+    if (this.u8() !== 0) throw corruptCommand('a reserved byte is not zero');
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2), true);
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  u64(): number {
+    const at = this.#take(8);
+    const value = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * TWO_32;
+    if (value > Number.MAX_SAFE_INTEGER) throw corruptCommand('a number is above 2^53 - 1');
+    return value;
+  }
+
+  bytes(length: number): Uint8Array {
+    const at = this.#take(length);
+    return this.#source.subarray(at, at + length);
+  }
+
+  finish(): void {
+    if (this.#at !== this.#source.length) throw corruptCommand('bytes are left over');
+  }
+
+  #take(length: number): number {
+    const at = this.#at;
+    if (length > this.#source.length - at) throw corruptCommand('it is cut short');
+    this.#at = at + length;
+    return at;
+  }
+}
+
+function corruptCommand(what: string): SparrowError {
+  return new SparrowError('corrupt', 'CORRUPT_COMMAND', `command: ${what}`);
+}

@@ -1,0 +1,15 @@
+/** A replica of a shard: replica.ts is the place to start. */
+export { Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
+export { LogStore, type LogStoreOptions, type LogStoreStats } from './log-store.ts';
+export type { Hash64 } from './log-format.ts';
+export type { ApplyResult } from './state-machine.ts';
+export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';
+export {
+  CLIENT_BYTES_MAX,
+  encodeDeleteRange,
+  encodeWrite,
+  type CommandCondition,
+  type CommandOperation,
+  type CommandRequestId,
+} from './command-codec.ts';
+export { engineKey, engineRange, isEmpty, scanOptions, successor, userKey, type EngineRange, type KeyRange } from './keys.ts';

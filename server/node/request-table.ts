@@ -1,0 +1,157 @@
+/**
+ * The memory of identified writes: a write that is sent again with its id is not applied again.
+ *
+ * For each client there are REQUEST_WINDOW slots; the write with sequence number n is remembered in slot n modulo the window, until a
+ * write with a later number takes the slot. So, of a client that the table knows, every number is decidable:
+ *
+ *   slot holds n           applied before: answer with its result
+ *   slot holds more than n too old to tell: REQUEST_EXPIRED, not applied
+ *   slot holds less        never applied
+ *
+ * The table knows the CLIENTS_MAX clients that wrote last, in the order of the log; the one that wrote longest ago makes room, and
+ * `floor` notes the index of its last write. Of a client that the table does not know, a write is too old to tell when the client had
+ * seen no version above the floor before it first sent that write (`seen` < floor); a client that gives no `seen` is taken as new.
+ *
+ * Only writes that were done are remembered. A write whose condition failed had no effect, so sent again it is judged again.
+ *
+ * Everything here depends on the log alone, so all replicas agree; the bounds are part of the format. Records in the engine, written in
+ * the batch of the write itself (big-endian, so that a client's slots are neighbours):
+ *
+ *   | 0x00 | 'r' | client bytes u8 | client ... | slot u16 |  ->  | sequence u64 | index u64 | result ... |
+ *   | 0x00 | 'f' |                                            ->  | floor u64 |
+ *
+ * `result` is empty but for range deletes (state-machine.ts). Called by state-machine.ts.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { BatchOperation, Entry } from '../../engine/index.ts';
+import type { CommandRequestId } from './command-codec.ts';
+import { OWN_PREFIX } from './keys.ts';
+
+export const REQUEST_WINDOW = 1024;
+export const CLIENTS_MAX = 4096;
+
+const RECORD = 0x72;
+const FLOOR = 0x66;
+const FLOOR_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, FLOOR);
+
+/** Begins the keys of all remembered writes. */
+export const RECORD_PREFIX: Uint8Array = Uint8Array.of(OWN_PREFIX, RECORD);
+
+export interface RememberedWrite {
+  sequence: number;
+  /** Where in the log it was applied: its version. */
+  index: number;
+  result: Uint8Array;
+}
+
+interface Client {
+  id: Uint8Array;
+  lastIndex: number;
+  slots: Map<number, RememberedWrite>;
+}
+
+export class RequestTable {
+  /** By client id as latin1 text, the one that wrote longest ago first. */
+  readonly #clients: Map<string, Client> = new Map();
+  #floor = 0;
+
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  /** Takes over what the engine holds: all records under RECORD_PREFIX, and the floor. */
+  load(records: Iterable<Entry>, floor: Uint8Array | undefined): void {
+    const clients: Client[] = [];
+    for (const [key, value] of records) {
+      const record = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+      const clientBytes = record[2] ?? 0;
+      if (clientBytes === 0 || record.length !== 5 + clientBytes || value.length < 16) {
+        throw new SparrowError('corrupt', 'CORRUPT_STATE', `a record of identified writes is malformed: ${record.toString('hex')}`);
+      }
+      const id = Uint8Array.from(record.subarray(3, 3 + clientBytes));
+      let client = clients.at(-1);
+      if (client === undefined || Buffer.compare(client.id, id) !== 0) clients.push((client = { id, lastIndex: 0, slots: new Map() }));
+      const remembered = decodeRecord(value);
+      client.slots.set(record.readUInt16BE(3 + clientBytes), remembered);
+      client.lastIndex = Math.max(client.lastIndex, remembered.index);
+    }
+    for (const client of clients.sort((a, b) => a.lastIndex - b.lastIndex)) this.#clients.set(nameOf(client.id), client);
+    if (floor !== undefined) this.#floor = Number(Buffer.from(floor).readBigUInt64BE(0));
+  }
+
+  static get floorKey(): Uint8Array {
+    return FLOOR_KEY;
+  }
+
+  /** What an identified write is: 'new', 'expired', or one that was applied. */
+  lookup(id: CommandRequestId): RememberedWrite | 'new' | 'expired' {
+    const client = this.#clients.get(nameOf(id.client));
+    if (client === undefined) return id.seen > 0 && id.seen < this.#floor ? 'expired' : 'new';
+    const remembered = client.slots.get(id.sequence % REQUEST_WINDOW);
+    if (remembered === undefined || remembered.sequence < id.sequence) return 'new';
+    return remembered.sequence === id.sequence ? remembered : 'expired';
+  }
+
+  /** Notes that a write is applied at `index`; adds what the engine has to write with it to `batch`. */
+  remember(id: CommandRequestId, index: number, result: Uint8Array, batch: BatchOperation[]): void {
+    const name = nameOf(id.client);
+    let client = this.#clients.get(name);
+    if (client === undefined) {
+      if (this.#clients.size >= CLIENTS_MAX) this.#forgetOldest(batch);
+      client = { id: Uint8Array.from(id.client), lastIndex: index, slots: new Map() };
+    } else {
+      this.#clients.delete(name);
+    }
+    this.#clients.set(name, client);
+    client.lastIndex = index;
+    const slot = id.sequence % REQUEST_WINDOW;
+    client.slots.set(slot, { sequence: id.sequence, index, result });
+    batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });
+  }
+
+  #forgetOldest(batch: BatchOperation[]): void {
+    const [name, client] = this.#clients.entries().next().value!;
+    this.#clients.delete(name);
+    for (const slot of client.slots.keys()) batch.push({ type: 'delete', key: recordKey(client.id, slot) });
+    this.#floor = client.lastIndex;
+    const floor = Buffer.allocUnsafe(8);
+    floor.writeBigUInt64BE(BigInt(this.#floor));
+    batch.push({ type: 'put', key: FLOOR_KEY, value: floor });
+  }
+}
+
+function nameOf(client: Uint8Array): string {
+  return Buffer.from(client.buffer, client.byteOffset, client.byteLength).toString('latin1');
+}
+
+function recordKey(client: Uint8Array, slot: number): Uint8Array {
+  const key = new Uint8Array(5 + client.length);
+  key[0] = OWN_PREFIX;
+  key[1] = RECORD;
+  key[2] = client.length;
+  key.set(client, 3);
+  key[3 + client.length] = slot >>> 8;
+  key[4 + client.length] = slot & 0xff;
+  return key;
+}
+
+const TWO_32: number = 2 ** 32;
+
+function encodeRecord(sequence: number, index: number, result: Uint8Array): Uint8Array {
+  const record = Buffer.allocUnsafe(16 + result.length);
+  record.writeUInt32BE(Math.floor(sequence / TWO_32), 0);
+  record.writeUInt32BE(sequence % TWO_32, 4);
+  record.writeUInt32BE(Math.floor(index / TWO_32), 8);
+  record.writeUInt32BE(index % TWO_32, 12);
+  record.set(result, 16);
+  return record;
+}
+
+function decodeRecord(value: Uint8Array): RememberedWrite {
+  const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  return {
+    sequence: record.readUInt32BE(0) * TWO_32 + record.readUInt32BE(4),
+    index: record.readUInt32BE(8) * TWO_32 + record.readUInt32BE(12),
+    result: value.slice(16),
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * Applies committed commands to the engine, one batch for each, in the order of the log.
+ *
+ * The batch is written with the entry's index as its sequence number. So a key's version is the index of the entry that wrote it, and
+ * the engine's own last sequence number is the applied index: data and applied index cannot disagree after a crash. Entries that write
+ * nothing (a failed condition, a term's first entry) are simply judged again when the log is replayed, with the same outcome.
+ *
+ * Everything a command does follows from the log and the engine's state alone. What the outcome of a command is - conditions that fail,
+ * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it.
+ *
+ * Called by replica.ts. Calls command-codec.ts, request-table.ts and the engine.
+ */
+import { assert } from '../../base/assert.ts';
+import type { BatchOperation, Engine } from '../../engine/index.ts';
+import type { LogEntry } from '../raft/index.ts';
+import { type Command, type CommandCondition, decodeCommand } from './command-codec.ts';
+import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
+import { RECORD_PREFIX, RequestTable } from './request-table.ts';
+
+/** What became of a command. */
+export type ApplyResult =
+  | { outcome: 'applied'; version: number }
+  /** The first condition that did not hold, and what its key has. */
+  | { outcome: 'condition-failed'; condition: number; value: Uint8Array | undefined; version: number }
+  /** `cursor`: the last key removed, when more are left. */
+  | { outcome: 'range-deleted'; version: number; deleted: number; cursor: Uint8Array | undefined }
+  /** Whether it was applied before cannot be told any more; it was not applied now. */
+  | { outcome: 'expired'; applied: number };
+
+/** A record that carries the applied index when nothing else was written for long. */
+const MARK_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x61);
+const NOTHING = new Uint8Array(0);
+
+export class StateMachine {
+  readonly #engine: Engine;
+  readonly #requests: RequestTable = new RequestTable();
+  /** The last entry applied, and the last one whose effect the engine carries. */
+  #applied: number;
+  #written: number;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#applied = this.#written = engine.stats().sequence;
+    this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));
+  }
+
+  get applied(): number {
+    return this.#applied;
+  }
+
+  /** Clients whose writes are remembered. */
+  get clients(): number {
+    return this.#requests.clients;
+  }
+
+  async apply(entry: LogEntry): Promise<ApplyResult> {
+    assert(entry.index === this.#applied + 1, 'entries are applied without gaps');
+    const result = entry.data.length === 0 ? NO_OPERATION : await this.#execute(decodeCommand(entry.data), entry.index);
+    this.#applied = entry.index;
+    return result;
+  }
+
+  /**
+   * Begins to make everything applied durable in the engine. Settles when the next entry may be applied; `durable` settles when a
+   * restarted engine will have at least `index`.
+   */
+  async checkpoint(): Promise<{ index: number; durable: Promise<void> }> {
+    const index = this.#applied;
+    if (this.#written < index) await this.#write([{ type: 'put', key: MARK_KEY, value: NOTHING }], index);
+    return { index, durable: this.#engine.sync() };
+  }
+
+  async #execute(command: Command, index: number): Promise<ApplyResult> {
+    const { id } = command;
+    if (id !== undefined) {
+      const before = this.#requests.lookup(id);
+      if (before === 'expired') return { outcome: 'expired', applied: this.#applied };
+      if (before !== 'new') return command.kind === 'write' ? appliedAt(before.index) : decodeRangeResult(before.result, before.index);
+    }
+    const batch: BatchOperation[] = [];
+    let result: ApplyResult;
+    let remembered = NOTHING;
+    if (command.kind === 'write') {
+      const failed = this.#failedCondition(command.conditions);
+      if (failed !== undefined) return failed;
+      for (const operation of command.operations) batch.push(operation);
+      result = appliedAt(index);
+    } else {
+      const { deleted, cursor } = this.#deleteRange(command, batch);
+      result = { outcome: 'range-deleted', version: index, deleted, cursor };
+      remembered = encodeRangeResult(deleted, cursor);
+    }
+    if (id !== undefined) this.#requests.remember(id, index, remembered, batch);
+    if (batch.length > 0) await this.#write(batch, index);
+    return result;
+  }
+
+  async #write(batch: readonly BatchOperation[], sequence: number): Promise<void> {
+    // Buffered: what the engine loses when the process dies, the Raft log has.
+    await this.#engine.write(batch, { durability: 'buffered', sequence });
+    this.#written = sequence;
+  }
+
+  #failedCondition(conditions: readonly CommandCondition[]): ApplyResult | undefined {
+    for (const [i, condition] of conditions.entries()) {
+      const current = this.#engine.getEntrySync(condition.key);
+      const holds =
+        condition.kind === 'absent'
+          ? current === undefined
+          : condition.kind === 'version'
+            ? current?.version === condition.version
+            : current !== undefined && Buffer.compare(current.value, condition.value) === 0;
+      if (!holds) return { outcome: 'condition-failed', condition: i, value: current?.value, version: current?.version ?? 0 };
+    }
+    return undefined;
+  }
+
+  #deleteRange(
+    command: Extract<Command, { kind: 'delete-range' }>,
+    batch: BatchOperation[],
+  ): { deleted: number; cursor: Uint8Array | undefined } {
+    let last: Uint8Array | undefined;
+    for (const [key] of this.#engine.scanSync({ ...scanOptions(command), limit: command.limit + 1, keysOnly: true })) {
+      if (batch.length === command.limit) return { deleted: batch.length, cursor: last };
+      batch.push({ type: 'delete', key });
+      last = userKey(key);
+    }
+    return { deleted: batch.length, cursor: undefined };
+  }
+}
+
+const NO_OPERATION: ApplyResult = { outcome: 'applied', version: 0 };
+
+function appliedAt(index: number): ApplyResult {
+  return { outcome: 'applied', version: index };
+}
+
+/** A range delete's answer as it is remembered: | deleted u32, big-endian | cursor, empty when nothing was left | */
+function encodeRangeResult(deleted: number, cursor: Uint8Array | undefined): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4 + (cursor?.length ?? 0));
+  new DataView(bytes.buffer).setUint32(0, deleted);
+  if (cursor !== undefined) bytes.set(cursor, 4);
+  return bytes;
+}
+
+function decodeRangeResult(bytes: Uint8Array, version: number): ApplyResult {
+  // A write's id that comes back on a range delete: the client's mistake, but every replica answers it alike.
+  if (bytes.length < 4) return { outcome: 'range-deleted', version, deleted: 0, cursor: undefined };
+  const deleted = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  return { outcome: 'range-deleted', version, deleted, cursor: bytes.length > 4 ? bytes.slice(4) : undefined };
+}
