@@ -30,16 +30,24 @@ export function scanRange(options: ScanOptions, maxKeyBytes: number): ScanRange 
   const reverse = options.reverse === true;
   const keysOnly = options.keysOnly === true;
   if (options.prefix !== undefined) {
-    const bound = (['gt', 'gte', 'lt', 'lte'] as const).find((field) => options[field] !== undefined);
-    if (bound !== undefined) throw twoBounds('prefix', bound);
-    const lower = toBytes(options.prefix, 'prefix');
+    const other = (['gt', 'gte', 'lt', 'lte'] as const).find((field) => options[field] !== undefined);
+    if (other !== undefined) throw twoBounds('prefix', other);
+    const lower = bound(options.prefix, 'prefix')!;
     const upper = prefixEnd(lower);
     const range = { lower, lowerExclusive: false, upper, upperInclusive: false, reverse, keysOnly, limit };
     return cut(range, maxKeyBytes);
   }
   const lower = bound(options.gt ?? options.gte, options.gt === undefined ? 'gte' : 'gt');
   const upper = bound(options.lt ?? options.lte, options.lt === undefined ? 'lte' : 'lt');
-  const range = { lower, lowerExclusive: options.gt !== undefined, upper, upperInclusive: options.lte !== undefined, reverse, keysOnly, limit };
+  const range = {
+    lower,
+    lowerExclusive: options.gt !== undefined,
+    upper,
+    upperInclusive: options.lte !== undefined,
+    reverse,
+    keysOnly,
+    limit,
+  };
   return cut(range, maxKeyBytes);
 }
 
@@ -48,13 +56,14 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   let bytes = prefix.length;
   while (bytes > 0 && prefix[bytes - 1] === 0xff) bytes--;
   if (bytes === 0) return undefined;
-  const end = prefix.slice(0, bytes);
+  const end = Uint8Array.from(prefix.subarray(0, bytes));
   end[bytes - 1]!++;
   return end;
 }
 
+/** A copy: a scan reads its bounds again for each window, when the caller may long have written something else there. */
 function bound(value: Bytes | undefined, field: string): Uint8Array | undefined {
-  return value === undefined ? undefined : toBytes(value, field);
+  return value === undefined ? undefined : Uint8Array.from(toBytes(value, field));
 }
 
 /**

@@ -101,8 +101,10 @@ export class ScanIterator implements IterableIterator<Entry> {
     const buffer = this.#bytes.buffer;
     const key = new Uint8Array(buffer, keyAt, head & 0xffff);
     this.#at = (valueAt + valueBytes + 7) & ~7;
-    this.#lastKey = key;
-    if (((head >>> 16) & 0xff) === KIND_POINTER && valueBytes === POINTER_BYTES) return { value: [key, this.#pointed(key, valueAt)], done: false };
+    // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
+    if (this.#at === this.#bytes.length) this.#lastKey = key.slice();
+    if (((head >>> 16) & 0xff) === KIND_POINTER && valueBytes === POINTER_BYTES)
+      return { value: [key, this.#pointed(key, valueAt)], done: false };
     return { value: [key, new Uint8Array(buffer, valueAt, valueBytes)], done: false };
   }
 
