@@ -66,6 +66,20 @@ export class SimScheduler implements Scheduler {
     this.#nowMs = untilMs;
   }
 
+  /** Runs events until `promise` has settled; throws when nothing is left to run that could settle it. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const note = (): void => {
+      settled = true;
+    };
+    promise.then(note, note);
+    for (;;) {
+      await drain();
+      if (settled) return promise;
+      if (!(await this.step())) throw new Error('a promise is never going to settle: nothing is left to run');
+    }
+  }
+
   /** Runs until nothing but background events is left; throws after `stepsMax` events, which is a hang. */
   async runDry(stepsMax = 1_000_000): Promise<void> {
     await drain();
