@@ -158,7 +158,8 @@ export class Maintenance implements MemtableOwner {
 
   seal(): void {
     const memtable = this.#active;
-    if (memtable === undefined) return;
+    // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
+    if (memtable === undefined || memtable.records === 0) return;
     while (this.#sealed.length >= SEALED_MAX - 1 && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
     if (this.#failure) throw this.#failure;
     this.#active = undefined;
@@ -191,8 +192,11 @@ export class Maintenance implements MemtableOwner {
     const memtable = this.active(segment);
     const at = memtable.reserve(bytes);
     this.#memory.u8.copyWithin(at, address, address + bytes);
+    const before = memtable.records;
     memtable.setTop(at + bytes);
     memtable.insert(at, bytes, -1, skipTo);
+    // A frame that tables have takes no room.
+    if (memtable.records === before) memtable.setTop(at);
     return memtable.lastSequence;
   }
 
