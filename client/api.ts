@@ -1,0 +1,183 @@
+/**
+ * The SDK as its users see it. `connect` (connect.ts) is the way in; client.ts implements this.
+ *
+ * Keys are 1 to 4,000 bytes, values 0 to 16 MiB unless the server is set otherwise. Both may be given as strings, which are sent as UTF-8;
+ * they come back as `Uint8Array`s that belong to the caller. Absence is `undefined`. Order is by unsigned bytes.
+ *
+ * Every failure is a `SparrowError` of the same kind, code and details as the server threw it. Those of the SDK's own making:
+ *
+ * | kind / code                        | when                                                                                      |
+ * |------------------------------------|-------------------------------------------------------------------------------------------|
+ * | invalid / KEY_EMPTY, OPTION_UNKNOWN ... | the arguments are wrong; nothing was sent                                             |
+ * | conflict / CONDITION_FAILED        | a condition of a batch does not hold: a `ConditionFailedError` with the current value       |
+ * | unavailable / TIMEOUT              | no answer within `timeoutMs`; a write may or may not have been applied (`details.applied`)   |
+ * | unavailable / UNREACHABLE          | no server could be reached, and retrying ended                                             |
+ * | cancelled / ABORTED                | the call's `signal` was aborted; a write may or may not have been applied                    |
+ * | closed / CLIENT_CLOSED             | the client was closed                                                                     |
+ */
+import { SparrowError } from '../base/errors.ts';
+import type { StatusResponse } from '../proto/index.ts';
+
+export type Bytes = Uint8Array | string;
+
+export interface CallOptions {
+  /** Ends the call with `cancelled/ABORTED`. */
+  signal?: AbortSignal;
+  /** Milliseconds from the call to its answer, waiting for room and all retries included. Default: the client's `timeoutMs`. */
+  timeoutMs?: number;
+}
+
+/** A value with the version of the write that stored it. Versions of one key only grow; equal versions of two keys: the same write. */
+export interface VersionedValue {
+  value: Uint8Array;
+  version: number;
+}
+
+export interface WriteResult {
+  /** The version of every key that this write touched. */
+  version: number;
+}
+
+export interface DeleteRangeResult {
+  /** How many keys were there and are not any more. */
+  deleted: number;
+}
+
+/** A key and its value. */
+export type Entry = [key: Uint8Array, value: Uint8Array];
+
+export interface RangeOptions {
+  gt?: Bytes;
+  gte?: Bytes;
+  lt?: Bytes;
+  lte?: Bytes;
+  /** Only keys that begin with these bytes. Together with bounds, both must hold. */
+  prefix?: Bytes;
+}
+
+export interface ScanOptions extends RangeOptions {
+  /** From the largest key downwards. */
+  reverse?: boolean;
+  /** At most this many entries. */
+  limit?: number;
+  /** Values come empty and are not sent. */
+  keysOnly?: boolean;
+  signal?: AbortSignal;
+  /**
+   * Milliseconds that the scan may go without an entry from the server while the consumer waits for one; the time that the consumer takes
+   * does not count. Default: the client's `timeoutMs`.
+   */
+  timeoutMs?: number;
+}
+
+/** What `status` tells: the server's own answer (proto/sparrowkv/v1/admin.proto). */
+export type ServerStatus = StatusResponse;
+
+/** What the server takes. In bytes. */
+export interface Limits {
+  keyBytesMax: number;
+  valueBytesMax: number;
+  /** All keys and values of one batch. */
+  writeBytesMax: number;
+}
+
+export interface ConnectOptions {
+  /** Default of every call's `timeoutMs`. Milliseconds, 1 to 3,600,000. Default 10,000. */
+  timeoutMs?: number;
+  /**
+   * How long a call waits while no server can be reached, before it fails with `unavailable/UNREACHABLE`. At 0 it fails as soon as each address
+   * was tried once. Milliseconds, 0 to 3,600,000. Default: until the call's own `timeoutMs`, which lets it outlast a restart of the server.
+   */
+  waitForServerMs?: number;
+  /** Calls that may be under way at once; further ones wait. 1 to 100,000. Default 1,024; the server may set a lower bound. */
+  callsInFlightMax?: number;
+  /** Bytes of keys and values under way at once; further calls wait. From 1 MiB. Default 64 MiB. A larger call goes alone. */
+  bytesInFlightMax?: number;
+  /** Calls that may wait for room; one more fails with `exhausted/TOO_MANY_WAITING`. Default 100,000. */
+  callsWaitingMax?: number;
+  /** First pause before a retry; it doubles, with jitter, up to `retryPauseMsMax`. Defaults 10 and 1,000. */
+  retryPauseMs?: number;
+  retryPauseMsMax?: number;
+  /**
+   * `session`: all concurrent calls share one stream and are coalesced; far faster under load. `unary`: each call is a gRPC call of its own,
+   * for middleboxes that know only those. Default `session`.
+   */
+  transport?: 'session' | 'unary';
+}
+
+/**
+ * Writes that happen together or not at all, and conditions on which they depend. Filled by chained calls, then given to `Client.write`;
+ * may be sent again, also after a failure. Keys and values are not copied: they must not change until the write settles.
+ */
+export interface Batch {
+  /** For one key, the last operation of the batch wins. */
+  put(key: Bytes, value: Bytes): Batch;
+  delete(key: Bytes): Batch;
+  /** Only if the key is missing. */
+  ifAbsent(key: Bytes): Batch;
+  /** Only if the key has this value. */
+  ifValue(key: Bytes, value: Bytes): Batch;
+  /** Only if the key has this version (of `getEntry`). */
+  ifVersion(key: Bytes, version: number): Batch;
+  /** Number of puts and deletes. */
+  readonly operations: number;
+}
+
+export interface Client extends AsyncDisposable {
+  /** The value of a key, or `undefined`. Linearizable. */
+  get(key: Bytes, options?: CallOptions): Promise<Uint8Array | undefined>;
+  /** The value with its version: what `ifVersion` compares. */
+  getEntry(key: Bytes, options?: CallOptions): Promise<VersionedValue | undefined>;
+  /** The version alone, or `undefined` when the key is missing: tells whether it exists without sending its value. */
+  getVersion(key: Bytes, options?: CallOptions): Promise<number | undefined>;
+  /** Values in the order of the keys, all as of one point in time. At most 10,000 keys. */
+  multiGet(keys: readonly Bytes[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>;
+  /** Durable when it settles. Retried safely: it carries a request id and is applied once. So are all writes. */
+  put(key: Bytes, value: Bytes, options?: CallOptions): Promise<WriteResult>;
+  /** Deleting a missing key succeeds. */
+  delete(key: Bytes, options?: CallOptions): Promise<WriteResult>;
+  /** An empty batch to fill; `write` sends it. */
+  batch(): Batch;
+  /** All operations of the batch happen or none, and only if all of its conditions hold; else throws a `ConditionFailedError`. */
+  write(batch: Batch, options?: CallOptions): Promise<WriteResult>;
+  /**
+   * Deletes the keys of a range: in runs, each atomic, in key order. `timeoutMs` counts for each run. At least one bound or prefix is asked
+   * for; `{ gte: '\0' }` is everything.
+   */
+  deleteRange(range: RangeOptions, options?: CallOptions): Promise<DeleteRangeResult>;
+  /**
+   * Entries in key order as of the moment when the scan begins. Reads ahead by a bounded amount and waits for the consumer. After a broken
+   * connection it goes on after the last entry it gave; entries from then on are as of that later moment.
+   */
+  scan(options?: ScanOptions): AsyncIterableIterator<Entry>;
+  status(options?: CallOptions): Promise<ServerStatus>;
+  /** What the connected server takes; connects if need be. */
+  limits(options?: CallOptions): Promise<Limits>;
+  /** Calls under way fail with `closed/CLIENT_CLOSED`. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A condition of a batch did not hold; nothing was written. */
+export class ConditionFailedError extends SparrowError {
+  /** Which of the batch's conditions, counted from 0 in the order in which they were added. */
+  readonly index: number;
+  readonly key: Uint8Array;
+  /** What the key holds now; `undefined` when it is missing. */
+  readonly current: VersionedValue | undefined;
+
+  constructor(index: number, key: Uint8Array, current: VersionedValue | undefined) {
+    super(
+      'conflict',
+      'CONDITION_FAILED',
+      `condition ${index} does not hold: the key ${current ? `has version ${current.version}` : 'is missing'}`,
+      {
+        index,
+        found: current !== undefined,
+        version: current?.version ?? 0,
+      },
+    );
+    this.index = index;
+    this.key = key;
+    this.current = current;
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * Takes calls from their start to their answer: bounds what is in flight, keeps deadlines and aborts, numbers writes, and tries again what
+ * may be answered differently a little later (retry.ts).
+ *
+ * Invariants: each call settles exactly once, at its deadline at the latest; a settled call holds no room, no timer, no place in a connection;
+ * a write is sent again only under the request id of its first attempt.
+ */
+import { assert } from '../base/assert.ts';
+import { SparrowError, type ErrorDetails } from '../base/errors.ts';
+import type { CallOptions } from './api.ts';
+import { Call, type AnyCall } from './call.ts';
+import type { Settings } from './connect-options.ts';
+import type { Connection } from './connection.ts';
+import { Connector, type Visitor } from './connector.ts';
+import type { Method, Request } from './methods.ts';
+import type { RequestIds } from './request-ids.ts';
+import { isWorthRetrying, pauseMs, RetryBudget } from './retry.ts';
+import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
+
+/** A call whose connections keep ending for a reason of their own (not: out of reach) is taken to be that reason. */
+const LOSSES_MAX = 3;
+
+export class CallRunner {
+  readonly #settings: Settings;
+  readonly #ids: RequestIds;
+  readonly #connector: Connector;
+  readonly #budget = new RetryBudget(() => performance.now());
+  /** Every call that is not settled. */
+  readonly #calls: Set<AnyCall> = new Set();
+  /** Calls without room yet, first come first served. */
+  #waiting: AnyCall[] = [];
+  #waitingHead = 0;
+  #callsInFlight = 0;
+  #bytesInFlight = 0;
+  #callsInFlightMax: number;
+  #closed = false;
+
+  constructor(addresses: readonly string[], settings: Settings, ids: RequestIds) {
+    this.#settings = settings;
+    this.#ids = ids;
+    this.#callsInFlightMax = settings.callsInFlightMax;
+    this.#connector = new Connector(addresses, settings, {
+      answered: (call, answer) => this.#answered(call, answer),
+      refused: (call, error) => this.#refused(call, error),
+      lost: (call, error) => this.#lost(call, error),
+      unreachable: (call, error) => this.#fail(call, error),
+      connected: (connection) => this.#connected(connection),
+    });
+  }
+
+  /** `bytes`: of keys and values in the request. The options are checked already. */
+  run<Q, A>(method: Method<Q, A>, request: Request<Q>, bytes: number, options: CallOptions | undefined): Promise<A> {
+    if (this.#closed) return Promise.reject(clientClosed());
+    if (options?.signal?.aborted === true)
+      return Promise.reject(aborted(method.name, options.signal, method.writes ? { applied: 'no' } : {}));
+    return new Promise<A>((resolve, reject) => {
+      const call = new Call(method, request, bytes, options?.timeoutMs ?? this.#settings.timeoutMs, resolve, reject);
+      if (this.#waiting.length > this.#waitingHead || !this.#hasRoom(call)) {
+        if (!this.#mayWait()) return reject(this.#tooManyWaiting());
+        this.#waiting.push(call);
+      }
+      this.#calls.add(call);
+      call.timer = setTimeout(() => this.#fail(call, timedOut(call)), call.timeoutMs);
+      if (options?.signal !== undefined) this.#listen(call, options.signal);
+      if (this.#waiting.length === this.#waitingHead) this.#admit(call);
+    });
+  }
+
+  /** For what is not a call: scans. */
+  visit(visitor: Visitor): () => void {
+    if (this.#closed) {
+      visitor.failed(clientClosed());
+      return () => undefined;
+    }
+    return this.#connector.visit(visitor);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const call of this.#calls) this.#fail(call, clientClosed());
+    this.#connector.close(clientClosed());
+  }
+
+  #hasRoom(call: AnyCall): boolean {
+    if (this.#callsInFlight === 0) return true;
+    if (this.#callsInFlight >= this.#callsInFlightMax) return false;
+    if (this.#bytesInFlight + call.bytes > this.#settings.bytesInFlightMax) return false;
+    return !call.method.writes || this.#ids.hasRoom;
+  }
+
+  #admit(call: AnyCall): void {
+    this.#callsInFlight++;
+    this.#bytesInFlight += call.bytes;
+    call.state = 'parked';
+    const identified = call.identified;
+    if (identified !== undefined) identified.requestId = this.#ids.begin();
+    this.#connector.dispatch(call);
+  }
+
+  #answered(call: AnyCall, answer: unknown): void {
+    if (call.state === 'done') return;
+    this.#ids.observe(call.method.version(answer));
+    this.#budget.succeeded();
+    this.#settle(call);
+    call.resolve(answer);
+    this.#admitWaiting();
+  }
+
+  #refused(call: AnyCall, error: SparrowError): void {
+    if (call.state === 'done') return;
+    call.lastError = error;
+    if (!isWorthRetrying(error) || !this.#budget.take()) return this.#fail(call, error);
+    call.retries++;
+    this.#dispatchLater(call);
+  }
+
+  #lost(call: AnyCall, error: SparrowError): void {
+    if (call.state === 'done') return;
+    call.lastError = error;
+    if (this.#closed) return this.#fail(call, clientClosed());
+    // Waiting for the next connection is pause enough; what broke it may be the call itself.
+    if (error.kind !== 'unavailable' && error.kind !== 'cancelled' && call.wasSent && ++call.losses >= LOSSES_MAX)
+      return this.#fail(call, error);
+    call.state = 'pausing';
+    // Not now: the connection is still handing out its losses.
+    queueMicrotask(() => {
+      if (call.state === 'pausing') this.#connector.dispatch(call);
+    });
+  }
+
+  #dispatchLater(call: AnyCall): void {
+    call.state = 'pausing';
+    const pause = pauseMs(call.retries, this.#settings.retryPauseMs, this.#settings.retryPauseMsMax, Math.random);
+    const timer = setTimeout(() => {
+      call.holder = undefined;
+      this.#connector.dispatch(call);
+    }, pause);
+    call.holder = { drop: () => clearTimeout(timer) };
+  }
+
+  #connected(connection: Connection): void {
+    const greeting = connection.greeting;
+    if (greeting === undefined) return;
+    this.#ids.observe(greeting.seen);
+    const theirs = greeting.callsInFlightMax;
+    this.#callsInFlightMax = theirs > 0 ? Math.min(theirs, this.#settings.callsInFlightMax) : this.#settings.callsInFlightMax;
+  }
+
+  #fail(call: AnyCall, error: SparrowError): void {
+    if (call.state === 'done') return;
+    this.#settle(call);
+    call.reject(error);
+    this.#admitWaiting();
+  }
+
+  #settle(call: AnyCall): void {
+    assert(this.#calls.delete(call), 'a call settles once');
+    const wasAdmitted = call.state !== 'waiting';
+    call.state = 'done';
+    clearTimeout(call.timer);
+    call.stopListening?.();
+    call.holder?.drop(call);
+    if (!wasAdmitted) return;
+    this.#callsInFlight--;
+    this.#bytesInFlight -= call.bytes;
+    const id = call.identified?.requestId;
+    if (id !== undefined) this.#ids.end(id.sequence);
+  }
+
+  #admitWaiting(): void {
+    while (this.#waitingHead < this.#waiting.length) {
+      const call = this.#waiting[this.#waitingHead];
+      if (call.state === 'waiting') {
+        if (!this.#hasRoom(call)) break;
+        this.#waitingHead++;
+        this.#admit(call);
+      } else {
+        this.#waitingHead++;
+      }
+    }
+    // What was passed over is let go of by halves, so that each entry is moved once on average.
+    if (this.#waitingHead > 1_000 && this.#waitingHead * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#waitingHead);
+      this.#waitingHead = 0;
+    } else if (this.#waitingHead === this.#waiting.length) {
+      this.#waiting = [];
+      this.#waitingHead = 0;
+    }
+  }
+
+  #listen(call: AnyCall, signal: AbortSignal): void {
+    const onAbort = (): void => this.#fail(call, aborted(call.method.name, signal, fateOf(call)));
+    signal.addEventListener('abort', onAbort, { once: true });
+    call.stopListening = () => signal.removeEventListener('abort', onAbort);
+  }
+
+  /** Those that gave up while they waited do not count. */
+  #mayWait(): boolean {
+    if (this.#waiting.length - this.#waitingHead < this.#settings.callsWaitingMax) return true;
+    this.#waiting = this.#waiting.slice(this.#waitingHead).filter((call) => call.state === 'waiting');
+    this.#waitingHead = 0;
+    return this.#waiting.length < this.#settings.callsWaitingMax;
+  }
+
+  #tooManyWaiting(): SparrowError {
+    const limit = this.#settings.callsWaitingMax;
+    return new SparrowError('exhausted', 'TOO_MANY_WAITING', `more than ${limit} calls wait to be sent; await some of them`, { limit });
+  }
+}
+
+/** For writes, `applied` tells whether it may have happened: 'no', or 'unknown'. */
+function fateOf(call: AnyCall): ErrorDetails {
+  return call.method.writes ? { applied: call.wasSent ? 'unknown' : 'no' } : {};
+}
+
+function timedOut(call: AnyCall): SparrowError {
+  const cause = call.lastError;
+  if (call.wasSent || cause?.code !== 'UNREACHABLE') return timedOutError(call.method.name, call.timeoutMs, fateOf(call), cause);
+  return new SparrowError('unavailable', 'UNREACHABLE', cause.message, fateOf(call), cause);
+}

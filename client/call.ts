@@ -1,0 +1,83 @@
+/**
+ * One call of a user, from its start to its answer, over all attempts.
+ *
+ *   waiting -> parked <-> queued -> sent -> done
+ *                ^                   |
+ *                +---- pausing <-----+
+ *
+ *   waiting   for room among the calls in flight (call-runner.ts)
+ *   parked    for a connection (connector.ts)
+ *   queued    in a connection, not written yet
+ *   sent      written; an answer is to come
+ *   pausing   before it is tried again
+ *   done      settled; whatever still arrives for it is ignored
+ */
+import type { SparrowError } from '../base/errors.ts';
+import type { Identified, Method, Request } from './methods.ts';
+
+export type CallState = 'waiting' | 'parked' | 'queued' | 'sent' | 'pausing' | 'done';
+
+/** Whoever holds a call that is under way can be told to let it go. */
+export interface CallHolder {
+  /** The call is settled: forget it, and tell the server if it is working on it. */
+  drop(call: AnyCall): void;
+}
+
+export class Call<Q, A> {
+  readonly method: Method<Q, A>;
+  readonly request: Request<Q>;
+  /** Keys and values, for the bound on bytes in flight. */
+  readonly bytes: number;
+  readonly timeoutMs: number;
+  /** On the monotonic clock (performance.now). */
+  readonly deadlineMs: number;
+  readonly resolve: (answer: A) => void;
+  readonly reject: (error: SparrowError) => void;
+  state: CallState = 'waiting';
+  holder: CallHolder | undefined;
+  /** Retries so far, of those that a pause came before. */
+  retries = 0;
+  /** Connections that ended under it, other than for being out of reach. */
+  losses = 0;
+  /** Once true, a write may have been applied. */
+  wasSent = false;
+  timer: NodeJS.Timeout | undefined;
+  stopListening: (() => void) | undefined;
+  /** What the last attempt ended with. */
+  lastError: SparrowError | undefined;
+
+  constructor(
+    method: Method<Q, A>,
+    request: Request<Q>,
+    bytes: number,
+    timeoutMs: number,
+    resolve: (answer: A) => void,
+    reject: (error: SparrowError) => void,
+  ) {
+    this.method = method;
+    this.request = request;
+    this.bytes = bytes;
+    this.timeoutMs = timeoutMs;
+    this.deadlineMs = performance.now() + timeoutMs;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** The request, when the method is a write. */
+  get identified(): Identified | undefined {
+    return this.method.writes ? (this.request as unknown as Identified) : undefined;
+  }
+}
+
+// A connection holds calls of all methods side by side; each one's own types meet again in its method.
+// oxlint-disable-next-line typescript/no-explicit-any
+export type AnyCall = Call<any, any>;
+
+/** What a connection tells of the calls that it was given. */
+export interface CallOutcomes {
+  answered(call: AnyCall, answer: unknown): void;
+  /** The server refused the call. */
+  refused(call: AnyCall, error: SparrowError): void;
+  /** The connection broke before an answer came. */
+  lost(call: AnyCall, error: SparrowError): void;
+}

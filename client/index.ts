@@ -1,0 +1,19 @@
+/** The SDK of SparrowKV's gRPC server: `import { connect } from 'sparrowkv/client'`. The only way in to this folder. */
+export { connect } from './connect.ts';
+export { ConditionFailedError } from './api.ts';
+export type {
+  Batch,
+  Bytes,
+  CallOptions,
+  Client,
+  ConnectOptions,
+  DeleteRangeResult,
+  Entry,
+  Limits,
+  RangeOptions,
+  ScanOptions,
+  ServerStatus,
+  VersionedValue,
+  WriteResult,
+} from './api.ts';
+export { SparrowError, type ErrorDetails, type ErrorKind } from '../base/errors.ts';

@@ -1,0 +1,154 @@
+/**
+ * The methods of the server, in the two ways in which they are called: as a frame of a session, and as a gRPC call of its own.
+ * What `read` returns may alias the message that arrived.
+ */
+import type { CallOptions, ClientUnaryCall, Metadata, ServiceError } from '@grpc/grpc-js';
+import {
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  deleteRequestCodec,
+  deleteResponseCodec,
+  FRAME_DELETE,
+  FRAME_DELETE_RANGE,
+  FRAME_GET,
+  FRAME_MULTI_GET,
+  FRAME_PUT,
+  FRAME_WRITE,
+  getRequestCodec,
+  getResponseCodec,
+  MultiGetRequest,
+  MultiGetResponse,
+  putRequestCodec,
+  putResponseCodec,
+  WriteRequest,
+  WriteResponse,
+  type AdminClient,
+  type DeleteRequest,
+  type DeleteResponse,
+  type Encodable,
+  type GetRequest,
+  type GetResponse,
+  type HotCodec,
+  type KvClient,
+  type PutRequest,
+  type PutResponse,
+  type SessionWriter,
+  type StatusRequest,
+  type StatusResponse,
+} from '../proto/index.ts';
+import type { RequestId } from './request-ids.ts';
+
+export interface Stubs {
+  readonly kv: KvClient;
+  readonly admin: AdminClient;
+}
+
+/** A request as we build it: any Uint8Array where the generated type says Buffer. */
+export type Request<Q> = Encodable<Q>;
+
+export interface FrameForm<Q, A> {
+  readonly kind: number;
+  /** Adds the request's frame. `argument` as session-codec.ts says. */
+  append(writer: SessionWriter, call: number, argument: number, request: Request<Q>): void;
+  read(payload: Buffer): A;
+}
+
+export interface Method<Q, A> {
+  readonly name: string;
+  /** Carries a request id. */
+  readonly writes: boolean;
+  /** How it goes through a session; absent: only ever as a gRPC call. */
+  readonly frame?: FrameForm<Q, A>;
+  /** The largest version that the answer tells. */
+  version(answer: A): number;
+  unary(stubs: Stubs, request: Request<Q>, metadata: Metadata, options: Partial<CallOptions>, done: UnaryDone<A>): ClientUnaryCall;
+}
+
+export type UnaryDone<A> = (error: ServiceError | null, answer?: A) => void;
+
+/** What all requests of writes have: the id is set when the write is first sent. */
+export interface Identified {
+  requestId: RequestId | undefined;
+}
+
+/** The part of a generated message that is used here. */
+interface Generated<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(source: Buffer): T;
+}
+
+function hotFrame<Q, A>(kind: number, requests: HotCodec<Q>, responses: HotCodec<A>): FrameForm<Q, A> {
+  return {
+    kind,
+    append(writer, call, argument, request) {
+      const { target, offset } = writer.begin(kind, call, argument, requests.bytes(request));
+      requests.write(request, target, offset);
+    },
+    read: (payload) => responses.read(payload),
+  };
+}
+
+function generatedFrame<Q, A>(kind: number, requests: Generated<Q>, responses: Generated<A>): FrameForm<Q, A> {
+  return {
+    kind,
+    append(writer, call, argument, request) {
+      writer.append(kind, call, argument, requests.encode(request as Q).finish());
+    },
+    read: (payload) => responses.decode(payload),
+  };
+}
+
+export const GET: Method<GetRequest, GetResponse> = {
+  name: 'get',
+  writes: false,
+  frame: hotFrame(FRAME_GET, getRequestCodec, getResponseCodec),
+  version: (answer) => answer.version,
+  unary: ({ kv }, request, metadata, options, done) => kv.get(request as GetRequest, metadata, options, done),
+};
+
+export const PUT: Method<PutRequest, PutResponse> = {
+  name: 'put',
+  writes: true,
+  frame: hotFrame(FRAME_PUT, putRequestCodec, putResponseCodec),
+  version: (answer) => answer.version,
+  unary: ({ kv }, request, metadata, options, done) => kv.put(request as PutRequest, metadata, options, done),
+};
+
+export const DELETE: Method<DeleteRequest, DeleteResponse> = {
+  name: 'delete',
+  writes: true,
+  frame: hotFrame(FRAME_DELETE, deleteRequestCodec, deleteResponseCodec),
+  version: (answer) => answer.version,
+  unary: ({ kv }, request, metadata, options, done) => kv.delete(request as DeleteRequest, metadata, options, done),
+};
+
+export const MULTI_GET: Method<MultiGetRequest, MultiGetResponse> = {
+  name: 'multiGet',
+  writes: false,
+  frame: generatedFrame(FRAME_MULTI_GET, MultiGetRequest, MultiGetResponse),
+  version: () => 0,
+  unary: ({ kv }, request, metadata, options, done) => kv.multiGet(request as MultiGetRequest, metadata, options, done),
+};
+
+export const WRITE: Method<WriteRequest, WriteResponse> = {
+  name: 'write',
+  writes: true,
+  frame: generatedFrame(FRAME_WRITE, WriteRequest, WriteResponse),
+  version: (answer) => answer.version,
+  unary: ({ kv }, request, metadata, options, done) => kv.write(request as WriteRequest, metadata, options, done),
+};
+
+export const DELETE_RANGE: Method<DeleteRangeRequest, DeleteRangeResponse> = {
+  name: 'deleteRange',
+  writes: true,
+  frame: generatedFrame(FRAME_DELETE_RANGE, DeleteRangeRequest, DeleteRangeResponse),
+  version: (answer) => answer.version,
+  unary: ({ kv }, request, metadata, options, done) => kv.deleteRange(request as DeleteRangeRequest, metadata, options, done),
+};
+
+export const STATUS: Method<StatusRequest, StatusResponse> = {
+  name: 'status',
+  writes: false,
+  version: () => 0,
+  unary: ({ admin }, request, metadata, options, done) => admin.status(request, metadata, options, done),
+};

@@ -1,0 +1,150 @@
+/**
+ * A scan as an async iterator over a stream of chunks.
+ *
+ * At most one chunk waits here while the consumer works; the stream is paused meanwhile, and the server stops when the transport's window is
+ * full. A stream that breaks is opened again with the cursor of the last whole chunk: no entry is given twice or left out, but entries
+ * from then on are as of the later moment.
+ */
+import { type ClientReadableStream, Metadata, type StatusObject } from '@grpc/grpc-js';
+
+import { SparrowError } from '../base/errors.ts';
+import { RPC_STATUS } from '../base/rpc-status.ts';
+import type { ScanRequest, ScanResponse } from '../proto/index.ts';
+import type { Entry } from './api.ts';
+import type { Connection } from './connection.ts';
+import type { Visitor } from './connector.ts';
+import type { Settings } from './connect-options.ts';
+import { isWorthRetrying, pauseMs } from './retry.ts';
+import { errorOfEndedStream } from './status-errors.ts';
+import { Wait } from './wait.ts';
+
+export interface ScanPlan {
+  range: Record<string, Uint8Array>;
+  reverse: boolean;
+  /** Undefined: all. */
+  limit: number | undefined;
+  keysOnly: boolean;
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+}
+
+export interface ScanContext {
+  readonly settings: Settings;
+  visit(visitor: Visitor): () => void;
+  /** Told of each chunk's version. */
+  observe(version: number): void;
+}
+
+/** `closed` aborts when the client is closed. */
+export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed: AbortSignal): AsyncGenerator<Entry, void, undefined> {
+  const wait = new Wait('scan', plan.timeoutMs, plan.signal, closed);
+  let cursor: Uint8Array = new Uint8Array(0);
+  let left = plan.limit;
+  let stream: ChunkStream | undefined;
+  let failures = 0;
+  try {
+    while (left !== 0) {
+      if (failures === 0) wait.begin();
+      let chunk: ScanResponse | undefined;
+      try {
+        stream ??= await openStream(context, plan, cursor, left, wait);
+        chunk = await stream.next(wait);
+        if (chunk === undefined && cursor.length > 0)
+          throw new SparrowError('unavailable', 'SESSION_ENDED', 'the server ended the scan early');
+      } catch (error) {
+        stream?.cancel();
+        stream = undefined;
+        // The connector waited for UNREACHABLE as long as this client may.
+        const again = error instanceof SparrowError && isWorthRetrying(error) && error.code !== 'UNREACHABLE' && ++failures <= FAILURES_MAX;
+        if (!again) throw error;
+        await wait.pause(pauseMs(failures, context.settings.retryPauseMs, context.settings.retryPauseMsMax, Math.random), error);
+        continue;
+      }
+      if (chunk === undefined) return;
+      failures = 0;
+      context.observe(chunk.version);
+      cursor = chunk.cursor;
+      if (left !== undefined) left -= chunk.entries.length;
+      for (const { key, value } of chunk.entries) yield [plain(key), plain(value)];
+      if (cursor.length === 0) return;
+    }
+  } finally {
+    stream?.cancel();
+  }
+}
+
+/** Streams in a row that broke without a chunk. */
+const FAILURES_MAX = 20;
+
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+async function openStream(
+  context: ScanContext,
+  plan: ScanPlan,
+  cursor: Uint8Array,
+  left: number | undefined,
+  wait: Wait,
+): Promise<ChunkStream> {
+  const request = { range: plan.range, reverse: plan.reverse, limit: left ?? 0, keysOnly: plan.keysOnly, cursor, chunkBytes: 0 };
+  let leave: (() => void) | undefined;
+  const connected = new Promise<Connection>((resolve, reject) => {
+    leave = context.visit({ connected: resolve, failed: reject });
+  });
+  try {
+    const connection = await wait.for(connected);
+    return new ChunkStream(connection, request as unknown as ScanRequest);
+  } finally {
+    leave?.();
+  }
+}
+
+/** The messages of one stream, taken one by one. */
+class ChunkStream {
+  readonly #stream: ClientReadableStream<ScanResponse>;
+  #chunk: ScanResponse | undefined;
+  #ended = false;
+  #failure: SparrowError | undefined;
+  #notify: (() => void) | undefined;
+
+  constructor(connection: Connection, request: ScanRequest) {
+    this.#stream = connection.stubs.kv.scan(request, new Metadata());
+    this.#stream.on('data', (chunk: ScanResponse) => {
+      this.#chunk = chunk;
+      this.#stream.pause();
+      this.#notify?.();
+    });
+    this.#stream.on('end', () => {
+      this.#ended = true;
+      this.#notify?.();
+    });
+    // 'status' says the same and more. It may come before the last chunks were taken, so a good one tells nothing here.
+    this.#stream.on('error', () => undefined);
+    this.#stream.on('status', (status: StatusObject) => {
+      if (Number(status.code) === RPC_STATUS.OK) return;
+      this.#failure = errorOfEndedStream(status);
+      this.#notify?.();
+    });
+  }
+
+  /** Undefined at the end. */
+  async next(wait: Wait): Promise<ScanResponse | undefined> {
+    while (this.#chunk === undefined && this.#failure === undefined && !this.#ended) {
+      const news = new Promise<void>((resolve) => {
+        this.#notify = resolve;
+      });
+      this.#stream.resume();
+      await wait.for(news);
+    }
+    const chunk = this.#chunk;
+    this.#chunk = undefined;
+    if (chunk !== undefined) return chunk;
+    if (this.#failure !== undefined) throw this.#failure;
+    return undefined;
+  }
+
+  cancel(): void {
+    this.#stream.cancel();
+  }
+}

@@ -1,0 +1,58 @@
+/** Calls as gRPC calls of their own: those that no session carries, and all of them where sessions are not wanted or not spoken. */
+import { Metadata, type ClientUnaryCall } from '@grpc/grpc-js';
+
+import type { SparrowError } from '../base/errors.ts';
+import type { AnyCall, CallHolder, CallOutcomes } from './call.ts';
+import type { Stubs } from './methods.ts';
+import { errorOfEndedStream, errorOfStatus, isBrokenConnection } from './status-errors.ts';
+
+export class UnaryCalls implements CallHolder {
+  readonly #stubs: Stubs;
+  readonly #outcomes: CallOutcomes;
+  readonly #broken: (error: SparrowError) => void;
+  readonly #calls: Map<AnyCall, ClientUnaryCall> = new Map();
+
+  /** `broken` is told when a call failed for the connection's sake. */
+  constructor(stubs: Stubs, outcomes: CallOutcomes, broken: (error: SparrowError) => void) {
+    this.#stubs = stubs;
+    this.#outcomes = outcomes;
+    this.#broken = broken;
+  }
+
+  get calls(): number {
+    return this.#calls.size;
+  }
+
+  send(call: AnyCall): void {
+    call.state = 'sent';
+    call.wasSent = true;
+    call.holder = this;
+    const deadline = Date.now() + Math.max(1, Math.ceil(call.deadlineMs - performance.now()));
+    const started = call.method.unary(this.#stubs, call.request, new Metadata(), { deadline }, (failure, answer) => {
+      if (!this.#calls.delete(call)) return;
+      call.holder = undefined;
+      if (failure === null) return this.#outcomes.answered(call, answer);
+      if (!isBrokenConnection(failure)) return this.#outcomes.refused(call, errorOfStatus(failure));
+      const error = errorOfEndedStream(failure);
+      this.#outcomes.lost(call, error);
+      this.#broken(error);
+    });
+    this.#calls.set(call, started);
+  }
+
+  drop(call: AnyCall): void {
+    const started = this.#calls.get(call);
+    this.#calls.delete(call);
+    call.holder = undefined;
+    started?.cancel();
+  }
+
+  close(error: SparrowError): void {
+    for (const [call, started] of this.#calls) {
+      this.#calls.delete(call);
+      call.holder = undefined;
+      started.cancel();
+      this.#outcomes.lost(call, error);
+    }
+  }
+}
