@@ -269,7 +269,7 @@ export class Maintenance implements MemtableOwner {
       this.#memory.free(from, lentBytes);
       this.#flushing = false;
       if (error) this.#jobFailed('flush', error, () => this.#startFlush());
-      else this.#flushed(result!);
+      else this.#guarded('flush', () => this.#flushed(result!));
       this.#ended();
     });
   }
@@ -315,8 +315,10 @@ export class Maintenance implements MemtableOwner {
       if (error) {
         if (!(error instanceof SparrowError && error.kind === 'cancelled')) this.#jobFailed('compaction', error, () => this.#startCompaction());
       } else {
-        this.#compacted(compaction, result!);
-        this.#startCompaction();
+        this.#guarded('compaction', () => {
+          this.#compacted(compaction, result!);
+          this.#startCompaction();
+        });
       }
       this.#ended();
     });
@@ -448,6 +450,15 @@ export class Maintenance implements MemtableOwner {
   #jobFailed(what: string, error: Error, retry: () => void): void {
     if (isFull(error)) this.#scheduler.after(RETRY_DELAY_MS, retry, true);
     else this.#fail(what, error);
+  }
+
+  /** What takes effect without a caller to tell: an error there stops the engine from writing. */
+  #guarded(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(what, error as Error);
+    }
   }
 
   #fail(what: string, cause: Error): void {

@@ -137,7 +137,12 @@ export class Writer {
     const frame = memtable.reserve(frameBytes);
     this.#layOut(plan, frame, payload, segment, log.nextOffset + frameBytes);
     memtable.setTop(frame + frameBytes);
-    memtable.insert(frame + FRAME_HEADER_BYTES, plan.recordBytes, next, -1);
+    try {
+      memtable.insert(frame + FRAME_HEADER_BYTES, plan.recordBytes, next, -1);
+    } catch (error) {
+      // Half of the batch is visible and none of it in the log: nothing may follow it.
+      throw log.abandon(error);
+    }
     this.#memory.kernel['sealFrame']!(frame, plan.recordBytes, plan.payloadBytes, log.syncedTo, operations.length, segment);
     log.append(frame, frameBytes);
     if (plan.payloadBytes > 0) log.append(payload, plan.payloadBytes);

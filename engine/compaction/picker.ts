@@ -96,7 +96,11 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings): Compacti
   const inputs: CompactionInput[] = [];
   let inputBytes = 0;
   for (const table of version.levels[level]!) {
-    if (!refersTo(table, segment)) continue;
+    if (!refersTo(table, segment)) {
+      // The outputs take the place of neighbours: a table between two inputs would overlap them.
+      if (inputs.length > 0) break;
+      continue;
+    }
     if (inputs.length > 0 && (level === 0 || inputBytes + table.bytes > GARBAGE_TABLES_MAX * settings.tableBytes)) break;
     inputs.push({ level, table });
     inputBytes += table.bytes;

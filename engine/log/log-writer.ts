@@ -315,6 +315,11 @@ export class LogWriter {
     this.#sealed = true;
   }
 
+  /** Ends all writing because of something outside of the log. Returns what writers are told. */
+  abandon(cause: unknown): SparrowError {
+    return this.#fail('memtable', cause);
+  }
+
   #fail(operation: string, cause: unknown): SparrowError {
     this.#failure ??= new SparrowError(
       'closed',

@@ -12,7 +12,7 @@
  *               | segment id u32 | bytes u64 | x segments              large values that the table's pointers lead to
  *   footer:     | version u16 | flags u16 | file id u32 | pages u32 | filter kind u32 |
  *               | bytes of all pages u64 | index bytes u32 | filter bytes u32 | properties bytes u32 | reserved u32 |
- *               | index check u64 | filter check u64 | properties check u64 | footer check u64 | magic "SPARROWT" |
+ *               | index check u64 | filter check u64 | properties check u64 | footer check u64 | magic "SPKVTBL1" |
  *
  * Every check is XXH64; the seed's upper half is the file id, its lower half names the section (SECTION_*), so that neither a table under
  * another name nor a section in another's place passes. The index check covers its padding, the footer check all before it.
@@ -34,7 +34,7 @@ export const FILTER_SPLIT_BLOCK = 1;
 const PROPERTIES_HEADER_BYTES = 56;
 const REFERENCE_BYTES = 12;
 const INDEX_ALIGNMENT = 64;
-const MAGIC: Uint8Array = new TextEncoder().encode('SPARROWT');
+const MAGIC: Uint8Array = new TextEncoder().encode('SPKVTBL1');
 
 export interface TableFooter {
   readonly fileId: number;
