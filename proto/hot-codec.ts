@@ -1,5 +1,5 @@
 /**
- * Get, Put and Delete written and read by hand: the same bytes as the generated code gives (a test compares them), at a tenth of its
+ * Get, Put, Delete and the chunks of Scan written and read by hand: the same bytes as the generated code gives (a test compares them), at a tenth of its
  * cost, straight into a session's buffer, and without copying keys and values when reading.
  *
  * What `read` returns aliases the message it was read from: whoever keeps it copies it.
@@ -165,3 +165,52 @@ const versionCodec: HotCodec<{ version: number }> = {
 
 export const putResponseCodec: HotCodec<PutResponse> = versionCodec;
 export const deleteResponseCodec: HotCodec<DeleteResponse> = versionCodec;
+
+function scanEntryBytes(entry: Encodable<ScanEntry>): number {
+  return bytesFieldBytes(entry.key) + bytesFieldBytes(entry.value);
+}
+
+function readScanEntry(reader: WireReader): ScanEntry {
+  const entry: ScanEntry = { key: EMPTY, value: EMPTY };
+  while (reader.more) {
+    const tag = reader.varint();
+    if (tag === 0x0a) entry.key = reader.bytes();
+    else if (tag === 0x12) entry.value = reader.bytes();
+    else reader.skip(tag);
+  }
+  return entry;
+}
+
+export const scanResponseCodec: HotCodec<ScanResponse> = {
+  bytes(message) {
+    let bytes = bytesFieldBytes(message.cursor) + numberFieldBytes(message.version);
+    for (const entry of message.entries) {
+      const entryBytes = scanEntryBytes(entry);
+      bytes += 1 + varintBytes(entryBytes) + entryBytes;
+    }
+    return bytes;
+  },
+  write(message, target, offset) {
+    let at = offset;
+    for (const entry of message.entries) {
+      target[at] = 0x0a;
+      at = writeVarint(target, at + 1, scanEntryBytes(entry));
+      at = writeBytesField(target, at, 0x0a, entry.key);
+      at = writeBytesField(target, at, 0x12, entry.value);
+    }
+    at = writeBytesField(target, at, 0x12, message.cursor);
+    writeNumberField(target, at, 0x18, message.version);
+  },
+  read(source) {
+    const message: ScanResponse = { entries: [], cursor: EMPTY, version: 0 };
+    const reader = new WireReader(source);
+    while (reader.more) {
+      const tag = reader.varint();
+      if (tag === 0x0a) message.entries.push(readScanEntry(reader.message()));
+      else if (tag === 0x12) message.cursor = reader.bytes();
+      else if (tag === 0x18) message.version = reader.varint();
+      else reader.skip(tag);
+    }
+    return message;
+  },
+};

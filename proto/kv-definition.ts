@@ -34,6 +34,7 @@ import {
   type HotCodec,
   putRequestCodec,
   putResponseCodec,
+  scanResponseCodec,
 } from './hot-codec.ts';
 import { unwrapMessage } from './session-codec.ts';
 
@@ -72,6 +73,11 @@ export const Kv: KvDefinition = {
   get: hot(generated.get.path, getRequestCodec, getResponseCodec),
   put: hot(generated.put.path, putRequestCodec, putResponseCodec),
   delete: hot(generated.delete.path, deleteRequestCodec, deleteResponseCodec),
+  scan: {
+    ...generated.scan,
+    responseSerialize: (message) => encodeHot(scanResponseCodec, message),
+    responseDeserialize: (bytes) => scanResponseCodec.read(bytes),
+  },
   session,
 };
 
