@@ -4,7 +4,17 @@
  *
  * What `read` returns aliases the message it was read from: whoever keeps it copies it.
  */
-import type { DeleteRequest, DeleteResponse, GetRequest, GetResponse, PutRequest, PutResponse, RequestId } from './gen/sparrowkv/v1/kv.ts';
+import type {
+  DeleteRequest,
+  DeleteResponse,
+  GetRequest,
+  GetResponse,
+  PutRequest,
+  PutResponse,
+  RequestId,
+  ScanEntry,
+  ScanResponse,
+} from './gen/sparrowkv/v1/kv.ts';
 import { bytesFieldBytes, numberFieldBytes, varintBytes, WireReader, writeBytesField, writeNumberField, writeVarint } from './wire.ts';
 
 /** A message to write: any Uint8Array does where the generated type says Buffer. */
