@@ -15,7 +15,7 @@ import type { Result } from './result.ts';
 const LOAD_BATCH = 1000;
 /** Keys that are read back and compared, a store. */
 const VERIFIED_KEYS = 200;
-const QUIET_MS = 150;
+const QUIET_MS = 100;
 const QUIET_MS_MAX = 10_000;
 
 export interface SessionOptions {
