@@ -33,7 +33,8 @@ describe('the rules', () => {
         'assembly/memory-map.ts': 'export const PAGE_BYTES: i32 = 8192;',
         'assembly/page.ts': `import { PAGE_BYTES } from './memory-map';\n@inline\nexport function f(): i32 { return <i32>PAGE_BYTES; }`,
         'engine/index.ts': `export { open } from './open.ts';`,
-        'engine/open.ts': `import { SparrowError } from '../base/errors.ts';\nimport { PAGE_BYTES } from '../assembly/memory-map.ts';\nimport { Log } from './log/index.ts';`,
+        'engine/open.ts': `import { SparrowError } from '../base/errors.ts';\nimport { PAGE_BYTES } from '../assembly/memory-map.ts';\nimport { Log } from './log/index.ts';\nimport { NodeClock } from '../base/node/index.ts';`,
+        'base/node/index.ts': `import { SparrowError } from '../errors.ts';\nimport { readFileSync } from 'node:fs';`,
         'engine/log/index.ts': `export { Log } from './log.ts';`,
         'engine/log/log.ts': `export class Log { now = 1; async run(log: Log): Promise<void> { await log.run(log); log.now; ({ process: 1 }); } }`,
         'client/index.ts': `import { connect } from '@grpc/grpc-js';\nimport { readFileSync } from 'node:fs';\nDate.now();`,
@@ -52,6 +53,7 @@ describe('the rules', () => {
     expect(check({ 'server/raft/a.ts': `import '../node/b.ts';`, 'server/node/b.ts': '' })).toEqual([
       'server/raft/a.ts:1: server/raft may not import server/node/b.ts',
     ]);
+    expect(check({ 'engine/a.ts': `import '../base/node/index.ts';`, 'base/node/index.ts': '' })).toHaveLength(1);
     expect(check({ 'engine/a.ts': `import '../assembly/page.ts';`, 'assembly/page.ts': '' })).toHaveLength(1);
     expect(check({ 'base/a.ts': `new Worker(new URL('../engine/worker.ts', import.meta.url));` })).toHaveLength(1);
   });

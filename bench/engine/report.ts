@@ -4,7 +4,8 @@
  */
 import { FAMILIES, OURS } from './engines.ts';
 import type { Result } from './result.ts';
-import { WORKLOADS, type Workload } from './workloads.ts';
+import type { Workload } from './group.ts';
+import { WORKLOADS } from './workloads.ts';
 
 /** Promises less than the others in its row, so it never counts as ours. */
 const WEAKER = `${OURS}:buffered`;

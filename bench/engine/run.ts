@@ -9,11 +9,12 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Request } from './child.ts';
+import type { Group } from './group.ts';
 import { chooseVariants, FAMILIES, OURS } from './engines.ts';
 import { aligned, bytes, cellOf, rate, ratioCell, rowsOf, time } from './report.ts';
 import type { Result } from './result.ts';
 import type { Variant } from './store.ts';
-import { GROUPS, WORKLOADS, wantedOf, type Group } from './workloads.ts';
+import { GROUPS, WORKLOADS, wantedOf } from './workloads.ts';
 
 const RECORDS = 1_000_000;
 const RECORDS_QUICK = 100_000;

@@ -13,7 +13,7 @@
  * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
  * longer refers to the files that were over the bound, and its deletes are gone.
  */
-import type { Version } from '../manifest/version.ts';
+import type { Version } from '../manifest/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { BLOCK_HEADER_BYTES } from './block-file.ts';

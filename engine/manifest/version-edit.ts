@@ -15,7 +15,7 @@
  */
 import { SparrowError } from '../../base/errors.ts';
 import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
-import type { SegmentReference, TableMeta } from '../table/table-meta.ts';
+import type { SegmentReference, TableMeta } from '../table/index.ts';
 
 export const FORMAT_VERSION = 1;
 export const LEVELS_MAX = 16;

@@ -10,7 +10,7 @@
  * The live bytes of a block file are not stored: they are the sum over the references of all tables, so they cannot drift.
  */
 import { assert } from '../../base/assert.ts';
-import type { TableMeta } from '../table/table-meta.ts';
+import type { TableMeta } from '../table/index.ts';
 import { parseFileName, type ParsedName } from './file-names.ts';
 import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 

@@ -3,7 +3,7 @@
  *
  *   direction   a file imports its own part, or what its part may import
  *   door        a folder with an index.ts is entered by it, and does not import it itself
- *   cycle       no file imports itself over others
+ *   cycle       no file imports itself over others (what it loads in another thread or process does not count)
  *   grade       banned names, `node:` modules below the edge, packages that the table does not give
  */
 import { posix } from 'node:path';
@@ -52,12 +52,18 @@ function wrongImport({ target }: Reference, part: Part, parts: readonly Part[]):
   }
   const other = partOf(target, parts);
   if (!other) return `${target} belongs to no part of the dependency table`;
-  // A file with a grade of its own stays a file of the folder around it.
-  if (other.path === part.path || isWithin(part.path, other.path) || (isFile(other.path) && isWithin(other.path, part.path)))
-    return undefined;
-  if (isFile(part.path) && posix.dirname(part.path) !== '.' && isWithin(target, posix.dirname(part.path))) return undefined;
-  if (part.imports.some((allowed) => isWithin(target, allowed))) return undefined;
-  return `${part.path} may not import ${target}`;
+  const home = homeOf(part, parts);
+  const otherHome = homeOf(other, parts);
+  if (home === otherHome) return undefined;
+  const allowed = [...part.imports, ...home.imports];
+  return allowed.some((path) => path === '*' || path === otherHome.path || path === target)
+    ? undefined
+    : `${part.path} may not import ${target}`;
+}
+
+/** A file with a grade of its own is still a file of the folder around it, where there is one. */
+function homeOf(part: Part, parts: readonly Part[]): Part {
+  return isFile(part.path) ? (partOf(posix.dirname(part.path), parts) ?? part) : part;
 }
 
 function ruleOfDoors(file: SourceFile, parts: readonly Part[], folders: ReadonlySet<string>): string[] {
@@ -83,7 +89,7 @@ function ruleOfDoors(file: SourceFile, parts: readonly Part[], folders: Readonly
 
 /** One line for each group of files that import one another (strongly connected components, Tarjan 1972). */
 function cycles(files: readonly SourceFile[]): string[] {
-  const edges = new Map(files.map(({ path, references }) => [path, references.map(({ target }) => target)]));
+  const edges = new Map(files.map(({ path, references }) => [path, references.filter(({ apart }) => !apart).map(({ target }) => target)]));
   const order = new Map<string, number>();
   const lowest = new Map<string, number>();
   const stack: string[] = [];

@@ -8,6 +8,8 @@ export interface Reference {
   readonly target: string;
   /** Erased before running: `import type`, `import('./x.ts').T`. */
   readonly typeOnly: boolean;
+  /** Named by `new URL('./x.ts', import.meta.url)`: loaded in a thread or process of its own. */
+  readonly apart: boolean;
 }
 
 export interface Use {
@@ -39,8 +41,8 @@ export function readSource(path: string, text: string): SourceFile {
   const declared = new Set<string>();
 
   const lineOf = lineFinder(source);
-  const refer = (node: Node, specifier: unknown, typeOnly: boolean): void => {
-    if (typeof specifier === 'string') references.push({ line: lineOf(node.start), target: resolveTarget(path, specifier), typeOnly });
+  const refer = (node: Node, specifier: unknown, typeOnly: boolean, apart = false): void => {
+    if (typeof specifier === 'string') references.push({ line: lineOf(node.start), target: resolveTarget(path, specifier), typeOnly, apart });
   };
   const use = (node: Node, name: string): void => void uses.push({ line: lineOf(node.start), name });
 
@@ -58,7 +60,7 @@ export function readSource(path: string, text: string): SourceFile {
       case 'NewExpression':
         if (identifierName(node['callee']) === 'URL' && isImportMetaUrl((node['arguments'] as Node[])[1])) {
           const file = literal((node['arguments'] as Node[])[0]);
-          if (file?.endsWith('.ts')) refer(node, file, false);
+          if (file?.endsWith('.ts')) refer(node, file, false, true);
         }
         if ((node['arguments'] as Node[]).length === 0) use(node, `new ${identifierName(node['callee']) ?? '?'}()`);
         return;

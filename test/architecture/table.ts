@@ -15,7 +15,7 @@ export interface Part {
   /** A folder, or one file whose grade differs from its folder's. The longest path that fits decides. */
   readonly path: string;
   readonly grade: Grade;
-  /** Other parts whose files it may import (parts within parts count as theirs), or single files. */
+  /** Other parts that it may import (not the parts within them), or single files. A file's come on top of its folder's. */
   readonly imports: readonly string[];
   /** npm packages that it may import. */
   readonly packages: readonly string[];
@@ -23,12 +23,21 @@ export interface Part {
   readonly holds: string;
 }
 
+const EVERYTHING: readonly string[] = ['*'];
+
 export const PARTS: readonly Part[] = [
   { path: 'assembly', grade: 'kernel', imports: [], packages: [], holds: 'WebAssembly kernels and the memory map' },
-  { path: 'base', grade: 'driven', imports: [], packages: [], holds: 'errors, assertions, environment interfaces' },
-  { path: 'base/node', grade: 'edge', imports: ['base'], packages: [], holds: 'the real environment: files, clock, timers' },
+  { path: 'base', grade: 'driven', imports: [], packages: [], holds: 'errors, assertions, what the outside world looks like' },
+  { path: 'base/node', grade: 'edge', imports: ['base'], packages: [], holds: 'the real files, clock, timers and randomness' },
   { path: 'engine', grade: 'driven', imports: ['base', 'assembly/memory-map.ts'], packages: [], holds: 'the embedded store' },
-  { path: 'engine/memory/kernel.ts', grade: 'edge', imports: ['base'], packages: [], holds: 'door: loads the WebAssembly module' },
+  { path: 'engine/open.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: puts the engine together' },
+  { path: 'engine/memory/kernel.ts', grade: 'edge', imports: [], packages: [], holds: 'door: loads the WebAssembly module' },
+  { path: 'engine/background/worker-background.ts', grade: 'edge', imports: [], packages: [], holds: 'door: starts the background thread' },
+  { path: 'engine/background/worker.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: the background thread' },
+  { path: 'engine/compaction/picker.ts', grade: 'pure', imports: [], packages: [], holds: 'what to compact next' },
+  { path: 'engine/manifest/version.ts', grade: 'pure', imports: [], packages: [], holds: 'which files make up the store' },
+  { path: 'engine/manifest/version-edit.ts', grade: 'pure', imports: [], packages: [], holds: 'the change from one version to the next' },
+  { path: 'engine/log/log-format.ts', grade: 'pure', imports: [], packages: [], holds: 'bytes of the log' },
   { path: 'proto', grade: 'edge', imports: ['base'], packages: ['@bufbuild/protobuf', '@grpc/grpc-js'], holds: 'the wire contract' },
   { path: 'server/raft', grade: 'pure', imports: ['base'], packages: [], holds: 'consensus as a state machine' },
   {
@@ -39,14 +48,21 @@ export const PARTS: readonly Part[] = [
     holds: 'a replica: propose, log, apply',
   },
   {
+    path: 'server/gateway',
+    grade: 'edge',
+    imports: ['base', 'proto', 'server/node'],
+    packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check'],
+    holds: 'what clients talk to',
+  },
+  {
     path: 'server',
     grade: 'edge',
-    imports: ['base', 'engine', 'proto'],
-    packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', 'pino', 'yaml', 'zod'],
-    holds: 'gateway, settings, and `server.ts`, which builds everything',
+    imports: ['base', 'base/node', 'engine', 'server/gateway', 'server/node'],
+    packages: ['pino', 'yaml', 'zod'],
+    holds: '`server.ts`, which builds everything; settings',
   },
   { path: 'client', grade: 'edge', imports: ['base', 'proto'], packages: ['@grpc/grpc-js'], holds: 'the SDK' },
-  { path: 'index.ts', grade: 'edge', imports: ['base', 'engine', 'client'], packages: [], holds: 'what `sparrowkv` itself exports' },
+  { path: 'index.ts', grade: 'edge', imports: ['engine', 'client'], packages: [], holds: 'what `sparrowkv` itself exports' },
   {
     path: 'cli',
     grade: 'edge',
@@ -54,21 +70,9 @@ export const PARTS: readonly Part[] = [
     packages: ['cli-progress', 'cli-table3', 'commander'],
     holds: 'the program `sparrowkv`',
   },
-  {
-    path: 'test',
-    grade: 'tool',
-    imports: ['assembly', 'base', 'engine', 'proto', 'client', 'server', 'cli', 'bench', 'scripts'],
-    packages: ['*'],
-    holds: 'tests',
-  },
-  {
-    path: 'bench',
-    grade: 'tool',
-    imports: ['assembly', 'base', 'engine', 'proto', 'client', 'server'],
-    packages: ['*'],
-    holds: 'benchmarks',
-  },
-  { path: 'scripts', grade: 'tool', imports: [], packages: ['*'], holds: 'build and checks' },
+  { path: 'test', grade: 'tool', imports: EVERYTHING, packages: ['*'], holds: 'tests' },
+  { path: 'bench', grade: 'tool', imports: EVERYTHING, packages: ['*'], holds: 'benchmarks' },
+  { path: 'scripts', grade: 'tool', imports: [], packages: ['*'], holds: 'building and checking' },
   { path: 'vitest.config.ts', grade: 'tool', imports: ['test'], packages: ['*'], holds: 'how tests run' },
 ];
 
@@ -110,7 +114,10 @@ export function renderTable(parts: readonly Part[] = PARTS): string {
   const rows = parts.map(({ path, grade, imports, packages, holds }) => [
     `\`${path}\``,
     grade,
-    [...imports.map((other) => `\`${other}\``), ...packages.map((name) => (name === '*' ? 'any package' : name))].join(', ') || '-',
+    [
+      ...imports.map((other) => (other === '*' ? 'everything' : `\`${other}\``)),
+      ...packages.map((name) => (name === '*' ? 'any package' : name)),
+    ].join(', ') || '-',
     holds,
   ]);
   const table = [['part', 'grade', 'may import', 'holds'], ['---', '---', '---', '---'], ...rows];

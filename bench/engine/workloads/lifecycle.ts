@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Keys, Values } from '../data.ts';
 import { settle, type Session } from '../session.ts';
 import type { Store } from '../store.ts';
-import type { Group } from '../workloads.ts';
+import type { Group } from '../group.ts';
 
 const VALUE_BYTES = 100;
 const QUEUE_ROUNDS = 9;

@@ -7,7 +7,7 @@ import { Choice, Keys, Values } from '../data.ts';
 import { repeat, type Measured, type Meter, type Operation } from '../meter.ts';
 import { settle, type Session } from '../session.ts';
 import type { Bytes, Store } from '../store.ts';
-import type { Group } from '../workloads.ts';
+import type { Group } from '../group.ts';
 
 const VALUE_BYTES = 100;
 const MULTI_GET_KEYS = 100;

@@ -1,7 +1,7 @@
 /** Durable writes to an empty store: one caller, many callers at once, and batches. A write has settled when the disk has it. */
 import { Keys, Values } from '../data.ts';
 import { repeat, repeatInFlight } from '../meter.ts';
-import type { Group } from '../workloads.ts';
+import type { Group } from '../group.ts';
 
 const VALUE_BYTES = 100;
 const BATCH_RECORDS = 100;

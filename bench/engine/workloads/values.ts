@@ -4,7 +4,7 @@
  */
 import { Choice, Keys, Values } from '../data.ts';
 import { repeat } from '../meter.ts';
-import type { Group, Workload } from '../workloads.ts';
+import type { Group, Workload } from '../group.ts';
 
 const KIB = 1024;
 const WARM_OPERATIONS = 64;

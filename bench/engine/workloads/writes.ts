@@ -3,7 +3,7 @@ import { Keys, Values, type KeyOrder } from '../data.ts';
 import { repeat, repeatInFlight } from '../meter.ts';
 import type { Session } from '../session.ts';
 import type { Store } from '../store.ts';
-import type { Group } from '../workloads.ts';
+import type { Group } from '../group.ts';
 
 const VALUE_BYTES = 100;
 const BATCH_RECORDS = 100;

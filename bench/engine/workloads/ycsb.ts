@@ -6,7 +6,7 @@
 import { Choice, Keys, Values, Zipfian } from '../data.ts';
 import { repeat, type Measured, type Operation } from '../meter.ts';
 import type { Bytes } from '../store.ts';
-import type { Group } from '../workloads.ts';
+import type { Group } from '../group.ts';
 
 const VALUE_BYTES = 1000;
 const SCAN_ENTRIES_MAX = 100;
