@@ -163,7 +163,9 @@ export class Maintenance implements MemtableOwner {
     while (this.#sealed.length >= SEALED_MAX - 1 && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
     if (this.#failure) throw this.#failure;
     this.#active = undefined;
-    this.#sealed.unshift({ memtable, lastSegment: this.#log!.segment });
+    // After recovery the log has no segment of its own until the first write: the last one recovered counts.
+    const lastSegment = Math.max(this.#log!.segment, memtable.firstSegment, ...this.#closedSegments.keys());
+    this.#sealed.unshift({ memtable, lastSegment });
     this.#showMemtables();
     this.#onSealed();
     this.#startFlush();
