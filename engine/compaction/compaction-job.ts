@@ -92,7 +92,7 @@ class CompactionRun {
       this.#segments.entries,
     );
     this.#beginOutput();
-    for (let yielded = 0; ; ) {
+    for (let yielded = 0; ;) {
       const answer = kernel['mergeStep']!(WORK);
       if (answer === MERGE_NEEDS_INPUT) this.#bytesRead += this.#streams[u32[(WORK + MERGE_INPUT) >>> 2]!]!.feed();
       else if (answer === MERGE_OUTPUT_READY) this.#writer!.drain();
@@ -132,7 +132,13 @@ class CompactionRun {
     attempt(() => this.#blockFile?.discard());
     for (const { fileId } of this.#outputs) attempt(() => this.#fileSystem.unlinkSync(`${this.#job.directory}/${tableFileName(fileId)}`));
     if (failures.length > 0) {
-      throw new SparrowError('internal', 'DISCARD', `a compaction that was given up left files behind: ${String(failures[0])}`, {}, failures[0]);
+      throw new SparrowError(
+        'internal',
+        'DISCARD',
+        `a compaction that was given up left files behind: ${String(failures[0])}`,
+        {},
+        failures[0],
+      );
     }
   }
 

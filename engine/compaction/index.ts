@@ -1,5 +1,12 @@
 /** Compaction: what to merge next, and merging it. */
 export { BLOCK_HEADER_BYTES, blockFileName, valueFilePath } from './block-file.ts';
-export { fileIdsWanted, type Compaction, type CompactionInput, type CompactionJob, type CompactionReason, type CompactionResult } from './compaction.ts';
+export {
+  fileIdsWanted,
+  type Compaction,
+  type CompactionInput,
+  type CompactionJob,
+  type CompactionReason,
+  type CompactionResult,
+} from './compaction.ts';
 export { runCompaction } from './compaction-job.ts';
 export { levelBytesMax, pickCompaction, type PickerSettings, type PickerVersion } from './picker.ts';

@@ -27,7 +27,11 @@ const GARBAGE_TABLES_MAX = 4;
 const DELETES_SHARE = 0.5;
 
 /** `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
-export function pickCompaction(version: PickerVersion, settings: PickerSettings, oldestSnapshot: number = Infinity): Compaction | undefined {
+export function pickCompaction(
+  version: PickerVersion,
+  settings: PickerSettings,
+  oldestSnapshot: number = Infinity,
+): Compaction | undefined {
   const candidates = [
     pickLevel0(version, settings),
     ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
@@ -51,12 +55,18 @@ function pickLevel0(version: PickerVersion, settings: PickerSettings): Compactio
   // What is newer than the oldest and overlaps it must come along: no older version may stand above a newer one.
   const chosen = new Set([tables.at(-1)!]);
   let range = rangeOf([...chosen]);
-  for (let before = 0; before !== chosen.size; ) {
+  for (let before = 0; before !== chosen.size;) {
     before = chosen.size;
     for (const table of tables) if (overlaps(table, range)) chosen.add(table);
     range = rangeOf([...chosen]);
   }
-  return goDown(version, 0, tables.filter((table) => chosen.has(table)), 'tables', score);
+  return goDown(
+    version,
+    0,
+    tables.filter((table) => chosen.has(table)),
+    'tables',
+    score,
+  );
 }
 
 function pickLevel(version: PickerVersion, level: number, settings: PickerSettings): Compaction | undefined {
@@ -151,7 +161,10 @@ function isBottom(version: PickerVersion, target: number, inputs: readonly Compa
   const chosen = new Set(inputs.map(({ table }) => table));
   const within = version.levels[target]!;
   const rest = target === 0 ? within.slice(within.findLastIndex((table) => chosen.has(table)) + 1) : [];
-  return !rest.some((table) => overlaps(table, range)) && !version.levels.slice(target + 1).some((tables) => overlapping(tables, range).length > 0);
+  return (
+    !rest.some((table) => overlaps(table, range)) &&
+    !version.levels.slice(target + 1).some((tables) => overlapping(tables, range).length > 0)
+  );
 }
 
 interface KeyRange {

@@ -76,7 +76,10 @@ const rangeArbitrary = fc.record({
 
 /** Versions with distinct sequences, each with the number of the source that holds it. */
 const worldArbitrary = fc
-  .array(fc.record({ key: keyArbitrary, deleted: fc.integer({ min: 0, max: 3 }), bytes: fc.nat(900), place: fc.nat(63) }), { maxLength: 160, size: 'max' })
+  .array(fc.record({ key: keyArbitrary, deleted: fc.integer({ min: 0, max: 3 }), bytes: fc.nat(900), place: fc.nat(63) }), {
+    maxLength: 160,
+    size: 'max',
+  })
   .map((drafts) =>
     drafts.map(({ key, deleted, bytes, place }, i) => {
       const value = deleted === 0 ? new Uint8Array(0) : new Uint8Array(bytes).fill(i);
@@ -96,8 +99,13 @@ function spread(world: readonly { place: number; version: Version }[], memtables
   }
   const level = at(places - 1);
   const middle = level.length > 0 ? level[level.length >> 1]!.key : undefined;
-  const halves = middle ? [level.filter((v) => Buffer.compare(v.key, middle) < 0), level.filter((v) => Buffer.compare(v.key, middle) >= 0)] : [];
-  sources.addLevel(100, halves.filter((half) => half.length > 0));
+  const halves = middle
+    ? [level.filter((v) => Buffer.compare(v.key, middle) < 0), level.filter((v) => Buffer.compare(v.key, middle) >= 0)]
+    : [];
+  sources.addLevel(
+    100,
+    halves.filter((half) => half.length > 0),
+  );
   return sources;
 }
 

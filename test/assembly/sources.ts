@@ -58,6 +58,36 @@ export function compareVersions(a: Version, b: Version): number {
   return Buffer.compare(a.key, b.key) || b.sequence - a.sequence;
 }
 
+export function showVersion({ key, sequence, kind, value }: Version): string {
+  const text = Buffer.from(key).toString('latin1');
+  return `${text}@${sequence} ${kind} ${kind === KIND_POINTER ? Buffer.from(value).toString('hex') : Buffer.from(value).toString('latin1')}`;
+}
+
+/** Decodes pages as docs/formats/table.md draws them. */
+export function readPages(bytes: Uint8Array): Version[] {
+  const versions: Version[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let page = 0; page < bytes.length; page += PAGE_BYTES) {
+    const count = view.getUint16(page + 8, true);
+    const prefixBytes = view.getUint16(page + 10, true);
+    const slots = page + 16 + Math.ceil(count / 16) * 16;
+    const prefix = bytes.subarray(slots + 4 * (count + 1), slots + 4 * (count + 1) + prefixBytes);
+    for (let i = 0; i < count; i++) {
+      const at = page + view.getUint16(slots + 4 * i, true);
+      const suffixBytes = view.getUint16(slots + 4 * i + 2, true);
+      const end = page + view.getUint16(slots + 4 * (i + 1), true);
+      const word = view.getBigUint64(at + suffixBytes, true);
+      versions.push({
+        key: Uint8Array.from([...prefix, ...bytes.subarray(at, at + suffixBytes)]),
+        sequence: Number(word & 0x1fffffffffffffn),
+        kind: Number((word >> 56n) & 15n),
+        value: bytes.slice(at + suffixBytes + 8, end),
+      });
+    }
+  }
+  return versions;
+}
+
 /** Pages and index of a table, outside linear memory. */
 export interface TableImage {
   fileId: number;
@@ -140,7 +170,16 @@ export class Sources {
       const frame = memtable.reserve(24 + 16 + version.key.length + version.value.length + 16);
       memory.u8.set(version.key, frame + 40);
       memory.u8.set(version.value, frame + 40 + version.key.length);
-      const top = memory.kernel['memtablePut']!(memtable.address, version.key.length, version.value.length, version.kind, version.sequence, 0, 0, 1);
+      const top = memory.kernel['memtablePut']!(
+        memtable.address,
+        version.key.length,
+        version.value.length,
+        version.kind,
+        version.sequence,
+        0,
+        0,
+        1,
+      );
       if (top !== 0) return;
       memtable.addNodeChunk();
     }
@@ -168,7 +207,8 @@ export class Sources {
       const index = this.memory.allocate(image.index.length + 64);
       u8.set(image.index, index);
       const arrays = this.memory.allocate(kernel['tableArrayBytes']!(image.pageCount));
-      if (kernel['tableOpen']!(header, image.pageCount, index, image.index.length, arrays) !== 1) throw new Error('the index does not open');
+      if (kernel['tableOpen']!(header, image.pageCount, index, image.index.length, arrays) !== 1)
+        throw new Error('the index does not open');
     } else if (answer === NEEDS_PAGE) {
       this.pageLoads++;
       const page = u32[(FRONT + NEED_PAGE) >>> 2]!;

@@ -1,0 +1,30 @@
+/** The twin of assembly/merge.ts: which versions a merge keeps, and the bytes that pointers hold. */
+import { KIND_DELETE, KIND_POINTER } from '../../../assembly/memory-map.ts';
+import type { SegmentReference } from '../../../engine/table/index.ts';
+import { compareVersions, type Version } from '../sources.ts';
+
+/** In order. `snapshots`: sequence numbers that somebody reads at. */
+export function survivors(versions: readonly Version[], snapshots: readonly number[], dropDeletes: boolean): Version[] {
+  const kept: Version[] = [];
+  let newer: Version | undefined;
+  for (const version of versions.toSorted(compareVersions)) {
+    const above = newer && Buffer.compare(newer.key, version.key) === 0 ? newer.sequence : Infinity;
+    newer = version;
+    // Who sees it: everybody from its sequence up to the one before the next newer version. `Infinity` stands for reads of the present.
+    const seen = above === Infinity || snapshots.some((snapshot) => snapshot >= version.sequence && snapshot < above);
+    const hides = !dropDeletes || snapshots.some((snapshot) => snapshot < version.sequence);
+    if (seen && (version.kind !== KIND_DELETE || hides)) kept.push(version);
+  }
+  return kept;
+}
+
+/** Bytes of values that the versions point to, by segment, ascending. */
+export function bytesBySegment(versions: readonly Version[]): SegmentReference[] {
+  const sums = new Map<number, number>();
+  for (const { kind, value } of versions) {
+    if (kind !== KIND_POINTER) continue;
+    const view = new DataView(value.buffer, value.byteOffset);
+    sums.set(view.getUint32(0, true), (sums.get(view.getUint32(0, true)) ?? 0) + view.getUint32(4, true));
+  }
+  return [...sums].map(([segment, bytes]) => ({ segment, bytes })).toSorted((a, b) => a.segment - b.segment);
+}

@@ -1,0 +1,314 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { KIND_DELETE, KIND_POINTER, PAGE_BYTES } from '../../../assembly/memory-map.ts';
+import {
+  blockFileName,
+  fileIdsWanted,
+  runCompaction,
+  type CompactionJob,
+  type CompactionResult,
+} from '../../../engine/compaction/index.ts';
+import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
+import { readTableMeta, tableFileName, TableWriter, type TableMeta } from '../../../engine/table/index.ts';
+import { compareVersions, del, pointer, put, readPages, showVersion, type Version } from '../../assembly/sources.ts';
+import { bytesBySegment, survivors } from '../../assembly/twins/merge.ts';
+import { SimFileSystem } from '../../sim/sim-file-system.ts';
+
+const DIRECTORY = '/store';
+const KIB = 1024;
+
+let memory: LinearMemory;
+let fileSystem: SimFileSystem;
+
+beforeEach(() => {
+  memory = new LinearMemory(64 * KIB * KIB);
+  fileSystem = newDisk();
+});
+afterEach(() => {
+  expect(fileSystem.openFiles).toEqual([]);
+});
+
+function newDisk(): SimFileSystem {
+  const disk = new SimFileSystem();
+  disk.makeDirectorySync(DIRECTORY);
+  return disk;
+}
+
+function writeTable(fileId: number, versions: readonly Version[]): TableMeta {
+  const writer = new TableWriter(memory, fileSystem, DIRECTORY, fileId);
+  const scratch = memory.allocate(16 * KIB);
+  for (const { key, sequence, kind, value } of versions.toSorted(compareVersions)) {
+    memory.u8.set(key, scratch);
+    memory.u8.set(value, scratch + 8192);
+    const answer = memory.kernel['builderPut']!(writer.builder, scratch, key.length, sequence, kind, 0, scratch + 8192, value.length);
+    if (answer !== 0) writer.drain();
+  }
+  memory.free(scratch, 16 * KIB);
+  return writer.finish(bytesBySegment(versions));
+}
+
+function readFile(name: string, length: number, position = 0): Uint8Array {
+  const file = fileSystem.openSync(`${DIRECTORY}/${name}`, 'read');
+  const bytes = new Uint8Array(length);
+  expect(file.readSync(bytes, 0, length, position)).toBe(length);
+  file.closeSync();
+  return bytes;
+}
+
+function readTable(table: TableMeta): Version[] {
+  expect(readTableMeta(fileSystem, DIRECTORY, table.fileId)).toEqual(table);
+  return readPages(readFile(tableFileName(table.fileId), table.pages * PAGE_BYTES));
+}
+
+function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Partial<CompactionJob> = {}): CompactionJob {
+  const tableBytes = rest.tableBytes ?? 64 * KIB;
+  const wanted = fileIdsWanted({ inputs: tables, relocate: rest.relocate ?? [] }, tableBytes);
+  const fileIds = Array.from({ length: wanted }, (_, i) => 500 + i);
+  return { directory: DIRECTORY, inputs: tables, dropDeletes: false, relocate: [], snapshots: [], tableBytes, fileIds, ...rest };
+}
+
+function run(job: CompactionJob, onStep = (): void => {}): CompactionResult {
+  // As it would cross to the worker and back.
+  const steps = runCompaction(fileSystem, structuredClone(job));
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return structuredClone(step.value);
+    onStep();
+  }
+}
+
+/** Writes values into a segment as the log would, and returns their pointers. */
+function writeSegment(segment: number, values: readonly { key: string; sequence: number; value: Uint8Array }[]): Version[] {
+  const file = fileSystem.openSync(`${DIRECTORY}/${String(segment).padStart(6, '0')}.log`, 'create');
+  let offset = 1024;
+  const versions = values.map(({ key, sequence, value }) => {
+    file.writeSync(value, 0, value.length, offset);
+    const version = sealed(pointer(key, sequence, segment, value.length, offset), value);
+    offset += value.length;
+    return version;
+  });
+  file.closeSync();
+  return versions;
+}
+
+function sealed(version: Version, value: Uint8Array): Version {
+  const view = new DataView(version.value.buffer);
+  const at = memory.allocate(value.length + 64);
+  memory.u8.set(value, at + 64);
+  memory.kernel['sealPointer']!(at, view.getUint32(0, true), at + 64, value.length, view.getUint32(8, true));
+  const bytes = memory.u8.slice(at, at + 24);
+  memory.free(at, value.length + 64);
+  return { ...version, value: bytes };
+}
+
+/** What a pointer leads to, verified. */
+function readValue(version: Version, name: string): Uint8Array {
+  const view = new DataView(version.value.buffer, version.value.byteOffset);
+  const value = readFile(name, view.getUint32(4, true), view.getUint32(8, true));
+  expect(sealed({ ...version, value: version.value.slice() }, value).value).toEqual(version.value);
+  return value;
+}
+
+function series(count: number, sequence: number, step = 1, valueBytes = 60): Version[] {
+  return Array.from({ length: count }, (_, i) =>
+    put(`key:${String(i * step).padStart(6, '0')}`, sequence + i, `${sequence}`.padEnd(valueBytes, '.')),
+  );
+}
+
+describe('compaction job', () => {
+  test('merges level 0 and the level below into tables of the wanted size', () => {
+    const level0 = [series(900, 10_000, 3), series(900, 20_000, 5), [del('key:000003', 30_000)]];
+    const level1 = [series(3000, 1).slice(0, 1500), series(3000, 1).slice(1500)];
+    const inputs = [
+      ...level0.map((versions, i) => ({ level: 0, table: writeTable(10 + i, versions) })),
+      ...level1.map((versions, i) => ({ level: 1, table: writeTable(20 + i, versions) })),
+    ];
+    const { outputs, versionsDropped, bytesRead, bytesWritten, blockFile, dead } = run(jobOf(inputs, { dropDeletes: true }));
+    const all = [...level0, ...level1].flat();
+    const expected = survivors(all, [], true);
+    expect(outputs.flatMap(readTable).map(showVersion)).toEqual(expected.map(showVersion));
+    expect(versionsDropped).toBe(all.length - expected.length);
+    expect(outputs.length).toBeGreaterThan(2);
+    for (const table of outputs.slice(0, -1)) expect(table.pages).toBe(8);
+    expect(bytesRead).toBe(inputs.reduce((sum, { table }) => sum + table.pages * PAGE_BYTES, 0));
+    expect(bytesWritten).toBe(outputs.reduce((sum, table) => sum + table.bytes, 0));
+    expect(blockFile).toBeUndefined();
+    expect(dead).toEqual([]);
+  });
+
+  test('leaves durable files with durable names', () => {
+    const inputs = [
+      { level: 0, table: writeTable(10, series(500, 1)) },
+      { level: 0, table: writeTable(11, series(500, 1000)) },
+    ];
+    fileSystem.syncDirectorySync(DIRECTORY);
+    const { outputs } = run(jobOf(inputs));
+    fileSystem.crash('none');
+    expect(outputs.flatMap(readTable)).toHaveLength(500);
+  });
+
+  test('yields about every mebibyte', () => {
+    const inputs = [
+      { level: 0, table: writeTable(10, series(20_000, 1, 1, 200)) },
+      { level: 0, table: writeTable(11, series(20_000, 100_000, 1, 200)) },
+    ];
+    let steps = 0;
+    const { bytesRead } = run(jobOf(inputs, { tableBytes: 512 * KIB }), () => steps++);
+    expect(steps).toBeGreaterThanOrEqual(Math.floor(bytesRead / 2 ** 20) - 1);
+    expect(steps).toBeLessThanOrEqual(Math.ceil(bytesRead / 2 ** 20));
+  });
+
+  test('has no output when nothing is left', () => {
+    const inputs = [
+      { level: 0, table: writeTable(11, [del('a', 3), del('b', 4)]) },
+      { level: 1, table: writeTable(10, [put('a', 1), put('b', 2)]) },
+    ];
+    const { outputs } = run(jobOf(inputs, { dropDeletes: true }));
+    expect(outputs).toEqual([]);
+    expect(fileSystem.listSync(DIRECTORY)).toEqual(['000010.table', '000011.table']);
+  });
+
+  test('lets the last table grow when ids run out', () => {
+    const inputs = [{ level: 0, table: writeTable(10, series(3000, 1)) }];
+    const { outputs } = run(jobOf(inputs, { tableBytes: 16 * KIB, fileIds: [500, 501, 502] }));
+    expect(outputs.map(({ fileId, pages }) => [fileId, pages > 2])).toEqual([
+      [500, false],
+      [501, false],
+      [502, true],
+    ]);
+    expect(outputs.flatMap(readTable)).toHaveLength(3000);
+  });
+
+  test('moves live values out of the segments that it is told, and says what they left behind', () => {
+    const bytesOfLength = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
+    const values = Array.from({ length: 40 }, (_, i) => ({
+      key: `k${String(i).padStart(2, '0')}`,
+      sequence: i + 1,
+      value: bytesOfLength(1000 + i * 3000, i),
+    }));
+    const old = writeSegment(3, values);
+    const kept = writeSegment(4, [{ key: 'k40', sequence: 90, value: bytesOfLength(5000, 90) }]);
+    const large = writeSegment(5, [{ key: 'k41', sequence: 91, value: bytesOfLength(3 * 2 ** 20, 91) }]);
+    const newer = [put('k00', 100), del('k01', 101), ...kept];
+    const inputs = [
+      { level: 0, table: writeTable(11, newer) },
+      { level: 1, table: writeTable(10, [...old, ...large]) },
+    ];
+    const { outputs, blockFile, dead } = run(jobOf(inputs, { dropDeletes: true, relocate: [3, 5] }));
+    const versions = outputs.flatMap(readTable);
+    const name = blockFileName(blockFile!.segment);
+    expect(versions.map(({ key }) => Buffer.from(key).toString())).toEqual(['k00', ...values.slice(2).map(({ key }) => key), 'k40', 'k41']);
+    for (const version of versions) {
+      const key = Buffer.from(version.key).toString();
+      if (key === 'k00') expect(version.kind).not.toBe(KIND_POINTER);
+      else if (key === 'k40') expect(version.value).toEqual(kept[0]!.value);
+      else if (key === 'k41') expect(readValue(version, name)).toEqual(bytesOfLength(3 * 2 ** 20, 91));
+      else expect(readValue(version, name)).toEqual(values.find((value) => value.key === key)!.value);
+    }
+    const moved = values.slice(2).reduce((sum, { value }) => sum + value.length, 0) + 3 * 2 ** 20;
+    expect(blockFile!.bytes).toBe(64 + moved);
+    expect(outputs.flatMap(({ references }) => references)).toEqual([
+      { segment: 4, bytes: 5000 },
+      { segment: blockFile!.segment, bytes: moved },
+    ]);
+    expect(dead).toEqual([
+      { segment: 3, bytes: values.reduce((sum, { value }) => sum + value.length, 0) },
+      { segment: 5, bytes: 3 * 2 ** 20 },
+    ]);
+  });
+
+  test('a damaged page or value stops it with file and offset, and leaves nothing behind', () => {
+    const [version] = writeSegment(3, [{ key: 'a', sequence: 9, value: new Uint8Array(2000).fill(7) }]);
+    const inputs = [{ level: 0, table: writeTable(10, [...series(1000, 10), version!]) }];
+    const before = fileSystem.listSync(DIRECTORY);
+    const damage = (name: string, offset: number): void => fileSystem.flip(`${DIRECTORY}/${name}`, offset);
+    damage('000003.log', 1024 + 1999);
+    expect(() => run(jobOf(inputs, { relocate: [3] }))).toThrow(
+      expect.objectContaining({ code: 'CORRUPT_VALUE', details: expect.objectContaining({ file: '/store/000003.log', offset: 1024 }) }),
+    );
+    damage('000003.log', 1024 + 1999);
+    damage('000010.table', 2 * PAGE_BYTES + 100);
+    expect(() => run(jobOf(inputs))).toThrow(
+      expect.objectContaining({
+        code: 'CORRUPT_TABLE',
+        details: expect.objectContaining({ file: '/store/000010.table', offset: 2 * PAGE_BYTES }),
+      }),
+    );
+    expect(fileSystem.listSync(DIRECTORY)).toEqual(before);
+    damage('000010.table', 2 * PAGE_BYTES + 100);
+    expect(run(jobOf(inputs, { relocate: [3] })).outputs.flatMap(readTable)).toHaveLength(1001);
+  });
+
+  test('given up between steps it leaves nothing behind', () => {
+    const versions = writeSegment(3, [{ key: 'a', sequence: 9, value: new Uint8Array(2000).fill(7) }]);
+    const inputs = [{ level: 0, table: writeTable(10, [...series(30_000, 10, 1, 200), ...versions]) }];
+    const before = fileSystem.listSync(DIRECTORY);
+    const steps = runCompaction(fileSystem, jobOf(inputs, { relocate: [3] }));
+    steps.next();
+    steps.next();
+    expect(fileSystem.listSync(DIRECTORY).length).toBeGreaterThan(before.length);
+    steps.return(undefined as never);
+    expect(fileSystem.listSync(DIRECTORY)).toEqual(before);
+  });
+
+  test('an error at any operation leaves nothing behind', () => {
+    for (const error of ['EIO', 'ENOSPC', 'short'] as const) {
+      for (let at = 1, failed = true; failed; at++) {
+        fileSystem = newDisk();
+        const versions = writeSegment(3, [{ key: 'a', sequence: 9, value: new Uint8Array(2000).fill(7) }]);
+        const inputs = [
+          { level: 0, table: writeTable(10, [...series(600, 10), ...versions]) },
+          { level: 0, table: writeTable(11, series(600, 1000)) },
+        ];
+        const before = fileSystem.listSync(DIRECTORY);
+        fileSystem.failAt({ at: fileSystem.operations + at, error });
+        failed = false;
+        try {
+          run(jobOf(inputs, { relocate: [3], tableBytes: 24 * KIB }));
+        } catch (thrown) {
+          expect((thrown as { code: string }).code).toBe(error === 'EIO' ? 'EIO' : 'ENOSPC');
+          failed = true;
+          expect(fileSystem.listSync(DIRECTORY)).toEqual(before);
+        }
+        expect(fileSystem.openFiles).toEqual([]);
+      }
+    }
+  });
+
+  test('keeps what its twin keeps, whatever the tables and snapshots', () => {
+    const draft = fc.record({ key: fc.nat(150), deleted: fc.nat(4), bytes: fc.nat(700), place: fc.nat(99) });
+    fc.assert(
+      fc.property(
+        fc.array(draft, { minLength: 1, maxLength: 400, size: 'max' }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.uniqueArray(fc.nat(420), { maxLength: 4 }),
+        fc.boolean(),
+        (drafts, level0, snapshotDrafts, dropDeletes) => {
+          fileSystem = newDisk();
+          const versions = drafts.map(({ key, deleted, bytes }, i): Version => {
+            const text = `k${String(key).padStart(3, '0')}`;
+            return deleted === 0 ? del(text, i + 1) : { ...put(text, i + 1), value: new Uint8Array(bytes).fill(i) };
+          });
+          const snapshots = snapshotDrafts.toSorted((a, b) => a - b);
+          const runs = Array.from({ length: level0 + 1 }, (_, i) => versions.filter((_, at) => drafts[at]!.place % (level0 + 1) === i));
+          const below = runs.pop()!.toSorted(compareVersions);
+          const middle = below[below.length >> 1]?.key;
+          const halves = [
+            below.filter(({ key }) => Buffer.compare(key, middle!) < 0),
+            below.filter(({ key }) => Buffer.compare(key, middle!) >= 0),
+          ];
+          const inputs = [...runs.map((run) => ({ level: 0, run })), ...halves.map((run) => ({ level: 1, run }))]
+            .filter(({ run }) => run.length > 0)
+            .map(({ level, run }, i) => ({ level, table: writeTable(10 + i, run) }));
+          const { outputs } = run(jobOf(inputs, { dropDeletes, snapshots, tableBytes: 16 * KIB }));
+          expect(outputs.flatMap(readTable).map(showVersion)).toEqual(survivors(versions, snapshots, dropDeletes).map(showVersion));
+          for (const table of outputs) {
+            const held = readTable(table);
+            expect(table).toMatchObject({ entries: held.length, tombstones: held.filter(({ kind }) => kind === KIND_DELETE).length });
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});

@@ -1,0 +1,189 @@
+/**
+ * Golden scripts of the compaction picker: test/scripts/compaction/*.txt. A script states levels and block files and shows what is picked:
+ *
+ *   # a comment, or what the case shows
+ *   set level0Compact=2 oldestSnapshot=40                 settings, until the script's end
+ *   level 0: 9[a-k] 8[c-z 6M]                             table 9 holds a to k in 4M (the default); level 0 newest first
+ *   level 1: 3[a-f 8M refers 5:1M del 60%]                refers to 1M of segment 5; 60 % of its entries are deletes
+ *   block 5: 10M                                          a block file; its live bytes follow from the tables
+ *   pick                                                  what follows, up to an empty line, is the answer
+ *   settle                                                picks and applies until nothing is picked: the answers in order
+ *
+ * `UPDATE_SCRIPTS=1` writes the answers into the scripts; look at the difference.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { pickCompaction, type Compaction, type PickerSettings } from '../../../engine/compaction/index.ts';
+import type { TableMeta } from '../../../engine/table/index.ts';
+
+const SCRIPTS = join(import.meta.dirname, '../../scripts/compaction');
+const MIB = 1024 * 1024;
+const LEVELS = 7;
+const STEPS_MAX = 50;
+const HEADER_BYTES = 64;
+
+class Store {
+  settings: PickerSettings = { level0Compact: 4, level1Bytes: 16 * MIB, levelRatio: 10, garbageRatio: 0.3, tableBytes: 4 * MIB };
+  oldestSnapshot = Infinity;
+  levels: TableMeta[][] = Array.from({ length: LEVELS }, () => []);
+  readonly blockBytes = new Map<number, number>();
+  #nextId = 100;
+
+  pick(): Compaction | undefined {
+    const segments = new Map([...this.blockBytes].map(([segment, bytes]) => [segment, { bytes, liveBytes: this.#liveBytes(segment) }]));
+    return pickCompaction({ levels: this.levels, segments }, this.settings, this.oldestSnapshot);
+  }
+
+  /** What a job would leave: inputs of one level stay as large as they were, in tables of the target size. */
+  apply(compaction: Compaction): void {
+    const { inputs, target, move, dropDeletes, relocate } = compaction;
+    const tables = inputs.map(({ table }) => table);
+    this.levels = this.levels.map((level) => level.filter((table) => !tables.includes(table)));
+    const moved = new Map<number, number>();
+    const outputs = move ? tables : this.#merged(tables, dropDeletes, relocate, moved);
+    this.levels[target] = [...outputs, ...this.levels[target]!].toSorted((a, b) =>
+      target === 0 ? b.fileId - a.fileId : Buffer.compare(a.smallest, b.smallest),
+    );
+    for (const [segment, bytes] of moved) this.blockBytes.set(segment, bytes + HEADER_BYTES);
+    for (const segment of this.blockBytes.keys()) if (this.#liveBytes(segment) === 0) this.blockBytes.delete(segment);
+  }
+
+  #merged(tables: readonly TableMeta[], dropDeletes: boolean, relocate: readonly number[], moved: Map<number, number>): TableMeta[] {
+    const sorted = tables.toSorted((a, b) => Buffer.compare(a.smallest, b.smallest));
+    const target = this.#nextId++;
+    const references = new Map<number, number>();
+    for (const { segment, bytes } of sorted.flatMap((table) => table.references)) {
+      const place = relocate.includes(segment) ? target : segment;
+      references.set(place, (references.get(place) ?? 0) + bytes);
+      if (place === target) moved.set(target, (moved.get(target) ?? 0) + bytes);
+    }
+    const bytes = sorted.reduce(
+      (sum, table) => sum + (dropDeletes ? (table.bytes * (table.entries - table.tombstones)) / table.entries : table.bytes),
+      0,
+    );
+    if (bytes === 0) return [];
+    const largest = sorted.reduce((best, table) => (Buffer.compare(table.largest, best) > 0 ? table.largest : best), sorted[0]!.largest);
+    return [
+      {
+        ...sorted[0]!,
+        fileId: this.#nextId++,
+        bytes,
+        largest,
+        tombstones: dropDeletes ? 0 : Math.max(...sorted.map((table) => table.tombstones)),
+        maxSequence: Math.max(...sorted.map((table) => table.maxSequence)),
+        references: [...references].map(([segment, held]) => ({ segment, bytes: held })).toSorted((a, b) => a.segment - b.segment),
+      },
+    ];
+  }
+
+  #liveBytes(segment: number): number {
+    return this.levels
+      .flat()
+      .reduce(
+        (sum, table) => sum + table.references.filter((held) => held.segment === segment).reduce((all, held) => all + held.bytes, 0),
+        0,
+      );
+  }
+}
+
+function size(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KM])$/.exec(text);
+  if (!match) throw new Error(`not a size: ${text}`);
+  return Number(match[1]) * (match[2] === 'M' ? MIB : 1024);
+}
+
+function parseTables(text: string): TableMeta[] {
+  return [...text.matchAll(/(\d+)\[(\S+)-(\S+?)((?: [^\]]*)?)\]/g)].map(([, id, smallest, largest, rest]) => {
+    const references = [...rest!.matchAll(/refers (\d+):(\S+)/g)].map(([, segment, bytes]) => ({
+      segment: Number(segment),
+      bytes: size(bytes!),
+    }));
+    const deletes = /del (\d+)%/.exec(rest!);
+    const bytes = /^ (\d\S*[KM])/.exec(rest!);
+    return {
+      fileId: Number(id),
+      bytes: bytes ? size(bytes[1]!) : 4 * MIB,
+      pages: 512,
+      entries: 1000,
+      tombstones: deletes ? Number(deletes[1]) * 10 : 0,
+      smallest: Buffer.from(smallest!),
+      largest: Buffer.from(largest!),
+      minSequence: Number(id),
+      maxSequence: Number(id),
+      references,
+    };
+  });
+}
+
+function show(compaction: Compaction | undefined): string {
+  if (!compaction) return 'nothing';
+  const { reason, score, inputs, target, move, dropDeletes, relocate } = compaction;
+  const levels = [...new Set(inputs.map(({ level }) => level))];
+  const from = levels.map(
+    (level) =>
+      `${inputs
+        .filter((input) => input.level === level)
+        .map(({ table }) => table.fileId)
+        .join(' ')} of level ${level}`,
+  );
+  const verb = move ? 'move' : levels.length === 1 && levels[0] === target ? 'rewrite' : 'merge';
+  const where = verb === 'rewrite' ? '' : ` to level ${target}`;
+  const extras = [dropDeletes ? 'dropping deletes' : '', relocate.length > 0 ? `relocating out of ${relocate.join(' ')}` : ''].filter(
+    Boolean,
+  );
+  return `${reason} (${score.toFixed(2)}): ${verb} ${from.join(' and ')}${where}${extras.map((extra) => `, ${extra}`).join('')}`;
+}
+
+function settle(store: Store): string[] {
+  const steps: string[] = [];
+  for (let compaction = store.pick(); compaction; compaction = store.pick()) {
+    steps.push(show(compaction));
+    if (steps.length > STEPS_MAX) return [...steps, 'and so on, without end'];
+    store.apply(compaction);
+  }
+  return [...steps, 'nothing'];
+}
+
+/** The script with the answers that the picker gives. */
+function run(script: string): string {
+  const out: string[] = [];
+  let store = new Store();
+  let answering = false;
+  for (const line of script.split('\n')) {
+    if (line === '') {
+      if (answering) {
+        const { settings, oldestSnapshot } = store;
+        store = Object.assign(new Store(), { settings, oldestSnapshot });
+      }
+      answering = false;
+    }
+    if (answering) continue;
+    out.push(line);
+    const set = /^set (.*)$/.exec(line);
+    const level = /^level (\d): (.*)$/.exec(line);
+    const block = /^block (\d+): (\S+)$/.exec(line);
+    if (set) {
+      for (const [name, value] of set[1]!.split(' ').map((pair) => pair.split('='))) {
+        if (name === 'oldestSnapshot') store.oldestSnapshot = Number(value);
+        else store.settings = { ...store.settings, [name!]: /[KM]$/.test(value!) ? size(value!) : Number(value) };
+      }
+    } else if (level) store.levels[Number(level[1])] = parseTables(level[2]!);
+    else if (block) store.blockBytes.set(Number(block[1]), size(block[2]!) + HEADER_BYTES);
+    else if (line === 'pick' || line === 'settle') {
+      answering = true;
+      out.push(...(line === 'pick' ? [show(store.pick())] : settle(store)));
+    } else if (line !== '' && !line.startsWith('#')) throw new Error(`a script does not say: ${line}`);
+  }
+  return out.join('\n');
+}
+
+for (const name of readdirSync(SCRIPTS).toSorted()) {
+  test(`script ${name}`, () => {
+    const path = join(SCRIPTS, name);
+    const script = readFileSync(path, 'utf8');
+    const answered = run(script);
+    if (process.env['UPDATE_SCRIPTS'] === '1') writeFileSync(path, answered);
+    else expect(answered).toBe(script);
+  });
+}
