@@ -22,7 +22,6 @@ import {
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../base/env.ts';
-import { SparrowError } from '../../base/errors.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory } from '../memory/linear-memory.ts';
 import { SegmentTable, tableFileName, type TableMeta, TableWriter } from '../table/index.ts';
 import { BlockFileWriter } from './block-file.ts';
@@ -35,14 +34,18 @@ const NO_END = 0xffffffff;
 
 export function* runCompaction(fileSystem: FileSystem, job: CompactionJob): Generator<void, CompactionResult, void> {
   const run = new CompactionRun(fileSystem, job);
-  let done = false;
+  let state: 'running' | 'done' | 'failed' = 'running';
   try {
     const result = yield* run.steps();
-    done = true;
+    state = 'done';
     return result;
+  } catch (error) {
+    state = 'failed';
+    throw error;
   } finally {
     run.close();
-    if (!done) run.discard();
+    if (state === 'running') run.discard();
+    else if (state === 'failed') run.discardIfPossible();
   }
 }
 
@@ -118,27 +121,19 @@ class CompactionRun {
     for (const stream of this.#streams) stream.close();
   }
 
-  /** Removes what was written. Goes on to the end whatever fails, then says so. */
+  /** Removes what was written. */
   discard(): void {
-    const failures: unknown[] = [];
-    const attempt = (remove: () => void): void => {
-      try {
-        remove();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
-    attempt(() => this.#writer?.discard());
-    attempt(() => this.#blockFile?.discard());
-    for (const { fileId } of this.#outputs) attempt(() => this.#fileSystem.unlinkSync(`${this.#job.directory}/${tableFileName(fileId)}`));
-    if (failures.length > 0) {
-      throw new SparrowError(
-        'internal',
-        'DISCARD',
-        `a compaction that was given up left files behind: ${String(failures[0])}`,
-        {},
-        failures[0],
-      );
+    this.#writer?.discard();
+    this.#blockFile?.discard();
+    for (const { fileId } of this.#outputs) this.#fileSystem.unlinkSync(`${this.#job.directory}/${tableFileName(fileId)}`);
+  }
+
+  /** After a failure, which may well go on: then that failure is what counts, and the next opening removes what no manifest names. */
+  discardIfPossible(): void {
+    try {
+      this.discard();
+    } catch {
+      // Said above.
     }
   }
 

@@ -181,9 +181,8 @@ function run(script: string): string {
 for (const name of readdirSync(SCRIPTS).toSorted()) {
   test(`script ${name}`, () => {
     const path = join(SCRIPTS, name);
-    const script = readFileSync(path, 'utf8');
-    const answered = run(script);
+    const answered = run(readFileSync(path, 'utf8'));
     if (process.env['UPDATE_SCRIPTS'] === '1') writeFileSync(path, answered);
-    else expect(answered).toBe(script);
+    expect(answered).toBe(readFileSync(path, 'utf8'));
   });
 }
