@@ -1,0 +1,138 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { readTableMeta, type TableMeta } from '../../../engine/table/index.ts';
+import { entriesArbitrary } from '../../assembly/entries.ts';
+import type { PageEntry } from '../../assembly/twins/page.ts';
+import { SimFileSystem } from '../../sim/sim-file-system.ts';
+import { DIRECTORY, entry, TableHarness } from './table-harness.ts';
+
+const PATH = `${DIRECTORY}/000007.table`;
+/** Two pages with a key whose versions straddle them, a delete and a pointer. */
+const SMALL: PageEntry[] = [
+  entry('apple', 40, 'a'.repeat(2000)),
+  ...Array.from({ length: 8 }, (_, i) => entry('bird', 30 - i, `${i}`.repeat(1200))),
+  entry('cat', 2, '', 3),
+  entry('dog', 1, 'p'.repeat(24), 2),
+];
+
+/** Reads everything that the table holds, by every way there is. */
+function readAll(harness: TableHarness, meta: TableMeta): unknown[] {
+  const table = harness.open(meta);
+  try {
+    const found = SMALL.map(({ key, sequence }) => harness.find(table, key, sequence));
+    return [readTableMeta(harness.fileSystem, DIRECTORY, meta.fileId), ...found, harness.find(table, Buffer.from('bi'))];
+  } finally {
+    table.close();
+  }
+}
+
+describe('open table', () => {
+  test('every version is found at its sequence, and nothing else', () => {
+    fc.assert(
+      fc.property(entriesArbitrary(40), (entries) => {
+        const harness = new TableHarness(new SimFileSystem());
+        const table = harness.open(harness.write(7, entries));
+        for (const { key, sequence, kind, value } of entries) {
+          expect(harness.find(table, key, sequence)).toEqual({ kind, sequence, value });
+          expect(harness.find(table, Buffer.concat([key, Buffer.from('-')]).subarray(0, 4096), 0)).toBeUndefined();
+        }
+        table.close();
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('touches its file only when a read needs it', () => {
+    const disk = new SimFileSystem();
+    const harness = new TableHarness(disk);
+    const meta = harness.write(7, SMALL);
+    harness.open(meta).close();
+    const used = harness.memory.usedBytes;
+    const table = harness.open(meta);
+    expect([disk.openFiles, table.loaded]).toEqual([[], false]);
+    expect(harness.find(table, Buffer.from('zebra'))).toBeUndefined();
+    expect([disk.openFiles, table.loaded]).toEqual([[], false]);
+    expect(harness.find(table, Buffer.from('cat'))).toMatchObject({ kind: 3 });
+    expect([disk.openFiles, table.loaded]).toEqual([[PATH], true]);
+    const reads = disk.reads;
+    expect(harness.find(table, Buffer.from('dog'))).toMatchObject({ kind: 2 });
+    expect(disk.reads).toBe(reads);
+    table.unload();
+    expect([table.loaded, harness.cache.stats().used]).toEqual([false, 0]);
+    expect(harness.find(table, Buffer.from('apple'))).toMatchObject({ sequence: 40 });
+    table.close();
+    table.close();
+    expect([disk.openFiles, harness.memory.usedBytes, harness.cache.stats().used]).toEqual([[], used, 0]);
+  });
+
+  test('any changed byte is detected, wherever it is', () => {
+    const disk = new SimFileSystem();
+    const harness = new TableHarness(disk);
+    const meta = harness.write(7, SMALL, [{ segment: 5, bytes: 99 }]);
+    expect(meta.pages).toBe(2);
+    readAll(harness, meta);
+    const undetected: number[] = [];
+    for (let at = 0; at < meta.bytes; at++) {
+      disk.flip(PATH, at, 1 << (at % 8));
+      try {
+        readAll(harness, meta);
+        undetected.push(at);
+      } catch (error) {
+        const { kind, code, details } = error as { kind: string; code: string; details: { file: string; offset: number } };
+        if (kind !== 'corrupt' || code !== 'CORRUPT_TABLE' || details.file !== PATH || details.offset > at) throw error;
+      }
+      disk.flip(PATH, at, 1 << (at % 8));
+    }
+    expect(undetected).toEqual([]);
+    readAll(harness, meta);
+  });
+
+  test('any shorter file is detected', () => {
+    const disk = new SimFileSystem();
+    const harness = new TableHarness(disk);
+    const meta = harness.write(7, SMALL);
+    const contents = disk.contents(PATH);
+    for (let bytes = 0; bytes < contents.length; bytes += bytes > contents.length - 700 ? 1 : 97) {
+      disk.replace(PATH, contents.subarray(0, bytes));
+      expect(() => readAll(harness, meta)).toThrow(expect.objectContaining({ kind: 'corrupt', code: 'CORRUPT_TABLE' }));
+    }
+    disk.replace(PATH, Buffer.concat([contents, Buffer.from([0])]));
+    expect(() => readAll(harness, meta)).toThrow(expect.objectContaining({ code: 'CORRUPT_TABLE' }));
+  });
+
+  test('a file that is missing, or another table under its name, is corrupt', () => {
+    const disk = new SimFileSystem();
+    const harness = new TableHarness(disk);
+    const meta = harness.write(7, SMALL);
+    harness.write(8, SMALL);
+    disk.replace(PATH, disk.contents(`${DIRECTORY}/000008.table`));
+    expect(() => readAll(harness, meta)).toThrow('another table');
+    disk.unlinkSync(PATH);
+    expect(() => readAll(harness, meta)).toThrow('the file is missing');
+    expect(disk.openFiles).toEqual([]);
+  });
+
+  test('a file that the manifest knows otherwise is corrupt', () => {
+    const harness = new TableHarness(new SimFileSystem());
+    const meta = harness.write(7, SMALL);
+    expect(() => readAll(harness, { ...meta, pages: 3 })).toThrow('the manifest knows it with 3 pages');
+  });
+
+  test('an input or output error keeps its code, and the next read succeeds', () => {
+    const disk = new SimFileSystem();
+    const harness = new TableHarness(disk);
+    const meta = harness.write(7, SMALL);
+    readAll(harness, meta);
+    const used = harness.memory.usedBytes;
+    // Footer, index with filter, page.
+    for (let read = 1; read <= 3; read++) {
+      const table = harness.open(meta);
+      disk.failAt({ at: disk.reads + read, error: 'EIO', on: 'read' });
+      expect(() => harness.find(table, Buffer.from('apple'))).toThrow(expect.objectContaining({ code: 'EIO' }));
+      disk.failAt();
+      expect(harness.find(table, Buffer.from('apple'))).toMatchObject({ sequence: 40 });
+      table.close();
+      expect(harness.memory.usedBytes).toBe(used);
+    }
+  });
+});
