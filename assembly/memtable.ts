@@ -200,15 +200,17 @@ function addChild(memtable: usize, slot: usize, node: usize, byte: u8, child: u3
 // @ts-ignore: decorator
 @inline
 function overwrite(memtable: usize, leaf: u32, record: usize): u32 {
-  const older = recordSequence(leafFirst(leaf));
-  if (<f64>older > load<f64>(memtable, 32) || older == recordSequence(record)) {
-    // No snapshot sees the older one. Versions below it that a released snapshot left behind go with it only when they are unseen too.
-    if (!(leaf & 2)) return <u32>record | 1;
-    const rest = load<u32>(<usize>(leaf & ~3), 4);
-    if (<f64>recordSequence(leafFirst(rest)) > load<f64>(memtable, 32)) return <u32>record | 1;
-    return newVersion(memtable, record, rest);
+  const own = recordSequence(record);
+  const newest = load<f64>(memtable, 32);
+  // Versions above the newest snapshot are seen by none, wherever they stand: one that kept them may have been released since.
+  let kept = leaf;
+  while (true) {
+    const older = recordSequence(leafFirst(kept));
+    if (<f64>older <= newest && older != own) return newVersion(memtable, record, kept);
+    if (!(kept & 2)) break;
+    kept = load<u32>(<usize>(kept & ~3), 4);
   }
-  return newVersion(memtable, record, leaf);
+  return <u32>record | 1;
 }
 
 function newVersion(memtable: usize, record: usize, older: u32): u32 {

@@ -113,6 +113,20 @@ describe('memtable', () => {
     expect(Buffer.from(harness.find(key, NEWEST)!.value!).toString()).toBe('5');
   });
 
+  test('keeps what an older snapshot can see when a newer one, which kept versions in between, is released', () => {
+    const harness = new Harness();
+    const key = Buffer.from('k');
+    for (let sequence = 1; sequence <= 4; sequence++) {
+      harness.put(key, Buffer.from(String(sequence)), sequence);
+      harness.table.newestSnapshot = sequence;
+    }
+    harness.table.newestSnapshot = 1;
+    harness.put(key, Buffer.from('5'), 5);
+    expect(Buffer.from(harness.find(key, 1)!.value!).toString()).toBe('1');
+    expect(harness.find(key, 4)?.value).toEqual(harness.find(key, 1)!.value);
+    expect(Buffer.from(harness.find(key, NEWEST)!.value!).toString()).toBe('5');
+  });
+
   test('grows through every node size', () => {
     const harness = new Harness();
     for (let byte = 0; byte < 256; byte++) {
