@@ -52,7 +52,7 @@ export class CallRunner {
   run<Q, A>(method: Method<Q, A>, request: Request<Q>, bytes: number, options: CallOptions | undefined): Promise<A> {
     if (this.#closed) return Promise.reject(clientClosed());
     if (options?.signal?.aborted === true)
-      return Promise.reject(aborted(method.name, options.signal, method.writes ? { applied: 'no' } : {}));
+      return Promise.reject(aborted(method.name, options.signal, method.writes ? { applied: false } : {}));
     return new Promise<A>((resolve, reject) => {
       const call = new Call(method, request, bytes, options?.timeoutMs ?? this.#settings.timeoutMs, resolve, reject);
       if (this.#waiting.length > this.#waitingHead || !this.#hasRoom(call)) {
@@ -110,7 +110,8 @@ export class CallRunner {
   #refused(call: AnyCall, error: SparrowError): void {
     if (call.state === 'done') return;
     call.lastError = error;
-    if (!isWorthRetrying(error) || !this.#budget.take()) return this.#fail(call, error);
+    if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
+    if (!isWorthRetrying(error) || !this.#budget.take()) return this.#fail(call, withFate(call, error));
     call.retries++;
     this.#dispatchLater(call);
   }
@@ -118,6 +119,7 @@ export class CallRunner {
   #lost(call: AnyCall, error: SparrowError): void {
     if (call.state === 'done') return;
     call.lastError = error;
+    call.uncertain ||= call.wasSent;
     if (this.#closed) return this.#fail(call, clientClosed());
     // Waiting for the next connection is pause enough; what broke it may be the call itself.
     if (error.kind !== 'unavailable' && error.kind !== 'cancelled' && call.wasSent && ++call.losses >= LOSSES_MAX)
@@ -127,6 +129,20 @@ export class CallRunner {
     queueMicrotask(() => {
       if (call.state === 'pausing') this.#connector.dispatch(call);
     });
+  }
+
+  /** The server has forgotten this client, which wrote nothing for long. A write that was never sent before can go under a new id. */
+  #renew(call: AnyCall, error: SparrowError): boolean {
+    const identified = call.identified;
+    if (identified?.requestId === undefined || call.uncertain || call.renewed) return false;
+    const seen = error.details['seen'];
+    if (typeof seen === 'number') this.#ids.observe(seen);
+    this.#ids.end(identified.requestId.sequence);
+    identified.requestId = undefined;
+    if (!this.#ids.hasRoom) return false;
+    identified.requestId = this.#ids.begin();
+    call.renewed = true;
+    return true;
   }
 
   #dispatchLater(call: AnyCall): void {
@@ -209,9 +225,15 @@ export class CallRunner {
   }
 }
 
-/** For writes, `applied` tells whether it may have happened: 'no', or 'unknown'. */
+/** For writes, `applied` tells whether it may have happened: false, or 'unknown'. */
 function fateOf(call: AnyCall): ErrorDetails {
-  return call.method.writes ? { applied: call.wasSent ? 'unknown' : 'no' } : {};
+  return call.method.writes ? { applied: call.wasSent ? 'unknown' : false } : {};
+}
+
+/** A server's "not applied" is true of the attempt that it refused, and not of one before it. */
+function withFate(call: AnyCall, error: SparrowError): SparrowError {
+  if (!call.uncertain || error.details['applied'] !== false) return error;
+  return new SparrowError(error.kind, error.code, error.message, { ...error.details, applied: 'unknown' }, error);
 }
 
 function timedOut(call: AnyCall): SparrowError {

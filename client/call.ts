@@ -41,6 +41,10 @@ export class Call<Q, A> {
   losses = 0;
   /** Once true, a write may have been applied. */
   wasSent = false;
+  /** An attempt was sent and its answer lost: what later attempts say of themselves does not tell what became of it. */
+  uncertain = false;
+  /** It got a second request id. */
+  renewed = false;
   timer: NodeJS.Timeout | undefined;
   stopListening: (() => void) | undefined;
   /** What the last attempt ended with. */

@@ -78,6 +78,18 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
     expect(server.received.length).toBeLessThan(50 + 100 + 10 * (seconds + 1));
   });
 
+  it('renews the id of a write that the server cannot place, unless it was sent before', async () => {
+    await using client = connect(server.address, { transport, retryPauseMs: 1 });
+    const expired = new SparrowError('invalid', 'REQUEST_EXPIRED', 'forgotten', { applied: false, seen: 70 });
+    server.behaviours = [expired];
+    await client.put('a', '1');
+    expect(server.requestIds.map(({ sequence, seen }) => [sequence, seen])).toEqual([[2, 70]]);
+    server.behaviours = ['drop', expired];
+    await expect(client.put('a', '2')).rejects.toMatchObject({ code: 'REQUEST_EXPIRED', details: { applied: 'unknown', seen: 70 } });
+    server.behaviours = [expired, expired];
+    await expect(client.put('a', '3')).rejects.toMatchObject({ code: 'REQUEST_EXPIRED', details: { applied: false } });
+  });
+
   it('ends a call that hangs at its time limit, and says whether a write may have been applied', async () => {
     await using client = connect(server.address, { transport });
     await client.get('warm');
@@ -108,7 +120,7 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
     await using lonely = connect(`127.0.0.1:${await unusedPort()}`, { transport });
     await expect(lonely.put('a', '1', { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
       code: 'ABORTED',
-      details: { applied: 'no' },
+      details: { applied: false },
     });
   });
 
@@ -123,7 +135,7 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
     });
     expect(performance.now() - before).toBeLessThan(2_000);
     await using patient = connect(`127.0.0.1:${port}`, { transport, timeoutMs: 200 });
-    await expect(patient.put('a', '1')).rejects.toMatchObject({ code: 'UNREACHABLE', details: { applied: 'no' } });
+    await expect(patient.put('a', '1')).rejects.toMatchObject({ code: 'UNREACHABLE', details: { applied: false } });
     await expect(hasty.scan().next()).rejects.toMatchObject({ code: 'UNREACHABLE' });
   });
 
@@ -224,7 +236,7 @@ describe('sessions', () => {
     await expect.poll(() => silent.listening).toBe(true);
     await using client = connect(`127.0.0.1:${(silent.address() as { port: number }).port}`, { timeoutMs: 200 });
     const before = performance.now();
-    await expect(client.put('a', '1')).rejects.toMatchObject({ kind: 'unavailable', details: { applied: 'no' } });
+    await expect(client.put('a', '1')).rejects.toMatchObject({ kind: 'unavailable', details: { applied: false } });
     expect(performance.now() - before).toBeLessThan(1_000);
     await client.close();
     for (const socket of sockets) socket.destroy();
