@@ -1,0 +1,46 @@
+/** The service Admin: what an operator asks. */
+import { performance } from 'node:perf_hooks';
+import { type AdminServer, Role, type StatusResponse } from '../../proto/index.ts';
+import type { Connections } from './connections.ts';
+import type { KvCalls } from './kv-calls.ts';
+import { type CallCounter, plainMethod } from './unary-call.ts';
+
+const ROLES = { follower: Role.FOLLOWER, candidate: Role.CANDIDATE, leader: Role.LEADER } as const;
+
+export function adminService(calls: KvCalls, counter: CallCounter, connections: Connections, serverVersion: string): AdminServer {
+  const startedMs = performance.now();
+  return {
+    status: plainMethod(counter, () => ({
+      version: serverVersion,
+      uptimeMs: Math.round(performance.now() - startedMs),
+      processId: process.pid,
+      dataDirectory: calls.settings.data,
+      connections: connections.count,
+      // Not this one.
+      callsInFlight: counter.callsInFlight - 1,
+      residentBytes: process.memoryUsage.rss(),
+      replica: replicaStatus(calls),
+      engine: calls.engine.stats() as unknown as StatusResponse['engine'],
+    })),
+  };
+}
+
+function replicaStatus(calls: KvCalls): StatusResponse['replica'] {
+  const stats = calls.replica.stats();
+  return {
+    id: stats.id,
+    role: ROLES[stats.role],
+    leaderId: stats.leader,
+    term: stats.term,
+    lastIndex: stats.lastIndex,
+    persistedIndex: stats.persistedIndex,
+    committedIndex: stats.committedIndex,
+    appliedIndex: stats.appliedIndex,
+    firstIndex: stats.firstIndex,
+    logBytes: stats.log.bytes,
+    logSegments: stats.log.segments,
+    writesInFlight: stats.writesInFlight,
+    writeBytesInFlight: stats.writeBytesInFlight,
+    stoppedBecause: stats.stoppedBecause?.message ?? '',
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * The verbs of Kv, independent of how a call came in: plain methods (kv-service.ts) and sessions (session.ts) share them.
+ *
+ * A write is checked, encoded once as a command, and proposed to the replica. A read waits, where the replica says so, until reading is
+ * linearizable, and then reads the engine synchronously; what it needs to look at more than once, it sees at one point in time.
+ *
+ * Calls server/node and the engine.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { Engine } from '../../engine/index.ts';
+import type {
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  DeleteRequest,
+  GetRequest,
+  GetResponse,
+  MultiGetRequest,
+  MultiGetResponse,
+  PutRequest,
+  PutResponse,
+  Range,
+  WriteRequest,
+  WriteResponse,
+} from '../../proto/index.ts';
+import {
+  type ApplyResult,
+  type CallState,
+  type CommandCondition,
+  type CommandOperation,
+  encodeDeleteRange,
+  encodeWrite,
+  engineKey,
+  type EngineRange,
+  engineRange,
+  isEmpty,
+  type Replica,
+  successor,
+} from '../node/index.ts';
+import type { ServerSettings } from '../settings.ts';
+import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes } from './limits.ts';
+
+export class KvCalls {
+  readonly replica: Replica;
+  readonly engine: Engine;
+  readonly settings: ServerSettings;
+
+  constructor(replica: Replica, engine: Engine, settings: ServerSettings) {
+    this.replica = replica;
+    this.engine = engine;
+    this.settings = settings;
+  }
+
+  /** At once where reading needs no waiting. */
+  get(request: GetRequest): GetResponse | Promise<GetResponse> {
+    checkKey(request.key, 'key', this.settings);
+    const ready = this.replica.read();
+    return ready === undefined
+      ? this.#get(request.key, request.versionOnly)
+      : ready.then(() => this.#get(request.key, request.versionOnly));
+  }
+
+  multiGet(request: MultiGetRequest): MultiGetResponse | Promise<MultiGetResponse> {
+    const { maxMultiGetKeys } = this.settings;
+    if (request.keys.length > maxMultiGetKeys) {
+      throw new SparrowError('invalid', 'TOO_MANY_KEYS', `keys holds ${request.keys.length} keys; at most ${maxMultiGetKeys} are taken`, {
+        field: 'keys',
+        limit: maxMultiGetKeys,
+      });
+    }
+    for (const [i, key] of request.keys.entries()) checkKey(key, `keys[${i}]`, this.settings);
+    const ready = this.replica.read();
+    return ready === undefined ? this.#multiGet(request) : ready.then(() => this.#multiGet(request));
+  }
+
+  async put(request: PutRequest, call: CallState): Promise<PutResponse> {
+    checkKey(request.key, 'key', this.settings);
+    checkValue(request.value, 'value', this.settings);
+    const id = checkRequestId(request.requestId);
+    const command = encodeWrite(id, [], [{ type: 'put', key: request.key, value: request.value }]);
+    return applied(await this.replica.propose(command, call));
+  }
+
+  async delete(request: DeleteRequest, call: CallState): Promise<PutResponse> {
+    checkKey(request.key, 'key', this.settings);
+    const id = checkRequestId(request.requestId);
+    return applied(await this.replica.propose(encodeWrite(id, [], [{ type: 'delete', key: request.key }]), call));
+  }
+
+  async write(request: WriteRequest, call: CallState): Promise<WriteResponse> {
+    const { conditions, operations } = this.#writeParts(request);
+    const result = await this.replica.propose(encodeWrite(checkRequestId(request.requestId), conditions, operations), call);
+    if (result.outcome !== 'condition-failed') return { applied: true, version: applied(result).version, failed: undefined };
+    const { condition, value, version } = result;
+    return { applied: false, version: 0, failed: { index: condition, found: value !== undefined, value: asBuffer(value), version } };
+  }
+
+  async deleteRange(request: DeleteRangeRequest, call: CallState): Promise<DeleteRangeResponse> {
+    const range = this.range(request.range);
+    checkBound(request.cursor, 'cursor', this.settings);
+    const id = checkRequestId(request.requestId);
+    if (request.cursor.length > 0) {
+      const after = successor(engineKey(request.cursor));
+      if (Buffer.compare(after, range.start) > 0) range.start = after;
+    }
+    if (isEmpty(range)) return { deleted: 0, cursor: EMPTY, version: this.replica.applied };
+    const limit = Math.min(request.limit === 0 ? Infinity : request.limit, this.settings.deleteRangeKeysMax);
+    const result = await this.replica.propose(encodeDeleteRange(id, range.start, range.end, limit), call);
+    if (result.outcome !== 'range-deleted') throw expired(result);
+    return { deleted: result.deleted, cursor: asBuffer(result.cursor), version: result.version };
+  }
+
+  /** A range of a request, checked, in the engine's keys. */
+  range(range: Range | undefined): EngineRange {
+    if (range === undefined) return engineRange({});
+    for (const field of ['gt', 'gte', 'lt', 'lte', 'prefix'] as const) checkBound(range[field], `range.${field}`, this.settings);
+    return engineRange(range);
+  }
+
+  #get(key: Buffer, versionOnly: boolean): GetResponse {
+    const entry = this.engine.getEntrySync(engineKey(key));
+    if (entry === undefined) return MISSING;
+    return { found: true, value: versionOnly ? EMPTY : asBuffer(entry.value), version: entry.version };
+  }
+
+  #multiGet(request: MultiGetRequest): MultiGetResponse {
+    const { maxMultiGetBytes } = this.settings;
+    let bytes = 0;
+    const entries = request.keys.map((key) => {
+      const entry = this.#get(key, false);
+      bytes += entry.value.length;
+      if (bytes > maxMultiGetBytes) {
+        const message = `the values of ${request.keys.length} keys are more than ${maxMultiGetBytes} bytes; ask for fewer at a time`;
+        throw new SparrowError('invalid', 'ANSWER_TOO_LARGE', message, { field: 'keys', limit: maxMultiGetBytes });
+      }
+      return entry;
+    });
+    return { entries };
+  }
+
+  #writeParts(request: WriteRequest): { conditions: CommandCondition[]; operations: CommandOperation[] } {
+    let bytes = 0;
+    const conditions = request.conditions.map(({ key, expected }, i): CommandCondition => {
+      checkKey(key, `conditions[${i}].key`, this.settings);
+      bytes += key.length;
+      if (expected === undefined || (expected.$case === 'absent' && !expected.value)) {
+        throw new SparrowError('invalid', 'CONDITION_EMPTY', `conditions[${i}] expects nothing: set absent, value or version`, {
+          field: `conditions[${i}].expected`,
+        });
+      }
+      if (expected.$case === 'absent') return { kind: 'absent', key };
+      if (expected.$case === 'version') return { kind: 'version', key, version: expected.value };
+      checkValue(expected.value, `conditions[${i}].value`, this.settings);
+      bytes += expected.value.length;
+      return { kind: 'value', key, value: expected.value };
+    });
+    const operations = request.operations.map(({ operation }, i): CommandOperation => {
+      if (operation === undefined) {
+        throw new SparrowError('invalid', 'OPERATION_EMPTY', `operations[${i}] is empty: set put or delete`, { field: `operations[${i}]` });
+      }
+      const { key } = operation.value;
+      checkKey(key, `operations[${i}].key`, this.settings);
+      bytes += key.length;
+      if (operation.$case === 'delete') return { type: 'delete', key };
+      checkValue(operation.value.value, `operations[${i}].value`, this.settings);
+      bytes += operation.value.value.length;
+      return { type: 'put', key, value: operation.value.value };
+    });
+    checkWriteBytes(bytes, this.settings);
+    return { conditions, operations };
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
+const MISSING: GetResponse = Object.freeze({ found: false, value: EMPTY, version: 0 });
+
+/** The version of a write that was done. */
+function applied(result: ApplyResult): PutResponse {
+  if (result.outcome === 'applied' || result.outcome === 'range-deleted') return { version: result.version };
+  throw expired(result);
+}
+
+function expired(result: ApplyResult): SparrowError {
+  const index = result.outcome === 'expired' ? result.applied : 0;
+  const message = 'this write was sent before, too long ago to tell whether it was applied then; it was not applied now';
+  return new SparrowError('invalid', 'REQUEST_EXPIRED', message, { applied: false, seen: index });
+}
+
+function asBuffer(bytes: Uint8Array | undefined): Buffer {
+  return bytes === undefined ? EMPTY : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

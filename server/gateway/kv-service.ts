@@ -1,0 +1,52 @@
+/** The service Kv: each method bound to its verb. */
+import { Kv, type KvHandlers, SESSION_REVISION, type SessionGreeting } from '../../proto/index.ts';
+import type { SparrowError } from '../../base/errors.ts';
+import type { KvCalls } from './kv-calls.ts';
+import { scanMethod } from './scan-stream.ts';
+import { ServerSession } from './session.ts';
+import { type CallCounter, plainMethod } from './unary-call.ts';
+
+/** For intake.ts. */
+export const WRITE_PATHS: ReadonlySet<string> = new Set([Kv.put.path, Kv.write.path]);
+export const STREAM_PATHS: ReadonlySet<string> = new Set([Kv.session.path]);
+
+export interface KvService {
+  handlers: KvHandlers;
+  sessions: ReadonlySet<ServerSession>;
+  /** Ends all sessions when their calls are answered; new ones end at once. */
+  drain(reason: SparrowError): void;
+}
+
+export function kvService(calls: KvCalls, counter: CallCounter, serverVersion: string, messageBytesMax: number): KvService {
+  const sessions = new Set<ServerSession>();
+  let draining: SparrowError | undefined;
+  const greeting = (): SessionGreeting => ({
+    revision: SESSION_REVISION,
+    serverVersion,
+    callsInFlightMax: calls.settings.sessionCallsMax,
+    keyBytesMax: calls.settings.maxKeyBytes,
+    valueBytesMax: calls.settings.maxValueBytes,
+    writeBytesMax: calls.settings.maxWriteBytes,
+    messageBytesMax,
+    seen: calls.replica.applied,
+  });
+  const handlers: KvHandlers = {
+    get: plainMethod(counter, (request) => calls.get(request)),
+    put: plainMethod(counter, (request, call) => calls.put(request, call)),
+    delete: plainMethod(counter, (request, call) => calls.delete(request, call)),
+    multiGet: plainMethod(counter, (request) => calls.multiGet(request)),
+    write: plainMethod(counter, (request, call) => calls.write(request, call)),
+    deleteRange: plainMethod(counter, (request, call) => calls.deleteRange(request, call)),
+    scan: scanMethod(counter, calls),
+    session(stream) {
+      const session: ServerSession = new ServerSession(stream, calls, counter, greeting(), () => sessions.delete(session));
+      sessions.add(session);
+      if (draining !== undefined) session.drain(draining);
+    },
+  };
+  const drain = (reason: SparrowError): void => {
+    draining = reason;
+    for (const session of sessions) session.drain(reason);
+  };
+  return { handlers, sessions, drain };
+}

@@ -1,0 +1,125 @@
+/**
+ * Scan: entries in chunks, as of one point in time, no faster than they are read.
+ *
+ * A chunk is read from the engine only when gRPC took the one before: a reader that stops costs one chunk and what the engine keeps for
+ * its point in time, and that ends after `scanStallMsMax`. Between chunks other calls have their turn.
+ *
+ * Cursor: | direction u8, 0 forward, 1 reverse | last key sent |
+ */
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { SparrowError } from '../../base/errors.ts';
+import type { Entry, ScanOptions } from '../../engine/index.ts';
+import type { ScanEntry, ScanRequest, ScanResponse } from '../../proto/index.ts';
+import { type CallState, checkCall, engineKey, isEmpty, scanOptions, successor, userKey } from '../node/index.ts';
+import { checkBound } from './limits.ts';
+import type { KvCalls } from './kv-calls.ts';
+import { statusOf } from './rpc-errors.ts';
+import { type CallCounter, PlainCall } from './unary-call.ts';
+
+type ScanCall = ServerWritableStream<ScanRequest, ScanResponse>;
+
+/** Beyond this an entry is counted as well as its bytes. */
+const ENTRY_OVERHEAD_BYTES = 16;
+
+export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCall) => void {
+  return (call) => {
+    counter.callsInFlight++;
+    streamEntries(calls, call, new PlainCall(call))
+      .then(
+        () => call.end(),
+        (error: unknown) => {
+          if (!call.cancelled) call.emit('error', statusOf(error));
+        },
+      )
+      .finally(() => counter.callsInFlight--);
+  };
+}
+
+async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): Promise<void> {
+  const { settings, engine, replica } = calls;
+  const options = optionsOf(calls, call.request);
+  await replica.read();
+  if (options === undefined || call.cancelled) return;
+  const chunkBytes =
+    call.request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(call.request.chunkBytes, 4 * settings.scanChunkBytes);
+  const version = replica.applied;
+  const entries = engine.scanSync(options);
+  try {
+    let next = entries.next();
+    while (!next.done) {
+      const chunk: ScanEntry[] = [];
+      let bytes = 0;
+      let last: Uint8Array = next.value[0];
+      while (!next.done && (chunk.length === 0 || bytes < chunkBytes)) {
+        const [key, value]: Entry = next.value;
+        chunk.push({ key: asBuffer(userKey(key)), value: asBuffer(value) });
+        bytes += key.length + value.length + ENTRY_OVERHEAD_BYTES;
+        last = key;
+        next = entries.next();
+      }
+      const cursor = next.done ? EMPTY : cursorOf(userKey(last), call.request.reverse);
+      await written(call, { entries: chunk, cursor, version }, settings.scanStallMsMax);
+      if (call.cancelled) return;
+      const over = checkCall(state, performance.now());
+      if (over !== undefined) throw over;
+      if (replica.stopped !== undefined) throw replica.stopped;
+    }
+  } finally {
+    entries.return?.();
+  }
+}
+
+/** What the engine is asked, or undefined for a range that is empty. */
+function optionsOf(calls: KvCalls, request: ScanRequest): ScanOptions | undefined {
+  const range = calls.range(request.range);
+  if (request.cursor.length > 0) {
+    const key = request.cursor.subarray(1);
+    if (request.cursor[0] !== (request.reverse ? 1 : 0) || key.length === 0) {
+      throw new SparrowError('invalid', 'CURSOR', 'cursor is not one of a scan in this direction', { field: 'cursor' });
+    }
+    checkBound(key, 'cursor', calls.settings);
+    if (request.reverse) {
+      const end = engineKey(key);
+      if (Buffer.compare(end, range.end) < 0) range.end = end;
+    } else {
+      const start = successor(engineKey(key));
+      if (Buffer.compare(start, range.start) > 0) range.start = start;
+    }
+  }
+  if (isEmpty(range)) return undefined;
+  const limit = request.limit === 0 ? {} : { limit: request.limit };
+  return { ...scanOptions(range), ...limit, reverse: request.reverse, keysOnly: request.keysOnly };
+}
+
+/** Settles when gRPC has taken the chunk, or the call is over. */
+function written(call: ScanCall, chunk: ScanResponse, stallMsMax: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (error?: SparrowError): void => {
+      clearTimeout(timer);
+      call.off('cancelled', gone);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const gone = (): void => finish();
+    const timer = setTimeout(() => {
+      const message = `the scan was not read for ${stallMsMax} ms`;
+      finish(new SparrowError('exhausted', 'SCAN_STALLED', message, { limit: stallMsMax }));
+    }, stallMsMax);
+    call.once('cancelled', gone);
+    // The callback comes when HTTP/2's flow control has let the chunk out.
+    call.write(chunk, () => setImmediate(finish));
+  });
+}
+
+function cursorOf(key: Uint8Array, reverse: boolean): Buffer {
+  const cursor = Buffer.allocUnsafe(1 + key.length);
+  cursor[0] = reverse ? 1 : 0;
+  cursor.set(key, 1);
+  return cursor;
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

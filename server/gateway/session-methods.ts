@@ -1,0 +1,74 @@
+/** The methods that calls of a session may name: how each reads its request, runs, and writes its answer. */
+import {
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  deleteRequestCodec,
+  deleteResponseCodec,
+  type Encodable,
+  FRAME_DELETE,
+  FRAME_DELETE_RANGE,
+  FRAME_GET,
+  FRAME_MULTI_GET,
+  FRAME_PUT,
+  FRAME_WRITE,
+  getRequestCodec,
+  getResponseCodec,
+  type HotCodec,
+  MultiGetRequest,
+  MultiGetResponse,
+  putRequestCodec,
+  putResponseCodec,
+  WriteRequest,
+  WriteResponse,
+} from '../../proto/index.ts';
+import type { CallState } from '../node/index.ts';
+import type { KvCalls } from './kv-calls.ts';
+
+/** An encoded answer, or one that is about to be written in place. */
+export interface AnswerBytes {
+  length: number;
+  write(target: Buffer, offset: number): void;
+}
+
+export interface SessionMethod {
+  /** The answer, or a promise of it. */
+  run(calls: KvCalls, payload: Buffer, call: CallState): unknown;
+  answerBytes(answer: unknown): AnswerBytes;
+}
+
+type Verb<Q, A> = (calls: KvCalls, request: Q, call: CallState) => A | Promise<A>;
+
+/** Requests alias the message that they came in: the verbs copy what they keep before they return. */
+function hot<Q, A>(request: HotCodec<Q>, response: HotCodec<A>, verb: Verb<Q, A>): SessionMethod {
+  return {
+    run: (calls, payload, call) => verb(calls, request.read(payload), call),
+    answerBytes(answer) {
+      const message = answer as Encodable<A>;
+      return { length: response.bytes(message), write: (target, offset) => response.write(message, target, offset) };
+    },
+  };
+}
+
+interface Generated<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+function generated<Q, A>(request: Generated<Q>, response: Generated<A>, verb: Verb<Q, A>): SessionMethod {
+  return {
+    run: (calls, payload, call) => verb(calls, request.decode(payload), call),
+    answerBytes(answer) {
+      const bytes = response.encode(answer as A).finish();
+      return { length: bytes.length, write: (target, offset) => target.set(bytes, offset) };
+    },
+  };
+}
+
+export const SESSION_METHODS: ReadonlyMap<number, SessionMethod> = new Map([
+  [FRAME_GET, hot(getRequestCodec, getResponseCodec, (calls, request) => calls.get(request))],
+  [FRAME_PUT, hot(putRequestCodec, putResponseCodec, (calls, request, call) => calls.put(request, call))],
+  [FRAME_DELETE, hot(deleteRequestCodec, deleteResponseCodec, (calls, request, call) => calls.delete(request, call))],
+  [FRAME_MULTI_GET, generated(MultiGetRequest, MultiGetResponse, (calls, request) => calls.multiGet(request))],
+  [FRAME_WRITE, generated(WriteRequest, WriteResponse, (calls, request, call) => calls.write(request, call))],
+  [FRAME_DELETE_RANGE, generated(DeleteRangeRequest, DeleteRangeResponse, (calls, request, call) => calls.deleteRange(request, call))],
+]);

@@ -1,0 +1,56 @@
+/** A plain call as the lower layers see it, and the frame around every plain method: errors become statuses. */
+import { performance } from 'node:perf_hooks';
+import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import type { CallState } from '../node/index.ts';
+import { statusOf } from './rpc-errors.ts';
+
+/** What a call may be asked; grpc-js sets `cancelled` when the client goes or the deadline passes. */
+interface GrpcCall {
+  readonly cancelled: boolean;
+  getDeadline(): Date | number;
+}
+
+export class PlainCall implements CallState {
+  readonly #call: GrpcCall;
+  readonly deadlineMs: number;
+
+  constructor(call: GrpcCall) {
+    this.#call = call;
+    const deadline = Number(call.getDeadline());
+    // gRPC counts on the wall clock; from here on it is the monotonic one.
+    this.deadlineMs = deadline === Infinity ? Infinity : performance.now() + (deadline - Date.now());
+  }
+
+  get cancelled(): boolean {
+    return this.#call.cancelled;
+  }
+}
+
+/** Counts calls being worked on. */
+export interface CallCounter {
+  callsInFlight: number;
+}
+
+/** A plain method out of a verb. */
+export function plainMethod<Q, A>(counter: CallCounter, verb: (request: Q, call: CallState) => A | Promise<A>): handleUnaryCall<Q, A> {
+  return (call: ServerUnaryCall<Q, A>, callback: sendUnaryData<A>) => {
+    counter.callsInFlight++;
+    const answer = (response: A): void => {
+      counter.callsInFlight--;
+      callback(null, response);
+    };
+    const refuse = (error: unknown): void => {
+      counter.callsInFlight--;
+      callback(statusOf(error));
+    };
+    let result: A | Promise<A>;
+    try {
+      result = verb(call.request, new PlainCall(call));
+    } catch (error) {
+      refuse(error);
+      return;
+    }
+    if (result instanceof Promise) result.then(answer, refuse);
+    else answer(result);
+  };
+}

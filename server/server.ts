@@ -1,0 +1,250 @@
+/**
+ * The composition root: builds everything that a server consists of, and takes it apart again.
+ *
+ *   data/engine   the engine's files
+ *   data/raft     the replica's log
+ *
+ * Stopping: no new calls; sessions and plain calls get their answers, but no longer than `STOP_MS`; then the replica finishes, the log
+ * and the engine are closed. `abort` stops at once, as a crash would.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { type Logger, pino, destination } from 'pino';
+import xxhash from 'xxhash-wasm';
+import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../base/node/index.ts';
+import { SparrowError } from '../base/errors.ts';
+import { type Engine, open } from '../engine/index.ts';
+import { AdminService, fileDescriptors, Kv } from '../proto/index.ts';
+import {
+  adminService,
+  type CallCounter,
+  Connections,
+  Intake,
+  KvCalls,
+  kvService,
+  type KvService,
+  STREAM_PATHS,
+  WRITE_PATHS,
+} from './gateway/index.ts';
+import { LogStore, Replica } from './node/index.ts';
+import { parseListen, resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
+
+/** How long calls under way may take when the server stops; what follows takes the rest of five seconds. */
+const STOP_MS = 3000;
+/** Around the keys and values of one write: field headers, request id, a session's frame. */
+const MESSAGE_OVERHEAD_BYTES: number = 1024 * 1024;
+const MEMBER_ID = 1;
+/** Names for the health service: the whole server, and each service. */
+const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin'] as const;
+
+export interface RunningServer extends AsyncDisposable {
+  /** HOST:PORT, with the port that was really taken. */
+  readonly address: string;
+  readonly settings: ServerSettings;
+  /** What was found in the data directory. */
+  readonly found: { readonly data: boolean; readonly replayedEntries: number };
+  /** Settles with the reason if the server can serve no longer: its disk failed, or a bug. It is still to be closed then. */
+  readonly failed: Promise<SparrowError>;
+  /** Stops in good order, within five seconds. Idempotent. */
+  close(): Promise<void>;
+  /** Stops at once: answers are cut off; what was acknowledged is on the disk. */
+  abort(): void;
+}
+
+/** The release, out of package.json. */
+export const SERVER_VERSION: string = readVersion();
+
+/**
+ * Starts a server. Settles when it can be called. Throws what the settings, the directory (`unavailable/LOCKED`), the files
+ * (`corrupt/...`) or the address (`unavailable/LISTEN`) have against it.
+ */
+export async function startServer(input: ServerSettingsInput | ServerSettings): Promise<RunningServer> {
+  const settings = resolveSettings(input as ServerSettingsInput);
+  const logger = pino({ level: settings.logLevel, base: null }, destination({ dest: 2, sync: true }));
+  logger.info({ settings, version: SERVER_VERSION }, 'starting');
+  let failed: (error: SparrowError) => void = () => undefined;
+  const failure = new Promise<SparrowError>((resolve) => (failed = resolve));
+
+  const engine = await open(join(settings.data, 'engine'), {
+    ...settings.engine,
+    maxValueBytes: settings.maxValueBytes,
+    durability: 'buffered',
+  });
+  try {
+    const replica = await openReplica(settings, engine, (error) => {
+      logger.error({ err: error }, 'the replica stopped');
+      failed(error);
+    });
+    try {
+      const server = new GatewayServer(settings, replica, engine, logger, failure);
+      await server.listen();
+      return server;
+    } catch (error) {
+      await replica.close();
+      throw error;
+    }
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+async function openReplica(settings: ServerSettings, engine: Engine, onStopped: (error: SparrowError) => void): Promise<Replica> {
+  const { h64Raw } = await xxhash();
+  const { tickMs, electionTicks, heartbeatTicks, segmentBytes, checkpointBytes } = settings.raft;
+  const log = LogStore.open({ fileSystem: new NodeFileSystem(), directory: join(settings.data, 'raft'), hash: h64Raw, segmentBytes });
+  const { writeBytesInFlightMax, writesWaitingMax } = settings;
+  const limits = { writeBytesInFlightMax, writesWaitingMax, checkpointBytes };
+  const parts = {
+    engine,
+    log,
+    clock: new NodeClock(),
+    scheduler: new NodeScheduler(),
+    random: new NodeRandom(),
+    onStopped,
+    send: (): never => {
+      throw new SparrowError('internal', 'ASSERTION', 'a group of one voter has nobody to send to');
+    },
+  };
+  try {
+    return await Replica.open({ id: MEMBER_ID, voters: [MEMBER_ID], tickMs, electionTicks, heartbeatTicks, ...limits }, parts);
+  } catch (error) {
+    log.abort();
+    throw error;
+  }
+}
+
+class GatewayServer implements RunningServer {
+  readonly settings: ServerSettings;
+  readonly found: RunningServer['found'];
+  readonly failed: Promise<SparrowError>;
+  readonly #replica: Replica;
+  readonly #engine: Engine;
+  readonly #logger: Logger;
+  readonly #server: Server;
+  readonly #kv: KvService;
+  readonly #health: HealthImplementation;
+  readonly #intake: Intake;
+  readonly #connections: Connections = new Connections();
+  readonly #counter: CallCounter = { callsInFlight: 0 };
+  #address = '';
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: ServerSettings, replica: Replica, engine: Engine, logger: Logger, failed: Promise<SparrowError>) {
+    this.settings = settings;
+    this.failed = failed;
+    this.#replica = replica;
+    this.#engine = engine;
+    this.#logger = logger;
+    const { replayedEntries, appliedIndex, lastIndex, term } = replica.stats();
+    this.found = { data: term > 1, replayedEntries };
+    logger.info({ appliedIndex, lastIndex, term, replayedEntries }, 'data opened');
+
+    const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
+    const { receivingMax, receivesWaitingMax, receiveMsMax } = settings;
+    this.#intake = new Intake(replica, { receivingMax, receivesWaitingMax, receiveMsMax, writes: WRITE_PATHS, streams: STREAM_PATHS });
+    this.#server = new Server({
+      interceptors: [this.#intake.interceptor],
+      'grpc.max_receive_message_length': messageBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': settings.connectionCallsMax,
+      'grpc.enable_channelz': 0,
+      // Finds clients that vanished without a word.
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+    });
+    const calls = new KvCalls(replica, engine, settings);
+    this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
+    this.#server.addService(Kv as never, this.#kv.handlers as never);
+    this.#server.addService(AdminService, adminService(calls, this.#counter, this.#connections, SERVER_VERSION));
+    this.#health = new HealthImplementation(Object.fromEntries(HEALTH_NAMES.map((name) => [name, 'SERVING'])));
+    this.#health.addToServer(this.#server as never);
+    new ReflectionService({ files: { fileDescriptorProtos: fileDescriptors() } } as never).addToServer(this.#server);
+    void failed.then(() => this.#setHealth('NOT_SERVING'));
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  async listen(): Promise<void> {
+    const { host } = parseListen(this.settings.listen);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(this.settings.listen, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else
+          reject(
+            new SparrowError(
+              'unavailable',
+              'LISTEN',
+              `cannot listen on ${this.settings.listen}: ${error.message}`,
+              { listen: this.settings.listen },
+              error,
+            ),
+          );
+      });
+    }).catch((error: unknown) => {
+      this.#release();
+      throw error;
+    });
+    this.#connections.watch(port);
+    this.#address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    this.#logger.info({ address: this.#address }, 'listening');
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  abort(): void {
+    this.#closing ??= Promise.resolve();
+    this.#release();
+    this.#server.forceShutdown();
+    this.#replica.abort();
+  }
+
+  async #close(): Promise<void> {
+    this.#logger.info({ callsInFlight: this.#counter.callsInFlight }, 'stopping');
+    this.#setHealth('NOT_SERVING');
+    this.#kv.drain(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', { applied: false }));
+    const drained = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, STOP_MS)));
+    await Promise.race([drained, late]);
+    clearTimeout(timer);
+    this.#server.forceShutdown();
+    this.#release();
+    await this.#replica.close();
+    await this.#engine.close();
+    this.#logger.info('stopped');
+  }
+
+  #release(): void {
+    this.#intake.close();
+    this.#connections.close();
+  }
+
+  #setHealth(status: 'SERVING' | 'NOT_SERVING'): void {
+    for (const name of HEALTH_NAMES) this.#health.setStatus(name, status);
+  }
+}
+
+/** package.json is one folder up from the sources, two from what is built. */
+function readVersion(): string {
+  for (const up of ['../package.json', '../../package.json']) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { name: string; version: string };
+      if (name === 'sparrowkv') return version;
+    } catch {
+      // Not there: the next one.
+    }
+  }
+  return 'unknown';
+}

@@ -1,0 +1,175 @@
+/**
+ * Settings of a server: plain data, out of a YAML file and flags (flags win), validated once, frozen, logged at start.
+ * An unknown name is an error that says it: a misspelt setting must not silently mean its default.
+ */
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { SparrowError } from '../base/errors.ts';
+
+const KIB = 1024;
+const MIB: number = 1024 * KIB;
+
+export interface ServerSettings {
+  /** Directory of all data; made when it is not there. */
+  readonly data: string;
+  /** Where to listen: HOST:PORT, [IPv6]:PORT; port 0: any free one. Default 127.0.0.1:4100. */
+  readonly listen: string;
+  /** Default info. */
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Longest key, bytes. Default and maximum 4,000: the engine's own limit is 4,096, some of which the replica needs itself. */
+  readonly maxKeyBytes: number;
+  /** Longest value, bytes. Default 16 MiB, up to 64 MiB. */
+  readonly maxValueBytes: number;
+  /** All keys and values of one write, its conditions included, bytes. Default 20 MiB, up to 128 MiB; at least a longest key and value. */
+  readonly maxWriteBytes: number;
+  /** All values that one MultiGet may return, bytes. Default 64 MiB. */
+  readonly maxMultiGetBytes: number;
+  /** How many keys a MultiGet may ask for. Default 10,000. */
+  readonly maxMultiGetKeys: number;
+  /** Writes on their way through the log, bytes together; beyond it they wait, and the network with them. Default 64 MiB. */
+  readonly writeBytesInFlightMax: number;
+  /** Writes that may wait for that; further ones are refused with OVERLOADED. Default 16,384. */
+  readonly writesWaitingMax: number;
+  /** Plain writes whose requests are being received at a time. Default 32. */
+  readonly receivingMax: number;
+  /** How many more may wait to be received; further ones are refused with OVERLOADED. Default 8,192. */
+  readonly receivesWaitingMax: number;
+  /** A request that takes longer than this to arrive is given up, milliseconds. Default 30,000. */
+  readonly receiveMsMax: number;
+  /** Calls that a connection may have open. Default 2,048. */
+  readonly connectionCallsMax: number;
+  /** Calls that a session works on at a time. Default 4,096. */
+  readonly sessionCallsMax: number;
+  /** Answers that a session may have unsent, bytes; beyond it, it takes no new calls. Default 4 MiB. */
+  readonly sessionAnswerBytesMax: number;
+  /** Size of a scan's chunk, bytes. Default 128 KiB. */
+  readonly scanChunkBytes: number;
+  /** How long a scan waits for a reader that does not read, milliseconds. Default 300,000. */
+  readonly scanStallMsMax: number;
+  /** Keys that one DeleteRange removes at once. Default 4,096. */
+  readonly deleteRangeKeysMax: number;
+  readonly raft: {
+    /** Default 100. */
+    readonly tickMs: number;
+    /** Default 10. */
+    readonly electionTicks: number;
+    /** Default 1. */
+    readonly heartbeatTicks: number;
+    /** A log file takes no more writes at this size, bytes. Default 64 MiB. */
+    readonly segmentBytes: number;
+    /** The log is cut after each so many bytes of writes. Default 128 MiB. */
+    readonly checkpointBytes: number;
+  };
+  /** Settings of the engine, checked by it. */
+  readonly engine: Readonly<Record<string, number | string>>;
+}
+
+/** What a user gives: only `data` is required. */
+export type ServerSettingsInput = { data: string; raft?: Partial<ServerSettings['raft']> } & Partial<Omit<ServerSettings, 'data' | 'raft'>>;
+
+function whole(min: number, max: number, standard: number): z.ZodDefault<z.ZodNumber> {
+  return z.number().int().min(min).max(max).default(standard);
+}
+
+const RAFT = z.strictObject({
+  tickMs: whole(1, 10_000, 100),
+  electionTicks: whole(2, 1000, 10),
+  heartbeatTicks: whole(1, 1000, 1),
+  segmentBytes: whole(64 * KIB, 1024 * MIB, 64 * MIB),
+  checkpointBytes: whole(64 * KIB, 16 * 1024 * MIB, 128 * MIB),
+});
+
+const SCHEMA = z.strictObject({
+  data: z.string().min(1),
+  listen: z.string().default('127.0.0.1:4100'),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  maxKeyBytes: whole(1, 4000, 4000),
+  maxValueBytes: whole(1, 64 * MIB, 16 * MIB),
+  maxWriteBytes: whole(KIB, 128 * MIB, 20 * MIB),
+  maxMultiGetBytes: whole(KIB, 128 * MIB, 64 * MIB),
+  maxMultiGetKeys: whole(1, 100_000, 10_000),
+  writeBytesInFlightMax: whole(MIB, 1024 * MIB, 64 * MIB),
+  writesWaitingMax: whole(1, 1_000_000, 16_384),
+  receivingMax: whole(1, 1024, 32),
+  receivesWaitingMax: whole(1, 1_000_000, 8192),
+  receiveMsMax: whole(100, 3_600_000, 30_000),
+  connectionCallsMax: whole(1, 100_000, 2048),
+  sessionCallsMax: whole(1, 100_000, 4096),
+  sessionAnswerBytesMax: whole(64 * KIB, 256 * MIB, 4 * MIB),
+  scanChunkBytes: whole(KIB, 4 * MIB, 128 * KIB),
+  scanStallMsMax: whole(100, 3_600_000, 300_000),
+  deleteRangeKeysMax: whole(1, 100_000, 4096),
+  raft: RAFT.prefault({}),
+  engine: z.record(z.string(), z.union([z.number(), z.string()])).default({}),
+});
+
+/** Validates settings. Throws `invalid/OPTION_UNKNOWN` or `invalid/OPTION_RANGE`, naming the field. */
+export function resolveSettings(input: ServerSettingsInput): ServerSettings {
+  const result = SCHEMA.safeParse(withoutUndefined(input));
+  if (!result.success) throw settingsError(result.error.issues[0]!);
+  const settings: ServerSettings = result.data;
+  const least = settings.maxKeyBytes + settings.maxValueBytes;
+  if (settings.maxWriteBytes < least) {
+    throw new SparrowError('invalid', 'OPTION_RANGE', `maxWriteBytes must be at least maxKeyBytes + maxValueBytes, ${least}`, {
+      field: 'maxWriteBytes',
+      min: least,
+    });
+  }
+  parseListen(settings.listen);
+  return freezeDeep(settings);
+}
+
+/** The settings of a YAML file, with those of `flags` laid over them. Throws `invalid/CONFIG` for a file that cannot be used. */
+export function loadSettings(file: string | undefined, flags: Partial<ServerSettingsInput>): ServerSettings {
+  if (file === undefined) return resolveSettings(flags as ServerSettingsInput);
+  let parsed: unknown;
+  try {
+    parsed = parse(readFileSync(file, 'utf8')) ?? {};
+  } catch (error) {
+    throw new SparrowError('invalid', 'CONFIG', `${file}: ${(error as Error).message}`, { file }, error);
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new SparrowError(
+      'invalid',
+      'CONFIG',
+      `${file}: a configuration is a list of names and values, such as 'listen: 127.0.0.1:4100'`,
+      { file },
+    );
+  }
+  try {
+    return resolveSettings({ ...parsed, ...withoutUndefined(flags) } as ServerSettingsInput);
+  } catch (error) {
+    if (!(error instanceof SparrowError)) throw error;
+    throw new SparrowError(error.kind, error.code, `${file}: ${error.message}`, { ...error.details, file }, error);
+  }
+}
+
+/** Host and port of `listen`. */
+export function parseListen(listen: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(listen);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65535) {
+    throw new SparrowError('invalid', 'OPTION_RANGE', `listen is HOST:PORT, such as 127.0.0.1:4100, not '${listen}'`, { field: 'listen' });
+  }
+  return { host: match[1] ?? match[2]!, port };
+}
+
+function settingsError(issue: z.core.$ZodIssue): SparrowError {
+  const path = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const name = [path, issue.keys[0]!].filter((part) => part !== '').join('.');
+    const known = Object.keys(path === 'raft' ? RAFT.shape : SCHEMA.shape);
+    return new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${name}'; known are: ${known.join(', ')}`, { field: name });
+  }
+  return new SparrowError('invalid', 'OPTION_RANGE', `${path}: ${issue.message}`, { field: path });
+}
+
+function withoutUndefined<T extends object>(input: T): T {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as T;
+}
+
+function freezeDeep<T extends object>(value: T): T {
+  for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) freezeDeep(child as object);
+  return Object.freeze(value);
+}
