@@ -3,7 +3,7 @@
  *
  *   0 frame u32        address of the page it stands in (a page cache frame, which is thereby pinned; 0: none)
  *   4 source u32       SOURCE_*
- *   8 rank u64         keyPrefix of the key, inverted (flip) when walking backward: the smaller rank comes first; all ones when finished
+ *   8 rank u64         keyPrefix of the key behind `skip`, inverted (flip) when walking backward: the smaller rank comes first; all ones when finished
  *  16 key u32, 20 key bytes i32                 (-1: finished)
  *  24 body u64         sequence, kind, flags    (assembly/page.ts)
  *  32 value u32, 36 value bytes i32
@@ -14,7 +14,8 @@
  *  72 stack u32        of a memtable
  *  76 state u32        of a run of tables: CURSOR_READY, or what must be done before it stands on an entry (assembly/scan-source.ts)
  *  80 tables u32, 84 table count i32, 88 table i32, 92 page i32
- *  96 pages end u32, 100 last u32               of pages in a buffer (assembly/merge.ts)
+ *  96 pages end u32, 100 last u32, 104 next page u32                    of pages in a buffer (assembly/merge.ts)
+ * 108 skip i32         leading bytes that all keys of all sources share: the rank begins behind them
  *
  * Where rank is equal and the keys are, versions of one key come newest first when walking forward and oldest first backward.
  */
@@ -80,6 +81,11 @@ export function cursorReset(context: usize, i: i32, source: u32, backward: bool)
   return cursor;
 }
 
+/** States how many leading bytes all keys of all sources share. */
+export function cursorSkip(cursor: usize, bytes: i32): void {
+  store<i32>(cursor, bytes, 108);
+}
+
 /** No entry is left: sorts behind every cursor that has one. */
 // @ts-ignore: decorator
 @inline
@@ -93,7 +99,8 @@ export function cursorFinish(cursor: usize): void {
 // @ts-ignore: decorator
 @inline
 export function cursorSet(cursor: usize, key: usize, keyBytes: i32, body: u64, value: usize, valueBytes: i32): void {
-  store<u64>(cursor, keyPrefix(key, keyBytes) ^ load<u64>(cursor, 48), 8);
+  const skip = load<i32>(cursor, 108);
+  store<u64>(cursor, keyPrefix(key + skip, keyBytes - skip) ^ load<u64>(cursor, 48), 8);
   store<u32>(cursor, <u32>key, 16);
   store<i32>(cursor, keyBytes, 20);
   store<u64>(cursor, body, 24);

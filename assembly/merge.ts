@@ -49,6 +49,7 @@ import {
   cursorPlace,
   cursorRank,
   cursorReset,
+  cursorSkip,
   cursorValue,
   cursorValueBytes,
 } from './cursor';
@@ -84,9 +85,9 @@ const MERGING: u32 = 1;
 /** The winner has left its last page and must stand on an entry again, or finish, before the tree is replayed. */
 const REFILLING: u32 = 2;
 
-/** Clears an input before its first `mergeFeed`. */
-export function mergeInput(context: usize, input: i32): void {
-  cursorReset(context, input, SOURCE_PAGES, false);
+/** Clears an input before its first `mergeFeed`. `sharedBytes`: leading bytes that all keys of all inputs have in common. */
+export function mergeInput(context: usize, input: i32, sharedBytes: i32): void {
+  cursorSkip(cursorReset(context, input, SOURCE_PAGES, false), sharedBytes);
 }
 
 /** Gives an input its next pages (none is allowed with `last`). They must stay until it is named in MERGE_INPUT. */
@@ -210,6 +211,8 @@ function merge(context: usize, inputs: i32): i32 {
   const builder = <usize>load<u32>(context, BUILDER);
   const dropDeletes = (load<i32>(context, FLAGS) & MERGE_DROP_DELETES) != 0;
   const last = context + KEY_B;
+  // Keys up to this length are the same when their ranks are.
+  const ranked = load<i32>(cursorAt(context, 0), 108) + 8;
   let winner = tournamentWinner(context);
   while (true) {
     const keyBytes = cursorKeyBytes(winner);
@@ -222,7 +225,7 @@ function merge(context: usize, inputs: i32): i32 {
     const same =
       rank == load<u64>(context, LAST_RANK) &&
       keyBytes == load<i32>(context, LAST_BYTES) &&
-      (keyBytes <= 8 || commonBytes(last, key, keyBytes) == keyBytes);
+      (keyBytes <= ranked || commonBytes(last, key, keyBytes) == keyBytes);
     let keep = same ? snapshotWithin(context, sequence, load<u64>(context, LAST_SEQUENCE)) : true;
     if (keep && kind == KIND_DELETE && dropDeletes) keep = snapshotWithin(context, 0, sequence);
     let value = cursorValue(winner);

@@ -76,7 +76,8 @@ class CompactionRun {
       this.#blockFile = new BlockFileWriter(this.#memory, fileSystem, job.directory, this.#takeFileId());
       for (const segment of job.relocate) if (referred.has(segment)) this.#segments.markRelocate(segment);
     }
-    this.#streams = runs.map((tables, i) => new InputStream(i, this.#memory, fileSystem, job.directory, tables));
+    const shared = sharedKeyBytes(job.inputs);
+    this.#streams = runs.map((tables, i) => new InputStream(i, this.#memory, fileSystem, job.directory, tables, shared));
   }
 
   *steps(): Generator<void, CompactionResult, void> {
@@ -191,6 +192,14 @@ function sortedRuns(inputs: readonly CompactionInput[]): TableMeta[][] {
   }
   for (const run of runs) run.sort((a, b) => Buffer.compare(a.smallest, b.smallest));
   return runs;
+}
+
+/** What the smallest and the largest key have in common, every key in between has too. */
+function sharedKeyBytes(inputs: readonly CompactionInput[]): number {
+  const keys = inputs.flatMap(({ table }) => [table.smallest, table.largest]).toSorted((a, b) => Buffer.compare(a, b));
+  const [smallest, largest] = [keys[0]!, keys.at(-1)!];
+  const differs = smallest.findIndex((byte, i) => byte !== largest[i]);
+  return differs < 0 ? smallest.length : differs;
 }
 
 /**

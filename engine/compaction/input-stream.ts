@@ -21,14 +21,22 @@ export class InputStream {
   #page = 0;
   #file: File | undefined;
 
-  constructor(input: number, memory: LinearMemory, fileSystem: FileSystem, directory: string, tables: readonly TableMeta[]) {
+  /** `sharedBytes`: leading bytes that all keys of all inputs have in common. */
+  constructor(
+    input: number,
+    memory: LinearMemory,
+    fileSystem: FileSystem,
+    directory: string,
+    tables: readonly TableMeta[],
+    sharedBytes: number,
+  ) {
     this.#input = input;
     this.#memory = memory;
     this.#fileSystem = fileSystem;
     this.#directory = directory;
     this.#tables = tables;
     this.#buffer = memory.allocate(BLOCK_BYTES);
-    memory.kernel['mergeInput']!(WORK, input);
+    memory.kernel['mergeInput']!(WORK, input, sharedBytes);
   }
 
   /** Gives the merge the next block. Returns its bytes. */

@@ -50,9 +50,10 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
   const { kernel, u8, u32, f64 } = memory;
   const segments = new SegmentTable(memory, 20);
   for (const segment of relocate) segments.markRelocate(segment);
+  const shared = sharedBytes(inputs.flat().map(({ key }) => key));
   const streams = inputs.map((versions, i) => {
     const image = buildTable(memory, 100 + i, versions);
-    kernel['mergeInput']!(WORK, i);
+    kernel['mergeInput']!(WORK, i, shared);
     return { image, page: 0, buffer: memory.allocate(chunk * PAGE_BYTES) };
   });
   const feed = (i: number): void => {
@@ -129,6 +130,12 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
 function versionsOfLastKey(versions: readonly Version[]): number {
   const last = versions.at(-1);
   return last ? versions.filter((version) => Buffer.compare(version.key, last.key) === 0).length : 0;
+}
+
+function sharedBytes(keys: readonly Uint8Array[]): number {
+  let shared = 0;
+  while (keys.every((key) => shared < key.length && key[shared] === keys[0]![shared])) shared++;
+  return shared;
 }
 
 describe('merge', () => {
