@@ -8,7 +8,7 @@ import type { File, FileSystem } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
-import { valueFilePath } from './compaction/index.ts';
+import { openValueFile, valueFilePath } from './compaction/index.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -79,11 +79,18 @@ export class ValueFiles {
   #open(segment: number): File {
     let file = this.#files.get(segment);
     if (file === undefined) {
-      const path = this.#path(segment);
       try {
-        file = this.#fs.openSync(path, 'read');
+        file = openValueFile(this.#fs, this.#directory, segment).file;
       } catch (cause) {
-        throw new SparrowError('corrupt', 'CORRUPT_VALUE', `${path}, which holds large values, does not open: ${String(cause)}`, { file: path }, cause);
+        if (cause instanceof SparrowError) throw cause;
+        const path = this.#path(segment);
+        throw new SparrowError(
+          'corrupt',
+          'CORRUPT_VALUE',
+          `${path}, which holds large values, does not open: ${String(cause)}`,
+          { file: path },
+          cause,
+        );
       }
       this.#files.set(segment, file);
     }

@@ -34,6 +34,36 @@ export function valueFilePath(fileSystem: FileSystem, directory: string, segment
   return fileSystem.existsSync(block) ? block : `${directory}/${logFileName(segment)}`;
 }
 
+/**
+ * Opens the file that holds a segment's values. `corrupt/CORRUPT_BLOCK_FILE` when it is a block file of compaction and does not begin as
+ * one of this segment and version. Other failures keep the operating system's code.
+ */
+export function openValueFile(fileSystem: FileSystem, directory: string, segment: number): { file: File; path: string } {
+  const path = valueFilePath(fileSystem, directory, segment);
+  const file = fileSystem.openSync(path, 'read');
+  if (!path.endsWith(blockFileName(segment))) return { file, path };
+  try {
+    const header = new Uint8Array(BLOCK_HEADER_BYTES);
+    file.readSync(header, 0, BLOCK_HEADER_BYTES, 0);
+    const expected = encodeBlockHeader(segment);
+    if (header.some((byte, i) => byte !== expected[i])) {
+      throw new SparrowError(
+        'corrupt',
+        'CORRUPT_BLOCK_FILE',
+        `${path} does not begin as the block file ${segment}, version ${BLOCK_VERSION}`,
+        {
+          file: path,
+          offset: 0,
+        },
+      );
+    }
+  } catch (error) {
+    file.closeSync();
+    throw error;
+  }
+  return { file, path };
+}
+
 export function encodeBlockHeader(segment: number): Uint8Array {
   const bytes = new Uint8Array(BLOCK_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
@@ -153,8 +183,7 @@ export class BlockFileWriter {
   #source(segment: number): { file: File; path: string } {
     let source = this.#sources.get(segment);
     if (!source) {
-      const path = valueFilePath(this.#fileSystem, this.#directory, segment);
-      source = { file: this.#fileSystem.openSync(path, 'read'), path };
+      source = openValueFile(this.#fileSystem, this.#directory, segment);
       this.#sources.set(segment, source);
     }
     return source;

@@ -1,5 +1,5 @@
 /** Compaction: what to merge next, and merging it. */
-export { BLOCK_HEADER_BYTES, blockFileName, valueFilePath } from './block-file.ts';
+export { BLOCK_HEADER_BYTES, blockFileName, encodeBlockHeader, openValueFile, valueFilePath } from './block-file.ts';
 export {
   fileIdsWanted,
   type Compaction,
