@@ -7,7 +7,7 @@
  * - tables:  tables of level 0 / level0Compact. The oldest table goes down with all that overlap it, directly or through one another.
  * - size:    bytes of a level / its share. Of its tables the one with the least to rewrite below for its size goes down.
  * - garbage: what nobody refers to in all block files / garbageRatio, and at least 1 when a single block file is over garbageRatio. Tables
- *            that refer to the worst file are rewritten where they are, and values move out of every file that is over the bound.
+ *            that refer to the worst file are rewritten where they are, and values move out of every file that is over the bound or small.
  * - deletes: 1 for a table of which over half are deletes and that no snapshot keeps: it goes down, or drops them where nothing is below.
  *
  * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
@@ -25,6 +25,8 @@ export type PickerVersion = Pick<Version, 'levels' | 'segments'>;
 /** A rewrite of tables for their block files takes about this many tables' worth at once. */
 const GARBAGE_TABLES_MAX = 4;
 const DELETES_SHARE = 0.5;
+/** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
+const SMALL_FILE_SHARE = 1 / 8;
 
 /** `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
 export function pickCompaction(
@@ -87,15 +89,15 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings): Compacti
   let bytes = 0;
   let garbage = 0;
   let worst: { segment: number; share: number } | undefined;
-  const over: number[] = [];
+  const movable: number[] = [];
   for (const [segment, file] of version.segments) {
     // The header that every file has is nobody's fault: without it a file that was just written has no garbage, whatever its size.
     const fileBytes = file.bytes - BLOCK_HEADER_BYTES;
     const share = (fileBytes - file.liveBytes) / fileBytes;
     bytes += fileBytes;
     garbage += fileBytes - file.liveBytes;
+    if (share > settings.garbageRatio || fileBytes < settings.tableBytes * SMALL_FILE_SHARE) movable.push(segment);
     if (share <= settings.garbageRatio) continue;
-    over.push(segment);
     if (!worst || share > worst.share) worst = { segment, share };
   }
   if (!worst) return undefined;
@@ -123,7 +125,7 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings): Compacti
     target: level,
     move: false,
     dropDeletes: isBottom(version, level, inputs),
-    relocate: over.filter((id) => referred.has(id)).toSorted((a, b) => a - b),
+    relocate: movable.filter((id) => referred.has(id)).toSorted((a, b) => a - b),
   };
 }
 
