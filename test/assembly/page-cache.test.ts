@@ -46,9 +46,17 @@ afterEach(() => {
   cache.free();
 });
 
+const contents = new Map<string, Uint8Array>();
+
 /** The page's content: its own numbers as a value. */
 function pageOf(table: number, page: number): Uint8Array {
-  return encodePage([{ key: Uint8Array.of(1), sequence: 1, kind: 1, flags: 0, value: Uint8Array.of(table, page) }], table + 1, page);
+  const name = `${table}/${page}`;
+  let content = contents.get(name);
+  if (content === undefined) {
+    content = encodePage([{ key: Uint8Array.of(1), sequence: 1, kind: 1, flags: 0, value: Uint8Array.of(table, page) }], table + 1, page);
+    contents.set(name, content);
+  }
+  return content;
 }
 
 /** What a read did: the number of the page's frame (the cache begins with frame 0), and whether it was loaded for it. */
@@ -133,7 +141,7 @@ describe('page cache', () => {
         }
         expect(cache.stats().used).toBe(twin.used);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, interruptAfterTimeLimit: 20_000 },
     );
   });
 
@@ -142,7 +150,7 @@ describe('page cache', () => {
       expect(kernel['frameOf']!(FRONT, tables[0]!, 5)).toBe(0);
       return cell(NEED_FRAME);
     };
-    const damaged = pageOf(0, 5);
+    const damaged = Uint8Array.from(pageOf(0, 5));
     damaged[8191]! ^= 1;
     for (const content of [damaged, pageOf(1, 5), pageOf(0, 6), new Uint8Array(PAGE_BYTES)]) {
       u8.set(content, want());

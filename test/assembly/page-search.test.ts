@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { entriesArbitrary, keyArbitrary } from './entries.ts';
+import { hashKey, hashTag } from './twins/hash-key.ts';
 import { buildPages } from './twins/page-builder.ts';
 import { encodePage, findInPage } from './twins/page.ts';
 
@@ -48,4 +49,19 @@ test('every number of entries up to a full page is searched to its end', () => {
     expect(find(Uint8Array.of(0x6b), Number.MAX_SAFE_INTEGER)).toBe(-1);
     expect(find(Uint8Array.of(0x6b, 9, 9), Number.MAX_SAFE_INTEGER)).toBe(-1);
   }
+});
+
+test('the padding of the tags is no entry, where the key has its tag', () => {
+  // A key of tag 0 that every key of the page begins with: behind the last slot lies one without a suffix.
+  const keys = Array.from({ length: 10_000 }, (_, i) => Buffer.from(`k${i}`));
+  const key = keys.find((each) => hashTag(hashKey(each)) === 0)!;
+  const group = ['a', 'b'].map((end, i) => ({
+    key: Buffer.concat([key, Buffer.from(end)]),
+    sequence: i + 1,
+    kind: 1,
+    flags: 0,
+    value: new Uint8Array(4),
+  }));
+  memory.u8.set(encodePage(group, 1, 0), page);
+  expect(find(key, Number.MAX_SAFE_INTEGER)).toBe(-1);
 });
