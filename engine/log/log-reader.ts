@@ -98,14 +98,7 @@ function drop(opened: readonly { segment: number; file: File }[], replay: Replay
 }
 
 /** Hands over the sound frames of one segment; returns where they end. `limit`: where they must stop. */
-function replaySegment(
-  window: Window,
-  file: File,
-  path: string,
-  segment: number,
-  limit: number | undefined,
-  onRecords: OnRecords,
-): number {
+function replaySegment(window: Window, file: File, path: string, segment: number, limit: number | undefined, onRecords: OnRecords): number {
   const { kernel, u32 } = window.memory;
   const fileBytes = file.sizeSync();
   const end = limit === undefined ? fileBytes : Math.min(limit, fileBytes);
@@ -128,7 +121,8 @@ function replaySegment(
       window.read(file, offset, frameBytes, end);
       if (!payloadsMatch(window, offset, FRAME_HEADER_BYTES + recordBytes, frameBytes)) break;
     }
-    if (kernel['checkRecords']!(window.at(offset)) !== 1) throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
+    if (kernel['checkRecords']!(window.at(offset)) !== 1)
+      throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
     onRecords(window.at(offset) + FRAME_HEADER_BYTES, recordBytes, segment);
     offset += frameBytes;
   }
@@ -140,7 +134,7 @@ function replaySegment(
 function payloadsMatch(window: Window, offset: number, payloadFrom: number, frameBytes: number): boolean {
   const { kernel, u32 } = window.memory;
   const frame = window.at(offset);
-  for (let pointer = kernel['nextPointer']!(frame, 0) >>> 0; pointer !== 0; ) {
+  for (let pointer = kernel['nextPointer']!(frame, 0) >>> 0; pointer !== 0;) {
     const bytes = u32At(window, pointer + 4);
     const at = u32At(window, pointer + 8) - offset;
     if (at < payloadFrom || at + bytes > frameBytes) return false;
@@ -164,7 +158,11 @@ function assertTornEnd(window: Window, file: File, path: string, segment: number
     const available = window.read(file, from, Math.min(WINDOW_BYTES, fileBytes - from), fileBytes);
     const found = find(window.at(from), window.at(from) + available, from, broken, segment) >>> 0;
     if (found !== 0) {
-      throw corrupt(path, broken, `it was synced once (a frame at ${from + found - window.at(from)} says so) and does not match its checksum now`);
+      throw corrupt(
+        path,
+        broken,
+        `it was synced once (a frame at ${from + found - window.at(from)} says so) and does not match its checksum now`,
+      );
     }
   }
 }

@@ -176,7 +176,7 @@ export class LogWriter {
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') {
         this.#full = true;
-        throw new SparrowError('exhausted', 'DISK_FULL', `no space left to write the log in ${this.#directory}`, { directory: this.#directory }, cause);
+        throw this.#diskFull(cause);
       }
       throw this.#fail('write', cause);
     }
@@ -199,13 +199,17 @@ export class LogWriter {
     return group.promise;
   }
 
-  /** Writes what is pending and closes the files that are this writer's own to close. Idempotent. */
+  /** Writes what is pending; throws when that cannot be. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     while (this.#syncing) await (this.#waiting ??= newGroup()).promise.catch(() => undefined);
-    if (!this.#failure) this.write();
-    this.#memory.free(this.#staging, STAGING_BYTES);
+    try {
+      // Buffered writes have no other moment to learn that they are lost.
+      if (this.pendingBytes > 0) this.write();
+    } finally {
+      this.#memory.free(this.#staging, STAGING_BYTES);
+    }
   }
 
   async #runSync(first: Group): Promise<void> {
@@ -250,37 +254,65 @@ export class LogWriter {
     }
   }
 
+  /**
+   * Closes the current segment: the next frame goes to a new one, which is opened when it comes. Returns what was closed, or undefined when
+   * there is nothing to close or something is still pending. For the owner, when all that is in the log is in tables as well.
+   */
+  retire(): { segment: number; bytes: number } | undefined {
+    if (this.#failure || this.#file === undefined || this.#next !== this.#written) return undefined;
+    const closed = { segment: this.#segment, bytes: this.#next, file: this.#file };
+    this.#previous = closed;
+    this.#older.push(closed);
+    this.#file = undefined;
+    this.#segment = this.#next = this.#written = this.#syncedTo = this.#zeroedTo = 0;
+    return { segment: closed.segment, bytes: closed.bytes };
+  }
+
   /** Closes the current segment to new frames and opens the next one. */
   #roll(): void {
     this.write();
-    const closed = this.#file === undefined ? undefined : { segment: this.#segment, bytes: this.#next };
-    if (this.#file !== undefined) {
-      this.#previous = { segment: this.#segment, bytes: this.#next, file: this.#file };
-      this.#older.push(this.#previous);
-    }
+    const closed = this.#file === undefined ? undefined : { segment: this.#segment, bytes: this.#next, file: this.#file };
+    const previous = closed ?? this.#previous;
     const segment = this.#nextSegment();
-    const previousSegment = this.#previous?.segment ?? 0;
-    const previousBytes = this.#previous?.bytes ?? 0;
-    try {
-      this.#file = this.#fs.openSync(`${this.#directory}/${logFileName(segment)}`, 'create');
-      this.#writeHeader(this.#file, { segment, previousSegment, previousBytes });
-      this.#fs.syncDirectorySync(this.#directory);
-    } catch (cause) {
-      throw this.#fail('open', cause);
-    }
+    // Nothing has changed until the new segment stands: a full disk must find the writer as it was.
+    this.#file = this.#create({ segment, previousSegment: previous?.segment ?? 0, previousBytes: previous?.bytes ?? 0 });
+    this.#previous = previous;
+    if (closed) this.#older.push(closed);
     this.#segment = segment;
     this.#next = this.#written = this.#syncedTo = FRAMES_OFFSET;
     this.#zeroedTo = FRAMES_OFFSET;
     this.#sealed = this.#older.length === 0;
-    this.#onSegment({ segment, file: this.#file, closed });
+    this.#onSegment({ segment, file: this.#file, closed: closed && { segment: closed.segment, bytes: closed.bytes } });
     // Without somebody who waits, the closed segment still gets to the disk soon, so that a later sync is short.
     if (this.#older.length > 0) void this.sync().catch(() => undefined);
+  }
+
+  /** A segment with its header, its name on disk. */
+  #create(header: SegmentHeader): File {
+    const path = `${this.#directory}/${logFileName(header.segment)}`;
+    let file: File | undefined;
+    try {
+      file = this.#fs.openSync(path, 'create');
+      this.#writeHeader(file, header);
+      this.#fs.syncDirectorySync(this.#directory);
+      return file;
+    } catch (cause) {
+      file?.closeSync();
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw this.#fail('open', cause);
+      try {
+        if (file) this.#fs.unlinkSync(path);
+      } catch (second) {
+        throw this.#fail('open', second);
+      }
+      throw this.#diskFull(cause);
+    }
   }
 
   /** Fills the file with zeros ahead of small synced frames. Called by the engine between ticks, never on a caller's path. */
   zeroAhead(): void {
     if (this.#failure || this.#file === undefined || this.#next + ZERO_AHEAD_BYTES / 4 < this.#zeroedTo) return;
-    if (this.#syncing || this.#next !== this.#written) return;
+    // What is pending will be written where the zeros would go: then it is not the time.
+    if (this.#next !== this.#written) return;
     const from = this.#next;
     const to = Math.min(from + ZERO_AHEAD_BYTES, this.#segmentBytes);
     if (to <= from) return;
@@ -318,6 +350,11 @@ export class LogWriter {
   /** Ends all writing because of something outside of the log. Returns what writers are told. */
   abandon(cause: unknown): SparrowError {
     return this.#fail('memtable', cause);
+  }
+
+  #diskFull(cause: unknown): SparrowError {
+    const directory = this.#directory;
+    return new SparrowError('exhausted', 'DISK_FULL', `no space left to write the log in ${directory}`, { directory }, cause);
   }
 
   #fail(operation: string, cause: unknown): SparrowError {

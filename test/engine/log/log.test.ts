@@ -138,11 +138,22 @@ describe('log', () => {
     await expect(writer.sync()).rejects.toMatchObject({ code: 'WRITER_FAILED' });
   });
 
+  test('closing tells that buffered writes are lost', async () => {
+    const { writer, log, disk } = new LogHarness();
+    await writer.one(bytes('a'), bytes('1'), 'synced', undefined);
+    await writer.one(bytes('b'), bytes('2'), 'buffered', undefined);
+    disk.failAt({ at: disk.operations + 1, error: 'EIO' });
+    await expect(log.close()).rejects.toMatchObject({ code: 'WRITER_FAILED' });
+  });
+
   test('a full disk refuses writes and goes on once there is room', async () => {
     const { writer, log, disk } = new LogHarness();
     await writer.one(bytes('a'), bytes('1'), 'os', undefined);
     disk.capacityBytes = 4096;
-    await expect(writer.one(bytes('b'), Buffer.alloc(100_000, 1), 'os', undefined)).rejects.toMatchObject({ code: 'DISK_FULL', kind: 'exhausted' });
+    await expect(writer.one(bytes('b'), Buffer.alloc(100_000, 1), 'os', undefined)).rejects.toMatchObject({
+      code: 'DISK_FULL',
+      kind: 'exhausted',
+    });
     expect(() => writer.one(bytes('c'), bytes('3'), 'os', undefined)).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
     disk.capacityBytes = 10_000_000;
     await writer.one(bytes('d'), bytes('4'), 'synced', undefined);
@@ -150,6 +161,25 @@ describe('log', () => {
     const found = replayed(disk);
     // The refused `b` was undecided, and has been written with the next; `c` never began.
     expect(typeof found === 'string' ? found : found.records.map(({ key }) => key)).toEqual(['a', 'b', 'd']);
+  });
+
+  test('a disk that is full when a segment is begun leaves the one before as it was, and nothing of the new one', async () => {
+    for (const fails of [1, 2, 3]) {
+      const { writer, log, disk } = new LogHarness({ settings: { segmentBytes: 65536 } });
+      await writer.one(bytes('a'), Buffer.alloc(60_000, 1), 'synced', undefined);
+      const open = disk.openFiles.length;
+      // To begin one takes three operations: making it, its header, the directory.
+      disk.failAt({ at: disk.operations + fails, error: 'short' });
+      expect(() => writer.one(bytes('b'), Buffer.alloc(60_000, 2), 'os', undefined)).toThrow(
+        expect.objectContaining({ code: 'DISK_FULL' }),
+      );
+      expect(disk.openFiles.length).toBe(open);
+      await writer.one(bytes('c'), Buffer.alloc(60_000, 3), 'synced', undefined);
+      await log.close();
+      disk.crash('none');
+      const found = replayed(disk);
+      expect(typeof found === 'string' ? found : found.records.map(({ key }) => key)).toEqual(['a', 'c']);
+    }
   });
 });
 
