@@ -13,7 +13,7 @@
  *  36 smallest key address, 40 its bytes
  *  44 largest key address, 48 its bytes          (36..51 are set from the manifest and valid before the index is loaded)
  *  52 host's number for the table u32
- *  56 reserved
+ *  56 scratch u64 of the host (a checksum while the table is loaded)
  *
  *   view, 64 bytes:
  *   0 active memtable u32 (0: none)

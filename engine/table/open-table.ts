@@ -146,7 +146,7 @@ export class OpenTable {
 
   #verify(address: number, bytes: number, section: number, check: Xxh64, offset: number): void {
     const { kernel, u32 } = this.#memory;
-    // Word 56 of the header is reserved: 8 bytes in which a checksum fits.
+    // The scratch word of the header (assembly/table.ts).
     const out = this.header + 56;
     kernel['checksumInto']!(address, bytes, section, this.meta.fileId, out);
     if (!sameCheck(check, { low: u32[out >>> 2]!, high: u32[(out >>> 2) + 1]! })) {
