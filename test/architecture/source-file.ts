@@ -42,7 +42,8 @@ export function readSource(path: string, text: string): SourceFile {
 
   const lineOf = lineFinder(source);
   const refer = (node: Node, specifier: unknown, typeOnly: boolean, apart = false): void => {
-    if (typeof specifier === 'string') references.push({ line: lineOf(node.start), target: resolveTarget(path, specifier), typeOnly, apart });
+    if (typeof specifier === 'string')
+      references.push({ line: lineOf(node.start), target: resolveTarget(path, specifier), typeOnly, apart });
   };
   const use = (node: Node, name: string): void => void uses.push({ line: lineOf(node.start), name });
 
