@@ -158,6 +158,8 @@ export class Maintenance implements MemtableOwner {
 
   seal(): void {
     const memtable = this.#active;
+    // What has ended since takes effect now: a caller that awaits nothing but writes never lets the event loop bring it.
+    this.#background.waitSync(0);
     // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
     if (memtable === undefined || memtable.records === 0) return;
     while (this.#sealed.length >= SEALED_MAX - 1 && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
@@ -283,11 +285,18 @@ export class Maintenance implements MemtableOwner {
     const lastSequence = memtable.lastSequence;
     this.#sealed.pop();
     this.#openTable(result.table);
+    if (this.#sealed.length === 0 && this.#active === undefined) this.#retireLog();
     this.#install({ lastSequence, logFloor: this.#logFloor(), tablesAdded: [{ level: 0, table: result.table }] });
     this.#showMemtables();
     memtable.free();
     this.#startFlush();
     this.#startCompaction();
+  }
+
+  /** Everything in the log is in tables: the next opening has nothing to replay, and what holds no large values can go. */
+  #retireLog(): void {
+    const closed = this.#log!.retire();
+    if (closed) this.#closedSegments.set(closed.segment, closed.bytes);
   }
 
   /** The oldest segment that an unflushed record may be in. */

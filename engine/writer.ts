@@ -28,6 +28,8 @@ const LOG_PER_MEMTABLE = 8;
 /** Synced frames up to this size are worth preallocating for. */
 const SMALL_FRAME_BYTES = 4096;
 const SEQUENCE_MAX: number = Number.MAX_SAFE_INTEGER;
+/** So many ticks of `os` writes settle without a turn of the event loop: some hundred microseconds. */
+const MICROTASK_TURNS = 128;
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** The memtables, as the write path needs them. */
@@ -53,6 +55,7 @@ export class Writer {
   #puts = 0;
   #userBytes = 0;
   #osGroup: Promise<void> | undefined;
+  #turns = 0;
   #syncGroup: Promise<void> | undefined;
   #writeScheduled = false;
   #zeroScheduled = false;
@@ -275,7 +278,7 @@ export class Writer {
     if (log.isDue) log.write();
     let settled: Promise<void>;
     if (durability === 'os') {
-      settled = this.#osGroup ??= RESOLVED.then(() => {
+      settled = this.#osGroup ??= this.#nextTurn().then(() => {
         this.#osGroup = undefined;
         this.#log.write();
       });
@@ -288,6 +291,15 @@ export class Writer {
     }
     const throttle = this.#owner.throttle;
     return throttle === undefined ? settled : settled.then(() => throttle);
+  }
+
+  /**
+   * When the writes of this tick go to the operating system: at its end, in the microtask queue. A loop that awaits nothing but such writes
+   * would keep the event loop from turning for good, so once in a while the turn of the loop is waited for.
+   */
+  #nextTurn(): Promise<void> {
+    if (++this.#turns % MICROTASK_TURNS !== 0) return RESOLVED;
+    return new Promise((resolve) => this.#scheduler.soon(resolve));
   }
 
   #scheduleWrite(): void {
