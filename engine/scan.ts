@@ -49,7 +49,6 @@ const ENTRIES_MAX = 0xffffffff;
 const CELL_ENTRIES = (FRONT + RESULT_ENTRIES) >>> 2;
 const CELL_BYTES = (FRONT + RESULT_BYTES) >>> 2;
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-const NO_WORDS = new Uint32Array(0);
 
 /** Entries in order from one point in time. Iterate it, or call `return` when leaving it early: until then its sequence stays pinned. */
 export class ScanIterator implements IterableIterator<Entry> {
@@ -60,9 +59,8 @@ export class ScanIterator implements IterableIterator<Entry> {
   readonly #window: number;
   readonly #release: () => void;
   readonly #flags: number;
-  /** The window's copy, and its words. */
+  /** The window's copy. */
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
-  #words: Uint32Array<ArrayBuffer> = NO_WORDS;
   #at = 0;
   #entriesMax = FIRST_ENTRIES;
   #left: number;
@@ -94,24 +92,23 @@ export class ScanIterator implements IterableIterator<Entry> {
     }
     this.#left--;
     const at = this.#at;
-    const head = this.#words[at >>> 2]!;
-    const valueBytes = this.#words[(at >>> 2) + 1]!;
+    const bytes = this.#bytes;
+    const keyBytes = bytes[at]! | (bytes[at + 1]! << 8);
+    const valueBytes = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24);
     const keyAt = at + SCAN_ENTRY_BYTES;
-    const valueAt = keyAt + (head & 0xffff);
-    const buffer = this.#bytes.buffer;
-    const key = new Uint8Array(buffer, keyAt, head & 0xffff);
+    const valueAt = keyAt + keyBytes;
+    const { buffer, byteOffset } = bytes;
+    const key = new Uint8Array(buffer, byteOffset + keyAt, keyBytes);
     this.#at = (valueAt + valueBytes + 7) & ~7;
     // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
     if (this.#at === this.#bytes.length) this.#lastKey = key.slice();
-    if (((head >>> 16) & 0xff) === KIND_POINTER && valueBytes === POINTER_BYTES)
-      return { value: [key, this.#pointed(key, valueAt)], done: false };
-    return { value: [key, new Uint8Array(buffer, valueAt, valueBytes)], done: false };
+    if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) return { value: [key, this.#pointed(key, valueAt)], done: false };
+    return { value: [key, new Uint8Array(buffer, byteOffset + valueAt, valueBytes)], done: false };
   }
 
   return(): IteratorResult<Entry, undefined> {
     this.#left = 0;
     this.#bytes = EMPTY;
-    this.#words = NO_WORDS;
     this.#at = 0;
     if (!this.#released) {
       this.#released = true;
@@ -163,9 +160,9 @@ export class ScanIterator implements IterableIterator<Entry> {
     this.#ended = answer === ABSENT;
     assert(this.#ended || memory.u32[CELL_ENTRIES]! > 0, 'an entry fits a window');
     const bytes = memory.u32[CELL_BYTES]!;
-    this.#bytes = new Uint8Array(bytes);
+    // Small ones share Node's pool, as small Buffers do: an array of its own costs more than the entries of a short scan.
+    this.#bytes = Buffer.allocUnsafe(bytes);
     this.#bytes.set(memory.u8.subarray(this.#window, this.#window + bytes));
-    this.#words = new Uint32Array(this.#bytes.buffer);
     this.#at = 0;
     return bytes > 0;
   }

@@ -193,6 +193,19 @@ describe('scan', () => {
     expect(pagesOf({ upper: bytesOf('k') })).toBe(0);
   });
 
+  test('takes bounds without bytes', () => {
+    const sources = new Sources();
+    sources.addMemtable([put('b', 2), put('\0', 3)]);
+    sources.addLevel(10, [[put('a', 1)]]);
+    const none = new Uint8Array(0);
+    for (const reverse of [false, true]) {
+      for (const flag of [false, true]) {
+        expect(scan(sources, { upper: none, upperInclusive: flag, reverse })).toEqual([]);
+        expect(scan(sources, { lower: none, lowerExclusive: flag, reverse })).toHaveLength(3);
+      }
+    }
+  });
+
   test('keeps its point in time while the memtable is written between windows', () => {
     const sources = new Sources();
     const memtable = sources.addMemtable(Array.from({ length: 500 }, (_, i) => put(`k${String(i).padStart(4, '0')}`, i + 1)));
