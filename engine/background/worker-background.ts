@@ -10,9 +10,7 @@ import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Background, FlushJob, FlushResult, OnEnd } from './background.ts';
 
 /** What goes to the worker. */
-export type Request =
-  | { id: number; kind: 'flush'; job: FlushJob }
-  | { id: number; kind: 'compact'; job: CompactionJob };
+export type Request = { id: number; kind: 'flush'; job: FlushJob } | { id: number; kind: 'compact'; job: CompactionJob };
 
 /** What comes back: errors as data, because a thrown SparrowError would lose its class on the way. */
 export type Answer = { id: number; result: unknown } | { id: number; error: WireError };
@@ -87,7 +85,14 @@ export class WorkerBackground implements Background {
     };
     // The same file type as this one: sources in development, compiled files in the package.
     const file = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
-    const worker = new Worker(file, { workerData: data, transferList: [port2], name: 'sparrowkv-background' });
+    // A thread takes over the process's flags, and one of them is about the text of `node --eval`: a thread that runs a file refuses it.
+    const evaluated = process.execArgv.some((flag) => flag.startsWith('--input-type'));
+    const worker = new Worker(file, {
+      workerData: data,
+      transferList: [port2],
+      name: 'sparrowkv-background',
+      ...(evaluated && { execArgv: [] }),
+    });
     worker.on('error', (error) => this.#died(error));
     worker.on('exit', (code) => this.#died(new Error(`the background thread ended with code ${code}`)));
     port1.on('message', (answer: Answer) => this.#take(answer));
