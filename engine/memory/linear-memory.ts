@@ -57,7 +57,8 @@ export class LinearMemory {
         shared: true,
       });
     this.#fresh = lent?.from ?? HEAP;
-    this.#end = lent?.to ?? bytes;
+    // The last unit stays unused: what lies before it may be read past its end.
+    this.#end = lent?.to ?? bytes - UNIT_BYTES;
     const buffer = this.memory.buffer as SharedArrayBuffer;
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
@@ -104,7 +105,7 @@ export class LinearMemory {
     let list = this.#small.get(size);
     if (!list) this.#small.set(size, (list = []));
     if (list.length === 0) {
-      const unit = this.allocate(UNIT_BYTES);
+      const unit = this.allocate(UNIT_BYTES - SLACK_BYTES);
       for (let at = unit + UNIT_BYTES - size; at >= unit; at -= size) list.push(at);
     }
     const address = list.pop()!;
