@@ -1,5 +1,5 @@
-/** The memtable: puts of 100 bytes under random and ascending 16-byte keys, and ordered walks. Run: `node bench/kernel/memtable.bench.ts`. */
-import { bench, do_not_optimize, run, summary } from 'mitata';
+/** The memtable: puts of 100 bytes under random and ascending 16-byte keys, and ordered walks. Run: `node bench/kernel/run.ts memtable`. */
+import { bench, do_not_optimize, group } from 'mitata';
 import { FRAME_HEADER_BYTES, FRONT, KIND_PUT, RECORD_HEADER_BYTES, STACKS } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../engine/memtable/index.ts';
@@ -29,18 +29,15 @@ function fill(order: readonly Uint8Array[]): Memtable {
   return table;
 }
 
-summary(() => {
+group('memtable, 16-byte keys and 100-byte values', () => {
   bench(`${KEYS} puts, random keys`, () => fill(random).free());
   bench(`${KEYS} puts, ascending keys`, () => fill(ascending).free());
+  const filled = fill(random);
+  bench(`walk over ${KEYS} keys`, () => {
+    const stack = FRONT + STACKS;
+    memory.kernel['memtableSeek']!(filled.address, stack, 0, 0);
+    let leaves = 0;
+    while (memory.kernel['memtableNext']!(stack) !== 0) leaves++;
+    return do_not_optimize(leaves);
+  });
 });
-
-const filled = fill(random);
-bench(`walk over ${KEYS} keys`, () => {
-  const stack = FRONT + STACKS;
-  memory.kernel['memtableSeek']!(filled.address, stack, 0, 0);
-  let leaves = 0;
-  while (memory.kernel['memtableNext']!(stack) !== 0) leaves++;
-  return do_not_optimize(leaves);
-});
-
-await run();
