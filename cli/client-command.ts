@@ -1,0 +1,83 @@
+/** What the commands that talk to a server have in common: where it is, how long they wait, and how Ctrl-C ends them. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+import { connect, type CallOptions, type Client } from '../client/index.ts';
+import { listenForInterrupt } from './interrupt.ts';
+import { unescapeText } from './terminal/escape.ts';
+
+export const DEFAULT_ADDRESS = '127.0.0.1:7400';
+
+export interface ServerOptions {
+  server: string;
+  /** Seconds. */
+  timeout: number;
+}
+
+export interface KeyOptions {
+  escapes?: boolean;
+}
+
+export function withServerOptions(command: Command, timeoutSeconds: number = 10): Command {
+  return command
+    .addOption(
+      new Option('--server <address>', 'HOST:PORT of the server; several, separated by commas, are tried in turn')
+        .default(DEFAULT_ADDRESS)
+        .env('SPARROWKV_SERVER'),
+    )
+    .option('--timeout <seconds>', 'give up when the server does not answer for so long', parseSeconds, timeoutSeconds);
+}
+
+export function withEscapesOption(command: Command, what: string): Command {
+  return command.option('-e, --escapes', `${what} may hold escapes, as scan prints them: \\\\ \\n \\r \\t \\xNN`);
+}
+
+/** An argument's bytes. */
+export function argumentBytes(text: string, { escapes }: KeyOptions): Uint8Array {
+  return escapes === true ? unescapeText(text) : Buffer.from(text, 'utf8');
+}
+
+export interface ClientWork {
+  client: Client;
+  /** For every call: the signal of Ctrl-C. */
+  call: CallOptions;
+}
+
+/**
+ * Runs `work` with a client and sets the exit code that it returns.
+ *
+ * `patient`: once the server was reached, it may be away for as long as a call may take (a restart), and the work goes on after that.
+ */
+export async function withClient(
+  options: ServerOptions,
+  work: (with_: ClientWork) => Promise<number>,
+  patient: boolean = false,
+): Promise<void> {
+  const addresses = options.server.split(',').map((address) => address.trim());
+  const timeoutMs = Math.ceil(options.timeout * 1000);
+  using interrupt = listenForInterrupt();
+  const call = { signal: interrupt.signal };
+  try {
+    if (patient) {
+      await using probe = connect(addresses, { timeoutMs, waitForServerMs: 0 });
+      await probe.limits(call);
+    }
+    await using client = connect(addresses, patient ? { timeoutMs } : { timeoutMs, waitForServerMs: 0 });
+    process.exitCode = await work({ client, call });
+  } catch (error) {
+    const code = interrupt.exitCode();
+    if (code === undefined) throw error;
+    process.exitCode = code;
+  }
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds >= 0.001 && seconds <= 3600)) throw new InvalidArgumentError('A number of seconds from 0.001 to 3600 is asked for.');
+  return seconds;
+}
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw new InvalidArgumentError('A whole number is asked for.');
+  return count;
+}

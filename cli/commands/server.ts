@@ -1,0 +1,119 @@
+/**
+ * `sparrowkv server`: runs a server until SIGTERM or SIGINT.
+ *
+ * stdout gets one line, when calls are taken: "sparrowkv VERSION serves DIR on HOST:PORT". Everything else goes to stderr. The first signal stops
+ * the server in order, within 5 s; a second one ends it at once. Started with a channel (start/server-process.ts), the server says the same over
+ * it, and stops when it breaks.
+ */
+import { type Command, InvalidArgumentError } from 'commander';
+
+import { SparrowError } from '../../base/errors.ts';
+import type { RunningServer } from '../../server/index.ts';
+import { DEFAULT_ADDRESS } from '../client-command.ts';
+import { EXIT_FAILED } from '../exit.ts';
+import { listenForInterrupt } from '../interrupt.ts';
+import type { ServerMessage } from '../server-messages.ts';
+
+const HELP = `
+Prints one line when it is ready, and then serves until SIGTERM or SIGINT (Ctrl-C), which stop it
+in good order within 5 seconds; a second signal stops it at once. Either is safe: what was
+acknowledged is on disk.
+
+Examples:
+  sparrowkv server --data ./data
+  sparrowkv server --data /var/lib/sparrowkv --listen 0.0.0.0:7400 --config sparrowkv.yaml
+`;
+
+const STOP_MS_MAX = 5_000;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+type LogLevel = (typeof LOG_LEVELS)[number];
+
+interface ServerCommandOptions {
+  data?: string;
+  listen?: string;
+  config?: string;
+  logLevel?: LogLevel;
+}
+
+export function addServer(program: Command): void {
+  const command = program
+    .command('server')
+    .description('run a server')
+    .option('--data <dir>', 'where it keeps its data; made when it is not there')
+    .option('--listen <address>', `where it listens, HOST:PORT (default: ${DEFAULT_ADDRESS})`)
+    .option('--config <file>', 'a YAML file of settings; options here win over it')
+    .option('--log-level <level>', `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn)`, parseLogLevel)
+    .addHelpText('after', HELP);
+  command.action(async (options: ServerCommandOptions) => {
+    if (options.data === undefined && options.config === undefined) {
+      command.error("error: '--data <dir>' is needed (or a --config that sets data)");
+    }
+    await serve(options);
+  });
+}
+
+async function serve(options: ServerCommandOptions): Promise<void> {
+  using interrupt = listenForInterrupt();
+  const stop = stopReason(interrupt.signal);
+  let server: RunningServer;
+  try {
+    server = await start(options);
+  } catch (error) {
+    tellParent(failure(error));
+    closeChannel();
+    throw error;
+  }
+  const { SERVER_VERSION } = await import('../../server/index.ts');
+  process.stdout.write(`sparrowkv ${SERVER_VERSION} serves ${server.settings.data} on ${server.address}\n`);
+  tellParent({ type: 'ready', address: server.address });
+  const failed = await Promise.race([stop, server.failed]);
+  // A stop that hangs is an error of ours, but the process must end all the same.
+  const watchdog = setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX);
+  await server.close();
+  clearTimeout(watchdog);
+  closeChannel();
+  if (failed !== undefined) throw failed;
+  // Ended as asked for: that is no failure, whatever the signal.
+  process.exitCode = 0;
+}
+
+async function start(options: ServerCommandOptions): Promise<RunningServer> {
+  const { loadSettings, startServer } = await import('../../server/index.ts');
+  const { config, ...flags } = options;
+  // A file has the say on what no option names.
+  const settings = loadSettings(config, config === undefined ? { listen: DEFAULT_ADDRESS, logLevel: 'warn', ...flags } : flags);
+  try {
+    return await startServer(settings);
+  } catch (error) {
+    if (!(error instanceof SparrowError) || error.code !== 'LISTEN' || !error.message.includes('EADDRINUSE')) throw error;
+    throw new SparrowError(error.kind, 'ADDRESS_IN_USE', `${settings.listen} is taken by another program`, error.details, error);
+  }
+}
+
+/** Settles at the first signal, or when the parent that holds our channel has gone. */
+function stopReason(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    process.once('disconnect', () => resolve(undefined));
+  });
+}
+
+function tellParent(message: ServerMessage): void {
+  process.send?.(message);
+}
+
+/** The channel alone would keep this process. */
+function closeChannel(): void {
+  if (process.connected) process.disconnect();
+}
+
+function failure(error: unknown): ServerMessage {
+  const { kind, code, message, details } = error instanceof SparrowError ? error : new SparrowError('internal', 'INTERNAL', String(error));
+  return { type: 'failed', kind, code, message, details };
+}
+
+function parseLogLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level === undefined) throw new InvalidArgumentError(`One of ${LOG_LEVELS.join(', ')} is asked for.`);
+  return level;
+}

@@ -1,0 +1,51 @@
+/**
+ * How the program ends. Scripts may rely on these codes:
+ *
+ *   0  done
+ *   1  not found; a condition failed; some of the items could not be done (each is named on stderr)
+ *   2  the command line, its input or its arguments are wrong
+ *   3  the server cannot be reached, or did not answer in time
+ *   4  the server or a file refused: overload, disk full, corruption, a bug
+ *   130, 143  ended by SIGINT, SIGTERM
+ */
+import { SparrowError, type ErrorKind } from '../base/errors.ts';
+
+export const EXIT_OK = 0;
+export const EXIT_NOT_FOUND = 1;
+export const EXIT_USAGE = 2;
+export const EXIT_UNREACHABLE = 3;
+export const EXIT_FAILED = 4;
+
+const CODE_OF_KIND: Readonly<Record<ErrorKind, number>> = {
+  invalid: EXIT_USAGE,
+  conflict: EXIT_NOT_FOUND,
+  rerouted: EXIT_UNREACHABLE,
+  unavailable: EXIT_UNREACHABLE,
+  exhausted: EXIT_FAILED,
+  closed: EXIT_FAILED,
+  corrupt: EXIT_FAILED,
+  cancelled: 130,
+  internal: EXIT_FAILED,
+};
+
+/** `unavailable` as well, but said by a server that could not start here. */
+const START_CODES: ReadonlySet<string> = new Set(['ADDRESS_IN_USE', 'LISTEN', 'LOCKED', 'LOCK_FAILED']);
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof SparrowError && START_CODES.has(error.code)) return EXIT_FAILED;
+  return error instanceof SparrowError ? CODE_OF_KIND[error.kind] : EXIT_FAILED;
+}
+
+/** One line for stderr, with a second one where a first user gets stuck. Only a bug shows its stack. */
+export function messageOf(error: unknown): string {
+  if (error instanceof SparrowError) {
+    if (error.kind === 'internal') return `sparrowkv: ${error.stack ?? error.message}`;
+    const hint = error.code === 'UNREACHABLE' ? '\nIs a server running there? "sparrowkv server --data ./data" starts one.' : '';
+    return `sparrowkv: ${error.message}${hint}`.replace(/(?=\n|$)/, ` [${error.code}]`);
+  }
+  if (error instanceof Error) {
+    const system = 'code' in error && 'syscall' in error;
+    return `sparrowkv: ${system ? error.message : (error.stack ?? error.message)}`;
+  }
+  return `sparrowkv: ${String(error)}`;
+}

@@ -1,0 +1,74 @@
+/** The command line as a whole: its commands, its help, and how errors become one line on stderr and an exit code (exit.ts). */
+import { createRequire } from 'node:module';
+
+import { Command, CommanderError } from 'commander';
+
+import { addDelete } from './commands/delete.ts';
+import { addExport } from './commands/export.ts';
+import { addGet } from './commands/get.ts';
+import { addImport } from './commands/import.ts';
+import { addPut } from './commands/put.ts';
+import { addScan } from './commands/scan.ts';
+import { addServer } from './commands/server.ts';
+import { addStatus } from './commands/status.ts';
+import { EXIT_USAGE, exitCodeOf, messageOf } from './exit.ts';
+import { exitWhenReaderLeaves } from './terminal/output.ts';
+
+const HELP = `
+Examples:
+  sparrowkv server --data ./data                start a server that keeps its data in ./data
+  sparrowkv put greeting hello                  store a value
+  sparrowkv get greeting                        print it
+  sparrowkv scan --prefix gr                    list keys and values in order
+  sparrowkv import --dir ./docs --prefix docs/  store a directory tree, a key for each file
+  sparrowkv export --dir ./copy --prefix docs/  write it back to files
+
+All but "server" talk to the server at 127.0.0.1:7400; --server or the environment variable
+SPARROWKV_SERVER name another. "sparrowkv help COMMAND" explains a command.
+
+Exit codes: 0 done, 1 not found or not all done, 2 wrong usage, 3 server not reachable,
+4 refused by the server or the file system, 130/143 ended by a signal.
+`;
+
+/** Settles when the command is done; the exit code is set then, and nothing keeps the process. */
+export async function run(argv: readonly string[]): Promise<void> {
+  exitWhenReaderLeaves();
+  try {
+    await createProgram().parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Its message is printed already.
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+      return;
+    }
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('sparrowkv');
+  program
+    .description('SparrowKV: a key-value store. Runs the server, and talks to it.')
+    .version(packageVersion(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'explain usage')
+    .helpCommand('help [command]', 'explain a command')
+    .addHelpText('after', HELP)
+    .showHelpAfterError('(sparrowkv --help explains usage)')
+    .configureHelp({ helpWidth: 100 })
+    .exitOverride();
+  addServer(program);
+  addGet(program);
+  addPut(program);
+  addDelete(program);
+  addScan(program);
+  addImport(program);
+  addExport(program);
+  addStatus(program);
+  return program;
+}
+
+function packageVersion(): string {
+  const { version } = createRequire(import.meta.url)('sparrowkv/package.json') as { version: string };
+  return version;
+}

@@ -1,0 +1,6 @@
+/** What a server that was started with a channel says to its parent: one of these, once. */
+import type { ErrorDetails, ErrorKind } from '../base/errors.ts';
+
+export type ServerMessage =
+  | { type: 'ready'; address: string }
+  | { type: 'failed'; kind: ErrorKind; code: string; message: string; details: ErrorDetails };

@@ -1,0 +1,81 @@
+/** Reads a random sample of an imported tree back and compares it with the files, byte for byte. */
+import { open } from 'node:fs/promises';
+
+import { SparrowError } from '../../base/errors.ts';
+import type { CallOptions, Client } from '../../client/index.ts';
+import { escapeBytes } from '../terminal/escape.ts';
+import { getManifest, readChunks } from '../tree/read-chunks.ts';
+import { joinPath, walkTree } from '../tree/walk.ts';
+
+const SAMPLE_FILES = 500;
+
+export interface VerifiedSample {
+  files: number;
+  bytes: number;
+  /** A small file of the tree, for examples; its path below the root. */
+  example: string | undefined;
+}
+
+/** Throws `corrupt/IMPORT_DIFFERS` for a file that reads back differently. The largest file is always in the sample. */
+export async function verifySample(client: Client, root: Buffer, prefix: Uint8Array, call: CallOptions): Promise<VerifiedSample> {
+  const sample = await takeSample(root, call.signal);
+  let bytes = 0;
+  for (const path of sample.paths) bytes += await verifyFile(client, joinPath(root, path), Buffer.concat([prefix, path]), call);
+  return { files: sample.paths.length, bytes, example: sample.example };
+}
+
+/** Each file has the same chance (reservoir sampling); the largest comes on top. */
+async function takeSample(root: Buffer, signal: AbortSignal | undefined): Promise<{ paths: Buffer[]; example: string | undefined }> {
+  const paths: Buffer[] = [];
+  let largest: { path: Buffer; bytes: number } | undefined;
+  let example: string | undefined;
+  let seen = 0;
+  for await (const item of walkTree(root, signal)) {
+    if (item.kind !== 'file') continue;
+    seen++;
+    if (largest === undefined || item.bytes > largest.bytes) largest = item;
+    const text = item.path.toString('utf8');
+    if (example === undefined && /^[\w-]+\/package\.json$/.test(text)) example = text;
+    if (paths.length < SAMPLE_FILES) paths.push(item.path);
+    else {
+      const at = Math.floor(Math.random() * seen);
+      if (at < SAMPLE_FILES) paths[at] = item.path;
+    }
+  }
+  if (largest !== undefined && !paths.some((path) => path.equals(largest.path))) paths[0] = largest.path;
+  return { paths, example: example ?? paths[0]?.toString('utf8') };
+}
+
+async function verifyFile(client: Client, path: Buffer, key: Uint8Array, call: CallOptions): Promise<number> {
+  const handle = await open(path, 'r');
+  try {
+    let position = 0;
+    const differs = (): SparrowError =>
+      new SparrowError(
+        'corrupt',
+        'IMPORT_DIFFERS',
+        `${escapeBytes(key)} reads back differently from ${escapeBytes(path)} (near byte ${position})`,
+      );
+    for await (const piece of storedFile(client, key, call)) {
+      const expected = Buffer.alloc(piece.length);
+      const { bytesRead } = await handle.read(expected, 0, piece.length, position);
+      if (bytesRead !== piece.length || !expected.equals(piece)) throw differs();
+      position += piece.length;
+    }
+    if ((await handle.stat()).size !== position) throw differs();
+    return position;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* storedFile(client: Client, key: Uint8Array, call: CallOptions): AsyncGenerator<Uint8Array> {
+  const value = await client.get(key, call);
+  if (value !== undefined) {
+    yield value;
+    return;
+  }
+  const manifest = await getManifest(client, key, call);
+  if (manifest === undefined) throw new SparrowError('corrupt', 'IMPORT_DIFFERS', `${escapeBytes(key)} is missing`);
+  yield* readChunks(client, key, manifest, call);
+}
