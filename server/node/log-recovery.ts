@@ -56,8 +56,8 @@ export function recoverLog(fileSystem: FileSystem, directory: string, hash: Hash
     if (i === 0) {
       log.compactedIndex = log.lastIndex = header.previousIndex;
       log.compactedTerm = header.previousTerm;
-    } else if (header.previousIndex !== log.lastIndex || header.previousTerm !== lastTerm(log)) {
-      throw corrupt(path, 16, `the log ends at entry ${log.lastIndex} before a segment that begins after entry ${header.previousIndex}`);
+    } else {
+      continueAt(log, header.previousIndex, header.previousTerm, path);
     }
     log.segments.push({ segment, previousIndex: header.previousIndex, previousTerm: header.previousTerm, bytes: end });
     takeState(log, header.hardState);
@@ -77,6 +77,27 @@ export function recoverLog(fileSystem: FileSystem, directory: string, hash: Hash
   // A commit index travels ahead of nothing, but a batch that was cut off may have held the entries that it covers.
   log.hardState.commit = Math.min(log.hardState.commit, log.lastIndex);
   return log;
+}
+
+/** A further segment begins: after the last entry, or earlier when it begins with entries that replace some. */
+function continueAt(log: RecoveredLog, index: number, term: number, path: string): void {
+  if (index > log.lastIndex)
+    throw corrupt(path, 16, `the log ends at entry ${log.lastIndex} before a segment that begins after entry ${index}`);
+  while (log.terms.length > 0 && log.terms.at(-1)!.index > index) log.terms.pop();
+  log.lastIndex = index;
+  if (index < log.compactedIndex) {
+    // What was replaced reaches back to segments that are gone: nothing before this one is left.
+    log.compactedIndex = index;
+    log.compactedTerm = term;
+  } else if (lastTerm(log) !== term) {
+    throw corrupt(path, 24, `entry ${index} has term ${lastTerm(log)}, and term ${term} in the segment that follows it`);
+  }
+}
+
+/** The last entry before everything that the segments hold, and its term. */
+export function logBegin(segments: readonly RecoveredSegment[]): { index: number; term: number } {
+  const first = segments.reduce((a, b) => (b.previousIndex < a.previousIndex ? b : a));
+  return { index: first.previousIndex, term: first.previousTerm };
 }
 
 function lastTerm(log: RecoveredLog): number {

@@ -27,7 +27,7 @@ import {
   writeEntryFrame,
   writeStateFrame,
 } from './log-format.ts';
-import { recoverLog, type RecoveredLog, type RecoveredSegment } from './log-recovery.ts';
+import { logBegin, recoverLog, type RecoveredLog, type RecoveredSegment } from './log-recovery.ts';
 import { parseSegment, readSegmentFile } from './log-segment.ts';
 
 export interface LogStoreOptions {
@@ -77,7 +77,8 @@ export class LogStore {
   #state: HardState;
   #writtenState: HardState;
   #lastIndex: number;
-  #lastTerm: number;
+  /** Where each run of entries of one term begins. */
+  readonly #terms: { index: number; term: number }[];
   #waiting: Waiting[] = [];
   #busy = false;
   /** Of the writer; settled when it has nothing to do. */
@@ -100,11 +101,11 @@ export class LogStore {
     this.#segments = [...recovered.segments];
     this.#state = this.#writtenState = recovered.hardState;
     this.#lastIndex = recovered.lastIndex;
-    this.#lastTerm = recovered.terms.at(-1)?.term ?? recovered.compactedTerm;
+    this.#terms = recovered.terms.map((run) => ({ ...run }));
     this.#spares = options.fileSystem.listSync(options.directory).filter((name) => SPARE_NAME.test(name));
     const last = this.#segments.at(-1);
     if (last === undefined) {
-      const created = this.#createSegment(1);
+      const created = this.#createSegment(1, 0);
       this.#segments.push(created.segment);
       this.#file = created.file;
       this.#fileBytes = created.fileBytes;
@@ -153,13 +154,12 @@ export class LogStore {
       // One by one: a crash must not leave a gap behind an older segment that is still there.
       this.#options.fileSystem.syncDirectorySync(this.#options.directory);
     }
-    const first = this.#segments[0]!;
-    return { index: first.previousIndex, term: first.previousTerm };
+    return logBegin(this.#segments);
   }
 
   /** The log's entries from `from` on, in order, read from the disk. Only before the first append. */
   *read(from: number): Generator<LogEntry, void, undefined> {
-    const { terms } = this.recovered;
+    const { terms, lastIndex } = this.recovered;
     let run = 0;
     let next = from;
     for (const [i, segment] of this.recovered.segments.entries()) {
@@ -169,7 +169,7 @@ export class LogStore {
       const bytes = readSegmentFile(this.#options.fileSystem, path);
       const content = parseSegment(bytes, path, segment.segment, following === undefined, this.#options.hash);
       for (const frame of content?.frames ?? []) {
-        if (frame.kind !== 'entry' || frame.entry.index !== next) continue;
+        if (frame.kind !== 'entry' || frame.entry.index !== next || next > lastIndex) continue;
         while (run + 1 < terms.length && terms[run + 1]!.index <= next) run++;
         // An entry that a later one replaced has another term than the log has at its index.
         if (terms[run]!.term !== frame.entry.term) continue;
@@ -177,7 +177,7 @@ export class LogStore {
         yield frame.entry;
       }
     }
-    assert(next === this.recovered.lastIndex + 1, 'the log is read to its end');
+    assert(next === lastIndex + 1, 'the log is read to its end');
   }
 
   stats(): LogStoreStats {
@@ -239,13 +239,16 @@ export class LogStore {
     for (const { reject } of waiting) reject(this.#failure);
   }
 
-  /** What waits, up to the size of a batch. */
+  /** What waits, up to the size of a batch. Entries that replace others begin a batch. */
   #takeBatch(): Waiting[] {
     let bytes = 0;
     let count = 0;
+    let last = this.#lastIndex;
     while (count < this.#waiting.length) {
-      for (const entry of this.#waiting[count]!.entries) bytes += entryFrameBytes(entry.data.length);
-      if (count > 0 && bytes > BATCH_BYTES) break;
+      const { entries } = this.#waiting[count]!;
+      for (const entry of entries) bytes += entryFrameBytes(entry.data.length);
+      if (count > 0 && (bytes > BATCH_BYTES || (entries.length > 0 && entries[0]!.index <= last))) break;
+      last = entries.at(-1)?.index ?? last;
       count++;
     }
     return this.#waiting.splice(0, count);
@@ -261,7 +264,10 @@ export class LogStore {
       for (const entry of entries) bytes += entryFrameBytes(entry.data.length);
     }
     if (!mustSync) return false;
-    if (this.#end >= this.#options.segmentBytes) this.#roll();
+    const first = batch.find(({ entries }) => entries.length > 0)?.entries[0];
+    if (first !== undefined) this.#cut(first.index - 1);
+    // Entries that replace some of an earlier segment go into a new one: what a segment holds begins after its `previous`.
+    if (this.#end >= this.#options.segmentBytes || this.#lastIndex < this.#segments.at(-1)!.previousIndex) this.#roll();
 
     const segment = this.#segments.at(-1)!.segment;
     const { hash } = this.#options;
@@ -271,10 +277,11 @@ export class LogStore {
     let at = writeStateFrame(target, 0, this.#state, this.#synced, seed, hash);
     for (const { entries } of batch) {
       for (const entry of entries) {
-        assert(entry.index <= this.#lastIndex + 1, 'log has no gaps');
+        assert(entry.index === this.#lastIndex + 1, 'log has no gaps');
         at = writeEntryFrame(target, at, entry, seed, hash);
+        if (this.#termOf(this.#lastIndex) !== entry.term || this.#terms.length === 0)
+          this.#terms.push({ index: entry.index, term: entry.term });
         this.#lastIndex = entry.index;
-        this.#lastTerm = entry.term;
       }
     }
     assert(at === bytes, 'a batch is as long as was counted');
@@ -284,6 +291,17 @@ export class LogStore {
     this.#end += bytes;
     this.#bytesWritten += bytes;
     return true;
+  }
+
+  /** The entries after `last` are about to be replaced. */
+  #cut(last: number): void {
+    assert(last <= this.#lastIndex, 'log has no gaps');
+    while (this.#terms.length > 0 && this.#terms.at(-1)!.index > last) this.#terms.pop();
+    this.#lastIndex = last;
+  }
+
+  #termOf(index: number): number {
+    return this.#terms.findLast((run) => run.index <= index)?.term ?? this.recovered.compactedTerm;
   }
 
   /** Small batches at the end of a file: grow it by more than they need. */
@@ -300,7 +318,7 @@ export class LogStore {
     const full = this.#segments.at(-1)!;
     assert(this.#synced === this.#end, 'a segment is durable before the next one begins');
     full.bytes = this.#end;
-    const created = this.#createSegment(full.segment + 1);
+    const created = this.#createSegment(full.segment + 1, this.#lastIndex);
     this.#file.closeSync();
     this.#segments.push(created.segment);
     this.#file = created.file;
@@ -309,17 +327,17 @@ export class LogStore {
   }
 
   /** A segment with a durable header, out of a spare file or a new one. */
-  #createSegment(segment: number): { segment: RecoveredSegment; file: File; fileBytes: number } {
+  #createSegment(segment: number, previousIndex: number): { segment: RecoveredSegment; file: File; fileBytes: number } {
     const { fileSystem, directory, hash } = this.#options;
     const path = this.#path(segment);
     const spare = this.#spares.shift();
-    if (spare !== undefined) fileSystem.renameSync(join(directory, spare), path);
-    const file = fileSystem.openSync(path, spare === undefined ? 'create' : 'write');
-    const previousIndex = this.#lastIndex;
-    const previousTerm = this.#lastTerm;
+    // A spare gets its header before its name: under that name it must never be seen with the header of its earlier life.
+    const file = fileSystem.openSync(spare === undefined ? path : join(directory, spare), spare === undefined ? 'create' : 'write');
+    const previousTerm = this.#termOf(previousIndex);
     const header = encodeSegmentHeader({ segment, previousIndex, previousTerm, hardState: this.#state }, hash);
     file.writeSync(header, 0, header.length, 0);
     file.datasyncSync();
+    if (spare !== undefined) fileSystem.renameSync(join(directory, spare), path);
     fileSystem.syncDirectorySync(directory);
     return { segment: { segment, previousIndex, previousTerm, bytes: SEGMENT_HEADER_BYTES }, file, fileBytes: file.sizeSync() };
   }

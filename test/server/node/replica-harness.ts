@@ -1,0 +1,98 @@
+/** A replica of one voter on a simulated disk, opened as the server opens it. */
+import { NodeClock, NodeScheduler } from '../../../base/node/index.ts';
+import type { SparrowError } from '../../../base/errors.ts';
+import { type Engine, open } from '../../../engine/index.ts';
+import {
+  type ApplyResult,
+  type CommandCondition,
+  type CommandOperation,
+  encodeWrite,
+  engineKey,
+  LogStore,
+  NO_LIMIT,
+  Replica,
+} from '../../../server/node/index.ts';
+import type { SimFileSystem } from '../../sim/sim-file-system.ts';
+import { SimRandom } from '../../sim/sim-random.ts';
+import { hash } from './hash.ts';
+
+export interface HarnessOptions {
+  segmentBytes?: number;
+  checkpointBytes?: number;
+  writeBytesInFlightMax?: number;
+  writesWaitingMax?: number;
+}
+
+export class ReplicaHarness {
+  readonly engine: Engine;
+  readonly log: LogStore;
+  readonly replica: Replica;
+  readonly stopped: SparrowError[];
+
+  static async open(fileSystem: SimFileSystem, options: HarnessOptions = {}): Promise<ReplicaHarness> {
+    const scheduler = new NodeScheduler();
+    const engine = await open(
+      '/engine',
+      { memtableBytes: 256 * 1024, memoryBytes: 64 << 20, pageCacheBytes: 1 << 20, maxBatchBytes: 32 << 20 },
+      { fileSystem, scheduler },
+    );
+    const stopped: SparrowError[] = [];
+    const log = LogStore.open({ fileSystem, directory: '/raft', hash, segmentBytes: options.segmentBytes ?? 1 << 20 });
+    const replica = await Replica.open(
+      {
+        id: 1,
+        voters: [1],
+        tickMs: 100,
+        electionTicks: 10,
+        heartbeatTicks: 1,
+        writeBytesInFlightMax: options.writeBytesInFlightMax ?? 1 << 20,
+        writesWaitingMax: options.writesWaitingMax ?? 1000,
+        checkpointBytes: options.checkpointBytes ?? 1 << 20,
+      },
+      {
+        engine,
+        log,
+        clock: new NodeClock(),
+        scheduler,
+        random: new SimRandom(1),
+        send: () => {
+          throw new Error('there is nobody to send to');
+        },
+        onStopped: (error) => stopped.push(error),
+      },
+    );
+    return new ReplicaHarness(engine, log, replica, stopped);
+  }
+
+  private constructor(engine: Engine, log: LogStore, replica: Replica, stopped: SparrowError[]) {
+    this.engine = engine;
+    this.log = log;
+    this.replica = replica;
+    this.stopped = stopped;
+  }
+
+  put(key: string, value: string, sequence?: number, client = 'client', seen = 0): Promise<ApplyResult> {
+    return this.write([{ type: 'put', key: Buffer.from(key), value: Buffer.from(value) }], [], sequence, client, seen);
+  }
+
+  write(
+    operations: CommandOperation[],
+    conditions: CommandCondition[] = [],
+    sequence?: number,
+    client = 'client',
+    seen = 0,
+  ): Promise<ApplyResult> {
+    const id = sequence === undefined ? undefined : { client: Buffer.from(client), sequence, seen };
+    return this.replica.propose(encodeWrite(id, conditions, operations), NO_LIMIT);
+  }
+
+  get(key: string): { value: string; version: number } | undefined {
+    const entry = this.engine.getEntrySync(engineKey(Buffer.from(key)));
+    return entry && { value: Buffer.from(entry.value).toString(), version: entry.version };
+  }
+
+  async close(): Promise<void> {
+    await this.replica.close();
+    await this.engine.close();
+  }
+}
