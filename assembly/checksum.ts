@@ -60,5 +60,5 @@ export function xxh64(address: usize, bytes: i32, seed: u64): u64 {
 
 /** For the host: stores the checksum at `out` (8 bytes), with the seed as two halves, because an i64 crosses the boundary slowly. */
 export function checksumInto(address: usize, bytes: i32, seedLow: u32, seedHigh: u32, out: usize): void {
-  store<u64>(out, xxh64(address, bytes, (<u64>seedHigh << 32) | <u64>seedLow));
+  store<u64>(out, xxh64(address, bytes, ((<u64>seedHigh) << 32) | <u64>seedLow));
 }

@@ -124,7 +124,7 @@ export function cursorEnterPage(cursor: usize, page: usize): void {
 @inline
 export function cursorPlace(cursor: usize, entry: i32): void {
   store<i32>(cursor, entry, 64);
-  const slot = <usize>load<u32>(cursor, 56) + (<usize>entry << 2);
+  const slot = <usize>load<u32>(cursor, 56) + ((<usize>entry) << 2);
   const word = load<u32>(slot);
   const suffixBytes = <i32>(word >> 16);
   const suffix = <usize>load<u32>(cursor) + <usize>(word & 0xffff);
@@ -151,7 +151,7 @@ export function pageLowerBound(page: usize, key: usize, keyBytes: i32): i32 {
   let high = count;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const word = load<u32>(slots + (<usize>middle << 2));
+    const word = load<u32>(slots + ((<usize>middle) << 2));
     if (compareKeys(page + (word & 0xffff), <i32>(word >> 16), rest, restBytes) < 0) low = middle + 1;
     else high = middle;
   }

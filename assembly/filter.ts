@@ -17,8 +17,8 @@ export function filterBlocks(keys: u32): u32 {
 
 /** Fills `blocks` blocks at `filter` from `keys` hashes (u64 each). */
 export function filterBuild(filter: usize, blocks: u32, hashes: usize, keys: u32): void {
-  memory.fill(filter, 0, <usize>blocks << 5);
-  const end = hashes + (<usize>keys << 3);
+  memory.fill(filter, 0, (<usize>blocks) << 5);
+  const end = hashes + ((<usize>keys) << 3);
   for (let at = hashes; at < end; at += 8) {
     const hash = load<u64>(at);
     const block = blockOf(filter, blocks, hash);
@@ -44,7 +44,7 @@ export function filterMayHold(filter: usize, blocks: u32, hash: u64): bool {
 /** How many of `keys` hashes the filter may hold: for tests and benchmarks. */
 export function filterCount(filter: usize, blocks: u32, hashes: usize, keys: u32): u32 {
   let held: u32 = 0;
-  const end = hashes + (<usize>keys << 3);
+  const end = hashes + ((<usize>keys) << 3);
   for (let at = hashes; at < end; at += 8) if (filterMayHold(filter, blocks, load<u64>(at))) held++;
   return held;
 }
@@ -52,7 +52,7 @@ export function filterCount(filter: usize, blocks: u32, hashes: usize, keys: u32
 // @ts-ignore: decorator
 @inline
 function blockOf(filter: usize, blocks: u32, hash: u64): usize {
-  return filter + (<usize>(((hash >> 32) * <u64>blocks) >> 32) << 5);
+  return filter + ((<usize>(((hash >> 32) * <u64>blocks) >> 32)) << 5);
 }
 
 /** In each 32-bit lane, 1 << (low * salt >> 27). WebAssembly has no shift by lane, so a table of powers is swizzled into the right byte. */

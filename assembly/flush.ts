@@ -30,14 +30,7 @@ export function flushBegin(context: usize, memtable: usize): void {
  * Adds versions until the builder is full (WINDOW_FULL), all are added (FLUSH_DONE), or FLUSH_FAILED. The value bytes of every
  * pointer that is kept are counted as live in the segment table (assembly/segment-table.ts).
  */
-export function flushStep(
-  context: usize,
-  builder: usize,
-  snapshots: usize,
-  snapshotCount: i32,
-  segments: usize,
-  segmentEntries: u32,
-): i32 {
+export function flushStep(context: usize, builder: usize, snapshots: usize, snapshotCount: i32, segments: usize, segmentEntries: u32): i32 {
   let leaf = load<u32>(context, LEAF);
   let limit = load<u64>(context, LIMIT);
   while (!builderFull(builder)) {
@@ -79,8 +72,8 @@ function snapshotBefore(snapshots: usize, count: i32, sequence: u64): f64 {
   let high = count;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (load<f64>(snapshots + (<usize>middle << 3)) < wanted) low = middle + 1;
+    if (load<f64>(snapshots + ((<usize>middle) << 3)) < wanted) low = middle + 1;
     else high = middle;
   }
-  return low ? load<f64>(snapshots + (<usize>(low - 1) << 3)) : -1;
+  return low ? load<f64>(snapshots + ((<usize>(low - 1)) << 3)) : -1;
 }

@@ -71,7 +71,7 @@ export function lookup(context: usize, view: usize, keyBytes: i32, sequence: f64
     const record = memtableFind(active, key, keyBytes, limit);
     if (record) return recordAnswer(context, record);
   }
-  const sealedEnd = view + (<usize>load<u32>(view, VIEW_SEALED_COUNT) << 2);
+  const sealedEnd = view + ((<usize>load<u32>(view, VIEW_SEALED_COUNT)) << 2);
   for (let sealed = view; sealed < sealedEnd; sealed += 4) {
     const record = memtableFind(<usize>load<u32>(sealed, VIEW_SEALED), key, keyBytes, limit);
     if (record) return recordAnswer(context, record);
@@ -94,7 +94,7 @@ export function lookupResume(context: usize): i32 {
     const count = load<i32>(view, VIEW_LEVEL0_COUNT);
     const tables = <usize>load<u32>(view, VIEW_LEVEL0);
     for (let position = load<i32>(context, POSITION); position < count; position++) {
-      const answer = tableLookup(context, <usize>load<u32>(tables + (<usize>position << 2)));
+      const answer = tableLookup(context, <usize>load<u32>(tables + ((<usize>position) << 2)));
       if (answer != NOT_HERE) {
         store<i32>(context, position, POSITION);
         return answer;
@@ -104,7 +104,7 @@ export function lookupResume(context: usize): i32 {
   }
   const levels = load<i32>(view, VIEW_LEVEL_COUNT);
   for (; level <= levels; level++) {
-    const table = levelTable(context, <usize>load<u32>(view, VIEW_LEVELS) + (<usize>(level - 1) << 3));
+    const table = levelTable(context, <usize>load<u32>(view, VIEW_LEVELS) + ((<usize>(level - 1)) << 3));
     if (!table) continue;
     const answer = tableLookup(context, table);
     if (answer != NOT_HERE) {
@@ -161,12 +161,12 @@ function levelTable(context: usize, level: usize): usize {
   let high = count;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const table = <usize>load<u32>(tables + (<usize>middle << 2));
+    const table = <usize>load<u32>(tables + ((<usize>middle) << 2));
     if (compareKeys(<usize>load<u32>(table, TABLE_LARGEST), load<i32>(table, TABLE_LARGEST_BYTES), key, keyBytes) < 0) low = middle + 1;
     else high = middle;
   }
   if (low == count) return 0;
-  const table = <usize>load<u32>(tables + (<usize>low << 2));
+  const table = <usize>load<u32>(tables + ((<usize>low) << 2));
   return compareKeys(<usize>load<u32>(table, TABLE_SMALLEST), load<i32>(table, TABLE_SMALLEST_BYTES), key, keyBytes) <= 0 ? table : 0;
 }
 

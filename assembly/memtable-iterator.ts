@@ -22,8 +22,8 @@ const PAST_ALL: i32 = 256;
 function push(stack: usize, reference: u32, position: i32): void {
   const depth = load<i32>(stack) + 1;
   store<i32>(stack, depth);
-  store<u32>(stack + (<usize>depth << 3), reference);
-  store<i32>(stack + (<usize>depth << 3), position, 4);
+  store<u32>(stack + ((<usize>depth) << 3), reference);
+  store<i32>(stack + ((<usize>depth) << 3), position, 4);
 }
 
 function smallest(reference: u32): usize {
@@ -45,18 +45,18 @@ function childFrom(node: usize, position: i32, keep: bool, keepAt: usize = 0): u
   let at = position;
   if (type <= NODE_16) {
     if (at < <i32>load<u8>(node, 1)) {
-      child = load<u32>(node + (type == NODE_4 ? 4 : 16) + (<usize>at << 2), NODE_HEADER_BYTES);
+      child = load<u32>(node + (type == NODE_4 ? 4 : 16) + ((<usize>at) << 2), NODE_HEADER_BYTES);
       at++;
     }
   } else if (type == NODE_48) {
     while (at < 256 && !child) {
       const slot = load<u8>(node + at, NODE_HEADER_BYTES);
-      if (slot) child = load<u32>(node + (<usize>(slot - 1) << 2), NODE_HEADER_BYTES + 256);
+      if (slot) child = load<u32>(node + ((<usize>(slot - 1)) << 2), NODE_HEADER_BYTES + 256);
       at++;
     }
   } else {
     while (at < 256 && !child) {
-      child = load<u32>(node + (<usize>at << 2), NODE_HEADER_BYTES);
+      child = load<u32>(node + ((<usize>at) << 2), NODE_HEADER_BYTES);
       at++;
     }
   }
@@ -75,18 +75,18 @@ function childBefore(node: usize, position: i32, keepAt: usize): u32 {
     at = min(at, <i32>load<u8>(node, 1));
     if (at > 0) {
       at--;
-      child = load<u32>(node + (type == NODE_4 ? 4 : 16) + (<usize>at << 2), NODE_HEADER_BYTES);
+      child = load<u32>(node + (type == NODE_4 ? 4 : 16) + ((<usize>at) << 2), NODE_HEADER_BYTES);
     }
   } else if (type == NODE_48) {
     while (at > 0 && !child) {
       at--;
       const slot = load<u8>(node + at, NODE_HEADER_BYTES);
-      if (slot) child = load<u32>(node + (<usize>(slot - 1) << 2), NODE_HEADER_BYTES + 256);
+      if (slot) child = load<u32>(node + ((<usize>(slot - 1)) << 2), NODE_HEADER_BYTES + 256);
     }
   } else {
     while (at > 0 && !child) {
       at--;
-      child = load<u32>(node + (<usize>at << 2), NODE_HEADER_BYTES);
+      child = load<u32>(node + ((<usize>at) << 2), NODE_HEADER_BYTES);
     }
   }
   store<i32>(keepAt, at);
@@ -110,12 +110,12 @@ function childAt(node: usize, byte: i32): u32 {
   const type = load<u8>(node);
   if (type == NODE_48) {
     const slot = load<u8>(node + byte, NODE_HEADER_BYTES);
-    return slot ? load<u32>(node + (<usize>(slot - 1) << 2), NODE_HEADER_BYTES + 256) : 0;
+    return slot ? load<u32>(node + ((<usize>(slot - 1)) << 2), NODE_HEADER_BYTES + 256) : 0;
   }
-  if (type > NODE_48) return load<u32>(node + (<usize>byte << 2), NODE_HEADER_BYTES);
+  if (type > NODE_48) return load<u32>(node + ((<usize>byte) << 2), NODE_HEADER_BYTES);
   const i = positionOf(node, byte);
   if (i >= <i32>load<u8>(node, 1) || <i32>load<u8>(node + i, NODE_HEADER_BYTES) != byte) return 0;
-  return load<u32>(node + (type == NODE_4 ? 4 : 16) + (<usize>i << 2), NODE_HEADER_BYTES);
+  return load<u32>(node + (type == NODE_4 ? 4 : 16) + ((<usize>i) << 2), NODE_HEADER_BYTES);
 }
 
 /** Three-way comparison of a leaf's key with `key`, of which the first `depth` bytes are known to be the same. */
@@ -181,7 +181,7 @@ export function memtableNext(stack: usize): u32 {
   while (true) {
     const depth = load<i32>(stack);
     if (depth <= 0) return 0;
-    const frame = stack + (<usize>depth << 3);
+    const frame = stack + ((<usize>depth) << 3);
     const reference = load<u32>(frame);
     if (reference & 1) {
       store<i32>(stack, depth - 1);
@@ -249,7 +249,7 @@ export function memtablePrevious(stack: usize): u32 {
   while (true) {
     const depth = load<i32>(stack);
     if (depth <= 0) return 0;
-    const frame = stack + (<usize>depth << 3);
+    const frame = stack + ((<usize>depth) << 3);
     const reference = load<u32>(frame);
     if (reference & 1) {
       store<i32>(stack, depth - 1);

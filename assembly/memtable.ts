@@ -90,7 +90,7 @@ function smallestRecord(reference: u32): usize {
     else if (type == NODE_48) {
       let byte: usize = 0;
       while (!load<u8>(node + byte, NODE_HEADER_BYTES)) byte++;
-      at = load<u32>(node + (<usize>(load<u8>(node + byte, NODE_HEADER_BYTES) - 1) << 2), NODE_HEADER_BYTES + 256);
+      at = load<u32>(node + ((<usize>(load<u8>(node + byte, NODE_HEADER_BYTES) - 1)) << 2), NODE_HEADER_BYTES + 256);
     } else {
       let byte: usize = 0;
       while (!load<u32>(node + (byte << 2), NODE_HEADER_BYTES)) byte++;
@@ -108,19 +108,19 @@ function childSlot(node: usize, byte: u8): usize {
   if (type == NODE_4) {
     const children = <i32>load<u8>(node, 1);
     for (let i = 0; i < children; i++) {
-      if (load<u8>(node + i, NODE_HEADER_BYTES) == byte) return node + NODE_HEADER_BYTES + 4 + (<usize>i << 2);
+      if (load<u8>(node + i, NODE_HEADER_BYTES) == byte) return node + NODE_HEADER_BYTES + 4 + ((<usize>i) << 2);
     }
     return 0;
   }
   if (type == NODE_16) {
-    const equal = i8x16.bitmask(i8x16.eq(v128.load(node, NODE_HEADER_BYTES), i8x16.splat(byte))) & ((1 << <i32>load<u8>(node, 1)) - 1);
-    return equal ? node + NODE_HEADER_BYTES + 16 + (<usize>ctz(equal) << 2) : 0;
+    const equal = i8x16.bitmask(i8x16.eq(v128.load(node, NODE_HEADER_BYTES), i8x16.splat(byte))) & ((1 << (<i32>load<u8>(node, 1))) - 1);
+    return equal ? node + NODE_HEADER_BYTES + 16 + ((<usize>ctz(equal)) << 2) : 0;
   }
   if (type == NODE_48) {
     const slot = load<u8>(node + byte, NODE_HEADER_BYTES);
-    return slot ? node + NODE_HEADER_BYTES + 256 + (<usize>(slot - 1) << 2) : 0;
+    return slot ? node + NODE_HEADER_BYTES + 256 + ((<usize>(slot - 1)) << 2) : 0;
   }
-  const at = node + NODE_HEADER_BYTES + (<usize>byte << 2);
+  const at = node + NODE_HEADER_BYTES + ((<usize>byte) << 2);
   return load<u32>(at) ? at : 0;
 }
 
@@ -146,7 +146,7 @@ function growNode(memtable: usize, slot: usize, node: usize, byte: u8, child: u3
     store<u8>(grown, NODE_256);
     for (let i = 0; i < 256; i++) {
       const at = load<u8>(node + i, NODE_HEADER_BYTES);
-      if (at) store<u32>(grown + (<usize>i << 2), load<u32>(node + (<usize>(at - 1) << 2), NODE_HEADER_BYTES + 256), NODE_HEADER_BYTES);
+      if (at) store<u32>(grown + ((<usize>i) << 2), load<u32>(node + ((<usize>(at - 1)) << 2), NODE_HEADER_BYTES + 256), NODE_HEADER_BYTES);
     }
   }
   store<u32>(slot, <u32>grown);
@@ -166,10 +166,10 @@ function addChild(memtable: usize, slot: usize, node: usize, byte: u8, child: u3
     while (i < children && load<u8>(node + i, NODE_HEADER_BYTES) < byte) i++;
     for (let j = children; j > i; j--) {
       store<u8>(node + j, load<u8>(node + j - 1, NODE_HEADER_BYTES), NODE_HEADER_BYTES);
-      store<u32>(node + (<usize>j << 2), load<u32>(node + (<usize>(j - 1) << 2), NODE_HEADER_BYTES + 4), NODE_HEADER_BYTES + 4);
+      store<u32>(node + ((<usize>j) << 2), load<u32>(node + ((<usize>(j - 1)) << 2), NODE_HEADER_BYTES + 4), NODE_HEADER_BYTES + 4);
     }
     store<u8>(node + i, byte, NODE_HEADER_BYTES);
-    store<u32>(node + (<usize>i << 2), child, NODE_HEADER_BYTES + 4);
+    store<u32>(node + ((<usize>i) << 2), child, NODE_HEADER_BYTES + 4);
     store<u8>(node, <u8>(children + 1), 1);
   } else if (type == NODE_16) {
     if (children == 16) {
@@ -180,10 +180,10 @@ function addChild(memtable: usize, slot: usize, node: usize, byte: u8, child: u3
     const i = <i32>popcnt(smaller);
     for (let j = children; j > i; j--) {
       store<u8>(node + j, load<u8>(node + j - 1, NODE_HEADER_BYTES), NODE_HEADER_BYTES);
-      store<u32>(node + (<usize>j << 2), load<u32>(node + (<usize>(j - 1) << 2), NODE_HEADER_BYTES + 16), NODE_HEADER_BYTES + 16);
+      store<u32>(node + ((<usize>j) << 2), load<u32>(node + ((<usize>(j - 1)) << 2), NODE_HEADER_BYTES + 16), NODE_HEADER_BYTES + 16);
     }
     store<u8>(node + i, byte, NODE_HEADER_BYTES);
-    store<u32>(node + (<usize>i << 2), child, NODE_HEADER_BYTES + 16);
+    store<u32>(node + ((<usize>i) << 2), child, NODE_HEADER_BYTES + 16);
     store<u8>(node, <u8>(children + 1), 1);
   } else if (type == NODE_48) {
     if (children == 48) {
@@ -191,9 +191,9 @@ function addChild(memtable: usize, slot: usize, node: usize, byte: u8, child: u3
       return;
     }
     store<u8>(node + byte, <u8>(children + 1), NODE_HEADER_BYTES);
-    store<u32>(node + (<usize>children << 2), child, NODE_HEADER_BYTES + 256);
+    store<u32>(node + ((<usize>children) << 2), child, NODE_HEADER_BYTES + 256);
     store<u8>(node, <u8>(children + 1), 1);
-  } else store<u32>(node + (<usize>byte << 2), child, NODE_HEADER_BYTES);
+  } else store<u32>(node + ((<usize>byte) << 2), child, NODE_HEADER_BYTES);
 }
 
 /** What the slot of a key holds after `record` was written over `leaf`: the record alone, or a version that keeps the older one. */
@@ -278,7 +278,7 @@ function insert(memtable: usize, record: usize): i32 {
         const rest = prefixBytes - same - 1;
         store<u16>(node, <u16>rest, 2);
         if (prefixBytes > 8) store<u64>(node, load<u64>(below + depth + same + 1), 8);
-        else store<u64>(node, same == 7 ? 0 : load<u64>(node, 8) >> (<u64>(same + 1) << 3), 8);
+        else store<u64>(node, same == 7 ? 0 : load<u64>(node, 8) >> ((<u64>(same + 1)) << 3), 8);
         store<u32>(slot, <u32>parent);
         addChild(memtable, slot, parent, byte, reference);
         if (depth + same == keyBytes) store<u32>(parent, leaf, 4);
@@ -349,7 +349,7 @@ export function memtablePut(
   const padding = record + bytes - end;
   for (let i: usize = 0; i < padding; i++) store<u8>(end + i, 0);
   store<u32>(record, valueBytes);
-  store<u32>(record, <u32>keyBytes | (<u32>kind << 16), 4);
+  store<u32>(record, <u32>keyBytes | ((<u32>kind) << 16), 4);
   store<u64>(record, <u64>sequence, 8);
   sealFrame(frame, bytes, payloadBytes, syncedTo, 1, segment);
   index(memtable, record);

@@ -179,10 +179,10 @@ function snapshotWithin(context: usize, from: u64, to: u64): bool {
   const end = high;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (<u64>load<f64>(snapshots + (<usize>middle << 3)) < from) low = middle + 1;
+    if (<u64>load<f64>(snapshots + ((<usize>middle) << 3)) < from) low = middle + 1;
     else high = middle;
   }
-  return low < end && <u64>load<f64>(snapshots + (<usize>low << 3)) < to;
+  return low < end && <u64>load<f64>(snapshots + ((<usize>low) << 3)) < to;
 }
 
 /** Goes on. Answers MERGE_*. */

@@ -48,7 +48,18 @@ import {
   WINDOW_FULL,
 } from './memory-map';
 import { commonBytes, copy, hashKey, hashTag } from './key';
-import { BODY_HEADER_BYTES, PAGE_HEADER_BYTES, bodyKind, bodySequence, packBody, pageChecksum, pagePrefix, pageSeed, pageSlots, tagBytes } from './page';
+import {
+  BODY_HEADER_BYTES,
+  PAGE_HEADER_BYTES,
+  bodyKind,
+  bodySequence,
+  packBody,
+  pageChecksum,
+  pagePrefix,
+  pageSeed,
+  pageSlots,
+  tagBytes,
+} from './page';
 import { CONTINUES } from './table';
 
 const WINDOW: usize = 0;
@@ -189,8 +200,8 @@ export function builderAdd(builder: usize, key: usize, keyBytes: i32, body: u64,
   copy(at + BODY_HEADER_BYTES, value, valueBytes);
   at += BODY_HEADER_BYTES + valueBytes;
   store<u8>(builder + TAGS + count, hashTag(hash));
-  store<u32>(builder + SLOTS + (<usize>count << 2), staged | (<u32>suffix << 16));
-  store<u16>(builder + PREFIXES + (<usize>count << 1), <u16>prefix);
+  store<u32>(builder + SLOTS + ((<usize>count) << 2), staged | ((<u32>suffix) << 16));
+  store<u16>(builder + PREFIXES + ((<usize>count) << 1), <u16>prefix);
   store<i32>(builder, count + 1, PAGE_ENTRIES);
   store<i32>(builder, prefix, PREFIX);
   store<i32>(builder, load<i32>(builder, PAGE_KEY_BYTES) + keyBytes, PAGE_KEY_BYTES);
@@ -282,10 +293,10 @@ function emitPage(builder: usize, count: i32): void {
   const stagedSlots = builder + SLOTS;
   const prefixes = builder + PREFIXES;
   const staged = load<u32>(builder, STAGED);
-  store<u32>(stagedSlots + (<usize>count << 2), staged);
+  store<u32>(stagedSlots + ((<usize>count) << 2), staged);
   rebuildLastKey(builder, count);
 
-  store<u32>(page, <u32>count | (<u32>prefix << 16), 8);
+  store<u32>(page, <u32>count | ((<u32>prefix) << 16), 8);
   store<u32>(page, 0, 12);
   const tags = builder + TAGS;
   v128.store(tags + count, i64x2.splat(0));
@@ -298,14 +309,14 @@ function emitPage(builder: usize, count: i32): void {
 
   const firstSuffix = load<i32>(builder, FIRST_BYTES) - prefix;
   const firstBody = load<u32>(stagedSlots, 4) & 0xffff;
-  store<u32>(slot, <u32>(at - page) | (<u32>firstSuffix << 16));
+  store<u32>(slot, <u32>(at - page) | ((<u32>firstSuffix) << 16));
   copy(at, first + prefix, firstSuffix);
   at += firstSuffix;
   copy(at, stage, firstBody);
   at += firstBody;
   slot += 4;
 
-  const slotsEnd = pageSlots(page, count) + (<usize>count << 2);
+  const slotsEnd = pageSlots(page, count) + ((<usize>count) << 2);
   if (count == 1 || <i32>load<u16>(prefixes, 2) == prefix) {
     const delta = <u32>(at - page) - firstBody;
     for (let from = stagedSlots + 4; slot < slotsEnd; slot += 4, from += 4) store<u32>(slot, load<u32>(from) + delta);

@@ -50,7 +50,7 @@ export function cacheInit(cache: usize, frames: usize, descriptors: usize, count
   store<u32>(cache, <u32>frames, FRAMES);
   store<u32>(cache, <u32>descriptors, DESCRIPTORS);
   store<u32>(cache, count, COUNT);
-  memory.fill(descriptors, 0, <usize>count << 3);
+  memory.fill(descriptors, 0, (<usize>count) << 3);
 }
 
 /** The context reads through this cache from now on. */
@@ -61,7 +61,7 @@ export function cacheBind(context: usize, cache: usize): void {
 
 /** The page's frame; or 0 after filling NEED_TABLE_HEADER, NEED_PAGE and NEED_FRAME: load the page there, call pageLoaded, ask again. */
 export function frameOf(context: usize, table: usize, page: i32): usize {
-  const owner = <usize>load<u32>(table, TABLE_FRAMES) + (<usize>page << 2);
+  const owner = <usize>load<u32>(table, TABLE_FRAMES) + ((<usize>page) << 2);
   const cache = <usize>load<u32>(context, PAGE_CACHE);
   const frame = <usize>load<u32>(owner);
   if (frame) {
@@ -81,7 +81,7 @@ export function pageLoaded(context: usize): i32 {
   const frame = <usize>load<u32>(context, NEED_FRAME);
   if (load<u64>(frame) != pageChecksum(frame, pageSeed(load<u32>(table, TABLE_FILE_ID), page))) return BAD_PAGE;
   const cache = <usize>load<u32>(context, PAGE_CACHE);
-  const owner = <usize>load<u32>(table, TABLE_FRAMES) + (<usize>page << 2);
+  const owner = <usize>load<u32>(table, TABLE_FRAMES) + ((<usize>page) << 2);
   const descriptor = descriptorOf(cache, frame);
   store<u32>(descriptor, <u32>owner);
   store<u32>(descriptor, 0, 4);
@@ -95,7 +95,7 @@ export function pageLoaded(context: usize): i32 {
 export function cacheDropTable(cache: usize, table: usize): void {
   const pages = load<u32>(table, TABLE_PAGES);
   let owner = <usize>load<u32>(table, TABLE_FRAMES);
-  for (const end = owner + (<usize>pages << 2); owner < end; owner += 4) {
+  for (const end = owner + ((<usize>pages) << 2); owner < end; owner += 4) {
     const frame = <usize>load<u32>(owner);
     if (!frame) continue;
     store<u32>(descriptorOf(cache, frame), 0);
@@ -111,8 +111,8 @@ function victim(context: usize, cache: usize): usize {
   let frame: usize = 0;
   let descriptor: usize = 0;
   while (true) {
-    descriptor = <usize>load<u32>(cache, DESCRIPTORS) + (<usize>hand << 3);
-    frame = <usize>load<u32>(cache, FRAMES) + (<usize>hand << PAGE_SHIFT);
+    descriptor = <usize>load<u32>(cache, DESCRIPTORS) + ((<usize>hand) << 3);
+    frame = <usize>load<u32>(cache, FRAMES) + ((<usize>hand) << PAGE_SHIFT);
     if (++hand == count) hand = 0;
     if (!load<u32>(descriptor, 4) || !load<u32>(descriptor)) {
       if (!pinned(context, frame)) break;

@@ -25,7 +25,7 @@ export function pageFind(page: usize, key: usize, keyBytes: i32, hash: u64, sequ
       same &= same - 1;
       // The padding's tags are 0, which may be the key's.
       if (entry >= count) return -1;
-      const slot = load<u32>(slots + (<usize>entry << 2));
+      const slot = load<u32>(slots + ((<usize>entry) << 2));
       if (<i32>(slot >> 16) != suffixBytes) continue;
       const at = page + (slot & 0xffff);
       if (commonBytes(at, suffix, suffixBytes) != suffixBytes) continue;
@@ -45,7 +45,7 @@ export function pageFindKey(page: usize, key: usize, keyBytes: i32, sequence: f6
 // @ts-ignore: decorator
 @inline
 export function pageBody(page: usize, count: i32, entry: i32): usize {
-  const slot = load<u32>(pageSlots(page, count) + (<usize>entry << 2));
+  const slot = load<u32>(pageSlots(page, count) + ((<usize>entry) << 2));
   return page + (slot & 0xffff) + (slot >> 16);
 }
 
@@ -53,6 +53,6 @@ export function pageBody(page: usize, count: i32, entry: i32): usize {
 // @ts-ignore: decorator
 @inline
 export function pageValueBytes(page: usize, count: i32, entry: i32, body: usize): i32 {
-  const next = load<u32>(pageSlots(page, count) + (<usize>entry << 2), 4) & 0xffff;
+  const next = load<u32>(pageSlots(page, count) + ((<usize>entry) << 2), 4) & 0xffff;
   return <i32>(page + next - body) - 8;
 }

@@ -54,7 +54,7 @@ export function pagePrefix(page: usize, count: i32): usize {
 // @ts-ignore: decorator
 @inline
 export function packBody(sequence: u64, kind: u32, flags: u32): u64 {
-  return sequence | (<u64>kind << 56) | (<u64>flags << 60);
+  return sequence | ((<u64>kind) << 56) | ((<u64>flags) << 60);
 }
 // @ts-ignore: decorator
 @inline
@@ -74,7 +74,7 @@ export function bodyFlags(word: u64): i32 {
 // @ts-ignore: decorator
 @inline
 export function pageSeed(fileId: u32, page: u32): u64 {
-  return (<u64>fileId << 32) | <u64>page;
+  return ((<u64>fileId) << 32) | <u64>page;
 }
 // @ts-ignore: decorator
 @inline

@@ -34,7 +34,7 @@ const LAST_PAGE: i32 = i32.MAX_VALUE;
 // @ts-ignore: decorator
 @inline
 function tableOf(tables: usize, i: i32): usize {
-  return <usize>load<u32>(tables + (<usize>i << 2));
+  return <usize>load<u32>(tables + ((<usize>i) << 2));
 }
 /** The table's smallest key against the upper bound: whether all its keys are outside. */
 function beginsAboveUpper(context: usize, table: usize): bool {
@@ -104,7 +104,7 @@ function stepPage(context: usize, cursor: usize, backward: bool): void {
   store<i32>(cursor, page, 92);
   store<u32>(cursor, STEP, 76);
   // The separator between the two pages is the index key of the higher one.
-  const separator = <usize>load<u32>(<usize>load<u32>(table, 8) + (<usize>max(left, page) << 2));
+  const separator = <usize>load<u32>(<usize>load<u32>(table, 8) + ((<usize>max(left, page)) << 2));
   const key = separator + 4;
   const keyBytes = <i32>load<u16>(separator);
   if (backward) {
@@ -175,7 +175,7 @@ export function settleTables(context: usize, cursor: usize): i32 {
 // @ts-ignore: decorator
 @inline
 function continuesBehind(table: usize, page: i32, pages: i32): bool {
-  return page + 1 < pages && (load<u16>(<usize>load<u32>(<usize>load<u32>(table, 8) + (<usize>(page + 1) << 2)), 2) & CONTINUES) != 0;
+  return page + 1 < pages && (load<u16>(<usize>load<u32>(<usize>load<u32>(table, 8) + ((<usize>(page + 1)) << 2)), 2) & CONTINUES) != 0;
 }
 
 /** Moves on by one entry. 0, or NEEDS_*: then `settleTables` when the need is met. */

@@ -127,17 +127,17 @@ export function scanOpen(
   const active = load<u32>(view);
   if (active) openMemtable(context, count++, active, backward);
   const sealed = load<i32>(view, 4);
-  for (let i = 0; i < sealed; i++) openMemtable(context, count++, load<u32>(view + (<usize>i << 2), 8), backward);
+  for (let i = 0; i < sealed; i++) openMemtable(context, count++, load<u32>(view + ((<usize>i) << 2), 8), backward);
   const flushed = load<i32>(view, 24);
   const tables = <usize>load<u32>(view, 28);
   for (let i = 0; i < flushed; i++) {
-    if (tableOutside(context, <usize>load<u32>(tables + (<usize>i << 2)))) continue;
+    if (tableOutside(context, <usize>load<u32>(tables + ((<usize>i) << 2)))) continue;
     if (count == <i32>CURSORS_MAX) return -1;
-    seekTables(context, cursorReset(context, count++, SOURCE_TABLES, backward), tables + (<usize>i << 2), 1);
+    seekTables(context, cursorReset(context, count++, SOURCE_TABLES, backward), tables + ((<usize>i) << 2), 1);
   }
   const levels = load<i32>(view, 32);
   for (let i = 0; i < levels; i++) {
-    const level = <usize>load<u32>(view, 36) + (<usize>i << 3);
+    const level = <usize>load<u32>(view, 36) + ((<usize>i) << 3);
     if (!load<i32>(level)) continue;
     if (count == <i32>CURSORS_MAX) return -1;
     seekTables(context, cursorReset(context, count++, SOURCE_TABLES, backward), <usize>load<u32>(level, 4), load<i32>(level));
@@ -220,7 +220,7 @@ function emit(context: usize, out: usize, rank: u64, key: usize, keyBytes: i32, 
   const valueBytes = keysOnly ? 0 : cursorValueBytes(cursor);
   const end = (out + SCAN_ENTRY_BYTES + keyBytes + valueBytes + 7) & ~7;
   if (end > <usize>load<u32>(context, WINDOW_END)) return 0;
-  store<u32>(out, <u32>keyBytes | (<u32>bodyKind(body) << 16) | (<u32>bodyFlags(body) << 24));
+  store<u32>(out, <u32>keyBytes | ((<u32>bodyKind(body)) << 16) | ((<u32>bodyFlags(body)) << 24));
   store<i32>(out, valueBytes, 4);
   store<f64>(out, <f64>bodySequence(body), 8);
   copy(out + SCAN_ENTRY_BYTES, key, keyBytes);

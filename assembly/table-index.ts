@@ -7,15 +7,7 @@
  * Search is branch-free over the first 8 bytes of each key after what all keys share; only pages that tie there are compared in full.
  * Twin: test/assembly/twins/table-index.ts.
  */
-import {
-  KEY_BYTES_MAX,
-  TABLE_COMMON_BYTES,
-  TABLE_FRAMES,
-  TABLE_INDEX,
-  TABLE_KEY_OFFSETS,
-  TABLE_PAGES,
-  TABLE_PREFIXES,
-} from './memory-map';
+import { KEY_BYTES_MAX, TABLE_COMMON_BYTES, TABLE_FRAMES, TABLE_INDEX, TABLE_KEY_OFFSETS, TABLE_PAGES, TABLE_PREFIXES } from './memory-map';
 import { commonBytes, compareKeys, keyPrefix } from './key';
 import { CONTINUES } from './table';
 
@@ -31,8 +23,8 @@ export function tableArrayBytes(pages: u32): u32 {
  */
 export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u32, arrays: usize): i32 {
   const prefixes = arrays;
-  const offsets = prefixes + (<usize>pages << 3);
-  const frames = offsets + (<usize>pages << 2);
+  const offsets = prefixes + ((<usize>pages) << 3);
+  const frames = offsets + ((<usize>pages) << 2);
   const end = index + indexBytes;
   let entry = index;
   let before: usize = 0;
@@ -45,7 +37,7 @@ export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u3
       const order = compareKeys(before + 4, entryKeyBytes(before), entry + 4, keyBytes);
       if (order > 0 || (order == 0 && !(flags & CONTINUES))) return 0;
     } else if (flags & CONTINUES) return 0;
-    store<u32>(offsets + (<usize>page << 2), <u32>entry);
+    store<u32>(offsets + ((<usize>page) << 2), <u32>entry);
     before = entry;
     entry += 4 + keyBytes;
   }
@@ -55,7 +47,7 @@ export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u3
     const at = <usize>load<u32>(offsets + (page << 2));
     store<u64>(prefixes + (page << 3), keyPrefix(at + 4 + common, entryKeyBytes(at) - common));
   }
-  memory.fill(frames, 0, <usize>pages << 2);
+  memory.fill(frames, 0, (<usize>pages) << 2);
   store<u32>(table, <u32>prefixes, TABLE_PREFIXES);
   store<u32>(table, <u32>offsets, TABLE_KEY_OFFSETS);
   store<u32>(table, <u32>index, TABLE_INDEX);
@@ -98,7 +90,7 @@ export function tableFindPage(table: usize, key: usize, keyBytes: i32): i32 {
     let high = page;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (load<u64>(prefixes + (<usize>middle << 3)) < prefix) low = middle + 1;
+      if (load<u64>(prefixes + ((<usize>middle) << 3)) < prefix) low = middle + 1;
       else high = middle;
     }
     // The last page of low - 1 .. page - 1 whose key is at most the searched one; the one before `low` is, where there is one.
@@ -125,7 +117,7 @@ export function tableKeyContinues(table: usize, page: i32, key: usize, keyBytes:
 // @ts-ignore: decorator
 @inline
 function pageContinuesKey(offsets: usize, page: i32, key: usize, keyBytes: i32): bool {
-  const entry = <usize>load<u32>(offsets + (<usize>page << 2));
+  const entry = <usize>load<u32>(offsets + ((<usize>page) << 2));
   return (load<u16>(entry, 2) & CONTINUES) != 0 && entryKeyBytes(entry) == keyBytes && commonBytes(entry + 4, key, keyBytes) == keyBytes;
 }
 
@@ -133,7 +125,7 @@ function pageContinuesKey(offsets: usize, page: i32, key: usize, keyBytes: i32):
 // @ts-ignore: decorator
 @inline
 function comparePageKey(offsets: usize, page: i32, common: i32, key: usize, keyBytes: i32): i32 {
-  const entry = <usize>load<u32>(offsets + (<usize>page << 2));
+  const entry = <usize>load<u32>(offsets + ((<usize>page) << 2));
   return compareKeys(entry + 4 + common, entryKeyBytes(entry) - common, key + common, keyBytes - common);
 }
 

@@ -16,7 +16,7 @@ function settle(context: usize, node: i32, count: i32): usize {
   const a = settle(context, node << 1, count);
   const b = settle(context, (node << 1) + 1, count);
   const first = !cursorBefore(b, a);
-  store<u32>(context + TOURNAMENT + (<usize>node << 2), <u32>(first ? b : a));
+  store<u32>(context + TOURNAMENT + ((<usize>node) << 2), <u32>(first ? b : a));
   return first ? a : b;
 }
 
@@ -39,7 +39,7 @@ export function tournamentWinner(context: usize): usize {
 export function tournamentReplay(context: usize, count: i32, moved: usize): usize {
   let winner = moved;
   for (let node = (count + <i32>((moved - cursorAt(context, 0)) >> 8)) >> 1; node > 0; node >>= 1) {
-    const at = context + TOURNAMENT + (<usize>node << 2);
+    const at = context + TOURNAMENT + ((<usize>node) << 2);
     const loser = <usize>load<u32>(at);
     if (cursorBefore(loser, winner)) {
       store<u32>(at, <u32>winner);

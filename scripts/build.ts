@@ -38,6 +38,7 @@ const digest = digestOfInputs();
 if (process.argv.includes('--if-needed') && digestOfBuild() === digest) process.exit(0);
 
 const started = performance.now();
+process.stdout.write('building the kernels, the protocol and dist/ ...\n');
 rmSync(FRESH, { recursive: true, force: true });
 runScript('kernels', 'build-kernels.ts');
 runScript('protocol', 'build-proto.ts');
