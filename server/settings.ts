@@ -13,7 +13,7 @@ const MIB: number = 1024 * KIB;
 export interface ServerSettings {
   /** Directory of all data; made when it is not there. */
   readonly data: string;
-  /** Where to listen: HOST:PORT, [IPv6]:PORT; port 0: any free one. Default 127.0.0.1:4100. */
+  /** Where to listen: HOST:PORT, [IPv6]:PORT; port 0: any free one. Default 127.0.0.1:7400. */
   readonly listen: string;
   /** Default info. */
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -82,7 +82,7 @@ const RAFT = z.strictObject({
 
 const SCHEMA = z.strictObject({
   data: z.string().min(1),
-  listen: z.string().default('127.0.0.1:4100'),
+  listen: z.string().default('127.0.0.1:7400'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   maxKeyBytes: whole(1, 4000, 4000),
   maxValueBytes: whole(1, 64 * MIB, 16 * MIB),
@@ -133,7 +133,7 @@ export function loadSettings(file: string | undefined, flags: Partial<ServerSett
     throw new SparrowError(
       'invalid',
       'CONFIG',
-      `${file}: a configuration is a list of names and values, such as 'listen: 127.0.0.1:4100'`,
+      `${file}: a configuration is a list of names and values, such as 'listen: 127.0.0.1:7400'`,
       { file },
     );
   }
@@ -150,7 +150,7 @@ export function parseListen(listen: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(listen);
   const port = Number(match?.[3]);
   if (match === null || port > 65535) {
-    throw new SparrowError('invalid', 'OPTION_RANGE', `listen is HOST:PORT, such as 127.0.0.1:4100, not '${listen}'`, { field: 'listen' });
+    throw new SparrowError('invalid', 'OPTION_RANGE', `listen is HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`, { field: 'listen' });
   }
   return { host: match[1] ?? match[2]!, port };
 }

@@ -1,8 +1,9 @@
 /** The package as others install it: its exports load, carry types, pull in no more than they need, and hold no file too many. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { publint } from 'publint';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSource } from './architecture/source-file.ts';
@@ -82,6 +83,22 @@ describe('the other exports', () => {
   }, 60_000);
 });
 
+describe('the examples in README.md', () => {
+  const examples = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1]!);
+  const example = (entry: string): string => examples.find((code) => code.includes(`from '${entry}'`))!;
+
+  it('of the engine prints what it found', () => {
+    expect(runProgram(example('sparrowkv/engine'))).toBe('Passer domesticus\nsparrow 17\nwren 23\n');
+  });
+
+  it('of the SDK changes what it found', async () => {
+    const { startServer } = await import('../server/index.ts');
+    await using server = await startServer({ data: join(consumer, 'served'), listen: '127.0.0.1:0', logLevel: 'silent' });
+    const output = await runConcurrently(example('sparrowkv/client').replace('127.0.0.1:7400', server.address));
+    expect(output).toBe('sparrow Passer montanus\n');
+  });
+});
+
 describe('the package', () => {
   it('passes publint', async () => {
     const { messages } = await publint({ pkgDir: ROOT, level: 'suggestion', strict: true, pack: false });
@@ -128,5 +145,14 @@ function reachedFrom(path: string, reached: Set<string> = new Set()): Set<string
 }
 
 function runProgram(program: string, ...operands: string[]): string {
-  return execFileSync(process.execPath, ['--input-type=module', '-e', program, ...operands], { cwd: consumer, encoding: 'utf8' });
+  return execFileSync(process.execPath, ['--input-type=module-typescript', '-e', program, ...operands], {
+    cwd: consumer,
+    encoding: 'utf8',
+  });
+}
+
+/** While this process goes on: it holds the server. */
+async function runConcurrently(program: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', program], { cwd: consumer });
+  return stdout;
 }
