@@ -16,7 +16,7 @@ import { Lanes } from './lanes.ts';
 import { afterFile, parseTreeKey, SLASH, type TreeKey } from './layout.ts';
 import { decodeManifest, type Manifest } from './manifest.ts';
 import { pathProblem } from './path-safety.ts';
-import { readChunks } from './read-chunks.ts';
+import { getManifest, readChunks } from './read-chunks.ts';
 import { isSystemError, joinPath } from './walk.ts';
 
 const LANES = 16;
@@ -110,11 +110,26 @@ class TreeExport {
     }
     await this.#lanes.start(manifest.chunkBytes * 8, () =>
       this.#guarded(file, path, async () => {
-        await this.#writeFile(path, readChunks(this.#client, file, manifest, this.#options.call));
+        await this.#writeChunks(path, file, manifest);
         this.#result.files++;
         this.#options.onProgress(1, 0);
       }),
     );
+  }
+
+  /** Again from the beginning when a newer import has replaced the file meanwhile. */
+  async #writeChunks(path: Uint8Array, file: Uint8Array, first: Manifest): Promise<void> {
+    const { call } = this.#options;
+    for (let manifest = first; ;) {
+      try {
+        return await this.#writeFile(path, readChunks(this.#client, file, manifest, call));
+      } catch (error) {
+        const newer =
+          error instanceof SparrowError && error.code === 'TREE_CHUNK' ? await getManifest(this.#client, file, call) : undefined;
+        if (newer === undefined || Buffer.compare(newer.generation, manifest.generation) === 0) throw error;
+        manifest = newer;
+      }
+    }
   }
 
   async #write(key: Uint8Array, item: TreeKey, value: Uint8Array): Promise<void> {
@@ -152,13 +167,15 @@ class TreeExport {
     const full = joinPath(this.#out, path);
     const handle = await this.#createFile(full);
     let whole = false;
+    let bytes = 0;
     try {
       for await (const piece of pieces) {
         await handle.writeFile(piece);
-        this.#result.bytes += piece.length;
+        bytes += piece.length;
         this.#options.onProgress(0, piece.length);
       }
       whole = true;
+      this.#result.bytes += bytes;
     } finally {
       await handle.close();
       if (!whole) await rm(full, { force: true });

@@ -1,0 +1,84 @@
+/** Bytes as text and back: the escapes and the JSON lines of the command line. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { escapeBytes, unescapeText } from '../../cli/terminal/escape.ts';
+import { entryFromJson, entryToJson } from '../../cli/terminal/json-entry.ts';
+import { formatBytes, formatRate } from '../../cli/terminal/progress.ts';
+
+const bytes = fc.oneof(
+  fc.uint8Array(),
+  fc.string({ unit: 'binary' }).map((text) => new Uint8Array(Buffer.from(text, 'utf8'))),
+);
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+describe('escapes', () => {
+  it('show text as it is and everything else byte by byte', () => {
+    expect(escapeBytes(Buffer.from('docs/größe 日本.md'))).toBe('docs/größe 日本.md');
+    expect(escapeBytes(Buffer.from('a\\b\n\t\r\0\x1b[31m'))).toBe('a\\\\b\\n\\t\\r\\x00\\x1b[31m');
+    expect(escapeBytes(Buffer.from([0x61, 0xff, 0xc3, 0x28, 0xc3, 0xa4]))).toBe('a\\xff\\xc3(ä');
+    expect(escapeBytes(Buffer.from('a\u202eb'))).toBe('a\\xe2\\x80\\xaeb');
+  });
+
+  it('are read back as the bytes that they were, on one line', () => {
+    fc.assert(
+      fc.property(bytes, (value) => {
+        const shown = escapeBytes(value);
+        expect(/[\n\t\r\0]/.test(shown)).toBe(false);
+        return same(unescapeText(shown), value);
+      }),
+    );
+  });
+
+  it.each(['\\', '\\q', '\\x1', '\\xzz', 'a\\'])('refuse %j', (text) => {
+    expect(() => unescapeText(text)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'ESCAPE_INVALID' }));
+  });
+});
+
+describe('JSON lines', () => {
+  it('hold text as text and other bytes as base64', () => {
+    expect(entryToJson(Buffer.from('a'), Buffer.from('b\n'))).toBe('{"key":"a","value":"b\\n"}');
+    expect(entryToJson(Buffer.from([0xff]), Buffer.from([0]))).toBe('{"keyBase64":"/w==","value":"\\u0000"}');
+    expect(entryToJson(Buffer.from('a'))).toBe('{"key":"a"}');
+  });
+
+  it('are read back as the bytes that they were', () => {
+    fc.assert(
+      fc.property(bytes, bytes, (key, value) => {
+        const back = entryFromJson(entryToJson(key, value));
+        return same(back.key, key) && same(back.value, value);
+      }),
+    );
+  });
+
+  it.each([
+    '',
+    '[]',
+    'null',
+    '{}',
+    '{"key":"a"}',
+    '{"key":"a","value":1}',
+    '{"key":"a","keyBase64":"YQ==","value":""}',
+    '{"keyBase64":"YQ","value":""}',
+    '{"key":"a","valueBase64":"*"}',
+    '{"key":"a","vaule":""}',
+  ])('refuse %j', (line) => {
+    expect(() => entryFromJson(line)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'JSON_ENTRY' }));
+  });
+});
+
+describe('figures', () => {
+  it('are short', () => {
+    expect([0, 999, 1000, 9_949, 9_950, 123_456, 999_600, 5e9].map(formatBytes)).toEqual([
+      '0 B',
+      '999 B',
+      '1.0 kB',
+      '9.9 kB',
+      '9.9 kB',
+      '123 kB',
+      '1.0 MB',
+      '5.0 GB',
+    ]);
+    expect(formatRate(1, 5_000_000, 2_000)).toBe('1 file, 5.0 MB in 2.0 s (1 files/s, 2.5 MB/s)');
+  });
+});
