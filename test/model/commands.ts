@@ -20,7 +20,7 @@ export interface DrawnScan {
 
 export type Command =
   | { readonly type: 'write'; readonly writes: readonly DrawnWrite[]; readonly durability: Durability; readonly awaited: boolean }
-  | { readonly type: 'fill'; readonly from: number; readonly count: number; readonly bytes: number }
+  | { readonly type: 'fill'; readonly from: number; readonly count: number; readonly bytes: number | undefined }
   | { readonly type: 'get'; readonly keys: readonly number[] }
   | { readonly type: 'scan'; readonly scan: DrawnScan }
   | { readonly type: 'snapshot' }

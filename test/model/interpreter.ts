@@ -5,10 +5,10 @@
  * the model then forgets the rest and both go on. Snapshots and iterators do not outlive a crash or a reopening.
  */
 import { open, type Durability, type Engine, type Entry, type ReadOptions, type ScanOptions, type Snapshot } from '../../engine/index.ts';
-import { SimFileSystem } from '../sim/sim-file-system.ts';
+import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
 import type { CrashMode } from '../sim/sim-file.ts';
 import { SimRandom } from '../sim/sim-random.ts';
-import { SimScheduler } from '../sim/sim-scheduler.ts';
+import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
 import { keyOf, scanOptionsOf, valueOf, type Command, type DrawnWrite, type Run } from './commands.ts';
 import { type Frozen, latin1, Model, type ModelWrite } from './model.ts';
 
@@ -20,6 +20,14 @@ interface OpenIterator {
   readonly entries: IterableIterator<Entry>;
   readonly expected: [string, string][];
   at: number;
+}
+
+/** Trouble that is planned beside the commands. */
+export interface Trouble {
+  /** Power is lost at these operations, counted from the recovery before; what is left of each is as its mode says. */
+  readonly powerLosses?: readonly { readonly after: number; readonly mode: CrashMode }[];
+  /** The disk fails once; whatever call learns of it, the process then dies and the store is opened again. */
+  readonly fault?: Fault;
 }
 
 /** What a run reached: a test of the test. */
@@ -37,6 +45,8 @@ export class Interpreter {
   readonly model: Model = new Model();
   readonly reached: Reached = { flushes: 0, compactions: 0, crashes: 0, losses: 0, pointers: 0 };
   readonly #run: Run;
+  readonly #fault: Fault | undefined;
+  readonly #powerLosses: { readonly after: number; readonly mode: CrashMode }[];
   readonly #scheduler = new SimScheduler();
   #engine!: Engine;
   /** Batches that are durable against power loss, and against the death of the process. */
@@ -44,11 +54,14 @@ export class Interpreter {
   #inSystem = 0;
   #stamp = 0;
   readonly #pending = new Set<Promise<void>>();
+  #refused: unknown;
   #snapshots: { snapshot: Snapshot; frozen: Frozen }[] = [];
   #iterators: OpenIterator[] = [];
 
-  constructor(run: Run) {
+  constructor(run: Run, trouble: Trouble = {}) {
     this.#run = run;
+    this.#powerLosses = [...(trouble.powerLosses ?? [])];
+    this.#fault = trouble.fault;
     const random = new SimRandom(run.seed ^ 0x5eed);
     const settle = (complete: () => void): void => void this.#scheduler.after(random.below(4), complete);
     this.fs = new SimFileSystem({ seed: run.seed, settle });
@@ -56,19 +69,36 @@ export class Interpreter {
 
   /** Runs everything, then closes, opens again and compares all. */
   async run(): Promise<Reached> {
-    await this.#open();
-    for (const command of this.#run.commands) {
-      try {
-        await this.#do(command);
-      } catch (error) {
-        if (error instanceof Disagreement || !this.fs.dead) throw error;
-        await this.#recover('random');
-      }
-    }
-    await this.#reopen();
-    this.#compareAll();
-    await this.#close();
+    this.fs.makeDirectorySync(DIRECTORY);
+    if (this.#fault) this.fs.failAt(this.#fault);
+    this.#planPowerLoss();
+    await this.#survive(() => this.#open());
+    for (const command of this.#run.commands) await this.#survive(() => this.#do(command));
+    await this.#survive(() => this.#reopen());
+    await this.#survive(() => this.#close());
     return this.reached;
+  }
+
+  /** Does something; recovers when the machine or, where one was planned, the disk failed. */
+  async #survive(something: () => Promise<void>): Promise<void> {
+    try {
+      await something();
+    } catch (error) {
+      const failed = this.fs.dead || (this.#fault !== undefined && this.fs.faultsHit > 0);
+      // On a dead machine nothing has to agree: what ran on was cut off from its disk.
+      if (!failed || (error instanceof Disagreement && !this.fs.dead)) throw error;
+      await this.#recover(this.#mode());
+    }
+  }
+
+  #planPowerLoss(): void {
+    const next = this.#powerLosses[0];
+    if (next) this.fs.killAt(this.fs.operations + 1 + next.after);
+  }
+
+  /** What the power loss that is under way leaves. */
+  #mode(): CrashMode {
+    return (this.fs.dead && this.#powerLosses.shift()?.mode) || 'random';
   }
 
   async #do(command: Command): Promise<void> {
@@ -125,10 +155,16 @@ export class Interpreter {
       if (durability !== 'buffered') this.#inSystem = Math.max(this.#inSystem, sequence);
     });
     const pending = acknowledged.finally(() => this.#pending.delete(pending));
-    // Who does not wait must not be told of the power loss.
-    pending.catch(() => undefined);
+    // Who does not wait is not told.
+    pending.catch((error: unknown) => {
+      this.#refused ??= error;
+    });
     this.#pending.add(pending);
     if (awaited) await this.#until(pending);
+    if (!this.#fault) return;
+    // A failing disk may refuse a batch, which then was not issued: nothing may be issued behind it.
+    await drain();
+    if (this.#refused) throw this.#refused;
   }
 
   async #issue(writes: readonly ModelWrite[], durability: Durability): Promise<void> {
@@ -217,6 +253,8 @@ export class Interpreter {
     this.reached.pointers += liveValueBytes > 0 ? 1 : 0;
     this.#dropHandles();
     await this.#until(this.#engine.close());
+    // A store that only had to close its files does not notice.
+    if (this.fs.dead) throw new PowerLoss();
     expectSame('files left open', this.fs.openFiles.join(' '), '');
   }
 
@@ -244,13 +282,27 @@ export class Interpreter {
   async #recover(mode: CrashMode): Promise<void> {
     this.#iterators = [];
     this.#snapshots = [];
-    this.fs.crash(mode);
-    // What was under way learns that the machine is gone before the next life begins.
-    await this.#scheduler.runDry();
-    this.#pending.clear();
-    await this.#open();
+    this.#refused = undefined;
+    let processOnly = true;
+    for (let next: CrashMode | undefined = mode; next;) {
+      processOnly &&= next === 'all';
+      this.fs.crash(next);
+      // What was under way learns that the machine is gone before the next life begins.
+      await this.#scheduler.runDry();
+      this.#pending.clear();
+      this.#refused = undefined;
+      this.#planPowerLoss();
+      next = undefined;
+      try {
+        await this.#open();
+      } catch (error) {
+        if (!this.fs.dead) throw error;
+        // Again, while it was recovering.
+        next = this.#mode();
+      }
+    }
     const { sequence } = this.#engine.stats();
-    const floor = mode === 'all' ? this.#inSystem : this.#synced;
+    const floor = processOnly ? this.#inSystem : this.#synced;
     if (sequence < floor || sequence > this.model.sequence) {
       throw new Disagreement(`after a crash (${mode}) the store is at ${sequence}; durable were ${floor}, issued ${this.model.sequence}`);
     }

@@ -66,16 +66,18 @@ export class SimScheduler implements Scheduler {
     this.#nowMs = untilMs;
   }
 
-  /** Runs events until `promise` has settled; throws when nothing is left to run that could settle it. */
-  async until<T>(promise: Promise<T>): Promise<T> {
+  /** Runs events until `promise` has settled; throws when nothing is left to run, or when it takes more than `limitMs` of virtual time. */
+  async until<T>(promise: Promise<T>, limitMs = 60_000): Promise<T> {
     let settled = false;
     const note = (): void => {
       settled = true;
     };
     promise.then(note, note);
+    const untilMs = this.#nowMs + limitMs;
     for (;;) {
       await drain();
       if (settled) return promise;
+      if (this.#nowMs > untilMs) throw new Error(`a promise has not settled within ${limitMs} ms of virtual time`);
       if (!(await this.step())) throw new Error('a promise is never going to settle: nothing is left to run');
     }
   }

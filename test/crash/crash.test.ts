@@ -1,0 +1,67 @@
+/**
+ * Power loss and failing disks at every operation of a scripted life (script.ts). After each the store opens, holds a whole number of
+ * batches no fewer than were acknowledged, and lives on to the end of the script.
+ */
+import { describe, expect, it } from 'vitest';
+import { Disagreement, Interpreter, type Reached, type Trouble } from '../model/interpreter.ts';
+import type { CrashMode } from '../sim/sim-file.ts';
+import type { Fault } from '../sim/sim-file-system.ts';
+import { scriptedRun } from './script.ts';
+
+const MODES: readonly CrashMode[] = ['none', 'all', 'random', 'torn'];
+
+async function dryRun(): Promise<{ operations: number; reached: Reached }> {
+  const interpreter = new Interpreter(scriptedRun(1));
+  const reached = await interpreter.run();
+  return { operations: interpreter.fs.operations, reached };
+}
+
+async function run(seed: number, trouble: Trouble): Promise<Reached> {
+  try {
+    return await new Interpreter(scriptedRun(seed), trouble).run();
+  } catch (error) {
+    throw new Disagreement(`seed ${seed}, ${JSON.stringify(trouble)}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+describe('a store that loses power', () => {
+  it('passes through flushes and compactions in the script', async () => {
+    const { operations, reached } = await dryRun();
+    expect(operations).toBeGreaterThan(100);
+    for (const what of ['flushes', 'compactions', 'pointers'] as const) expect(reached[what], what).toBeGreaterThan(0);
+  });
+
+  it('keeps what was acknowledged, whatever the operation and whatever is left', { timeout: 120_000 }, async () => {
+    const { operations } = await dryRun();
+    let losses = 0;
+    for (let after = 0; after < operations; after++) {
+      for (const mode of MODES) losses += (await run(after * 8 + 1, { powerLosses: [{ after, mode }] })).losses;
+    }
+    expect(losses).toBeGreaterThan(0);
+  });
+
+  it('keeps it when power is lost again while it recovers', { timeout: 120_000 }, async () => {
+    const { operations } = await dryRun();
+    for (let after = 0; after < operations; after += 5) {
+      const mode = MODES[after % 4]!;
+      await run(after + 1, {
+        powerLosses: [
+          { after, mode },
+          { after: after % 7, mode: 'torn' },
+          { after: after % 11, mode },
+        ],
+      });
+    }
+  });
+});
+
+describe('a store whose disk fails', () => {
+  it('keeps what was acknowledged, whatever the operation and the error', { timeout: 120_000 }, async () => {
+    const { operations } = await dryRun();
+    for (let at = 1; at <= operations; at += 3) {
+      for (const error of ['EIO', 'ENOSPC', 'short'] as const satisfies Fault['error'][]) {
+        await run(at, { fault: { at, error, forGood: at % 2 === 0 } });
+      }
+    }
+  });
+});
