@@ -54,6 +54,8 @@ export class Maintenance implements MemtableOwner {
   #active: Memtable | undefined;
   /** Newest first, like the view. */
   readonly #sealed: Sealed[] = [];
+  /** Flushed, but the log has not written all that lies in their arenas. */
+  readonly #unwritten: Memtable[] = [];
   readonly #tables = new Map<number, OpenTable>();
   /** Length of each closed segment that is not a block file yet. */
   readonly #closedSegments = new Map<number, number>();
@@ -249,6 +251,7 @@ export class Maintenance implements MemtableOwner {
     for (const table of this.#tables.values()) table.close();
     this.#active?.free();
     for (const { memtable } of this.#sealed) memtable.free();
+    this.#freeWritten();
   }
 
   // ---- flush ----
@@ -284,13 +287,30 @@ export class Maintenance implements MemtableOwner {
     this.#bytesWritten += result.bytesWritten;
     const lastSequence = memtable.lastSequence;
     this.#sealed.pop();
+    this.#unwritten.push(memtable);
+    const written = this.#writeLog();
     this.#openTable(result.table);
     if (this.#sealed.length === 0 && this.#active === undefined) this.#retireLog();
     this.#install({ lastSequence, logFloor: this.#logFloor(), tablesAdded: [{ level: 0, table: result.table }] });
     this.#showMemtables();
-    memtable.free();
+    if (written) this.#freeWritten();
     this.#startFlush();
     this.#startCompaction();
+  }
+
+  /** A memtable's arena is the log's image: it must not be used again before the log has written it. A full disk puts that off. */
+  #writeLog(): boolean {
+    try {
+      this.#log!.write();
+      return true;
+    } catch {
+      // Whoever waits for the log is told by it. One that has failed writes nothing any more.
+      return this.#log!.failure !== undefined;
+    }
+  }
+
+  #freeWritten(): void {
+    for (const memtable of this.#unwritten.splice(0)) memtable.free();
   }
 
   /** Everything in the log is in tables: the next opening has nothing to replay, and what holds no large values can go. */
@@ -388,6 +408,7 @@ export class Maintenance implements MemtableOwner {
       try {
         if (this.#failure) return;
         await this.#log?.sync();
+        if (this.#writeLog()) this.#freeWritten();
         await this.#append(edit);
         for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
         for (const segment of segments) this.#values.remove(segment);
