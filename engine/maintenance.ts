@@ -25,6 +25,8 @@ import type { MemtableOwner } from './writer.ts';
 
 /** Writers are asked to wait when this many memtables wait to be flushed, and made to wait at one less than the view has room for. */
 const SEALED_THROTTLE = 2;
+/** A writer that does not wait when asked to is made to wait at this many tables of level 0: a scan has a cursor for each, and some to spare. */
+const LEVEL0_MAX = 48;
 const WAIT_SYNC_MS = 1000;
 /** After a full disk stopped a job. */
 const RETRY_DELAY_MS = 500;
@@ -164,7 +166,7 @@ export class Maintenance implements MemtableOwner {
     this.#background.waitSync(0);
     // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
     if (memtable === undefined || memtable.records === 0) return;
-    while (this.#sealed.length >= SEALED_MAX - 1 && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
+    while (this.#isFarBehind() && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
     if (this.#failure) throw this.#failure;
     this.#active = undefined;
     // After recovery the log has no segment of its own until the first write: the last one recovered counts.
@@ -463,6 +465,10 @@ export class Maintenance implements MemtableOwner {
 
   #isBehind(): boolean {
     return this.#sealed.length >= SEALED_THROTTLE || this.#version.levels[0]!.length >= this.#settings.level0Stop;
+  }
+
+  #isFarBehind(): boolean {
+    return this.#sealed.length >= SEALED_MAX - 1 || (this.#version.levels[0]!.length >= LEVEL0_MAX && this.#compacting);
   }
 
   /** Something ended: lets those go on who wait for it. */

@@ -24,6 +24,8 @@ export type PickerVersion = Pick<Version, 'levels' | 'segments'>;
 
 /** A rewrite of tables for their block files takes about this many tables' worth at once. */
 const GARBAGE_TABLES_MAX = 4;
+/** Tables of level 0 that go down at once: each is an input of its own to the merge. */
+const LEVEL0_TABLES_MAX = 32;
 const DELETES_SHARE = 0.5;
 /** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
 const SMALL_FILE_SHARE = 1 / 8;
@@ -62,13 +64,9 @@ function pickLevel0(version: PickerVersion, settings: PickerSettings): Compactio
     for (const table of tables) if (overlaps(table, range)) chosen.add(table);
     range = rangeOf([...chosen]);
   }
-  return goDown(
-    version,
-    0,
-    tables.filter((table) => chosen.has(table)),
-    'tables',
-    score,
-  );
+  // The oldest of them may go without the others: what stays above is newer.
+  const oldest = tables.filter((table) => chosen.has(table)).slice(-LEVEL0_TABLES_MAX);
+  return goDown(version, 0, oldest, 'tables', score);
 }
 
 function pickLevel(version: PickerVersion, level: number, settings: PickerSettings): Compaction | undefined {

@@ -16,3 +16,16 @@ test('what was synced is found after the process dies, though its memtables were
   expect(lost).toEqual([]);
   await again.close();
 });
+
+test('level 0 stays within what a scan and a compaction can take', async () => {
+  const engine = await open('/store', SMALL, { fileSystem: new SimFileSystem() });
+  let most = 0;
+  for (let i = 0; i < 60_000; i++) {
+    void engine.put(`k${(i * 7919) % 100_003}`, 'v'.repeat(100), { durability: 'buffered' });
+    if (i % 500 === 0) most = Math.max(most, engine.stats().levels[0]?.tables ?? 0);
+  }
+  expect(most).toBeLessThan(55);
+  expect([...engine.scanSync({ keysOnly: true })]).toHaveLength(60_000);
+  await engine.settled();
+  await engine.close();
+});
