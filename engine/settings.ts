@@ -28,7 +28,7 @@ export interface EngineSettings {
   tableBytes: number;
   /** Level-0 tables that start a compaction. Default 4, 1 to 16. */
   level0Compact: number;
-  /** Level-0 tables at which writes wait. Default 20, 2 to 32. */
+  /** Level-0 tables at which writes wait. Default 20, 2 to 32, not below level0Compact. */
   level0Stop: number;
   /** Size of level 1; each level below holds levelRatio times as much. Default 128 MiB, 256 KiB to 16 GiB. */
   level1Bytes: number;
@@ -86,6 +86,14 @@ export function resolveSettings(input: EngineSettingsInput = {}): Readonly<Engin
       'OPTION_RANGE',
       `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + 3 x memtableBytes + maxBatchBytes (${planned}) and a tenth to spare`,
       { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
+    );
+  }
+  if (settings.level0Stop < settings.level0Compact) {
+    throw new SparrowError(
+      'invalid',
+      'OPTION_RANGE',
+      `level0Stop (${settings.level0Stop}) is below level0Compact (${settings.level0Compact}): writes would wait for a compaction that never starts`,
+      { field: 'level0Stop', min: settings.level0Compact, max: RANGES.level0Stop.max },
     );
   }
   return Object.freeze(settings);

@@ -226,6 +226,11 @@ describe('refusals', () => {
       code: 'OPTION_RANGE',
       details: { field: 'durability' },
     });
+    // Writes would wait for a compaction that never starts.
+    await expect(open(other, { level0Stop: 4, level0Compact: 8 })).rejects.toMatchObject({
+      code: 'OPTION_RANGE',
+      details: { field: 'level0Stop', min: 8 },
+    });
     await expect(open('')).rejects.toMatchObject({ code: 'TYPE', details: { field: 'path' } });
     expect(readdirSync(directory)).not.toContain('other');
   });
