@@ -15,7 +15,7 @@ export type Replayed = { sequence: number; key: string; kind: number; value: str
 
 export class LogHarness {
   readonly disk: SimFileSystem;
-  readonly memory = new LinearMemory(256 * 1024 * 1024);
+  readonly memory: LinearMemory = new LinearMemory(256 * 1024 * 1024);
   readonly log: LogWriter;
   readonly writer: Writer;
 
