@@ -11,22 +11,19 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 
-import type { Batch, CallOptions, Client } from '../../client/index.ts';
+import type { Batch, CallOptions, Client, Limits } from '../../client/index.ts';
 import { escapeBytes } from '../terminal/escape.ts';
 import { Lanes } from './lanes.ts';
 import { chunkKey, chunkRanges, emptyDirectoryKey, GENERATION_BYTES, linkKey, manifestKey, SUFFIX_BYTES_MAX } from './layout.ts';
 import { encodeManifest } from './manifest.ts';
 import { isSystemError, joinPath, walkTree, type TreeItem } from './walk.ts';
 
-/** A file larger than this is stored in chunks. The server's default limit of a value. */
-export const PLAIN_FILE_BYTES_MAX: number = 16 * 1024 * 1024;
-export const CHUNK_BYTES: number = 1024 * 1024;
-const BATCH_BYTES = 1024 * 1024;
+const MIB: number = 1024 * 1024;
+const CHUNK_BYTES_MAX = MIB;
+const BATCH_BYTES_MAX = MIB;
 const BATCH_ITEMS = 256;
 const LANES = 8;
-const LANES_BYTES = 48 * 1024 * 1024;
-/** The server's default limit of a key. */
-const KEY_BYTES_MAX = 4_000;
+const LANES_BYTES = 48 * MIB;
 
 export interface ImportOptions {
   /** Put before each path, as it is: a prefix that is to look like a directory ends in '/'. */
@@ -50,7 +47,7 @@ export interface ImportResult {
 }
 
 export async function importTree(client: Client, root: Buffer, options: ImportOptions): Promise<ImportResult> {
-  return new TreeImport(client, root, options).run();
+  return new TreeImport(client, root, options, await client.limits(options.call)).run();
 }
 
 /** Number and bytes of what an import would read: the measure of its progress. */
@@ -69,15 +66,22 @@ class TreeImport {
   readonly #client: Client;
   readonly #root: Buffer;
   readonly #options: ImportOptions;
+  readonly #limits: Limits;
+  readonly #chunkBytes: number;
+  readonly #batchBytesMax: number;
   readonly #lanes = new Lanes(LANES, LANES_BYTES);
   readonly #result: ImportResult = { files: 0, bytes: 0, links: 0, emptyDirectories: 0, chunkedFiles: 0, problems: 0 };
   /** Nothing lies below the prefix yet, so nothing of an earlier import has to make way. */
   #fresh = false;
 
-  constructor(client: Client, root: Buffer, options: ImportOptions) {
+  constructor(client: Client, root: Buffer, options: ImportOptions, limits: Limits) {
     this.#client = client;
     this.#root = root;
     this.#options = options;
+    this.#limits = limits;
+    this.#chunkBytes = Math.min(CHUNK_BYTES_MAX, limits.valueBytesMax);
+    // The keys that have to make way come on top.
+    this.#batchBytesMax = Math.min(BATCH_BYTES_MAX, Math.floor(limits.writeBytesMax / 8));
   }
 
   async run(): Promise<ImportResult> {
@@ -95,13 +99,13 @@ class TreeImport {
       for await (const item of walkTree(this.#root, this.#options.call.signal)) {
         if (item.kind === 'skipped') {
           this.#problem(item.path, item.why);
-        } else if (this.#key(item.path).length + SUFFIX_BYTES_MAX > KEY_BYTES_MAX) {
-          this.#problem(item.path, `its key would be longer than ${KEY_BYTES_MAX} bytes`);
-        } else if (item.kind === 'file' && item.bytes > PLAIN_FILE_BYTES_MAX) {
-          await this.#lanes.start(CHUNK_BYTES * LANES, () => this.#importChunked(item.path));
+        } else if (this.#key(item.path).length + SUFFIX_BYTES_MAX > this.#limits.keyBytesMax) {
+          this.#problem(item.path, `its key would be longer than ${this.#limits.keyBytesMax} bytes`);
+        } else if (item.kind === 'file' && item.bytes > this.#limits.valueBytesMax) {
+          await this.#lanes.start(this.#chunkBytes * LANES, () => this.#importChunked(item.path));
         } else {
-          const bytes = item.kind === 'file' ? item.bytes : 0;
-          if (groupBytes + bytes > BATCH_BYTES || group.length === BATCH_ITEMS) await sendGroup();
+          const bytes = item.path.length + (item.kind === 'file' ? item.bytes : 0);
+          if (groupBytes + bytes > this.#batchBytesMax || group.length === BATCH_ITEMS) await sendGroup();
           group.push(item);
           groupBytes += bytes;
         }
@@ -176,10 +180,12 @@ class TreeImport {
       const generation = randomBytes(GENERATION_BYTES);
       const hash = createHash('sha256');
       const window = new Lanes(LANES, Number.POSITIVE_INFINITY);
-      const chunks = Math.ceil(fileBytes / CHUNK_BYTES);
+      const chunkBytes = this.#chunkBytes;
+      const chunks = Math.ceil(fileBytes / chunkBytes);
       for (let index = 0; index < chunks; index++) {
-        const chunk = await readFully(handle, Math.min(CHUNK_BYTES, fileBytes - index * CHUNK_BYTES), index * CHUNK_BYTES);
-        if (index * CHUNK_BYTES + chunk.length < Math.min(fileBytes, (index + 1) * CHUNK_BYTES)) {
+        const expected = Math.min(chunkBytes, fileBytes - index * chunkBytes);
+        const chunk = await readFully(handle, expected, index * chunkBytes);
+        if (chunk.length < expected) {
           await window.finish();
           await this.#deleteChunks(file);
           return this.#problem(path, 'it became shorter while it was read');
@@ -191,7 +197,7 @@ class TreeImport {
         });
       }
       await window.finish();
-      const manifest = encodeManifest({ chunkBytes: CHUNK_BYTES, chunks, fileBytes, generation, sha256: hash.digest() });
+      const manifest = encodeManifest({ chunkBytes, chunks, fileBytes, generation, sha256: hash.digest() });
       const batch = this.#client.batch().put(manifestKey(file), manifest);
       if (!this.#fresh) batch.delete(file).delete(linkKey(file)).delete(emptyDirectoryKey(file));
       await this.#client.write(batch, this.#options.call);
@@ -217,7 +223,7 @@ class TreeImport {
     if (handle === undefined) return undefined;
     try {
       const bytes = (await handle.stat()).size;
-      if (bytes > PLAIN_FILE_BYTES_MAX) {
+      if (bytes > this.#limits.valueBytesMax) {
         this.#problem(path, 'it grew over the value limit while it was imported; import again');
         return undefined;
       }
