@@ -50,7 +50,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly failed: Promise<SparrowError>;
   /** Stops in good order, within five seconds. Idempotent. */
   close(): Promise<void>;
-  /** Stops at once: answers are cut off; what was acknowledged is on the disk. */
+  /** Stops at once: answers are cut off; what was acknowledged is on the disk. After it, `close` only waits for the files to be closed. */
   abort(): void;
 }
 
@@ -204,10 +204,11 @@ class GatewayServer implements RunningServer {
   }
 
   abort(): void {
-    this.#closing ??= Promise.resolve();
     this.#release();
     this.#server.forceShutdown();
     this.#replica.abort();
+    // Within this process the directory is free again when `close` settles; a process that ends need not wait for it.
+    this.#closing ??= this.#engine.close();
   }
 
   async #close(): Promise<void> {

@@ -1,0 +1,68 @@
+/** The memory of a server process under more than it can take: a thousand large puts at once, and scans that nobody reads. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { credentials } from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AdminClient, KvClient, type PutResponse, type StatusResponse } from '../../proto/index.ts';
+import { call } from './server-harness.ts';
+import { ServerProcess } from './server-process.ts';
+
+const MIB = 1024 * 1024;
+const PUTS = 1000;
+
+const directory = mkdtempSync(join(tmpdir(), 'sparrowkv-memory-'));
+let server: ServerProcess;
+let admin: AdminClient;
+let clients: KvClient[];
+
+beforeAll(async () => {
+  server = await ServerProcess.start(directory);
+  admin = new AdminClient(server.address, credentials.createInsecure());
+  clients = Array.from(
+    { length: 4 },
+    () => new KvClient(server.address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 }),
+  );
+});
+afterAll(() => {
+  for (const client of [...clients, admin]) client.close();
+  server.child.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** The most that the process had resident so far, as the kernel counts it. */
+function peakBytes(): number {
+  const status = readFileSync(`/proc/${server.child.pid}/status`, 'utf8');
+  return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) * 1024;
+}
+
+const status = (): Promise<StatusResponse> => call((done) => admin.status({}, done));
+
+describe.runIf(process.platform === 'linux')('the memory of a server', () => {
+  it(`is bounded while ${PUTS} puts of 1 MiB wait at once`, async () => {
+    const value = Buffer.alloc(MIB, 'x');
+    const before = peakBytes();
+    const puts = Array.from({ length: PUTS }, (_, i) =>
+      call<PutResponse>((done) => clients[i % clients.length]!.put({ key: Buffer.from(`k${i}`), value, requestId: undefined }, done)),
+    );
+    const versions = await Promise.all(puts);
+    expect(new Set(versions.map(({ version }) => version)).size).toBe(PUTS);
+    // In flight, being received, and written by the engine: together far less than what was asked for.
+    expect((peakBytes() - before) / MIB).toBeLessThan(600);
+    expect(await status()).toMatchObject({ callsInFlight: 0, replica: { writesInFlight: 0, writeBytesInFlight: 0 } });
+  }, 120_000);
+
+  it('is bounded while nobody reads 40 scans of a gigabyte', async () => {
+    const before = peakBytes();
+    const request = { range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: Buffer.alloc(0), chunkBytes: 0 };
+    const scans = Array.from({ length: 40 }, (_, i) => clients[i % clients.length]!.scan(request));
+    for (const scan of scans) scan.on('error', () => undefined);
+    await expect.poll(async () => (await status()).callsInFlight).toBe(40);
+    // They have had the time to run away with 100 other calls.
+    for (let i = 0; i < 100; i++) await status();
+    expect((peakBytes() - before) / MIB).toBeLessThan(400);
+    for (const scan of scans) scan.cancel();
+    await expect.poll(async () => (await status()).callsInFlight).toBe(0);
+    expect((await status()).engine!.snapshots).toBe(0);
+  });
+});
