@@ -56,6 +56,8 @@ export function encodeManifestFrame(edits: readonly Uint8Array[], manifestId: nu
 export interface DecodedManifest {
   /** Where each edit lies, in order. */
   readonly edits: readonly { readonly offset: number; readonly end: number }[];
+  /** Where the last sound frame begins; all before it is on disk, or it would not have been begun. */
+  readonly lastFrame: number;
   /** Where the sound frames end. */
   readonly bytes: number;
 }
@@ -65,6 +67,7 @@ export function decodeManifest(bytes: Uint8Array, manifestId: number, file: stri
   expectHeader(bytes, manifestId, file);
   const edits: { offset: number; end: number }[] = [];
   let offset = MANIFEST_HEADER_BYTES;
+  let lastFrame = offset;
   for (;;) {
     const end = frameEnd(bytes, offset, manifestId);
     if (end === undefined) break;
@@ -76,13 +79,14 @@ export function decodeManifest(bytes: Uint8Array, manifestId: number, file: stri
       edits.push({ offset: cursor.offset, end: cursor.offset + length });
       cursor.offset += length;
     }
+    lastFrame = offset;
     offset = end;
   }
   const later = nextFrame(bytes, offset + 1, manifestId);
   if (later !== undefined)
     throw corruptManifest(file, offset, `a version edit does not match its checksum, and a sound one follows at ${later}`);
   if (edits.length === 0) throw corruptManifest(file, offset, 'it has no sound version edit');
-  return { edits, bytes: offset };
+  return { edits, lastFrame, bytes: offset };
 }
 
 export function encodeCurrent(manifestId: number): Uint8Array {

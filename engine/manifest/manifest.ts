@@ -8,6 +8,8 @@
  * `closed/WRITER_FAILED`. A full disk refuses the edit with `exhausted/DISK_FULL` and nothing has changed. A new manifest that cannot be
  * written leaves the old one in place, and is tried again when that has grown further.
  *
+ * A version that `open` gives is on disk too, whatever the process before died of.
+ *
  * Order of a switch: new file, its sync, the directory's sync, CURRENT.tmp, its sync, rename over CURRENT, the directory's sync. A crash
  * between any two finds either the old manifest or the new one, both whole and equal.
  */
@@ -276,7 +278,18 @@ function load(fs: FileSystem, directory: string, listing: readonly string[]): Op
   // An id that a file has had is never given again, though no edit may have recorded it.
   version = applyEdit(version, { nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1) });
   if (decoded.bytes < bytes.length) return switchTo(fs, directory, listing, version);
-  return { id, file: fs.openSync(path, 'write'), bytes: decoded.bytes, version };
+  const file = fs.openSync(path, 'write');
+  try {
+    // What was read may be the system's cache only: of a process that died before its sync, or whose sync failed (then the system holds
+    // the pages for clean, and only writing them again brings them to the disk). The opener will remove files by what it read.
+    file.writeSync(bytes, decoded.lastFrame, decoded.bytes - decoded.lastFrame, decoded.lastFrame);
+    file.datasyncSync();
+    fs.syncDirectorySync(directory);
+  } catch (error) {
+    file.closeSync();
+    throw error;
+  }
+  return { id, file, bytes: decoded.bytes, version };
 }
 
 function replay(version: Version, bytes: Uint8Array, offset: number, end: number, path: string): Version {

@@ -124,6 +124,18 @@ describe('SimFileSystem: what a crash leaves', () => {
     expect(() => fs.lockDirectory('/data')).toThrow(code('LOCKED'));
   });
 
+  it('shows the next process what the last one wrote, and still loses it with the power', () => {
+    const fs = disk();
+    const file = synced(fs);
+    fill(file, 2, 512, 0);
+    fs.openSync('/data/b', 'create');
+    fs.endProcess();
+    expect(() => file.sizeSync()).toThrow(PowerLoss);
+    expect([fs.contents('/data/a')[0], fs.listSync('/data')]).toEqual([2, ['a', 'b']]);
+    fs.crash('none');
+    expect([fs.contents('/data/a')[0], fs.listSync('/data')]).toEqual([1, ['a']]);
+  });
+
   it('gives the same state for the same seed', () => {
     const once = (): Uint8Array => {
       const fs = disk(42);

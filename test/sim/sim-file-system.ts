@@ -6,7 +6,7 @@
  *   killAt    the operation is begun (it may or may not be found on the disk) and the machine is dead: every call throws PowerLoss
  *             until `crash` has decided what is left
  *
- * `crash` works at any moment; open files and locks do not survive it.
+ * `crash` works at any moment; open files and locks do not survive it. `endProcess` is the milder end: the system's cache lives on.
  */
 import { dirname, join, normalize, basename } from 'node:path';
 import type { DirectoryLock, File, FileSystem, OpenMode } from '../../base/env.ts';
@@ -113,13 +113,22 @@ export class SimFileSystem implements FileSystem {
       for (const file of directory.files()) files.add(file);
     }
     for (const file of files) file.crash(mode, this.random);
+    this.#begin(`crash: ${mode}`);
+  }
+
+  /** The process dies and the machine runs on: what was not synced is still not on the disk, but the next process sees it. */
+  endProcess(): void {
+    this.#begin('process ended');
+  }
+
+  #begin(why: string): void {
     this.#locked.clear();
     this.#open.clear();
     this.#life++;
     this.#dead = false;
     this.#killAt = Infinity;
     this.#faults = [];
-    if (this.#traced) this.trace.push(`---- crash: ${mode}`);
+    if (this.#traced) this.trace.push(`---- ${why}`);
   }
 
   // ---- for tests, uncounted ----

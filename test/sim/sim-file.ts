@@ -17,7 +17,7 @@ const STATES_MAX = 4;
 /**
  * What power loss leaves of what was not synced.
  * - `none`: nothing.
- * - `all`: everything; also what the death of the process alone leaves.
+ * - `all`: everything.
  * - `random`: of each sector and each directory entry, nothing or everything or an earlier state.
  * - `torn`: as random, and sectors are cut between two states.
  */

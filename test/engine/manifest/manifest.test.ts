@@ -322,4 +322,39 @@ describe('Manifest: power loss', () => {
     }
     for (const [what, times] of Object.entries(reached)) expect(times, what).toBeGreaterThan(0);
   });
+
+  it('after the process died: a version that was opened is on disk, so that files it does not name may be removed', async () => {
+    const dry = disk();
+    await run(dry);
+    for (let operation = 1; operation <= dry.operations; operation++) {
+      for (const mode of ['none', 'random', 'torn'] as const) {
+        const fs = disk({ seed: operation });
+        fs.killAt(operation);
+        await run(fs);
+        fs.endProcess();
+        const opened = open(fs);
+        const seen = describeVersion(opened.version);
+        for (const name of opened.obsoleteFiles(fs.listSync(DIRECTORY))) fs.unlinkSync(`${DIRECTORY}/${name}`);
+        fs.crash(mode);
+        expect(describeVersion(open(fs).version), `operation ${operation}, ${mode}`).toBe(seen);
+      }
+    }
+  });
+
+  it('after a failed sync: what the system still shows is written again before it counts', async () => {
+    const fs = disk();
+    const manifest = open(fs);
+    await manifest.append({ lastSequence: 1 });
+    fs.failAt({ at: fs.operations + 2, error: 'EIO' });
+    // More than a sector, so that the next frame does not carry it along.
+    const long = table(5, 'a', 'z'.repeat(3000));
+    const edit = { nextFileId: 6, lastSequence: 2, tablesAdded: [{ level: 0, table: long }] };
+    await expect(manifest.append(edit)).rejects.toThrow(code('WRITER_FAILED'));
+    fs.endProcess();
+    const opened = open(fs);
+    expect(opened.version.lastSequence).toBe(2);
+    await opened.append({ lastSequence: 3 });
+    fs.crash('none');
+    expect(open(fs).version.lastSequence).toBe(3);
+  });
 });
