@@ -132,7 +132,7 @@ async function importAndVerify(client: Client, tree: string, signal: AbortSignal
     say(`Imported ${importSummary(result, progress.elapsedMs())}. Every write is on disk.`);
     const sample = await verifySample(client, root, prefix, call);
     say(`Read ${plural(sample.files, 'file')} (${formatBytes(sample.bytes)}) back and compared: all the same, byte for byte.`);
-    const example = `${TREE_PREFIX}${sample.example ?? ''}`;
+    const example = sample.example === undefined ? START_KEY : TREE_PREFIX + sample.example;
     const note: StartNote = { files: result.files, bytes: result.bytes, finished: new Date().toISOString(), example };
     await client.put(START_KEY, JSON.stringify(note), call);
     return example;

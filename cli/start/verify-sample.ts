@@ -8,11 +8,13 @@ import { getManifest, readChunks } from '../tree/read-chunks.ts';
 import { joinPath, walkTree } from '../tree/walk.ts';
 
 const SAMPLE_FILES = 500;
+const PACKAGE = /^[\w-]+\/package\.json$/;
+const PLAIN = /^[\w./-]+$/;
 
 export interface VerifiedSample {
   files: number;
   bytes: number;
-  /** A small file of the tree, for examples; its path below the root. */
+  /** A file for examples, its path below the root: one that everybody knows, or at least one that a shell takes as it is. */
   example: string | undefined;
 }
 
@@ -28,14 +30,16 @@ export async function verifySample(client: Client, root: Buffer, prefix: Uint8Ar
 async function takeSample(root: Buffer, signal: AbortSignal | undefined): Promise<{ paths: Buffer[]; example: string | undefined }> {
   const paths: Buffer[] = [];
   let largest: { path: Buffer; bytes: number } | undefined;
-  let example: string | undefined;
+  let packageExample: string | undefined;
+  let plainExample: string | undefined;
   let seen = 0;
   for await (const item of walkTree(root, signal)) {
     if (item.kind !== 'file') continue;
     seen++;
     if (largest === undefined || item.bytes > largest.bytes) largest = item;
     const text = item.path.toString('utf8');
-    if (example === undefined && /^[\w-]+\/package\.json$/.test(text)) example = text;
+    if (PACKAGE.test(text)) packageExample ??= text;
+    else if (PLAIN.test(text)) plainExample ??= text;
     if (paths.length < SAMPLE_FILES) paths.push(item.path);
     else {
       const at = Math.floor(Math.random() * seen);
@@ -43,7 +47,7 @@ async function takeSample(root: Buffer, signal: AbortSignal | undefined): Promis
     }
   }
   if (largest !== undefined && !paths.some((path) => path.equals(largest.path))) paths[0] = largest.path;
-  return { paths, example: example ?? paths[0]?.toString('utf8') };
+  return { paths, example: packageExample ?? plainExample };
 }
 
 async function verifyFile(client: Client, path: Buffer, key: Uint8Array, call: CallOptions): Promise<number> {

@@ -217,10 +217,7 @@ describe('an import', () => {
 
   it('names what it leaves out, stores the rest, and exits with 1', async () => {
     const root = join(directory, 'unfit');
-    const deep = Array.from({ length: 18 }, () => 'd'.repeat(220)).join('/');
-    // Deeper than a path may be long: from inside.
-    await mkdir(join(root, deep.slice(0, 1_000)), { recursive: true });
-    await mkdir(join(root, deep), { recursive: true }).catch((error: NodeJS.ErrnoException) => expect(error.code).toBe('ENAMETOOLONG'));
+    await mkdir(join(root, 'd'.repeat(200)), { recursive: true });
     await writeFile(join(root, 'fine'), 'fine');
     const { code, stderr } = await cli('import', '--dir', root, '--prefix', `unfit/${'p'.repeat(3_900)}/`);
     expect([code, stderr]).toEqual([1, expect.stringMatching(/left out ddd[^:]*: its key would be longer than 4000 bytes/)]);

@@ -1,0 +1,110 @@
+/** `sparrowkv server` as an operator sees it: one line, signals, clear refusals. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { nodeVersionProblem } from '../../cli/node-version.ts';
+import { connect } from '../../client/index.ts';
+import { MAIN, ServerProcess } from '../e2e/server-process.ts';
+import { runCli } from './cli-process.ts';
+
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'sparrowkv-server-'));
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+describe('the server command', () => {
+  it('prints exactly one line and serves until SIGTERM, which it takes for an order', async () => {
+    const server = await ServerProcess.start(join(directory, 'one'));
+    await using client = connect(server.address);
+    await client.put('a', '1');
+    const before = performance.now();
+    expect(await server.end('SIGTERM')).toBe(0);
+    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(server.stdout.join('')).toMatch(/^sparrowkv \d+\.\d+\.\d+ serves \S+\/one on 127\.0\.0\.1:\d+\n$/);
+    expect(server.stderr.join('')).toBe('');
+    const again = await ServerProcess.start(join(directory, 'one'));
+    await using other = connect(again.address);
+    expect(Buffer.from((await other.get('a'))!).toString()).toBe('1');
+    expect(await again.end('SIGINT')).toBe(0);
+  });
+
+  it('stops in time with clients that go on calling and reading', async () => {
+    const server = await ServerProcess.start(join(directory, 'busy'));
+    await using client = connect(server.address, { timeoutMs: 2_000 });
+    let over = false;
+    const busy = Array.from({ length: 20 }, async (_, i) => {
+      for (let n = 0; !over; n++) await client.put(`${i}/${n}`, new Uint8Array(1000)).catch(() => (over = true));
+    });
+    const scan = client.scan();
+    await client.put('first', '1');
+    await scan.next();
+    const before = performance.now();
+    expect(await server.end('SIGTERM')).toBe(0);
+    expect(performance.now() - before).toBeLessThan(5_500);
+    await Promise.all(busy);
+  });
+
+  it('ends at once at a second signal', async () => {
+    const server = await ServerProcess.start(join(directory, 'twice'));
+    const ended = once(server.child, 'exit') as Promise<[number | null]>;
+    server.child.kill('SIGTERM');
+    server.child.kill('SIGTERM');
+    // Two signals of one kind may come as one; then the stop was in order.
+    expect([0, 143]).toContain((await ended)[0]);
+  });
+
+  it('refuses a port that is taken and a directory that is in use, with 4', async () => {
+    const server = await ServerProcess.start(join(directory, 'first'));
+    const port = await runCli(['server', '--data', join(directory, 'other'), '--listen', server.address]);
+    expect([port.code, port.stdout.toString(), port.stderr]).toEqual([
+      4,
+      '',
+      `sparrowkv: ${server.address} is taken by another program [ADDRESS_IN_USE]\n`,
+    ]);
+    const data = await runCli(['server', '--data', join(directory, 'first'), '--listen', '127.0.0.1:0']);
+    expect([data.code, data.stdout.toString()]).toEqual([4, '']);
+    expect(data.stderr).toMatch(/^sparrowkv: \S+\/first\S* is already open in another process \(pid \d+\).* \[LOCKED\]\n$/);
+    expect(data.stderr).toContain(`pid ${server.child.pid}`);
+    await server.end();
+  });
+
+  it('takes settings from a file, which options win over', async () => {
+    const config = join(directory, 'settings.yaml');
+    await writeFile(config, `data: ${join(directory, 'nowhere')}\nlisten: 127.0.0.1:1\nmaxValueBytes: 5\nlogLevel: silent\n`);
+    const server = await ServerProcess.start(join(directory, 'configured'), 0, ['--config', config]);
+    await using client = connect(server.address);
+    await expect(client.put('a', '123456')).rejects.toMatchObject({ code: 'VALUE_TOO_LARGE', details: { limit: 5 } });
+    await server.end();
+    await writeFile(config, 'maxValuBytes: 5\n');
+    const wrong = await runCli(['server', '--data', join(directory, 'x'), '--config', config]);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("unknown setting 'maxValuBytes'")]);
+  });
+
+  it('with a parent that holds its channel: says that it is ready, and stops when the parent is gone', async () => {
+    const child = spawn(process.execPath, [MAIN, 'server', '--data', join(directory, 'held'), '--listen', '127.0.0.1:0'], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    const [message] = (await once(child, 'message')) as [{ type: string; address: string }];
+    expect(message.type).toBe('ready');
+    await using client = connect(message.address);
+    await client.put('a', '1');
+    const ended = once(child, 'exit');
+    child.disconnect();
+    expect(await ended).toEqual([0, null]);
+  });
+});
+
+describe('a Node that is too old', () => {
+  it('is told so in one line', () => {
+    expect(nodeVersionProblem('20.20.2')).toMatch(/^sparrowkv needs Node 22\.18 or newer, this is 20\.20\.2 [^\n]*$/);
+    expect(nodeVersionProblem('22.17.9')).toBeDefined();
+    expect(['22.18.0', '24.0.0', '25.1.0'].map((version) => nodeVersionProblem(version))).toEqual([undefined, undefined, undefined]);
+  });
+});
