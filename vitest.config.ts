@@ -10,7 +10,7 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: ['default', new SummaryReporter()],
-    coverage: { provider: 'v8', include: ['base/**', 'engine/**', 'client/**', 'server/**', 'cli/**', 'proto/*.ts'] },
+    coverage: { provider: 'v8', include: ['base/**', 'engine/**', 'client/**', 'server/**', 'cli/**', 'level/**', 'proto/*.ts'] },
   },
 });
 

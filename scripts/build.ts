@@ -28,7 +28,7 @@ const INPUTS: readonly string[] = [
   'proto/buf*.yaml',
   'proto/sparrowkv/**/*.proto',
   'proto/*.ts',
-  '{base,engine,client,server,cli}/**/*.ts',
+  '{base,engine,client,server,cli,level}/**/*.ts',
 ];
 
 /** What tsc does not write itself: files that the code finds beside it at run time. */

@@ -49,7 +49,7 @@ describe('sparrowkv/engine', () => {
 });
 
 describe('the other exports', () => {
-  it.each(['sparrowkv', 'sparrowkv/client', 'sparrowkv/server'])('%s loads and exports something', (name) => {
+  it.each(['sparrowkv', 'sparrowkv/client', 'sparrowkv/server', 'sparrowkv/level'])('%s loads and exports something', (name) => {
     expect(Number(runProgram(`process.stdout.write(String(Object.keys(await import('${name}')).length))`))).toBeGreaterThan(0);
   });
 
@@ -58,11 +58,18 @@ describe('the other exports', () => {
       import { open, type Engine } from 'sparrowkv/engine';
       import { connect } from 'sparrowkv/client';
       import * as server from 'sparrowkv/server';
+      import { SparrowLevel } from 'sparrowkv/level';
       import * as all from 'sparrowkv';
       export const engine: Engine = await open('x');
       export const value: Uint8Array | undefined = await engine.get('k');
       // @ts-expect-error a number is no key
       await engine.get(1);
+      const level = new SparrowLevel<string, { birds: number }>('y', { valueEncoding: 'json', settings: { durability: 'buffered' } });
+      await level.put('k', { birds: 1 }, { sync: true });
+      await level.batch().put('k', { birds: 2 }).write({ sync: true });
+      export const birds: number | undefined = (await level.get('k'))?.birds;
+      // @ts-expect-error not what this database holds
+      await level.put('k', 1);
       export const parts: unknown[] = [connect, server, all];`;
     writeFileSync(join(consumer, 'main.ts'), program);
     const options = [
@@ -89,6 +96,10 @@ describe('the examples in README.md', () => {
 
   it('of the engine prints what it found', () => {
     expect(runProgram(example('sparrowkv/engine'))).toBe('Passer domesticus\nsparrow 17\nwren 23\n');
+  });
+
+  it('of Level prints what it found', () => {
+    expect(runProgram(example('sparrowkv/level'))).toBe("[ [ '2026-05-01', { seen: 'wren' } ] ]\n");
   });
 
   it('of the SDK changes what it found', async () => {
@@ -121,7 +132,7 @@ describe('the package', () => {
     }
     expect(
       paths.filter(
-        (path) => !/^(?:dist\/(?:assembly|base|engine|proto|client|server|cli|index\.)|[A-Z]+(?:\.md)?$|package\.json$)/.test(path),
+        (path) => !/^(?:dist\/(?:assembly|base|engine|proto|client|server|cli|level|index\.)|[A-Z]+(?:\.md)?$|package\.json$)/.test(path),
       ),
     ).toEqual([]);
   });

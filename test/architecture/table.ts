@@ -62,6 +62,13 @@ export const PARTS: readonly Part[] = [
     holds: '`server.ts`, which builds everything; settings',
   },
   { path: 'client', grade: 'edge', imports: ['base', 'proto'], packages: ['@grpc/grpc-js'], holds: 'the SDK' },
+  {
+    path: 'level',
+    grade: 'edge',
+    imports: ['base', 'base/node', 'engine'],
+    packages: ['abstract-level'],
+    holds: 'a database for what is written for Level',
+  },
   { path: 'index.ts', grade: 'edge', imports: ['engine', 'client'], packages: [], holds: 'what `sparrowkv` itself exports' },
   {
     path: 'cli',
