@@ -7,12 +7,11 @@
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { anyRun } from '../model/commands.ts';
-import { Interpreter, type Trouble } from '../model/interpreter.ts';
-import type { CrashMode } from '../sim/sim-file.ts';
+import { type End, Interpreter, type Trouble } from '../model/interpreter.ts';
 import { SimRandom } from '../sim/sim-random.ts';
 import { scriptedRun } from './script.ts';
 
-const MODES: readonly CrashMode[] = ['none', 'all', 'random', 'torn'];
+const MODES: readonly End[] = ['none', 'all', 'random', 'torn', 'process'];
 const REPORT_EVERY = 500;
 
 const { values } = parseArgs({ options: { seed: { type: 'string', default: '1' }, states: { type: 'string', default: '10000' } } });
@@ -40,7 +39,7 @@ for (let seed = first; seed < first + states; seed++) {
 }
 
 function drawTrouble(random: SimRandom): Trouble {
-  const mode = (): CrashMode => random.pick(MODES);
+  const mode = (): End => random.pick(MODES);
   if (random.chance(0.2)) {
     const error = random.pick(['EIO', 'ENOSPC', 'short'] as const);
     return { fault: { at: 1 + random.below(250), error, forGood: random.chance(0.5), on: random.chance(0.2) ? 'read' : 'operation' } };

@@ -3,12 +3,11 @@
  * batches no fewer than were acknowledged, and lives on to the end of the script.
  */
 import { describe, expect, it } from 'vitest';
-import { Disagreement, Interpreter, type Reached, type Trouble } from '../model/interpreter.ts';
-import type { CrashMode } from '../sim/sim-file.ts';
+import { Disagreement, type End, Interpreter, type Reached, type Trouble } from '../model/interpreter.ts';
 import type { Fault } from '../sim/sim-file-system.ts';
 import { scriptedRun } from './script.ts';
 
-const MODES: readonly CrashMode[] = ['none', 'all', 'random', 'torn'];
+const MODES: readonly End[] = ['none', 'all', 'random', 'torn', 'process'];
 
 async function dryRun(): Promise<{ operations: number; reached: Reached }> {
   const interpreter = new Interpreter(scriptedRun(1));
@@ -43,7 +42,7 @@ describe('a store that loses power', () => {
   it('keeps it when power is lost again while it recovers', { timeout: 120_000 }, async () => {
     const { operations } = await dryRun();
     for (let after = 0; after < operations; after += 5) {
-      const mode = MODES[after % 4]!;
+      const mode = MODES[after % MODES.length]!;
       await run(after + 1, {
         powerLosses: [
           { after, mode },

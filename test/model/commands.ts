@@ -33,7 +33,7 @@ export type Command =
   | { readonly type: 'settle' }
   | { readonly type: 'wait' }
   | { readonly type: 'reopen' }
-  | { readonly type: 'crash'; readonly mode: CrashMode; readonly after: number };
+  | { readonly type: 'crash'; readonly mode: CrashMode | 'process'; readonly after: number };
 
 const KEYS = 80;
 
@@ -121,7 +121,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       type: fc.constant('crash' as const),
-      mode: fc.constantFrom<CrashMode>('none', 'all', 'random', 'torn'),
+      mode: fc.constantFrom<CrashMode | 'process'>('none', 'all', 'random', 'torn', 'process'),
       after: fc.nat(25),
     }),
   },

@@ -22,10 +22,13 @@ interface OpenIterator {
   at: number;
 }
 
+/** How a life of the store ends: power loss, or the death of the process alone. */
+export type End = CrashMode | 'process';
+
 /** Trouble that is planned beside the commands. */
 export interface Trouble {
   /** Power is lost at these operations, counted from the recovery before; what is left of each is as its mode says. */
-  readonly powerLosses?: readonly { readonly after: number; readonly mode: CrashMode }[];
+  readonly powerLosses?: readonly { readonly after: number; readonly mode: End }[];
   /** The disk fails once; whatever call learns of it, the process then dies and the store is opened again. */
   readonly fault?: Fault;
 }
@@ -46,7 +49,7 @@ export class Interpreter {
   readonly reached: Reached = { flushes: 0, compactions: 0, crashes: 0, losses: 0, pointers: 0 };
   readonly #run: Run;
   readonly #fault: Fault | undefined;
-  readonly #powerLosses: { readonly after: number; readonly mode: CrashMode }[];
+  readonly #powerLosses: { readonly after: number; readonly mode: End }[];
   readonly #scheduler = new SimScheduler();
   #engine!: Engine;
   /** Batches that are durable against power loss, and against the death of the process. */
@@ -97,7 +100,7 @@ export class Interpreter {
   }
 
   /** What the power loss that is under way leaves. */
-  #mode(): CrashMode {
+  #mode(): End {
     return (this.fs.dead && this.#powerLosses.shift()?.mode) || 'random';
   }
 
@@ -267,7 +270,7 @@ export class Interpreter {
   }
 
   /** Power goes `after` operations from now, or when nothing more happens by itself. */
-  async #crash(mode: CrashMode, after: number): Promise<void> {
+  async #crash(mode: End, after: number): Promise<void> {
     this.fs.killAt(this.fs.operations + 1 + after);
     try {
       await this.#write([{ key: after, bytes: 10 * after }], 'synced', true);
@@ -279,14 +282,16 @@ export class Interpreter {
     await this.#recover(mode);
   }
 
-  async #recover(mode: CrashMode): Promise<void> {
+  async #recover(mode: End): Promise<void> {
     this.#iterators = [];
     this.#snapshots = [];
     this.#refused = undefined;
-    let processOnly = true;
-    for (let next: CrashMode | undefined = mode; next;) {
-      processOnly &&= next === 'all';
-      this.fs.crash(next);
+    let [processOnly, powerLost] = [true, false];
+    for (let next: End | undefined = mode; next;) {
+      processOnly &&= next === 'all' || next === 'process';
+      powerLost ||= next !== 'process';
+      if (next === 'process') this.fs.endProcess();
+      else this.fs.crash(next);
       // What was under way learns that the machine is gone before the next life begins.
       await this.#scheduler.runDry();
       this.#pending.clear();
@@ -309,7 +314,9 @@ export class Interpreter {
     this.reached.crashes++;
     if (sequence < this.model.sequence) this.reached.losses++;
     this.model.truncate(sequence);
-    this.#synced = this.#inSystem = sequence;
+    // What is there after power loss is on the disk.
+    if (powerLost) this.#synced = sequence;
+    this.#inSystem = sequence;
     this.#compareAll();
   }
 

@@ -1,0 +1,20 @@
+/** Run by kill.test.ts: opens the store in argv[2] and writes batches at durability argv[3], several in flight, until it is killed. Prints the number of each that is acknowledged. */
+import { writeSync } from 'node:fs';
+import { open, type Durability } from '../../engine/index.ts';
+import { batchOf, KILL_SETTINGS } from './kill-batches.ts';
+
+const IN_FLIGHT = 8;
+const [, , directory, durability] = process.argv;
+
+const engine = await open(directory!, KILL_SETTINGS);
+let next = engine.stats().sequence + 1;
+await Promise.all(
+  Array.from({ length: IN_FLIGHT }, async () => {
+    for (;;) {
+      const number = next++;
+      await engine.write(batchOf(number), { durability: durability as Durability });
+      // Past the stream's buffer: what is printed has left the process.
+      writeSync(1, `${number}\n`);
+    }
+  }),
+);
