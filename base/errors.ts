@@ -14,16 +14,7 @@
  * | cancelled   | nothing: the caller asked for it     | ABORTED                                              |
  * | internal    | report a bug                         | INTERNAL ASSERTION                                   |
  */
-export type ErrorKind =
-  | 'invalid'
-  | 'conflict'
-  | 'rerouted'
-  | 'unavailable'
-  | 'exhausted'
-  | 'closed'
-  | 'corrupt'
-  | 'cancelled'
-  | 'internal';
+export type ErrorKind = 'invalid' | 'conflict' | 'rerouted' | 'unavailable' | 'exhausted' | 'closed' | 'corrupt' | 'cancelled' | 'internal';
 
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 

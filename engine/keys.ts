@@ -6,12 +6,15 @@ import type { Bytes } from './api.ts';
 export function toBytes(value: Bytes, field: string): Uint8Array {
   if (typeof value === 'string') return Buffer.from(value, 'utf8');
   if (value instanceof Uint8Array) return value;
-  throw new SparrowError('invalid', 'TYPE', `${field} is a Uint8Array or a string, not ${value === null ? 'null' : typeof value}`, { field });
+  throw new SparrowError('invalid', 'TYPE', `${field} is a Uint8Array or a string, not ${value === null ? 'null' : typeof value}`, {
+    field,
+  });
 }
 
 export function toKey(key: Bytes, maxKeyBytes: number): Uint8Array {
   const bytes = toBytes(key, 'key');
-  if (bytes.length === 0) throw new SparrowError('invalid', 'KEY_EMPTY', 'key is empty; a key has at least 1 byte', { field: 'key', limit: 1 });
+  if (bytes.length === 0)
+    throw new SparrowError('invalid', 'KEY_EMPTY', 'key is empty; a key has at least 1 byte', { field: 'key', limit: 1 });
   if (bytes.length > maxKeyBytes) {
     throw new SparrowError('invalid', 'KEY_TOO_LARGE', `key has ${bytes.length} bytes; the limit is ${maxKeyBytes} (maxKeyBytes)`, {
       field: 'key',

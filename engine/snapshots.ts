@@ -66,7 +66,8 @@ export class PinnedSnapshot implements Snapshot {
     if (!(snapshot instanceof PinnedSnapshot) || snapshot.#snapshots !== snapshots) {
       throw new SparrowError('invalid', 'SNAPSHOT_FOREIGN', 'snapshot belongs to another engine', { field: 'snapshot' });
     }
-    if (snapshot.#released) throw new SparrowError('closed', 'SNAPSHOT_RELEASED', 'the snapshot has been released', { sequence: snapshot.sequence });
+    if (snapshot.#released)
+      throw new SparrowError('closed', 'SNAPSHOT_RELEASED', 'the snapshot has been released', { sequence: snapshot.sequence });
     return snapshot.sequence;
   }
 

@@ -3,7 +3,15 @@
  * assembly/table.ts). It is changed only between kernel calls, on the caller's thread, so a read sees one state throughout.
  */
 import { assert } from '../base/assert.ts';
-import { VIEW_ACTIVE, VIEW_LEVEL0, VIEW_LEVEL0_COUNT, VIEW_LEVEL_COUNT, VIEW_LEVELS, VIEW_SEALED, VIEW_SEALED_COUNT } from '../assembly/memory-map.ts';
+import {
+  VIEW_ACTIVE,
+  VIEW_LEVEL0,
+  VIEW_LEVEL0_COUNT,
+  VIEW_LEVEL_COUNT,
+  VIEW_LEVELS,
+  VIEW_SEALED,
+  VIEW_SEALED_COUNT,
+} from '../assembly/memory-map.ts';
 import { SMALL_BYTES_MAX, type LinearMemory } from './memory/linear-memory.ts';
 
 const VIEW_BYTES = 64;

@@ -83,11 +83,16 @@ export class LinearMemory {
       address = this.#takeFree(size) ?? this.#takeFresh(size);
     }
     if (address === undefined) {
-      throw new SparrowError('exhausted', 'MEMORY_BUDGET', `the engine's memory of ${this.bytes} bytes has no ${size} bytes left (memoryBytes)`, {
-        field: 'memoryBytes',
-        limit: this.bytes,
-        wanted: size,
-      });
+      throw new SparrowError(
+        'exhausted',
+        'MEMORY_BUDGET',
+        `the engine's memory of ${this.bytes} bytes has no ${size} bytes left (memoryBytes)`,
+        {
+          field: 'memoryBytes',
+          limit: this.bytes,
+          wanted: size,
+        },
+      );
     }
     this.#used += size;
     return address;

@@ -63,7 +63,7 @@ export class Memtable {
   /** Indexes records at [from, from + bytes); see `memtableInsert`. */
   insert(from: number, bytes: number, sequence: number, skipTo: number): void {
     const insert = this.#memory.kernel['memtableInsert']!;
-    for (let done = 0; done < bytes; ) {
+    for (let done = 0; done < bytes;) {
       const step = insert(this.address, from + done, bytes - done, sequence, skipTo) >>> 0;
       done += step;
       if (done < bytes) this.addNodeChunk();

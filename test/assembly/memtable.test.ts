@@ -26,7 +26,8 @@ class Harness {
     this.memory.u8.set(key, at);
     if (value) this.memory.u8.set(value, at + key.length);
     const kind = value ? KIND_PUT : KIND_DELETE;
-    while (this.memory.kernel['memtablePut']!(this.table.address, key.length, valueBytes, kind, sequence, 0, 0, 1) === 0) this.table.addNodeChunk();
+    while (this.memory.kernel['memtablePut']!(this.table.address, key.length, valueBytes, kind, sequence, 0, 0, 1) === 0)
+      this.table.addNodeChunk();
   }
 
   #value(record: number): Uint8Array | undefined {
@@ -64,7 +65,9 @@ class Harness {
 const keys = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 6 }).map((bytes) => bytes.map((byte) => byte % 3)),
   fc.uint8Array({ minLength: 1, maxLength: 24 }),
-  fc.tuple(fc.constantFrom(7, 8, 9, 20, 300), fc.uint8Array({ maxLength: 3 })).map(([run, tail]) => new Uint8Array([...new Uint8Array(run).fill(0x61), ...tail])),
+  fc
+    .tuple(fc.constantFrom(7, 8, 9, 20, 300), fc.uint8Array({ maxLength: 3 }))
+    .map(([run, tail]) => new Uint8Array([...new Uint8Array(run).fill(0x61), ...tail])),
   fc.constantFrom(new Uint8Array([0]), new Uint8Array([0xff]), new Uint8Array([0xff, 0xff]), new Uint8Array(4096).fill(0x62)),
 );
 
@@ -73,24 +76,28 @@ const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a, 
 describe('memtable', () => {
   test('finds the newest version at or below a sequence, and walks in order both ways', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(keys, fc.option(fc.uint8Array({ maxLength: 40 }))), { minLength: 1, maxLength: 120 }), keys, (writes, probe) => {
-        const harness = new Harness();
-        const model = new Map<string, Uint8Array | undefined>();
-        let sequence = 0;
-        for (const [key, value] of writes) {
-          harness.put(key, value ?? undefined, ++sequence);
-          model.set(Buffer.from(key).toString('hex'), value ?? undefined);
-        }
-        for (const [hex, value] of model) expect(harness.find(Buffer.from(hex, 'hex'), NEWEST)).toEqual({ value });
-        const hex = Buffer.from(probe).toString('hex');
-        expect(harness.find(probe, NEWEST) !== undefined).toBe(model.has(hex));
-        const sorted = [...model.keys()].toSorted(byBytes);
-        expect(harness.table.keys).toBe(sorted.length);
-        expect(harness.walk(undefined, false)).toEqual(sorted);
-        expect(harness.walk(undefined, true)).toEqual(sorted.toReversed());
-        expect(harness.walk(probe, false)).toEqual(sorted.filter((key) => byBytes(key, hex) >= 0));
-        expect(harness.walk(probe, true)).toEqual(sorted.filter((key) => byBytes(key, hex) < 0).toReversed());
-      }),
+      fc.property(
+        fc.array(fc.tuple(keys, fc.option(fc.uint8Array({ maxLength: 40 }))), { minLength: 1, maxLength: 120 }),
+        keys,
+        (writes, probe) => {
+          const harness = new Harness();
+          const model = new Map<string, Uint8Array | undefined>();
+          let sequence = 0;
+          for (const [key, value] of writes) {
+            harness.put(key, value ?? undefined, ++sequence);
+            model.set(Buffer.from(key).toString('hex'), value ?? undefined);
+          }
+          for (const [hex, value] of model) expect(harness.find(Buffer.from(hex, 'hex'), NEWEST)).toEqual({ value });
+          const hex = Buffer.from(probe).toString('hex');
+          expect(harness.find(probe, NEWEST) !== undefined).toBe(model.has(hex));
+          const sorted = [...model.keys()].toSorted(byBytes);
+          expect(harness.table.keys).toBe(sorted.length);
+          expect(harness.walk(undefined, false)).toEqual(sorted);
+          expect(harness.walk(undefined, true)).toEqual(sorted.toReversed());
+          expect(harness.walk(probe, false)).toEqual(sorted.filter((key) => byBytes(key, hex) >= 0));
+          expect(harness.walk(probe, true)).toEqual(sorted.filter((key) => byBytes(key, hex) < 0).toReversed());
+        },
+      ),
       { numRuns: 150 },
     );
   });

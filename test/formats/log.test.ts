@@ -13,7 +13,11 @@ function dump(bytes: Uint8Array): string {
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
     if (row.every((byte) => byte === 0)) continue;
-    lines.push(`${String(at).padStart(6, '0')}  ${Buffer.from(row).toString('hex').replaceAll(/(..)(?=.)/g, '$1 ')}`);
+    lines.push(
+      `${String(at).padStart(6, '0')}  ${Buffer.from(row)
+        .toString('hex')
+        .replaceAll(/(..)(?=.)/g, '$1 ')}`,
+    );
   }
   return `${lines.join('\n')}\n`;
 }

@@ -19,7 +19,9 @@ export class LogHarness {
   readonly log: LogWriter;
   readonly writer: Writer;
 
-  constructor(options: { disk?: SimFileSystem; settings?: EngineSettingsInput; first?: number; unsynced?: readonly UnsyncedSegment[] } = {}) {
+  constructor(
+    options: { disk?: SimFileSystem; settings?: EngineSettingsInput; first?: number; unsynced?: readonly UnsyncedSegment[] } = {},
+  ) {
     this.disk = options.disk ?? new SimFileSystem();
     this.disk.makeDirectorySync(DIRECTORY);
     const settings = resolveSettings({ pageCacheBytes: 2 ** 20, memtableBytes: 2 ** 20, ...options.settings });
@@ -62,7 +64,7 @@ export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: 
       directory: DIRECTORY,
       segments,
       onRecords: (address, bytes) => {
-        for (let at = address; at < address + bytes; ) {
+        for (let at = address; at < address + bytes;) {
           const valueBytes = memory.view.getUint32(at, true);
           const keyBytes = memory.view.getUint16(at + 4, true);
           const kind = memory.u8[at + 6]!;
