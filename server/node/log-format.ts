@@ -5,7 +5,7 @@
  *
  * Segment:
  *   header, 64 bytes
- *   | magic "SPARROWR" | format u32 = 1 | segment u32 | previous index u64 | previous term u64 | term u64 | vote u32 | zero u32 |
+ *   | magic "SPKVRFT1" | format u32 = 1 | segment u32 | previous index u64 | previous term u64 | term u64 | vote u32 | zero u32 |
  *   | commit u64 | check u64 |                    check = XXH64 of the 56 bytes before it, seed 0
  *   frames without gaps, each at a multiple of 8
  *   unused: zeros, or what a recycled file held
@@ -36,7 +36,7 @@ export const FRAME_ENTRY = 1;
 export const FRAME_STATE = 2;
 export const STATE_FRAME_BYTES: number = FRAME_HEADER_BYTES + 8;
 
-const MAGIC: Buffer = Buffer.from('SPARROWR', 'latin1');
+const MAGIC: Buffer = Buffer.from('SPKVRFT1', 'latin1');
 const TWO_32: number = 2 ** 32;
 
 export interface SegmentHeader {

@@ -46,13 +46,13 @@ export function readSegmentFile(fileSystem: FileSystem, path: string): Buffer {
 
 /**
  * What a segment holds, or undefined when the file was not begun (only a `last` one may be). Throws `corrupt/CORRUPT_RAFT_LOG` with file
- * and offset, and `invalid/FORMAT_UNKNOWN` for a newer format.
+ * and offset, and `invalid/FORMAT_NEWER` for a newer format.
  */
 export function parseSegment(bytes: Buffer, path: string, segment: number, last: boolean, hash: Hash64): SegmentContent | undefined {
   const seed = BigInt(segment);
   const header = decodeSegmentHeader(bytes, hash);
   if (header === 'format') {
-    throw new SparrowError('invalid', 'FORMAT_UNKNOWN', `${path} was written by a newer release`, { file: path });
+    throw new SparrowError('invalid', 'FORMAT_NEWER', `${path} was written by a newer release`, { file: path });
   }
   if (header === undefined) {
     // The header is durable before the first frame is written: without any frame, the file was being created.

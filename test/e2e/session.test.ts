@@ -1,4 +1,5 @@
 /** Kv.Session over real gRPC, by hand: frames in, frames out. */
+import assert from 'node:assert/strict';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -53,7 +54,7 @@ class TestSession {
       const frames = [...readFrames(message)];
       this.messages.push(frames.length);
       for (const frame of frames) {
-        expect(this.#frames.has(frame.call), `call ${frame.call} is answered once`).toBe(false);
+        assert(!this.#frames.has(frame.call), `call ${frame.call} is answered once`);
         this.#frames.set(frame.call, frame);
         this.#waiting.get(frame.call)?.(frame);
       }
@@ -77,7 +78,7 @@ class TestSession {
 
   async error(call: number): Promise<SessionError> {
     const frame = await this.answer(call);
-    expect(frame.kind).toBe(FRAME_ERROR);
+    assert.equal(frame.kind, FRAME_ERROR);
     return SessionError.decode(frame.payload);
   }
 }

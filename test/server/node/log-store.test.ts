@@ -196,7 +196,7 @@ describe('the Raft log on disk', () => {
     header.writeUInt32LE(2, 8);
     header.writeBigUInt64LE(hash(header.subarray(0, 56), 0n), 56);
     fileSystem.replace(`${DIRECTORY}/000001.raft`, header);
-    expect(() => open(fileSystem)).toThrow(expect.objectContaining({ code: 'FORMAT_UNKNOWN' }) as Error);
+    expect(() => open(fileSystem)).toThrow(expect.objectContaining({ code: 'FORMAT_NEWER' }) as Error);
   });
 
   it('is over after a failed sync or write: nothing is retried, nothing is acknowledged', async () => {

@@ -1,0 +1,128 @@
+/**
+ * The bytes that a server writes, version 1 of each: Raft log segments, commands, session messages. The files under golden/ are the worked
+ * examples of docs/formats; a later release must read them. UPDATE_GOLDEN=1 writes them anew.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import {
+  encodeHot,
+  FRAME_ANSWER,
+  FRAME_CANCEL,
+  FRAME_GET,
+  FRAME_PUT,
+  getRequestCodec,
+  putRequestCodec,
+  putResponseCodec,
+  readFrames,
+  SessionWriter,
+  unwrapMessage,
+} from '../../proto/index.ts';
+import { decodeCommand } from '../../server/node/command-codec.ts';
+import { encodeDeleteRange, encodeWrite, engineKey, LogStore } from '../../server/node/index.ts';
+import { hash } from '../server/node/hash.ts';
+import { SimFileSystem } from '../sim/sim-file-system.ts';
+
+/** 16 bytes a line. */
+function dump(bytes: Uint8Array): string {
+  return `${(
+    Buffer.from(bytes)
+      .toString('hex')
+      .match(/.{1,32}/g) ?? []
+  )
+    .map((row) => row.replaceAll(/(..)(?=.)/g, '$1 '))
+    .join('\n')}\n`;
+}
+
+function undump(text: string): Buffer {
+  return Buffer.from(text.replaceAll(/\s/g, ''), 'hex');
+}
+
+/** Compares with the golden file; returns what that holds. */
+function golden(name: string, bytes: Uint8Array): Buffer {
+  const path = new URL(`./golden/${name}.hex`, import.meta.url);
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, dump(bytes));
+  const text = readFileSync(path, 'utf8');
+  expect(dump(bytes)).toBe(text);
+  return undump(text);
+}
+
+/** The example stands in the document as it stands in the golden file. */
+function documented(document: string, name: string): void {
+  const text = readFileSync(new URL(`../../docs/formats/${document}`, import.meta.url), 'utf8').replaceAll(/ {3,}.*$/gm, '');
+  const hex = readFileSync(new URL(`./golden/${name}.hex`, import.meta.url), 'utf8').replaceAll(/\s/g, '');
+  const blocks = [...text.matchAll(/```\n([\s\S]*?)```/g)].map((match) => match[1]!.replaceAll(/\s/g, ''));
+  expect(blocks).toContain(hex);
+}
+
+describe('a segment of the Raft log, version 1', () => {
+  it('is written and read', async () => {
+    const disk = new SimFileSystem();
+    const options = { fileSystem: disk, directory: '/raft', hash, segmentBytes: 1 << 20 };
+    const store = LogStore.open(options);
+    await store.append({ term: 1, vote: 1, commit: 0 }, [{ index: 1, term: 1, data: new Uint8Array(0) }], true);
+    await store.append({ term: 1, vote: 1, commit: 1 }, [{ index: 2, term: 1, data: Buffer.from('sparrow') }], true);
+    await store.close();
+    const bytes = golden('raft-log-v1', disk.contents('/raft/000001.raft').subarray(0, 64 + 40 + 32 + 40 + 40));
+    documented('raft-log.md', 'raft-log-v1');
+    const other = new SimFileSystem();
+    other.makeDirectorySync('/raft');
+    other.openSync('/raft/000001.raft', 'create').closeSync();
+    other.replace('/raft/000001.raft', bytes);
+    const found = LogStore.open({ ...options, fileSystem: other });
+    expect(found.recovered).toMatchObject({ lastIndex: 2, hardState: { term: 1, vote: 1, commit: 1 } });
+    expect([...found.read(1)].map(({ data }) => Buffer.from(data).toString())).toEqual(['', 'sparrow']);
+    await found.close();
+  });
+});
+
+describe('a command, version 1', () => {
+  const key = (text: string): Buffer => Buffer.from(text);
+
+  it('of a write is written and read', () => {
+    const id = { client: key('client 1'), sequence: 7, seen: 300 };
+    const conditions = [{ kind: 'version' as const, key: key('bird'), version: 300 }];
+    const operations = [
+      { type: 'put' as const, key: key('bird'), value: key('sparrow') },
+      { type: 'delete' as const, key: key('cat') },
+    ];
+    const bytes = golden('command-write-v1', encodeWrite(id, conditions, operations));
+    documented('command.md', 'command-write-v1');
+    expect(decodeCommand(bytes)).toMatchObject({
+      kind: 'write',
+      id: { sequence: 7, seen: 300 },
+      conditions: [{ version: 300 }],
+      operations: [{ type: 'put' }, { type: 'delete' }],
+    });
+  });
+
+  it('of a range delete is written and read', () => {
+    const bytes = golden('command-delete-range-v1', encodeDeleteRange(undefined, engineKey(key('a')), engineKey(key('c')), 4096));
+    documented('command.md', 'command-delete-range-v1');
+    expect(decodeCommand(bytes)).toMatchObject({ kind: 'delete-range', id: undefined, limit: 4096 });
+  });
+});
+
+describe('a session message, revision 1', () => {
+  it('from a client is written and read', () => {
+    const writer = new SessionWriter();
+    const requestId = { client: Buffer.from('client 1'), sequence: 7, seen: 300 };
+    writer.append(FRAME_PUT, 1, 5000, encodeHot(putRequestCodec, { key: Buffer.from('bird'), value: Buffer.from('sparrow'), requestId }));
+    writer.append(FRAME_GET, 2, 0, encodeHot(getRequestCodec, { key: Buffer.from('bird'), versionOnly: false }));
+    writer.append(FRAME_CANCEL, 2, 0, new Uint8Array(0));
+    const bytes = golden('session-request-v1', writer.take());
+    documented('session.md', 'session-request-v1');
+    expect([...readFrames(unwrapMessage(bytes))]).toMatchObject([
+      { kind: FRAME_PUT, call: 1, argument: 5000 },
+      { kind: FRAME_GET, call: 2 },
+      { kind: FRAME_CANCEL, call: 2 },
+    ]);
+  });
+
+  it('from a server is written and read', () => {
+    const writer = new SessionWriter();
+    writer.append(FRAME_ANSWER, 1, 0, encodeHot(putResponseCodec, { version: 301 }));
+    const bytes = golden('session-response-v1', writer.take());
+    documented('session.md', 'session-response-v1');
+    expect([...readFrames(unwrapMessage(bytes))]).toMatchObject([{ kind: FRAME_ANSWER, call: 1, payload: Buffer.of(8, 0xad, 2) }]);
+  });
+});
