@@ -28,7 +28,7 @@ describe('an error over gRPC', () => {
   });
 
   it('fits into trailers however much it says', () => {
-    const failure = failureOf(new SparrowError('invalid', 'X', `${'m'.repeat(2000)}`, { text: 'd'.repeat(9000) }));
+    const failure = failureOf(new SparrowError('invalid', 'X', 'm'.repeat(2000), { text: 'd'.repeat(9000) }));
     expect(failure.message.length).toBeLessThanOrEqual(1024);
     expect(failure.details.length).toBeLessThanOrEqual(DETAILS_BYTES_MAX);
     expect(() => encodeURI(failureOf(new SparrowError('invalid', 'X', '\ud800')).message)).not.toThrow();
