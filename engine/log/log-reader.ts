@@ -7,6 +7,8 @@
  *   is corruption; without a seal the successor was never acknowledged as synced, and it goes together with all after it.
  * - A payload is part of its frame: a frame whose payload does not match is not sound.
  *
+ * What is kept is on disk once the writer has synced it, whatever the process before died of, a failed sync included.
+ *
  * Memory: one window of 4 MiB, or of the largest frame with its payload.
  */
 import type { File, FileSystem } from '../../base/env.ts';
@@ -72,10 +74,12 @@ export function replayLog(parts: {
         break;
       }
       const limit = next?.header ? next.header.previousBytes : undefined;
-      const end = replaySegment(window, file, path, segment, limit, parts.onRecords);
+      const { end, syncedTo } = replaySegment(window, file, path, segment, limit, parts.onRecords);
       replay.segments.push({ segment, bytes: end, file });
+      const sealed = next?.header !== undefined && isSealed(memory, next.file, next.header);
+      if (!sealed) writeAgain(window, file, syncedTo, end);
       if (next === undefined || end === limit) continue;
-      if (next.header && isSealed(memory, next.file, next.header)) {
+      if (sealed) {
         throw corrupt(path, end, `its frames end here, but the next segment states ${String(limit)} bytes on disk`);
       }
       drop(opened.slice(i + 1), replay);
@@ -97,12 +101,32 @@ function drop(opened: readonly { segment: number; file: File }[], replay: Replay
   }
 }
 
-/** Hands over the sound frames of one segment; returns where they end. `limit`: where they must stop. */
-function replaySegment(window: Window, file: File, path: string, segment: number, limit: number | undefined, onRecords: OnRecords): number {
+/**
+ * What no later sync vouches for may be in the system's cache only, and for clean, when a sync failed in the life before: a sync of it
+ * would succeed and bring nothing to the disk. Written again it is the writer's to sync, like anything else.
+ */
+function writeAgain(window: Window, file: File, from: number, end: number): void {
+  for (let at = from; at < end;) {
+    const bytes = Math.min(window.read(file, at, Math.min(WINDOW_BYTES, end - at), end), end - at);
+    file.writeSync(window.memory.u8, window.at(at), bytes, at);
+    at += bytes;
+  }
+}
+
+/** Hands over the sound frames of one segment; returns where they end, and up to where they say that they are on disk. `limit`: where they must stop. */
+function replaySegment(
+  window: Window,
+  file: File,
+  path: string,
+  segment: number,
+  limit: number | undefined,
+  onRecords: OnRecords,
+): { end: number; syncedTo: number } {
   const { kernel, u32 } = window.memory;
   const fileBytes = file.sizeSync();
   const end = limit === undefined ? fileBytes : Math.min(limit, fileBytes);
   let offset = FRAMES_OFFSET;
+  let syncedTo = 0;
   while (offset < end) {
     let available = window.read(file, offset, FRAME_HEADER_BYTES, end);
     let state = kernel['checkFrame']!(window.at(offset), available, segment);
@@ -115,6 +139,7 @@ function replaySegment(window: Window, file: File, path: string, segment: number
     const frame = window.at(offset) >>> 2;
     const recordBytes = u32[frame + 2]!;
     const payloadBytes = u32[frame + 3]!;
+    const synced = u32[frame + 4]!;
     const frameBytes = FRAME_HEADER_BYTES + recordBytes + payloadBytes;
     if (frameBytes > end - offset) break;
     if (payloadBytes > 0) {
@@ -125,9 +150,11 @@ function replaySegment(window: Window, file: File, path: string, segment: number
       throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
     onRecords(window.at(offset) + FRAME_HEADER_BYTES, recordBytes, segment);
     offset += frameBytes;
+    // A new segment says that it is synced to where its frames begin, before its header is.
+    if (synced > FRAMES_OFFSET) syncedTo = synced;
   }
   if (offset < fileBytes && limit === undefined) assertTornEnd(window, file, path, segment, offset, fileBytes);
-  return offset;
+  return { end: offset, syncedTo };
 }
 
 /** Every pointer of the frame must refer into the frame's own payload and match it. */
