@@ -307,9 +307,10 @@ export class LogStore {
   /** Small batches at the end of a file: grow it by more than they need. */
   #growAhead(bytes: number): void {
     if (this.#end + bytes <= this.#fileBytes) return;
-    if (bytes < AHEAD_BYTES / 4) {
-      this.#file.writeSync(ZEROS, 0, AHEAD_BYTES, this.#fileBytes);
-      this.#fileBytes += AHEAD_BYTES;
+    const ahead = Math.min(AHEAD_BYTES, this.#options.segmentBytes);
+    if (bytes < ahead / 4) {
+      this.#file.writeSync(ZEROS, 0, ahead, this.#fileBytes);
+      this.#fileBytes += ahead;
     }
     this.#fileBytes = Math.max(this.#fileBytes, this.#end + bytes);
   }
