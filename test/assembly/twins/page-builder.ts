@@ -6,7 +6,7 @@ export interface BuiltPages {
   readonly groups: readonly (readonly PageEntry[])[];
   readonly pages: readonly Uint8Array[];
   readonly index: Uint8Array;
-  /** One for each distinct key. */
+  /** One for each distinct key; one for neighbours whose hashes are equal, as those of [0, 128] and [1, 128, 0] are. */
   readonly hashes: readonly bigint[];
 }
 
@@ -21,12 +21,12 @@ export function buildPages(entries: readonly PageEntry[], fileId: number): Built
     const { key, flags } = indexKey(page === 0 ? undefined : groups[page - 1]!.at(-1)!.key, group[0]!.key);
     return [key.length & 255, key.length >>> 8, flags, 0, ...key];
   });
-  const keys = entries.filter((entry, i) => i === 0 || Buffer.compare(entry.key, entries[i - 1]!.key) !== 0);
+  const hashes = entries.map((entry) => hashKey(entry.key));
   return {
     groups,
     pages: groups.map((group, page) => encodePage(group, fileId, page)),
     index: Uint8Array.from(index),
-    hashes: keys.map((entry) => hashKey(entry.key)),
+    hashes: hashes.filter((hash, i) => i === 0 || hash !== hashes[i - 1]),
   };
 }
 
