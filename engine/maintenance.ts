@@ -6,7 +6,7 @@
  * Then, in order and durably: the log is synced (pointers must not lead into what a power failure takes back), the edit is appended to the
  * manifest, and only then files that nothing refers to any more are removed. A crash between the two loses nothing: the log still has it.
  */
-import type { FileSystem, Scheduler } from '../base/env.ts';
+import type { FileSystem, Scheduler, Timer } from '../base/env.ts';
 import { assert } from '../base/assert.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Background, FlushResult } from './background/index.ts';
@@ -34,6 +34,8 @@ const RETRY_DELAY_MS = 500;
 const FLUSH_LENT_BYTES = 4 * 1024 * 1024;
 const FLUSH_LENT_BYTES_PER_RECORD = 32;
 
+/** What is tried again when the disk was full. */
+type Work = 'flush' | 'compaction' | 'manifest';
 type Sealed = { memtable: Memtable; lastSegment: number };
 
 export class Maintenance implements MemtableOwner {
@@ -66,8 +68,13 @@ export class Maintenance implements MemtableOwner {
   #closing = false;
   /** Edits on their way into the manifest, in order. */
   #commits: Promise<void> = Promise.resolve();
-  #pendingCommits = 0;
+  #commitsBegun = 0;
+  #commitsEnded = 0;
   #failure: SparrowError | undefined;
+  /** What the last attempt found no space for. */
+  readonly #full = new Map<Work, SparrowError>();
+  /** Attempts that a timer will make again. */
+  readonly #retrying = new Map<Work, { retry: () => void; timer: Timer }>();
   #room: { promise: Promise<void>; resolve: () => void } | undefined;
   readonly #idle: (() => void)[] = [];
   #flushes = 0;
@@ -152,6 +159,7 @@ export class Maintenance implements MemtableOwner {
 
   active(segment: number): Memtable {
     if (this.#failure) throw this.#failure;
+    if (this.#full.size > 0) this.#assertRoom();
     if (this.#active === undefined) {
       this.#active = new Memtable(this.#memory, segment);
       this.#active.newestSnapshot = this.#snapshots.newest;
@@ -166,8 +174,12 @@ export class Maintenance implements MemtableOwner {
     this.#background.waitSync(0);
     // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
     if (memtable === undefined || memtable.records === 0) return;
-    while (this.#isFarBehind() && !this.#failure) this.#background.waitSync(WAIT_SYNC_MS);
+    for (let work = this.#farBehind(); work && !this.#failure && !this.#full.has(work); work = this.#farBehind()) {
+      this.#background.waitSync(WAIT_SYNC_MS);
+    }
     if (this.#failure) throw this.#failure;
+    // The disk is full: it stays as it is, over its size, and `active` takes no more.
+    if (this.#farBehind()) return;
     this.#active = undefined;
     // After recovery the log has no segment of its own until the first write: the last one recovered counts.
     const lastSegment = Math.max(this.#log!.segment, memtable.firstSegment, ...this.#closedSegments.keys());
@@ -178,7 +190,8 @@ export class Maintenance implements MemtableOwner {
   }
 
   get throttle(): Promise<void> | undefined {
-    if (!this.#isBehind()) return undefined;
+    // To wait for space is not the writers' part: they are refused when there is nothing left to write into.
+    if (!this.#isBehind() || this.#full.size > 0) return undefined;
     return (this.#room ??= Promise.withResolvers<void>()).promise;
   }
 
@@ -221,32 +234,40 @@ export class Maintenance implements MemtableOwner {
 
   // ---- what the engine asks for ----
 
-  /** Settles when everything written before the call is in tables that the manifest names. */
+  /** Settles when everything written before the call is in tables that the manifest names. `exhausted/DISK_FULL` when that cannot be now. */
   async flush(): Promise<void> {
+    this.#tryAgain();
     this.seal();
-    const last = this.#sealed[0]?.memtable;
-    while (last && this.#sealed.some(({ memtable }) => memtable === last)) {
-      if (this.#failure) throw this.#failure;
+    const last = this.#active?.records ? this.#active : this.#sealed[0]?.memtable;
+    while (last && (this.#active === last || this.#sealed.some(({ memtable }) => memtable === last))) {
+      this.#assertSpace('flush', this.#farBehind());
+      this.#assertNotClosing();
+      await this.#nextEnd();
+      if (this.#active === last) this.seal();
+    }
+    for (const commits = this.#commitsBegun; this.#commitsEnded < commits; ) {
+      this.#assertSpace('manifest');
       await this.#nextEnd();
     }
-    await this.#commits;
     if (this.#failure) throw this.#failure;
   }
 
-  /** Settles when there is nothing left to flush or to compact. */
+  /** Settles when there is nothing left to flush or to compact. `exhausted/DISK_FULL` when that cannot be now. */
   async settled(): Promise<void> {
+    this.#tryAgain();
     for (;;) {
       if (this.#failure) throw this.#failure;
       this.#startCompaction();
-      if (!this.#flushing && !this.#compacting && this.#sealed.length === 0) {
-        await this.#commits;
-        if (!this.#flushing && !this.#compacting && this.#sealed.length === 0 && this.#pendingCommits === 0) return;
-      } else await this.#nextEnd();
+      if (!this.#flushing && !this.#compacting && this.#sealed.length === 0 && this.#commitsEnded === this.#commitsBegun) return;
+      this.#assertSpace('flush', 'compaction', 'manifest');
+      if (this.#sealed.length > 0) this.#assertNotClosing();
+      await this.#nextEnd();
     }
   }
 
   async close(): Promise<void> {
     this.#closing = true;
+    this.#tryAgain();
     await this.#background.close();
     await this.#commits;
     await this.#manifest.close();
@@ -254,6 +275,7 @@ export class Maintenance implements MemtableOwner {
     this.#active?.free();
     for (const { memtable } of this.#sealed) memtable.free();
     this.#freeWritten();
+    this.#ended();
   }
 
   // ---- flush ----
@@ -278,7 +300,10 @@ export class Maintenance implements MemtableOwner {
       this.#memory.free(from, lentBytes);
       this.#flushing = false;
       if (error) this.#jobFailed('flush', error, () => this.#startFlush());
-      else this.#guarded('flush', () => this.#flushed(result!));
+      else {
+        this.#full.delete('flush');
+        this.#guarded('flush', () => this.#flushed(result!));
+      }
       this.#ended();
     });
   }
@@ -332,7 +357,10 @@ export class Maintenance implements MemtableOwner {
   #startCompaction(): void {
     if (this.#compacting || this.#closing || this.#failure) return;
     const compaction = pickCompaction(this.#version, this.#settings, this.#snapshots.sequences[0] ?? Infinity);
-    if (compaction === undefined) return;
+    if (compaction === undefined) {
+      this.#full.delete('compaction');
+      return;
+    }
     if (compaction.move) {
       this.#install({
         tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
@@ -345,9 +373,9 @@ export class Maintenance implements MemtableOwner {
     this.#compacting = true;
     this.#background.compact(this.#compactionJob(compaction), (error, result) => {
       this.#compacting = false;
-      if (error) {
-        if (!(error instanceof SparrowError && error.kind === 'cancelled')) this.#jobFailed('compaction', error, () => this.#startCompaction());
-      } else {
+      if (error) this.#jobFailed('compaction', error, () => this.#startCompaction());
+      else {
+        this.#full.delete('compaction');
         this.#guarded('compaction', () => {
           this.#compacted(compaction, result!);
           this.#startCompaction();
@@ -405,19 +433,17 @@ export class Maintenance implements MemtableOwner {
   }
 
   #commit(edit: VersionEdit, tables: readonly number[], segments: readonly number[]): void {
-    this.#pendingCommits++;
+    this.#commitsBegun++;
     this.#commits = this.#commits.then(async () => {
       try {
         if (this.#failure) return;
-        await this.#log?.sync();
-        if (this.#writeLog()) this.#freeWritten();
         await this.#append(edit);
         for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
         for (const segment of segments) this.#values.remove(segment);
       } catch (error) {
         this.#fail('manifest', error as Error);
       } finally {
-        this.#pendingCommits--;
+        this.#commitsEnded++;
         this.#ended();
       }
     });
@@ -427,11 +453,14 @@ export class Maintenance implements MemtableOwner {
   async #append(edit: VersionEdit): Promise<void> {
     for (;;) {
       try {
+        await this.#log?.sync();
+        if (this.#writeLog()) this.#freeWritten();
         await this.#manifest.append(edit);
+        this.#full.delete('manifest');
         return;
       } catch (error) {
         if (!isFull(error as Error) || this.#closing) throw error;
-        await new Promise<void>((resolve) => this.#scheduler.after(RETRY_DELAY_MS, resolve, true));
+        await new Promise<void>((resolve) => this.#retryLater('manifest', error as Error, resolve));
       }
     }
   }
@@ -467,13 +496,16 @@ export class Maintenance implements MemtableOwner {
     return this.#sealed.length >= SEALED_THROTTLE || this.#version.levels[0]!.length >= this.#settings.level0Stop;
   }
 
-  #isFarBehind(): boolean {
-    return this.#sealed.length >= SEALED_MAX - 1 || (this.#version.levels[0]!.length >= LEVEL0_MAX && this.#compacting);
+  /** What must get on before another memtable can be sealed, if so. */
+  #farBehind(): Work | undefined {
+    if (this.#sealed.length >= SEALED_MAX - 1) return 'flush';
+    if (this.#version.levels[0]!.length >= LEVEL0_MAX && (this.#compacting || this.#full.has('compaction'))) return 'compaction';
+    return undefined;
   }
 
   /** Something ended: lets those go on who wait for it. */
   #ended(): void {
-    if (this.#room && (this.#failure || !this.#isBehind())) {
+    if (this.#room && (this.#failure || this.#closing || this.#full.size > 0 || !this.#isBehind())) {
       this.#room.resolve();
       this.#room = undefined;
     }
@@ -485,9 +517,53 @@ export class Maintenance implements MemtableOwner {
   }
 
   /** A full disk is waited out; anything else stops the engine from writing: what it would do next is not known to be safe. */
-  #jobFailed(what: string, error: Error, retry: () => void): void {
-    if (isFull(error)) this.#scheduler.after(RETRY_DELAY_MS, retry, true);
+  #jobFailed(what: Work, error: Error, retry: () => void): void {
+    if (error instanceof SparrowError && error.kind === 'cancelled') return;
+    if (isFull(error)) this.#retryLater(what, error, retry);
     else this.#fail(what, error);
+  }
+
+  #retryLater(what: Work, cause: Error, retry: () => void): void {
+    const directory = this.#directory;
+    this.#full.set(what, new SparrowError('exhausted', 'DISK_FULL', `no space left for the ${what} in ${directory}`, { directory }, cause));
+    const timer = this.#scheduler.after(RETRY_DELAY_MS, () => this.#retry(what), true);
+    this.#retrying.set(what, { retry, timer });
+    this.#ended();
+  }
+
+  #retry(what: Work): void {
+    const waiting = this.#retrying.get(what);
+    if (waiting === undefined) return;
+    this.#retrying.delete(what);
+    waiting.timer.cancel();
+    waiting.retry();
+  }
+
+  /** There may be space by now: the next attempt tells. */
+  #tryAgain(): void {
+    this.#full.clear();
+    for (const what of [...this.#retrying.keys()]) this.#retry(what);
+  }
+
+  /** A memtable over its size that cannot be sealed takes nothing more. */
+  #assertRoom(): void {
+    const work = this.#farBehind();
+    if (work === undefined || this.#active === undefined || this.#active.bytes < this.#settings.memtableBytes) return;
+    // A caller that awaits nothing but refusals never lets a timer bring the next attempt.
+    this.#retry(work);
+    this.#background.waitSync(0);
+    if (this.#failure) throw this.#failure;
+    this.#assertSpace(this.#farBehind());
+  }
+
+  /** Throws what stands in the way of any of these. */
+  #assertSpace(...work: (Work | undefined)[]): void {
+    if (this.#failure) throw this.#failure;
+    for (const each of work) if (each !== undefined && this.#full.has(each)) throw this.#full.get(each)!;
+  }
+
+  #assertNotClosing(): void {
+    if (this.#closing) throw new SparrowError('closed', 'ENGINE_CLOSED', `the engine at ${this.#directory} was closed meanwhile`);
   }
 
   /** What takes effect without a caller to tell: an error there stops the engine from writing. */

@@ -275,7 +275,7 @@ export class Writer {
 
   #settle(durability: Durability, bytes: number): Promise<void> {
     const log = this.#log;
-    if (log.isDue) log.write();
+    if (log.isDue) this.#writeDue();
     let settled: Promise<void>;
     if (durability === 'os') {
       settled = this.#osGroup ??= this.#nextTurn().then(() => {
@@ -291,6 +291,15 @@ export class Writer {
     }
     const throttle = this.#owner.throttle;
     return throttle === undefined ? settled : settled.then(() => throttle);
+  }
+
+  /** A full disk keeps what is pending, this write too: who waits for it to get there is told below, the next write before it changes anything. */
+  #writeDue(): void {
+    try {
+      this.#log.write();
+    } catch (error) {
+      if (this.#log.failure) throw error;
+    }
   }
 
   /**
