@@ -245,7 +245,7 @@ export class Maintenance implements MemtableOwner {
       await this.#nextEnd();
       if (this.#active === last) this.seal();
     }
-    for (const commits = this.#commitsBegun; this.#commitsEnded < commits; ) {
+    for (const commits = this.#commitsBegun; this.#commitsEnded < commits;) {
       this.#assertSpace('manifest');
       await this.#nextEnd();
     }

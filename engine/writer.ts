@@ -6,14 +6,7 @@
  */
 import type { Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import {
-  FRAME_HEADER_BYTES,
-  KIND_DELETE,
-  KIND_POINTER,
-  KIND_PUT,
-  POINTER_BYTES,
-  RECORD_HEADER_BYTES,
-} from '../assembly/memory-map.ts';
+import { FRAME_HEADER_BYTES, KIND_DELETE, KIND_POINTER, KIND_PUT, POINTER_BYTES, RECORD_HEADER_BYTES } from '../assembly/memory-map.ts';
 import type { BatchOperation, Durability } from './api.ts';
 import { toKey, toValue } from './keys.ts';
 import type { LogWriter } from './log/index.ts';
@@ -207,9 +200,14 @@ export class Writer {
       let value: Uint8Array | undefined;
       if (operation.type === 'put') value = toValue(operation.value, maxValueBytes);
       else if (operation.type !== 'delete') {
-        throw new SparrowError('invalid', 'TYPE', `type of a batch operation is 'put' or 'delete', not '${String((operation as { type: unknown }).type)}'`, {
-          field: 'type',
-        });
+        throw new SparrowError(
+          'invalid',
+          'TYPE',
+          `type of a batch operation is 'put' or 'delete', not '${String((operation as { type: unknown }).type)}'`,
+          {
+            field: 'type',
+          },
+        );
       }
       const valueBytes = value === undefined ? 0 : value.length;
       const large = value !== undefined && this.#isLarge(key.length, valueBytes);
@@ -220,11 +218,16 @@ export class Writer {
       plan.userBytes += key.length + valueBytes;
     }
     if (plan.userBytes > maxBatchBytes) {
-      throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${plan.userBytes} bytes of keys and values; the limit is ${maxBatchBytes} (maxBatchBytes)`, {
-        field: 'batch',
-        limit: maxBatchBytes,
-        bytes: plan.userBytes,
-      });
+      throw new SparrowError(
+        'invalid',
+        'BATCH_TOO_LARGE',
+        `batch has ${plan.userBytes} bytes of keys and values; the limit is ${maxBatchBytes} (maxBatchBytes)`,
+        {
+          field: 'batch',
+          limit: maxBatchBytes,
+          bytes: plan.userBytes,
+        },
+      );
     }
     return plan;
   }
