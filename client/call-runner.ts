@@ -109,6 +109,8 @@ export class CallRunner {
 
   #refused(call: AnyCall, error: SparrowError): void {
     if (call.state === 'done') return;
+    // gRPC's own deadline was faster than ours.
+    if (error.code === 'TIMEOUT' && error.details['applied'] === undefined) return this.#fail(call, timedOut(call));
     call.lastError = error;
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
     if (!isWorthRetrying(error) || !this.#budget.take()) return this.#fail(call, withFate(call, error));

@@ -1,13 +1,16 @@
 /** What is worth another attempt, when, and how often. Decisions only; call-runner.ts acts on them. */
 import type { SparrowError } from '../base/errors.ts';
 
+/** What is short only for now. A full disk, or a message that gRPC finds too large, is not. */
+const PASSING: ReadonlySet<string> = new Set(['OVERLOADED', 'SCAN_STALLED']);
+
 /**
  * Whether the server may answer differently a little later. Every call is safe to repeat: reads as they are, writes by their request id.
  * An answer of TIMEOUT says that the call's time is over.
  */
 export function isWorthRetrying(error: SparrowError): boolean {
   if (error.kind === 'unavailable') return error.code !== 'TIMEOUT' && error.code !== 'LOCKED';
-  return error.kind === 'rerouted' || (error.kind === 'exhausted' && error.code !== 'DISK_FULL' && error.code !== 'TOO_MANY_WAITING');
+  return error.kind === 'rerouted' || (error.kind === 'exhausted' && PASSING.has(error.code));
 }
 
 /** Another server may know better than the one that answered so. */
