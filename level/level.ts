@@ -8,7 +8,15 @@
  */
 import { AbstractLevel, type AbstractBatchOperation, type AbstractSnapshot } from 'abstract-level';
 import { NodeFileSystem } from '../base/node/index.ts';
-import { type BatchOperation, type Engine, open, type ReadOptions, SparrowError, type WriteOptions } from '../engine/index.ts';
+import {
+  type BatchOperation,
+  type Engine,
+  type EngineStats,
+  open,
+  type ReadOptions,
+  SparrowError,
+  type WriteOptions,
+} from '../engine/index.ts';
 import { clearRange } from './clear.ts';
 import { decoderOf, type Format } from './format.ts';
 import { type IterationOptions, SparrowIterator, SparrowKeyIterator, SparrowValueIterator } from './iterator.ts';
@@ -34,6 +42,7 @@ const MANIFEST: ConstructorParameters<typeof AbstractLevel>[0] & { getSync: bool
   permanence: true,
   seek: true,
   signals: { iterators: true },
+  additionalMethods: { stats: true },
 };
 
 interface SnapshotOption {
@@ -86,6 +95,11 @@ export class SparrowLevel<KDefault = string, VDefault = string> extends Abstract
     } catch (error) {
       throw levelError(error);
     }
+  }
+
+  /** What the engine counts: engine/api.ts. Throws `LEVEL_DATABASE_NOT_OPEN`. */
+  stats(): EngineStats {
+    return this.#opened().stats();
   }
 
   // ---- reads ----

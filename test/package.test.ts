@@ -99,7 +99,7 @@ describe('the examples in README.md', () => {
   });
 
   it('of Level prints what it found', () => {
-    expect(runProgram(example('sparrowkv/level'))).toBe("[ [ '2026-05-01', { seen: 'wren' } ] ]\n");
+    expect(runProgram(example('sparrowkv/level'))).toBe('2026-05-01 wren\n');
   });
 
   it('of the SDK changes what it found', async () => {

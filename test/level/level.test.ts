@@ -157,6 +157,24 @@ describe('a snapshot', () => {
     expect(() => one.iterator({ snapshot: { ref() {}, unref() {} } as never })).toThrow(/another database/);
   });
 
+  it('is held as long as it is needed, and no longer', async () => {
+    await using level = levelAt(fresh());
+    await level.batch(many(50));
+    const snapshot = level.snapshot();
+    const implicit = level.iterator();
+    const explicit = level.values({ snapshot });
+    await Promise.all([implicit.next(), explicit.next(), level.has('k0001'), level.hasMany(['k0001', 'none'])]);
+    expect(level.stats().snapshots).toBe(2);
+    await explicit.close();
+    expect(level.stats().snapshots).toBe(2);
+    await implicit.close();
+    await snapshot.close();
+    for await (const key of level.keys()) if (key === 'k0003') break;
+    await level.sublevel('birds').clear();
+    await level.clear({ limit: 3 });
+    expect(level.stats().snapshots).toBe(0);
+  });
+
   it('and iterators that are still open are let go of when the database closes', async () => {
     const level = levelAt(fresh());
     await level.batch(many(3000));
@@ -186,6 +204,18 @@ describe('an iterator', () => {
     expect(await iterator.next()).toBeUndefined();
     iterator.seek('k0003');
     expect(await iterator.all()).toEqual(['k0003', 'k0004']);
+  });
+
+  it('keeps to the bounds that it was made with', async () => {
+    await using level = levelAt<Uint8Array>(fresh(), { keyEncoding: 'view' });
+    await level.batch([1, 2, 3, 4].map((byte) => ({ type: 'put', key: Uint8Array.of(byte), value: '' })));
+    const [gte, lt] = [Uint8Array.of(2), Uint8Array.of(4)];
+    await using iterator = level.keys({ gte, lt });
+    gte[0] = 1;
+    lt[0] = 2;
+    expect(await iterator.nextv(9)).toEqual([Uint8Array.of(2), Uint8Array.of(3)]);
+    iterator.seek(Uint8Array.of(1));
+    expect(await iterator.next()).toBeUndefined();
   });
 
   it('lets the event loop turn in a long range', async () => {
