@@ -8,6 +8,8 @@ export type CompactionReason =
   | 'size'
   /** Block files hold too much that nobody refers to: live values move out of them. */
   | 'garbage'
+  /** Level 0 refers to many large values, some of which it may have overwritten. */
+  | 'values'
   /** A table is mostly deletes. */
   | 'deletes';
 

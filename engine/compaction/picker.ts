@@ -8,6 +8,8 @@
  * - size:    bytes of a level / its share. Of its tables the one with the least to rewrite below for its size goes down.
  * - garbage: what nobody refers to in all block files / garbageRatio, and at least 1 when a single block file is over garbageRatio. Tables
  *            that refer to the worst file are rewritten where they are, and values move out of every file that is over the bound or small.
+ * - values:  large values that level 0 refers to / garbageRatio of all that tables refer to: until level 0 has met what it overlaps, nobody
+ *            knows how many of them, or of those below, were overwritten. Only where the tables are small against their values.
  * - deletes: 1 for a table of which over half are deletes and that no snapshot keeps: it goes down, or drops them where nothing is below.
  *
  * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
@@ -40,6 +42,7 @@ export function pickCompaction(
     pickLevel0(version, settings),
     ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
     pickGarbage(version, settings),
+    pickValues(version, settings),
     pickDeletes(version, oldestSnapshot),
   ];
   let best: Compaction | undefined;
@@ -55,8 +58,22 @@ export function levelBytesMax(level: number, settings: Pick<EngineSettings, 'lev
 function pickLevel0(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
   const tables = version.levels[0]!;
   const score = tables.length / settings.level0Compact;
+  return score < 1 ? undefined : goDown(version, 0, oldestOverlapping(tables), 'tables', score);
+}
+
+function pickValues(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
+  const [flushed, ...below] = version.levels.map((tables) => valueBytesOf(tables));
+  if (!flushed) return undefined;
+  const score = flushed / ((flushed + sum(below)) * settings.garbageRatio);
   if (score < 1) return undefined;
-  // What is newer than the oldest and overlaps it must come along: no older version may stand above a newer one.
+  const compaction = goDown(version, 0, oldestOverlapping(version.levels[0]!), 'values', score);
+  const tables = compaction.inputs.map(({ table }) => table);
+  // One table alone has overwritten nothing; and rewriting the index must cost little against what it may give back.
+  return tables.length > 1 && bytesOf(tables) <= flushed * settings.garbageRatio ? compaction : undefined;
+}
+
+/** The oldest table of level 0 and all that overlap it, directly or through one another: no older version may stand above a newer one. */
+function oldestOverlapping(tables: readonly TableMeta[]): TableMeta[] {
   const chosen = new Set([tables.at(-1)!]);
   let range = rangeOf([...chosen]);
   for (let before = 0; before !== chosen.size;) {
@@ -65,8 +82,7 @@ function pickLevel0(version: PickerVersion, settings: PickerSettings): Compactio
     range = rangeOf([...chosen]);
   }
   // The oldest of them may go without the others: what stays above is newer.
-  const oldest = tables.filter((table) => chosen.has(table)).slice(-LEVEL0_TABLES_MAX);
-  return goDown(version, 0, oldest, 'tables', score);
+  return tables.filter((table) => chosen.has(table)).slice(-LEVEL0_TABLES_MAX);
 }
 
 function pickLevel(version: PickerVersion, level: number, settings: PickerSettings): Compaction | undefined {
@@ -194,5 +210,13 @@ function refersTo(table: TableMeta, segment: number): boolean {
 }
 
 function bytesOf(tables: readonly TableMeta[]): number {
-  return tables.reduce((sum, table) => sum + table.bytes, 0);
+  return sum(tables.map((table) => table.bytes));
+}
+
+function valueBytesOf(tables: readonly TableMeta[]): number {
+  return sum(tables.flatMap((table) => table.references.map((reference) => reference.bytes)));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
