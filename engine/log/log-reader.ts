@@ -55,13 +55,15 @@ export function replayLog(parts: {
   onRecords: OnRecords;
 }): Replay {
   const { fileSystem, directory, memory } = parts;
-  const opened = parts.segments.map((segment) => {
-    const file = fileSystem.openSync(`${directory}/${logFileName(segment)}`, 'write');
-    return { segment, file, header: readHeader(memory, file, segment) };
-  });
+  const opened: { segment: number; file: File; header: SegmentHeader | undefined }[] = [];
   const window = new Window(memory);
   const replay: Replay = { segments: [], dropped: [] };
   try {
+    for (const segment of parts.segments) {
+      const file = fileSystem.openSync(`${directory}/${logFileName(segment)}`, 'write');
+      opened.push({ segment, file, header: undefined });
+      opened.at(-1)!.header = readHeader(memory, file, segment);
+    }
     for (let i = 0; i < opened.length; i++) {
       const { segment, file, header } = opened[i]!;
       const path = `${directory}/${logFileName(segment)}`;
@@ -106,8 +108,10 @@ function drop(opened: readonly { segment: number; file: File }[], replay: Replay
  * would succeed and bring nothing to the disk. Written again it is the writer's to sync, like anything else.
  */
 function writeAgain(window: Window, file: File, from: number, end: number): void {
-  for (let at = from; at < end;) {
-    const bytes = Math.min(window.read(file, at, Math.min(WINDOW_BYTES, end - at), end), end - at);
+  // A segment without frames may be shorter than where they would begin.
+  const stop = Math.min(end, file.sizeSync());
+  for (let at = from; at < stop;) {
+    const bytes = Math.min(window.read(file, at, Math.min(WINDOW_BYTES, stop - at), stop), stop - at);
     file.writeSync(window.memory.u8, window.at(at), bytes, at);
     at += bytes;
   }

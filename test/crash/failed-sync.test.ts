@@ -16,6 +16,22 @@ function started(fileSystem: SimFileSystem): Promise<Engine> {
   return open('/data', SETTINGS, { fileSystem });
 }
 
+describe('a log segment that has no frame yet', () => {
+  it('is no obstacle to opening', async () => {
+    const fs = new SimFileSystem();
+    const first = await started(fs);
+    // The segment is made at once, its frames are written at the end of the tick.
+    const writing = first.put('a', '1', { durability: 'os' });
+    fs.endProcess();
+    await expect(writing).rejects.toThrow();
+    expect(fs.contents('/data/000001.log').length).toBe(64);
+    await using second = await started(fs);
+    expect([...second.scanSync()]).toEqual([]);
+    await second.put('b', '2');
+    expect(Buffer.from(second.getSync('b')!).toString()).toBe('2');
+  });
+});
+
 describe('a failed sync', () => {
   it.each([1, 3, 6])('of %i large values: the next process sees them, and what it syncs survives power loss', async (count) => {
     const fs = new SimFileSystem();
