@@ -5,6 +5,8 @@
  * the server in order, within 5 s; a second one ends it at once. Started with a channel (start/server-process.ts), the server says the same over
  * it, and stops when it breaks.
  */
+import { resolve } from 'node:path';
+
 import { type Command, InvalidArgumentError } from 'commander';
 
 import { SparrowError } from '../../base/errors.ts';
@@ -80,6 +82,8 @@ async function serve(options: ServerCommandOptions): Promise<void> {
 async function start(options: ServerCommandOptions): Promise<RunningServer> {
   const { loadSettings, startServer } = await import('../../server/index.ts');
   const { config, ...flags } = options;
+  // Whole, as status tells it to people who are elsewhere.
+  if (flags.data !== undefined) flags.data = resolve(flags.data);
   // A file has the say on what no option names.
   const settings = loadSettings(config, config === undefined ? { listen: DEFAULT_ADDRESS, logLevel: 'warn', ...flags } : flags);
   try {
@@ -92,9 +96,9 @@ async function start(options: ServerCommandOptions): Promise<RunningServer> {
 
 /** Settles at the first signal, or when the parent that holds our channel has gone. */
 function stopReason(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-    process.once('disconnect', () => resolve(undefined));
+  return new Promise((settle) => {
+    signal.addEventListener('abort', () => settle(undefined), { once: true });
+    process.once('disconnect', () => settle(undefined));
   });
 }
 

@@ -92,7 +92,7 @@ class BarProgress implements Progress {
       barIncompleteChar: '░',
       format: known ? `${verb} {bar} {percentage}% | {files} | {done} | {rate}` : `${verb} {files} | {done} | {rate}`,
     });
-    this.#bar.start(Math.max(totals.bytes, 1), 0, { files: '', done: '', rate: '' });
+    this.#bar.start(Math.max(totals.bytes, 1), 0, { files: '0 files', done: '0 B', rate: '-' });
   }
 
   advance(files: number, bytes: number): void {

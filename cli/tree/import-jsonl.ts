@@ -1,6 +1,5 @@
 /** Stores the entries of a file of JSON lines (terminal/json-entry.ts), in the order of the file, in batches. */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 
 import { SparrowError } from '../../base/errors.ts';
 import type { CallOptions, Client } from '../../client/index.ts';
@@ -21,7 +20,7 @@ export interface JsonlOptions {
 
 /** `file`: a path, or - for stdin. Throws `invalid/JSON_ENTRY` with the line's number; the lines before it may be stored already. */
 export async function importJsonl(client: Client, file: string, options: JsonlOptions): Promise<{ entries: number; bytes: number }> {
-  const stream = file === '-' ? process.stdin : createReadStream('', { fd: await openFile(file) });
+  const stream = file === '-' ? process.stdin : (await openFile(file)).createReadStream();
   // One batch at a time: the last of several entries of one key is the one that stays.
   const lane = new Lanes(1, BATCH_BYTES);
   let batch = client.batch();
@@ -84,10 +83,10 @@ async function* readLines(stream: AsyncIterable<Buffer>): AsyncGenerator<string>
   if (pendingBytes > 0) yield Buffer.concat(pending).toString('utf8');
 }
 
-async function openFile(file: string): Promise<number> {
+/** The stream that is made of it closes it. */
+async function openFile(file: string): Promise<FileHandle> {
   try {
-    // The stream closes it.
-    return (await open(file, 'r')).fd;
+    return await open(file, 'r');
   } catch (error) {
     throw new SparrowError('invalid', 'FILE_UNREADABLE', `cannot read the file: ${(error as Error).message}`, {}, error);
   }

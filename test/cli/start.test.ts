@@ -27,7 +27,7 @@ class Start {
   }
 
   async says(text: string): Promise<void> {
-    await expect.poll(() => this.output, { timeout: 40_000, interval: 10 }).toContain(text);
+    await expect.poll(() => this.output, { timeout: 80_000, interval: 10 }).toContain(text);
   }
 
   async end(signal?: NodeJS.Signals): Promise<number | null> {
@@ -80,7 +80,7 @@ describe('npm start', () => {
     expect(await rival.end()).toBe(4);
     expect(rival.output).toMatch(/already open in another process .*\[LOCKED\]\nStop the other server/);
     expect(await second.end('SIGTERM')).toBe(0);
-  }, 120_000);
+  }, 200_000);
 
   it('leaves no server behind when it is killed', async () => {
     const port = await unusedPort();
@@ -95,7 +95,7 @@ describe('npm start', () => {
         (error: { code: string }) => error.code,
       );
     await expect.poll(code, { timeout: 8_000 }).toBe('UNREACHABLE');
-  }, 60_000);
+  }, 120_000);
 
   it('says what stands in its way', async () => {
     const taken = createServer().listen(0, '127.0.0.1');

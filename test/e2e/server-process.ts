@@ -7,6 +7,8 @@ import { ROOT } from '../project-files.ts';
 
 export const MAIN: string = join(ROOT, 'cli/main.ts');
 
+const READY_MS_MAX = 60_000;
+
 export class ServerProcess {
   readonly address: string;
   readonly child: ChildProcess;
@@ -34,10 +36,16 @@ export class ServerProcess {
       if (stderr.length > 50) stderr.shift();
     });
     const address = await new Promise<string>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        reject(new Error(`the server was not ready after ${READY_MS_MAX} ms: ${stderr.join('')}`));
+      }, READY_MS_MAX);
       child.stdout.on('data', (text: Buffer) => {
         stdout.push(text.toString());
         const ready = / on (\S+:\d+)\n/.exec(stdout.join(''));
-        if (ready !== null) resolve(ready[1]);
+        if (ready === null) return;
+        clearTimeout(timer);
+        resolve(ready[1]);
       });
       child.once('exit', (code, signal) =>
         reject(new Error(`the server ended (${signal ?? code}) before it was ready: ${stderr.join('')}`)),
