@@ -94,6 +94,20 @@ export class Interpreter {
     }
   }
 
+  /** Recovers, again when power is lost while the recovered store is looked at. */
+  async #recover(end: End): Promise<void> {
+    for (let next: End | undefined = end; next;) {
+      const life: End = next;
+      next = undefined;
+      try {
+        await this.#recoverOnce(life);
+      } catch (error) {
+        if (!this.fs.dead) throw error;
+        next = this.#mode();
+      }
+    }
+  }
+
   #planPowerLoss(): void {
     const next = this.#powerLosses[0];
     if (next) this.fs.killAt(this.fs.operations + 1 + next.after);
@@ -282,7 +296,7 @@ export class Interpreter {
     await this.#recover(mode);
   }
 
-  async #recover(mode: End): Promise<void> {
+  async #recoverOnce(mode: End): Promise<void> {
     this.#iterators = [];
     this.#snapshots = [];
     this.#refused = undefined;
