@@ -54,16 +54,32 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   }
 }
 
-async function recover(door: {
+interface Door {
   path: string;
   settings: Readonly<EngineSettings>;
   fileSystem: FileSystem;
   scheduler: Scheduler;
   background: 'worker' | 'inline';
   lock: { release(): void };
-}): Promise<Engine> {
+}
+
+/** An opening that fails must leave nothing behind: it is tried again in the same process. */
+type Undo = (close: () => void | Promise<void>) => void;
+
+async function recover(door: Door): Promise<Engine> {
+  const undo: (() => void | Promise<void>)[] = [];
+  try {
+    return build(door, (close) => undo.unshift(close));
+  } catch (error) {
+    for (const close of undo) await close();
+    throw error;
+  }
+}
+
+function build(door: Door, undo: Undo): Engine {
   const { path, settings, fileSystem, scheduler } = door;
   const { manifest, version } = Manifest.open(fileSystem, path);
+  undo(() => manifest.close());
   const listing = fileSystem.listSync(path);
   const obsolete = new Set(manifest.obsoleteFiles(listing));
   for (const name of obsolete) fileSystem.unlinkSync(`${path}/${name}`);
@@ -73,6 +89,7 @@ async function recover(door: {
   cache.bind(FRONT);
   const view = new View(memory);
   const values = new ValueFiles(memory, fileSystem, path);
+  undo(() => values.close());
   let log: LogWriter | undefined;
   const reader = new Reader(memory, view, values, () => {
     if (log && log.pendingBytes > 0 && !log.failure) log.write();
@@ -96,6 +113,8 @@ async function recover(door: {
     snapshots,
     onSealed: () => writer.memtableSealed(),
   });
+  // Its edits go through the log into the manifest: it ends before their files do.
+  undo(() => maintenance.close());
 
   let sequence = version.lastSequence;
   const replay = replayLog({
@@ -125,6 +144,20 @@ async function recover(door: {
   });
   maintenance.attachLog(log);
   const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence });
+  const engine = new SparrowEngine({
+    path,
+    settings,
+    memory,
+    cache,
+    view,
+    log,
+    writer,
+    reader,
+    values,
+    maintenance,
+    snapshots,
+    lock: door.lock,
+  });
   maintenance.resume();
-  return new SparrowEngine({ path, settings, memory, cache, view, log, writer, reader, values, maintenance, snapshots, lock: door.lock });
+  return engine;
 }
