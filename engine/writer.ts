@@ -20,6 +20,8 @@ const ENTRY_BYTES_MAX = 8000;
 const LOG_PER_MEMTABLE = 8;
 /** Synced frames up to this size are worth preallocating for. */
 const SMALL_FRAME_BYTES = 4096;
+/** A frame counts its records in 24 bits. */
+const OPERATIONS_MAX = 2 ** 24 - 1;
 const SEQUENCE_MAX: number = Number.MAX_SAFE_INTEGER;
 /** So many ticks of `os` writes settle without a turn of the event loop: some hundred microseconds. */
 const MICROTASK_TURNS = 128;
@@ -167,16 +169,16 @@ export class Writer {
   }
 
   #nextSequence(given: number | undefined): number {
-    if (given === undefined) return this.#sequence + 1;
-    if (!Number.isSafeInteger(given) || given <= this.#sequence || given >= SEQUENCE_MAX) {
+    const next = given ?? this.#sequence + 1;
+    if (!Number.isSafeInteger(next) || next <= this.#sequence || next >= SEQUENCE_MAX) {
       throw new SparrowError(
         'invalid',
         'SEQUENCE',
-        `sequence is a whole number larger than the last one, ${this.#sequence}, and below 2^53 - 1; not ${String(given)}`,
+        `sequence is a whole number larger than the last one, ${this.#sequence}, and below 2^53 - 1; not ${String(next)}`,
         { field: 'sequence', limit: this.#sequence },
       );
     }
-    return given;
+    return next;
   }
 
   #isLarge(keyBytes: number, valueBytes: number): boolean {
@@ -194,6 +196,13 @@ export class Writer {
   /** Checks a batch against the limits and computes its size. Nothing has been changed when it throws. */
   #plan(operations: readonly BatchOperation[]): Plan {
     const { maxKeyBytes, maxValueBytes, maxBatchBytes } = this.#settings;
+    if (operations.length > OPERATIONS_MAX) {
+      throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${operations.length} operations; the limit is ${OPERATIONS_MAX}`, {
+        field: 'batch',
+        limit: OPERATIONS_MAX,
+        operations: operations.length,
+      });
+    }
     const plan: Plan = { keys: [], values: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
     for (const operation of operations) {
       const key = toKey(operation.key, maxKeyBytes);

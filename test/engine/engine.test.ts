@@ -203,6 +203,27 @@ describe('refusals', () => {
     expect(engine.stats().sequence).toBe(0);
   });
 
+  test('a batch of more operations than a frame counts', async () => {
+    const operation = { type: 'delete', key: 'a' } as const;
+    await expect(engine.write(Array<typeof operation>(2 ** 24).fill(operation))).rejects.toMatchObject({
+      code: 'BATCH_TOO_LARGE',
+      details: { limit: 2 ** 24 - 1, operations: 2 ** 24 },
+    });
+    await engine.put('a', '1');
+    await engine.close();
+    engine = await open(directory);
+    expect(text(engine.getSync('a'))).toBe('1');
+  });
+
+  test('a write after the last sequence number', async () => {
+    await engine.put('k', 'last', { sequence: 2 ** 53 - 2 });
+    for (let i = 0; i < 3; i++) await expect(engine.put('k', 'beyond')).rejects.toMatchObject({ kind: 'invalid', code: 'SEQUENCE' });
+    expect(text(engine.getSync('k'))).toBe('last');
+    await engine.close();
+    engine = await open(directory);
+    expect(text(engine.getSync('k'))).toBe('last');
+  });
+
   test('scan options', () => {
     expect(() => engine.scanSync({ gt: 'a', gte: 'b' })).toThrow(expect.objectContaining({ code: 'SCAN_BOUNDS' }));
     expect(() => engine.scanSync({ prefix: 'a', lt: 'b' })).toThrow(expect.objectContaining({ code: 'SCAN_BOUNDS' }));
