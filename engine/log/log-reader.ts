@@ -3,8 +3,9 @@
  *
  * - The last segment ends at its first frame that is not sound: the torn end of unsynced writes. But when a later frame proves that the
  *   broken one was on disk once (it was written when the log was synced past it), that is corruption.
- * - A segment before it must reach exactly the length that its successor states. When it falls short and the successor has a seal, that
- *   is corruption; without a seal the successor was never acknowledged as synced, and it goes together with all after it.
+ * - A segment before it must reach exactly the length that its successor states. When it falls short, or its successor is missing, and any
+ *   segment behind it has a seal, that is corruption; without a seal nothing behind it was acknowledged as synced, and all of that goes.
+ *   (Their removal may stop half-way, and leave segments behind a gap.)
  * - A payload is part of its frame: a frame whose payload does not match is not sound.
  *
  * What is kept is on disk once the writer has synced it, whatever the process before died of, a failed sync included.
@@ -64,25 +65,32 @@ export function replayLog(parts: {
       opened.push({ segment, file, header: undefined });
       opened.at(-1)!.header = readHeader(memory, file, segment);
     }
+    // A seal says that everything before its segment was on disk: nothing in front of the last one may be missing.
+    const lastSealed = opened.findLastIndex(({ file, header }) => header !== undefined && isSealed(memory, file, header));
     for (let i = 0; i < opened.length; i++) {
       const { segment, file, header } = opened[i]!;
       const path = `${directory}/${logFileName(segment)}`;
-      const next = opened[i + 1];
+      const sealed = i < lastSealed;
       if (header === undefined) {
         // Made, but its header never reached the disk: nothing in it was synced, unless somebody after it says so.
-        if (next?.header && isSealed(memory, next.file, next.header)) throw corrupt(path, 0, 'its header is not readable');
+        if (sealed) throw corrupt(path, 0, 'its header is not readable');
         assertTornEnd(window, file, path, segment, FRAMES_OFFSET, file.sizeSync());
         drop(opened.slice(i), replay);
         break;
       }
-      const limit = next?.header ? next.header.previousBytes : undefined;
+      const next = opened[i + 1];
+      // One that follows another than this stood behind segments that are gone: they were dropped when the log was cut off here.
+      const follows = next?.header?.previousSegment === segment;
+      const limit = follows ? next!.header!.previousBytes : undefined;
       const { end, syncedTo } = replaySegment(window, file, path, segment, limit, parts.onRecords);
       replay.segments.push({ segment, bytes: end, file });
-      const sealed = next?.header !== undefined && isSealed(memory, next.file, next.header);
       if (!sealed) writeAgain(window, file, syncedTo, end);
       if (next === undefined || end === limit) continue;
       if (sealed) {
-        throw corrupt(path, end, `its frames end here, but the next segment states ${String(limit)} bytes on disk`);
+        const stated = follows
+          ? `the next segment states ${String(limit)} bytes on disk`
+          : `what should follow, in front of segment ${next.segment}, is missing`;
+        throw corrupt(path, end, `its frames end here, but ${stated}`);
       }
       drop(opened.slice(i + 1), replay);
       break;

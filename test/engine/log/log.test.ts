@@ -119,6 +119,32 @@ describe('log', () => {
     expect(found.records.map(({ key }) => key)).toEqual(['first']);
   });
 
+  test('segments behind a gap that no seal vouches for are dropped, and do not shorten the one before it', async () => {
+    const { writer, log, disk } = new LogHarness({ settings: { segmentBytes: 65536 } });
+    for (let i = 0; i < 15; i++) await writer.one(bytes(`k${i}`), Buffer.alloc(3000, i), 'synced', undefined);
+    for (let i = 15; i < 30; i++) void writer.one(bytes(`k${i}`), Buffer.alloc(3000, i), 'buffered', undefined);
+    // The second segment is shorter than the first: what the third says of its length must not be taken for the first's.
+    void writer.one(bytes('long'), Buffer.alloc(60_000), 'buffered', undefined);
+    log.write();
+    const names = disk.listSync('/log');
+    expect(names.length).toBe(3);
+    // As a removal that stopped half-way leaves it.
+    disk.unlinkSync(`/log/${names[1]}`);
+    const found = replayed(disk);
+    if (typeof found === 'string') throw new Error(found);
+    expect(found.dropped).toEqual([3]);
+    expect(found.records.map(({ key }) => key)).toEqual(Array.from({ length: 21 }, (_, i) => `k${i}`));
+  });
+
+  test('a segment that is missing in front of a sealed one is corrupt', async () => {
+    const { writer, log, disk } = new LogHarness({ settings: { segmentBytes: 65536 } });
+    for (let i = 0; i < 100; i++) await writer.one(bytes(`k${i}`), Buffer.alloc(3000, i), 'synced', undefined);
+    await log.close();
+    const names = disk.listSync('/log');
+    disk.unlinkSync(`/log/${names[2]}`);
+    expect(replayed(disk)).toBe('CORRUPT_LOG');
+  });
+
   test('callers of one tick share a write and a sync', async () => {
     const { writer, disk } = new LogHarness();
     await writer.one(bytes('warm'), bytes('up'), 'synced', undefined);
