@@ -73,9 +73,13 @@ export class SparrowEngine implements Engine {
     this.#snapshots = parts.snapshots;
     this.#scanWindow = parts.memory.allocate(SCAN_WINDOW_BYTES);
     const { reader, view, memory } = parts;
+    const assertOpen = (): void => this.#assertOpen();
     this.#scanSource = {
       memory,
-      viewAddress: view.address,
+      get viewAddress() {
+        assertOpen();
+        return view.address;
+      },
       satisfy: (answer) => reader.satisfy(answer),
       readPointer: (pointer, key, sequence) => {
         this.#assertOpen();
@@ -161,7 +165,7 @@ export class SparrowEngine implements Engine {
     this.#assertOpen();
     const range = scanRange(options, this.#settings.maxKeyBytes);
     const sequence = options.snapshot === undefined ? this.#writer.sequence : this.#sequenceOf(options);
-    if (options.snapshot !== undefined) return this.#scan(range, sequence, () => undefined);
+    // With a snapshot too: it may be released while the iterator is still in use.
     const snapshots = this.#snapshots;
     snapshots.pin(sequence);
     return this.#scan(range, sequence, () => snapshots.unpin(sequence));

@@ -2,6 +2,7 @@
  * The sequence numbers that somebody still reads at: snapshots and open iterators. What any of them can see is kept by the memtable,
  * the flush and the compaction.
  */
+import { assert } from '../base/assert.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Snapshot } from './api.ts';
 
@@ -30,11 +31,12 @@ export class Snapshots {
     return this.#pinned.at(-1)?.sequence ?? -1;
   }
 
-  /** Keeps what is visible at `sequence`, the newest there is, until `unpin`. */
+  /** Keeps what is visible at `sequence`, the newest there is or one that is pinned already, until `unpin`. */
   pin(sequence: number): void {
-    const last = this.#pinned.at(-1);
-    if (last?.sequence === sequence) last.holders++;
+    const pin = this.#pinned.findLast((each) => each.sequence === sequence);
+    if (pin) pin.holders++;
     else {
+      assert(sequence > this.newest, 'what is pinned anew is the newest there is');
       this.#pinned.push({ sequence, holders: 1 });
       this.#onNewest(sequence);
     }
