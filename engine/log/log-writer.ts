@@ -281,7 +281,8 @@ export class LogWriter {
     this.#segment = segment;
     this.#next = this.#written = this.#syncedTo = FRAMES_OFFSET;
     this.#zeroedTo = FRAMES_OFFSET;
-    this.#sealed = this.#older.length === 0;
+    // Without a seal, damage to the segment before would pass for a torn end and take this one with it: also when that was synced long ago.
+    this.#sealed = previous === undefined;
     this.#onSegment({ segment, file: this.#file, closed: closed && { segment: closed.segment, bytes: closed.bytes } });
     // Without somebody who waits, the closed segment still gets to the disk soon, so that a later sync is short.
     if (this.#older.length > 0) void this.sync().catch(() => undefined);

@@ -145,6 +145,18 @@ describe('log', () => {
     expect(replayed(disk)).toBe('CORRUPT_LOG');
   });
 
+  test('a segment that follows a retired one vouches for it', async () => {
+    const harness = new LogHarness();
+    const { writer, log, disk } = harness;
+    for (let i = 0; i < 5; i++) await writer.one(bytes(`k${i}`), bytes('1'), 'synced', undefined);
+    expect(log.retire()).toBeDefined();
+    await log.sync();
+    await writer.one(bytes('next'), bytes('2'), 'synced', undefined);
+    disk.flip(harness.path(1), 1030);
+    // Without a seal the damage would be taken for a torn end, and what was synced after it dropped.
+    expect(replayed(disk)).toBe('CORRUPT_LOG');
+  });
+
   test('callers of one tick share a write and a sync', async () => {
     const { writer, disk } = new LogHarness();
     await writer.one(bytes('warm'), bytes('up'), 'synced', undefined);
