@@ -253,10 +253,17 @@ export class SparrowEngine implements Engine {
         await maintenance.flush().catch(() => undefined);
       }
       await maintenance.close();
-      await log.close();
     } finally {
-      values.close();
-      lock.release();
+      // Whatever failed: the log gets what it still has to write, and the directory is let go.
+      try {
+        await log.close();
+      } finally {
+        try {
+          values.close();
+        } finally {
+          lock.release();
+        }
+      }
     }
   }
 
