@@ -91,9 +91,7 @@ function build(door: Door, undo: Undo): Engine {
   const values = new ValueFiles(memory, fileSystem, path);
   undo(() => values.close());
   let log: LogWriter | undefined;
-  const reader = new Reader(memory, view, values, () => {
-    if (log && log.pendingBytes > 0 && !log.failure) log.write();
-  });
+  const reader = new Reader(memory, view, values, (segment, offset) => log?.pendingAt(segment, offset) ?? 0);
   const background: Background =
     door.background === 'worker' ? new WorkerBackground(memory) : new InlineBackground(memory, fileSystem, scheduler);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));

@@ -42,8 +42,8 @@ export class Reader {
   readonly memory: LinearMemory;
   readonly #view: View;
   readonly #values: ValueFiles;
-  /** Makes the log's pending bytes readable. */
-  readonly #writePending: () => void;
+  /** Where in linear memory a value lies that the log has yet to write, or 0. */
+  readonly #pendingAt: (segment: number, offset: number) => number;
   readonly #tables = new Map<number, OpenTable>();
   readonly #pool = new ValuePool();
   readonly #lookup: (...operands: number[]) => number;
@@ -51,11 +51,11 @@ export class Reader {
   #gets = 0;
   #pageReads = 0;
 
-  constructor(memory: LinearMemory, view: View, values: ValueFiles, writePending: () => void) {
+  constructor(memory: LinearMemory, view: View, values: ValueFiles, pendingAt: (segment: number, offset: number) => number) {
     this.memory = memory;
     this.#view = view;
     this.#values = values;
-    this.#writePending = writePending;
+    this.#pendingAt = pendingAt;
     this.#lookup = memory.kernel['lookup']!;
     this.#lookupResume = memory.kernel['lookupResume']!;
   }
@@ -106,14 +106,17 @@ export class Reader {
    * it was found for) may lead into a segment that compaction has emptied since: then the value is looked for anew.
    */
   readPointer(pointer: number, key?: Uint8Array, sequence?: number): Uint8Array {
-    this.#writePending();
-    if (key !== undefined && !this.#values.has(this.memory.view.getUint32(pointer, true))) {
+    const { view, u8 } = this.memory;
+    const segment = view.getUint32(pointer, true);
+    const pending = this.#pendingAt(segment, view.getUint32(pointer + 8, true));
+    if (pending !== 0) return this.#pool.copy(u8, pending, this.#values.bytesOf(pointer));
+    if (key !== undefined && !this.#values.has(segment)) {
       const value = this.get(key, sequence!);
       assert(value !== undefined, 'a pinned version stays where a read finds it');
       return value;
     }
     const bytes = this.#values.bytesOf(pointer);
-    return this.#pool.copy(this.memory.u8, this.#values.read(pointer), bytes);
+    return this.#pool.copy(u8, this.#values.read(pointer), bytes);
   }
 
   #find(key: Uint8Array, sequence: number): boolean {

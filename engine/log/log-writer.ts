@@ -116,6 +116,16 @@ export class LogWriter {
   get pendingBytes(): number {
     return this.#next - this.#written;
   }
+  /** Where bytes of a segment lie in linear memory that the log has yet to write; 0: they are in the file. */
+  pendingAt(segment: number, offset: number): number {
+    if (segment !== this.#segment || offset < this.#written || offset >= this.#next) return 0;
+    let at = this.#written;
+    for (const { address, bytes } of this.#ranges) {
+      if (offset < at + bytes) return address + offset - at;
+      at += bytes;
+    }
+    return this.#from + offset - at;
+  }
   get bytesWritten(): number {
     return this.#bytesWritten;
   }
