@@ -30,9 +30,13 @@ const LEVEL0_MAX = 48;
 const WAIT_SYNC_MS = 1000;
 /** After a full disk stopped a job. */
 const RETRY_DELAY_MS = 500;
-/** What a flush needs beside the memtable: window, builder, and for each record its hash and share of index and filter. */
+/**
+ * What a flush needs beside the memtable: window and builder; for each record its hash (twice) and share of the filter; for each byte its
+ * share of the index, which is a guess: when it was too small, the flush is done again with twice as much.
+ */
 const FLUSH_LENT_BYTES = 4 * 1024 * 1024;
-const FLUSH_LENT_BYTES_PER_RECORD = 32;
+const FLUSH_LENT_BYTES_PER_RECORD = 20;
+const FLUSH_LENT_SHARE = 1 / 16;
 
 /** What is tried again when the disk was full. */
 type Work = 'flush' | 'compaction' | 'manifest';
@@ -64,6 +68,8 @@ export class Maintenance implements MemtableOwner {
   /** Length of each closed segment that is not a block file yet. */
   readonly #closedSegments = new Map<number, number>();
   #flushing = false;
+  /** By how much the next flush is lent more than it should need. */
+  #flushTimes = 1;
   #compacting = false;
   #closing = false;
   /** Edits on their way into the manifest, in order. */
@@ -187,6 +193,11 @@ export class Maintenance implements MemtableOwner {
     this.#showMemtables();
     this.#onSealed();
     this.#startFlush();
+    // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
+    const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
+    while (this.#flushing && this.#memory.freeBytes < wanted && !this.#failure && !this.#full.has('flush')) {
+      this.#background.waitSync(WAIT_SYNC_MS);
+    }
   }
 
   get throttle(): Promise<void> | undefined {
@@ -282,11 +293,17 @@ export class Maintenance implements MemtableOwner {
 
   #startFlush(): void {
     if (this.#flushing || this.#closing || this.#failure || this.#sealed.length === 0) return;
-    this.#flushing = true;
     const { memtable, lastSegment } = this.#sealed.at(-1)!;
-    const bytes = FLUSH_LENT_BYTES + memtable.records * FLUSH_LENT_BYTES_PER_RECORD;
-    const lentBytes = Math.ceil(bytes / 65536) * 65536 - 64;
-    const from = this.#memory.allocate(lentBytes);
+    const lentBytes = (flushBytes(memtable) + 64) * this.#flushTimes - 64;
+    let from: number;
+    try {
+      from = this.#allocate(lentBytes);
+    } catch (error) {
+      // No write would ever make room.
+      this.#fail('flush', error as Error);
+      return;
+    }
+    this.#flushing = true;
     const job = {
       directory: this.#directory,
       fileId: this.takeFileId(),
@@ -299,13 +316,27 @@ export class Maintenance implements MemtableOwner {
     this.#background.flush(job, (error, result) => {
       this.#memory.free(from, lentBytes);
       this.#flushing = false;
-      if (error) this.#jobFailed('flush', error, () => this.#startFlush());
+      if (error && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET') {
+        this.#flushTimes *= 2;
+        this.#startFlush();
+      } else if (error) this.#jobFailed('flush', error, () => this.#startFlush());
       else {
+        this.#flushTimes = 1;
         this.#full.delete('flush');
         this.#guarded('flush', () => this.#flushed(result!));
       }
       this.#ended();
     });
+  }
+
+  /** Indexes and filters of tables give way: reads bring them back. */
+  #allocate(bytes: number): number {
+    try {
+      return this.#memory.allocate(bytes);
+    } catch {
+      for (const table of this.#tables.values()) table.unload();
+      return this.#memory.allocate(bytes);
+    }
   }
 
   #flushed(result: FlushResult): void {
@@ -584,6 +615,12 @@ export class Maintenance implements MemtableOwner {
       cause,
     );
   }
+}
+
+/** Scratch space for a flush. */
+function flushBytes(memtable: Memtable): number {
+  const bytes = FLUSH_LENT_BYTES + memtable.records * FLUSH_LENT_BYTES_PER_RECORD + memtable.bytes * FLUSH_LENT_SHARE;
+  return Math.ceil(bytes / 65536) * 65536 - 64;
 }
 
 function isFull(error: Error): boolean {

@@ -6,7 +6,7 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../base/env.ts';
 import { FLUSH_DONE, WINDOW_FULL, WORK } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
-import { SegmentTable, TableWriter } from '../table/index.ts';
+import { SegmentTable, TABLE_WINDOW_BYTES, TableWriter } from '../table/index.ts';
 import type { FlushJob, FlushResult } from './background.ts';
 
 export function runFlush(owner: { memory: WebAssembly.Memory; bytes: number }, fileSystem: FileSystem, job: FlushJob): FlushResult {
@@ -14,7 +14,7 @@ export function runFlush(owner: { memory: WebAssembly.Memory; bytes: number }, f
   const snapshots = memory.allocate(Math.max(8, job.snapshots.length * 8));
   memory.f64.set(job.snapshots, snapshots >>> 3);
   const segments = new SegmentTable(memory, job.segments);
-  const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId);
+  const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId, TABLE_WINDOW_BYTES, job.records);
   try {
     memory.kernel['flushBegin']!(WORK, job.memtable);
     for (;;) {

@@ -208,10 +208,10 @@ function sharedKeyBytes(inputs: readonly CompactionInput[]): number {
  */
 function memoryBytes(job: CompactionJob, runs: number): number {
   const entries = job.inputs.reduce((sum, { table }) => sum + table.entries, 0);
-  const inputBytes = job.inputs.reduce((sum, { table }) => sum + table.bytes, 0);
   // An index entry is at most a key; index entries of all inputs fit what is left of their files beside the pages.
   const indexBytes = job.inputs.reduce((sum, { table }) => sum + table.bytes - table.pages * PAGE_BYTES, 0);
-  const areas = Math.min(entries * 48, inputBytes * 4) + indexBytes * 8;
+  // Hashes: up to 32 bytes a key in the new area, 16 in the old one, 16 in those before.
+  const areas = entries * 64 + indexBytes * 8;
   const values = job.relocate.length > 0 ? 300 * MIB : 0;
   const wanted = HEAP + 16 * MIB + runs * 256 * 1024 + areas + values;
   return Math.min(Math.ceil(wanted / 65536) * 65536, LINEAR_MEMORY_BYTES_MAX - 65536);

@@ -74,6 +74,11 @@ export class LinearMemory {
     return this.#used;
   }
 
+  /** Bytes that have not been handed out, wherever they lie. */
+  get freeBytes(): number {
+    return this.#end - HEAP - this.#used;
+  }
+
   /** Address of at least `bytes`, 64 KiB aligned, not cleared. `exhausted/MEMORY_BUDGET` when the memory is full. Free with the same size. */
   allocate(bytes: number): number {
     const size = unitBytes(bytes);

@@ -48,6 +48,8 @@ import type { SegmentReference, TableMeta } from './table-meta.ts';
 export const TABLE_WINDOW_BYTES: number = 1024 * 1024;
 const AREA_BYTES_MIN = 64 * 1024;
 const FILTER_BLOCK_BYTES = 32;
+/** An area is exchanged when it is half full. */
+const HASH_AREA_BYTES = 16;
 
 /** Memory that the writer owns and may exchange for more. */
 interface Area {
@@ -71,8 +73,18 @@ export class TableWriter {
   #position = 0;
   #state: 'open' | 'finished' | 'discarded' = 'open';
 
-  /** Creates the file. `windowBytes`: a multiple of the page size. */
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, fileId: number, windowBytes: number = TABLE_WINDOW_BYTES) {
+  /**
+   * Creates the file. `windowBytes`: a multiple of the page size. `keys`: about how many there will be; the area for their hashes then has
+   * its size from the start, and no second one beside it while it grows.
+   */
+  constructor(
+    memory: LinearMemory,
+    fileSystem: FileSystem,
+    directory: string,
+    fileId: number,
+    windowBytes: number = TABLE_WINDOW_BYTES,
+    keys: number = 0,
+  ) {
     assert(windowBytes % PAGE_BYTES === 0 && windowBytes > 0, 'a window holds whole pages');
     this.fileId = fileId;
     this.path = `${directory}/${tableFileName(fileId)}`;
@@ -83,7 +95,7 @@ export class TableWriter {
       this.builder = memory.allocateSmall(BUILDER_BYTES);
       this.#window = this.#allocate(windowBytes + 2 * PAGE_BYTES);
       this.#index = this.#allocate(AREA_BYTES_MIN);
-      this.#hashes = this.#allocate(AREA_BYTES_MIN);
+      this.#hashes = this.#allocate(Math.max(AREA_BYTES_MIN, keys * HASH_AREA_BYTES));
     } catch (error) {
       this.discard();
       throw error;
