@@ -8,7 +8,7 @@ export type Bytes = Uint8Array | string;
 
 /**
  * When a write's promise settles.
- * - `buffered`: at once; the write reaches the operating system at the end of the tick or within 64 KiB. Lost when the process dies before.
+ * - `buffered`: at once; the write reaches the operating system at the end of the tick or within 256 KiB. Lost when the process dies before.
  * - `os`: when the operating system has it; survives the death of the process, not of the machine.
  * - `synced`: when the disk has it (fdatasync, one for all callers that wait); survives power loss.
  */
