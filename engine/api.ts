@@ -91,6 +91,7 @@ export interface EngineStats {
   bytesWritten: number;
   /** Bytes of all files of the engine now. */
   diskBytes: number;
+  /** Snapshots and iterators that hold a point in time. */
   snapshots: number;
   linearMemoryBytes: number;
 }
