@@ -28,6 +28,8 @@ const SEALED_THROTTLE = 2;
 /** A writer that does not wait when asked to is made to wait at this many tables of level 0: a scan has a cursor for each, and some to spare. */
 const LEVEL0_MAX = 48;
 const WAIT_SYNC_MS = 1000;
+/** So long after the last memtable was filled, space is given back that was not worth the cost under load. */
+const REST_AFTER_MS = 2000;
 /** After a full disk stopped a job. */
 const RETRY_DELAY_MS = 500;
 /**
@@ -71,6 +73,8 @@ export class Maintenance implements MemtableOwner {
   /** By how much the next flush is lent more than it should need. */
   #flushTimes = 1;
   #compacting = false;
+  /** Set while writes are under way. */
+  #restTimer: Timer | undefined;
   #closing = false;
   /** Edits on their way into the manifest, in order. */
   #commits: Promise<void> = Promise.resolve();
@@ -192,6 +196,7 @@ export class Maintenance implements MemtableOwner {
     this.#sealed.unshift({ memtable, lastSegment });
     this.#showMemtables();
     this.#onSealed();
+    this.#busy();
     this.#startFlush();
     // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
     const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
@@ -266,6 +271,7 @@ export class Maintenance implements MemtableOwner {
   /** Settles when there is nothing left to flush or to compact. `exhausted/DISK_FULL` when that cannot be now. */
   async settled(): Promise<void> {
     this.#tryAgain();
+    this.#rest();
     for (;;) {
       if (this.#failure) throw this.#failure;
       this.#startCompaction();
@@ -278,6 +284,7 @@ export class Maintenance implements MemtableOwner {
 
   async close(): Promise<void> {
     this.#closing = true;
+    this.#rest();
     this.#tryAgain();
     await this.#background.close();
     await this.#commits;
@@ -385,9 +392,32 @@ export class Maintenance implements MemtableOwner {
 
   // ---- compaction ----
 
+  /** A memtable was filled: writes are under way until none has been for a while. */
+  #busy(): void {
+    this.#restTimer?.cancel();
+    this.#restTimer = this.#scheduler.after(
+      REST_AFTER_MS,
+      () => {
+        this.#rest();
+        this.#startCompaction();
+      },
+      true,
+    );
+  }
+
+  #rest(): void {
+    this.#restTimer?.cancel();
+    this.#restTimer = undefined;
+  }
+
   #startCompaction(): void {
     if (this.#compacting || this.#closing || this.#failure) return;
-    const compaction = pickCompaction(this.#version, this.#settings, this.#snapshots.sequences[0] ?? Infinity);
+    const compaction = pickCompaction(
+      this.#version,
+      this.#settings,
+      this.#snapshots.sequences[0] ?? Infinity,
+      this.#restTimer === undefined ? 'resting' : 'loaded',
+    );
     if (compaction === undefined) {
       this.#full.delete('compaction');
       return;

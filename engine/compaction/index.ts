@@ -9,4 +9,4 @@ export {
   type CompactionResult,
 } from './compaction.ts';
 export { runCompaction } from './compaction-job.ts';
-export { levelBytesMax, pickCompaction, type PickerSettings, type PickerVersion } from './picker.ts';
+export { levelBytesMax, pickCompaction, type Pace, type PickerSettings, type PickerVersion } from './picker.ts';

@@ -8,6 +8,7 @@
  * - size:    bytes of a level / its share. Of its tables the one with the least to rewrite below for its size goes down.
  * - garbage: what nobody refers to in all block files / garbageRatio, and at least 1 when a single block file is over garbageRatio. Tables
  *            that refer to the worst file are rewritten where they are, and values move out of every file that is over the bound or small.
+ *            Under load both bounds are a half instead, and a single file is no reason.
  * - values:  large values that level 0 refers to / garbageRatio of all that tables refer to: until level 0 has met what it overlaps, nobody
  *            knows how many of them, or of those below, were overwritten. Only where the tables are small against their values.
  * - deletes: 1 for a table of which over half are deletes and that no snapshot keeps: it goes down, or drops them where nothing is below.
@@ -29,20 +30,27 @@ const GARBAGE_TABLES_MAX = 4;
 /** Tables of level 0 that go down at once: each is an input of its own to the merge. */
 const LEVEL0_TABLES_MAX = 32;
 const DELETES_SHARE = 0.5;
+/** Under load, half of the block files may be garbage: then a file that is emptied gives back more than it costs to move the rest. */
+const GARBAGE_SHARE_LOADED = 0.5;
 /** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
 const SMALL_FILE_SHARE = 1 / 8;
+
+/** `loaded`: writes are under way. More garbage is borne then: moving values out of files that are mostly live costs the writers. */
+export type Pace = 'loaded' | 'resting';
 
 /** `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
 export function pickCompaction(
   version: PickerVersion,
   settings: PickerSettings,
   oldestSnapshot: number = Infinity,
+  pace: Pace = 'resting',
 ): Compaction | undefined {
+  const garbageShare = pace === 'loaded' ? Math.max(settings.garbageRatio, GARBAGE_SHARE_LOADED) : settings.garbageRatio;
   const candidates = [
     pickLevel0(version, settings),
     ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
-    pickGarbage(version, settings),
-    pickValues(version, settings),
+    pickGarbage(version, settings, garbageShare, pace),
+    pickValues(version, settings, garbageShare),
     pickDeletes(version, oldestSnapshot),
   ];
   let best: Compaction | undefined;
@@ -61,10 +69,10 @@ function pickLevel0(version: PickerVersion, settings: PickerSettings): Compactio
   return score < 1 ? undefined : goDown(version, 0, oldestOverlapping(tables), 'tables', score);
 }
 
-function pickValues(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
+function pickValues(version: PickerVersion, settings: PickerSettings, garbageShare: number): Compaction | undefined {
   const [flushed, ...below] = version.levels.map((tables) => valueBytesOf(tables));
   if (!flushed) return undefined;
-  const score = flushed / ((flushed + sum(below)) * settings.garbageRatio);
+  const score = flushed / ((flushed + sum(below)) * garbageShare);
   if (score < 1) return undefined;
   const compaction = goDown(version, 0, oldestOverlapping(version.levels[0]!), 'values', score);
   const tables = compaction.inputs.map(({ table }) => table);
@@ -99,7 +107,7 @@ function pickLevel(version: PickerVersion, level: number, settings: PickerSettin
   return goDown(version, level, [best], 'size', score);
 }
 
-function pickGarbage(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
+function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageShare: number, pace: Pace): Compaction | undefined {
   let bytes = 0;
   let garbage = 0;
   let worst: { segment: number; share: number } | undefined;
@@ -110,11 +118,11 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings): Compacti
     const share = (fileBytes - file.liveBytes) / fileBytes;
     bytes += fileBytes;
     garbage += fileBytes - file.liveBytes;
-    if (share > settings.garbageRatio || fileBytes < settings.tableBytes * SMALL_FILE_SHARE) movable.push(segment);
-    if (share <= settings.garbageRatio) continue;
+    if (share > garbageShare || fileBytes < settings.tableBytes * SMALL_FILE_SHARE) movable.push(segment);
+    if (share <= garbageShare) continue;
     if (!worst || share > worst.share) worst = { segment, share };
   }
-  if (!worst) return undefined;
+  if (!worst || (pace === 'loaded' && garbage <= bytes * garbageShare)) return undefined;
   const { segment } = worst;
   // The deepest level has most of the references, and its tables are the oldest: begin there.
   const level = version.levels.findLastIndex((tables) => tables.some((table) => refersTo(table, segment)));
@@ -134,7 +142,7 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings): Compacti
   const referred = new Set(inputs.flatMap(({ table }) => table.references.map((reference) => reference.segment)));
   return {
     reason: 'garbage',
-    score: Math.max(1, garbage / bytes / settings.garbageRatio),
+    score: Math.max(1, garbage / bytes / garbageShare),
     inputs,
     target: level,
     move: false,

@@ -2,7 +2,7 @@
  * Golden scripts of the compaction picker: test/scripts/compaction/*.txt. A script states levels and block files and shows what is picked:
  *
  *   # a comment, or what the case shows
- *   set level0Compact=2 oldestSnapshot=40                 settings, until the script's end
+ *   set level0Compact=2 oldestSnapshot=40 pace=loaded     settings, until the script's end
  *   level 0: 9[a-k] 8[c-z 6M]                             table 9 holds a to k in 4M (the default); level 0 newest first
  *   level 1: 3[a-f 8M refers 5:1M del 60%]                refers to 1M of segment 5; 60 % of its entries are deletes
  *   block 5: 10M                                          a block file; its live bytes follow from the tables
@@ -14,7 +14,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { pickCompaction, type Compaction, type PickerSettings } from '../../../engine/compaction/index.ts';
+import { pickCompaction, type Compaction, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
 import type { TableMeta } from '../../../engine/table/index.ts';
 
 const SCRIPTS = join(import.meta.dirname, '../../scripts/compaction');
@@ -26,13 +26,14 @@ const HEADER_BYTES = 64;
 class Store {
   settings: PickerSettings = { level0Compact: 4, level1Bytes: 16 * MIB, levelRatio: 10, garbageRatio: 0.3, tableBytes: 4 * MIB };
   oldestSnapshot = Infinity;
+  pace: Pace = 'resting';
   levels: TableMeta[][] = Array.from({ length: LEVELS }, () => []);
   readonly blockBytes = new Map<number, number>();
   #nextId = 100;
 
   pick(): Compaction | undefined {
     const segments = new Map([...this.blockBytes].map(([segment, bytes]) => [segment, { bytes, liveBytes: this.#liveBytes(segment) }]));
-    return pickCompaction({ levels: this.levels, segments }, this.settings, this.oldestSnapshot);
+    return pickCompaction({ levels: this.levels, segments }, this.settings, this.oldestSnapshot, this.pace);
   }
 
   /** What a job would leave: inputs of one level stay as large as they were, in tables of the target size. */
@@ -153,8 +154,8 @@ function run(script: string): string {
   for (const line of script.split('\n')) {
     if (line === '') {
       if (answering) {
-        const { settings, oldestSnapshot } = store;
-        store = Object.assign(new Store(), { settings, oldestSnapshot });
+        const { settings, oldestSnapshot, pace } = store;
+        store = Object.assign(new Store(), { settings, oldestSnapshot, pace });
       }
       answering = false;
     }
@@ -166,6 +167,7 @@ function run(script: string): string {
     if (set) {
       for (const [name, value] of set[1]!.split(' ').map((pair) => pair.split('='))) {
         if (name === 'oldestSnapshot') store.oldestSnapshot = Number(value);
+        else if (name === 'pace') store.pace = value as Pace;
         else store.settings = { ...store.settings, [name!]: /[KM]$/.test(value!) ? size(value!) : Number(value) };
       }
     } else if (level) store.levels[Number(level[1])] = parseTables(level[2]!);
