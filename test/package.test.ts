@@ -144,6 +144,31 @@ describe('the package', () => {
   });
 });
 
+describe('the version guard', () => {
+  const guarded = (version: string): ReturnType<typeof spawnSync> => {
+    const program = `Object.defineProperty(process.versions, 'node', { value: '${version}' }); await import(process.argv[1])`;
+    return spawnSync(process.execPath, ['--input-type=module', '-e', program, join(ROOT, 'scripts/check-node.mjs')], { encoding: 'utf8' });
+  };
+
+  it.each(['12.22.12', '20.20.2', '22.17.1'])('refuses Node %s in one line', (version) => {
+    const { status, stderr } = guarded(version);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^SparrowKV needs Node 22\.18 or newer, this is .*npm ci.*\n$/)]);
+  });
+
+  it.each(['22.18.0', '24.21.0', '26.0.0'])('lets Node %s pass', (version) => {
+    expect(guarded(version)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('agrees with what the package declares', () => {
+    const { engines, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
+      string,
+      Record<string, string>
+    >;
+    expect(engines!['node']).toBe('>=22.18');
+    expect(readFileSync(join(ROOT, '.node-version'), 'utf8').trim()).toBe(devDependencies!['node']);
+  });
+});
+
 /** Every file, package and module that is loaded with `path`. */
 function reachedFrom(path: string, reached: Set<string> = new Set()): Set<string> {
   reached.add(path);
