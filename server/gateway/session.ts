@@ -49,8 +49,10 @@ export class ServerSession {
   readonly #counter: CallCounter;
   readonly #writer: SessionWriter = new SessionWriter();
   readonly #inFlight: Map<number, SessionCall> = new Map();
-  /** Calls that came and are not started yet. */
-  #waiting: SessionFrame[] = [];
+  /** Calls that came and are not started yet, by number, in the order in which they came. */
+  readonly #waiting: Map<number, SessionFrame> = new Map();
+  /** Where in `#waiting` the next one is: a map that loses its first entries is slow to begin again. */
+  #next: Iterator<SessionFrame> = this.#waiting.values();
   /** Answers given to gRPC and not taken by the network yet. */
   #unsentBytes = 0;
   #flushScheduled = false;
@@ -89,7 +91,7 @@ export class ServerSession {
     try {
       for (const frame of readFrames(message)) {
         if (frame.kind === FRAME_CANCEL) this.#cancel(frame.call);
-        else this.#waiting.push(frame);
+        else this.#take(frame);
       }
       this.#startWaiting();
     } catch (error) {
@@ -98,11 +100,23 @@ export class ServerSession {
     }
   }
 
+  #take(frame: SessionFrame): void {
+    const { call } = frame;
+    if (this.#inFlight.has(call) || this.#waiting.has(call)) {
+      throw new SparrowError('invalid', 'SESSION_FORMAT', `call ${call} is not answered yet and begins again`, { call });
+    }
+    this.#waiting.set(call, frame);
+  }
+
   #startWaiting(): void {
-    let started = 0;
-    while (started < this.#waiting.length && this.#hasRoom()) this.#start(this.#waiting[started++]!);
-    this.#waiting = started === this.#waiting.length ? [] : this.#waiting.slice(started);
-    const pause = this.#waiting.length > 0;
+    while (this.#waiting.size > 0 && this.#hasRoom()) {
+      let next = this.#next.next();
+      if (next.done) next = (this.#next = this.#waiting.values()).next();
+      const frame = next.value as SessionFrame;
+      this.#waiting.delete(frame.call);
+      this.#start(frame);
+    }
+    const pause = this.#waiting.size > 0;
     if (pause === this.#paused || this.#over) return;
     this.#paused = pause;
     if (pause) this.#stream.pause();
@@ -119,9 +133,6 @@ export class ServerSession {
 
   #start(frame: SessionFrame): void {
     const method = SESSION_METHODS.get(frame.kind);
-    if (this.#inFlight.has(frame.call)) {
-      throw new SparrowError('invalid', 'SESSION_FORMAT', `call ${frame.call} is not answered yet and begins again`, { call: frame.call });
-    }
     if (this.#draining !== undefined) return this.#refuse(frame.call, this.#draining);
     if (method === undefined) {
       return this.#refuse(
@@ -164,9 +175,7 @@ export class ServerSession {
   #cancel(id: number): void {
     const call = this.#inFlight.get(id);
     if (call !== undefined) call.cancelled = true;
-    const waiting = this.#waiting.findIndex((frame) => frame.call === id);
-    if (waiting < 0) return;
-    this.#waiting.splice(waiting, 1);
+    if (!this.#waiting.delete(id)) return;
     this.#refuse(id, new SparrowError('cancelled', 'ABORTED', 'the call was cancelled', { applied: false }));
   }
 
@@ -207,7 +216,7 @@ export class ServerSession {
 
   #endWhenDone(): void {
     if (this.#over || !(this.#clientDone || this.#draining !== undefined)) return;
-    if (this.#inFlight.size > 0 || this.#waiting.length > 0) return;
+    if (this.#inFlight.size > 0 || this.#waiting.size > 0) return;
     this.#flush();
     if (this.#writer.frames > 0 || this.#unsentBytes > 0) return;
     if (this.#draining !== undefined && !this.#clientDone) this.#stream.emit('error', statusOf(this.#draining));
@@ -221,7 +230,7 @@ export class ServerSession {
     this.#over = true;
     for (const call of this.#inFlight.values()) call.cancelled = true;
     this.#inFlight.clear();
-    this.#waiting = [];
+    this.#waiting.clear();
     this.#onOver();
   }
 }

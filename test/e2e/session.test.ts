@@ -175,6 +175,44 @@ describe('a session', () => {
     }
   });
 
+  it('ends when a call begins again that still waits, and the server goes on', async () => {
+    const session = new TestSession(harness.kv.session());
+    const greeting = SessionGreeting.decode((await session.answer(0)).payload);
+    session.send((writer) => {
+      // The last two find the session full: they wait until a call before them is answered.
+      for (let i = 1; i <= greeting.callsInFlightMax; i++) writer.append(FRAME_PUT, i, 0, putFrame('often', 'v'));
+      for (let i = 0; i < 2; i++) writer.append(FRAME_PUT, greeting.callsInFlightMax + 1, 0, putFrame('often', 'v'));
+    });
+    expect(await session.ended).toMatchObject({ kind: 'invalid', code: 'SESSION_FORMAT' });
+    await harness.put('after it', 'v');
+  });
+
+  it('starts calls that wait in the order in which they came, without those that are cancelled', async () => {
+    const session = new TestSession(harness.kv.session());
+    const { callsInFlightMax } = SessionGreeting.decode((await session.answer(0)).payload);
+    const last = 2 * callsInFlightMax + 2;
+    session.send((writer) => {
+      for (let i = 1; i <= last; i++) writer.append(FRAME_PUT, i, 0, putFrame('ordered', String(i)));
+      for (let i = callsInFlightMax + 1; i <= last; i += 2) writer.append(FRAME_CANCEL, i, 0, Buffer.alloc(0));
+    });
+    let version = 0;
+    for (let i = 1; i <= last; i++) {
+      const cancelled = i > callsInFlightMax && (i - callsInFlightMax) % 2 === 1;
+      if (cancelled) {
+        expect(await session.error(i)).toMatchObject({ code: 'ABORTED' });
+        continue;
+      }
+      const frame = await session.answer(i);
+      expect(frame.kind).toBe(FRAME_ANSWER);
+      const answered = putResponseCodec.read(frame.payload).version;
+      expect(answered).toBeGreaterThan(version);
+      version = answered;
+    }
+    expect((await harness.get('ordered')).value.toString()).toBe(String(last));
+    session.stream.end();
+    await session.ended;
+  });
+
   it('carries large values both ways, and holds back when answers are not read', async () => {
     const session = new TestSession(harness.kv.session());
     await session.answer(0);
