@@ -1,4 +1,5 @@
 /** The methods that calls of a session may name: how each reads its request, runs, and writes its answer. */
+import { SparrowError } from '../../base/errors.ts';
 import {
   DeleteRangeRequest,
   DeleteRangeResponse,
@@ -56,12 +57,21 @@ interface Generated<T> {
 
 function generated<Q, A>(request: Generated<Q>, response: Generated<A>, verb: Verb<Q, A>): SessionMethod {
   return {
-    run: (calls, payload, call) => verb(calls, request.decode(payload), call),
+    run: (calls, payload, call) => verb(calls, decode(request, payload), call),
     answerBytes(answer) {
       const bytes = response.encode(answer as A).finish();
       return { length: bytes.length, write: (target, offset) => target.set(bytes, offset) };
     },
   };
+}
+
+/** The generated code throws errors of its own for bytes that are not protobuf, and for numbers above 2^53 - 1: the caller's mistake, not ours. */
+function decode<T>(message: Generated<T>, payload: Buffer): T {
+  try {
+    return message.decode(payload);
+  } catch (error) {
+    throw new SparrowError('invalid', 'WIRE_FORMAT', `message: ${(error as Error).message}`, {}, error);
+  }
 }
 
 export const SESSION_METHODS: ReadonlyMap<number, SessionMethod> = new Map([

@@ -213,6 +213,18 @@ describe('a session', () => {
     await session.ended;
   });
 
+  it('tells a request that is not protobuf, and goes on', async () => {
+    const session = new TestSession(harness.kv.session());
+    await session.answer(0);
+    const kinds = [FRAME_GET, FRAME_PUT, FRAME_MULTI_GET, FRAME_WRITE, FRAME_DELETE_RANGE];
+    session.send((writer) => {
+      for (const [i, kind] of kinds.entries()) writer.append(kind, i + 1, 0, Buffer.of(0x0a, 0xff));
+    });
+    for (const i of kinds.keys()) expect(await session.error(i + 1)).toMatchObject({ kind: 'invalid', code: 'WIRE_FORMAT' });
+    session.stream.end();
+    await session.ended;
+  });
+
   it('carries large values both ways, and holds back when answers are not read', async () => {
     const session = new TestSession(harness.kv.session());
     await session.answer(0);
