@@ -30,7 +30,7 @@ import {
   WRITE_PATHS,
 } from './gateway/index.ts';
 import { LogStore, Replica } from './node/index.ts';
-import { parseListen, resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
+import { engineOptions, parseListen, resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
 
 /** How long calls under way may take when the server stops; what follows takes the rest of five seconds. */
 const STOP_MS = 3000;
@@ -68,11 +68,7 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
   let failed: (error: SparrowError) => void = () => undefined;
   const failure = new Promise<SparrowError>((resolve) => (failed = resolve));
 
-  const engine = await open(join(settings.data, 'engine'), {
-    ...settings.engine,
-    maxValueBytes: settings.maxValueBytes,
-    durability: 'buffered',
-  });
+  const engine = await open(join(settings.data, 'engine'), engineOptions(settings));
   try {
     const replica = await openReplica(settings, engine, (error) => {
       logger.error({ err: error }, 'the replica stopped');

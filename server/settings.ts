@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { SparrowError } from '../base/errors.ts';
+import type { EngineSettingsInput } from '../engine/index.ts';
 
 const KIB = 1024;
 const MIB: number = 1024 * KIB;
@@ -61,12 +62,22 @@ export interface ServerSettings {
     /** The log is cut after each so many bytes of writes. Default 128 MiB. */
     readonly checkpointBytes: number;
   };
-  /** Settings of the engine, checked by it. */
+  /** Settings of the engine, checked by it. Its limits follow from those above and cannot be set. */
   readonly engine: Readonly<Record<string, number | string>>;
 }
 
 /** What a user gives: only `data` is required. */
 export type ServerSettingsInput = { data: string; raft?: Partial<ServerSettings['raft']> } & Partial<Omit<ServerSettings, 'data' | 'raft'>>;
+
+/** What the engine is told by `engineOptions`, and which setting of the server says it. */
+const ENGINE_FIXED: ReadonlyMap<string, string> = new Map([
+  ['durability', 'writes are on disk before they are answered'],
+  ['maxKeyBytes', 'set maxKeyBytes of the server'],
+  ['maxValueBytes', 'set maxValueBytes of the server'],
+  ['maxBatchBytes', 'set maxWriteBytes of the server'],
+]);
+const VALUE_BYTES_MAX: number = 64 * MIB;
+const ENGINE_BATCH_BYTES: number = 64 * MIB;
 
 function whole(min: number, max: number, standard: number): z.ZodDefault<z.ZodNumber> {
   return z.number().int().min(min).max(max).default(standard);
@@ -85,7 +96,7 @@ const SCHEMA = z.strictObject({
   listen: z.string().default('127.0.0.1:7400'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   maxKeyBytes: whole(1, 4000, 4000),
-  maxValueBytes: whole(1, 64 * MIB, 16 * MIB),
+  maxValueBytes: whole(1, VALUE_BYTES_MAX, 16 * MIB),
   maxWriteBytes: whole(KIB, 128 * MIB, 20 * MIB),
   maxMultiGetBytes: whole(KIB, 128 * MIB, 64 * MIB),
   maxMultiGetKeys: whole(1, 100_000, 10_000),
@@ -116,8 +127,32 @@ export function resolveSettings(input: ServerSettingsInput): ServerSettings {
       min: least,
     });
   }
+  const { electionTicks, heartbeatTicks } = settings.raft;
+  if (heartbeatTicks >= electionTicks) {
+    throw new SparrowError('invalid', 'OPTION_RANGE', `raft.heartbeatTicks must be less than raft.electionTicks, ${electionTicks}`, {
+      field: 'raft.heartbeatTicks',
+      max: electionTicks - 1,
+    });
+  }
+  for (const [name, instead] of ENGINE_FIXED) {
+    if (!Object.hasOwn(settings.engine, name)) continue;
+    throw new SparrowError('invalid', 'OPTION_UNKNOWN', `engine.${name} cannot be set: ${instead}`, { field: `engine.${name}` });
+  }
   parseListen(settings.listen);
   return freezeDeep(settings);
+}
+
+/**
+ * What the engine is opened with. It must take whatever the log can hold: an entry that it refuses stops the replica, at each start anew.
+ * So a value may be as long as any setting allows, whatever it is now. A batch is a write with a byte more for each key (the engine's keys have a
+ * prefix, and an operation takes 7 bytes of the message at least), or the keys of a range delete, each with the record of its request id.
+ */
+export function engineOptions(settings: ServerSettings): EngineSettingsInput {
+  const { maxWriteBytes, maxKeyBytes, deleteRangeKeysMax } = settings;
+  const writeBytes = maxWriteBytes + Math.ceil((maxWriteBytes + MIB) / 7) + 64 * KIB;
+  const deleteRangeBytes = deleteRangeKeysMax * (maxKeyBytes + 1) + 64 * KIB;
+  const maxBatchBytes = Math.max(writeBytes, deleteRangeBytes, ENGINE_BATCH_BYTES);
+  return { ...settings.engine, maxValueBytes: VALUE_BYTES_MAX, maxBatchBytes, durability: 'buffered' };
 }
 
 /** The settings of a YAML file, with those of `flags` laid over them. Throws `invalid/CONFIG` for a file that cannot be used. */

@@ -1,7 +1,7 @@
 /** What a server does with more than it can take: memory stays bounded, deadlines and cancelled calls are honoured. */
 import { Metadata } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { PutResponse, ScanResponse, StatusResponse } from '../../proto/index.ts';
+import type { DeleteRangeResponse, Operation, PutResponse, ScanResponse, StatusResponse } from '../../proto/index.ts';
 import { call, ServerHarness, sparrowError } from './server-harness.ts';
 
 const MIB = 1024 * 1024;
@@ -106,6 +106,30 @@ describe('a request that never arrives', () => {
     expect(await promise).toBe('RECEIVE_TIMEOUT');
     session.destroy();
   });
+});
+
+describe('the largest of what the settings allow', () => {
+  it('is applied: a write, and a range delete', async () => {
+    const engine = { memoryBytes: 512 * MIB };
+    const limits = { maxValueBytes: 64 * MIB, maxWriteBytes: 100 * MIB, writeBytesInFlightMax: 256 * MIB, deleteRangeKeysMax: 20_000 };
+    harness = await ServerHarness.start({ ...limits, engine });
+    const put = (key: Buffer, value: Buffer): Operation => ({ operation: { $case: 'put', value: { key, value } } });
+    const large = Buffer.alloc(40 * MIB, 'large');
+    expect(await harness.write({ operations: [put(Buffer.from('a'), large), put(Buffer.from('b'), large)] })).toMatchObject({
+      applied: true,
+    });
+    // Together longer than any write may be.
+    for (let i = 0; i < 20_000; i += 4000) {
+      const keys = Array.from({ length: 4000 }, (_, k) => Buffer.alloc(4000, `r${String(i + k).padStart(9, '0')}`));
+      await harness.write({ operations: keys.map((key) => put(key, NOTHING)) });
+    }
+    const range = { prefix: Buffer.from('r') };
+    const request = { range, limit: 0, cursor: NOTHING, requestId: undefined };
+    const answer = await call<DeleteRangeResponse>((done) => harness.kv.deleteRange(request, done));
+    expect(answer).toMatchObject({ deleted: 20_000, cursor: NOTHING });
+    await harness.restart();
+    expect((await harness.get('b')).value.equals(large)).toBe(true);
+  }, 60_000);
 });
 
 describe('what a server is started with', () => {

@@ -38,6 +38,11 @@ describe('settings', () => {
   it.each([
     ['data: d\nmaxValuesBytes: 1', 'OPTION_UNKNOWN', 'maxValuesBytes'],
     ['data: d\nraft: {tickms: 1}', 'OPTION_UNKNOWN', 'raft.tickms'],
+    ['data: d\nraft: {electionTicks: 2, heartbeatTicks: 2}', 'OPTION_RANGE', 'raft.heartbeatTicks'],
+    ['data: d\nengine: {maxKeyBytes: 100}', 'OPTION_UNKNOWN', 'engine.maxKeyBytes'],
+    ['data: d\nengine: {maxValueBytes: 100}', 'OPTION_UNKNOWN', 'engine.maxValueBytes'],
+    ['data: d\nengine: {maxBatchBytes: 1048576}', 'OPTION_UNKNOWN', 'engine.maxBatchBytes'],
+    ['data: d\nengine: {durability: synced}', 'OPTION_UNKNOWN', 'engine.durability'],
     ['data: d\nmaxKeyBytes: 5000', 'OPTION_RANGE', 'maxKeyBytes'],
     ['data: d\nmaxWriteBytes: 2048', 'OPTION_RANGE', 'maxWriteBytes'],
     ['data: d\nraft: {tickMs: many}', 'OPTION_RANGE', 'raft.tickMs'],
