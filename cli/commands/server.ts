@@ -82,8 +82,8 @@ async function serve(options: ServerCommandOptions): Promise<void> {
 async function start(options: ServerCommandOptions): Promise<RunningServer> {
   const { loadSettings, startServer } = await import('../../server/index.ts');
   const { config, ...flags } = options;
-  // Whole, as status tells it to people who are elsewhere.
-  if (flags.data !== undefined) flags.data = resolve(flags.data);
+  // Whole, as status tells it to people who are elsewhere. An empty one is refused below: it is a variable without a value, not this directory.
+  if (flags.data) flags.data = resolve(flags.data);
   // A file has the say on what no option names.
   const settings = loadSettings(config, config === undefined ? { listen: DEFAULT_ADDRESS, logLevel: 'warn', ...flags } : flags);
   try {

@@ -1,6 +1,7 @@
 /** `sparrowkv server` as an operator sees it: one line, signals, clear refusals. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,6 +74,12 @@ describe('the server command', () => {
     expect(data.stderr).toMatch(/^sparrowkv: \S+\/first\S* is already open in another process \(pid \d+\).* \[LOCKED\]\n$/);
     expect(data.stderr).toContain(`pid ${server.child.pid}`);
     await server.end();
+  });
+
+  it('refuses an empty directory name, and does not serve the directory it was called in', async () => {
+    const refused = await runCli(['server', '--data', '', '--listen', '127.0.0.1:0'], { cwd: directory });
+    expect([refused.code, refused.stdout.toString(), refused.stderr]).toEqual([2, '', expect.stringContaining('data')]);
+    expect(existsSync(join(directory, 'raft'))).toBe(false);
   });
 
   it('takes settings from a file, which options win over', async () => {
