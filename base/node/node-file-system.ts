@@ -18,6 +18,7 @@ import {
   readSync,
   readdirSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
   writevSync,
@@ -59,15 +60,18 @@ export class NodeFileSystem implements FileSystem {
   }
 
   makeDirectorySync(path: string): void {
-    const last = resolve(path);
-    const first = mkdirSync(last, { recursive: true });
-    if (first === undefined) return;
-    // Each new directory is an entry of its parent: without these a power loss could take away a store that was synced inside.
-    const above = dirname(resolve(first));
-    for (let directory = dirname(last); ; directory = dirname(directory)) {
-      this.syncDirectorySync(directory);
-      if (directory === above || directory === dirname(directory)) return;
+    const directory = resolve(path);
+    const parent = dirname(directory);
+    // One by one: node's recursive form never returns where an existing parent answers ENOENT, as in /proc.
+    if (!existsSync(parent) && parent !== directory) this.makeDirectorySync(parent);
+    try {
+      mkdirSync(directory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST' && statSync(directory).isDirectory()) return;
+      throw error;
     }
+    // A new directory is an entry of its parent: without this a power loss could take away a store that was synced inside.
+    this.syncDirectorySync(parent);
   }
 
   syncDirectorySync(path: string): void {

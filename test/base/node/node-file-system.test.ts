@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -86,6 +86,10 @@ describe('NodeFileSystem', () => {
     fs.makeDirectorySync(deep);
     fs.makeDirectorySync(deep);
     expect(statSync(deep).isDirectory()).toBe(true);
+  });
+
+  it.runIf(existsSync('/proc/self'))('says so where a directory cannot be made, instead of trying for ever', () => {
+    expect(() => fs.makeDirectorySync('/proc/none/inside')).toThrow(code('ENOENT'));
   });
 
   it('refuses to close under an unfinished call', async () => {
