@@ -5,7 +5,7 @@ import { nodeVersionProblem } from './node-version.ts';
 const problem = nodeVersionProblem();
 if (problem !== undefined) {
   process.stderr.write(`${problem}\n`);
-  process.exit(1);
+  process.exit(2);
 }
 // gRPC's own log lines are no part of what we print.
 process.env['GRPC_VERBOSITY'] ??= 'NONE';

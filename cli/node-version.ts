@@ -10,6 +10,6 @@ export function nodeVersionProblem(version: string = process.versions.node): str
   if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return undefined;
   return (
     `sparrowkv needs Node ${OLDEST.join('.')} or newer, this is ${version} (${process.execPath}). ` +
-    'In a checkout use npm scripts or npx: they run on the Node that npm ci installed.'
+    'Upgrade it, or install one for this project: npm install node@24'
   );
 }
