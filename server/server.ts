@@ -26,6 +26,7 @@ import {
   KvCalls,
   kvService,
   type KvService,
+  READ_PATHS,
   STREAM_PATHS,
   WRITE_PATHS,
 } from './gateway/index.ts';
@@ -141,7 +142,9 @@ class GatewayServer implements RunningServer {
 
     const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
     const { receivingMax, receivesWaitingMax, receiveMsMax } = settings;
-    this.#intake = new Intake(replica, { receivingMax, receivesWaitingMax, receiveMsMax, writes: WRITE_PATHS, streams: STREAM_PATHS });
+    const paths = { writes: WRITE_PATHS, reads: READ_PATHS, streams: STREAM_PATHS };
+    const answerBytesMax = settings.sessionAnswerBytesMax;
+    this.#intake = new Intake(replica, { receivingMax, receivesWaitingMax, receiveMsMax, answerBytesMax, ...paths });
     this.#server = new Server({
       interceptors: [this.#intake.interceptor],
       'grpc.max_receive_message_length': messageBytesMax,

@@ -42,7 +42,7 @@ export interface ServerSettings {
   readonly connectionCallsMax: number;
   /** Calls that a session works on at a time. Default 4,096. */
   readonly sessionCallsMax: number;
-  /** Answers that a session may have unsent, bytes; beyond it, it takes no new calls. Default 4 MiB. */
+  /** Answers that a session, and the plain reads of a connection, may have unsent, bytes; beyond it no new calls are taken. Default 4 MiB. */
   readonly sessionAnswerBytesMax: number;
   /** Size of a scan's chunk, bytes. Default 128 KiB. */
   readonly scanChunkBytes: number;

@@ -3,5 +3,5 @@ export { adminService } from './admin-service.ts';
 export { Connections } from './connections.ts';
 export { Intake } from './intake.ts';
 export { KvCalls } from './kv-calls.ts';
-export { kvService, STREAM_PATHS, WRITE_PATHS, type KvService } from './kv-service.ts';
+export { kvService, READ_PATHS, STREAM_PATHS, WRITE_PATHS, type KvService } from './kv-service.ts';
 export type { CallCounter } from './unary-call.ts';

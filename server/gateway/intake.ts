@@ -3,7 +3,7 @@
  * anybody can say no: a thousand puts of 16 MiB would be 16 GB.
  *
  * A plain write is received only while the replica has room, and only so many at a time: the rest stays behind HTTP/2's flow control, at
- * most a window (64 KiB) of each in memory. Further messages of a session wait for room, too. Reads pass.
+ * most a window (64 KiB) of each in memory. Further messages of a session wait for room, too. Reads wait for their answers: answer-room.ts.
  *
  *   memory for requests  <=  writes in flight + receivingMax x the largest message + waiting x 64 KiB
  *
@@ -12,6 +12,7 @@
 import { performance } from 'node:perf_hooks';
 import { ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import { SparrowError } from '../../base/errors.ts';
+import { AnswerRoom } from './answer-room.ts';
 import { statusOf } from './rpc-errors.ts';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
@@ -30,6 +31,9 @@ export interface IntakeOptions {
   /** Paths of plain methods that write, and of streams whose messages only wait for room. */
   writes: ReadonlySet<string>;
   streams: ReadonlySet<string>;
+  /** Paths of plain methods that read, and how many bytes of their answers a connection may have untaken. */
+  reads: ReadonlySet<string>;
+  answerBytesMax: number;
 }
 
 export class Intake {
@@ -42,10 +46,12 @@ export class Intake {
   /** Writes that wait to be received, and streams that wait for room. */
   readonly #waiting: Set<WriteIntake> = new Set();
   #parked: (() => void)[] = [];
+  readonly #answers: AnswerRoom;
 
   constructor(room: Room, options: IntakeOptions) {
     this.#room = room;
     this.#options = options;
+    this.#answers = new AnswerRoom(options.answerBytesMax);
     this.#removeListener = room.onRelieved(() => this.#admit());
     this.#sweeper = setInterval(() => this.#giveUpSlow(), Math.max(10, options.receiveMsMax / 4)).unref();
   }
@@ -53,6 +59,7 @@ export class Intake {
   readonly interceptor: ServerInterceptor = (method, call) => {
     if (this.#options.writes.has(method.path)) return new WriteIntake(call, this);
     if (this.#options.streams.has(method.path)) return new StreamIntake(call, this);
+    if (this.#options.reads.has(method.path)) return this.#answers.admit(call);
     return new ServerInterceptingCall(call);
   };
 

@@ -8,6 +8,7 @@ import { type CallCounter, plainMethod } from './unary-call.ts';
 
 /** For intake.ts. */
 export const WRITE_PATHS: ReadonlySet<string> = new Set([Kv.put.path, Kv.write.path]);
+export const READ_PATHS: ReadonlySet<string> = new Set([Kv.get.path, Kv.multiGet.path]);
 export const STREAM_PATHS: ReadonlySet<string> = new Set([Kv.session.path]);
 
 export interface KvService {

@@ -1,10 +1,20 @@
 /** The memory of a server process under more than it can take: a thousand large puts at once, and scans that nobody reads. */
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AdminClient, KvClient, type PutResponse, type StatusResponse } from '../../proto/index.ts';
+import {
+  AdminClient,
+  encodeHot,
+  type GetResponse,
+  getRequestCodec,
+  KvClient,
+  type PutResponse,
+  type StatusResponse,
+} from '../../proto/index.ts';
 import { call } from './server-harness.ts';
 import { ServerProcess } from './server-process.ts';
 
@@ -65,4 +75,35 @@ describe.runIf(process.platform === 'linux')('the memory of a server', () => {
     await expect.poll(async () => (await status()).callsInFlight).toBe(0);
     expect((await status()).engine!.snapshots).toBe(0);
   });
+
+  it('is bounded while nobody reads the answers to 2,000 gets of 1 MiB, and others are served', async () => {
+    const key = Buffer.from('not read');
+    await call<PutResponse>((done) => clients[0]!.put({ key, value: Buffer.alloc(MIB), requestId: undefined }, done));
+    const before = peakBytes();
+    const session = connect(`http://${server.address}`, { settings: { initialWindowSize: 0 } });
+    session.on('error', () => undefined);
+    const request = encodeHot(getRequestCodec, { key, versionOnly: false });
+    const message = Buffer.concat([Buffer.of(0, 0, 0, 0, request.length), request]);
+    const path = '/sparrowkv.v1.Kv/Get';
+    const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc+proto', te: 'trailers' };
+    const streams = Array.from({ length: 2000 }, () => {
+      const stream = session.request(headers);
+      stream.on('error', () => undefined);
+      stream.end(message);
+      return stream;
+    });
+    // The first answers have begun.
+    await Promise.race(streams.map((stream) => once(stream, 'response')));
+    for (let i = 0; i < 100; i++) {
+      await call<GetResponse>((done) => clients[i % clients.length]!.get({ key, versionOnly: true }, done));
+    }
+    expect((peakBytes() - before) / MIB).toBeLessThan(200);
+    // Reads that are given up make room for those behind them.
+    for (const stream of streams.slice(0, 1000)) stream.close(constants.NGHTTP2_CANCEL);
+    await once(streams[1000]!, 'response');
+    session.destroy();
+    await expect.poll(async () => (await status()).callsInFlight).toBe(0);
+    for (let i = 0; i < 100; i++) await status();
+    expect((peakBytes() - before) / MIB).toBeLessThan(200);
+  }, 30_000);
 });
