@@ -188,7 +188,12 @@ async function over(server: ServerProcess, signal: AbortSignal): Promise<void> {
     else signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
   const end = await Promise.race([interrupted, server.ended]);
-  if (end !== undefined) throw new SparrowError('unavailable', 'SERVER_ENDED', `the server ended by itself (${end}); what was acknowledged is on disk, and the next start finds it`);
+  if (end !== undefined)
+    throw new SparrowError(
+      'unavailable',
+      'SERVER_ENDED',
+      `the server ended by itself (${end}); what was acknowledged is on disk, and the next start finds it`,
+    );
 }
 
 function shown(path: string): string {
