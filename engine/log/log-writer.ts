@@ -29,6 +29,8 @@ const STAGING_BYTES = 1024 * 1024;
 const WRITE_AT_BYTES = 256 * 1024;
 /** How far ahead of synced small writes the file is filled with zeros: fdatasync of a preallocated range is twice as fast. */
 const ZERO_AHEAD_BYTES = 1024 * 1024;
+/** A page at a time: one large write makes large folios in the page cache, and each sync would then write a whole one. */
+const ZERO_PIECE_BYTES = 4096;
 
 type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
 
@@ -327,10 +329,15 @@ export class LogWriter {
     const from = this.#next;
     const to = Math.min(from + ZERO_AHEAD_BYTES, this.#segmentBytes);
     if (to <= from) return;
-    const zeros = new Uint8Array(to - from);
+    const zeros = new Uint8Array(ZERO_PIECE_BYTES);
     try {
-      this.#file.writeSync(zeros, 0, zeros.length, from);
-      this.#bytesWritten += zeros.length;
+      for (let at = from; at < to;) {
+        // Pieces end at page boundaries of the file.
+        const bytes = Math.min(to, at + ZERO_PIECE_BYTES - (at % ZERO_PIECE_BYTES)) - at;
+        this.#file.writeSync(zeros, 0, bytes, at);
+        at += bytes;
+      }
+      this.#bytesWritten += to - from;
     } catch {
       // A full or failing disk shows itself in the next write, which has a caller to tell.
     }
