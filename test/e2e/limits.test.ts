@@ -55,6 +55,8 @@ describe('a scan that is not read', () => {
     const status = await call<StatusResponse>((done) => harness.admin.status({}, done));
     expect(status.engine!.snapshots).toBe(0);
     expect(await ends[0]).toMatchObject({ kind: 'cancelled' });
+    // The status comes behind what was sent: who reads again finds it there.
+    idle[9]!.resume();
     expect(await ends[9]).toMatchObject({ kind: 'exhausted', code: 'SCAN_STALLED' });
   });
 
