@@ -1,6 +1,6 @@
 /**
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in writer.ts (writes), reader.ts and scan.ts
- * (reads), maintenance.ts (flush, compaction, versions); how it came to be is in open.ts.
+ * (reads), maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
 import type { DirectoryLock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
@@ -20,7 +20,7 @@ import type {
 } from './api.ts';
 import { checkOptions, toKey, toValue } from './keys.ts';
 import type { LogWriter } from './log/index.ts';
-import type { Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import { NEWEST, type Reader } from './reader.ts';
 import { scanRange } from './scan-range.ts';

@@ -13,7 +13,7 @@ import type { Engine } from './api.ts';
 import { type Background, InlineBackground, WorkerBackground } from './background/index.ts';
 import { SparrowEngine } from './engine.ts';
 import { LogWriter, replayLog } from './log/index.ts';
-import { Maintenance } from './maintenance.ts';
+import { Maintenance } from './maintenance/index.ts';
 import { highestFileId, Manifest, segmentsToReplay } from './manifest/index.ts';
 import { LinearMemory } from './memory/linear-memory.ts';
 import { Reader } from './reader.ts';

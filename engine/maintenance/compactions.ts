@@ -1,0 +1,130 @@
+/**
+ * When compactions run: after every change of the version the picker is asked what to do next, and it is done, one at a time. Under load
+ * the picker bears more garbage than at rest.
+ */
+import type { Scheduler, Timer } from '../../base/env.ts';
+import type { Background } from '../background/index.ts';
+import { type Compaction, type CompactionJob, type CompactionResult, fileIdsWanted, pickCompaction } from '../compaction/index.ts';
+import type { EngineSettings } from '../settings.ts';
+import type { Snapshots } from '../snapshots.ts';
+import type { Progress } from './progress.ts';
+import type { Versions } from './versions.ts';
+
+/** So long after the last memtable was filled, space is given back that was not worth the cost under load. */
+const REST_AFTER_MS = 2000;
+
+export class Compactions {
+  readonly #directory: string;
+  readonly #settings: Readonly<EngineSettings>;
+  readonly #scheduler: Scheduler;
+  readonly #background: Background;
+  readonly #versions: Versions;
+  readonly #snapshots: Snapshots;
+  readonly #progress: Progress;
+  #running = false;
+  /** Set while writes are under way. */
+  #restTimer: Timer | undefined;
+  #count = 0;
+  #bytesWritten = 0;
+
+  constructor(parts: {
+    directory: string;
+    settings: Readonly<EngineSettings>;
+    scheduler: Scheduler;
+    background: Background;
+    versions: Versions;
+    snapshots: Snapshots;
+    progress: Progress;
+  }) {
+    this.#directory = parts.directory;
+    this.#settings = parts.settings;
+    this.#scheduler = parts.scheduler;
+    this.#background = parts.background;
+    this.#versions = parts.versions;
+    this.#snapshots = parts.snapshots;
+    this.#progress = parts.progress;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+  get count(): number {
+    return this.#count;
+  }
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** A memtable was filled: writes are under way until none has been for a while. */
+  busy(): void {
+    this.#restTimer?.cancel();
+    this.#restTimer = this.#scheduler.after(
+      REST_AFTER_MS,
+      () => {
+        this.rest();
+        this.start();
+      },
+      true,
+    );
+  }
+
+  /** Writes are over, as far as the picker is concerned. */
+  rest(): void {
+    this.#restTimer?.cancel();
+    this.#restTimer = undefined;
+  }
+
+  /** Begins what is wanted most, unless a compaction is under way or nothing is wanted. */
+  start(): void {
+    if (this.#running || this.#progress.isOver) return;
+    const compaction = pickCompaction(
+      this.#versions.version,
+      this.#settings,
+      this.#snapshots.sequences[0] ?? Infinity,
+      this.#restTimer === undefined ? 'resting' : 'loaded',
+    );
+    if (compaction === undefined) {
+      this.#progress.foundSpace('compaction');
+      return;
+    }
+    if (compaction.move) {
+      this.#versions.install({
+        tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
+        tablesAdded: compaction.inputs.map(({ table }) => ({ level: compaction.target, table })),
+      });
+      this.#progress.ended();
+      this.start();
+      return;
+    }
+    this.#running = true;
+    this.#background.compact(this.#job(compaction), (error, result) => {
+      this.#running = false;
+      if (error) this.#progress.jobFailed('compaction', error, () => this.start());
+      else {
+        this.#progress.foundSpace('compaction');
+        this.#progress.guarded('compaction', () => {
+          this.#compacted(compaction, result!);
+          this.start();
+        });
+      }
+      this.#progress.ended();
+    });
+  }
+
+  #job({ inputs, dropDeletes, relocate }: Compaction): CompactionJob {
+    const { tableBytes } = this.#settings;
+    const fileIds = Array.from({ length: fileIdsWanted({ inputs, relocate }, tableBytes) }, () => this.#versions.takeFileId());
+    return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots: this.#snapshots.sequences, tableBytes, fileIds };
+  }
+
+  #compacted(compaction: Compaction, result: CompactionResult): void {
+    this.#count++;
+    this.#bytesWritten += result.bytesWritten;
+    for (const table of result.outputs) this.#versions.openTable(table);
+    this.#versions.install({
+      tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
+      tablesAdded: result.outputs.map((table) => ({ level: compaction.target, table })),
+      ...(result.blockFile && { segmentsAdded: [result.blockFile] }),
+    });
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Flushes, one at a time, the oldest sealed memtable first: lends the job its scratch space, and when the table is on disk puts it in the
+ * memtable's place.
+ */
+import type { Background, FlushResult } from '../background/index.ts';
+import type { LogWriter } from '../log/index.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { Memtable } from '../memtable/index.ts';
+import type { Snapshots } from '../snapshots.ts';
+import type { Memtables } from './memtables.ts';
+import type { Progress } from './progress.ts';
+import type { Versions } from './versions.ts';
+
+/**
+ * What a flush needs beside the memtable: window and builder; for each record its hash (twice) and share of the filter; for each byte its
+ * share of the index, which is a guess: when it was too small, the flush is done again with twice as much.
+ */
+const LENT_BYTES = 4 * 1024 * 1024;
+const LENT_BYTES_PER_RECORD = 20;
+const LENT_SHARE = 1 / 16;
+
+export class Flushes {
+  readonly #memory: LinearMemory;
+  readonly #directory: string;
+  readonly #background: Background;
+  readonly #memtables: Memtables;
+  readonly #versions: Versions;
+  readonly #snapshots: Snapshots;
+  readonly #progress: Progress;
+  readonly #onFlushed: () => void;
+  #log: LogWriter | undefined;
+  #running = false;
+  /** By how much the next flush is lent more than it should need. */
+  #times = 1;
+  #count = 0;
+  #bytesWritten = 0;
+
+  constructor(parts: {
+    memory: LinearMemory;
+    directory: string;
+    background: Background;
+    memtables: Memtables;
+    versions: Versions;
+    snapshots: Snapshots;
+    progress: Progress;
+    /** A table came to level 0. */
+    onFlushed: () => void;
+  }) {
+    this.#memory = parts.memory;
+    this.#directory = parts.directory;
+    this.#background = parts.background;
+    this.#memtables = parts.memtables;
+    this.#versions = parts.versions;
+    this.#snapshots = parts.snapshots;
+    this.#progress = parts.progress;
+    this.#onFlushed = parts.onFlushed;
+  }
+
+  /** The log, once recovery has made it. */
+  attachLog(log: LogWriter): void {
+    this.#log = log;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+  get count(): number {
+    return this.#count;
+  }
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** Begins the next flush, if there is something to flush and none is under way. */
+  start(): void {
+    if (this.#running || this.#progress.isOver || this.#memtables.sealed.length === 0) return;
+    const { memtable, lastSegment } = this.#memtables.sealed.at(-1)!;
+    const lentBytes = (flushBytes(memtable) + 64) * this.#times - 64;
+    let from: number;
+    try {
+      from = this.#allocate(lentBytes);
+    } catch (error) {
+      // No write would ever make room.
+      this.#progress.fail('flush', error as Error);
+      return;
+    }
+    this.#running = true;
+    const job = {
+      directory: this.#directory,
+      fileId: this.#versions.takeFileId(),
+      memtable: memtable.address,
+      records: memtable.records,
+      snapshots: this.#snapshots.sequences,
+      segments: lastSegment - memtable.firstSegment + 1,
+      lent: { from, to: from + lentBytes + 64 },
+    };
+    this.#background.flush(job, (error, result) => {
+      this.#memory.free(from, lentBytes);
+      this.#running = false;
+      if (error && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET') {
+        this.#times *= 2;
+        this.start();
+      } else if (error) this.#progress.jobFailed('flush', error, () => this.start());
+      else {
+        this.#times = 1;
+        this.#progress.foundSpace('flush');
+        this.#progress.guarded('flush', () => this.#flushed(result!));
+      }
+      this.#progress.ended();
+    });
+  }
+
+  #allocate(bytes: number): number {
+    try {
+      return this.#memory.allocate(bytes);
+    } catch {
+      this.#versions.unloadTables();
+      return this.#memory.allocate(bytes);
+    }
+  }
+
+  #flushed(result: FlushResult): void {
+    const memtables = this.#memtables;
+    this.#count++;
+    this.#bytesWritten += result.bytesWritten;
+    const { lastSequence } = memtables.sealed.at(-1)!.memtable;
+    memtables.flushed();
+    const written = memtables.writeLog();
+    this.#versions.openTable(result.table);
+    if (memtables.firstSegment === undefined) this.#retireLog();
+    const logFloor = memtables.firstSegment ?? (this.#log!.segment || this.#versions.nextFileId);
+    this.#versions.install({ lastSequence, logFloor, tablesAdded: [{ level: 0, table: result.table }] });
+    memtables.show();
+    if (written) memtables.freeWritten();
+    this.start();
+    this.#onFlushed();
+  }
+
+  /** Everything in the log is in tables: the next opening has nothing to replay, and what holds no large values can go. */
+  #retireLog(): void {
+    const closed = this.#log!.retire();
+    if (closed) this.#versions.segmentClosed(closed.segment, closed.bytes);
+  }
+}
+
+/** Scratch space for a flush. */
+export function flushBytes(memtable: Memtable): number {
+  const bytes = LENT_BYTES + memtable.records * LENT_BYTES_PER_RECORD + memtable.bytes * LENT_SHARE;
+  return Math.ceil(bytes / 65536) * 65536 - 64;
+}

@@ -1,0 +1,2 @@
+/** Upkeep of the store: memtables, flushes, compactions, versions. */
+export { Maintenance } from './maintenance.ts';

@@ -1,0 +1,255 @@
+/**
+ * Keeps the store in shape. What is done is in the files beside this one: memtables.ts, flushes.ts and compactions.ts; how it takes effect in
+ * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
+ * is what others ask for: a memtable to write to, a flush, rest.
+ */
+import type { FileSystem, Scheduler } from '../../base/env.ts';
+import type { SparrowError } from '../../base/errors.ts';
+import type { Background } from '../background/index.ts';
+import type { LogWriter, SegmentOpened } from '../log/index.ts';
+import type { Manifest, Version } from '../manifest/index.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { Memtable } from '../memtable/index.ts';
+import type { Reader } from '../reader.ts';
+import type { EngineSettings } from '../settings.ts';
+import type { Snapshots } from '../snapshots.ts';
+import type { ValueFiles } from '../value-files.ts';
+import type { View } from '../view.ts';
+import type { MemtableOwner } from '../writer.ts';
+import { BackPressure } from './back-pressure.ts';
+import { Compactions } from './compactions.ts';
+import { flushBytes, Flushes } from './flushes.ts';
+import { Memtables } from './memtables.ts';
+import { Progress } from './progress.ts';
+import { Versions } from './versions.ts';
+
+const WAIT_SYNC_MS = 1000;
+
+export class Maintenance implements MemtableOwner {
+  readonly #memory: LinearMemory;
+  readonly #settings: Readonly<EngineSettings>;
+  readonly #background: Background;
+  readonly #values: ValueFiles;
+  readonly #snapshots: Snapshots;
+  readonly #onSealed: () => void;
+  readonly #progress: Progress;
+  readonly #memtables: Memtables;
+  readonly #versions: Versions;
+  readonly #flushes: Flushes;
+  readonly #compactions: Compactions;
+  readonly #pressure: BackPressure;
+  #log: LogWriter | undefined;
+
+  constructor(parts: {
+    memory: LinearMemory;
+    fileSystem: FileSystem;
+    directory: string;
+    settings: Readonly<EngineSettings>;
+    scheduler: Scheduler;
+    manifest: Manifest;
+    version: Version;
+    nextFileId: number;
+    background: Background;
+    view: View;
+    reader: Reader;
+    values: ValueFiles;
+    snapshots: Snapshots;
+    /** The writer counts anew when a memtable is sealed. */
+    onSealed: () => void;
+  }) {
+    this.#memory = parts.memory;
+    this.#settings = parts.settings;
+    this.#background = parts.background;
+    this.#values = parts.values;
+    this.#snapshots = parts.snapshots;
+    this.#onSealed = parts.onSealed;
+    const progress = new Progress(parts.scheduler, parts.directory);
+    const memtables = new Memtables(parts.memory, parts.view);
+    const onLogSynced = (): void => {
+      if (memtables.writeLog()) memtables.freeWritten();
+    };
+    const versions = new Versions({ ...parts, progress, onLogSynced });
+    const compactions = new Compactions({ ...parts, versions, progress });
+    this.#flushes = new Flushes({ ...parts, memtables, versions, progress, onFlushed: () => compactions.start() });
+    this.#pressure = new BackPressure({ settings: parts.settings, memtables, versions, compactions, progress });
+    this.#progress = progress;
+    this.#memtables = memtables;
+    this.#versions = versions;
+    this.#compactions = compactions;
+  }
+
+  /** The log, once recovery has made it. */
+  attachLog(log: LogWriter): void {
+    this.#log = log;
+    this.#memtables.attachLog(log);
+    this.#versions.attachLog(log);
+    this.#flushes.attachLog(log);
+  }
+
+  get version(): Version {
+    return this.#versions.version;
+  }
+  get failure(): SparrowError | undefined {
+    return this.#progress.failure;
+  }
+  get sealedCount(): number {
+    return this.#memtables.sealed.length;
+  }
+  get memtableBytes(): number {
+    return this.#memtables.bytes;
+  }
+  get activeBytes(): number {
+    return this.#memtables.active?.bytes ?? 0;
+  }
+  get flushes(): number {
+    return this.#flushes.count;
+  }
+  get compactions(): number {
+    return this.#compactions.count;
+  }
+  get bytesWritten(): number {
+    return this.#flushes.bytesWritten + this.#compactions.bytesWritten;
+  }
+  /** Segments of the log that have been closed and are not block files. */
+  get closedSegments(): ReadonlyMap<number, number> {
+    return this.#versions.closedSegments;
+  }
+
+  /** An id that no file ever had. */
+  takeFileId(): number {
+    return this.#versions.takeFileId();
+  }
+
+  // ---- what the write path needs ----
+
+  active(segment: number): Memtable {
+    if (this.#progress.failure) throw this.#progress.failure;
+    if (this.#progress.isShort) this.#assertRoom();
+    return this.#memtables.active ?? this.#memtables.begin(segment, this.#snapshots.newest);
+  }
+
+  seal(): void {
+    const memtable = this.#memtables.active;
+    const progress = this.#progress;
+    // What has ended since takes effect now: a caller that awaits nothing but writes never lets the event loop bring it.
+    this.#background.waitSync(0);
+    // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
+    if (memtable === undefined || memtable.records === 0) return;
+    for (let work = this.#pressure.farBehind; work && !progress.failure && !progress.isFull(work); work = this.#pressure.farBehind) {
+      this.#background.waitSync(WAIT_SYNC_MS);
+    }
+    if (progress.failure) throw progress.failure;
+    // The disk is full: it stays as it is, over its size, and `active` takes no more.
+    if (this.#pressure.farBehind) return;
+    // After recovery the log has no segment of its own until the first write: the last one recovered counts.
+    this.#memtables.seal(Math.max(this.#log!.segment, memtable.firstSegment, ...this.#versions.closedSegments.keys()));
+    this.#onSealed();
+    this.#compactions.busy();
+    this.#flushes.start();
+    // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
+    const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
+    while (this.#flushes.running && this.#memory.freeBytes < wanted && !progress.failure && !progress.isFull('flush')) {
+      this.#background.waitSync(WAIT_SYNC_MS);
+    }
+  }
+
+  get throttle(): Promise<void> | undefined {
+    return this.#pressure.throttle;
+  }
+
+  /** The newest snapshot in use changed. */
+  newestSnapshot(sequence: number): void {
+    const { active } = this.#memtables;
+    if (active) active.newestSnapshot = sequence;
+  }
+
+  /** The log opened a segment. */
+  segmentOpened(opened: SegmentOpened): void {
+    this.#values.add(opened.segment, opened.file);
+    if (opened.closed) this.#versions.segmentClosed(opened.closed.segment, opened.closed.bytes);
+  }
+
+  // ---- recovery ----
+
+  /** Recovery found records: copies those with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far. */
+  replay(address: number, bytes: number, segment: number, skipTo: number): number {
+    const memtable = this.active(segment);
+    const at = memtable.reserve(bytes);
+    this.#memory.u8.copyWithin(at, address, address + bytes);
+    const before = memtable.records;
+    memtable.setTop(at + bytes);
+    memtable.insert(at, bytes, -1, skipTo);
+    // A frame that tables have takes no room.
+    if (memtable.records === before) memtable.setTop(at);
+    return memtable.lastSequence;
+  }
+
+  /** A segment that recovery found and that nobody writes to any more. */
+  segmentRecovered(segment: number, bytes: number): void {
+    this.#versions.segmentClosed(segment, bytes);
+  }
+
+  /** Recovery is over: goes on with what the last run left. */
+  resume(): void {
+    if (this.activeBytes >= this.#settings.memtableBytes) this.seal();
+    this.#compactions.start();
+  }
+
+  // ---- what the engine asks for ----
+
+  /** Settles when everything written before the call is in tables that the manifest names. `exhausted/DISK_FULL` when that cannot be now. */
+  async flush(): Promise<void> {
+    const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
+    progress.tryAgain();
+    this.seal();
+    const last = memtables.newest;
+    while (last && memtables.has(last)) {
+      progress.assertSpace('flush', this.#pressure.farBehind);
+      progress.assertNotClosing();
+      await progress.nextEnd();
+      if (memtables.active === last) this.seal();
+    }
+    for (const commits = versions.commitsBegun; versions.commitsEnded < commits;) {
+      progress.assertSpace('manifest');
+      await progress.nextEnd();
+    }
+    if (progress.failure) throw progress.failure;
+  }
+
+  /** Settles when there is nothing left to flush or to compact. `exhausted/DISK_FULL` when that cannot be now. */
+  async settled(): Promise<void> {
+    const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
+    progress.tryAgain();
+    this.#compactions.rest();
+    for (;;) {
+      if (progress.failure) throw progress.failure;
+      this.#compactions.start();
+      const working = this.#flushes.running || this.#compactions.running;
+      if (!working && memtables.sealed.length === 0 && versions.commitsEnded === versions.commitsBegun) return;
+      progress.assertSpace('flush', 'compaction', 'manifest');
+      if (memtables.sealed.length > 0) progress.assertNotClosing();
+      await progress.nextEnd();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#progress.close();
+    this.#compactions.rest();
+    this.#progress.tryAgain();
+    await this.#background.close();
+    await this.#versions.close();
+    this.#memtables.free();
+    this.#progress.ended();
+  }
+
+  /** A memtable over its size that cannot be sealed takes nothing more. */
+  #assertRoom(): void {
+    const work = this.#pressure.farBehind;
+    const { active } = this.#memtables;
+    if (work === undefined || active === undefined || active.bytes < this.#settings.memtableBytes) return;
+    // A caller that awaits nothing but refusals never lets a timer bring the next attempt.
+    this.#progress.retry(work);
+    this.#background.waitSync(0);
+    this.#progress.assertSpace(this.#pressure.farBehind);
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The memtables of one engine, and how long each must stay: the active one takes writes; sealed ones wait for their flush, newest first as
+ * in the view; flushed ones are freed once the log has written all that lies in their arenas, which are its image.
+ */
+import type { LogWriter } from '../log/index.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import { Memtable } from '../memtable/index.ts';
+import type { View } from '../view.ts';
+
+export type Sealed = {
+  readonly memtable: Memtable;
+  /** The last segment that its records may be in. */
+  readonly lastSegment: number;
+};
+
+export class Memtables {
+  readonly #memory: LinearMemory;
+  readonly #view: View;
+  #log: LogWriter | undefined;
+  #active: Memtable | undefined;
+  readonly #sealed: Sealed[] = [];
+  /** Flushed, but the log has not written all that lies in their arenas. */
+  readonly #unwritten: Memtable[] = [];
+
+  constructor(memory: LinearMemory, view: View) {
+    this.#memory = memory;
+    this.#view = view;
+  }
+
+  /** The log, once recovery has made it. */
+  attachLog(log: LogWriter): void {
+    this.#log = log;
+  }
+
+  get active(): Memtable | undefined {
+    return this.#active;
+  }
+  /** Newest first. */
+  get sealed(): readonly Sealed[] {
+    return this.#sealed;
+  }
+  /** Bytes of records. */
+  get bytes(): number {
+    return (this.#active?.bytes ?? 0) + this.#sealed.reduce((sum, { memtable }) => sum + memtable.bytes, 0);
+  }
+  /** The newest memtable that has records. */
+  get newest(): Memtable | undefined {
+    return this.#active?.records ? this.#active : this.#sealed[0]?.memtable;
+  }
+  /** The oldest segment that an unflushed record may be in; undefined: there is none. */
+  get firstSegment(): number | undefined {
+    return (this.#sealed.at(-1)?.memtable ?? this.#active)?.firstSegment;
+  }
+
+  /** Whether the memtable still waits for its flush. */
+  has(memtable: Memtable): boolean {
+    return this.#active === memtable || this.#sealed.some((sealed) => sealed.memtable === memtable);
+  }
+
+  /** A new active memtable; there is none. */
+  begin(segment: number, newestSnapshot: number): Memtable {
+    const memtable = new Memtable(this.#memory, segment);
+    memtable.newestSnapshot = newestSnapshot;
+    this.#active = memtable;
+    this.show();
+    return memtable;
+  }
+
+  /** The active memtable takes no more; the next write begins another. */
+  seal(lastSegment: number): void {
+    this.#sealed.unshift({ memtable: this.#active!, lastSegment });
+    this.#active = undefined;
+    this.show();
+  }
+
+  /** The oldest sealed one is in a table. Reads see it until `show`; it is freed after that, by `freeWritten`. */
+  flushed(): void {
+    this.#unwritten.push(this.#sealed.pop()!.memtable);
+  }
+
+  /** Tells the view. */
+  show(): void {
+    this.#view.setMemtables(
+      this.#active?.address,
+      this.#sealed.map(({ memtable }) => memtable.address),
+    );
+  }
+
+  /** Has the log write what lies in the arenas; false: a full disk puts that off. */
+  writeLog(): boolean {
+    try {
+      this.#log!.write();
+      return true;
+    } catch {
+      // Whoever waits for the log is told by it. One that has failed writes nothing any more.
+      return this.#log!.failure !== undefined;
+    }
+  }
+
+  /** After `writeLog`. */
+  freeWritten(): void {
+    for (const memtable of this.#unwritten.splice(0)) memtable.free();
+  }
+
+  free(): void {
+    this.#active?.free();
+    for (const { memtable } of this.#sealed) memtable.free();
+    this.freeWritten();
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * The version (which tables and block files make up the store) and how the next one takes effect, in two steps. First, at once and in
+ * memory: the view that reads see is swapped. Then, in order and durably: the log is synced (pointers must not lead into what a power
+ * failure takes back), the edit is appended to the manifest, and only then files that nothing refers to any more are removed. A crash between
+ * the two loses nothing: the log still has it.
+ */
+import { assert } from '../../base/assert.ts';
+import type { FileSystem } from '../../base/env.ts';
+import type { LogWriter } from '../log/index.ts';
+import { applyEdit, type Manifest, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { Reader } from '../reader.ts';
+import { OpenTable, type TableMeta } from '../table/index.ts';
+import type { ValueFiles } from '../value-files.ts';
+import type { View } from '../view.ts';
+import { isFull, type Progress } from './progress.ts';
+
+export class Versions {
+  readonly #memory: LinearMemory;
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #manifest: Manifest;
+  readonly #view: View;
+  readonly #reader: Reader;
+  readonly #values: ValueFiles;
+  readonly #progress: Progress;
+  readonly #onLogSynced: () => void;
+  #log: LogWriter | undefined;
+
+  #version: Version;
+  #nextFileId: number;
+  readonly #tables = new Map<number, OpenTable>();
+  /** Length of each closed segment that is not a block file yet. */
+  readonly #closedSegments = new Map<number, number>();
+  /** Edits on their way into the manifest, in order. */
+  #commits: Promise<void> = Promise.resolve();
+  #commitsBegun = 0;
+  #commitsEnded = 0;
+
+  constructor(parts: {
+    memory: LinearMemory;
+    fileSystem: FileSystem;
+    directory: string;
+    manifest: Manifest;
+    version: Version;
+    nextFileId: number;
+    view: View;
+    reader: Reader;
+    values: ValueFiles;
+    progress: Progress;
+    /** Everything that was in the log when an edit came is on disk. */
+    onLogSynced: () => void;
+  }) {
+    this.#memory = parts.memory;
+    this.#fs = parts.fileSystem;
+    this.#directory = parts.directory;
+    this.#manifest = parts.manifest;
+    this.#version = parts.version;
+    this.#nextFileId = parts.nextFileId;
+    this.#view = parts.view;
+    this.#reader = parts.reader;
+    this.#values = parts.values;
+    this.#progress = parts.progress;
+    this.#onLogSynced = parts.onLogSynced;
+    for (const table of parts.version.levels.flat()) this.openTable(table);
+    this.#showTables();
+  }
+
+  /** The log, once recovery has made it. */
+  attachLog(log: LogWriter): void {
+    this.#log = log;
+  }
+
+  get version(): Version {
+    return this.#version;
+  }
+  get nextFileId(): number {
+    return this.#nextFileId;
+  }
+  /** Segments of the log that have been closed and are not block files. */
+  get closedSegments(): ReadonlyMap<number, number> {
+    return this.#closedSegments;
+  }
+  /** Edits that have been installed, and those of them that are on disk or have failed. */
+  get commitsBegun(): number {
+    return this.#commitsBegun;
+  }
+  get commitsEnded(): number {
+    return this.#commitsEnded;
+  }
+
+  /** An id that no file ever had. */
+  takeFileId(): number {
+    return this.#nextFileId++;
+  }
+
+  segmentClosed(segment: number, bytes: number): void {
+    this.#closedSegments.set(segment, bytes);
+  }
+
+  /** For reads; the view shows it with the edit that adds it. */
+  openTable(meta: TableMeta): void {
+    assert(!this.#tables.has(meta.fileId), 'a table is opened once');
+    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta);
+    this.#tables.set(meta.fileId, table);
+    this.#reader.addTable(table);
+  }
+
+  /** Indexes and filters of tables give way: reads bring them back. */
+  unloadTables(): void {
+    for (const table of this.#tables.values()) table.unload();
+  }
+
+  /** Makes an edit count: in memory now, on disk in turn. */
+  install(edit: VersionEdit): void {
+    const withIds: VersionEdit = { ...edit, nextFileId: this.#nextFileId };
+    const complete = this.#withSegments(withIds);
+    const before = this.#version;
+    this.#version = applyEdit(before, complete);
+    this.#showTables();
+    const gone = new Set((edit.tablesRemoved ?? []).map(({ fileId }) => fileId));
+    for (const { table } of edit.tablesAdded ?? []) gone.delete(table.fileId);
+    for (const fileId of gone) this.#closeTable(fileId);
+    const passed = [...this.#closedSegments.keys()].filter((id) => id < this.#version.logFloor);
+    for (const id of passed) this.#closedSegments.delete(id);
+    const dead = [...passed.filter((id) => !this.#version.segments.has(id)), ...(complete.segmentsRemoved ?? [])];
+    this.#commit(complete, [...gone], dead);
+  }
+
+  /** Waits for the edits under way, then closes the manifest and every table. */
+  async close(): Promise<void> {
+    await this.#commits;
+    await this.#manifest.close();
+    for (const table of this.#tables.values()) table.close();
+  }
+
+  /** Adds to an edit what follows from it for the segments: which become block files, which block files end. */
+  #withSegments(edit: VersionEdit): VersionEdit {
+    const after = applyEdit(this.#version, { ...edit, logFloor: this.#version.logFloor });
+    const floor = edit.logFloor ?? this.#version.logFloor;
+    const segmentsAdded = [...(edit.segmentsAdded ?? [])];
+    for (const [segment, bytes] of this.#closedSegments) {
+      if (segment < floor && after.referencedBytes.has(segment)) segmentsAdded.push({ segment, bytes });
+    }
+    const segmentsRemoved = [...after.segments.keys()].filter((segment) => !after.referencedBytes.has(segment));
+    return { ...edit, segmentsAdded, segmentsRemoved };
+  }
+
+  #commit(edit: VersionEdit, tables: readonly number[], segments: readonly number[]): void {
+    this.#commitsBegun++;
+    this.#commits = this.#commits.then(async () => {
+      try {
+        if (this.#progress.failure) return;
+        await this.#append(edit);
+        for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
+        for (const segment of segments) this.#values.remove(segment);
+      } catch (error) {
+        this.#progress.fail('manifest', error as Error);
+      } finally {
+        this.#commitsEnded++;
+        this.#progress.ended();
+      }
+    });
+  }
+
+  /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */
+  async #append(edit: VersionEdit): Promise<void> {
+    const progress = this.#progress;
+    for (;;) {
+      try {
+        await this.#log?.sync();
+        this.#onLogSynced();
+        await this.#manifest.append(edit);
+        progress.foundSpace('manifest');
+        return;
+      } catch (error) {
+        if (!isFull(error as Error) || progress.closing) throw error;
+        await new Promise<void>((resolve) => progress.retryLater('manifest', error as Error, resolve));
+      }
+    }
+  }
+
+  #closeTable(fileId: number): void {
+    const table = this.#tables.get(fileId)!;
+    this.#tables.delete(fileId);
+    this.#reader.removeTable(table);
+    table.close();
+  }
+
+  #showTables(): void {
+    this.#view.setTables(this.#version.levels.map((tables) => tables.map((table) => this.#tables.get(table.fileId)!.header)));
+  }
+}
