@@ -13,3 +13,4 @@ export { flushBegin, flushStep } from './flush';
 export { scanOpen, scanNext, scanClose } from './scan';
 export { mergeInput, mergeFeed, mergeBegin, mergeOutput, mergeStep, mergeRelocated, mergeDropped, pagesVerify } from './merge';
 export { segmentEntry } from './segment-table';
+export { valueCacheInit, valueCacheFind, valueCacheReserve, valueCacheCommit, valueCacheDrop } from './value-cache';

@@ -167,3 +167,8 @@ export const PAGE_CACHE: usize = CELLS_FREE + 4;
 export const PAGE_CACHE_BYTES: i32 = 64;
 /** Fewer frames than cursors can pin would leave none to load into. */
 export const PAGE_CACHE_FRAMES_MIN: usize = CURSORS_MAX + 16;
+
+// ---- the value cache (drawn in assembly/value-cache.ts) ----
+export const VALUE_CACHE_BYTES: i32 = 64;
+export const VALUE_CACHE_ENTRIES: usize = 20;
+export const VALUE_CACHE_USED: usize = 24;

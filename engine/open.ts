@@ -20,6 +20,7 @@ import { Reader } from './reader.ts';
 import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
 import { Snapshots } from './snapshots.ts';
 import { PageCache } from './table/index.ts';
+import { ValueCache } from './value-cache.ts';
 import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
 import { Writer } from './writer.ts';
@@ -88,7 +89,7 @@ function build(door: Door, undo: Undo): Engine {
   const cache = new PageCache(memory, settings.pageCacheBytes);
   cache.bind(FRONT);
   const view = new View(memory);
-  const values = new ValueFiles(memory, fileSystem, path);
+  const values = new ValueFiles(memory, new ValueCache(memory, settings.valueCacheBytes), fileSystem, path);
   undo(() => values.close());
   let log: LogWriter | undefined;
   const reader = new Reader(memory, view, values, (segment, offset) => log?.pendingAt(segment, offset) ?? 0);

@@ -22,6 +22,11 @@ export interface EngineSettings {
   segmentBytes: number;
   /** Pages of tables kept in memory. Default 256 MiB, 1 MiB to 1.5 GiB. */
   pageCacheBytes: number;
+  /**
+   * Large values kept in memory once they were read. Default 64 MiB, but at most a sixteenth of memoryBytes; 0 (none) to 1 GiB.
+   * A value over a quarter of it is not kept.
+   */
+  valueCacheBytes: number;
   /** Address space for everything the engine keeps outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
   memoryBytes: number;
   /** Size that compaction aims at for one table. Default 32 MiB, 64 KiB to 256 MiB. */
@@ -44,6 +49,8 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
+const VALUE_CACHE_PART = 16;
+
 type Range = { default: number; min: number; max: number; integer: boolean };
 
 const RANGES: Record<Exclude<keyof EngineSettings, 'durability'>, Range> = {
@@ -54,6 +61,7 @@ const RANGES: Record<Exclude<keyof EngineSettings, 'durability'>, Range> = {
   memtableBytes: { default: 32 * MIB, min: 64 * KIB, max: 256 * MIB, integer: true },
   segmentBytes: { default: 64 * MIB, min: 64 * KIB, max: GIB, integer: true },
   pageCacheBytes: { default: 256 * MIB, min: MIB, max: 1536 * MIB, integer: true },
+  valueCacheBytes: { default: 64 * MIB, min: 0, max: GIB, integer: true },
   memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
   tableBytes: { default: 32 * MIB, min: 64 * KIB, max: 256 * MIB, integer: true },
   level0Compact: { default: 4, min: 1, max: 16, integer: true },
@@ -79,12 +87,14 @@ export function resolveSettings(input: EngineSettingsInput = {}): Readonly<Engin
     }
   }
   const settings = resolved as unknown as EngineSettings;
-  const planned = settings.pageCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
+  if (input.valueCacheBytes === undefined)
+    settings.valueCacheBytes = Math.min(settings.valueCacheBytes, settings.memoryBytes / VALUE_CACHE_PART);
+  const planned = settings.pageCacheBytes + settings.valueCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
   if (planned > settings.memoryBytes * 0.9) {
     throw new SparrowError(
       'invalid',
       'OPTION_RANGE',
-      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + 3 x memtableBytes + maxBatchBytes (${planned}) and a tenth to spare`,
+      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + valueCacheBytes + 3 x memtableBytes + maxBatchBytes (${planned}) and a tenth to spare`,
       { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
     );
   }

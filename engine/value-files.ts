@@ -9,6 +9,7 @@ import { SparrowError } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import { openValueFile, valueFilePath } from './compaction/index.ts';
+import type { ValueCache } from './value-cache.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -17,11 +18,16 @@ export class ValueFiles {
   readonly #fs: FileSystem;
   readonly #directory: string;
   readonly #files = new Map<number, File>();
+  readonly #cache: ValueCache;
+  /** This engine's number in the cache. */
+  readonly #owner: number;
   #window = 0;
   #capacity = 0;
 
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string) {
+  constructor(memory: LinearMemory, cache: ValueCache, fileSystem: FileSystem, directory: string) {
     this.#memory = memory;
+    this.#cache = cache;
+    this.#owner = cache.takeOwner();
     this.#fs = fileSystem;
     this.#directory = directory;
   }
@@ -44,15 +50,19 @@ export class ValueFiles {
   }
 
   /**
-   * Brings the value of the 24-byte pointer at `pointer` into linear memory and verifies it. Returns its address, valid until the next
-   * read; its length is `bytesOf(pointer)`.
+   * Brings the value of the 24-byte pointer at `pointer` into linear memory and verifies it, unless the cache has it. Returns its address,
+   * valid until the next read; its length is `bytesOf(pointer)`.
    */
   read(pointer: number): number {
+    const cache = this.#cache;
+    const found = cache.find(this.#owner, pointer);
+    if (found !== 0) return found;
     const view = this.#memory.view;
     const segment = view.getUint32(pointer, true);
     const bytes = view.getUint32(pointer + 4, true);
     const offset = view.getUint32(pointer + 8, true);
-    const window = this.#reserve(bytes);
+    const kept = cache.reserve(bytes);
+    const window = kept === 0 ? this.#reserve(bytes) : kept;
     const got = this.#open(segment).readSync(this.#memory.u8, window, bytes, offset);
     if (got !== bytes || this.#memory.kernel['checkPointer']!(pointer, window) !== 1) {
       const file = this.#path(segment);
@@ -62,6 +72,7 @@ export class ValueFiles {
         bytes,
       });
     }
+    if (kept !== 0) cache.commit(this.#owner, pointer, kept);
     return window;
   }
 
@@ -72,6 +83,7 @@ export class ValueFiles {
   close(): void {
     for (const file of this.#files.values()) file.closeSync();
     this.#files.clear();
+    this.#cache.drop(this.#owner);
     if (this.#capacity > 0) this.#memory.free(this.#window, this.#capacity);
     this.#capacity = 0;
   }

@@ -150,7 +150,10 @@ export const adapter: Adapter = {
   ],
   async open({ directory, variant }: StoreOptions): Promise<Store> {
     const durability: Durability = variant === 'buffered' ? 'buffered' : 'os';
-    const engine = await open(directory, { durability, pageCacheBytes: CACHE_BYTES, memtableBytes: WRITE_BUFFER_BYTES });
+    // Pages of tables and large values share what every engine may cache.
+    const pageCacheBytes = CACHE_BYTES * 0.75;
+    const valueCacheBytes = CACHE_BYTES - pageCacheBytes;
+    const engine = await open(directory, { durability, pageCacheBytes, valueCacheBytes, memtableBytes: WRITE_BUFFER_BYTES });
     return variant === 'sync' ? new SparrowSyncStore(engine) : new SparrowStore(engine);
   },
 };
