@@ -4,8 +4,10 @@
  * - The last segment ends at its first frame that is not sound: the torn end of unsynced writes. But when a later frame proves that the
  *   broken one was on disk once (it was written when the log was synced past it), that is corruption.
  * - A segment before it must reach exactly the length that its successor states. When it falls short, or its successor is missing, and any
- *   segment behind it has a seal, that is corruption; without a seal nothing behind it was acknowledged as synced, and all of that goes.
- *   (Their removal may stop half-way, and leave segments behind a gap.)
+ *   segment behind it has a seal, that is corruption; without a seal nothing behind it was acknowledged as synced, and all of that goes
+ *   (their removal may stop half-way, and leave segments behind a gap). But when a frame in what would go says that it was synced, that is
+ *   corruption too: then it is the header or the seal that is damaged.
+ * - The first segment may follow only one from before the log's floor: otherwise the one that it follows is missing.
  * - A payload is part of its frame: a frame whose payload does not match is not sound.
  *
  * What is kept is on disk once the writer has synced it, whatever the process before died of, a failed sync included.
@@ -53,9 +55,11 @@ export function replayLog(parts: {
   directory: string;
   /** Ascending. */
   segments: readonly number[];
+  /** The oldest segment that must be there, if the log ever had it. */
+  floor: number;
   onRecords: OnRecords;
 }): Replay {
-  const { fileSystem, directory, memory } = parts;
+  const { fileSystem, directory, memory, floor } = parts;
   const opened: { segment: number; file: File; header: SegmentHeader | undefined }[] = [];
   const window = new Window(memory);
   const replay: Replay = { segments: [], dropped: [] };
@@ -74,9 +78,11 @@ export function replayLog(parts: {
       if (header === undefined) {
         // Made, but its header never reached the disk: nothing in it was synced, unless somebody after it says so.
         if (sealed) throw corrupt(path, 0, 'its header is not readable');
-        assertTornEnd(window, file, path, segment, FRAMES_OFFSET, file.sizeSync());
-        drop(opened.slice(i), replay);
+        drop(window, directory, opened.slice(i), replay);
         break;
+      }
+      if (i === 0 && header.previousSegment >= floor && header.previousSegment !== 0) {
+        throw corrupt(path, 0, `segment ${header.previousSegment}, which it follows, is missing`);
       }
       const next = opened[i + 1];
       // One that follows another than this stood behind segments that are gone: they were dropped when the log was cut off here.
@@ -92,7 +98,7 @@ export function replayLog(parts: {
           : `what should follow, in front of segment ${next.segment}, is missing`;
         throw corrupt(path, end, `its frames end here, but ${stated}`);
       }
-      drop(opened.slice(i + 1), replay);
+      drop(window, directory, opened.slice(i + 1), replay);
       break;
     }
   } catch (error) {
@@ -104,7 +110,10 @@ export function replayLog(parts: {
   return replay;
 }
 
-function drop(opened: readonly { segment: number; file: File }[], replay: Replay): void {
+function drop(window: Window, directory: string, opened: readonly { segment: number; file: File }[], replay: Replay): void {
+  for (const { segment, file } of opened) {
+    assertTornEnd(window, file, `${directory}/${logFileName(segment)}`, segment, FRAMES_OFFSET, file.sizeSync());
+  }
   for (const { segment, file } of opened) {
     file.closeSync();
     replay.dropped.push(segment);

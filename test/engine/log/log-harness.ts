@@ -63,6 +63,7 @@ export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: 
       fileSystem: disk,
       directory: DIRECTORY,
       segments,
+      floor: segments[0] ?? 0,
       onRecords: (address, bytes) => {
         for (let at = address; at < address + bytes;) {
           const valueBytes = memory.view.getUint32(at, true);
