@@ -2,8 +2,9 @@
  * The door: validates settings, takes the directory, recovers, and puts the engine together. Components are injected or defaulted here and
  * nowhere below.
  *
- * Order of recovery: lock; manifest (the newest durable version); files that belong to nothing are removed; the log from the manifest's
- * floor on is replayed into a memtable, passing over what tables already have; a new log segment is opened with the first write.
+ * Order of recovery: lock; manifest (the newest durable version), whose files must all be there; the log from the manifest's floor on is
+ * replayed into a memtable, passing over what tables already have; files that belong to nothing are removed; a new log segment is opened with
+ * the first write.
  */
 import type { FileSystem, Scheduler } from '../base/env.ts';
 import { NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
@@ -14,7 +15,7 @@ import { type Background, InlineBackground, WorkerBackground } from './backgroun
 import { SparrowEngine } from './engine.ts';
 import { LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
-import { highestFileId, Manifest, segmentsToReplay } from './manifest/index.ts';
+import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
 import { LinearMemory } from './memory/linear-memory.ts';
 import { Reader } from './reader.ts';
 import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
@@ -82,8 +83,7 @@ function build(door: Door, undo: Undo): Engine {
   const { manifest, version } = Manifest.open(fileSystem, path);
   undo(() => manifest.close());
   const listing = fileSystem.listSync(path);
-  const obsolete = new Set(manifest.obsoleteFiles(listing));
-  for (const name of obsolete) fileSystem.unlinkSync(`${path}/${name}`);
+  assertComplete(version, listing, path);
 
   const memory = new LinearMemory(Math.ceil(settings.memoryBytes / 65536) * 65536 - (settings.memoryBytes >= 2 ** 31 ? 65536 : 0));
   const cache = new PageCache(memory, settings.pageCacheBytes);
@@ -121,6 +121,7 @@ function build(door: Door, undo: Undo): Engine {
     fileSystem,
     directory: path,
     segments: segmentsToReplay(version, listing),
+    floor: version.logFloor,
     onRecords: (address, bytes, segment) => {
       const last = maintenance.replay(address, bytes, segment, version.lastSequence);
       if (last > sequence) sequence = last;
@@ -157,6 +158,20 @@ function build(door: Door, undo: Undo): Engine {
     snapshots,
     lock: door.lock,
   });
+  // Last of all: what looks as if it belonged to nothing may be what a repair needs, should anything above be refused.
+  for (const name of manifest.obsoleteFiles(listing)) fileSystem.unlinkSync(`${path}/${name}`);
   maintenance.resume();
   return engine;
+}
+
+function assertComplete(version: Version, listing: readonly string[], directory: string): void {
+  const [missing, ...more] = missingFiles(version, listing);
+  if (missing === undefined) return;
+  const file = `${directory}/${missing}`;
+  const others = more.length > 0 ? ` (and ${more.length} more)` : '';
+  throw new SparrowError('corrupt', 'FILE_MISSING', `${file}${others} is part of the store, by its manifest, and is missing`, {
+    file,
+    offset: 0,
+    missing: [missing, ...more].join(' '),
+  });
 }

@@ -24,6 +24,10 @@ export function logName(id: number): string {
   return `${padded(id)}.log`;
 }
 
+export function blockName(id: number): string {
+  return `${padded(id)}.block`;
+}
+
 export function tableName(id: number): string {
   return `${padded(id)}.table`;
 }

@@ -10,7 +10,16 @@ export {
 } from './file-names.ts';
 export { Manifest, type ManifestOptions } from './manifest.ts';
 export { decodeManifest, type DecodedManifest } from './manifest-format.ts';
-export { applyEdit, EMPTY_VERSION, obsoleteFiles, segmentsToReplay, snapshotEdit, type BlockFile, type Version } from './version.ts';
+export {
+  applyEdit,
+  EMPTY_VERSION,
+  missingFiles,
+  obsoleteFiles,
+  segmentsToReplay,
+  snapshotEdit,
+  type BlockFile,
+  type Version,
+} from './version.ts';
 export {
   decodeEdit,
   encodeEdit,

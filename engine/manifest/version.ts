@@ -11,7 +11,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { TableMeta } from '../table/index.ts';
-import { parseFileName, type ParsedName } from './file-names.ts';
+import { blockName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
 import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 
 export interface BlockFile {
@@ -98,6 +98,14 @@ export function obsoleteFiles(
     const parsed = parseFileName(name);
     return parsed !== undefined && !needed(parsed);
   });
+}
+
+/** Names of files that make up the version and are not in the listing: then the store is damaged, or the manifest is not its newest. */
+export function missingFiles(version: Version, listing: readonly string[]): string[] {
+  const names = new Set(listing);
+  const tables = version.levels.flatMap((level) => level.map((table) => tableName(table.fileId)));
+  const segments = [...version.segments.keys()].filter((id) => !names.has(blockName(id))).map((id) => logName(id));
+  return [...tables, ...segments].filter((name) => !names.has(name));
 }
 
 /** Segments of the listing whose frames must be replayed at opening, ascending: the log from its floor on, block files left out. */
