@@ -55,6 +55,7 @@ export class SimFileSystem implements FileSystem {
   readonly #locked = new Set<string>();
   #operations = 0;
   #reads = 0;
+  #bytesRead = 0;
   #bytesWritten = 0;
   #syncs = 0;
   #faults: readonly Fault[] = [];
@@ -77,6 +78,9 @@ export class SimFileSystem implements FileSystem {
   }
   get reads(): number {
     return this.#reads;
+  }
+  get bytesRead(): number {
+    return this.#bytesRead;
   }
   get bytesWritten(): number {
     return this.#bytesWritten;
@@ -258,7 +262,9 @@ export class SimFileSystem implements FileSystem {
         this.#reads++;
         const fault = this.#fault('read', this.#reads);
         if (fault) throw systemError('EIO', call, path);
-        return body();
+        const bytes = body();
+        this.#bytesRead += bytes;
+        return bytes;
       },
       operation: (call, detail, begun, short) => {
         alive();
@@ -329,7 +335,7 @@ interface Disk {
   readonly settle: (complete: () => void) => void;
   alive(): void;
   closed(handle: SimHandle): void;
-  read<T>(call: string, body: () => T): T;
+  read(call: string, body: () => number): number;
   operation(call: string, detail: string, begun: () => void, short?: () => void): void;
   room(bytes: number): void;
   written(bytes: number): void;

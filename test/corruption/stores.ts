@@ -1,0 +1,128 @@
+/**
+ * Small stores that hold every kind of file, to be damaged byte by byte: CURRENT, a manifest of several edits, tables of two levels, a log
+ * segment that lives on as a block file, a block file that compaction made, and a log of two segments. Batch n is a function of n alone, so that
+ * what a store must hold follows from how many batches are in it.
+ */
+import { type BatchOperation, type Engine, type EngineSettingsInput, open } from '../../engine/index.ts';
+import { SimFileSystem } from '../sim/sim-file-system.ts';
+
+export const DIRECTORY = '/store';
+
+export const SETTINGS: EngineSettingsInput = {
+  inlineThreshold: 64,
+  memtableBytes: 64 * 1024,
+  segmentBytes: 64 * 1024,
+  tableBytes: 64 * 1024,
+  level0Compact: 2,
+  level1Bytes: 256 * 1024,
+  garbageRatio: 0.05,
+  pageCacheBytes: 1024 * 1024,
+  memoryBytes: 64 * 1024 * 1024,
+  maxBatchBytes: 1024 * 1024,
+  maxValueBytes: 256 * 1024,
+};
+
+export interface StoreImage {
+  readonly name: string;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Batches that it holds. */
+  readonly batches: number;
+}
+
+const KEYS = 24;
+/** Inline values and large ones. */
+const SIZES = [0, 5, 40, 63, 64, 100, 300, 17];
+
+export function keyOf(number: number): string {
+  return `key/${String(number % KEYS).padStart(3, '0')}`;
+}
+
+/** Batches whose first key nobody writes again: their values stay where compaction put them. */
+const LASTING = [2, 6, 10, 18, 26, 33, 37];
+
+/** Every key that any batch writes. */
+export const ALL_KEYS: readonly string[] = [...Array.from({ length: KEYS }, (_, i) => keyOf(i)), ...LASTING.map(lastingKeyOf)];
+
+function lastingKeyOf(number: number): string {
+  return `lasting/${number}`;
+}
+
+/** Three writes: two puts, and by turns a put or a delete. */
+export function batchOf(number: number): BatchOperation[] {
+  const put = (step: number): BatchOperation => {
+    const bytes = SIZES[(number * step) % SIZES.length]!;
+    return { type: 'put', key: keyOf(number * step), value: Buffer.alloc(bytes, `${number}.${step};`) };
+  };
+  const last: BatchOperation = number % 4 === 0 ? { type: 'delete', key: keyOf(number * 11) } : put(11);
+  const lasting: BatchOperation = { type: 'put', key: lastingKeyOf(number), value: Buffer.alloc(90 + number, `${number};`) };
+  return [LASTING.includes(number) ? lasting : put(5), put(7), last];
+}
+
+/** Key to value in latin1, after the first `batches`. */
+export function contentsAfter(batches: number): ReadonlyMap<string, string> {
+  let contents = known.get(batches);
+  if (contents) return contents;
+  contents = new Map<string, string>();
+  for (let number = 1; number <= batches; number++) {
+    for (const operation of batchOf(number)) {
+      if (operation.type === 'put') contents.set(String(operation.key), Buffer.from(operation.value).toString('latin1'));
+      else if (operation.type === 'delete') contents.delete(String(operation.key));
+    }
+  }
+  known.set(batches, contents);
+  return contents;
+}
+const known = new Map<number, Map<string, string>>();
+
+export function diskOf(files: ReadonlyMap<string, Uint8Array>): SimFileSystem {
+  const disk = new SimFileSystem();
+  disk.makeDirectorySync(DIRECTORY);
+  for (const [name, bytes] of files) disk.replace(`${DIRECTORY}/${name}`, bytes);
+  return disk;
+}
+
+export function imageOf(name: string, disk: SimFileSystem, batches: number): StoreImage {
+  const files = new Map(disk.listSync(DIRECTORY).map((file) => [file, disk.contents(`${DIRECTORY}/${file}`)]));
+  return { name, files, batches };
+}
+
+/** Writes batches up to `to`, each by itself. */
+async function writeTo(engine: Engine, to: number): Promise<void> {
+  for (let number = engine.stats().sequence + 1; number <= to; number++) await engine.write(batchOf(number));
+}
+
+/** Everything that a store can consist of. */
+export async function layeredStore(): Promise<StoreImage> {
+  const disk = new SimFileSystem();
+  let engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+  await writeTo(engine, 12);
+  await engine.flush();
+  await writeTo(engine, 20);
+  await engine.flush();
+  await engine.settled();
+  await writeTo(engine, 28);
+  await engine.flush();
+  // The first frame that is synced tells the next one, which vouches for it.
+  await writeTo(engine, 31);
+  await engine.sync();
+  await writeTo(engine, 34);
+  await engine.close();
+  engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+  await writeTo(engine, 36);
+  await engine.sync();
+  await writeTo(engine, 38);
+  await engine.sync();
+  await writeTo(engine, 39);
+  await engine.close();
+  return imageOf('layers', disk, 39);
+}
+
+/** A log alone, with zeros ahead of small synced writes, as a process leaves it that dies. */
+export async function loggedStore(): Promise<StoreImage> {
+  const disk = new SimFileSystem();
+  const engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+  for (let number = 1; number <= 9; number++) await engine.write(batchOf(number), { durability: number % 2 === 0 ? 'synced' : 'os' });
+  await new Promise((resolve) => setImmediate(resolve));
+  disk.endProcess();
+  return imageOf('log', disk, 9);
+}
