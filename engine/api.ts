@@ -96,6 +96,19 @@ export interface EngineStats {
   linearMemoryBytes: number;
 }
 
+export interface CheckpointOptions {
+  /** Copy files where they cannot be linked (another file system) instead of refusing. */
+  copy?: boolean;
+}
+
+export interface CheckpointResult {
+  directory: string;
+  files: number;
+  /** Bytes of files that are the engine's own under a second name, and of those that were copied. */
+  linkedBytes: number;
+  copiedBytes: number;
+}
+
 export interface Engine extends AsyncDisposable {
   readonly path: string;
   put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
@@ -122,6 +135,12 @@ export interface Engine extends AsyncDisposable {
   flush(): Promise<void>;
   /** Settles when no background work is left to do. */
   settled(): Promise<void>;
+  /**
+   * Makes `directory`, which does not exist or is empty, a store of its own that is what this one is now: everything acknowledged before
+   * the call, and nothing later. On the same file system it costs the links and the tail of the log. It is whole when the promise settles;
+   * after a crash before that it is refused, and the call may be repeated. `conflict/NOT_EMPTY`, `invalid/CANNOT_LINK`.
+   */
+  checkpoint(directory: string, options?: CheckpointOptions): Promise<CheckpointResult>;
   stats(): EngineStats;
   /** Idempotent. Buffered writes reach the operating system before it settles. */
   close(): Promise<void>;

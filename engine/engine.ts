@@ -2,11 +2,13 @@
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in writer.ts (writes), reader.ts and scan.ts
  * (reads), maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
-import type { DirectoryLock } from '../base/env.ts';
+import type { DirectoryLock, FileSystem } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type {
   BatchOperation,
   Bytes,
+  CheckpointOptions,
+  CheckpointResult,
   Durability,
   Engine,
   EngineStats,
@@ -28,16 +30,19 @@ import { SCAN_WINDOW_BYTES, ScanIterator, type ScanSource } from './scan.ts';
 import { checkDurability, type EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import type { PageCache } from './table/index.ts';
+import { imageOfEngine, makeCheckpoint, type StoreImage } from './upkeep/index.ts';
 import type { ValueFiles } from './value-files.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
 const WRITE_OPTIONS: readonly string[] = ['durability', 'sequence'];
+const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const READ_OPTIONS: readonly string[] = ['snapshot'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
 
 export interface EngineParts {
+  fileSystem: FileSystem;
   path: string;
   settings: Readonly<EngineSettings>;
   memory: LinearMemory;
@@ -61,6 +66,8 @@ export class SparrowEngine implements Engine {
   readonly #snapshots: Snapshots;
   readonly #scanSource: ScanSource;
   readonly #scanWindow: number;
+  /** Calls that use the files for a while: closing waits for them. */
+  readonly #upkeep = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
   #closed = false;
 
@@ -205,6 +212,41 @@ export class SparrowEngine implements Engine {
     await this.#parts.maintenance.settled();
   }
 
+  async checkpoint(directory: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
+    checkDirectory(directory);
+    checkOptions(options, CHECKPOINT_OPTIONS);
+    return this.#withFiles((image) =>
+      makeCheckpoint(this.#parts.fileSystem, image, directory, options, {
+        sync: () => this.#parts.log.sync(),
+        assertOpen: () => this.#assertOpen(),
+      }),
+    );
+  }
+
+  /** Lends out the files of this moment. They are kept until the work has ended, and closing waits for it. */
+  async #withFiles<T>(work: (image: StoreImage) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    const { fileSystem, maintenance, log } = this.#parts;
+    this.#writer.write();
+    const release = maintenance.holdFiles();
+    const run = async (): Promise<T> => {
+      try {
+        const { version, nextFileId, closedSegments } = maintenance;
+        const active = { segment: log.segment, bytes: log.nextOffset };
+        return await work(imageOfEngine(fileSystem, this.path, { version, nextFileId, closedSegments, active }));
+      } finally {
+        release();
+      }
+    };
+    const running = run();
+    this.#upkeep.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#upkeep.delete(running);
+    }
+  }
+
   stats(): EngineStats {
     this.#assertOpen();
     const { maintenance, log, cache, memory } = this.#parts;
@@ -247,6 +289,7 @@ export class SparrowEngine implements Engine {
   async #close(): Promise<void> {
     const { maintenance, log, values, lock } = this.#parts;
     this.#closed = true;
+    await Promise.allSettled(this.#upkeep);
     try {
       if (!log.failure && !maintenance.failure && maintenance.activeBytes > FLUSH_AT_CLOSE_BYTES) {
         // A convenience for the next opening: what does not get into a table now is in the log.
@@ -283,6 +326,11 @@ export class SparrowEngine implements Engine {
   #assertOpen(): void {
     if (this.#closed) throw new SparrowError('closed', 'ENGINE_CLOSED', `the engine at ${this.path} is closed`, { path: this.path });
   }
+}
+
+function checkDirectory(directory: string): void {
+  if (typeof directory === 'string' && directory !== '') return;
+  throw new SparrowError('invalid', 'TYPE', 'directory is the name of a directory', { field: 'directory' });
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -3,6 +3,8 @@ export { open, type EngineComponents } from './open.ts';
 export type {
   BatchOperation,
   Bytes,
+  CheckpointOptions,
+  CheckpointResult,
   Durability,
   Engine,
   EngineStats,

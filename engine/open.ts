@@ -145,6 +145,7 @@ function build(door: Door, undo: Undo): Engine {
   maintenance.attachLog(log);
   const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence });
   const engine = new SparrowEngine({
+    fileSystem,
     path,
     settings,
     memory,

@@ -115,6 +115,15 @@ export class Maintenance implements MemtableOwner {
     return this.#versions.closedSegments;
   }
 
+  get nextFileId(): number {
+    return this.#versions.nextFileId;
+  }
+
+  /** See Versions. */
+  holdFiles(): () => void {
+    return this.#versions.holdFiles();
+  }
+
   /** An id that no file ever had. */
   takeFileId(): number {
     return this.#versions.takeFileId();

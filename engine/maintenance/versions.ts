@@ -36,6 +36,9 @@ export class Versions {
   #commits: Promise<void> = Promise.resolve();
   #commitsBegun = 0;
   #commitsEnded = 0;
+  /** How many hold the files, and the removals that wait for them. */
+  #holders = 0;
+  readonly #removals: (() => void)[] = [];
 
   constructor(parts: {
     memory: LinearMemory;
@@ -127,6 +130,20 @@ export class Versions {
     this.#commit(complete, [...gone], dead);
   }
 
+  /**
+   * Keeps every file that is there, whether the version still names it or not, until what it returns is called: for somebody who links or
+   * copies them. What a crash leaves behind of it the next opening removes.
+   */
+  holdFiles(): () => void {
+    this.#holders++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (--this.#holders === 0) this.#progress.guarded('removal of files', () => this.#removals.splice(0).forEach((remove) => remove()));
+    };
+  }
+
   /** Waits for the edits under way, then closes the manifest and every table. */
   async close(): Promise<void> {
     await this.#commits;
@@ -152,8 +169,8 @@ export class Versions {
       try {
         if (this.#progress.failure) return;
         await this.#append(edit);
-        for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
-        for (const segment of segments) this.#values.remove(segment);
+        for (const fileId of tables) this.#remove(() => this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`));
+        for (const segment of segments) this.#remove(() => this.#values.remove(segment));
       } catch (error) {
         this.#progress.fail('manifest', error as Error);
       } finally {
@@ -161,6 +178,11 @@ export class Versions {
         this.#progress.ended();
       }
     });
+  }
+
+  #remove(removal: () => void): void {
+    if (this.#holders > 0) this.#removals.push(removal);
+    else removal();
   }
 
   /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */

@@ -5,8 +5,9 @@
  *   NNNNNN.block       block file made by compaction
  *   MANIFEST-NNNNNN    version edits                                      CURRENT            names the manifest that counts
  *   CURRENT.tmp        CURRENT before its renaming                        LOCK, LOCK.pid     the directory's lock (base/node)
+ *   INCOMPLETE         the directory is being made out of another store, or was when its maker died
  */
-export type FileKind = 'log' | 'block' | 'table' | 'manifest' | 'current' | 'temporary';
+export type FileKind = 'log' | 'block' | 'table' | 'manifest' | 'current' | 'temporary' | 'incomplete';
 
 /** Kinds whose ids come from the one counter. */
 const FILES_WITH_IDS: ReadonlySet<FileKind> = new Set(['log', 'block', 'table']);
@@ -19,6 +20,7 @@ export interface ParsedName {
 
 export const CURRENT_NAME = 'CURRENT';
 export const CURRENT_TEMPORARY_NAME = 'CURRENT.tmp';
+export const INCOMPLETE_NAME = 'INCOMPLETE';
 
 export function logName(id: number): string {
   return `${padded(id)}.log`;
@@ -40,6 +42,7 @@ export function manifestName(id: number): string {
 export function parseFileName(name: string): ParsedName | undefined {
   if (name === CURRENT_NAME) return { kind: 'current', id: 0 };
   if (name === CURRENT_TEMPORARY_NAME) return { kind: 'temporary', id: 0 };
+  if (name === INCOMPLETE_NAME) return { kind: 'incomplete', id: 0 };
   const match = /^(?:(?<manifest>MANIFEST-)(?<manifestId>\d{6,10})|(?<id>\d{6,10})\.(?<suffix>log|block|table))$/.exec(name);
   if (!match) return undefined;
   const { manifest, manifestId, id, suffix } = match.groups!;

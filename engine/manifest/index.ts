@@ -1,6 +1,7 @@
 export {
   CURRENT_NAME,
   highestFileId,
+  INCOMPLETE_NAME,
   logName,
   manifestName,
   parseFileName,

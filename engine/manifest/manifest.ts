@@ -16,7 +16,7 @@
 import { assert } from '../../base/assert.ts';
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { CURRENT_NAME, CURRENT_TEMPORARY_NAME, highestFileId, manifestName, parseFileName } from './file-names.ts';
+import { CURRENT_NAME, CURRENT_TEMPORARY_NAME, highestFileId, INCOMPLETE_NAME, manifestName, parseFileName } from './file-names.ts';
 import {
   corruptManifest,
   decodeCurrent,
@@ -86,10 +86,16 @@ export class Manifest {
     options: ManifestOptions = {},
   ): { manifest: Manifest; version: Version; created: boolean } {
     const listing = fs.listSync(directory);
+    assertComplete(directory, listing);
     const created = !listing.includes(CURRENT_NAME);
     const opened = created ? create(fs, directory, listing, options.settings ?? {}) : load(fs, directory, listing);
     const manifest = new Manifest(fs, directory, opened, options.rollBytes ?? ROLL_BYTES);
     return { manifest, version: manifest.version, created };
+  }
+
+  /** Makes `version` the current one of a directory, whatever was; on disk when it returns. For who makes a store out of files. */
+  static write(fs: FileSystem, directory: string, version: Version): void {
+    switchTo(fs, directory, fs.listSync(directory), version).file.closeSync();
   }
 
   /** The newest version that is on disk. */
@@ -256,6 +262,17 @@ interface Opened {
   readonly file: File;
   readonly bytes: number;
   readonly version: Version;
+}
+
+/** `corrupt/INCOMPLETE`: who was to make the directory out of another store has not finished. */
+function assertComplete(directory: string, listing: readonly string[]): void {
+  if (!listing.includes(INCOMPLETE_NAME)) return;
+  throw new SparrowError(
+    'corrupt',
+    'INCOMPLETE',
+    `${directory} is not whole: the checkpoint, restore or other copy that was to make it has not finished; make it again, or remove the directory`,
+    { directory },
+  );
 }
 
 function create(fs: FileSystem, directory: string, listing: readonly string[], settings: Readonly<Record<string, number>>): Opened {

@@ -87,7 +87,7 @@ export function obsoleteFiles(
 ): string[] {
   const tables = new Set(version.levels.flatMap((level) => level.map((table) => table.fileId)));
   const needed = ({ kind, id }: ParsedName): boolean => {
-    if (kind === 'current') return true;
+    if (kind === 'current' || kind === 'incomplete') return true;
     if (kind === 'temporary') return false;
     if (kind === 'manifest') return id === manifestId;
     if (inUse.has(id)) return true;
