@@ -6,6 +6,7 @@ export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPoi
 export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';
 export { filterBlocks, filterBuild, filterCount } from './filter';
 export { tableArrayBytes, tableOpen, tableFindPage } from './table-index';
+export { lz4Compress, lz4Decompress } from './lz4';
 export { pageFindKey } from './page-search';
 export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './page-cache';
 export { lookup, lookupResume } from './lookup';
