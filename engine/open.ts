@@ -6,8 +6,8 @@
  * replayed into a memtable, passing over what tables already have; files that belong to nothing are removed; a new log segment is opened with
  * the first write.
  */
-import type { FileSystem, Scheduler } from '../base/env.ts';
-import { NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
+import type { Clock, FileSystem, Scheduler } from '../base/env.ts';
+import { NodeClock, NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import { FRONT } from '../assembly/memory-map.ts';
 import type { Engine } from './api.ts';
@@ -26,10 +26,11 @@ import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
 import { Writer } from './writer.ts';
 
-/** What the engine touches the world through. Defaults: the real file system, the event loop, a worker thread. */
+/** What the engine touches the world through. Defaults: the real file system, the event loop, the system's clock, a worker thread. */
 export interface EngineComponents {
   fileSystem?: FileSystem;
   scheduler?: Scheduler;
+  clock?: Clock;
   /** `worker`: flush and compaction in a thread of their own (real file system only). `inline`: on the caller's thread. */
   background?: 'worker' | 'inline';
 }
@@ -45,11 +46,12 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   const resolved = resolveSettings(settings);
   const fileSystem = components.fileSystem ?? new NodeFileSystem();
   const scheduler = components.scheduler ?? new NodeScheduler();
+  const clock = components.clock ?? new NodeClock();
   const background = components.background ?? (components.fileSystem ? 'inline' : 'worker');
   fileSystem.makeDirectorySync(path);
   const lock = fileSystem.lockDirectory(path);
   try {
-    return await recover({ path, settings: resolved, fileSystem, scheduler, background, lock });
+    return await recover({ path, settings: resolved, fileSystem, scheduler, clock, background, lock });
   } catch (error) {
     lock.release();
     throw error;
@@ -61,6 +63,7 @@ interface Door {
   settings: Readonly<EngineSettings>;
   fileSystem: FileSystem;
   scheduler: Scheduler;
+  clock: Clock;
   background: 'worker' | 'inline';
   lock: { release(): void };
 }
@@ -79,7 +82,7 @@ async function recover(door: Door): Promise<Engine> {
 }
 
 function build(door: Door, undo: Undo): Engine {
-  const { path, settings, fileSystem, scheduler } = door;
+  const { path, settings, fileSystem, scheduler, clock } = door;
   const { manifest, version } = Manifest.open(fileSystem, path);
   undo(() => manifest.close());
   const listing = fileSystem.listSync(path);
@@ -137,7 +140,9 @@ function build(door: Door, undo: Undo): Engine {
     memory,
     fileSystem,
     directory: path,
+    clock,
     segmentBytes: settings.segmentBytes,
+    callerSyncMs: settings.callerSyncMs,
     nextSegment: () => maintenance.takeFileId(),
     onSegment: (opened) => maintenance.segmentOpened(opened),
     unsynced: replay.segments,

@@ -52,6 +52,8 @@ export class Writer {
   #osGroup: Promise<void> | undefined;
   #turns = 0;
   #syncGroup: Promise<void> | undefined;
+  /** Callers that wait for the group. */
+  #syncWaiters = 0;
   #writeScheduled = false;
   #zeroScheduled = false;
 
@@ -157,9 +159,12 @@ export class Writer {
 
   /** Settles when everything written so far is on disk. */
   sync(): Promise<void> {
+    this.#syncWaiters++;
     return (this.#syncGroup ??= RESOLVED.then(() => {
+      const alone = this.#syncWaiters === 1;
       this.#syncGroup = undefined;
-      return this.#log.sync();
+      this.#syncWaiters = 0;
+      return this.#log.sync(alone);
     }));
   }
 

@@ -8,7 +8,7 @@
  * itself once there is room.
  */
 import { assert } from '../../base/assert.ts';
-import type { File, FileSystem } from '../../base/env.ts';
+import type { Clock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import {
@@ -32,6 +32,11 @@ const ZERO_AHEAD_BYTES = 1024 * 1024;
 /** A page at a time: one large write makes large folios in the page cache, and each sync would then write a whole one. */
 const ZERO_PIECE_BYTES = 4096;
 
+/** After a sync on the caller's thread that took too long, so many go through a thread before it is tried again. */
+const CALLER_SYNC_PAUSE = 1000;
+
+const RESOLVED: Promise<void> = Promise.resolve();
+
 type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
 
 /** A closed segment whose end the disk may not have yet. */
@@ -44,7 +49,9 @@ export class LogWriter {
   readonly #memory: LinearMemory;
   readonly #fs: FileSystem;
   readonly #directory: string;
+  readonly #clock: Clock;
   readonly #segmentBytes: number;
+  readonly #callerSyncMs: number;
   readonly #nextSegment: () => number;
   readonly #onSegment: (opened: SegmentOpened) => void;
 
@@ -70,6 +77,8 @@ export class LogWriter {
 
   #syncing = false;
   #waiting: Group | undefined;
+  /** Syncs that go through a thread before one on the caller's is tried again. */
+  #callerSyncPause = 0;
   #failure: SparrowError | undefined;
   #full = false;
   #closed = false;
@@ -77,13 +86,15 @@ export class LogWriter {
 
   /**
    * `nextSegment` gives a number never used before. `onSegment` learns of each segment's file when it is opened. `unsynced` are the
-   * segments found at opening, oldest first, the last of them being the new segment's predecessor.
+   * segments found at opening, oldest first, the last of them being the new segment's predecessor. `callerSyncMs`: see the setting.
    */
   constructor(parts: {
     memory: LinearMemory;
     fileSystem: FileSystem;
+    clock: Clock;
     directory: string;
     segmentBytes: number;
+    callerSyncMs: number;
     nextSegment: () => number;
     onSegment: (opened: SegmentOpened) => void;
     unsynced: readonly UnsyncedSegment[];
@@ -91,7 +102,9 @@ export class LogWriter {
     this.#memory = parts.memory;
     this.#fs = parts.fileSystem;
     this.#directory = parts.directory;
+    this.#clock = parts.clock;
     this.#segmentBytes = parts.segmentBytes;
+    this.#callerSyncMs = parts.callerSyncMs;
     this.#nextSegment = parts.nextSegment;
     this.#onSegment = parts.onSegment;
     this.#staging = parts.memory.allocate(STAGING_BYTES);
@@ -202,10 +215,14 @@ export class LogWriter {
     this.#oversize = [];
   }
 
-  /** Settles when everything appended before the call is on disk. All callers of one group share the promise. */
-  sync(): Promise<void> {
+  /**
+   * Settles when everything appended before the call is on disk. All callers of one group share the promise. `alone`: a single write waits
+   * for it, so that a sync on the caller's thread, without the way to another and back, holds up nobody else.
+   */
+  sync(alone = false): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#syncing) return (this.#waiting ??= newGroup()).promise;
+    if (alone && this.#callerSyncMs > 0 && this.#older.length === 0 && --this.#callerSyncPause < 0) return this.#syncOnCaller();
     const group = newGroup();
     void this.#runSync(group);
     return group.promise;
@@ -256,6 +273,27 @@ export class LogWriter {
     if (!this.#sealed && this.#segment === segment) this.#seal();
     await this.#datasync(file);
     if (this.#segment === segment) this.#syncedTo = written;
+  }
+
+  /** No segment before this one is left to sync. */
+  #syncOnCaller(): Promise<void> {
+    this.#callerSyncPause = 0;
+    try {
+      this.write();
+      if (this.#file === undefined) return RESOLVED;
+      if (!this.#sealed) this.#seal();
+      const begun = this.#clock.monotonicMs();
+      try {
+        this.#file.datasyncSync();
+      } catch (cause) {
+        throw this.#fail('fsync', cause);
+      }
+      if (this.#clock.monotonicMs() - begun > this.#callerSyncMs) this.#callerSyncPause = CALLER_SYNC_PAUSE;
+      this.#syncedTo = this.#written;
+      return RESOLVED;
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   async #datasync(file: File): Promise<void> {

@@ -52,5 +52,6 @@ const COMMANDS: readonly Command[] = [
 ];
 
 export function scriptedRun(seed: number): Run {
-  return { seed, settings: SETTINGS, commands: COMMANDS };
+  // Both ways of a sync: on the caller's thread and beside it.
+  return { seed, settings: { ...SETTINGS, callerSyncMs: seed % 2 === 0 ? 0 : 0.5 }, commands: COMMANDS };
 }

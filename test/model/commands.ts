@@ -137,6 +137,7 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
   level1Bytes: fc.constant(256 * 1024),
   levelRatio: fc.constantFrom(2, 10),
   garbageRatio: fc.constantFrom(0.05, 0.3, 0.9),
+  callerSyncMs: fc.constantFrom(0, 0.5),
   pageCacheBytes: fc.constant(1024 * 1024),
   memoryBytes: fc.constant(64 * 1024 * 1024),
   maxBatchBytes: fc.constant(8 * 1024 * 1024),

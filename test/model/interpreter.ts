@@ -8,6 +8,7 @@ import { open, type Durability, type Engine, type Entry, type ReadOptions, type 
 import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
 import type { CrashMode } from '../sim/sim-file.ts';
 import { SimRandom } from '../sim/sim-random.ts';
+import { SimClock } from '../sim/sim-clock.ts';
 import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
 import { keyOf, scanOptionsOf, valueOf, type Command, type DrawnWrite, type Run } from './commands.ts';
 import { type Frozen, latin1, Model, type ModelWrite } from './model.ts';
@@ -51,6 +52,7 @@ export class Interpreter {
   readonly #fault: Fault | undefined;
   readonly #powerLosses: { readonly after: number; readonly mode: End }[];
   readonly #scheduler = new SimScheduler();
+  readonly #clock = new SimClock(this.#scheduler);
   #engine!: Engine;
   /** Batches that are durable against power loss, and against the death of the process. */
   #synced = 0;
@@ -260,7 +262,9 @@ export class Interpreter {
   // ---- life ----
 
   async #open(): Promise<void> {
-    this.#engine = await this.#until(open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler: this.#scheduler }));
+    this.#engine = await this.#until(
+      open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler: this.#scheduler, clock: this.#clock }),
+    );
   }
 
   async #close(): Promise<void> {

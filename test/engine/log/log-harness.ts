@@ -6,6 +6,8 @@ import { Memtable } from '../../../engine/memtable/index.ts';
 import { type EngineSettingsInput, resolveSettings } from '../../../engine/settings.ts';
 import { Writer } from '../../../engine/writer.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
+import type { Clock } from '../../../base/env.ts';
+import { SimClock } from '../../sim/sim-clock.ts';
 import { SimScheduler } from '../../sim/sim-scheduler.ts';
 
 const DIRECTORY = '/log';
@@ -20,17 +22,26 @@ export class LogHarness {
   readonly writer: Writer;
 
   constructor(
-    options: { disk?: SimFileSystem; settings?: EngineSettingsInput; first?: number; unsynced?: readonly UnsyncedSegment[] } = {},
+    options: {
+      disk?: SimFileSystem;
+      settings?: EngineSettingsInput;
+      first?: number;
+      unsynced?: readonly UnsyncedSegment[];
+      clock?: Clock;
+    } = {},
   ) {
     this.disk = options.disk ?? new SimFileSystem();
     this.disk.makeDirectorySync(DIRECTORY);
     const settings = resolveSettings({ pageCacheBytes: 2 ** 20, memtableBytes: 2 ** 20, ...options.settings });
+    const scheduler = new SimScheduler();
     let next = options.first ?? 1;
     this.log = new LogWriter({
       memory: this.memory,
       fileSystem: this.disk,
       directory: DIRECTORY,
+      clock: options.clock ?? new SimClock(scheduler),
       segmentBytes: settings.segmentBytes,
+      callerSyncMs: settings.callerSyncMs,
       nextSegment: () => next++,
       onSegment: () => undefined,
       unsynced: options.unsynced ?? [],
@@ -41,7 +52,7 @@ export class LogHarness {
       seal: () => (memtable = undefined),
       throttle: undefined,
     };
-    this.writer = new Writer({ memory: this.memory, log: this.log, owner, settings, scheduler: new SimScheduler(), sequence: 0 });
+    this.writer = new Writer({ memory: this.memory, log: this.log, owner, settings, scheduler, sequence: 0 });
   }
 
   path(segment: number): string {

@@ -1,9 +1,42 @@
 /** The log: what was written is replayed, a torn end is cut, and what was once on disk is either found or reported. */
 import { describe, expect, test } from 'vitest';
 import { KIND_DELETE, KIND_POINTER, KIND_PUT } from '../../../assembly/memory-map.ts';
+import type { File, OpenMode } from '../../../base/env.ts';
 import { FRAMES_OFFSET } from '../../../engine/log/index.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { LogHarness, replayed } from './log-harness.ts';
+
+/** Counts syncs by where they are made; one on the caller's thread takes `syncMs` on its clock. */
+class CountingDisk extends SimFileSystem {
+  onCaller = 0;
+  beside = 0;
+  syncMs = 0.1;
+  #now = 0;
+
+  override openSync(path: string, mode: OpenMode): File {
+    const file = super.openSync(path, mode);
+    const { datasync, datasyncSync } = file;
+    return Object.assign(file, {
+      datasync: () => {
+        this.beside++;
+        return datasync.call(file);
+      },
+      datasyncSync: () => {
+        this.onCaller++;
+        this.#now += this.syncMs;
+        datasyncSync.call(file);
+      },
+    });
+  }
+
+  monotonicMs(): number {
+    return this.#now;
+  }
+
+  wallMs(): number {
+    return this.#now;
+  }
+}
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
@@ -163,6 +196,24 @@ describe('log', () => {
     const before = disk.syncs;
     await Promise.all(Array.from({ length: 100 }, (_, i) => writer.one(bytes(`k${i}`), bytes('v'), 'synced', undefined)));
     expect(disk.syncs - before).toBe(1);
+  });
+
+  test('a sync for one caller is made on its thread, until one takes too long; a sync for several never is', async () => {
+    const disk = new CountingDisk();
+    const { writer } = new LogHarness({ disk, clock: disk });
+    const put = (key: number): Promise<void> => writer.one(bytes(`k${key}`), bytes('v'), 'synced', undefined);
+    for (let i = 0; i < 5; i++) await put(i);
+    expect([disk.onCaller, disk.beside]).toEqual([5, 0]);
+    await Promise.all([put(5), put(6)]);
+    expect([disk.onCaller, disk.beside]).toEqual([5, 1]);
+    disk.syncMs = 20;
+    await put(7);
+    await put(8);
+    expect([disk.onCaller, disk.beside]).toEqual([6, 2]);
+    disk.syncMs = 0.1;
+    for (let i = 0; i < 1000; i++) await put(10 + i);
+    expect([disk.onCaller, disk.beside]).toEqual([7, 1001]);
+    expect((replayed(disk) as { records: unknown[] }).records.length).toBe(1009);
   });
 
   test('a failed fsync is final', async () => {
