@@ -1,6 +1,9 @@
 /**
  * Background work in a thread of its own, started with the first job. Requests and answers are messages; a shared counter of answers lets a
  * caller that never yields wait for one (`Atomics.wait`) and take it (`receiveMessageOnPort`).
+ *
+ * A thread that dies, whatever of, fails every job that it had and every later one. A caller that never yields learns of it too: the thread
+ * holds one end of a channel, the lifeline, and nothing else does.
  */
 import { type MessagePort, MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { extname } from 'node:path';
@@ -16,25 +19,48 @@ export type Request = { id: number; kind: 'flush'; job: FlushJob } | { id: numbe
 export type Answer = { id: number; result: unknown } | { id: number; error: WireError };
 export type WireError = { message: string; code: string; kind: ErrorKind | undefined; details: ErrorDetails };
 
-export type WorkerData = { memory: WebAssembly.Memory; memoryBytes: number; port: MessagePort; control: SharedArrayBuffer };
+export type WorkerData = {
+  memory: WebAssembly.Memory;
+  memoryBytes: number;
+  port: MessagePort;
+  /** Not used by the thread but held, for as long as it lives. */
+  lifeline: MessagePort;
+  control: SharedArrayBuffer;
+};
 
 /** Words of the control buffer. */
 export const ANSWERS = 0;
 export const CANCEL = 1;
+/** THREAD_STARTING, then what came first: the thread has started, or its owner has given it up and it must touch nothing. */
+export const THREAD = 2;
+export const THREAD_STARTING = 0;
+export const THREAD_STARTED = 1;
+export const THREAD_GIVEN_UP = 2;
+const WORDS = 3;
+
+/** How often a caller that waits without yielding looks whether the thread is still there. */
+const LOOK_AFTER_MS = 100;
+/** A thread that a caller has waited for so long without yielding, and that has not even started, is given up. */
+const START_MS_MAX = 30_000;
 
 export class WorkerBackground implements Background {
   readonly #memory: LinearMemory;
-  readonly #control = new Int32Array(new SharedArrayBuffer(8));
+  readonly #control = new Int32Array(new SharedArrayBuffer(WORDS * 4));
   readonly #waiting = new Map<number, OnEnd<unknown>>();
   #worker: Worker | undefined;
   #port: MessagePort | undefined;
+  #lifeline: Lifeline | undefined;
+  readonly #startMsMax: number;
+  /** How long callers have waited for a thread that has not started. */
+  #startMs = 0;
   #nextId = 1;
   #closing: Promise<void> | undefined;
   #failure: Error | undefined;
   #drained: (() => void) | undefined;
 
-  constructor(memory: LinearMemory) {
+  constructor(memory: LinearMemory, startMsMax: number = START_MS_MAX) {
     this.#memory = memory;
+    this.#startMsMax = startMsMax;
   }
 
   flush(job: FlushJob, onEnd: OnEnd<FlushResult>): void {
@@ -46,10 +72,29 @@ export class WorkerBackground implements Background {
   }
 
   waitSync(ms: number): void {
-    const seen = Atomics.load(this.#control, ANSWERS);
-    if (this.#receive()) return;
-    Atomics.wait(this.#control, ANSWERS, seen, ms);
+    for (let left = ms; ; left -= LOOK_AFTER_MS) {
+      const seen = Atomics.load(this.#control, ANSWERS);
+      if (this.#receive() || this.#waiting.size === 0) return;
+      const death = this.#failure ?? this.#death();
+      if (death) {
+        this.#died(death);
+        return;
+      }
+      if (left <= 0) return;
+      if (Atomics.wait(this.#control, ANSWERS, seen, Math.min(left, LOOK_AFTER_MS)) !== 'timed-out') break;
+      this.#startMs += LOOK_AFTER_MS;
+    }
     this.#receive();
+  }
+
+  /** What is known of the thread's end before its events tell. */
+  #death(): Error | undefined {
+    if (this.#lifeline?.isCut) return new Error('the background thread is gone');
+    if (this.#startMs < this.#startMsMax) return undefined;
+    // One that dies before it runs leaves no trace.
+    const before = Atomics.compareExchange(this.#control, THREAD, THREAD_STARTING, THREAD_GIVEN_UP);
+    this.#startMs = 0;
+    return before === THREAD_STARTED ? undefined : new Error('the background thread does not start');
   }
 
   close(): Promise<void> {
@@ -60,13 +105,15 @@ export class WorkerBackground implements Background {
     Atomics.store(this.#control, CANCEL, 1);
     while (this.#waiting.size > 0 && !this.#failure) await new Promise<void>((resolve) => (this.#drained = resolve));
     this.#port?.close();
+    this.#lifeline?.close();
     await this.#worker?.terminate();
   }
 
   #post(request: Request, onEnd: OnEnd<unknown>): void {
     if (this.#failure) {
       const failure = this.#failure;
-      queueMicrotask(() => onEnd(failure, undefined));
+      this.#waiting.set(request.id, onEnd);
+      queueMicrotask(() => this.#died(failure));
       return;
     }
     if (this.#worker === undefined) this.#start();
@@ -77,10 +124,12 @@ export class WorkerBackground implements Background {
 
   #start(): void {
     const { port1, port2 } = new MessageChannel();
+    const lifeline = new Lifeline();
     const data: WorkerData = {
       memory: this.#memory.memory,
       memoryBytes: this.#memory.bytes,
       port: port2,
+      lifeline: lifeline.end,
       control: this.#control.buffer as SharedArrayBuffer,
     };
     // The same file type as this one: sources in development, compiled files in the package.
@@ -89,7 +138,7 @@ export class WorkerBackground implements Background {
     const evaluated = process.execArgv.some((flag) => flag.startsWith('--input-type'));
     const worker = new Worker(file, {
       workerData: data,
-      transferList: [port2],
+      transferList: [port2, lifeline.end],
       name: 'sparrowkv-background',
       ...(evaluated && { execArgv: [] }),
     });
@@ -101,6 +150,7 @@ export class WorkerBackground implements Background {
     worker.unref();
     this.#worker = worker;
     this.#port = port1;
+    this.#lifeline = lifeline;
   }
 
   /** Takes the answers that have arrived. Returns whether there was one. */
@@ -126,11 +176,45 @@ export class WorkerBackground implements Background {
 
   #died(error: Error): void {
     this.#failure ??= error;
-    for (const [id, onEnd] of this.#waiting) {
-      this.#waiting.delete(id);
-      onEnd(this.#failure, undefined);
+    // What is posted meanwhile fails by itself.
+    for (const [id, onEnd] of [...this.#waiting]) {
+      if (this.#waiting.delete(id)) onEnd(this.#failure, undefined);
     }
     this.#drained?.();
+  }
+}
+
+/**
+ * Tells whether a thread is gone, without the event loop having to turn: the end that was given to the thread is closed with it. A port
+ * whose other end is closed closes when it is read from, and then takes no message any more, which `postMessage` answers with other than
+ * `true`. Where it answers otherwise to begin with, nothing is told, and the thread's end is known from its events only.
+ */
+class Lifeline {
+  /** For the thread. */
+  readonly end: MessagePort;
+  readonly #own: MessagePort;
+  readonly #tells: boolean;
+
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    port1.unref();
+    this.#own = port1;
+    this.end = port2;
+    this.#tells = this.#posts();
+  }
+
+  get isCut(): boolean {
+    if (!this.#tells) return false;
+    receiveMessageOnPort(this.#own);
+    return !this.#posts();
+  }
+
+  close(): void {
+    this.#own.close();
+  }
+
+  #posts(): boolean {
+    return (this.#own.postMessage(0) as unknown) === true;
   }
 }
 

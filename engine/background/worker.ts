@@ -4,9 +4,19 @@ import { NodeFileSystem } from '../../base/node/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
 import { runFlush } from './flush-job.ts';
-import { type Answer, ANSWERS, CANCEL, type Request, toWire, type WorkerData } from './worker-background.ts';
+import {
+  type Answer,
+  ANSWERS,
+  CANCEL,
+  type Request,
+  THREAD,
+  THREAD_STARTED,
+  THREAD_STARTING,
+  toWire,
+  type WorkerData,
+} from './worker-background.ts';
 
-const { memory, memoryBytes, port, control } = workerData as WorkerData;
+const { memory, memoryBytes, port, lifeline, control } = workerData as WorkerData;
 const words = new Int32Array(control);
 const fileSystem = new NodeFileSystem();
 const compactions: { id: number; job: CompactionJob }[] = [];
@@ -29,6 +39,8 @@ function attempt(id: number, work: () => unknown): void {
 }
 
 function take(request: Request): void {
+  // What a waiting caller sent to learn whether this thread is there.
+  while (receiveMessageOnPort(lifeline));
   if (request.kind === 'compact') compactions.push({ id: request.id, job: request.job });
   else attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job));
 }
@@ -46,6 +58,9 @@ function compact(job: CompactionJob): CompactionResult {
     for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) take(next.message as Request);
   }
 }
+
+// Given up by now: what its jobs would write to is somebody else's.
+if (Atomics.compareExchange(words, THREAD, THREAD_STARTING, THREAD_STARTED) !== THREAD_STARTING) process.exit(1);
 
 port.on('message', (request: Request) => {
   take(request);

@@ -1,0 +1,27 @@
+/** A background thread that never starts is given up by a caller that waits without yielding, and touches nothing when it starts after all. */
+import { syncBuiltinESMExports } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import { expect, it } from 'vitest';
+import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
+
+it('a thread that dies before it runs fails its jobs while the caller waits', async () => {
+  const threads = process.getBuiltinModule('node:worker_threads');
+  threads.Worker = class extends Worker {
+    constructor(...operands: ConstructorParameters<typeof Worker>) {
+      super(...operands);
+      void this.terminate();
+    }
+  };
+  syncBuiltinESMExports();
+  const { WorkerBackground } = await import('../../../engine/background/index.ts');
+  threads.Worker = Worker;
+  const background = new WorkerBackground(new LinearMemory(2 ** 26), 300);
+  const ended: (string | undefined)[] = [];
+  const job = { directory: '/', fileId: 1, memtable: 0, records: 0, snapshots: [], segments: 0, lent: { from: 0, to: 0 } };
+  background.flush(job, (error) => ended.push(error?.message));
+  for (let waits = 0; ended.length === 0 && waits < 100; waits++) background.waitSync(1000);
+  background.flush(job, (error) => ended.push(error?.message));
+  background.waitSync(1000);
+  expect(ended).toEqual(['the background thread does not start', 'the background thread does not start']);
+  await background.close();
+});
