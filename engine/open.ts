@@ -26,6 +26,9 @@ import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
 import { Writer } from './writer.ts';
 
+/** Linear memory for staging, windows and the like. */
+const FIXED_BYTES = 8 * 1024 * 1024;
+
 /** What the engine touches the world through. Defaults: the real file system, the event loop, the system's clock, a worker thread. */
 export interface EngineComponents {
   fileSystem?: FileSystem;
@@ -94,6 +97,7 @@ function build(door: Door, undo: Undo): Engine {
   const view = new View(memory);
   const values = new ValueFiles(memory, new ValueCache(memory, settings.valueCacheBytes), fileSystem, path);
   undo(() => values.close());
+  const batchMemoryBytesMax = memory.freeBytes - 3 * settings.memtableBytes - FIXED_BYTES;
   let log: LogWriter | undefined;
   const reader = new Reader(memory, view, values, (segment, offset) => log?.pendingAt(segment, offset) ?? 0);
   const background: Background =
@@ -148,7 +152,7 @@ function build(door: Door, undo: Undo): Engine {
     unsynced: replay.segments,
   });
   maintenance.attachLog(log);
-  const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence });
+  const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence, batchMemoryBytesMax });
   const engine = new SparrowEngine({
     fileSystem,
     path,

@@ -11,7 +11,7 @@ import type { BatchOperation, Durability } from './api.ts';
 import { toKey, toValue } from './keys.ts';
 import type { LogWriter } from './log/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
-import type { Memtable } from './memtable/index.ts';
+import { type Memtable, NODE_BYTES_PER_RECORD } from './memtable/index.ts';
 import type { EngineSettings } from './settings.ts';
 
 /** Key and value of an entry that lies in a page together take at most this; a larger value is stored by pointer. */
@@ -44,6 +44,7 @@ export class Writer {
   readonly #settings: Readonly<EngineSettings>;
   readonly #scheduler: Scheduler;
   readonly #memtablePut: (...operands: number[]) => number;
+  readonly #batchMemoryBytesMax: number;
 
   #sequence: number;
   #logBytesOfMemtable = 0;
@@ -64,6 +65,8 @@ export class Writer {
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
     sequence: number;
+    /** Linear memory that one batch may take, when it is written or replayed. */
+    batchMemoryBytesMax: number;
   }) {
     this.#memory = parts.memory;
     this.#log = parts.log;
@@ -71,6 +74,7 @@ export class Writer {
     this.#settings = parts.settings;
     this.#scheduler = parts.scheduler;
     this.#sequence = parts.sequence;
+    this.#batchMemoryBytesMax = parts.batchMemoryBytesMax;
     this.#memtablePut = parts.memory.kernel['memtablePut']!;
   }
 
@@ -133,6 +137,7 @@ export class Writer {
     const frameBytes = FRAME_HEADER_BYTES + plan.recordBytes;
     const segment = log.prepare(frameBytes + plan.payloadBytes);
     const memtable = this.#owner.active(segment);
+    memtable.provide(operations.length);
     const payload = plan.payloadBytes > 0 ? log.stage(plan.payloadBytes) : 0;
     const frame = memtable.reserve(frameBytes);
     this.#layOut(plan, frame, payload, segment, log.nextOffset + frameBytes);
@@ -243,7 +248,23 @@ export class Writer {
         },
       );
     }
+    this.#assertFits(plan);
     return plan;
+  }
+
+  /** What could be written now and not be replayed later must not be written. */
+  #assertFits(plan: Plan): void {
+    const records = plan.keys.length;
+    // Its records in the arena, and once more (with its large values) in the window of a replay; nodes; what its flush takes.
+    const bytes = 2 * plan.recordBytes + plan.payloadBytes + records * NODE_BYTES_PER_RECORD + records * 20 + plan.recordBytes / 16;
+    if (bytes <= this.#batchMemoryBytesMax) return;
+    throw new SparrowError(
+      'invalid',
+      'BATCH_TOO_LARGE',
+      `batch of ${records} operations and ${plan.userBytes} bytes takes ${bytes} bytes of memory; there are ${this.#batchMemoryBytesMax} for it ` +
+        '(memoryBytes without the caches and three memtables)',
+      { field: 'batch', limit: this.#batchMemoryBytesMax, bytes, operations: records },
+    );
   }
 
   /** Writes the records of a batch behind the frame's header, and its large values to `payload`. Sequences are the kernel's. */

@@ -127,18 +127,27 @@ export class Flushes {
     memtables.flushed();
     const written = memtables.writeLog();
     this.#versions.openTable(result.table);
-    if (memtables.firstSegment === undefined) this.#retireLog();
-    const logFloor = memtables.firstSegment ?? (this.#log!.segment || this.#versions.nextFileId);
-    this.#versions.install({ lastSequence, logFloor, tablesAdded: [{ level: 0, table: result.table }] });
+    const tablesAdded = [{ level: 0, table: result.table }];
+    if (this.#log) this.#versions.install({ lastSequence, logFloor: this.#logFloor(this.#log), tablesAdded });
+    // In the midst of recovery: the log's floor stays where it is until all of it has been replayed.
+    else this.#versions.install({ lastSequence, tablesAdded });
     memtables.show();
     if (written) memtables.freeWritten();
     this.start();
-    this.#onFlushed();
+    if (this.#log) this.#onFlushed();
+  }
+
+  /** The oldest segment that an unflushed record may be in. */
+  #logFloor(log: LogWriter): number {
+    const { firstSegment } = this.#memtables;
+    if (firstSegment !== undefined) return firstSegment;
+    this.#retireLog(log);
+    return log.segment || this.#versions.nextFileId;
   }
 
   /** Everything in the log is in tables: the next opening has nothing to replay, and what holds no large values can go. */
-  #retireLog(): void {
-    const closed = this.#log!.retire();
+  #retireLog(log: LogWriter): void {
+    const closed = log.retire();
     if (closed) this.#versions.segmentClosed(closed.segment, closed.bytes);
   }
 }

@@ -182,6 +182,7 @@ export class Maintenance implements MemtableOwner {
 
   /** Recovery found records: copies those with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far. */
   replay(address: number, bytes: number, segment: number, skipTo: number): number {
+    if (this.activeBytes >= this.#settings.memtableBytes) this.#flushReplayed(segment);
     const memtable = this.active(segment);
     const at = memtable.reserve(bytes);
     this.#memory.u8.copyWithin(at, address, address + bytes);
@@ -191,6 +192,16 @@ export class Maintenance implements MemtableOwner {
     // A frame that tables have takes no room.
     if (memtable.records === before) memtable.setTop(at);
     return memtable.lastSequence;
+  }
+
+  /** What the log holds may be more than memory: it goes to tables as it did before. Their edits wait for the log, which is not there yet. */
+  #flushReplayed(segment: number): void {
+    if (this.#pressure.farBehind) return;
+    this.#memtables.seal(segment);
+    this.#flushes.start();
+    const progress = this.#progress;
+    while (this.#flushes.running && !progress.failure && !progress.isFull('flush')) this.#background.waitSync(WAIT_SYNC_MS);
+    if (progress.failure) throw progress.failure;
   }
 
   /** A segment that recovery found and that nobody writes to any more. */

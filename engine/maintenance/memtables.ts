@@ -88,12 +88,14 @@ export class Memtables {
 
   /** Has the log write what lies in the arenas; false: a full disk puts that off. */
   writeLog(): boolean {
+    // Without a log, in recovery: what is in the arenas came out of it.
+    const log = this.#log;
     try {
-      this.#log!.write();
+      log?.write();
       return true;
     } catch {
       // Whoever waits for the log is told by it. One that has failed writes nothing any more.
-      return this.#log!.failure !== undefined;
+      return log!.failure !== undefined;
     }
   }
 

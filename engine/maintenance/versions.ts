@@ -167,8 +167,9 @@ export class Versions {
     this.#commitsBegun++;
     this.#commits = this.#commits.then(async () => {
       try {
-        if (this.#progress.failure) return;
-        await this.#append(edit);
+        // Without a log the opening has failed after it had flushed something: without the edit there is just a file too many.
+        if (this.#progress.failure || this.#log === undefined) return;
+        await this.#append(edit, this.#log);
         for (const fileId of tables) this.#remove(() => this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`));
         for (const segment of segments) this.#remove(() => this.#values.remove(segment));
       } catch (error) {
@@ -186,11 +187,11 @@ export class Versions {
   }
 
   /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */
-  async #append(edit: VersionEdit): Promise<void> {
+  async #append(edit: VersionEdit, log: LogWriter): Promise<void> {
     const progress = this.#progress;
     for (;;) {
       try {
-        await this.#log?.sync();
+        await log.sync();
         this.#onLogSynced();
         await this.#manifest.append(edit);
         progress.foundSpace('manifest');

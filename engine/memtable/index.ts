@@ -1,1 +1,1 @@
-export { Memtable } from './memtable.ts';
+export { Memtable, NODE_BYTES_PER_RECORD } from './memtable.ts';

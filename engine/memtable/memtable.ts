@@ -10,6 +10,10 @@ import type { LinearMemory } from '../memory/linear-memory.ts';
 const HEADER_BYTES = 64;
 const CHUNK_BYTES_MIN = 64 * 1024 - 64;
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024 - 64;
+/** What a record of a batch takes of nodes, on the whole: a node of four, a version, and its share of the growth of larger nodes. */
+export const NODE_BYTES_PER_RECORD = 96;
+/** What is left of a chunk when it has no room for one more insertion. */
+const NODE_BYTES_LEFT = 2048;
 
 type Chunk = { address: number; bytes: number };
 
@@ -21,6 +25,8 @@ export class Memtable {
   /** u32 index of the header's first word. */
   readonly #word: number;
   readonly #chunks: Chunk[] = [];
+  /** Chunks for nodes that `provide` took ahead. */
+  readonly #spare: Chunk[] = [];
   #recordChunkBytes = CHUNK_BYTES_MIN;
   #nodeChunkBytes = CHUNK_BYTES_MIN;
   #arenaBytes = 0;
@@ -49,10 +55,24 @@ export class Memtable {
 
   /** After a kernel answered that it has no room for nodes. */
   addNodeChunk(): void {
-    this.#nodeChunkBytes = Math.min(this.#nodeChunkBytes * 2 + 64, CHUNK_BYTES_MAX);
-    const address = this.#add(this.#nodeChunkBytes);
+    const { address, bytes } = this.#spare.pop() ?? this.#nodeChunk();
     this.#memory.u32[this.#word + 3] = address;
-    this.#memory.u32[this.#word + 4] = address + this.#nodeChunkBytes;
+    this.#memory.u32[this.#word + 4] = address + bytes;
+  }
+
+  /**
+   * Sees to it that so many records can be indexed without asking for more memory half-way, when a batch would be there in part. Throws
+   * `exhausted/MEMORY_BUDGET` otherwise; nothing that anybody sees has changed then.
+   */
+  provide(records: number): void {
+    const u32 = this.#memory.u32;
+    let room = u32[this.#word + 4]! - u32[this.#word + 3]! - NODE_BYTES_LEFT;
+    for (const spare of this.#spare) room += spare.bytes - NODE_BYTES_LEFT;
+    while (room < records * NODE_BYTES_PER_RECORD) {
+      const chunk = this.#nodeChunk();
+      this.#spare.push(chunk);
+      room += chunk.bytes - NODE_BYTES_LEFT;
+    }
   }
 
   /** Moves the record top behind a frame that the host laid out itself. */
@@ -104,6 +124,13 @@ export class Memtable {
     this.#freed = true;
     for (const chunk of this.#chunks) this.#memory.free(chunk.address, chunk.bytes);
     this.#memory.freeSmall(this.address, HEADER_BYTES);
+  }
+
+  #nodeChunk(): Chunk {
+    const bytes = Math.min(this.#nodeChunkBytes * 2 + 64, CHUNK_BYTES_MAX);
+    const address = this.#add(bytes);
+    this.#nodeChunkBytes = bytes;
+    return { address, bytes };
   }
 
   #add(bytes: number): number {

@@ -52,7 +52,7 @@ export class LogHarness {
       seal: () => (memtable = undefined),
       throttle: undefined,
     };
-    this.writer = new Writer({ memory: this.memory, log: this.log, owner, settings, scheduler, sequence: 0 });
+    this.writer = new Writer({ memory: this.memory, log: this.log, owner, settings, scheduler, sequence: 0, batchMemoryBytesMax: 2 ** 26 });
   }
 
   path(segment: number): string {
