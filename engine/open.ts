@@ -86,7 +86,7 @@ async function recover(door: Door): Promise<Engine> {
 
 function build(door: Door, undo: Undo): Engine {
   const { path, settings, fileSystem, scheduler, clock } = door;
-  const { manifest, version } = Manifest.open(fileSystem, path);
+  const { manifest, version } = Manifest.open(fileSystem, path, { rollBytes: settings.manifestBytes });
   undo(() => manifest.close());
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
@@ -138,7 +138,11 @@ function build(door: Door, undo: Undo): Engine {
     values.add(segment, file);
     maintenance.segmentRecovered(segment, bytes);
   }
-  for (const segment of replay.dropped) values.remove(segment);
+  // From the newest on, one by one on disk: a segment that follows a missing one is never what a crash in here leaves.
+  for (const segment of replay.dropped.toReversed()) {
+    values.remove(segment);
+    fileSystem.syncDirectorySync(path);
+  }
 
   log = new LogWriter({
     memory,

@@ -46,6 +46,8 @@ export interface EngineSettings {
   levelRatio: number;
   /** Share of a block file that may be garbage before compaction moves its live values elsewhere. Default 0.3, 0.05 to 0.95. */
   garbageRatio: number;
+  /** The manifest is begun anew at this size. Default 1 MiB, 256 bytes to 64 MiB. */
+  manifestBytes: number;
 }
 
 export type EngineSettingsInput = Partial<EngineSettings>;
@@ -75,6 +77,7 @@ const RANGES: Record<Exclude<keyof EngineSettings, 'durability'>, Range> = {
   level1Bytes: { default: 128 * MIB, min: 256 * KIB, max: 16 * GIB, integer: true },
   levelRatio: { default: 10, min: 2, max: 100, integer: true },
   garbageRatio: { default: 0.3, min: 0.05, max: 0.95, integer: false },
+  manifestBytes: { default: MIB, min: 256, max: 64 * MIB, integer: true },
 };
 
 const DURABILITIES: readonly string[] = ['buffered', 'os', 'synced'];

@@ -4,9 +4,8 @@
  * - The last segment ends at its first frame that is not sound: the torn end of unsynced writes. But when a later frame proves that the
  *   broken one was on disk once (it was written when the log was synced past it), that is corruption.
  * - A segment before it must reach exactly the length that its successor states. When it falls short, or its successor is missing, and any
- *   segment behind it has a seal, that is corruption; without a seal nothing behind it was acknowledged as synced, and all of that goes
- *   (their removal may stop half-way, and leave segments behind a gap). But when a frame in what would go says that it was synced, that is
- *   corruption too: then it is the header or the seal that is damaged.
+ *   segment behind it has a seal, that is corruption; without a seal nothing behind it was acknowledged as synced, and all of that goes.
+ *   But when a frame in what would go says that it was synced, that is corruption too: then it is the header or the seal that is damaged.
  * - The first segment may follow only one from before the log's floor: otherwise the one that it follows is missing.
  * - A payload is part of its frame: a frame whose payload does not match is not sound.
  *
@@ -42,7 +41,7 @@ export interface ReplayedSegment {
 export interface Replay {
   /** Segments that stay, oldest first. */
   segments: ReplayedSegment[];
-  /** Segments to be deleted: never acknowledged as synced and cut off from the log. */
+  /** Segments to be deleted, oldest first: never acknowledged as synced and cut off from the log. To be removed from the newest on. */
   dropped: number[];
 }
 

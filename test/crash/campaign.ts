@@ -8,10 +8,11 @@ import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { anyRun } from '../model/commands.ts';
 import { type End, Interpreter, type Trouble } from '../model/interpreter.ts';
+import { CRASH_MODES } from '../sim/sim-file.ts';
 import { SimRandom } from '../sim/sim-random.ts';
 import { scriptedRun } from './script.ts';
 
-const MODES: readonly End[] = ['none', 'all', 'random', 'torn', 'process'];
+const MODES: readonly End[] = [...CRASH_MODES, 'process'];
 const REPORT_EVERY = 500;
 
 const { values } = parseArgs({ options: { seed: { type: 'string', default: '1' }, states: { type: 'string', default: '10000' } } });

@@ -5,9 +5,10 @@
 import { describe, expect, it } from 'vitest';
 import { Disagreement, type End, Interpreter, type Reached, type Trouble } from '../model/interpreter.ts';
 import type { Fault } from '../sim/sim-file-system.ts';
+import { CRASH_MODES } from '../sim/sim-file.ts';
 import { scriptedRun } from './script.ts';
 
-const MODES: readonly End[] = ['none', 'all', 'random', 'torn', 'process'];
+const MODES: readonly End[] = [...CRASH_MODES, 'process'];
 
 async function dryRun(): Promise<{ operations: number; reached: Reached }> {
   const interpreter = new Interpreter(scriptedRun(1));
@@ -27,7 +28,8 @@ describe('a store that loses power', () => {
   it('passes through flushes and compactions in the script', async () => {
     const { operations, reached } = await dryRun();
     expect(operations).toBeGreaterThan(100);
-    for (const what of ['flushes', 'compactions', 'pointers'] as const) expect(reached[what], what).toBeGreaterThan(0);
+    for (const what of ['flushes', 'compactions', 'pointers', 'relocations', 'rolls'] as const)
+      expect(reached[what], what).toBeGreaterThan(0);
   });
 
   it('keeps what was acknowledged, whatever the operation and whatever is left', { timeout: 120_000 }, async () => {

@@ -14,6 +14,7 @@ const SETTINGS: EngineSettingsInput = {
   level1Bytes: 256 * 1024,
   levelRatio: 2,
   garbageRatio: 0.05,
+  manifestBytes: 1024,
   pageCacheBytes: 1024 * 1024,
   memoryBytes: 64 * 1024 * 1024,
   maxBatchBytes: 8 * 1024 * 1024,

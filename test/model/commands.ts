@@ -1,7 +1,7 @@
 /** What a model run may do, and how runs are drawn. Small domains, so that keys collide, memtables overlap and snapshots matter. */
 import fc from 'fast-check';
 import type { Durability, EngineSettingsInput, ScanOptions } from '../../engine/index.ts';
-import type { CrashMode } from '../sim/sim-file.ts';
+import { CRASH_MODES, type CrashMode } from '../sim/sim-file.ts';
 
 /** `key` is a number that `keyOf` spells; `bytes` undefined is a delete. */
 export interface DrawnWrite {
@@ -121,7 +121,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       type: fc.constant('crash' as const),
-      mode: fc.constantFrom<CrashMode | 'process'>('none', 'all', 'random', 'torn', 'process'),
+      mode: fc.constantFrom<CrashMode | 'process'>(...CRASH_MODES, 'process'),
       after: fc.nat(25),
     }),
   },
@@ -138,6 +138,7 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
   levelRatio: fc.constantFrom(2, 10),
   garbageRatio: fc.constantFrom(0.05, 0.3, 0.9),
   callerSyncMs: fc.constantFrom(0, 0.5),
+  manifestBytes: fc.constantFrom(256, 1024 * 1024),
   pageCacheBytes: fc.constant(1024 * 1024),
   memoryBytes: fc.constant(64 * 1024 * 1024),
   maxBatchBytes: fc.constant(8 * 1024 * 1024),

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { anyRun } from './commands.ts';
-import { Interpreter, type Reached } from './interpreter.ts';
+import { Interpreter, NOTHING_REACHED, type Reached } from './interpreter.ts';
 
 const RUNS = Number(process.env['SPARROWKV_MODEL_RUNS'] ?? 60);
 const SEED = process.env['SPARROWKV_MODEL_SEED'];
@@ -15,7 +15,7 @@ describe('the engine against a sorted map', () => {
     'agrees at every step: writes, reads, snapshots, iterators, flushes, compactions, reopening, crashes',
     { timeout: RUNS * 3000 },
     async () => {
-      const total: Reached = { flushes: 0, compactions: 0, crashes: 0, losses: 0, pointers: 0 };
+      const total: Reached = { ...NOTHING_REACHED };
       await fc.assert(
         fc.asyncProperty(anyRun(80), async (run) => {
           const reached = await new Interpreter(run).run();

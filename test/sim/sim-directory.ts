@@ -47,8 +47,8 @@ export class SimDirectory {
   }
 
   crash(mode: CrashMode, random: SimRandom): void {
-    if (mode === 'all') this.sync();
-    else if (mode !== 'none') {
+    if (mode === 'all' || mode === 'contents-lost') this.sync();
+    else if (mode === 'random' || mode === 'torn') {
       // A journal keeps a beginning of the changes; the letter of POSIX allows any of them.
       const journal = random.chance(0.3);
       const kept = journal

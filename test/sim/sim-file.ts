@@ -20,8 +20,12 @@ const STATES_MAX = 4;
  * - `all`: everything.
  * - `random`: of each sector and each directory entry, nothing or everything or an earlier state.
  * - `torn`: as random, and sectors are cut between two states.
+ * - `entries-lost`: everything but changes of directories: what a missing fsync of a directory may cost.
+ * - `contents-lost`: changes of directories and nothing else: what a missing fsync of a file may cost.
  */
-export type CrashMode = 'none' | 'all' | 'random' | 'torn';
+export type CrashMode = 'none' | 'all' | 'random' | 'torn' | 'entries-lost' | 'contents-lost';
+
+export const CRASH_MODES: readonly CrashMode[] = ['none', 'all', 'random', 'torn', 'entries-lost', 'contents-lost'];
 
 interface DirtySector {
   version: number;
@@ -102,8 +106,8 @@ export class SimFile {
 
   /** Becomes what power loss leaves. */
   crash(mode: CrashMode, random: SimRandom): void {
-    if (mode === 'all') this.finishSync(this.beginSync());
-    else if (mode !== 'none') this.#keepSome(mode, random);
+    if (mode === 'all' || mode === 'entries-lost') this.finishSync(this.beginSync());
+    else if (mode === 'random' || mode === 'torn') this.#keepSome(mode, random);
     this.#dirty.clear();
     this.#sizesBetween = undefined;
     this.#bytes = this.#durableBytes;
