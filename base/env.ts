@@ -1,5 +1,6 @@
 /**
- * What code below the edge may know of the outside world. The real ones stand in base/node/, the simulated ones in test/sim/.
+ * What code below the edge may know of the outside world. The real ones stand in base/node/, the simulated ones in test/sim/;
+ * memory-file-system.ts beside this file does without a disk.
  * Nothing below the edge touches node:fs, a clock, randomness or threads except through these.
  */
 
@@ -35,6 +36,8 @@ export interface DirectoryLock {
 }
 
 export interface FileSystem {
+  /** Memory that the contents of all files take, in bytes; not there when they are on a disk. */
+  readonly heldBytes?: number;
   openSync(path: string, mode: OpenMode): File;
   /** Atomic; replaces `to`. Durable after syncDirectorySync of the directories. */
   renameSync(from: string, to: string): void;

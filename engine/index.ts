@@ -1,5 +1,7 @@
 /** The embedded store: `import { open } from 'sparrowkv/engine'`. */
 export { open, type EngineComponents } from './open.ts';
+export { openInMemory, type InMemoryComponents, type InMemorySettings } from './open-in-memory.ts';
+export { MemoryFileSystem, type MemoryFileSystemOptions } from '../base/memory-file-system.ts';
 export type {
   BatchOperation,
   Bytes,

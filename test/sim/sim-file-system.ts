@@ -236,9 +236,11 @@ export class SimFileSystem implements FileSystem {
     }
     this.#locked.add(normal);
     const life = this.#life;
+    let held = true;
     return {
       release: () => {
-        if (life === this.#life) this.#locked.delete(normal);
+        if (held && life === this.#life) this.#locked.delete(normal);
+        held = false;
       },
     };
   }
