@@ -1,27 +1,42 @@
 /**
  * Flush: walks a sealed memtable in key order and gives a page builder every version that someone may still read: the newest one of each
- * key, and of the older ones the newest at or below each snapshot. Deletes are kept: deeper levels may hold what they hide.
+ * key, and of the older ones the newest at or below each snapshot. Deletes are kept: deeper levels may hold what they hide. What has
+ * expired becomes a delete.
  *
  * Runs in steps: WINDOW_FULL asks the host to take the builder's window and call again. Its place is kept in cells of the context
  * (WORK), the descent in the context's first stack.
  *
  *   cells, from FLUSH: | leaf u32 | reserved u32 | limit u64 |     leaf: the key whose versions are being added, 0: take the next key
  *                                                                  limit: its next version is the newest at or below this
+ *                | now u64 |                                       ms since the epoch
  *   snapshots: f64 x n, ascending, sequence numbers
  */
-import { CELLS, FLUSH_DONE, FLUSH_FAILED, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
+import { CELLS, FLUSH_DONE, FLUSH_FAILED, KIND_DELETE, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
 import { memtableNext, memtableSeek } from './memtable-iterator';
 import { leafRecord } from './memtable';
 import { packBody } from './page';
-import { builderAdd, builderFull } from './page-builder';
-import { recordFlags, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
+import { builderAdd, builderFull, builderPinned } from './page-builder';
+import {
+  expiryBytes,
+  hasExpired,
+  recordFlags,
+  recordKey,
+  recordKeyBytes,
+  recordKind,
+  recordSequence,
+  recordValue,
+  recordValueBytes,
+} from './record';
 import { segmentEntry, segmentLives } from './segment-table';
 
 const FLUSH: usize = CELLS + 960;
 const LEAF: usize = FLUSH;
 const LIMIT: usize = FLUSH + 8;
+const NOW: usize = FLUSH + 16;
 
-export function flushBegin(context: usize, memtable: usize): void {
+/** `now`: ms since the epoch. */
+export function flushBegin(context: usize, memtable: usize, now: f64): void {
+  store<u64>(context, <u64>now, NOW);
   store<u32>(context, 0, LEAF);
   memtableSeek(memtable, context + STACKS, 0, 0);
 }
@@ -33,6 +48,7 @@ export function flushBegin(context: usize, memtable: usize): void {
 export function flushStep(context: usize, builder: usize, snapshots: usize, snapshotCount: i32, segments: usize, segmentEntries: u32): i32 {
   let leaf = load<u32>(context, LEAF);
   let limit = load<u64>(context, LIMIT);
+  const now = load<u64>(context, NOW);
   while (!builderFull(builder)) {
     if (!leaf) {
       leaf = memtableNext(context + STACKS);
@@ -45,15 +61,27 @@ export function flushStep(context: usize, builder: usize, snapshots: usize, snap
       continue;
     }
     const value = recordValue(record);
-    const kind = recordKind(record);
+    let kind = recordKind(record);
+    let flags = recordFlags(record);
+    let valueBytes = recordValueBytes(record);
     const sequence = recordSequence(record);
-    if (kind == KIND_POINTER) {
-      const segment = segmentEntry(segments, segmentEntries, load<u32>(value));
-      if (!segment) return FLUSH_FAILED;
-      segmentLives(segment, load<u32>(value, 4));
+    if (hasExpired(flags, value, now)) {
+      kind = KIND_DELETE;
+      flags = 0;
+      valueBytes = 0;
     }
-    const body = packBody(sequence, kind, recordFlags(record));
-    if (builderAdd(builder, recordKey(record), recordKeyBytes(record), body, value, recordValueBytes(record)) < 0) return FLUSH_FAILED;
+    let pinned = recordKeyBytes(record) + valueBytes;
+    if (kind == KIND_POINTER) {
+      const pointer = value + expiryBytes(flags);
+      const segment = segmentEntry(segments, segmentEntries, load<u32>(pointer));
+      if (!segment) return FLUSH_FAILED;
+      segmentLives(segment, load<u32>(pointer, 4));
+      pinned += load<i32>(pointer, 4);
+    }
+    const body = packBody(sequence, kind, flags);
+    if (builderAdd(builder, recordKey(record), recordKeyBytes(record), body, value, valueBytes) < 0) return FLUSH_FAILED;
+    // An older version of its key: there is only one reason to keep it.
+    if (limit != ~(<u64>0)) builderPinned(builder, pinned);
     const before = snapshotBefore(snapshots, snapshotCount, sequence);
     if (before < 0) leaf = 0;
     else limit = <u64>before;

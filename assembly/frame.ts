@@ -2,9 +2,21 @@
  * Frames: the batches of the log (layout: record.ts, docs/formats/log.md). A frame is written whole and found whole or not at all:
  * its check covers its header and its records, and each pointer record among them carries the check of its payload.
  */
-import { FRAME_HEADER_BYTES, KIND_DELETE, KIND_POINTER, KIND_PUT, KEY_BYTES_MAX, POINTER_BYTES, RECORD_HEADER_BYTES } from './memory-map';
+import {
+  FLAG_EXPIRES,
+  FRAME_HEADER_BYTES,
+  KEY_BYTES_MAX,
+  KIND_DELETE,
+  KIND_POINTER,
+  KIND_PUT,
+  POINTER_BYTES,
+  RECORD_HEADER_BYTES,
+} from './memory-map';
 import { xxh64 } from './checksum';
-import { recordBytes, recordKeyBytes, recordKind, recordValue } from './record';
+import { expiryBytes, recordBytes, recordFlags, recordKeyBytes, recordKind, recordValue } from './record';
+
+/** What a number of the host holds exactly. */
+const EXPIRY_MAX: u64 = 0x1fffffffffffff;
 
 /** Fills in the header of the frame whose records lie behind it, checksum last. */
 export function sealFrame(frame: usize, bytes: u32, payloadBytes: u32, syncedTo: u32, count: u32, segment: u32): void {
@@ -43,10 +55,15 @@ export function checkRecords(frame: usize): i32 {
     const kind = recordKind(at);
     if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || valueBytes > 0x3fffffff) return 0;
     if (kind != KIND_PUT && kind != KIND_POINTER && kind != KIND_DELETE) return 0;
-    if (kind == KIND_POINTER && valueBytes != POINTER_BYTES) return 0;
-    if (kind == KIND_DELETE && valueBytes != 0) return 0;
+    const flags = recordFlags(at);
+    if (flags & ~FLAG_EXPIRES) return 0;
+    const expiry = <u32>expiryBytes(flags);
+    if (kind == KIND_PUT && valueBytes < expiry) return 0;
+    if (kind == KIND_POINTER && valueBytes != <u32>POINTER_BYTES + expiry) return 0;
+    if (kind == KIND_DELETE && (valueBytes != 0 || flags)) return 0;
     const size = <usize>recordBytes(keyBytes, <i32>valueBytes);
     if (size > end - at) return 0;
+    if (expiry && load<u64>(recordValue(at)) > EXPIRY_MAX) return 0;
     at += size;
     count--;
   }
@@ -72,7 +89,7 @@ export function nextPointer(frame: usize, after: usize): usize {
   const end = frame + FRAME_HEADER_BYTES + load<u32>(frame, 8);
   let at = after ? after : frame + FRAME_HEADER_BYTES;
   while (at < end) {
-    if (recordKind(at) == KIND_POINTER) return recordValue(at);
+    if (recordKind(at) == KIND_POINTER) return recordValue(at) + expiryBytes(recordFlags(at));
     at += recordBytes(recordKeyBytes(at), load<i32>(at));
   }
   return 0;

@@ -76,6 +76,11 @@ export const KIND_PUT: i32 = 1;
 export const KIND_POINTER: i32 = 2;
 export const KIND_DELETE: i32 = 3;
 
+// ---- record flags, which a page's body has too ----
+/** The value is preceded by the time at which it ends: ms since the epoch, u64. What copies values takes it for a part of them. */
+export const FLAG_EXPIRES: i32 = 1;
+export const EXPIRY_BYTES: i32 = 8;
+
 // ---- sizes that formats share ----
 export const PAGE_BYTES: i32 = 8192;
 export const BLOCK_BYTES: i32 = 128 * 1024;
@@ -92,6 +97,8 @@ export const SCAN_KEYS_ONLY: i32 = 8;
 /** Before the key of each entry in a scan's window: key bytes u16, kind u8, flags u8, value bytes u32, sequence f64. */
 export const SCAN_ENTRY_BYTES: i32 = 16;
 export const SCAN_WINDOW_BYTES_MIN: i32 = 64 * 1024;
+/** Cell, f64: the time in ms since the epoch, which the host writes before `scanOpen`. What expires at or before it is not there. */
+export const SCAN_NOW: usize = CELLS + 336;
 
 // ---- merge (assembly/merge.ts) ----
 /** Answers of `mergeStep`. */
@@ -158,7 +165,13 @@ export const BUILDER_KEY_BYTES: usize = 104;
 export const BUILDER_VALUE_BYTES: usize = 112;
 export const BUILDER_SMALLEST_BYTES: usize = 120;
 export const BUILDER_LARGEST_BYTES: usize = 124;
-export const BUILDER_SMALLEST: usize = 128;
+export const BUILDER_EXPIRING_ENTRIES: usize = 128;
+export const BUILDER_DENSE_PAGES: usize = 132;
+export const BUILDER_EXPIRING_BYTES: usize = 136;
+export const BUILDER_EARLIEST_EXPIRY: usize = 144;
+export const BUILDER_LATEST_EXPIRY: usize = 152;
+export const BUILDER_PINNED_BYTES: usize = 160;
+export const BUILDER_SMALLEST: usize = 192;
 export const BUILDER_LARGEST: usize = BUILDER_SMALLEST + KEY_WINDOW_BYTES;
 
 // ---- the page cache (drawn in assembly/page-cache.ts) ----

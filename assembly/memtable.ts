@@ -327,8 +327,8 @@ function hasNodeSpace(memtable: usize): bool {
 }
 
 /**
- * A batch of one. The host has put key and value at record top + frame header + record header, and knows that they fit the chunk.
- * Writes both headers, seals the frame and indexes the record. Returns the new record top, or 0 when a node chunk must be added first.
+ * A batch of one. The host has put key and stored value at record top + frame header + record header, and knows that they fit the chunk.
+ * `kind`: the record's kind, its flags in bits 8..15. Writes both headers, seals the frame and indexes the record. Returns the new record top, or 0 when a node chunk must be added first.
  */
 export function memtablePut(
   memtable: usize,

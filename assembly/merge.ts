@@ -3,7 +3,7 @@
  *
  * Which versions stay: of one key, newest first, the first stays, and an older one with sequence q below a newer one with sequence p stays
  * only when a snapshot s has q <= s < p. With MERGE_DROP_DELETES (nothing below the output can hold the inputs' keys) a delete that no
- * snapshot is older than goes too: then no version below it stays either.
+ * snapshot is older than goes too: then no version below it stays either. What has expired counts as a delete and becomes one.
  *
  * Versions of one key are never divided between outputs, so that the tables of a level never share a key.
  *
@@ -19,7 +19,7 @@
  *   824 last key bytes i32  828 phase u32
  *   832 pointer u32         what stands for the winner's pointer after `mergeRelocated`; 0: none
  *   840 versions dropped f64
- *   848 opened i32
+ *   848 opened i32          856 now u64           ms since the epoch
  */
 import {
   KEY_B,
@@ -35,6 +35,7 @@ import {
   MERGE_RELOCATE,
   MERGE_SPLIT,
   PAGE_BYTES,
+  POINTER_BYTES,
   SEGMENT_RELOCATE,
 } from './memory-map';
 import {
@@ -53,9 +54,10 @@ import {
   cursorValue,
   cursorValueBytes,
 } from './cursor';
-import { bodyKind, bodySequence, pageChecksum, pageCount, pageSeed } from './page';
-import { builderAdd, builderPages } from './page-builder';
+import { bodyFlags, bodyKind, bodySequence, packBody, pageChecksum, pageCount, pageSeed } from './page';
+import { builderAdd, builderPages, builderPinned } from './page-builder';
 import { commonBytes, copy } from './key';
+import { expiryBytes, hasExpired } from './record';
 import { segmentDied, segmentEntry, segmentFlags, segmentLives } from './segment-table';
 import { tournamentBegin, tournamentReplay, tournamentWinner } from './tournament';
 
@@ -74,6 +76,7 @@ const PHASE: usize = 828;
 const POINTER: usize = 832;
 const DROPPED: usize = 840;
 const OPENED: usize = 848;
+const NOW: usize = 856;
 
 // Fields of a cursor over pages in a buffer.
 const PAGES_END: usize = 96;
@@ -98,7 +101,7 @@ export function mergeFeed(context: usize, input: i32, address: usize, pages: i32
   store<u32>(cursor, last, LAST);
 }
 
-/** Begins. `snapshots` and `segments` stay until the merge is done. */
+/** Begins. `snapshots` and `segments` stay until the merge is done. `now`: ms since the epoch. */
 export function mergeBegin(
   context: usize,
   inputs: i32,
@@ -107,7 +110,9 @@ export function mergeBegin(
   snapshotCount: i32,
   segments: usize,
   segmentEntries: u32,
+  now: f64,
 ): void {
+  store<u64>(context, <u64>now, NOW);
   store<i32>(context, flags, FLAGS);
   store<u32>(context, <u32>snapshots, SNAPSHOTS);
   store<i32>(context, snapshotCount, SNAPSHOT_COUNT);
@@ -211,6 +216,7 @@ function merge(context: usize, inputs: i32): i32 {
   const builder = <usize>load<u32>(context, BUILDER);
   const dropDeletes = (load<i32>(context, FLAGS) & MERGE_DROP_DELETES) != 0;
   const last = context + KEY_B;
+  const now = load<u64>(context, NOW);
   // Keys up to this length are the same when their ranks are.
   const ranked = load<i32>(cursorAt(context, 0), 108) + 8;
   let winner = tournamentWinner(context);
@@ -219,38 +225,54 @@ function merge(context: usize, inputs: i32): i32 {
     if (cursorFinished(winner)) return MERGE_DONE;
     const key = cursorKey(winner);
     const rank = cursorRank(winner);
-    const body = cursorBody(winner);
+    let body = cursorBody(winner);
     const sequence = bodySequence(body);
-    const kind = bodyKind(body);
+    let kind = bodyKind(body);
+    const value = cursorValue(winner);
+    let valueBytes = cursorValueBytes(winner);
+    // What the entry refers to: 0, or its pointer.
+    let pointer = kind == KIND_POINTER ? value + expiryBytes(bodyFlags(body)) : 0;
+    let ended: usize = 0;
+    if (hasExpired(bodyFlags(body), value, now)) {
+      kind = KIND_DELETE;
+      body = packBody(sequence, KIND_DELETE, 0);
+      valueBytes = 0;
+      ended = pointer;
+      pointer = 0;
+    }
     const same =
       rank == load<u64>(context, LAST_RANK) &&
       keyBytes == load<i32>(context, LAST_BYTES) &&
       (keyBytes <= ranked || commonBytes(last, key, keyBytes) == keyBytes);
     let keep = same ? snapshotWithin(context, sequence, load<u64>(context, LAST_SEQUENCE)) : true;
     if (keep && kind == KIND_DELETE && dropDeletes) keep = snapshotWithin(context, 0, sequence);
-    let value = cursorValue(winner);
     let full = false;
     if (keep) {
       if (!same && builderPages(builder) >= load<u32>(context, PAGES_MAX)) return MERGE_SPLIT;
-      if (kind == KIND_POINTER) {
-        const status = keepPointer(context, value);
+      let pinned = keyBytes + valueBytes;
+      if (pointer) {
+        const status = keepPointer(context, pointer);
         if (status) return status;
         const moved = <usize>load<u32>(context, POINTER);
+        // In place: the page is not read again.
         if (moved) {
-          value = moved;
+          if (moved != pointer) memory.copy(pointer, moved, POINTER_BYTES);
           store<u32>(context, 0, POINTER);
         }
+        pinned += load<i32>(pointer, 4);
       }
-      const added = builderAdd(builder, key, keyBytes, body, value, cursorValueBytes(winner));
+      const added = builderAdd(builder, key, keyBytes, body, value, valueBytes);
       if (added < 0) return MERGE_BROKEN;
+      if (same) builderPinned(builder, pinned);
       full = added != 0;
     } else {
       store<f64>(context, load<f64>(context, DROPPED) + 1, DROPPED);
-      if (kind == KIND_POINTER) {
-        const entry = entryOf(context, value);
-        if (!entry) return MERGE_BROKEN;
-        segmentDied(entry, load<u32>(value, 4));
-      }
+      if (pointer) ended = pointer;
+    }
+    if (ended) {
+      const entry = entryOf(context, ended);
+      if (!entry) return MERGE_BROKEN;
+      segmentDied(entry, load<u32>(ended, 4));
     }
     if (!same) {
       copy(last, key, keyBytes);

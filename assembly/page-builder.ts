@@ -15,7 +15,10 @@
  *    88 smallest sequence u64                                     96 largest sequence u64
  *   104 key bytes u64                                            112 value bytes u64
  *   120 smallest key bytes u32                                   124 largest key bytes u32 (the last key of the last page written)
- *   128 smallest key | largest key | first key of the page | tags u8 | slots u32 | prefixes u16 | staged entries |
+ *   128 expiring entries u32                                     132 dense pages u32
+ *   136 expiring bytes u64          keys and stored values       144 earliest expiry u64, 152 latest u64
+ *   160 pinned bytes u64            see builderPinned            168 page deletes u32, 172 reserved 20
+ *   192 smallest key | largest key | first key of the page | tags u8 | slots u32 | prefixes u16 | staged entries |
  *
  * An entry is copied when it is added, so that the caller's bytes may move at once: { suffix after the prefix that the page had then,
  * body } one after another, as they will stand in the page. The prefix only ever shrinks, and mostly settles at the second entry; then a
@@ -26,20 +29,27 @@
  * next entry. The marks leave room for what one more entry and `builderFinish` write. Twin: test/assembly/twins/page-builder.ts.
  */
 import {
+  BUILDER_DENSE_PAGES,
+  BUILDER_EARLIEST_EXPIRY,
   BUILDER_ENTRIES,
+  BUILDER_EXPIRING_BYTES,
+  BUILDER_EXPIRING_ENTRIES,
   BUILDER_HASHES_AT,
   BUILDER_INDEX_AT,
   BUILDER_KEY_BYTES,
   BUILDER_LARGEST,
   BUILDER_LARGEST_BYTES,
+  BUILDER_LATEST_EXPIRY,
   BUILDER_OUT,
   BUILDER_PAGES,
+  BUILDER_PINNED_BYTES,
   BUILDER_SEQUENCE_MAX,
   BUILDER_SEQUENCE_MIN,
   BUILDER_SMALLEST,
   BUILDER_SMALLEST_BYTES,
   BUILDER_TOMBSTONES,
   BUILDER_VALUE_BYTES,
+  FLAG_EXPIRES,
   KEY_BYTES_MAX,
   KEY_WINDOW_BYTES,
   KIND_DELETE,
@@ -51,6 +61,7 @@ import { commonBytes, copy, hashKey, hashTag } from './key';
 import {
   BODY_HEADER_BYTES,
   PAGE_HEADER_BYTES,
+  bodyFlags,
   bodyKind,
   bodySequence,
   packBody,
@@ -76,6 +87,9 @@ const INDEX_MARK: usize = 56;
 const HASHES: usize = 60;
 const HASHES_MARK: usize = 68;
 const LAST_HASH: usize = 72;
+const PAGE_DELETES: usize = 168;
+/** A page is dense when at least this many of its entries, or half of them, are deletes: a scan passes it for little. */
+const DENSE_DELETES: u32 = 100;
 /** An entry takes 13 bytes of a page at least: tag, slot, body header. */
 const PAGE_ENTRIES_MAX: usize = 640;
 const FIRST: usize = BUILDER_LARGEST + KEY_WINDOW_BYTES;
@@ -109,6 +123,7 @@ export function builderBegin(
   store<u32>(builder, <u32>window, BUILDER_OUT);
   store<u32>(builder, fileId, FILE_ID);
   store<u64>(builder, ~(<u64>0), BUILDER_SEQUENCE_MIN);
+  store<u64>(builder, ~(<u64>0), BUILDER_EARLIEST_EXPIRY);
   store<u32>(builder, <u32>index, INDEX);
   store<u32>(builder, <u32>index, BUILDER_INDEX_AT);
   store<u32>(builder, <u32>hashes, HASHES);
@@ -208,7 +223,7 @@ export function builderAdd(builder: usize, key: usize, keyBytes: i32, body: u64,
   store<i32>(builder, load<i32>(builder, PAGE_BODY_BYTES) + BODY_HEADER_BYTES + valueBytes, PAGE_BODY_BYTES);
   store<u32>(builder, <u32>(at - builder - STAGE), STAGED);
 
-  tally(builder, keyBytes, body, valueBytes);
+  tally(builder, keyBytes, body, value, valueBytes);
   const hashesAt = load<u32>(builder, BUILDER_HASHES_AT);
   // Versions of one key follow each other: the filter wants their hash once.
   if (hash != load<u64>(builder, LAST_HASH) || hashesAt == load<u32>(builder, HASHES)) {
@@ -249,14 +264,32 @@ function pageOverhead(count: i32): i32 {
 
 // @ts-ignore: decorator
 @inline
-function tally(builder: usize, keyBytes: i32, body: u64, valueBytes: i32): void {
+function tally(builder: usize, keyBytes: i32, body: u64, value: usize, valueBytes: i32): void {
   const sequence = bodySequence(body);
   store<u32>(builder, load<u32>(builder, BUILDER_ENTRIES) + 1, BUILDER_ENTRIES);
-  if (bodyKind(body) == KIND_DELETE) store<u32>(builder, load<u32>(builder, BUILDER_TOMBSTONES) + 1, BUILDER_TOMBSTONES);
+  if (bodyKind(body) == KIND_DELETE) {
+    store<u32>(builder, load<u32>(builder, BUILDER_TOMBSTONES) + 1, BUILDER_TOMBSTONES);
+    store<u32>(builder, load<u32>(builder, PAGE_DELETES) + 1, PAGE_DELETES);
+  }
+  if (bodyFlags(body) & FLAG_EXPIRES) tallyExpiry(builder, load<u64>(value), keyBytes + valueBytes);
   if (sequence < load<u64>(builder, BUILDER_SEQUENCE_MIN)) store<u64>(builder, sequence, BUILDER_SEQUENCE_MIN);
   if (sequence > load<u64>(builder, BUILDER_SEQUENCE_MAX)) store<u64>(builder, sequence, BUILDER_SEQUENCE_MAX);
   store<u64>(builder, load<u64>(builder, BUILDER_KEY_BYTES) + keyBytes, BUILDER_KEY_BYTES);
   store<u64>(builder, load<u64>(builder, BUILDER_VALUE_BYTES) + valueBytes, BUILDER_VALUE_BYTES);
+}
+
+function tallyExpiry(builder: usize, expiry: u64, bytes: i32): void {
+  store<u32>(builder, load<u32>(builder, BUILDER_EXPIRING_ENTRIES) + 1, BUILDER_EXPIRING_ENTRIES);
+  store<u64>(builder, load<u64>(builder, BUILDER_EXPIRING_BYTES) + bytes, BUILDER_EXPIRING_BYTES);
+  if (expiry < load<u64>(builder, BUILDER_EARLIEST_EXPIRY)) store<u64>(builder, expiry, BUILDER_EARLIEST_EXPIRY);
+  if (expiry > load<u64>(builder, BUILDER_LATEST_EXPIRY)) store<u64>(builder, expiry, BUILDER_LATEST_EXPIRY);
+}
+
+/** Says of the entry added last that only snapshots keep it: `bytes` of key, stored value and large value would go with the last of them. */
+// @ts-ignore: decorator
+@inline
+export function builderPinned(builder: usize, bytes: i32): void {
+  store<u64>(builder, load<u64>(builder, BUILDER_PINNED_BYTES) + bytes, BUILDER_PINNED_BYTES);
 }
 
 /** Starts a page with `key` as its first, and writes its index entry. */
@@ -340,6 +373,10 @@ function emitPage(builder: usize, count: i32): void {
   const number = load<u32>(builder, BUILDER_PAGES);
   store<u64>(page, pageChecksum(page, pageSeed(load<u32>(builder, FILE_ID), number)));
   store<u32>(builder, number + 1, BUILDER_PAGES);
+  const deletes = load<u32>(builder, PAGE_DELETES);
+  if (deletes >= DENSE_DELETES || deletes * 2 >= <u32>count)
+    store<u32>(builder, load<u32>(builder, BUILDER_DENSE_PAGES) + 1, BUILDER_DENSE_PAGES);
+  store<u32>(builder, 0, PAGE_DELETES);
   store<u32>(builder, <u32>page + PAGE_BYTES, BUILDER_OUT);
   store<i32>(builder, 0, PAGE_ENTRIES);
 }

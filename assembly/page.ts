@@ -7,7 +7,7 @@
  *   | slot x count: offset u16, suffix bytes u16 | end u16, reserved u16 |
  *   | prefix |                                                           common to every key of the page
  *   | entry x count: key suffix, body |
- *   body: | sequence and kind u64 | value |       low 53 bits sequence, bits 56..59 kind, bits 60..63 flags; a pointer's value is 24 bytes
+ *   body: | sequence and kind u64 | value |       low 53 bits sequence, bits 56..59 kind, bits 60..63 flags, as a record's (record.ts)
  *
  * check: XXH64 of what follows it to the end of the page, seed (file id << 32 | page number).
  * Entries are ordered by key, then newest sequence first. Offsets are from the page's start.

@@ -11,7 +11,11 @@
  *   | payload |                                                            values at or over the threshold, in the log only, padded to 8
  *
  * check: XXH64 from `record bytes` to the end of the records, seed = segment id. A payload is covered by its pointer's checksum.
+ *
+ * With FLAG_EXPIRES the value is | expiry u64 | value |, a pointer likewise: the stored value. Only who looks at values takes the two apart.
  */
+import { EXPIRY_BYTES, FLAG_EXPIRES } from './memory-map';
+
 // @ts-ignore: decorator
 @inline
 export function recordValueBytes(record: usize): i32 {
@@ -46,6 +50,18 @@ export function recordKey(record: usize): usize {
 @inline
 export function recordValue(record: usize): usize {
   return record + 16 + <usize>recordKeyBytes(record);
+}
+/** Whether the stored value at `value` has expired by `now` (ms since the epoch): then it counts as a delete. */
+// @ts-ignore: decorator
+@inline
+export function hasExpired(flags: i32, value: usize, now: u64): bool {
+  return (flags & FLAG_EXPIRES) != 0 && load<u64>(value) <= now;
+}
+/** Bytes of a stored value that precede the value. */
+// @ts-ignore: decorator
+@inline
+export function expiryBytes(flags: i32): i32 {
+  return flags & FLAG_EXPIRES ? EXPIRY_BYTES : 0;
 }
 /** Header, key, value and padding. */
 // @ts-ignore: decorator

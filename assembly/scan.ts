@@ -6,6 +6,8 @@
  *
  *   window: | key bytes u16 | kind u8 | flags u8 | value bytes u32 | sequence f64 | key | value | padding to 8 |   an entry
  *
+ * Values in the window are without their expiry; the flags tell that they had one. What has expired by SCAN_NOW is taken for a delete.
+ *
  * RESULT_ENTRIES and RESULT_BYTES hold at every return what is complete in the window, so that a caller that would have to wait for a need
  * may take that first, and begin anew behind it.
  *
@@ -23,6 +25,7 @@
  *   312 moved u32            1: the winner is to be settled and the tree replayed
  *   316 begun u32            1: the tree is built
  *   320 window u32
+ *   336 SCAN_NOW f64, the host's
  */
 import {
   ABSENT,
@@ -35,6 +38,7 @@ import {
   SCAN_ENTRY_BYTES,
   SCAN_KEYS_ONLY,
   SCAN_LOWER_EXCLUSIVE,
+  SCAN_NOW,
   SCAN_REVERSE,
   SCAN_UPPER_INCLUSIVE,
   SLACK_BYTES,
@@ -68,6 +72,7 @@ import {
 import { CURSOR_COUNT } from './page-cache';
 import { bodyFlags, bodyKind, bodySequence } from './page';
 import { commonBytes, compareKeys, copy, keyPrefix } from './key';
+import { expiryBytes, hasExpired } from './record';
 import { memtableSeek, memtableSeekReverse } from './memtable-iterator';
 import { tournamentBegin, tournamentReplay, tournamentWinner } from './tournament';
 
@@ -217,18 +222,26 @@ function sameAsLast(context: usize, rank: u64, key: usize, keyBytes: i32): bool 
 @inline
 function emit(context: usize, out: usize, rank: u64, key: usize, keyBytes: i32, cursor: usize, keysOnly: bool): usize {
   const body = cursorBody(cursor);
-  const valueBytes = keysOnly ? 0 : cursorValueBytes(cursor);
+  const expiry = expiryBytes(bodyFlags(body));
+  const valueBytes = keysOnly ? 0 : cursorValueBytes(cursor) - expiry;
   const end = (out + SCAN_ENTRY_BYTES + keyBytes + valueBytes + 7) & ~7;
   if (end > <usize>load<u32>(context, WINDOW_END)) return 0;
   store<u32>(out, <u32>keyBytes | ((<u32>bodyKind(body)) << 16) | ((<u32>bodyFlags(body)) << 24));
   store<i32>(out, valueBytes, 4);
   store<f64>(out, <f64>bodySequence(body), 8);
   copy(out + SCAN_ENTRY_BYTES, key, keyBytes);
-  copy(out + SCAN_ENTRY_BYTES + keyBytes, cursorValue(cursor), valueBytes);
+  copy(out + SCAN_ENTRY_BYTES + keyBytes, cursorValue(cursor) + expiry, valueBytes);
   store<u32>(context, <u32>(out + SCAN_ENTRY_BYTES), LAST_KEY);
   store<i32>(context, keyBytes, LAST_BYTES);
   store<u64>(context, rank, LAST_RANK);
   return end;
+}
+
+/** Whether the entry that the cursor stands on says that its key is not there. */
+// @ts-ignore: decorator
+@inline
+function isDelete(context: usize, cursor: usize, body: u64): bool {
+  return bodyKind(body) == KIND_DELETE || hasExpired(bodyFlags(body), cursorValue(cursor), <u64>load<f64>(context, SCAN_NOW));
 }
 
 function fillForward(context: usize, count: i32): i32 {
@@ -250,7 +263,7 @@ function fillForward(context: usize, count: i32): i32 {
       const end = emit(context, <usize>load<u32>(context, OUT), rank, key, keyBytes, winner, keysOnly);
       if (!end) return WINDOW_FULL;
       // A delete's key stays behind the complete entries, where the next one overwrites it.
-      if (bodyKind(body) != KIND_DELETE) {
+      if (!isDelete(context, winner, body)) {
         store<u32>(context, <u32>end, OUT);
         const entries = load<u32>(context, RESULT_ENTRIES) + 1;
         store<u32>(context, entries, RESULT_ENTRIES);
@@ -296,7 +309,7 @@ function fillBackward(context: usize, count: i32): i32 {
       if (!sameAsLast(context, rank, key, keyBytes) && complete(context, entriesMax)) return WINDOW_FULL;
       const end = emit(context, <usize>load<u32>(context, OUT), rank, key, keyBytes, winner, keysOnly);
       if (!end) return WINDOW_FULL;
-      store<u32>(context, bodyKind(body) == KIND_DELETE ? 0 : <u32>end, CANDIDATE_END);
+      store<u32>(context, isDelete(context, winner, body) ? 0 : <u32>end, CANDIDATE_END);
     }
     const status = moveOn(context, count, winner, true);
     if (status) return status;

@@ -51,6 +51,8 @@ export type Entry = [key: Uint8Array, value: Uint8Array];
 export interface VersionedValue {
   value: Uint8Array;
   version: number;
+  /** When it ends, in milliseconds since the epoch. Undefined: it does not. */
+  expiresAtMs?: number;
 }
 
 export type BatchOperation = { type: 'put'; key: Bytes; value: Bytes } | { type: 'delete'; key: Bytes };

@@ -88,9 +88,12 @@ export class SparrowEngine implements Engine {
         return view.address;
       },
       satisfy: (answer) => reader.satisfy(answer),
-      readPointer: (pointer, key, sequence) => {
+      get nowMs() {
+        return reader.nowMs;
+      },
+      readPointer: (pointer, key, sequence, expires) => {
         this.#assertOpen();
-        return reader.readPointer(pointer, key, sequence);
+        return reader.readPointer(pointer, key, sequence, expires);
       },
     };
   }

@@ -33,6 +33,7 @@ const FIXED_BYTES = 8 * 1024 * 1024;
 export interface EngineComponents {
   fileSystem?: FileSystem;
   scheduler?: Scheduler;
+  /** Tells what has expired. */
   clock?: Clock;
   /** `worker`: flush and compaction in a thread of their own (real file system only). `inline`: on the caller's thread. */
   background?: 'worker' | 'inline';
@@ -99,7 +100,7 @@ function build(door: Door, undo: Undo): Engine {
   undo(() => values.close());
   const batchMemoryBytesMax = memory.freeBytes - 3 * settings.memtableBytes - FIXED_BYTES;
   let log: LogWriter | undefined;
-  const reader = new Reader(memory, view, values, (segment, offset) => log?.pendingAt(segment, offset) ?? 0);
+  const reader = new Reader(memory, view, values, clock, (segment, offset) => log?.pendingAt(segment, offset) ?? 0);
   const background: Background =
     door.background === 'worker' ? new WorkerBackground(memory) : new InlineBackground(memory, fileSystem, scheduler);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
@@ -109,6 +110,7 @@ function build(door: Door, undo: Undo): Engine {
     directory: path,
     settings,
     scheduler,
+    clock,
     manifest,
     version,
     nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1),

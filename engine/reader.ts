@@ -4,9 +4,12 @@
  * A value is copied out once.
  */
 import { assert } from '../base/assert.ts';
+import type { Clock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import {
   ABSENT,
+  EXPIRY_BYTES,
+  FLAG_EXPIRES,
   FOUND,
   FRONT,
   KEY_A,
@@ -16,11 +19,13 @@ import {
   NEED_TABLE_HEADER,
   NEEDS_PAGE,
   NEEDS_TABLE,
+  RESULT_FLAGS,
   RESULT_KIND,
   RESULT_SEQUENCE,
   RESULT_VALUE,
   RESULT_VALUE_BYTES,
 } from '../assembly/memory-map.ts';
+import type { VersionedValue } from './api.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import type { OpenTable } from './table/index.ts';
 import type { ValueFiles } from './value-files.ts';
@@ -31,6 +36,7 @@ import type { View } from './view.ts';
 export const NEWEST: number = Number.MAX_SAFE_INTEGER;
 
 const CELL_KIND = (FRONT + RESULT_KIND) >>> 2;
+const CELL_FLAGS = (FRONT + RESULT_FLAGS) >>> 2;
 const CELL_VALUE = (FRONT + RESULT_VALUE) >>> 2;
 const CELL_VALUE_BYTES = (FRONT + RESULT_VALUE_BYTES) >>> 2;
 const CELL_SEQUENCE = (FRONT + RESULT_SEQUENCE) >>> 3;
@@ -42,6 +48,7 @@ export class Reader {
   readonly memory: LinearMemory;
   readonly #view: View;
   readonly #values: ValueFiles;
+  readonly #clock: Clock;
   /** Where in linear memory a value lies that the log has yet to write, or 0. */
   readonly #pendingAt: (segment: number, offset: number) => number;
   readonly #tables = new Map<number, OpenTable>();
@@ -51,8 +58,9 @@ export class Reader {
   #gets = 0;
   #pageReads = 0;
 
-  constructor(memory: LinearMemory, view: View, values: ValueFiles, pendingAt: (segment: number, offset: number) => number) {
+  constructor(memory: LinearMemory, view: View, values: ValueFiles, clock: Clock, pendingAt: (segment: number, offset: number) => number) {
     this.memory = memory;
+    this.#clock = clock;
     this.#view = view;
     this.#values = values;
     this.#pendingAt = pendingAt;
@@ -60,6 +68,10 @@ export class Reader {
     this.#lookupResume = memory.kernel['lookupResume']!;
   }
 
+  /** Milliseconds since the epoch: what expires at or before it is not there. */
+  get nowMs(): number {
+    return this.#clock.wallMs();
+  }
   get gets(): number {
     return this.#gets;
   }
@@ -79,11 +91,14 @@ export class Reader {
     return this.#find(key, sequence) ? this.#value() : undefined;
   }
 
-  /** As `get`, with the sequence number of the write. */
-  getEntry(key: Uint8Array, sequence: number): { value: Uint8Array; version: number } | undefined {
+  /** As `get`, with the sequence number of the write, and when the value expires if it does. */
+  getEntry(key: Uint8Array, sequence: number): VersionedValue | undefined {
     if (!this.#find(key, sequence)) return undefined;
-    const version = this.memory.f64[CELL_SEQUENCE]!;
-    return { value: this.#value(), version };
+    const { f64, u32 } = this.memory;
+    const version = f64[CELL_SEQUENCE]!;
+    if ((u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0) return { value: this.#value(), version };
+    const expiresAtMs = this.#expiry();
+    return { value: this.#value(), version, expiresAtMs };
   }
 
   /** Loads what a kernel in the FRONT context asked for by `answer`. */
@@ -103,16 +118,19 @@ export class Reader {
 
   /**
    * Copies the value out that a 24-byte pointer in linear memory refers to. A pointer that was kept for a while (`key`, `sequence`: what
-   * it was found for) may lead into a segment that compaction has emptied since: then the value is looked for anew.
+   * it was found for) may lead into a segment that compaction has emptied since: then the value is looked for anew, and is undefined when it
+   * has expired meanwhile.
    */
-  readPointer(pointer: number, key?: Uint8Array, sequence?: number): Uint8Array {
+  readPointer(pointer: number): Uint8Array;
+  readPointer(pointer: number, key: Uint8Array, sequence: number, expires: boolean): Uint8Array | undefined;
+  readPointer(pointer: number, key?: Uint8Array, sequence?: number, expires: boolean = false): Uint8Array | undefined {
     const { view, u8 } = this.memory;
     const segment = view.getUint32(pointer, true);
     const pending = this.#pendingAt(segment, view.getUint32(pointer + 8, true));
     if (pending !== 0) return this.#pool.copy(u8, pending, this.#values.bytesOf(pointer));
     if (key !== undefined && !this.#values.has(segment)) {
       const value = this.get(key, sequence!);
-      assert(value !== undefined, 'a pinned version stays where a read finds it');
+      assert(expires || value !== undefined, 'a pinned version stays where a read finds it');
       return value;
     }
     const bytes = this.#values.bytesOf(pointer);
@@ -127,15 +145,21 @@ export class Reader {
       this.satisfy(answer);
       answer = this.#lookupResume(FRONT);
     }
-    if (answer === FOUND) return true;
+    if (answer === FOUND) return (this.memory.u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0 || this.#expiry() > this.#clock.wallMs();
     if (answer !== ABSENT) throw new SparrowError('internal', 'LOOKUP', `point read answered ${answer}`);
     return false;
   }
 
+  /** When what was found expires: it does. */
+  #expiry(): number {
+    return Number(this.memory.view.getBigUint64(this.memory.u32[CELL_VALUE]!, true));
+  }
+
   #value(): Uint8Array {
     const u32 = this.memory.u32;
-    const address = u32[CELL_VALUE]!;
+    const skipped = (u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0 ? 0 : EXPIRY_BYTES;
+    const address = u32[CELL_VALUE]! + skipped;
     if (u32[CELL_KIND] === KIND_POINTER) return this.readPointer(address);
-    return this.#pool.copy(this.memory.u8, address, u32[CELL_VALUE_BYTES]!);
+    return this.#pool.copy(this.memory.u8, address, u32[CELL_VALUE_BYTES]! - skipped);
   }
 }

@@ -11,6 +11,7 @@
 import { assert } from '../base/assert.ts';
 import {
   ABSENT,
+  FLAG_EXPIRES,
   FRONT,
   KEY_A,
   KEY_B,
@@ -21,6 +22,7 @@ import {
   SCAN_ENTRY_BYTES,
   SCAN_KEYS_ONLY,
   SCAN_LOWER_EXCLUSIVE,
+  SCAN_NOW,
   SCAN_REVERSE,
   SCAN_UPPER_INCLUSIVE,
   WINDOW_FULL,
@@ -36,8 +38,13 @@ export interface ScanSource {
   readonly viewAddress: number;
   /** Loads what the kernel asked for in the FRONT context by NEEDS_PAGE or NEEDS_TABLE. */
   satisfy(answer: number): void;
-  /** A copy of the value that a pointer in linear memory refers to. The pointer was read at `sequence` with `key`, since when the value may have moved. */
-  readPointer(pointer: number, key: Uint8Array, sequence: number): Uint8Array;
+  /** Milliseconds since the epoch: what expires at or before it is not there. */
+  readonly nowMs: number;
+  /**
+   * A copy of the value that a pointer in linear memory refers to. The pointer was read at `sequence` with `key`, since when the value may
+   * have moved; undefined when it has expired since and is gone.
+   */
+  readPointer(pointer: number, key: Uint8Array, sequence: number, expires: boolean): Uint8Array | undefined;
 }
 
 /** In linear memory; the kernel leaves a little of it unused. */
@@ -47,6 +54,7 @@ const GROWTH = 8;
 const ENTRIES_MAX = 0xffffffff;
 
 const CELL_ENTRIES = (FRONT + RESULT_ENTRIES) >>> 2;
+const CELL_NOW = (FRONT + SCAN_NOW) >>> 3;
 const CELL_BYTES = (FRONT + RESULT_BYTES) >>> 2;
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
@@ -102,7 +110,12 @@ export class ScanIterator implements IterableIterator<Entry> {
     this.#at = (valueAt + valueBytes + 7) & ~7;
     // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
     if (this.#at === this.#bytes.length) this.#lastKey = key.slice();
-    if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) return { value: [key, this.#pointed(key, valueAt)], done: false };
+    if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) {
+      const value = this.#pointed(key, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0);
+      if (value !== undefined) return { value: [key, value], done: false };
+      this.#left++;
+      return this.next();
+    }
     return { value: [key, new Uint8Array(buffer, byteOffset + valueAt, valueBytes)], done: false };
   }
 
@@ -137,6 +150,8 @@ export class ScanIterator implements IterableIterator<Entry> {
     const entriesMax = Math.min(this.#entriesMax, this.#left, ENTRIES_MAX);
     this.#entriesMax *= GROWTH;
 
+    memory.f64[CELL_NOW] = this.#source.nowMs;
+
     let answer = kernel['scanOpen']!(
       FRONT,
       this.#source.viewAddress,
@@ -167,10 +182,11 @@ export class ScanIterator implements IterableIterator<Entry> {
     return bytes > 0;
   }
 
-  #pointed(key: Uint8Array, at: number): Uint8Array {
+  /** Undefined: it expired since the window was filled. */
+  #pointed(key: Uint8Array, at: number, expires: boolean): Uint8Array | undefined {
     // The bound's window is free between windows: it is written anew for each.
     const pointer = FRONT + KEY_B;
     this.#source.memory.u8.set(this.#bytes.subarray(at, at + POINTER_BYTES), pointer);
-    return this.#source.readPointer(pointer, key, this.#sequence);
+    return this.#source.readPointer(pointer, key, this.#sequence, expires);
   }
 }

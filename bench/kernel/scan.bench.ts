@@ -40,6 +40,7 @@ for (const count of [1, 4]) {
       u8.copyWithin(u32[(FRONT + NEED_FRAME) >>> 2]!, from, from + PAGE_BYTES);
       kernel['pageLoaded']!(FRONT);
     },
+    nowMs: 0,
     readPointer: () => new Uint8Array(0),
   };
   const iterate = (options: Parameters<typeof scanRange>[0]): ScanIterator =>

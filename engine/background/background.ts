@@ -17,6 +17,8 @@ export interface FlushJob {
   records: number;
   /** Sequence numbers that somebody reads at, ascending. */
   snapshots: number[];
+  /** The time, in ms since the epoch: what has expired by then is written as a delete. */
+  nowMs: number;
   /** In how many segments its pointers may lead, at most. */
   segments: number;
   /** Scratch space lent for the job: a range of the engine's linear memory. */

@@ -16,7 +16,7 @@ export function runFlush(owner: { memory: WebAssembly.Memory; bytes: number }, f
   const segments = new SegmentTable(memory, job.segments);
   const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId, TABLE_WINDOW_BYTES, job.records);
   try {
-    memory.kernel['flushBegin']!(WORK, job.memtable);
+    memory.kernel['flushBegin']!(WORK, job.memtable, job.nowMs);
     for (;;) {
       const answer = memory.kernel['flushStep']!(WORK, writer.builder, snapshots, job.snapshots.length, segments.address, segments.entries);
       if (answer === FLUSH_DONE) break;

@@ -82,7 +82,7 @@ class CompactionRun {
 
   *steps(): Generator<void, CompactionResult, void> {
     const { kernel, u32, f64 } = this.#memory;
-    const { snapshots, dropDeletes } = this.#job;
+    const { snapshots, dropDeletes, nowMs } = this.#job;
     const snapshotList = this.#memory.allocate(Math.max(8, snapshots.length * 8));
     f64.set(snapshots, snapshotList >>> 3);
     for (const stream of this.#streams) this.#bytesRead += stream.feed();
@@ -94,6 +94,7 @@ class CompactionRun {
       snapshots.length,
       this.#segments.address,
       this.#segments.entries,
+      nowMs,
     );
     this.#beginOutput();
     for (let yielded = 0; ;) {

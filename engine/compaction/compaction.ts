@@ -43,6 +43,8 @@ export interface CompactionJob {
   readonly relocate: readonly number[];
   /** Sequence numbers that somebody reads at, ascending. */
   readonly snapshots: readonly number[];
+  /** The time, in ms since the epoch: what has expired by then counts as deleted. */
+  readonly nowMs: number;
   /** Size at which an output ends, at the next key. */
   readonly tableBytes: number;
   /** Ids for the outputs and the block file, never used before, as many as `fileIdsWanted` says; those left over are just not used. */

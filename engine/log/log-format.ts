@@ -12,9 +12,11 @@
  * without one, it was torn by a power failure and this segment is dropped with it (nothing in it was acknowledged as synced).
  * The seal lies in a sector of its own, so that writing it cannot tear the header.
  */
+import { newerFormat, olderFormat } from '../../base/format-version.ts';
+
 export const LOG_MAGIC: bigint = 0x31474f4c_564b5053n; // "SPKVLOG1"
 export const SEAL_MAGIC: bigint = 0x4c414553_564b5053n; // "SPKVSEAL"
-export const LOG_VERSION = 1;
+export const LOG_VERSION = 2;
 export const SEGMENT_HEADER_BYTES = 64;
 export const SEAL_OFFSET = 512;
 export const SEAL_BYTES = 32;
@@ -37,9 +39,12 @@ export function encodeHeader(view: DataView, offset: number, header: SegmentHead
   for (let i = 24; i < 56; i += 8) view.setBigUint64(offset + i, 0n, true);
 }
 
-/** The header, or undefined when magic or version are not ours. The caller has compared the check. */
-export function decodeHeader(view: DataView, offset: number): SegmentHeader | undefined {
-  if (view.getBigUint64(offset, true) !== LOG_MAGIC || view.getUint32(offset + 8, true) !== LOG_VERSION) return undefined;
+/** The header, or undefined when the magic is not ours. The caller has compared the check. `invalid/FORMAT_OLDER`, `invalid/FORMAT_NEWER`. */
+export function decodeHeader(view: DataView, offset: number, file: string): SegmentHeader | undefined {
+  if (view.getBigUint64(offset, true) !== LOG_MAGIC) return undefined;
+  const version = view.getUint32(offset + 8, true);
+  if (version > LOG_VERSION) throw newerFormat(file, version, LOG_VERSION);
+  if (version < LOG_VERSION) throw olderFormat(file, version, LOG_VERSION);
   return {
     segment: view.getUint32(offset + 12, true),
     previousSegment: view.getUint32(offset + 16, true),

@@ -64,9 +64,10 @@ export function replayLog(parts: {
   const replay: Replay = { segments: [], dropped: [] };
   try {
     for (const segment of parts.segments) {
-      const file = fileSystem.openSync(`${directory}/${logFileName(segment)}`, 'write');
+      const path = `${directory}/${logFileName(segment)}`;
+      const file = fileSystem.openSync(path, 'write');
       opened.push({ segment, file, header: undefined });
-      opened.at(-1)!.header = readHeader(memory, file, segment);
+      opened.at(-1)!.header = readHeader(memory, file, segment, path);
     }
     // A seal says that everything before its segment was on disk: nothing in front of the last one may be missing.
     const lastSealed = opened.findLastIndex(({ file, header }) => header !== undefined && isSealed(memory, file, header));
@@ -156,6 +157,9 @@ function replaySegment(
       state = kernel['checkFrame']!(window.at(offset), available, segment);
     }
     if (state !== 1) break;
+    // Before anything walks them.
+    if (kernel['checkRecords']!(window.at(offset)) !== 1)
+      throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
     const frame = window.at(offset) >>> 2;
     const recordBytes = u32[frame + 2]!;
     const payloadBytes = u32[frame + 3]!;
@@ -166,8 +170,6 @@ function replaySegment(
       window.read(file, offset, frameBytes, end);
       if (!payloadsMatch(window, offset, FRAME_HEADER_BYTES + recordBytes, frameBytes)) break;
     }
-    if (kernel['checkRecords']!(window.at(offset)) !== 1)
-      throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
     onRecords(window.at(offset) + FRAME_HEADER_BYTES, recordBytes, segment);
     offset += frameBytes;
     // A new segment says that it is synced to where its frames begin, before its header is.
@@ -214,11 +216,11 @@ function assertTornEnd(window: Window, file: File, path: string, segment: number
   }
 }
 
-function readHeader(memory: LinearMemory, file: File, segment: number): SegmentHeader | undefined {
+function readHeader(memory: LinearMemory, file: File, segment: number, path: string): SegmentHeader | undefined {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   if (file.readSync(bytes, 0, bytes.length, 0) < bytes.length) return undefined;
   if (!endsWithChecksum(memory, bytes, segment)) return undefined;
-  const header = decodeHeader(new DataView(bytes.buffer), 0);
+  const header = decodeHeader(new DataView(bytes.buffer), 0, path);
   return header?.segment === segment ? header : undefined;
 }
 

@@ -2,7 +2,7 @@
  * When compactions run: after every change of the version the picker is asked what to do next, and it is done, one at a time. Under load
  * the picker bears more garbage than at rest.
  */
-import type { Scheduler, Timer } from '../../base/env.ts';
+import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type { Background } from '../background/index.ts';
 import { type Compaction, type CompactionJob, type CompactionResult, fileIdsWanted, pickCompaction } from '../compaction/index.ts';
 import type { EngineSettings } from '../settings.ts';
@@ -17,6 +17,7 @@ export class Compactions {
   readonly #directory: string;
   readonly #settings: Readonly<EngineSettings>;
   readonly #scheduler: Scheduler;
+  readonly #clock: Clock;
   readonly #background: Background;
   readonly #versions: Versions;
   readonly #snapshots: Snapshots;
@@ -31,6 +32,7 @@ export class Compactions {
     directory: string;
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
+    clock: Clock;
     background: Background;
     versions: Versions;
     snapshots: Snapshots;
@@ -39,6 +41,7 @@ export class Compactions {
     this.#directory = parts.directory;
     this.#settings = parts.settings;
     this.#scheduler = parts.scheduler;
+    this.#clock = parts.clock;
     this.#background = parts.background;
     this.#versions = parts.versions;
     this.#snapshots = parts.snapshots;
@@ -114,7 +117,8 @@ export class Compactions {
   #job({ inputs, dropDeletes, relocate }: Compaction): CompactionJob {
     const { tableBytes } = this.#settings;
     const fileIds = Array.from({ length: fileIdsWanted({ inputs, relocate }, tableBytes) }, () => this.#versions.takeFileId());
-    return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots: this.#snapshots.sequences, tableBytes, fileIds };
+    const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
+    return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots, nowMs, tableBytes, fileIds };
   }
 
   #compacted(compaction: Compaction, result: CompactionResult): void {

@@ -2,6 +2,7 @@
  * Flushes, one at a time, the oldest sealed memtable first: lends the job its scratch space, and when the table is on disk puts it in the
  * memtable's place.
  */
+import type { Clock } from '../../base/env.ts';
 import type { Background, FlushResult } from '../background/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
@@ -22,6 +23,7 @@ const LENT_SHARE = 1 / 16;
 export class Flushes {
   readonly #memory: LinearMemory;
   readonly #directory: string;
+  readonly #clock: Clock;
   readonly #background: Background;
   readonly #memtables: Memtables;
   readonly #versions: Versions;
@@ -38,6 +40,7 @@ export class Flushes {
   constructor(parts: {
     memory: LinearMemory;
     directory: string;
+    clock: Clock;
     background: Background;
     memtables: Memtables;
     versions: Versions;
@@ -48,6 +51,7 @@ export class Flushes {
   }) {
     this.#memory = parts.memory;
     this.#directory = parts.directory;
+    this.#clock = parts.clock;
     this.#background = parts.background;
     this.#memtables = parts.memtables;
     this.#versions = parts.versions;
@@ -91,6 +95,7 @@ export class Flushes {
       memtable: memtable.address,
       records: memtable.records,
       snapshots: this.#snapshots.sequences,
+      nowMs: this.#clock.wallMs(),
       segments: lastSegment - memtable.firstSegment + 1,
       lent: { from, to: from + lentBytes + 64 },
     };

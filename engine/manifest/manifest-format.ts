@@ -14,6 +14,7 @@
  *   CURRENT:  MANIFEST-NNNNNN SP check LF      check: XXH64 of the name, seed 0, 16 hexadecimal digits
  */
 import { SparrowError } from '../../base/errors.ts';
+import { newerFormat, olderFormat } from '../../base/format-version.ts';
 import { readVarint, varintBytes, writeVarint } from '../../base/varint.ts';
 import { xxh64 } from '../../base/xxh64.ts';
 import { manifestName, parseFileName } from './file-names.ts';
@@ -62,7 +63,7 @@ export interface DecodedManifest {
   readonly bytes: number;
 }
 
-/** `corrupt/CORRUPT_MANIFEST` with file and offset, or `invalid/FORMAT_NEWER`. */
+/** `corrupt/CORRUPT_MANIFEST` with file and offset, `invalid/FORMAT_NEWER` or `invalid/FORMAT_OLDER`. */
 export function decodeManifest(bytes: Uint8Array, manifestId: number, file: string): DecodedManifest {
   expectHeader(bytes, manifestId, file);
   const edits: { offset: number; end: number }[] = [];
@@ -111,18 +112,8 @@ function expectHeader(bytes: Uint8Array, manifestId: number, file: string): void
   const ours = bytes.length >= MANIFEST_HEADER_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
   if (!ours || !checkMatches(view, 16, bytes, 0, 16, manifestId)) throw corruptManifest(file, 0, 'its header does not match its checksum');
   const version = view.getUint32(8, true);
-  if (version > FORMAT_VERSION) {
-    throw new SparrowError(
-      'invalid',
-      'FORMAT_NEWER',
-      `${file} has format version ${version}; this version of SparrowKV reads up to ${FORMAT_VERSION}`,
-      {
-        file,
-        version,
-        limit: FORMAT_VERSION,
-      },
-    );
-  }
+  if (version > FORMAT_VERSION) throw newerFormat(file, version, FORMAT_VERSION);
+  if (version < FORMAT_VERSION) throw olderFormat(file, version, FORMAT_VERSION);
 }
 
 /** End of the sound frame at `offset`, or undefined. */

@@ -17,7 +17,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
 import type { SegmentReference, TableMeta } from '../table/index.ts';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const LEVELS_MAX = 16;
 
 export interface VersionEdit {
@@ -67,6 +67,14 @@ const TAG = {
 } as const;
 
 const OPTIONAL = 1;
+
+/** Of a table. All may be overlooked: they say what may be done earlier, not what is true. */
+const DETAIL = {
+  expiring: (1 << 1) | OPTIONAL,
+  densePages: (2 << 1) | OPTIONAL,
+  pinnedBytes: (3 << 1) | OPTIONAL,
+  clearedTo: (4 << 1) | OPTIONAL,
+} as const;
 
 export function encodeEdit(edit: VersionEdit): Uint8Array {
   const out = new Encoder();
@@ -139,6 +147,10 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
  * | level | file id | bytes | pages | entries | tombstones | min sequence | max sequence - min sequence |      varints
  * | smallest bytes varint | smallest | largest bytes varint | largest |
  * | count varint | { segment - the one before, bytes } x count |                                              varints
+ * | detail x n |                                        as fields of the edit, their numbers apart; what is 0 is left out
+ *
+ *   1 expiring     entries, bytes, earliest ms, latest ms - earliest ms          3 pinned bytes
+ *   2 dense pages                                                               4 cleared to       varints
  */
 function encodeTable(out: Encoder, { level, table }: AddedTable): void {
   out.varint(level);
@@ -158,6 +170,18 @@ function encodeTable(out: Encoder, { level, table }: AddedTable): void {
     out.varint(bytes);
     before = segment;
   }
+  const { expiring, densePages, pinnedBytes, clearedTo } = table;
+  if (expiring) {
+    out.field(DETAIL.expiring, (body) => {
+      body.varint(expiring.entries);
+      body.varint(expiring.bytes);
+      body.varint(expiring.earliestMs);
+      body.varint(expiring.latestMs - expiring.earliestMs);
+    });
+  }
+  if (densePages > 0) out.field(DETAIL.densePages, (body) => body.varint(densePages));
+  if (pinnedBytes > 0) out.field(DETAIL.pinnedBytes, (body) => body.varint(pinnedBytes));
+  if (clearedTo > 0) out.field(DETAIL.clearedTo, (body) => body.varint(clearedTo));
 }
 
 function decodeTable(input: Decoder): AddedTable {
@@ -177,7 +201,28 @@ function decodeTable(input: Decoder): AddedTable {
     segment += input.varint('segment');
     references.push({ segment, bytes: input.varint('referenced bytes') });
   }
-  return { level, table: { fileId, bytes, pages, entries, tombstones, smallest, largest, minSequence, maxSequence, references } };
+  const table = { fileId, bytes, pages, entries, tombstones, smallest, largest, minSequence, maxSequence, references };
+  return { level, table: { ...table, ...decodeDetails(input) } };
+}
+
+type Details = Pick<TableMeta, 'densePages' | 'pinnedBytes' | 'clearedTo' | 'expiring'>;
+
+function decodeDetails(input: Decoder): Details {
+  const details: { -readonly [name in keyof Details]: Details[name] } = { densePages: 0, pinnedBytes: 0, clearedTo: 0 };
+  while (!input.done) {
+    const tag = input.varint('detail');
+    const body = input.part('detail of a table');
+    if (tag === DETAIL.expiring) {
+      const [entries, bytes, earliestMs] = [body.varint('entries'), body.varint('bytes'), body.varint('earliest expiry')];
+      details.expiring = { entries, bytes, earliestMs, latestMs: earliestMs + body.varint('latest expiry') };
+    } else if (tag === DETAIL.densePages) details.densePages = body.varint('dense pages');
+    else if (tag === DETAIL.pinnedBytes) details.pinnedBytes = body.varint('pinned bytes');
+    else if (tag === DETAIL.clearedTo) details.clearedTo = body.varint('cleared to');
+    else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
+    else continue;
+    body.expectDone();
+  }
+  return details;
 }
 
 function unknownField(tag: number): SparrowError {

@@ -4,6 +4,7 @@ import {
   corruptTable,
   decodeFooter,
   decodeProperties,
+  tableMeta,
   FOOTER_BYTES,
   tableFileName,
   tableLayout,
@@ -44,24 +45,7 @@ export function readTableMeta(fileSystem: FileSystem, directory: string, fileId:
     const layout = tableLayout(footer);
     const bytes = new Uint8Array(footer.propertiesBytes);
     readTableBytes(file, path, bytes, 0, bytes.length, layout.properties);
-    const { entries, tombstones, smallest, largest, minSequence, maxSequence, references } = decodeProperties(
-      bytes,
-      footer,
-      path,
-      layout.properties,
-    );
-    return {
-      fileId,
-      bytes: layout.fileBytes,
-      pages: footer.pages,
-      entries,
-      tombstones,
-      smallest,
-      largest,
-      minSequence,
-      maxSequence,
-      references,
-    };
+    return tableMeta(fileId, layout.fileBytes, footer.pages, decodeProperties(bytes, footer, path, layout.properties));
   } finally {
     file.closeSync();
   }

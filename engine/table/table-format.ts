@@ -8,7 +8,9 @@
  *   filter:     | block, 32 bytes | x blocks                                                 (assembly/filter.ts)
  *   properties: | entries u32 | tombstones u32 | distinct keys u32 | reserved u32 |
  *               | smallest sequence u64 | largest sequence u64 | key bytes u64 | value bytes u64 |
- *               | smallest key bytes u16 | largest key bytes u16 | segments u32 | smallest key | largest key |
+ *               | smallest key bytes u16 | largest key bytes u16 | segments u32 | expiring entries u32 | dense pages u32 |
+ *               | expiring bytes u64 | earliest expiry u64 | latest expiry u64 | pinned bytes u64 | cleared to u64 |
+ *               | smallest key | largest key |
  *               | segment id u32 | bytes u64 | x segments              large values that the table's pointers lead to
  *   footer:     | version u16 | flags u16 | file id u32 | pages u32 | filter kind u32 |
  *               | bytes of all pages u64 | index bytes u32 | filter bytes u32 | properties bytes u32 | reserved u32 |
@@ -20,10 +22,11 @@
  */
 import { PAGE_BYTES } from '../../assembly/memory-map.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { olderFormat } from '../../base/format-version.ts';
 import { xxh64, type Xxh64 } from '../../base/xxh64.ts';
-import type { SegmentReference } from './table-meta.ts';
+import type { Expiring, SegmentReference, TableMeta } from './table-meta.ts';
 
-export const TABLE_VERSION = 1;
+export const TABLE_VERSION = 2;
 export const FOOTER_BYTES = 80;
 export const SECTION_INDEX = 0xffffffff;
 export const SECTION_FILTER = 0xfffffffe;
@@ -31,7 +34,7 @@ export const SECTION_PROPERTIES = 0xfffffffd;
 export const SECTION_FOOTER = 0xfffffffc;
 /** Split-block Bloom, 12 bits a key. */
 export const FILTER_SPLIT_BLOCK = 1;
-const PROPERTIES_HEADER_BYTES = 56;
+const PROPERTIES_HEADER_BYTES = 104;
 const REFERENCE_BYTES = 12;
 const INDEX_ALIGNMENT = 64;
 const MAGIC: Uint8Array = new TextEncoder().encode('SPKVTBL1');
@@ -57,6 +60,10 @@ export interface TableProperties {
   /** Sums over all entries, uncompressed. */
   readonly keyBytes: number;
   readonly valueBytes: number;
+  readonly densePages: number;
+  readonly pinnedBytes: number;
+  readonly clearedTo: number;
+  readonly expiring?: Expiring;
   readonly smallest: Uint8Array;
   readonly largest: Uint8Array;
   readonly references: readonly SegmentReference[];
@@ -117,6 +124,7 @@ export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fi
     throw corruptTable(path, at, 'the footer does not match its checksum, or is that of another table');
   }
   const version = view.getUint16(0, true);
+  if (version < TABLE_VERSION) throw olderFormat(path, version, TABLE_VERSION);
   if (version !== TABLE_VERSION || view.getUint16(2, true) !== 0 || view.getUint32(12, true) !== FILTER_SPLIT_BLOCK) {
     throw corruptTable(path, at, `its format (version ${version}) is not known to this program`);
   }
@@ -141,7 +149,7 @@ export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fi
 }
 
 export function encodeProperties(properties: TableProperties): Uint8Array {
-  const { smallest, largest, references } = properties;
+  const { smallest, largest, references, expiring } = properties;
   const keysEnd = PROPERTIES_HEADER_BYTES + smallest.length + largest.length;
   const bytes = new Uint8Array(keysEnd + references.length * REFERENCE_BYTES);
   const view = new DataView(bytes.buffer);
@@ -155,6 +163,13 @@ export function encodeProperties(properties: TableProperties): Uint8Array {
   view.setUint16(48, smallest.length, true);
   view.setUint16(50, largest.length, true);
   view.setUint32(52, references.length, true);
+  view.setUint32(56, expiring?.entries ?? 0, true);
+  view.setUint32(60, properties.densePages, true);
+  view.setBigUint64(64, BigInt(expiring?.bytes ?? 0), true);
+  view.setBigUint64(72, BigInt(expiring?.earliestMs ?? 0), true);
+  view.setBigUint64(80, BigInt(expiring?.latestMs ?? 0), true);
+  view.setBigUint64(88, BigInt(properties.pinnedBytes), true);
+  view.setBigUint64(96, BigInt(properties.clearedTo), true);
   bytes.set(smallest, PROPERTIES_HEADER_BYTES);
   bytes.set(largest, PROPERTIES_HEADER_BYTES + smallest.length);
   for (const [i, reference] of references.entries()) {
@@ -178,21 +193,33 @@ export function decodeProperties(bytes: Uint8Array, footer: TableFooter, path: s
   const referenceCount = view.getUint32(52, true);
   if (largestEnd + referenceCount * REFERENCE_BYTES !== bytes.length)
     throw corruptTable(path, offset, 'the properties are not of the size that they state');
+  const wide = (at: number): number => Number(view.getBigUint64(at, true));
+  const expiring = { entries: view.getUint32(56, true), bytes: wide(64), earliestMs: wide(72), latestMs: wide(80) };
   return {
     entries: view.getUint32(0, true),
     tombstones: view.getUint32(4, true),
     distinctKeys: view.getUint32(8, true),
-    minSequence: Number(view.getBigUint64(16, true)),
-    maxSequence: Number(view.getBigUint64(24, true)),
-    keyBytes: Number(view.getBigUint64(32, true)),
-    valueBytes: Number(view.getBigUint64(40, true)),
+    minSequence: wide(16),
+    maxSequence: wide(24),
+    keyBytes: wide(32),
+    valueBytes: wide(40),
+    densePages: view.getUint32(60, true),
+    pinnedBytes: wide(88),
+    clearedTo: wide(96),
+    ...(expiring.entries > 0 && { expiring }),
     smallest: bytes.slice(PROPERTIES_HEADER_BYTES, smallestEnd),
     largest: bytes.slice(smallestEnd, largestEnd),
     references: Array.from({ length: referenceCount }, (_, i) => ({
       segment: view.getUint32(largestEnd + i * REFERENCE_BYTES, true),
-      bytes: Number(view.getBigUint64(largestEnd + i * REFERENCE_BYTES + 4, true)),
+      bytes: wide(largestEnd + i * REFERENCE_BYTES + 4),
     })),
   };
+}
+
+/** What the manifest is to know of a table with these properties. */
+export function tableMeta(fileId: number, bytes: number, pages: number, properties: TableProperties): TableMeta {
+  const { distinctKeys: _distinct, keyBytes: _keys, valueBytes: _values, ...facts } = properties;
+  return { fileId, bytes, pages, ...facts };
 }
 
 /** For small sections; large ones are checked by the kernel where they lie. */

@@ -13,8 +13,25 @@ export interface TableMeta {
   readonly largest: Uint8Array;
   readonly minSequence: number;
   readonly maxSequence: number;
+  /** Pages on which at least half of the entries, or 100, are deletes. */
+  readonly densePages: number;
+  /** Bytes of keys, stored values and large values of versions that were kept for snapshots alone when the table was written. */
+  readonly pinnedBytes: number;
+  /** Range tombstones up to this sequence number hide nothing in it any more: what they cover was left out when it was written. */
+  readonly clearedTo: number;
+  /** Undefined: nothing in it expires. */
+  readonly expiring?: Expiring;
   /** Bytes of large values that its pointers refer to, for each segment, ascending by segment. */
   readonly references: readonly SegmentReference[];
+}
+
+/** Entries that expire. Times are in ms since the epoch. */
+export interface Expiring {
+  readonly entries: number;
+  /** Of their keys and stored values. */
+  readonly bytes: number;
+  readonly earliestMs: number;
+  readonly latestMs: number;
 }
 
 export interface SegmentReference {

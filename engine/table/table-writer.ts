@@ -10,14 +10,20 @@
  */
 import {
   BUILDER_BYTES,
+  BUILDER_DENSE_PAGES,
+  BUILDER_EARLIEST_EXPIRY,
   BUILDER_ENTRIES,
+  BUILDER_EXPIRING_BYTES,
+  BUILDER_EXPIRING_ENTRIES,
   BUILDER_HASHES_AT,
   BUILDER_INDEX_AT,
   BUILDER_KEY_BYTES,
   BUILDER_LARGEST,
   BUILDER_LARGEST_BYTES,
+  BUILDER_LATEST_EXPIRY,
   BUILDER_OUT,
   BUILDER_PAGES,
+  BUILDER_PINNED_BYTES,
   BUILDER_SEQUENCE_MAX,
   BUILDER_SEQUENCE_MIN,
   BUILDER_SMALLEST,
@@ -40,6 +46,7 @@ import {
   sectionCheck,
   tableFileName,
   tableLayout,
+  tableMeta,
   type TableProperties,
 } from './table-format.ts';
 import type { SegmentReference, TableMeta } from './table-meta.ts';
@@ -136,12 +143,15 @@ export class TableWriter {
     this.#hashes = hashes;
   }
 
-  /** Completes the file, makes its content durable and closes it. There is at least one entry. `references`: what its pointers lead to. */
-  finish(references: readonly SegmentReference[]): TableMeta {
+  /**
+   * Completes the file, makes its content durable and closes it. There is at least one entry. `references`: what its pointers
+   * lead to; `clearedTo`: as in TableMeta.
+   */
+  finish(references: readonly SegmentReference[], clearedTo: number = 0): TableMeta {
     assert(this.#state === 'open' && this.entries > 0, 'a table is finished once and has entries');
     const pages = this.#memory.kernel['builderFinish']!(this.builder);
     this.#writePages();
-    const properties = this.#properties(references);
+    const properties = this.#properties(references, clearedTo);
     const encoded = encodeProperties(properties);
     const { fileId } = this;
     const indexBytes = this.#field(BUILDER_INDEX_AT) - this.#index.address;
@@ -156,8 +166,7 @@ export class TableWriter {
     this.#file.closeSync();
     this.#state = 'finished';
     this.#freeAll();
-    const { entries, tombstones, smallest, largest, minSequence, maxSequence } = properties;
-    return { fileId, bytes: layout.fileBytes, pages, entries, tombstones, smallest, largest, minSequence, maxSequence, references };
+    return tableMeta(fileId, layout.fileBytes, pages, properties);
   }
 
   /** Gives the table up and removes its file. Does nothing to one that is finished or discarded. */
@@ -202,11 +211,17 @@ export class TableWriter {
     }
   }
 
-  #properties(references: readonly SegmentReference[]): TableProperties {
+  #properties(references: readonly SegmentReference[], clearedTo: number): TableProperties {
     const { view, u8 } = this.#memory;
     const at = this.builder;
     const wide = (field: number): number => Number(view.getBigUint64(at + field, true));
     const key = (field: number, bytes: number): Uint8Array => Uint8Array.from(u8.subarray(at + field, at + field + this.#field(bytes)));
+    const expiring = {
+      entries: this.#field(BUILDER_EXPIRING_ENTRIES),
+      bytes: wide(BUILDER_EXPIRING_BYTES),
+      earliestMs: wide(BUILDER_EARLIEST_EXPIRY),
+      latestMs: wide(BUILDER_LATEST_EXPIRY),
+    };
     return {
       entries: this.entries,
       tombstones: this.#field(BUILDER_TOMBSTONES),
@@ -217,6 +232,10 @@ export class TableWriter {
       valueBytes: wide(BUILDER_VALUE_BYTES),
       smallest: key(BUILDER_SMALLEST, BUILDER_SMALLEST_BYTES),
       largest: key(BUILDER_LARGEST, BUILDER_LARGEST_BYTES),
+      densePages: this.#field(BUILDER_DENSE_PAGES),
+      pinnedBytes: wide(BUILDER_PINNED_BYTES),
+      clearedTo,
+      ...(expiring.entries > 0 && { expiring }),
       references,
     };
   }

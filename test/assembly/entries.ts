@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { BUILDER_BYTES, BUILDER_HASHES_AT, BUILDER_INDEX_AT, BUILDER_OUT, PAGE_BYTES } from '../../assembly/memory-map.ts';
 import type { LinearMemory } from '../../engine/memory/linear-memory.ts';
+import { withExpiry } from './twins/expiry.ts';
 import { compareEntries, type PageEntry } from './twins/page.ts';
 
 const EXTREMES = [0x00, 0x01, 0x61, 0x7f, 0x80, 0xff];
@@ -34,18 +35,21 @@ export function entriesArbitrary(keys = 60): fc.Arbitrary<PageEntry[]> {
     key: keyArbitrary,
     versions: fc.oneof({ weight: 20, arbitrary: fc.integer({ min: 1, max: 12 }) }, { weight: 1, arbitrary: fc.constant(300) }),
     kind: fc.constantFrom(1, 1, 1, 2, 3),
-    flags: fc.nat(15),
+    /** All but the one that has a meaning. */
+    flags: fc.nat(7).map((bits) => bits * 2),
+    expiry: fc.option(fc.nat(5000), { nil: undefined }),
     valueBytes: valueBytesArbitrary,
   });
   return fc
     .uniqueArray(draft, { minLength: 1, maxLength: keys, size: 'max', selector: ({ key }) => Buffer.from(key).toString('hex') })
     .map((drafts) => {
       let sequence = 0;
-      const entries = drafts.flatMap(({ key, versions, kind, flags, valueBytes }) =>
+      const entries = drafts.flatMap(({ key, versions, kind, flags, valueBytes, expiry }) =>
         Array.from({ length: versions }, (_, i): PageEntry => {
           sequence += 1 + ((i * 7) % 3);
           const bytes = kind === 3 ? 0 : kind === 2 ? 24 : Math.floor(valueBytes / (versions > 12 ? 20 : 1));
-          return { key, sequence, kind, flags, value: new Uint8Array(bytes).fill(sequence) };
+          const entry = { key, sequence, kind, flags, value: new Uint8Array(bytes).fill(sequence) };
+          return expiry === undefined || kind === 3 ? entry : withExpiry(entry, expiry + i);
         }),
       );
       return entries.sort(compareEntries);

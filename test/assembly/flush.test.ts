@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   BUILDER_BYTES,
   BUILDER_OUT,
+  BUILDER_PINNED_BYTES,
   FLUSH_DONE,
   FLUSH_FAILED,
   PAGE_BYTES,
@@ -12,20 +13,24 @@ import {
 } from '../../assembly/memory-map.ts';
 import { keyArbitrary } from './entries.ts';
 import { KIND_DELETE, KIND_POINTER, KIND_PUT, Sources, compareVersions, pointer, put, type Version } from './sources.ts';
+import { asOf, withExpiry } from './twins/expiry.ts';
+import { bytesBySegment } from './twins/merge.ts';
 import { decodePage } from './twins/page.ts';
 
 const SEGMENT_ENTRIES = 16;
+const NOW = 50;
 
 interface Flushed {
   status: number;
   versions: Version[];
   /** Live bytes by segment. */
   live: Record<number, number>;
+  pinnedBytes: number;
   steps: number;
 }
 
 /** Flushes a memtable through a window of a single page. */
-function flush(versions: readonly Version[], snapshots: readonly number[], segmentEntries = SEGMENT_ENTRIES): Flushed {
+function flush(versions: readonly Version[], snapshots: readonly number[], segmentEntries = SEGMENT_ENTRIES, nowMs = 0): Flushed {
   const sources = new Sources(80, 64 * 1024 * 1024);
   const { memory } = sources;
   const { kernel, u8, u32, f64 } = memory;
@@ -43,12 +48,11 @@ function flush(versions: readonly Version[], snapshots: readonly number[], segme
   const take = (): void => {
     const out = u32[(builder + BUILDER_OUT) >>> 2]!;
     for (let page = window; page < out; page += PAGE_BYTES) {
-      for (const { key, sequence, kind, value } of decodePage(u8.slice(page, page + PAGE_BYTES)))
-        flushed.push({ key, sequence, kind, value });
+      for (const { flags, ...entry } of decodePage(u8.slice(page, page + PAGE_BYTES))) flushed.push({ ...entry, ...(flags && { flags }) });
     }
     kernel['builderRewind']!(builder);
   };
-  kernel['flushBegin']!(WORK, memtable.address);
+  kernel['flushBegin']!(WORK, memtable.address, nowMs);
   let status: number;
   do {
     status = kernel['flushStep']!(WORK, builder, snapshotsAt, snapshots.length, segments, segmentEntries);
@@ -62,7 +66,8 @@ function flush(versions: readonly Version[], snapshots: readonly number[], segme
     const segment = u32[entry >>> 2]!;
     if (segment !== 0) live[segment] = f64[(entry + 16) >>> 3]!;
   }
-  return { status, versions: flushed, live, steps };
+  const pinnedBytes = Number(memory.view.getBigUint64(builder + BUILDER_PINNED_BYTES, true));
+  return { status, versions: flushed, live, pinnedBytes, steps };
 }
 
 /** The twin: what someone may still read, of all versions. */
@@ -81,6 +86,7 @@ describe('flush', () => {
       key: keyArbitrary,
       kind: fc.constantFrom(KIND_PUT, KIND_PUT, KIND_POINTER, KIND_DELETE),
       bytes: fc.nat(600),
+      expiry: fc.option(fc.nat(100), { nil: undefined }),
       repeat: fc.integer({ min: 1, max: 30 }),
     });
     const snapshots = fc.uniqueArray(fc.nat(1200), { maxLength: 12 }).map((all) => all.sort((a, b) => a - b));
@@ -88,19 +94,21 @@ describe('flush', () => {
       fc.property(fc.array(draft, { minLength: 1, maxLength: 60, size: 'max' }), snapshots, (drafts, seen) => {
         const versions = drafts
           .flatMap(({ repeat, ...each }) => Array.from({ length: repeat }, () => each))
-          .map(({ key, kind, bytes }, i): Version => {
+          .map(({ key, kind, bytes, expiry }, i): Version => {
             const sequence = 2 * i + 1;
-            if (kind === KIND_POINTER) return { ...pointer('', sequence, 1 + (i % 5), bytes), key };
-            return { key, sequence, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
+            const plain: Version =
+              kind === KIND_POINTER
+                ? { ...pointer('', sequence, 1 + (i % 5), bytes), key }
+                : { key, sequence, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
+            return expiry === undefined || kind === KIND_DELETE ? plain : withExpiry(plain, expiry);
           });
-        const kept = keptVersions(versions, seen);
+        const kept = keptVersions(versions, seen).map((version) => asOf(version, NOW));
         const live: Record<number, number> = {};
-        for (const { kind, value } of kept) {
-          if (kind !== KIND_POINTER) continue;
-          const view = new DataView(value.buffer);
-          live[view.getUint32(0, true)] = (live[view.getUint32(0, true)] ?? 0) + view.getUint32(4, true);
-        }
-        const flushed = flush(versions, seen);
+        for (const { segment, bytes } of bytesBySegment(kept)) live[segment] = bytes;
+        const older = kept.filter(({ key }, i) => i > 0 && Buffer.compare(kept[i - 1]!.key, key) === 0);
+        const pinned = older.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+        const flushed = flush(versions, seen, SEGMENT_ENTRIES, NOW);
+        expect(flushed.pinnedBytes).toBe(pinned + bytesBySegment(older).reduce((sum, { bytes }) => sum + bytes, 0));
         expect(flushed.status).toBe(FLUSH_DONE);
         expect(flushed.versions).toEqual(kept);
         expect(flushed.live).toEqual(live);
@@ -120,7 +128,7 @@ describe('flush', () => {
   });
 
   test('of a memtable without records is done at once', () => {
-    expect(flush([], [])).toEqual({ status: FLUSH_DONE, versions: [], live: {}, steps: 1 });
+    expect(flush([], [])).toEqual({ status: FLUSH_DONE, versions: [], live: {}, pinnedBytes: 0, steps: 1 });
   });
 
   test('says when the segment table is full', () => {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   ABSENT,
+  FLAG_EXPIRES,
   FOUND,
   FRONT,
   KEY_A,
@@ -14,6 +15,7 @@ import {
   RESULT_VALUE_BYTES,
 } from '../../assembly/memory-map.ts';
 import { keyArbitrary } from './entries.ts';
+import { withExpiry } from './twins/expiry.ts';
 import { KIND_DELETE, KIND_PUT, Sources, bytesOf, compareVersions, del, put, type Version } from './sources.ts';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
@@ -21,6 +23,7 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
 interface Answer {
   status: number;
   kind: number;
+  flags?: number;
   sequence?: number;
   value?: Uint8Array;
 }
@@ -37,8 +40,8 @@ function lookup(sources: Sources, key: Uint8Array, sequence = NEWEST): Answer {
   const kind = cell(RESULT_KIND);
   if (kind === 0) return { status, kind };
   const value = u8.slice(cell(RESULT_VALUE), cell(RESULT_VALUE) + cell(RESULT_VALUE_BYTES));
-  expect(cell(RESULT_FLAGS)).toBe(0);
-  return { status, kind, sequence: f64[(FRONT + RESULT_SEQUENCE) >>> 3]!, value };
+  const flags = cell(RESULT_FLAGS);
+  return { status, kind, ...(flags !== 0 && { flags }), sequence: f64[(FRONT + RESULT_SEQUENCE) >>> 3]!, value };
 }
 
 /** The twin: the newest version at or below the sequence, of all there are. */
@@ -137,6 +140,16 @@ describe('point read', () => {
     }
     expect(lookup(sources, bytesOf('hot'), 0)).toEqual({ status: ABSENT, kind: 0 });
     expect(lookup(sources, bytesOf('i7'))).toMatchObject({ status: FOUND, sequence: 1007 });
+  });
+
+  test('says that what was found expires, and leaves the rest to who knows the time', () => {
+    const sources = new Sources();
+    sources.addMemtable([withExpiry(put('k', 9), 50)]);
+    sources.addLevel0(1, [withExpiry(put('l', 5), 50), put('l', 4)]);
+    const value = (version: Version): Uint8Array => withExpiry(version, 50).value;
+    expect(lookup(sources, bytesOf('k'))).toMatchObject({ status: FOUND, flags: FLAG_EXPIRES, sequence: 9, value: value(put('k', 9)) });
+    expect(lookup(sources, bytesOf('l'))).toMatchObject({ status: FOUND, flags: FLAG_EXPIRES, sequence: 5, value: value(put('l', 5)) });
+    expect(lookup(sources, bytesOf('l'), 4)).not.toHaveProperty('flags');
   });
 
   test('a delete hides older sources, and says so', () => {

@@ -21,9 +21,11 @@ import {
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { SegmentTable, type SegmentReference } from '../../engine/table/index.ts';
 import { buildTable, del, pointer, put, readPages, showVersion as show, type Version } from './sources.ts';
+import { withExpiry } from './twins/expiry.ts';
 import { bytesBySegment, survivors } from './twins/merge.ts';
 
 const WINDOW_BYTES = 5 * PAGE_BYTES;
+const NOW = 50;
 
 interface MergeOptions {
   dropDeletes?: boolean;
@@ -34,6 +36,7 @@ interface MergeOptions {
   relocate?: number[];
   /** The new pointer for an old one. */
   moved?: (old: Uint8Array) => Uint8Array;
+  nowMs?: number;
 }
 
 interface Merged {
@@ -104,6 +107,7 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
     snapshots.length,
     segments.address,
     segments.entries,
+    options.nowMs ?? 0,
   );
   begin();
   const fresh = memory.allocateSmall(64);
@@ -202,6 +206,36 @@ describe('merge', () => {
     expect(dropped).toBe(4);
   });
 
+  test('takes what has expired for a delete, and gives its value up', () => {
+    const inputs = [
+      [withExpiry(put('a', 9), NOW), withExpiry(put('b', 8), NOW + 1), withExpiry(pointer('c', 7, 3, 500), NOW)],
+      [put('a', 5), withExpiry(pointer('d', 4, 3, 70), NOW - 1), withExpiry(pointer('e', 3, 3, 6), NOW + 1)],
+    ];
+    const kept = (options: MergeOptions): string[] =>
+      merge(inputs, { nowMs: NOW, ...options })
+        .outputs.flat()
+        .map(show);
+    const [b, e] = [inputs[0]![1]!, inputs[1]![2]!];
+    expect(kept({})).toEqual([del('a', 9), b, del('c', 7), del('d', 4), e].map(show));
+    expect(kept({ dropDeletes: true })).toEqual([b, e].map(show));
+    expect(kept({ dropDeletes: true, snapshots: [5] })).toEqual([del('a', 9), put('a', 5), b, del('c', 7), e].map(show));
+    expect(merge(inputs, { nowMs: NOW })).toMatchObject({
+      live: [[{ segment: 3, bytes: 6 }]],
+      dead: [{ segment: 3, bytes: 570 }],
+      dropped: 1,
+    });
+  });
+
+  test('moves the value of a pointer that expires, and leaves the expiry as it is', () => {
+    const fresh = withExpiry(pointer('a', 2, 12, 40), NOW + 1);
+    const { outputs } = merge([[withExpiry(pointer('a', 2, 3, 40), NOW + 1)]], {
+      relocate: [3],
+      nowMs: NOW,
+      moved: () => fresh.value.subarray(8),
+    });
+    expect(outputs.flat().map(show)).toEqual([show(fresh)]);
+  });
+
   test('asks for a new place for each value of a segment under relocation that stays', () => {
     const inputs = [
       [pointer('a', 9, 3, 10, 640), put('b', 8)],
@@ -259,6 +293,7 @@ describe('merge', () => {
       kind: fc.constantFrom(1, 1, 2, 3),
       bytes: fc.nat(1000),
       place: fc.nat(99),
+      expiry: fc.option(fc.nat(100), { nil: undefined }),
     });
     fc.assert(
       fc.property(
@@ -269,17 +304,20 @@ describe('merge', () => {
         fc.constantFrom(1, 2, 5, 1000),
         fc.integer({ min: 1, max: 3 }),
         (drafts, inputCount, snapshotDrafts, dropDeletes, pagesMax, chunk) => {
-          const versions = drafts.map(({ key, kind, bytes }, i): Version => {
+          const plain = drafts.map(({ key, kind, bytes }, i): Version => {
             if (kind === KIND_POINTER) return { ...pointer('', i + 1, 1 + (bytes % 4), bytes), key };
             return { key, sequence: i + 1, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
           });
+          const versions = plain.map((version, i) =>
+            drafts[i]!.expiry === undefined || version.kind === KIND_DELETE ? version : withExpiry(version, drafts[i]!.expiry!),
+          );
           const snapshots = snapshotDrafts.toSorted((a, b) => a - b);
           const inputs = Array.from({ length: inputCount }, (_, i) => versions.filter((_, at) => drafts[at]!.place % inputCount === i));
           const merged = merge(
             inputs.filter((input) => input.length > 0),
-            { dropDeletes, snapshots, pagesMax, chunk },
+            { dropDeletes, snapshots, pagesMax, chunk, nowMs: NOW },
           );
-          const expected = survivors(versions, snapshots, dropDeletes);
+          const expected = survivors(versions, snapshots, dropDeletes, NOW);
           expect(merged.outputs.flat().map(show)).toEqual(expected.map(show));
           expect(merged.dropped).toBe(versions.length - expected.length);
           expect(merged.dead).toEqual(

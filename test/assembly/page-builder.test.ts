@@ -2,10 +2,15 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   BUILDER_BYTES,
+  BUILDER_DENSE_PAGES,
+  BUILDER_EARLIEST_EXPIRY,
   BUILDER_ENTRIES,
+  BUILDER_EXPIRING_BYTES,
+  BUILDER_EXPIRING_ENTRIES,
   BUILDER_KEY_BYTES,
   BUILDER_LARGEST,
   BUILDER_LARGEST_BYTES,
+  BUILDER_LATEST_EXPIRY,
   BUILDER_PAGES,
   BUILDER_SEQUENCE_MAX,
   BUILDER_SEQUENCE_MIN,
@@ -17,6 +22,7 @@ import {
 } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { buildWithKernel, entriesArbitrary, type KernelBuild } from './entries.ts';
+import { expiryOf } from './twins/expiry.ts';
 import { buildPages } from './twins/page-builder.ts';
 import { compareEntries, decodePage, type PageEntry } from './twins/page.ts';
 
@@ -64,6 +70,18 @@ describe('page builder', () => {
         expect(Number(builder.getBigUint64(BUILDER_SEQUENCE_MAX, true))).toBe(Math.max(...sequences));
         expect(Number(builder.getBigUint64(BUILDER_KEY_BYTES, true))).toBe(sum((each) => each.key.length));
         expect(Number(builder.getBigUint64(BUILDER_VALUE_BYTES, true))).toBe(sum((each) => each.value.length));
+        const expiring = entries.filter((each) => expiryOf(each) !== undefined);
+        const expiries = expiring.map((each) => expiryOf(each)!);
+        const wide = (at: number): number => Number(builder.getBigUint64(at, true));
+        expect(builder.getUint32(BUILDER_EXPIRING_ENTRIES, true)).toBe(expiring.length);
+        expect(wide(BUILDER_EXPIRING_BYTES)).toBe(expiring.reduce((total, each) => total + each.key.length + each.value.length, 0));
+        if (expiring.length > 0) expect(wide(BUILDER_EARLIEST_EXPIRY)).toBe(Math.min(...expiries));
+        expect(wide(BUILDER_LATEST_EXPIRY)).toBe(Math.max(0, ...expiries));
+        const dense = buildPages(entries, 1).groups.filter((group) => {
+          const deletes = group.filter(({ kind }) => kind === 3).length;
+          return deletes >= 100 || deletes * 2 >= group.length;
+        });
+        expect(builder.getUint32(BUILDER_DENSE_PAGES, true)).toBe(dense.length);
         expect(key(BUILDER_SMALLEST, BUILDER_SMALLEST_BYTES)).toEqual(entries[0]!.key);
         expect(key(BUILDER_LARGEST, BUILDER_LARGEST_BYTES)).toEqual(entries.at(-1)!.key);
       }),

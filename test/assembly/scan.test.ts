@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { Entry } from '../../engine/api.ts';
 import { SCAN_WINDOW_BYTES, ScanIterator, type ScanSource } from '../../engine/scan.ts';
 import type { ScanRange } from '../../engine/scan-range.ts';
-import { KIND_DELETE, Sources, bytesOf, compareVersions, del, put, type Version } from './sources.ts';
+import { Sources, bytesOf, compareVersions, del, pointer, put, type Version } from './sources.ts';
+import { isGone, plainValue, withExpiry } from './twins/expiry.ts';
 
 const ALL: ScanRange = {
   lower: undefined,
@@ -15,10 +16,13 @@ const ALL: ScanRange = {
   limit: Infinity,
 };
 
+const NOW = 50;
+
 function sourceOf(sources: Sources): ScanSource {
   return {
     memory: sources.memory,
     viewAddress: sources.view,
+    nowMs: NOW,
     satisfy: (answer) => sources.satisfy(answer),
     readPointer: () => bytesOf('value in a segment'),
   };
@@ -47,14 +51,15 @@ function model(versions: readonly Version[], range: Partial<ScanRange>, sequence
     const key = Buffer.from(version.key).toString('hex');
     if (version.sequence <= sequence && !newest.has(key)) newest.set(key, version);
   }
-  const found = [...newest.values()].filter(({ key, kind }) => {
-    if (kind === KIND_DELETE) return false;
+  const found = [...newest.values()].filter((version) => {
+    if (isGone(version, NOW)) return false;
+    const { key } = version;
     const low = lower ? Buffer.compare(key, lower) : 1;
     const high = upper ? Buffer.compare(key, upper) : -1;
     return (low > 0 || (low === 0 && !lowerExclusive)) && (high < 0 || (high === 0 && upperInclusive));
   });
   found.sort((a, b) => Buffer.compare(a.key, b.key) * (reverse ? -1 : 1));
-  return found.slice(0, limit).map(({ key, value }) => show([key, keysOnly ? new Uint8Array(0) : value]));
+  return found.slice(0, limit).map((version) => show([version.key, keysOnly ? new Uint8Array(0) : plainValue(version)]));
 }
 
 /** Keys that share prefixes, contain one another and hold extreme bytes. */
@@ -74,16 +79,22 @@ const rangeArbitrary = fc.record({
   limit: fc.constantFrom(Infinity, 1, 2, 7, 100),
 });
 
+const anyExpiry = fc.option(fc.nat(100), { nil: undefined });
+
 /** Versions with distinct sequences, each with the number of the source that holds it. */
 const worldArbitrary = fc
-  .array(fc.record({ key: keyArbitrary, deleted: fc.integer({ min: 0, max: 3 }), bytes: fc.nat(900), place: fc.nat(63) }), {
-    maxLength: 160,
-    size: 'max',
-  })
+  .array(
+    fc.record({ key: keyArbitrary, deleted: fc.integer({ min: 0, max: 3 }), bytes: fc.nat(900), place: fc.nat(63), expiry: anyExpiry }),
+    {
+      maxLength: 160,
+      size: 'max',
+    },
+  )
   .map((drafts) =>
-    drafts.map(({ key, deleted, bytes, place }, i) => {
+    drafts.map(({ key, deleted, bytes, place, expiry }, i): { place: number; version: Version } => {
       const value = deleted === 0 ? new Uint8Array(0) : new Uint8Array(bytes).fill(i);
-      return { place, version: { key, sequence: i + 1, kind: deleted === 0 ? KIND_DELETE : 1, value } };
+      const version = { key, sequence: i + 1, kind: deleted === 0 ? 3 : 1, value };
+      return { place, version: expiry === undefined || deleted === 0 ? version : withExpiry(version, expiry) };
     }),
   );
 
@@ -161,6 +172,18 @@ describe('scan', () => {
         }
       }
     }
+  });
+
+  test('takes what has expired for a delete, at snapshots too, and shows values without their expiry', () => {
+    const sources = new Sources();
+    sources.addMemtable([withExpiry(put('a', 9), NOW), withExpiry(put('b', 8), NOW + 1)]);
+    sources.addMemtable([put('a', 7), withExpiry(pointer('c', 6, 3, 500), NOW + 1), withExpiry(pointer('d', 5, 3, 500), NOW)]);
+    sources.addLevel0(10, [put('d', 3), withExpiry(put('e', 4), NOW - 1), put('f', 2)]);
+    const all = ['b=b@8', 'c=value in a segment', 'f=f@2'];
+    expect(scan(sources, {})).toEqual(all);
+    expect(scan(sources, { reverse: true })).toEqual(all.toReversed());
+    expect(scan(sources, { keysOnly: true, limit: 2 })).toEqual(['b=', 'c=']);
+    expect(scan(sources, {}, 8)).toEqual(['a=a@7', ...all]);
   });
 
   test('goes on over many windows and pages of a level, both ways, with pages evicted meanwhile', () => {

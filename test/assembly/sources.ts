@@ -28,7 +28,9 @@ export interface Version {
   key: Uint8Array;
   sequence: number;
   kind: number;
+  /** As it is stored. */
   value: Uint8Array;
+  flags?: number;
 }
 
 export { KIND_DELETE, KIND_POINTER, KIND_PUT };
@@ -58,9 +60,9 @@ export function compareVersions(a: Version, b: Version): number {
   return Buffer.compare(a.key, b.key) || b.sequence - a.sequence;
 }
 
-export function showVersion({ key, sequence, kind, value }: Version): string {
+export function showVersion({ key, sequence, kind, flags, value }: Version): string {
   const text = Buffer.from(key).toString('latin1');
-  return `${text}@${sequence} ${kind} ${kind === KIND_POINTER ? Buffer.from(value).toString('hex') : Buffer.from(value).toString('latin1')}`;
+  return `${text}@${sequence} ${kind}${flags ? ` flags ${flags}` : ''} ${kind === KIND_POINTER ? Buffer.from(value).toString('hex') : Buffer.from(value).toString('latin1')}`;
 }
 
 /** Decodes pages as docs/formats/table.md draws them. */
@@ -81,6 +83,7 @@ export function readPages(bytes: Uint8Array): Version[] {
         key: Uint8Array.from([...prefix, ...bytes.subarray(at, at + suffixBytes)]),
         sequence: Number(word & 0x1fffffffffffffn),
         kind: Number((word >> 56n) & 15n),
+        ...(word >> 60n !== 0n && { flags: Number(word >> 60n) }),
         value: bytes.slice(at + suffixBytes + 8, end),
       });
     }
@@ -111,10 +114,10 @@ export function buildTable(memory: LinearMemory, fileId: number, versions: reado
   const hashes = memory.allocate(hashesBytes);
   const scratch = memory.allocate(65536);
   kernel['builderBegin']!(builder, fileId, window, windowBytes, index, indexBytes, hashes, hashesBytes);
-  for (const { key, sequence, kind, value } of sorted) {
+  for (const { key, sequence, kind, flags, value } of sorted) {
     u8.set(key, scratch);
     u8.set(value, scratch + 8192);
-    const answer = kernel['builderPut']!(builder, scratch, key.length, sequence, kind, 0, scratch + 8192, value.length);
+    const answer = kernel['builderPut']!(builder, scratch, key.length, sequence, kind, flags ?? 0, scratch + 8192, value.length);
     if (answer !== 0) throw new Error(`the builder answered ${answer}`);
   }
   const pageCount = kernel['builderFinish']!(builder);
@@ -174,7 +177,7 @@ export class Sources {
         memtable.address,
         version.key.length,
         version.value.length,
-        version.kind,
+        version.kind | ((version.flags ?? 0) << 8),
         version.sequence,
         0,
         0,

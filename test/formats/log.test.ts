@@ -1,11 +1,11 @@
-/** The bytes of a log segment, version 1: what is on people's disks must stay readable. The file is the example of docs/formats/log.md. */
+/** The bytes of a log segment, version 2: what is on people's disks must stay readable. The file is the example of docs/formats/log.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FRAMES_OFFSET } from '../../engine/log/index.ts';
 import { LogHarness, replayed } from '../engine/log/log-harness.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
-const GOLDEN = new URL('./golden/log-v1.hex', import.meta.url);
+const GOLDEN = new URL('./golden/log-v2.hex', import.meta.url);
 
 /** Offset and 16 bytes a line; runs of zero lines are left out. */
 function dump(bytes: Uint8Array): string {
@@ -28,7 +28,7 @@ function undump(text: string, bytes: number): Uint8Array {
   return out;
 }
 
-test('a segment is written as version 1 has it', async () => {
+test('a segment is written as version 2 has it', async () => {
   const { writer, log, disk, path } = new LogHarness({ first: 3 });
   await writer.one(Buffer.from('bird'), Buffer.from('sparrow'), 'synced', undefined);
   await writer.batch(
@@ -45,7 +45,7 @@ test('a segment is written as version 1 has it', async () => {
   expect(written).toBe(readFileSync(GOLDEN, 'utf8'));
 });
 
-test('a segment of version 1 is read', () => {
+test('a segment of version 2 is read', () => {
   const disk = new SimFileSystem();
   disk.makeDirectorySync('/log');
   disk.openSync('/log/000003.log', 'create').closeSync();

@@ -1,4 +1,4 @@
-/** The bytes of a table file, version 1: what is on people's disks must stay readable. The file is the example of docs/formats/table.md. */
+/** The bytes of a table file, version 2: what is on people's disks must stay readable. The file is the example of docs/formats/table.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readTableMeta } from '../../engine/table/index.ts';
@@ -6,7 +6,7 @@ import type { PageEntry } from '../assembly/twins/page.ts';
 import { DIRECTORY, entry, TableHarness } from '../engine/table/table-harness.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
-const GOLDEN = new URL('./golden/table-v1.hex', import.meta.url);
+const GOLDEN = new URL('./golden/table-v2.hex', import.meta.url);
 const PATH = `${DIRECTORY}/000007.table`;
 
 /** A pointer to 4,096 bytes at 1,176 of segment 3. */
@@ -49,7 +49,7 @@ function undump(text: string): Uint8Array {
   return out;
 }
 
-test('a table is written as version 1 has it', () => {
+test('a table is written as version 2 has it', () => {
   const disk = new SimFileSystem();
   new TableHarness(disk).write(7, ENTRIES, REFERENCES);
   const written = dump(disk.contents(PATH));
@@ -57,7 +57,7 @@ test('a table is written as version 1 has it', () => {
   expect(written).toBe(readFileSync(GOLDEN, 'utf8'));
 });
 
-test('a table of version 1 is read', () => {
+test('a table of version 2 is read', () => {
   const disk = new SimFileSystem();
   const harness = new TableHarness(disk);
   disk.replace(PATH, undump(readFileSync(GOLDEN, 'utf8')));

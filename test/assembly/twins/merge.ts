@@ -2,12 +2,13 @@
 import { KIND_DELETE, KIND_POINTER } from '../../../assembly/memory-map.ts';
 import type { SegmentReference } from '../../../engine/table/index.ts';
 import { compareVersions, type Version } from '../sources.ts';
+import { asOf, plainValue } from './expiry.ts';
 
 /** In order. `snapshots`: sequence numbers that somebody reads at. */
-export function survivors(versions: readonly Version[], snapshots: readonly number[], dropDeletes: boolean): Version[] {
+export function survivors(versions: readonly Version[], snapshots: readonly number[], dropDeletes: boolean, nowMs: number = 0): Version[] {
   const kept: Version[] = [];
   let newer: Version | undefined;
-  for (const version of versions.toSorted(compareVersions)) {
+  for (const version of versions.map((each) => asOf(each, nowMs)).toSorted(compareVersions)) {
     const above = newer && Buffer.compare(newer.key, version.key) === 0 ? newer.sequence : Infinity;
     newer = version;
     // Who sees it: everybody from its sequence up to the one before the next newer version. `Infinity` stands for reads of the present.
@@ -21,8 +22,9 @@ export function survivors(versions: readonly Version[], snapshots: readonly numb
 /** Bytes of values that the versions point to, by segment, ascending. */
 export function bytesBySegment(versions: readonly Version[]): SegmentReference[] {
   const sums = new Map<number, number>();
-  for (const { kind, value } of versions) {
-    if (kind !== KIND_POINTER) continue;
+  for (const version of versions) {
+    if (version.kind !== KIND_POINTER) continue;
+    const value = plainValue(version);
     const view = new DataView(value.buffer, value.byteOffset);
     sums.set(view.getUint32(0, true), (sums.get(view.getUint32(0, true)) ?? 0) + view.getUint32(4, true));
   }

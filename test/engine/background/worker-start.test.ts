@@ -17,7 +17,7 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
   threads.Worker = Worker;
   const background = new WorkerBackground(new LinearMemory(2 ** 26), 300);
   const ended: (string | undefined)[] = [];
-  const job = { directory: '/', fileId: 1, memtable: 0, records: 0, snapshots: [], segments: 0, lent: { from: 0, to: 0 } };
+  const job = { directory: '/', fileId: 1, memtable: 0, records: 0, snapshots: [], nowMs: 0, segments: 0, lent: { from: 0, to: 0 } };
   background.flush(job, (error) => ended.push(error?.message));
   for (let waits = 0; ended.length === 0 && waits < 100; waits++) background.waitSync(1000);
   background.flush(job, (error) => ended.push(error?.message));

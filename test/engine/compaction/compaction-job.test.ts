@@ -64,7 +64,7 @@ function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Par
   const tableBytes = rest.tableBytes ?? 64 * KIB;
   const wanted = fileIdsWanted({ inputs: tables, relocate: rest.relocate ?? [] }, tableBytes);
   const fileIds = Array.from({ length: wanted }, (_, i) => 500 + i);
-  return { directory: DIRECTORY, inputs: tables, dropDeletes: false, relocate: [], snapshots: [], tableBytes, fileIds, ...rest };
+  return { directory: DIRECTORY, inputs: tables, dropDeletes: false, relocate: [], snapshots: [], nowMs: 0, tableBytes, fileIds, ...rest };
 }
 
 function run(job: CompactionJob, onStep = (): void => {}): CompactionResult {

@@ -112,6 +112,9 @@ function parseTables(text: string): TableMeta[] {
       largest: Buffer.from(largest!),
       minSequence: Number(id),
       maxSequence: Number(id),
+      densePages: 0,
+      pinnedBytes: 0,
+      clearedTo: 0,
       references,
     };
   });

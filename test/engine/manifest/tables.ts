@@ -16,6 +16,9 @@ export function table(fileId: number, smallest: string, largest: string, more: P
     minSequence: fileId * 10,
     maxSequence: fileId * 10 + 9,
     references: [],
+    densePages: 0,
+    pinnedBytes: 0,
+    clearedTo: 0,
     ...more,
   };
 }

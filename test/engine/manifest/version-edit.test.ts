@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeEdit, encodeEdit, type VersionEdit } from '../../../engine/manifest/index.ts';
+import type { TableMeta } from '../../../engine/table/index.ts';
 import { key, table } from './tables.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -18,6 +19,10 @@ const FULL: VersionEdit = {
     {
       level: 2,
       table: table(9, 'a', 'k', {
+        densePages: 3,
+        pinnedBytes: 300,
+        clearedTo: 77,
+        expiring: { entries: 5, bytes: 200, earliestMs: 1000, latestMs: 1128 },
         references: [
           { segment: 4, bytes: 1000 },
           { segment: 6, bytes: 2000 },
@@ -30,6 +35,21 @@ const FULL: VersionEdit = {
 };
 
 const counts = fc.oneof(fc.nat(1000), fc.maxSafeNat());
+const REQUIRED: (keyof TableMeta)[] = [
+  'fileId',
+  'bytes',
+  'pages',
+  'entries',
+  'tombstones',
+  'smallest',
+  'largest',
+  'minSequence',
+  'maxSequence',
+  'densePages',
+  'pinnedBytes',
+  'clearedTo',
+  'references',
+];
 const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
   {
     formatVersion: fc.nat(9),
@@ -45,20 +65,27 @@ const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
     tablesAdded: fc.array(
       fc.record({
         level: fc.nat(15),
-        table: fc.record({
-          fileId: counts,
-          bytes: counts,
-          pages: counts,
-          entries: counts,
-          tombstones: counts,
-          smallest: fc.uint8Array(),
-          largest: fc.uint8Array({ maxLength: 4096 }),
-          minSequence: fc.nat(),
-          maxSequence: fc.nat().map((more) => 2 ** 31 + more),
-          references: fc
-            .uniqueArray(fc.nat(), { maxLength: 4 })
-            .map((ids) => ids.toSorted((a, b) => a - b).map((segment) => ({ segment, bytes: segment * 7 }))),
-        }),
+        table: fc.record(
+          {
+            fileId: counts,
+            bytes: counts,
+            pages: counts,
+            entries: counts,
+            tombstones: counts,
+            smallest: fc.uint8Array(),
+            largest: fc.uint8Array({ maxLength: 4096 }),
+            minSequence: fc.nat(),
+            maxSequence: fc.nat().map((more) => 2 ** 31 + more),
+            densePages: counts,
+            pinnedBytes: counts,
+            clearedTo: counts,
+            expiring: fc.record({ entries: counts, bytes: counts, earliestMs: fc.nat(), latestMs: fc.nat().map((more) => 2 ** 31 + more) }),
+            references: fc
+              .uniqueArray(fc.nat(), { maxLength: 4 })
+              .map((ids) => ids.toSorted((a, b) => a - b).map((segment) => ({ segment, bytes: segment * 7 }))),
+          },
+          { requiredKeys: REQUIRED },
+        ),
       }),
       { minLength: 1, maxLength: 3 },
     ),
@@ -78,7 +105,7 @@ describe('version edit', () => {
         '08 01 07', // log floor 7
         '12 0c 09 706167654279746573 8040', // setting pageBytes 8192
         '0c 02 01 03', // table 3 of level 1 removed
-        '0a 14 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f', // table 9 added to level 2
+        '0a 27 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f 03 07 05 c801 e807 8001 05 01 03 07 02 ac02 09 01 4d', // table 9 added to level 2
         '0e 04 06 f0a204', // segment 6 added, 70000 bytes
         '10 01 02', // segment 2 removed
       ]

@@ -87,7 +87,7 @@ describe('applyEdit', () => {
     ['a segment that tables refer to exists', { logFloor: 9, segmentsAdded: [{ segment: 5, bytes: 9000 }] }],
     ['a segment that is removed is a block file', { segmentsRemoved: [5] }],
     ['a segment is below the next file id', { segmentsAdded: [{ segment: 100, bytes: 1 }] }],
-    ['an edit is of the format', { formatVersion: 2 }],
+    ['an edit is of the format', { formatVersion: 3 }],
   ])('asserts that %s', (claim, edit) => {
     expect(() => after(BASE, edit)).toThrow(claim);
   });

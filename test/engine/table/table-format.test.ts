@@ -29,18 +29,26 @@ const footerArbitrary: fc.Arbitrary<TableFooter> = fc.record({
   propertiesCheck: check,
 });
 const count = fc.nat(Number.MAX_SAFE_INTEGER);
-const propertiesArbitrary: fc.Arbitrary<TableProperties> = fc.record({
-  entries: u32,
-  tombstones: u32,
-  distinctKeys: u32,
-  minSequence: count,
-  maxSequence: count,
-  keyBytes: count,
-  valueBytes: count,
-  smallest: fc.uint8Array({ maxLength: 4096 }),
-  largest: fc.uint8Array({ maxLength: 4096 }),
-  references: fc.array(fc.record({ segment: u32, bytes: count })),
-});
+const expiringArbitrary = fc.record({ entries: fc.integer({ min: 1, max: 0xffffffff }), bytes: count, earliestMs: count, latestMs: count });
+const propertiesArbitrary: fc.Arbitrary<TableProperties> = fc
+  .record({
+    entries: u32,
+    tombstones: u32,
+    distinctKeys: u32,
+    minSequence: count,
+    maxSequence: count,
+    keyBytes: count,
+    valueBytes: count,
+    densePages: u32,
+    pinnedBytes: count,
+    clearedTo: count,
+    smallest: fc.uint8Array({ maxLength: 4096 }),
+    largest: fc.uint8Array({ maxLength: 4096 }),
+    references: fc.array(fc.record({ segment: u32, bytes: count })),
+  })
+  .chain((properties) =>
+    fc.option(expiringArbitrary, { nil: undefined }).map((expiring) => ({ ...properties, ...(expiring && { expiring }) })),
+  );
 const FOOTER: TableFooter = {
   fileId: 7,
   pages: 3,
