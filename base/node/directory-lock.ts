@@ -1,13 +1,16 @@
 /**
- * A lock on a directory that no crash can leave behind, without native code: an SQLite transaction that is never committed holds an
- * fcntl lock on `LOCK` for as long as this process lives. Inside one process SQLite keeps its own table of locked inodes, so that two
- * openings there exclude each other too, through symbolic links as well.
+ * A lock on a directory that no crash can leave behind, without native code: SQLite holds an fcntl lock on `LOCK` for as long as this
+ * process lives, because it is told to keep its locks (`locking_mode=EXCLUSIVE`) and then to take the exclusive one. Inside one process
+ * SQLite keeps its own table of locked inodes, so that two openings there exclude each other too, through symbolic links as well.
+ *
+ * A connection for each lock would take 150 KiB. So a few connections hold ten locks each, as attached databases with the smallest pages and
+ * cache there are: 15 KiB a lock.
  *
  * `LOCK` stays (removing it would let two processes hold two files of that name) and stays empty. Nothing else in the process may open
  * it: closing any descriptor of a file drops the process's fcntl locks on it. `LOCK.pid` names the holder, for the error message only.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { DirectoryLock } from '../env.ts';
 import { SparrowError } from '../errors.ts';
@@ -16,32 +19,76 @@ export const LOCK_NAME = 'LOCK';
 export const LOCK_OWNER_NAME = 'LOCK.pid';
 
 const SQLITE_BUSY = 5;
-/** The journal in memory: a lock must not leave a LOCK-journal behind. */
-const TAKE = 'PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE';
+/** What SQLite is compiled with: so many databases can be attached to a connection. */
+const LOCKS_MAX = 10;
 
-/** Databases that hold a lock. A lock whose owner keeps no reference to it must not end when the collector finds its database. */
-const held = new Set<DatabaseSync>();
+/** A connection and which of its places are taken. */
+interface Connection {
+  readonly database: DatabaseSync;
+  readonly taken: Set<number>;
+}
+
+/** Connections that hold locks. A lock whose owner keeps no reference to it must not end when the collector finds its connection. */
+const connections = new Set<Connection>();
 
 export function lockDirectory(path: string): DirectoryLock {
   const ownerFile = join(path, LOCK_OWNER_NAME);
-  let database: DatabaseSync | undefined;
+  let release: (() => void) | undefined;
   try {
-    database = new (sqlite().DatabaseSync)(join(path, LOCK_NAME), { timeout: 0 });
-    database.exec(TAKE);
+    // Absolute: SQLite takes a name that begins with `file:` for something else.
+    release = lockFile(resolve(path, LOCK_NAME));
     writeFileSync(ownerFile, `${process.pid}\n`);
   } catch (cause) {
-    database?.close();
+    release?.();
     throw refused(path, ownerFile, cause);
   }
-  const holder = database;
-  held.add(holder);
+  let held = true;
   return {
     release(): void {
-      if (!held.delete(holder)) return;
+      if (!held) return;
+      held = false;
       rmSync(ownerFile, { force: true });
-      holder.close();
+      release();
     },
   };
+}
+
+/** Takes the lock on a file, made when it is not there; throws what SQLite says when that cannot be. Returns what gives it back. */
+function lockFile(file: string): () => void {
+  const connection = connectionWithRoom();
+  const { database, taken } = connection;
+  let place = 0;
+  while (taken.has(place)) place++;
+  taken.add(place);
+  const name = `lock${place}`;
+  let attached = false;
+  const release = (): void => {
+    if (attached) database.exec(`DETACH ${name}`);
+    taken.delete(place);
+    if (taken.size > 0) return;
+    connections.delete(connection);
+    database.close();
+  };
+  try {
+    database.prepare(`ATTACH ? AS ${name}`).run(file);
+    attached = true;
+    // The journal in memory: a lock must not leave a LOCK-journal behind. Nothing is written: the transaction is rolled back, its lock stays.
+    database.exec(
+      `PRAGMA ${name}.page_size=512; PRAGMA ${name}.cache_size=1; PRAGMA ${name}.journal_mode=MEMORY; PRAGMA ${name}.locking_mode=EXCLUSIVE; ` +
+        'BEGIN EXCLUSIVE; ROLLBACK',
+    );
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
+}
+
+function connectionWithRoom(): Connection {
+  for (const connection of connections) if (connection.taken.size < LOCKS_MAX) return connection;
+  const connection = { database: new (sqlite().DatabaseSync)(':memory:', { timeout: 0 }), taken: new Set<number>() };
+  connections.add(connection);
+  return connection;
 }
 
 function refused(path: string, ownerFile: string, cause: unknown): SparrowError {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -44,6 +44,18 @@ async function hold(path: string): Promise<ChildProcessWithoutNullStreams> {
   return child;
 }
 
+/** What another process is answered for each directory. */
+async function attempt(paths: readonly string[]): Promise<string> {
+  const script = `
+    import { NodeFileSystem } from '${MODULE}';
+    const answer = (path) => { try { new NodeFileSystem().lockDirectory(path).release(); return 'free'; } catch (error) { return error.code; } };
+    process.stdout.write(process.argv.slice(1).map(answer).join(' '));
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, ...paths]);
+  const [answer] = (await once(child.stdout, 'data')) as [Buffer];
+  return answer.toString();
+}
+
 describe('lockDirectory', () => {
   it('excludes a second holder in the same process, through another name of the directory too', () => {
     const lock = fs.lockDirectory(directory);
@@ -74,6 +86,23 @@ describe('lockDirectory', () => {
     expect(readdirSync(directory)).toEqual(['LOCK', 'LOCK.pid']);
     lock.release();
     expect(readdirSync(directory)).toEqual(['LOCK']);
+  });
+
+  it('holds many directories, each by itself', async () => {
+    const paths = Array.from({ length: 25 }, (_, i) => join(parent, `it's ${i}`));
+    for (const path of paths) fs.makeDirectorySync(path);
+    const locks = paths.map((path) => fs.lockDirectory(path));
+    for (const path of paths) expect(refusal(path)).toMatchObject({ code: 'LOCKED', details: { pid: process.pid } });
+    for (let i = 0; i < 25; i += 2) locks[i]!.release();
+    for (const [i, path] of paths.entries()) {
+      if (i % 2 === 0) locks[i] = fs.lockDirectory(path);
+      else expect(refusal(path)).toMatchObject({ code: 'LOCKED' });
+    }
+    const child = await attempt(paths);
+    expect(child).toBe('LOCKED '.repeat(25).trim());
+    for (const lock of locks) lock.release();
+    expect(await attempt(paths)).toBe('free '.repeat(25).trim());
+    for (const path of paths) expect(statSync(join(path, 'LOCK')).size).toBe(0);
   });
 
   it('says what is wrong with a directory that cannot be locked', () => {
