@@ -175,7 +175,9 @@ function build(door: Door, undo: Undo): Engine {
     lock: door.lock,
   });
   // Last of all: what looks as if it belonged to nothing may be what a repair needs, should anything above be refused.
-  for (const name of manifest.obsoleteFiles(listing)) fileSystem.unlinkSync(`${path}/${name}`);
+  const obsolete = manifest.obsoleteFiles(listing);
+  if (obsolete.length > 0) manifest.makeDurable();
+  for (const name of obsolete) fileSystem.unlinkSync(`${path}/${name}`);
   maintenance.resume();
   return engine;
 }

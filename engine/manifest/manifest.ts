@@ -8,7 +8,9 @@
  * `closed/WRITER_FAILED`. A full disk refuses the edit with `exhausted/DISK_FULL` and nothing has changed. A new manifest that cannot be
  * written leaves the old one in place, and is tried again when that has grown further.
  *
- * A version that `open` gives is on disk too, whatever the process before died of.
+ * What `open` reads may be the system's cache only: of a process that died before its sync, or whose sync failed (then the system holds the
+ * pages for clean, and only writing them again brings them to the disk). `makeDurable` does that, before anything depends on it: before the
+ * first append, and before the opener removes files by what it read. Opening alone waits for no disk.
  *
  * Order of a switch: new file, its sync, the directory's sync, CURRENT.tmp, its sync, rename over CURRENT, the directory's sync. A crash
  * between any two finds either the old manifest or the new one, both whole and equal.
@@ -64,6 +66,8 @@ export class Manifest {
   #rollFailure: unknown;
   #closed = false;
   #bytesWritten = 0;
+  /** The last frame that was read, until it is known to be on disk. */
+  #unsynced: Uint8Array | undefined;
 
   private constructor(fs: FileSystem, directory: string, opened: Opened, rollBytes: number) {
     this.#fs = fs;
@@ -74,6 +78,7 @@ export class Manifest {
     this.#bytes = opened.bytes;
     this.#rollAt = rollBytes;
     this.#version = this.#latest = opened.version;
+    this.#unsynced = opened.unsynced;
   }
 
   /**
@@ -123,6 +128,20 @@ export class Manifest {
   /** Why the last attempt to begin a new manifest failed, until one succeeds. The old one goes on. */
   get rollFailure(): unknown {
     return this.#rollFailure;
+  }
+
+  /** Sees to it that the version is on disk, whatever the process before died of. Before anything is done that it must not take back. */
+  makeDurable(): void {
+    if (this.#failure) throw this.#failure;
+    if (this.#unsynced === undefined) return;
+    try {
+      this.#file.writeSync(this.#unsynced, 0, this.#unsynced.length, this.#bytes - this.#unsynced.length);
+      this.#file.datasyncSync();
+      this.#fs.syncDirectorySync(this.#directory);
+    } catch (cause) {
+      throw this.#fail('sync', cause);
+    }
+    this.#unsynced = undefined;
   }
 
   /** Settles with the version when the edit is on disk. `internal/ASSERTION` when it does not fit: nothing has changed then. */
@@ -177,6 +196,7 @@ export class Manifest {
   }
 
   async #writeFrame(group: readonly Waiting[]): Promise<void> {
+    this.makeDurable();
     const frame = encodeManifestFrame(
       group.map((each) => each.bytes),
       this.#id,
@@ -262,6 +282,8 @@ interface Opened {
   readonly file: File;
   readonly bytes: number;
   readonly version: Version;
+  /** The last frame, when it may not be on disk. */
+  readonly unsynced?: Uint8Array;
 }
 
 /** `corrupt/INCOMPLETE`: who was to make the directory out of another store has not finished. */
@@ -295,18 +317,7 @@ function load(fs: FileSystem, directory: string, listing: readonly string[]): Op
   // An id that a file has had is never given again, though no edit may have recorded it.
   version = applyEdit(version, { nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1) });
   if (decoded.bytes < bytes.length) return switchTo(fs, directory, listing, version);
-  const file = fs.openSync(path, 'write');
-  try {
-    // What was read may be the system's cache only: of a process that died before its sync, or whose sync failed (then the system holds
-    // the pages for clean, and only writing them again brings them to the disk). The opener will remove files by what it read.
-    file.writeSync(bytes, decoded.lastFrame, decoded.bytes - decoded.lastFrame, decoded.lastFrame);
-    file.datasyncSync();
-    fs.syncDirectorySync(directory);
-  } catch (error) {
-    file.closeSync();
-    throw error;
-  }
-  return { id, file, bytes: decoded.bytes, version };
+  return { id, file: fs.openSync(path, 'write'), bytes: decoded.bytes, version, unsynced: bytes.slice(decoded.lastFrame) };
 }
 
 function replay(version: Version, bytes: Uint8Array, offset: number, end: number, path: string): Version {

@@ -323,7 +323,7 @@ describe('Manifest: power loss', () => {
     for (const [what, times] of Object.entries(reached)) expect(times, what).toBeGreaterThan(0);
   });
 
-  it('after the process died: a version that was opened is on disk, so that files it does not name may be removed', async () => {
+  it('after the process died: a version made durable is on disk, so that files it does not name may be removed', async () => {
     const dry = disk();
     await run(dry);
     for (let operation = 1; operation <= dry.operations; operation++) {
@@ -334,11 +334,28 @@ describe('Manifest: power loss', () => {
         fs.endProcess();
         const opened = open(fs);
         const seen = describeVersion(opened.version);
+        opened.makeDurable();
         for (const name of opened.obsoleteFiles(fs.listSync(DIRECTORY))) fs.unlinkSync(`${DIRECTORY}/${name}`);
         fs.crash(mode);
         expect(describeVersion(open(fs).version), `operation ${operation}, ${mode}`).toBe(seen);
       }
     }
+  });
+
+  it('after the process died: opening alone waits for no disk; the next edit brings what was read there too', async () => {
+    const fs = disk();
+    const manifest = open(fs);
+    await manifest.append({ lastSequence: 1 });
+    fs.killAt(fs.operations + 2);
+    await manifest.append({ lastSequence: 2 }).catch(() => undefined);
+    fs.endProcess();
+    const synced = fs.syncs;
+    const opened = open(fs);
+    expect(opened.version.lastSequence).toBe(2);
+    expect(fs.syncs).toBe(synced);
+    await opened.append({ lastSequence: 3 });
+    fs.crash('none');
+    expect(open(fs).version.lastSequence).toBe(3);
   });
 
   it('after a failed sync: what the system still shows is written again before it counts', async () => {
