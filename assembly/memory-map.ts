@@ -10,7 +10,8 @@
  *
  *   | CELLS 1 KiB | KEY_A 4 KiB+ | KEY_B 4 KiB+ | STACKS | CURSORS | CURSOR_KEYS |
  */
-export const KEY_BYTES_MAX: i32 = 4096;
+/** Of an internal key: up to 3 bytes of keyspace and the caller's 4096 (engine/keyspace-key.ts). */
+export const KEY_BYTES_MAX: i32 = 4099;
 /** Kernels copy by 16 bytes and may touch up to this many past the end of what they copy. */
 export const SLACK_BYTES: usize = 64;
 

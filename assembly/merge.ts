@@ -5,7 +5,8 @@
  * only when a snapshot s has q <= s < p. With MERGE_DROP_DELETES (nothing below the output can hold the inputs' keys) a delete that no
  * snapshot is older than goes too: then no version below it stays either. What has expired counts as a delete and becomes one.
  *
- * Versions of one key are never divided between outputs, so that the tables of a level never share a key.
+ * Versions of one key are never divided between outputs, so that the tables of a level never share a key. An output ends where its keyspace
+ * does (engine/keyspace-key.ts), so that a table below level 0 has one keyspace's settings.
  *
  * Protocol: `mergeInput` and `mergeFeed` each input, `mergeBegin`, `mergeOutput`, then `mergeStep` until MERGE_DONE, doing what each answer
  * asks (memory-map.ts). At MERGE_SPLIT the host finishes the output and names the next by `mergeOutput`.
@@ -20,6 +21,7 @@
  *   832 pointer u32         what stands for the winner's pointer after `mergeRelocated`; 0: none
  *   840 versions dropped f64
  *   848 opened i32          856 now u64           ms since the epoch
+ *   852 output keyspace u32   the first entry's, NO_KEYSPACE, or ANY_KEYSPACE for an output that takes all that is left
  */
 import {
   KEY_B,
@@ -77,6 +79,12 @@ const POINTER: usize = 832;
 const DROPPED: usize = 840;
 const OPENED: usize = 848;
 const NOW: usize = 856;
+const OUTPUT_KEYSPACE: usize = 852;
+
+const NO_KEYSPACE: u32 = 0xffffffff;
+const ANY_KEYSPACE: u32 = 0xfffffffe;
+/** First byte of an internal key whose keyspace's id takes two more. */
+const LONG_KEYSPACE: u32 = 240;
 
 // Fields of a cursor over pages in a buffer.
 const PAGES_END: usize = 96;
@@ -126,8 +134,12 @@ export function mergeBegin(
   store<i32>(context, 0, OPENED);
 }
 
-/** Entries go to this builder from here on. The output ends (MERGE_SPLIT) at the first new key after it has `pagesMax` pages. */
+/**
+ * Entries go to this builder from here on. The output ends (MERGE_SPLIT) at the first new key after it has `pagesMax` pages, or of another
+ * keyspace; with 0xffffffff it takes all that is left.
+ */
 export function mergeOutput(context: usize, builder: usize, pagesMax: u32): void {
+  store<u32>(context, pagesMax == u32.MAX_VALUE ? ANY_KEYSPACE : NO_KEYSPACE, OUTPUT_KEYSPACE);
   store<u32>(context, <u32>builder, BUILDER);
   store<u32>(context, pagesMax, PAGES_MAX);
 }
@@ -249,6 +261,7 @@ function merge(context: usize, inputs: i32): i32 {
     let full = false;
     if (keep) {
       if (!same && builderPages(builder) >= load<u32>(context, PAGES_MAX)) return MERGE_SPLIT;
+      if (leavesKeyspace(context, key)) return MERGE_SPLIT;
       let pinned = keyBytes + valueBytes;
       if (pointer) {
         const status = keepPointer(context, pointer);
@@ -291,6 +304,19 @@ function merge(context: usize, inputs: i32): i32 {
     if (full) return MERGE_OUTPUT_READY;
   }
   return MERGE_DONE;
+}
+
+/** Whether the key belongs into another output than the one that has been begun. */
+// @ts-ignore: decorator
+@inline
+function leavesKeyspace(context: usize, key: usize): bool {
+  let keyspace = <u32>load<u8>(key);
+  if (keyspace == LONG_KEYSPACE) keyspace |= (<u32>load<u16>(key, 1)) << 8;
+  const output = load<u32>(context, OUTPUT_KEYSPACE);
+  if (output == keyspace) return false;
+  if (output < ANY_KEYSPACE) return true;
+  if (output == NO_KEYSPACE) store<u32>(context, keyspace, OUTPUT_KEYSPACE);
+  return false;
 }
 
 // @ts-ignore: decorator

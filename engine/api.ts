@@ -55,9 +55,12 @@ export interface VersionedValue {
   expiresAtMs?: number;
 }
 
-export type BatchOperation = { type: 'put'; key: Bytes; value: Bytes } | { type: 'delete'; key: Bytes };
+/** A part of a batch. Without `keyspace`: of the default one. */
+export type BatchOperation =
+  | { type: 'put'; key: Bytes; value: Bytes; keyspace?: Keyspace }
+  | { type: 'delete'; key: Bytes; keyspace?: Keyspace };
 
-/** Writes that happen together or not at all. For one key the last operation wins. */
+/** What became of a write. */
 export interface WriteResult {
   /** The batch's sequence number: the version of every key that it wrote. */
   sequence: number;
@@ -93,6 +96,8 @@ export interface EngineStats {
   bytesWritten: number;
   /** Bytes of all files of the engine now. */
   diskBytes: number;
+  /** Without the default one. */
+  keyspaces: number;
   /** Snapshots and iterators that hold a point in time. */
   snapshots: number;
   linearMemoryBytes: number;
@@ -111,11 +116,10 @@ export interface CheckpointResult {
   copiedBytes: number;
 }
 
-export interface Engine extends AsyncDisposable {
-  readonly path: string;
+/** What can be done with keys: in the default keyspace (an Engine) or in another (a Keyspace). */
+export interface KeyValues {
   put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
   delete(key: Bytes, options?: WriteOptions): Promise<void>;
-  write(batch: readonly BatchOperation[], options?: WriteOptions): Promise<WriteResult>;
 
   get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined>;
   getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined;
@@ -129,6 +133,36 @@ export interface Engine extends AsyncDisposable {
   /** Entries in key order, from one point in time. */
   scan(options?: ScanOptions): AsyncIterableIterator<Entry>;
   scanSync(options?: ScanOptions): IterableIterator<Entry>;
+}
+
+/** What is particular to the entries of a keyspace. Kept in the store. */
+export interface KeyspaceSettings {
+  /** As the engine's setting of that name, which holds where this is not given. 64 to 4096 bytes. */
+  inlineThreshold?: number;
+}
+
+/**
+ * A set of keys of its own within an engine: the same key in two keyspaces is two keys. Costs nothing while it is not used, takes part in
+ * the engine's batches and snapshots, and lives as long as the engine is open.
+ */
+export interface Keyspace extends KeyValues {
+  readonly name: string;
+  /** Those that were given; the engine's hold for the others. */
+  readonly settings: Readonly<KeyspaceSettings>;
+}
+
+export interface Engine extends KeyValues, AsyncDisposable {
+  readonly path: string;
+  /** All operations or none, in any keyspaces. For one key the last operation wins. */
+  write(batch: readonly BatchOperation[], options?: WriteOptions): Promise<WriteResult>;
+
+  /**
+   * The keyspace of that name (1 to 255 bytes of UTF-8), made when it is not there, and durable when this settles. `settings` replace those
+   * that it has and hold for what is written from then on; without them it keeps its own. `exhausted/KEYSPACES` after 65,535 have been made.
+   */
+  keyspace(name: string, settings?: KeyspaceSettings): Promise<Keyspace>;
+  /** The names of all keyspaces but the default one, in the order in which they were made. */
+  keyspaces(): string[];
 
   snapshot(): Snapshot;
   /** Settles when everything written so far is on disk (as `synced`). */

@@ -1,33 +1,32 @@
 /**
- * The engine: wires the parts and gives them the public face of api.ts. What a call does is in writer.ts (writes), reader.ts and scan.ts
- * (reads), maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
+ * The engine: wires the parts and gives them the public face of api.ts. What a call does is in key-values.ts and from there in writer.ts
+ * (writes), reader.ts and scan.ts (reads), in keyspaces.ts and maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
 import type { DirectoryLock, FileSystem } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type {
   BatchOperation,
-  Bytes,
   CheckpointOptions,
   CheckpointResult,
-  Durability,
   Engine,
   EngineStats,
-  Entry,
-  ReadOptions,
-  ScanOptions,
+  Keyspace,
+  KeyspaceSettings,
   Snapshot,
-  VersionedValue,
   WriteOptions,
   WriteResult,
 } from './api.ts';
-import { checkOptions, toKey, toValue } from './keys.ts';
+import { checkOptions } from './keys.ts';
+import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
+import { Keyspaces } from './keyspaces.ts';
+import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { LogWriter } from './log/index.ts';
 import type { Maintenance } from './maintenance/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
-import { NEWEST, type Reader } from './reader.ts';
-import { scanRange } from './scan-range.ts';
-import { SCAN_WINDOW_BYTES, ScanIterator, type ScanSource } from './scan.ts';
-import { checkDurability, type EngineSettings } from './settings.ts';
+import { OpenKeyspace } from './open-keyspace.ts';
+import type { Reader } from './reader.ts';
+import { SCAN_WINDOW_BYTES } from './scan.ts';
+import type { EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import type { PageCache } from './table/index.ts';
 import { imageOfEngine, makeCheckpoint, type StoreImage } from './upkeep/index.ts';
@@ -35,9 +34,7 @@ import type { ValueFiles } from './value-files.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
-const WRITE_OPTIONS: readonly string[] = ['durability', 'sequence'];
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
-const READ_OPTIONS: readonly string[] = ['snapshot'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
 
@@ -57,139 +54,73 @@ export interface EngineParts {
   lock: DirectoryLock;
 }
 
-export class SparrowEngine implements Engine {
+export class SparrowEngine extends StoredKeyValues implements Engine {
   readonly path: string;
   readonly #parts: EngineParts;
-  readonly #settings: Readonly<EngineSettings>;
   readonly #writer: Writer;
   readonly #reader: Reader;
   readonly #snapshots: Snapshots;
-  readonly #scanSource: ScanSource;
-  readonly #scanWindow: number;
+  readonly #keyspace: OpenKeyspace;
+  readonly #keyspaces: Keyspaces;
   /** Calls that use the files for a while: closing waits for them. */
   readonly #upkeep = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
-  #closed = false;
 
   constructor(parts: EngineParts) {
-    this.#parts = parts;
-    this.path = parts.path;
-    this.#settings = parts.settings;
-    this.#writer = parts.writer;
-    this.#reader = parts.reader;
-    this.#snapshots = parts.snapshots;
-    this.#scanWindow = parts.memory.allocate(SCAN_WINDOW_BYTES);
-    const { reader, view, memory } = parts;
-    const assertOpen = (): void => this.#assertOpen();
-    this.#scanSource = {
-      memory,
-      get viewAddress() {
-        assertOpen();
-        return view.address;
-      },
-      satisfy: (answer) => reader.satisfy(answer),
-      get nowMs() {
-        return reader.nowMs;
-      },
-      readPointer: (pointer, key, sequence, expires) => {
-        this.#assertOpen();
-        return reader.readPointer(pointer, key, sequence, expires);
+    const { settings, writer, reader, snapshots, view, memory } = parts;
+    const keyspace = new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings);
+    const shared: KeyValueParts = {
+      settings,
+      writer,
+      reader,
+      snapshots,
+      scanWindow: memory.allocate(SCAN_WINDOW_BYTES),
+      scanSource: {
+        memory,
+        get viewAddress() {
+          keyspace.assertOpen();
+          return view.address;
+        },
+        satisfy: (answer) => reader.satisfy(answer),
+        get nowMs() {
+          return reader.nowMs;
+        },
+        readPointer: (pointer, key, sequence, expires) => {
+          keyspace.assertOpen();
+          return reader.readPointer(pointer, key, sequence, expires);
+        },
       },
     };
-  }
-
-  // ---- writes ----
-
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
-    try {
-      this.#assertOpen();
-      const { maxKeyBytes, maxValueBytes } = this.#settings;
-      const keyBytes = toKey(key, maxKeyBytes);
-      return this.#writer.one(keyBytes, toValue(value, maxValueBytes), this.#durability(options), options?.sequence);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-  }
-
-  delete(key: Bytes, options?: WriteOptions): Promise<void> {
-    try {
-      this.#assertOpen();
-      return this.#writer.one(toKey(key, this.#settings.maxKeyBytes), undefined, this.#durability(options), options?.sequence);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+    super(shared, keyspace);
+    this.#parts = parts;
+    this.path = parts.path;
+    this.#writer = writer;
+    this.#reader = reader;
+    this.#snapshots = snapshots;
+    this.#keyspace = keyspace;
+    this.#keyspaces = new Keyspaces(shared, parts.maintenance);
   }
 
   async write(batch: readonly BatchOperation[], options?: WriteOptions): Promise<WriteResult> {
     this.#assertOpen();
-    const settled = this.#writer.batch(batch, this.#durability(options), options?.sequence);
+    const keyspaceOf = (given: Keyspace | undefined): OpenKeyspace =>
+      given === undefined ? this.#keyspace : this.#keyspaces.openOf(given);
+    const settled = this.#writer.batch(batch, keyspaceOf, this.durabilityOf(options), options?.sequence);
     const { sequence } = this.#writer;
     await settled;
     return { sequence };
   }
 
-  // ---- reads ----
-
-  getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined {
+  async keyspace(name: string, settings?: KeyspaceSettings): Promise<Keyspace> {
     this.#assertOpen();
-    return this.#reader.get(toKey(key, this.#settings.maxKeyBytes), this.#sequenceOf(options));
-  }
-
-  get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
-    try {
-      return Promise.resolve(this.getSync(key, options));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-  }
-
-  getEntrySync(key: Bytes, options?: ReadOptions): VersionedValue | undefined {
+    const keyspace = await this.#keyspaces.open(name, settings);
     this.#assertOpen();
-    return this.#reader.getEntry(toKey(key, this.#settings.maxKeyBytes), this.#sequenceOf(options));
+    return keyspace;
   }
 
-  getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined> {
-    try {
-      return Promise.resolve(this.getEntrySync(key, options));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-  }
-
-  multiGetSync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[] {
+  keyspaces(): string[] {
     this.#assertOpen();
-    const sequence = this.#sequenceOf(options);
-    const { maxKeyBytes } = this.#settings;
-    return keys.map((key) => this.#reader.get(toKey(key, maxKeyBytes), sequence));
-  }
-
-  multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    try {
-      return Promise.resolve(this.multiGetSync(keys, options));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-  }
-
-  scanSync(options: ScanOptions = {}): IterableIterator<Entry> {
-    this.#assertOpen();
-    const range = scanRange(options, this.#settings.maxKeyBytes);
-    const sequence = options.snapshot === undefined ? this.#writer.sequence : this.#sequenceOf(options);
-    // With a snapshot too: it may be released while the iterator is still in use.
-    const snapshots = this.#snapshots;
-    snapshots.pin(sequence);
-    return this.#scan(range, sequence, () => snapshots.unpin(sequence));
-  }
-
-  #scan(range: ReturnType<typeof scanRange>, sequence: number, release: () => void): ScanIterator {
-    return new ScanIterator(this.#scanSource, range, sequence, this.#scanWindow, release);
-  }
-
-  async *scan(options: ScanOptions = {}): AsyncGenerator<Entry, void, undefined> {
-    for (const entry of this.scanSync(options)) {
-      yield entry;
-      this.#assertOpen();
-    }
+    return this.#keyspaces.names;
   }
 
   snapshot(): Snapshot {
@@ -276,6 +207,7 @@ export class SparrowEngine implements Engine {
       userBytes: this.#writer.userBytes,
       bytesWritten: log.bytesWritten + maintenance.bytesWritten,
       diskBytes: logBytes + valueFileBytes + sum(levels, (level) => level.bytes),
+      keyspaces: this.#keyspaces.count,
       snapshots: this.#snapshots.count,
       linearMemoryBytes: memory.usedBytes,
     };
@@ -291,7 +223,10 @@ export class SparrowEngine implements Engine {
 
   async #close(): Promise<void> {
     const { maintenance, log, values, lock } = this.#parts;
-    this.#closed = true;
+    const refusal = (): SparrowError =>
+      new SparrowError('closed', 'ENGINE_CLOSED', `the engine at ${this.path} is closed`, { path: this.path });
+    this.#keyspace.close(refusal);
+    this.#keyspaces.close(refusal);
     await Promise.allSettled(this.#upkeep);
     try {
       if (!log.failure && !maintenance.failure && maintenance.activeBytes > FLUSH_AT_CLOSE_BYTES) {
@@ -313,21 +248,8 @@ export class SparrowEngine implements Engine {
     }
   }
 
-  #durability(options: WriteOptions | undefined): Durability {
-    if (options === undefined) return this.#settings.durability;
-    checkOptions(options, WRITE_OPTIONS);
-    return options.durability === undefined ? this.#settings.durability : checkDurability(options.durability);
-  }
-
-  #sequenceOf(options: ReadOptions | undefined): number {
-    if (options === undefined) return NEWEST;
-    if (options.snapshot !== undefined) return PinnedSnapshot.sequenceFor(options.snapshot, this.#snapshots);
-    checkOptions(options, READ_OPTIONS);
-    return NEWEST;
-  }
-
   #assertOpen(): void {
-    if (this.#closed) throw new SparrowError('closed', 'ENGINE_CLOSED', `the engine at ${this.path} is closed`, { path: this.path });
+    this.#keyspace.assertOpen();
   }
 }
 

@@ -26,6 +26,7 @@ import {
   RESULT_VALUE_BYTES,
 } from '../assembly/memory-map.ts';
 import type { VersionedValue } from './api.ts';
+import { prefixBytesOf, writePrefix } from './keyspace-key.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import type { OpenTable } from './table/index.ts';
 import type { ValueFiles } from './value-files.ts';
@@ -86,14 +87,14 @@ export class Reader {
     this.#tables.delete(table.header);
   }
 
-  /** The value of a key as of `sequence`, copied out, or undefined. `key` has passed the limits. */
-  get(key: Uint8Array, sequence: number): Uint8Array | undefined {
-    return this.#find(key, sequence) ? this.#value() : undefined;
+  /** The value of a key of keyspace `keyspace` as of `sequence`, copied out, or undefined. `key` has passed the limits. */
+  get(keyspace: number, key: Uint8Array, sequence: number): Uint8Array | undefined {
+    return this.#find(keyspace, key, sequence) ? this.#value() : undefined;
   }
 
   /** As `get`, with the sequence number of the write, and when the value expires if it does. */
-  getEntry(key: Uint8Array, sequence: number): VersionedValue | undefined {
-    if (!this.#find(key, sequence)) return undefined;
+  getEntry(keyspace: number, key: Uint8Array, sequence: number): VersionedValue | undefined {
+    if (!this.#find(keyspace, key, sequence)) return undefined;
     const { f64, u32 } = this.memory;
     const version = f64[CELL_SEQUENCE]!;
     if ((u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0) return { value: this.#value(), version };
@@ -117,9 +118,9 @@ export class Reader {
   }
 
   /**
-   * Copies the value out that a 24-byte pointer in linear memory refers to. A pointer that was kept for a while (`key`, `sequence`: what
-   * it was found for) may lead into a segment that compaction has emptied since: then the value is looked for anew, and is undefined when it
-   * has expired meanwhile.
+   * Copies the value out that a 24-byte pointer in linear memory refers to. A pointer that was kept for a while (`key`, internal, and
+   * `sequence`: what it was found for) may lead into a segment that compaction has emptied since: then the value is looked for anew, and
+   * is undefined when it has expired meanwhile.
    */
   readPointer(pointer: number): Uint8Array;
   readPointer(pointer: number, key: Uint8Array, sequence: number, expires: boolean): Uint8Array | undefined;
@@ -129,18 +130,27 @@ export class Reader {
     const pending = this.#pendingAt(segment, view.getUint32(pointer + 8, true));
     if (pending !== 0) return this.#pool.copy(u8, pending, this.#values.bytesOf(pointer));
     if (key !== undefined && !this.#values.has(segment)) {
-      const value = this.get(key, sequence!);
-      assert(expires || value !== undefined, 'a pinned version stays where a read finds it');
-      return value;
+      u8.set(key, FRONT + KEY_A);
+      const found = this.#look(key.length, sequence!);
+      assert(expires || found, 'a pinned version stays where a read finds it');
+      return found ? this.#value() : undefined;
     }
     const bytes = this.#values.bytesOf(pointer);
     return this.#pool.copy(u8, this.#values.read(pointer), bytes);
   }
 
-  #find(key: Uint8Array, sequence: number): boolean {
+  #find(keyspace: number, key: Uint8Array, sequence: number): boolean {
     this.#gets++;
-    this.memory.u8.set(key, FRONT + KEY_A);
-    let answer = this.#lookup(FRONT, this.#view.address, key.length, sequence);
+    const { u8 } = this.memory;
+    const prefixBytes = prefixBytesOf(keyspace);
+    writePrefix(u8, FRONT + KEY_A, keyspace);
+    u8.set(key, FRONT + KEY_A + prefixBytes);
+    return this.#look(prefixBytes + key.length, sequence);
+  }
+
+  /** Looks for the internal key in KEY_A. */
+  #look(keyBytes: number, sequence: number): boolean {
+    let answer = this.#lookup(FRONT, this.#view.address, keyBytes, sequence);
     while (answer > FOUND) {
       this.satisfy(answer);
       answer = this.#lookupResume(FRONT);

@@ -2,6 +2,7 @@
 import { SparrowError } from '../base/errors.ts';
 import type { Bytes, ScanOptions } from './api.ts';
 import { checkOptions, toBytes } from './keys.ts';
+import { internalKey, keyspaceBegin, keyspaceEnd, prefixBytesOf } from './keyspace-key.ts';
 
 export interface ScanRange {
   /** Undefined: from the first key. */
@@ -14,6 +15,12 @@ export interface ScanRange {
   readonly keysOnly: boolean;
   /** Infinity: no limit. */
   readonly limit: number;
+}
+
+/** A range of internal keys within one keyspace. */
+export interface InternalRange extends ScanRange {
+  /** Bytes of every key in front of the caller's. */
+  readonly prefixBytes: number;
 }
 
 const KNOWN: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix', 'reverse', 'limit', 'keysOnly', 'snapshot'];
@@ -49,6 +56,17 @@ export function scanRange(options: ScanOptions, maxKeyBytes: number): ScanRange 
     limit,
   };
   return cut(range, maxKeyBytes);
+}
+
+/** The same range of a keyspace's keys, as internal keys. */
+export function internalRange(range: ScanRange, keyspace: number): InternalRange {
+  const { lower, upper } = range;
+  return {
+    ...range,
+    prefixBytes: prefixBytesOf(keyspace),
+    lower: lower === undefined ? keyspaceBegin(keyspace) : internalKey(keyspace, lower),
+    upper: upper === undefined ? keyspaceEnd(keyspace) : internalKey(keyspace, upper),
+  };
 }
 
 /** The smallest key above all that begin with `prefix`; undefined when there is none (no bytes, or only 0xff). */

@@ -29,7 +29,7 @@ import {
 } from '../assembly/memory-map.ts';
 import type { Entry } from './api.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
-import type { ScanRange } from './scan-range.ts';
+import type { InternalRange } from './scan-range.ts';
 
 /** What a scan reads through. */
 export interface ScanSource {
@@ -41,8 +41,8 @@ export interface ScanSource {
   /** Milliseconds since the epoch: what expires at or before it is not there. */
   readonly nowMs: number;
   /**
-   * A copy of the value that a pointer in linear memory refers to. The pointer was read at `sequence` with `key`, since when the value may
-   * have moved; undefined when it has expired since and is gone.
+   * A copy of the value that a pointer in linear memory refers to. The pointer was read at `sequence` with the internal key `key`, since when
+   * the value may have moved; undefined when it has expired since and is gone.
    */
   readPointer(pointer: number, key: Uint8Array, sequence: number, expires: boolean): Uint8Array | undefined;
 }
@@ -61,7 +61,7 @@ const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 /** Entries in order from one point in time. Iterate it, or call `return` when leaving it early: until then its sequence stays pinned. */
 export class ScanIterator implements IterableIterator<Entry> {
   readonly #source: ScanSource;
-  readonly #range: ScanRange;
+  readonly #range: InternalRange;
   readonly #sequence: number;
   /** Address of SCAN_WINDOW_BYTES that all scans of the thread share: nothing stays there between calls. */
   readonly #window: number;
@@ -72,12 +72,13 @@ export class ScanIterator implements IterableIterator<Entry> {
   #at = 0;
   #entriesMax = FIRST_ENTRIES;
   #left: number;
+  /** Internal. */
   #lastKey: Uint8Array | undefined;
   /** No window comes behind this one. */
   #ended = false;
   #released = false;
 
-  constructor(source: ScanSource, range: ScanRange, sequence: number, window: number, release: () => void) {
+  constructor(source: ScanSource, range: InternalRange, sequence: number, window: number, release: () => void) {
     this.#source = source;
     this.#range = range;
     this.#sequence = sequence;
@@ -106,12 +107,13 @@ export class ScanIterator implements IterableIterator<Entry> {
     const keyAt = at + SCAN_ENTRY_BYTES;
     const valueAt = keyAt + keyBytes;
     const { buffer, byteOffset } = bytes;
-    const key = new Uint8Array(buffer, byteOffset + keyAt, keyBytes);
+    const { prefixBytes } = this.#range;
+    const key = new Uint8Array(buffer, byteOffset + keyAt + prefixBytes, keyBytes - prefixBytes);
     this.#at = (valueAt + valueBytes + 7) & ~7;
     // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
-    if (this.#at === this.#bytes.length) this.#lastKey = key.slice();
+    if (this.#at === bytes.length) this.#lastKey = new Uint8Array(bytes.subarray(keyAt, valueAt));
     if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) {
-      const value = this.#pointed(key, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0);
+      const value = this.#pointed(keyAt, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0);
       if (value !== undefined) return { value: [key, value], done: false };
       this.#left++;
       return this.next();
@@ -183,10 +185,10 @@ export class ScanIterator implements IterableIterator<Entry> {
   }
 
   /** Undefined: it expired since the window was filled. */
-  #pointed(key: Uint8Array, at: number, expires: boolean): Uint8Array | undefined {
+  #pointed(keyAt: number, at: number, expires: boolean): Uint8Array | undefined {
     // The bound's window is free between windows: it is written anew for each.
     const pointer = FRONT + KEY_B;
     this.#source.memory.u8.set(this.#bytes.subarray(at, at + POINTER_BYTES), pointer);
-    return this.#source.readPointer(pointer, key, this.#sequence, expires);
+    return this.#source.readPointer(pointer, this.#bytes.subarray(keyAt, at), this.#sequence, expires);
   }
 }

@@ -118,6 +118,11 @@ export function resolveSettings(input: EngineSettingsInput = {}): Readonly<Engin
   return Object.freeze(settings);
 }
 
+/** The value of one setting that is a number, or `invalid/OPTION_RANGE`. */
+export function checkSetting(field: keyof typeof RANGES, value: number): number {
+  return checkRange(field, value, RANGES[field]);
+}
+
 /** A write's durability, or `invalid/OPTION_RANGE`. */
 export function checkDurability(value: string): Durability {
   if (!DURABILITIES.includes(value)) {

@@ -7,11 +7,13 @@
 import type { Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { FRAME_HEADER_BYTES, KIND_DELETE, KIND_POINTER, KIND_PUT, POINTER_BYTES, RECORD_HEADER_BYTES } from '../assembly/memory-map.ts';
-import type { BatchOperation, Durability } from './api.ts';
+import type { BatchOperation, Durability, Keyspace } from './api.ts';
 import { toKey, toValue } from './keys.ts';
+import { writePrefix } from './keyspace-key.ts';
 import type { LogWriter } from './log/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import { type Memtable, NODE_BYTES_PER_RECORD } from './memtable/index.ts';
+import type { OpenKeyspace } from './open-keyspace.ts';
 import type { EngineSettings } from './settings.ts';
 
 /** Key and value of an entry that lies in a page together take at most this; a larger value is stored by pointer. */
@@ -90,12 +92,19 @@ export class Writer {
   }
 
   /** One put (value given) or delete. `key` and `value` have passed the limits. */
-  one(key: Uint8Array, value: Uint8Array | undefined, durability: Durability, sequence: number | undefined): Promise<void> {
+  one(
+    keyspace: OpenKeyspace,
+    key: Uint8Array,
+    value: Uint8Array | undefined,
+    durability: Durability,
+    sequence: number | undefined,
+  ): Promise<void> {
     const log = this.#log;
     log.assertWritable();
     const next = this.#nextSequence(sequence);
-    const keyBytes = key.length;
-    const large = value !== undefined && this.#isLarge(keyBytes, value.length);
+    const { prefixBytes } = keyspace;
+    const keyBytes = prefixBytes + key.length;
+    const large = value !== undefined && isLarge(keyspace, keyBytes, value.length);
     const valueBytes = value === undefined ? 0 : large ? POINTER_BYTES : value.length;
     const frameBytes = FRAME_HEADER_BYTES + ((RECORD_HEADER_BYTES + keyBytes + valueBytes + 7) & ~7);
     const payloadBytes = large ? (value.length + 7) & ~7 : 0;
@@ -105,7 +114,8 @@ export class Writer {
     const frame = memtable.reserve(frameBytes);
     const at = frame + FRAME_HEADER_BYTES + RECORD_HEADER_BYTES;
     const u8 = this.#memory.u8;
-    u8.set(key, at);
+    writePrefix(u8, at, keyspace.id);
+    u8.set(key, at + prefixBytes);
     let kind = KIND_DELETE;
     if (large) {
       kind = KIND_POINTER;
@@ -120,15 +130,23 @@ export class Writer {
     if (large) log.append(payload, payloadBytes);
     this.#sequence = next;
     this.#puts++;
-    this.#userBytes += keyBytes + (value === undefined ? 0 : value.length);
+    this.#userBytes += key.length + (value === undefined ? 0 : value.length);
     return this.#after(memtable, frameBytes + payloadBytes, durability);
   }
 
-  /** A batch; all or nothing. Returns its sequence number by way of `sequence` and the promise that settles at `durability`. */
-  batch(operations: readonly BatchOperation[], durability: Durability, sequence: number | undefined): Promise<void> {
+  /**
+   * A batch; all or nothing. Returns its sequence number by way of `sequence` and the promise that settles at `durability`.
+   * `keyspaceOf`: what an operation's `keyspace` stands for; may throw.
+   */
+  batch(
+    operations: readonly BatchOperation[],
+    keyspaceOf: (keyspace: Keyspace | undefined) => OpenKeyspace,
+    durability: Durability,
+    sequence: number | undefined,
+  ): Promise<void> {
     const log = this.#log;
     log.assertWritable();
-    const plan = this.#plan(operations);
+    const plan = this.#plan(operations, keyspaceOf);
     const next = this.#nextSequence(sequence);
     if (operations.length === 0) {
       this.#sequence = next;
@@ -191,10 +209,6 @@ export class Writer {
     return next;
   }
 
-  #isLarge(keyBytes: number, valueBytes: number): boolean {
-    return valueBytes >= this.#settings.inlineThreshold || keyBytes + valueBytes > ENTRY_BYTES_MAX;
-  }
-
   #stage(payloadBytes: number, value: Uint8Array): number {
     const address = this.#log.stage(payloadBytes);
     const u8 = this.#memory.u8;
@@ -204,7 +218,7 @@ export class Writer {
   }
 
   /** Checks a batch against the limits and computes its size. Nothing has been changed when it throws. */
-  #plan(operations: readonly BatchOperation[]): Plan {
+  #plan(operations: readonly BatchOperation[], keyspaceOf: (keyspace: Keyspace | undefined) => OpenKeyspace): Plan {
     const { maxKeyBytes, maxValueBytes, maxBatchBytes } = this.#settings;
     if (operations.length > OPERATIONS_MAX) {
       throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${operations.length} operations; the limit is ${OPERATIONS_MAX}`, {
@@ -213,8 +227,9 @@ export class Writer {
         operations: operations.length,
       });
     }
-    const plan: Plan = { keys: [], values: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
+    const plan: Plan = { keyspaces: [], keys: [], values: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
     for (const operation of operations) {
+      const keyspace = keyspaceOf(operation.keyspace);
       const key = toKey(operation.key, maxKeyBytes);
       let value: Uint8Array | undefined;
       if (operation.type === 'put') value = toValue(operation.value, maxValueBytes);
@@ -229,10 +244,12 @@ export class Writer {
         );
       }
       const valueBytes = value === undefined ? 0 : value.length;
-      const large = value !== undefined && this.#isLarge(key.length, valueBytes);
+      const keyBytes = keyspace.prefixBytes + key.length;
+      const large = value !== undefined && isLarge(keyspace, keyBytes, valueBytes);
+      plan.keyspaces.push(keyspace);
       plan.keys.push(key);
       plan.values.push(value);
-      plan.recordBytes += (RECORD_HEADER_BYTES + key.length + (large ? POINTER_BYTES : valueBytes) + 7) & ~7;
+      plan.recordBytes += (RECORD_HEADER_BYTES + keyBytes + (large ? POINTER_BYTES : valueBytes) + 7) & ~7;
       if (large) plan.payloadBytes += (valueBytes + 7) & ~7;
       plan.userBytes += key.length + valueBytes;
     }
@@ -276,13 +293,16 @@ export class Writer {
     for (let i = 0; i < plan.keys.length; i++) {
       const key = plan.keys[i]!;
       const value = plan.values[i];
-      const keyBytes = key.length;
+      const keyspace = plan.keyspaces[i]!;
+      const { prefixBytes } = keyspace;
+      const keyBytes = prefixBytes + key.length;
       let kind = KIND_DELETE;
       let valueBytes = 0;
-      u8.set(key, at + RECORD_HEADER_BYTES);
+      writePrefix(u8, at + RECORD_HEADER_BYTES, keyspace.id);
+      u8.set(key, at + RECORD_HEADER_BYTES + prefixBytes);
       const valueAt = at + RECORD_HEADER_BYTES + keyBytes;
       if (value !== undefined) {
-        if (this.#isLarge(keyBytes, value.length)) {
+        if (isLarge(keyspace, keyBytes, value.length)) {
           kind = KIND_POINTER;
           valueBytes = POINTER_BYTES;
           u8.set(value, payload + staged);
@@ -370,4 +390,16 @@ export class Writer {
   }
 }
 
-type Plan = { keys: Uint8Array[]; values: (Uint8Array | undefined)[]; recordBytes: number; payloadBytes: number; userBytes: number };
+type Plan = {
+  keyspaces: OpenKeyspace[];
+  keys: Uint8Array[];
+  values: (Uint8Array | undefined)[];
+  recordBytes: number;
+  payloadBytes: number;
+  userBytes: number;
+};
+
+/** `keyBytes`: of the internal key. */
+function isLarge(keyspace: OpenKeyspace, keyBytes: number, valueBytes: number): boolean {
+  return valueBytes >= keyspace.inlineThreshold || keyBytes + valueBytes > ENTRY_BYTES_MAX;
+}

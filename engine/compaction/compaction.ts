@@ -1,4 +1,5 @@
 /** The vocabulary of compaction: what the picker decides, what a job is told and what it answers. Plain data: it crosses threads. */
+import { keyspaceOf } from '../keyspace-key.ts';
 import type { SegmentReference, TableMeta } from '../table/index.ts';
 
 export type CompactionReason =
@@ -64,10 +65,19 @@ export interface CompactionResult {
 }
 
 /**
- * How many ids a job may use. Outputs take about what the inputs took; should they need more (the last id's table then takes all that is
- * left), nothing is lost but an even size.
+ * How many ids a job may use. Outputs take about what the inputs took, and each ends where its keyspace does (`keyspaces`: ids of all there
+ * are); should they need more (the last id's table then takes all that is left), nothing is lost but an even size.
  */
-export function fileIdsWanted(compaction: Pick<Compaction, 'inputs' | 'relocate'>, tableBytes: number): number {
-  const bytes = compaction.inputs.reduce((sum, { table }) => sum + table.bytes, 0);
-  return Math.ceil((bytes * 1.25) / tableBytes) + 1 + (compaction.relocate.length > 0 ? 1 : 0);
+export function fileIdsWanted(
+  compaction: Pick<Compaction, 'inputs' | 'relocate'>,
+  tableBytes: number,
+  keyspaces: Iterable<number> = [],
+): number {
+  const tables = compaction.inputs.map(({ table }) => table);
+  const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);
+  const first = Math.min(...tables.map((table) => keyspaceOf(table.smallest)));
+  const last = Math.max(...tables.map((table) => keyspaceOf(table.largest)));
+  let ends = 0;
+  for (const id of keyspaces) if (id > first && id <= last) ends++;
+  return Math.ceil((bytes * 1.25) / tableBytes) + 1 + ends + (compaction.relocate.length > 0 ? 1 : 0);
 }

@@ -16,6 +16,7 @@
  * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
  * longer refers to the files that were over the bound, and its deletes are gone.
  */
+import { keyspaceOf } from '../keyspace-key.ts';
 import type { Version } from '../manifest/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { TableMeta } from '../table/index.ts';
@@ -164,7 +165,7 @@ function pickDeletes(version: PickerVersion, oldestSnapshot: number): Compaction
   return undefined;
 }
 
-/** Tables of a level into the next one, with what overlaps there. */
+/** Tables of a level into the next one, with what overlaps there. Below level 0 a table has keys of one keyspace only. */
 function goDown(
   version: PickerVersion,
   level: number,
@@ -175,7 +176,7 @@ function goDown(
   const target = level + 1;
   const below = overlapping(version.levels[target]!, rangeOf(tables));
   const inputs = [...tables.map((table) => ({ level, table })), ...below.map((table) => ({ level: target, table }))];
-  const move = below.length === 0 && tables.length === 1;
+  const move = below.length === 0 && tables.length === 1 && keyspaceOf(tables[0]!.smallest) === keyspaceOf(tables[0]!.largest);
   return { reason, score, inputs, target, move, dropDeletes: !move && isBottom(version, target, inputs), relocate: [] };
 }
 

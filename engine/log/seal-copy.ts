@@ -1,13 +1,13 @@
 /** Closes the copy of a log segment that was cut out of a log in use: states in it that the segment before is whole on disk. */
 import type { File } from '../../base/env.ts';
 import { xxh64 } from '../../base/xxh64.ts';
-import { decodeHeader, encodeSeal, logFileName, SEAL_BYTES, SEAL_OFFSET, SEGMENT_HEADER_BYTES } from './log-format.ts';
+import { decodeHeader, encodeSeal, SEAL_BYTES, SEAL_OFFSET, SEGMENT_HEADER_BYTES } from './log-format.ts';
 
-/** `file`: begins with a sound header. The caller syncs it; what it says must be true by then. */
-export function sealCopiedSegment(file: File, segment: number): void {
+/** `file` at `path`: begins with a sound header. The caller syncs it; what it says must be true by then. */
+export function sealCopiedSegment(file: File, path: string, segment: number): void {
   const header = new Uint8Array(SEGMENT_HEADER_BYTES);
   file.readSync(header, 0, header.length, 0);
-  const decoded = decodeHeader(new DataView(header.buffer), 0, logFileName(segment));
+  const decoded = decodeHeader(new DataView(header.buffer), 0, path);
   // The first segment of all has nothing before it.
   if (decoded === undefined || decoded.previousSegment === 0) return;
   const seal = new Uint8Array(SEAL_BYTES);

@@ -116,7 +116,8 @@ export class Compactions {
 
   #job({ inputs, dropDeletes, relocate }: Compaction): CompactionJob {
     const { tableBytes } = this.#settings;
-    const fileIds = Array.from({ length: fileIdsWanted({ inputs, relocate }, tableBytes) }, () => this.#versions.takeFileId());
+    const wanted = fileIdsWanted({ inputs, relocate }, tableBytes, this.#versions.version.keyspaces.keys());
+    const fileIds = Array.from({ length: wanted }, () => this.#versions.takeFileId());
     const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
     return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots, nowMs, tableBytes, fileIds };
   }

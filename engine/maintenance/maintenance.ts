@@ -7,7 +7,7 @@ import type { Clock, FileSystem, Scheduler } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background } from '../background/index.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
-import type { Manifest, Version } from '../manifest/index.ts';
+import type { Manifest, Version, VersionEdit } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable } from '../memtable/index.ts';
 import type { Reader } from '../reader.ts';
@@ -220,7 +220,7 @@ export class Maintenance implements MemtableOwner {
 
   /** Settles when everything written before the call is in tables that the manifest names. `exhausted/DISK_FULL` when that cannot be now. */
   async flush(): Promise<void> {
-    const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
+    const [progress, memtables] = [this.#progress, this.#memtables];
     progress.tryAgain();
     this.seal();
     const last = memtables.newest;
@@ -230,6 +230,18 @@ export class Maintenance implements MemtableOwner {
       await progress.nextEnd();
       if (memtables.active === last) this.seal();
     }
+    await this.recorded();
+  }
+
+  /** Makes an edit of the registry of keyspaces count; it is durable when `recorded` settles. */
+  record(edit: Pick<VersionEdit, 'keyspacesAdded' | 'keyspacesAltered' | 'keyspacesDropped'>): void {
+    if (this.#progress.failure) throw this.#progress.failure;
+    this.#versions.install(edit);
+  }
+
+  /** Settles when the manifest has every edit made so far. `exhausted/DISK_FULL` when that cannot be now. */
+  async recorded(): Promise<void> {
+    const [progress, versions] = [this.#progress, this.#versions];
     for (const commits = versions.commitsBegun; versions.commitsEnded < commits;) {
       progress.assertSpace('manifest');
       await progress.nextEnd();

@@ -19,6 +19,7 @@ export {
   segmentsToReplay,
   snapshotEdit,
   type BlockFile,
+  type KeyspaceMeta,
   type Version,
 } from './version.ts';
 export {
@@ -26,8 +27,10 @@ export {
   encodeEdit,
   FORMAT_VERSION,
   LEVELS_MAX,
+  type AddedKeyspace,
   type AddedSegment,
   type AddedTable,
+  type AlteredKeyspace,
   type TablePlace,
   type VersionEdit,
 } from './version-edit.ts';

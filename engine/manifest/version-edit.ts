@@ -12,9 +12,16 @@
  *   3 last sequence    varint                    7 segment added   id varint, bytes varint
  *   4 log floor        varint                    8 segment removed id varint
  *   9 setting          name bytes varint, name, value varint
+ *  10 keyspace added   id varint, name bytes varint, name, setting x n
+ *  11 keyspace altered id varint, setting x n      the settings that it has from now on
+ *  12 keyspace dropped id varint
+ *  13 next keyspace id varint
+ *
+ *   setting: | name bytes varint | name | value varint |
  */
 import { SparrowError } from '../../base/errors.ts';
 import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
+import type { StoredSettings } from '../keyspace-settings.ts';
 import type { SegmentReference, TableMeta } from '../table/index.ts';
 
 export const FORMAT_VERSION = 2;
@@ -35,7 +42,21 @@ export interface VersionEdit {
   readonly segmentsAdded?: readonly AddedSegment[];
   readonly segmentsRemoved?: readonly number[];
   /** Fixed when the store was created. */
-  readonly settings?: Readonly<Record<string, number>>;
+  readonly settings?: StoredSettings;
+  readonly keyspacesAdded?: readonly AddedKeyspace[];
+  readonly keyspacesAltered?: readonly AlteredKeyspace[];
+  readonly keyspacesDropped?: readonly number[];
+  /** Ids from here on were never used. Without it: as after the keyspaces added. */
+  readonly nextKeyspaceId?: number;
+}
+
+export interface AlteredKeyspace {
+  readonly id: number;
+  readonly settings: StoredSettings;
+}
+
+export interface AddedKeyspace extends AlteredKeyspace {
+  readonly name: string;
 }
 
 export interface TablePlace {
@@ -64,6 +85,10 @@ const TAG = {
   segmentAdded: 7 << 1,
   segmentRemoved: 8 << 1,
   setting: 9 << 1,
+  keyspaceAdded: 10 << 1,
+  keyspaceAltered: 11 << 1,
+  keyspaceDropped: 12 << 1,
+  nextKeyspaceId: 13 << 1,
 } as const;
 
 const OPTIONAL = 1;
@@ -82,10 +107,20 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
   if (edit.nextFileId !== undefined) out.field(TAG.nextFileId, (body) => body.varint(edit.nextFileId!));
   if (edit.lastSequence !== undefined) out.field(TAG.lastSequence, (body) => body.varint(edit.lastSequence!));
   if (edit.logFloor !== undefined) out.field(TAG.logFloor, (body) => body.varint(edit.logFloor!));
-  for (const [name, value] of Object.entries(edit.settings ?? {})) {
-    out.field(TAG.setting, (body) => {
+  for (const [name, value] of Object.entries(edit.settings ?? {})) out.field(TAG.setting, (body) => body.setting(name, value));
+  if (edit.nextKeyspaceId !== undefined) out.field(TAG.nextKeyspaceId, (body) => body.varint(edit.nextKeyspaceId!));
+  for (const id of edit.keyspacesDropped ?? []) out.field(TAG.keyspaceDropped, (body) => body.varint(id));
+  for (const { id, name, settings } of edit.keyspacesAdded ?? []) {
+    out.field(TAG.keyspaceAdded, (body) => {
+      body.varint(id);
       body.bytes(new TextEncoder().encode(name));
-      body.varint(value);
+      for (const [field, value] of Object.entries(settings)) body.setting(field, value);
+    });
+  }
+  for (const { id, settings } of edit.keyspacesAltered ?? []) {
+    out.field(TAG.keyspaceAltered, (body) => {
+      body.varint(id);
+      for (const [field, value] of Object.entries(settings)) body.setting(field, value);
     });
   }
   for (const { level, fileId } of edit.tablesRemoved ?? []) {
@@ -110,12 +145,15 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
  * this version must not overlook and does not know.
  */
 export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.length): VersionEdit {
-  const scalars: { formatVersion?: number; nextFileId?: number; lastSequence?: number; logFloor?: number } = {};
+  const scalars: { formatVersion?: number; nextFileId?: number; lastSequence?: number; logFloor?: number; nextKeyspaceId?: number } = {};
   const tablesRemoved: TablePlace[] = [];
   const tablesAdded: AddedTable[] = [];
   const segmentsAdded: AddedSegment[] = [];
   const segmentsRemoved: number[] = [];
   const settings: Record<string, number> = {};
+  const keyspacesAdded: AddedKeyspace[] = [];
+  const keyspacesAltered: AlteredKeyspace[] = [];
+  const keyspacesDropped: number[] = [];
   const input = new Decoder(bytes, offset, end);
   while (!input.done) {
     const tag = input.varint('tag');
@@ -128,7 +166,12 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
     else if (tag === TAG.tableAdded) tablesAdded.push(decodeTable(body));
     else if (tag === TAG.segmentAdded) segmentsAdded.push({ segment: body.varint('segment'), bytes: body.varint('bytes') });
     else if (tag === TAG.segmentRemoved) segmentsRemoved.push(body.varint('segment'));
-    else if (tag === TAG.setting) settings[new TextDecoder().decode(body.bytes('name'))] = body.varint('value');
+    else if (tag === TAG.setting) body.setting(settings);
+    else if (tag === TAG.nextKeyspaceId) scalars.nextKeyspaceId = body.once('next keyspace id', scalars.nextKeyspaceId);
+    else if (tag === TAG.keyspaceAdded)
+      keyspacesAdded.push({ id: body.varint('keyspace'), name: body.text('name'), settings: body.settings() });
+    else if (tag === TAG.keyspaceAltered) keyspacesAltered.push({ id: body.varint('keyspace'), settings: body.settings() });
+    else if (tag === TAG.keyspaceDropped) keyspacesDropped.push(body.varint('keyspace'));
     else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
     else continue;
     body.expectDone();
@@ -140,6 +183,9 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
     ...(segmentsAdded.length > 0 && { segmentsAdded }),
     ...(segmentsRemoved.length > 0 && { segmentsRemoved }),
     ...(Object.keys(settings).length > 0 && { settings }),
+    ...(keyspacesAdded.length > 0 && { keyspacesAdded }),
+    ...(keyspacesAltered.length > 0 && { keyspacesAltered }),
+    ...(keyspacesDropped.length > 0 && { keyspacesDropped }),
   };
 }
 
@@ -253,6 +299,11 @@ class Encoder {
     this.#end += content.length;
   }
 
+  setting(name: string, value: number): void {
+    this.bytes(new TextEncoder().encode(name));
+    this.varint(value);
+  }
+
   field(tag: number, write: (body: Encoder) => void): void {
     const body = new Encoder();
     write(body);
@@ -299,6 +350,21 @@ class Decoder {
   once(what: string, before: number | undefined): number {
     if (before !== undefined) throw malformed(`second ${what}`);
     return this.varint(what);
+  }
+
+  text(what: string): string {
+    return new TextDecoder().decode(this.bytes(what));
+  }
+
+  setting(into: Record<string, number>): void {
+    into[this.text('name')] = this.varint('value');
+  }
+
+  /** Those up to the end. */
+  settings(): StoredSettings {
+    const settings: Record<string, number> = {};
+    while (!this.done) this.setting(settings);
+    return settings;
   }
 
   /** A copy: what is decoded outlives the buffer. */

@@ -5,11 +5,14 @@
  * - a file id is used once, and is below the next file id;
  * - the last sequence, the log's floor and the next file id never go back;
  * - what a table refers to exists: its segment is a block file, or still a part of the log;
- * - a block file is removed only when no table refers to it.
+ * - a block file is removed only when no table refers to it;
+ * - the id of a keyspace is used once, and is below the next one; names are distinct.
  *
  * The live bytes of a block file are not stored: they are the sum over the references of all tables, so they cannot drift.
  */
 import { assert } from '../../base/assert.ts';
+import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
+import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { blockName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
 import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
@@ -19,6 +22,11 @@ export interface BlockFile {
   readonly bytes: number;
   /** Bytes of values that tables refer to. What is still in a memtable is not counted: its segment is not yet a block file. */
   readonly liveBytes: number;
+}
+
+export interface KeyspaceMeta {
+  readonly name: string;
+  readonly settings: StoredSettings;
 }
 
 export interface Version {
@@ -32,6 +40,9 @@ export interface Version {
   readonly lastSequence: number;
   readonly logFloor: number;
   readonly settings: ReadonlyMap<string, number>;
+  /** By id, in the order in which they were made. Without the default one. */
+  readonly keyspaces: ReadonlyMap<number, KeyspaceMeta>;
+  readonly nextKeyspaceId: number;
 }
 
 export const EMPTY_VERSION: Version = {
@@ -42,6 +53,8 @@ export const EMPTY_VERSION: Version = {
   lastSequence: 0,
   logFloor: 0,
   settings: new Map(),
+  keyspaces: new Map(),
+  nextKeyspaceId: DEFAULT_KEYSPACE + 1,
 };
 
 /** The version after `edit`. `internal/ASSERTION` when the edit does not fit; `version` is as it was. */
@@ -59,6 +72,7 @@ export function applyEdit(version: Version, edit: VersionEdit): Version {
     lastSequence: advanced(version.lastSequence, edit.lastSequence, 'last sequence'),
     logFloor,
     settings: edit.settings ? new Map([...version.settings, ...Object.entries(edit.settings)]) : version.settings,
+    ...applyKeyspaces(version, edit),
   };
 }
 
@@ -70,6 +84,8 @@ export function snapshotEdit(version: Version): VersionEdit {
     lastSequence: version.lastSequence,
     logFloor: version.logFloor,
     settings: Object.fromEntries(version.settings),
+    nextKeyspaceId: version.nextKeyspaceId,
+    keyspacesAdded: [...version.keyspaces].map(([id, { name, settings }]) => ({ id, name, settings })),
     tablesAdded: version.levels.flatMap((tables, level) => tables.map((table) => ({ level, table }))),
     segmentsAdded: [...version.segments].map(([segment, { bytes }]) => ({ segment, bytes })),
   };
@@ -121,6 +137,28 @@ export function segmentsToReplay(version: Version, listing: readonly string[]): 
 function advanced(before: number, after: number | undefined, what: string): number {
   assert(after === undefined || after >= before, `${what} never goes back`);
   return after ?? before;
+}
+
+function applyKeyspaces(version: Version, edit: VersionEdit): Pick<Version, 'keyspaces' | 'nextKeyspaceId'> {
+  const { keyspacesDropped: dropped, keyspacesAltered: altered, keyspacesAdded: added } = edit;
+  let nextKeyspaceId = advanced(version.nextKeyspaceId, edit.nextKeyspaceId, 'next keyspace id');
+  if (!dropped && !altered && !added) return { keyspaces: version.keyspaces, nextKeyspaceId };
+  const keyspaces = new Map(version.keyspaces);
+  for (const id of dropped ?? []) assert(keyspaces.delete(id), `a keyspace that is dropped is there (${id})`);
+  for (const { id, settings } of altered ?? []) {
+    const before = keyspaces.get(id);
+    assert(before !== undefined, `a keyspace that is altered is there (${id})`);
+    keyspaces.set(id, { name: before.name, settings });
+  }
+  for (const { id, name, settings } of added ?? []) {
+    // In a snapshot of a version the next id is stated, and all ids are below it.
+    assert(edit.nextKeyspaceId === undefined ? id === nextKeyspaceId : id < nextKeyspaceId, `a keyspace's id is new (${id})`);
+    assert(id !== DEFAULT_KEYSPACE && !keyspaces.has(id), `a keyspace is added once (${id})`);
+    assert(!keyspaces.values().some((other) => other.name === name), `names of keyspaces are distinct (${name})`);
+    keyspaces.set(id, { name, settings });
+    nextKeyspaceId = Math.max(nextKeyspaceId, id + 1);
+  }
+  return { keyspaces, nextKeyspaceId };
 }
 
 function applyTables(version: Version, edit: VersionEdit, nextFileId: number): (readonly TableMeta[])[] {

@@ -22,7 +22,7 @@
  */
 import { PAGE_BYTES } from '../../assembly/memory-map.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { olderFormat } from '../../base/format-version.ts';
+import { newerFormat, olderFormat } from '../../base/format-version.ts';
 import { xxh64, type Xxh64 } from '../../base/xxh64.ts';
 import type { Expiring, SegmentReference, TableMeta } from './table-meta.ts';
 
@@ -114,7 +114,8 @@ export function encodeFooter(footer: TableFooter): Uint8Array {
   return bytes;
 }
 
-/** Decodes the last FOOTER_BYTES of `path`, whose size is `fileBytes`. `corrupt/CORRUPT_TABLE` when they are not what was written there. */
+/** Decodes the last FOOTER_BYTES of `path`, whose size is `fileBytes`. `corrupt/CORRUPT_TABLE` when they are not what was written there,
+ * `invalid/FORMAT_OLDER`, `invalid/FORMAT_NEWER`. */
 export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fileBytes: number): TableFooter {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const at = fileBytes - FOOTER_BYTES;
@@ -125,8 +126,9 @@ export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fi
   }
   const version = view.getUint16(0, true);
   if (version < TABLE_VERSION) throw olderFormat(path, version, TABLE_VERSION);
-  if (version !== TABLE_VERSION || view.getUint16(2, true) !== 0 || view.getUint32(12, true) !== FILTER_SPLIT_BLOCK) {
-    throw corruptTable(path, at, `its format (version ${version}) is not known to this program`);
+  if (version > TABLE_VERSION) throw newerFormat(path, version, TABLE_VERSION);
+  if (view.getUint16(2, true) !== 0 || view.getUint32(12, true) !== FILTER_SPLIT_BLOCK) {
+    throw corruptTable(path, at, 'it has flags or a kind of filter that this program does not know');
   }
   const footer: TableFooter = {
     fileId: view.getUint32(4, true),

@@ -72,7 +72,7 @@ async function copy(fileSystem: FileSystem, from: string, { name, bytes, immutab
     const segment = logFileSegment(name);
     if (immutable || segment === undefined) return;
     // Everything before it is on disk here: without a seal, damage there would pass for the torn end of a log.
-    sealCopiedSegment(file, segment);
+    sealCopiedSegment(file, `${from}/${name}`, segment);
     await file.datasync();
   } finally {
     file.closeSync();

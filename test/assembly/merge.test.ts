@@ -7,6 +7,7 @@ import {
   BUILDER_PAGES,
   KIND_DELETE,
   KIND_POINTER,
+  KIND_PUT,
   MERGE_DONE,
   MERGE_DROP_DELETES,
   MERGE_INPUT,
@@ -48,7 +49,7 @@ interface Merged {
 
 /** Drives the kernel as the compaction job does, over inputs in memory. */
 function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = {}): Merged {
-  const { dropDeletes = false, snapshots = [], pagesMax = 1e6, chunk = 2, relocate = [] } = options;
+  const { dropDeletes = false, snapshots = [], pagesMax = 0xffffffff, chunk = 2, relocate = [] } = options;
   const memory = new LinearMemory(64 * 1024 * 1024);
   const { kernel, u8, u32, f64 } = memory;
   const segments = new SegmentTable(memory, 20);
@@ -188,6 +189,20 @@ describe('merge', () => {
     expect(outputs.length).toBeGreaterThan(3);
     for (let i = 1; i < outputs.length; i++) expect(Buffer.compare(outputs[i - 1]!.at(-1)!.key, outputs[i]![0]!.key)).toBeLessThan(0);
     expect(outputs.flat().map(show)).toEqual(survivors(versions, snapshots, false).map(show));
+  });
+
+  test('ends an output where its keyspace ends, unless it takes all that is left', () => {
+    const keys = [...['a', 'b'].map((key) => `\u0000${key}`), '\u0001a', '\u0003a', '\u0003b'].map((key) => Buffer.from(key));
+    keys.push(...[240, 240, 241, 65535].map((id, i) => Buffer.from([0xf0, id >>> 8, id & 0xff, i])));
+    const versions = keys.map((key, i): Version => ({ key, sequence: i + 1, kind: KIND_PUT, value: Buffer.from('v') }));
+    const sizes = (pagesMax: number, dropped: readonly Version[] = []): number[] =>
+      merge([versions, dropped], { pagesMax, dropDeletes: true }).outputs.map((output) => output.length);
+    expect(sizes(1e6)).toEqual([2, 1, 2, 2, 1, 1]);
+    expect(sizes(0xffffffff)).toEqual([9]);
+    // What goes away opens no output.
+    expect(sizes(1e6, [del('\u0002x', 99), { ...versions[2]!, kind: KIND_DELETE, value: Buffer.alloc(0), sequence: 98 }])).toEqual([
+      2, 2, 2, 1, 1,
+    ]);
   });
 
   test('counts the bytes that pointers hold, by output, and those that it drops', () => {

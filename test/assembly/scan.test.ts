@@ -2,11 +2,12 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Entry } from '../../engine/api.ts';
 import { SCAN_WINDOW_BYTES, ScanIterator, type ScanSource } from '../../engine/scan.ts';
-import type { ScanRange } from '../../engine/scan-range.ts';
+import type { InternalRange, ScanRange } from '../../engine/scan-range.ts';
 import { Sources, bytesOf, compareVersions, del, pointer, put, type Version } from './sources.ts';
 import { isGone, plainValue, withExpiry } from './twins/expiry.ts';
 
-const ALL: ScanRange = {
+const ALL: InternalRange = {
+  prefixBytes: 0,
   lower: undefined,
   lowerExclusive: false,
   upper: undefined,

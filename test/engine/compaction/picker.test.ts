@@ -4,6 +4,7 @@
  *   # a comment, or what the case shows
  *   set level0Compact=2 oldestSnapshot=40 pace=loaded     settings, until the script's end
  *   level 0: 9[a-k] 8[c-z 6M]                             table 9 holds a to k in 4M (the default); level 0 newest first
+ *   level 0: 7[1:a-2:c]                                   ... from keyspace 1 to keyspace 2 (else: all in the default one)
  *   level 1: 3[a-f 8M refers 5:1M del 60%]                refers to 1M of segment 5; 60 % of its entries are deletes
  *   block 5: 10M                                          a block file; its live bytes follow from the tables
  *   pick                                                  what follows, up to an empty line, is the answer
@@ -15,6 +16,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { pickCompaction, type Compaction, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
+import { internalKey } from '../../../engine/keyspace-key.ts';
 import type { TableMeta } from '../../../engine/table/index.ts';
 
 const SCRIPTS = join(import.meta.dirname, '../../scripts/compaction');
@@ -108,8 +110,8 @@ function parseTables(text: string): TableMeta[] {
       pages: 512,
       entries: 1000,
       tombstones: deletes ? Number(deletes[1]) * 10 : 0,
-      smallest: Buffer.from(smallest!),
-      largest: Buffer.from(largest!),
+      smallest: keyIn(smallest!),
+      largest: keyIn(largest!),
       minSequence: Number(id),
       maxSequence: Number(id),
       densePages: 0,
@@ -190,4 +192,10 @@ for (const name of readdirSync(SCRIPTS).toSorted()) {
     if (process.env['UPDATE_SCRIPTS'] === '1') writeFileSync(path, answered);
     expect(answered).toBe(readFileSync(path, 'utf8'));
   });
+}
+
+/** `b`, or `2:b` in keyspace 2. */
+function keyIn(text: string): Uint8Array {
+  const [, keyspace, key] = /^(?:(\d+):)?(.*)$/.exec(text)!;
+  return internalKey(Number(keyspace ?? 0), Buffer.from(key!));
 }

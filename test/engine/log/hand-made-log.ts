@@ -3,6 +3,7 @@ import { xxh64 } from '../../../base/xxh64.ts';
 import type { SimFileSystem } from '../../sim/sim-file-system.ts';
 
 export interface HandRecord {
+  /** Of the default keyspace. */
   readonly key: string;
   readonly kind: number;
   readonly flags?: number;
@@ -39,7 +40,7 @@ export function writeLog(
 
 function frameOf(batch: readonly HandRecord[], sequence: number, segment: number, offset: number): Buffer {
   const large = batch.map(({ kind, value }) => (kind === 2 ? Buffer.from(value ?? '') : Buffer.alloc(0)));
-  const sizes = batch.map((record) => padded(16 + record.key.length + storedBytes(record)));
+  const sizes = batch.map((record) => padded(17 + record.key.length + storedBytes(record)));
   const recordBytes = sizes.reduce((sum, size) => sum + size, 0);
   const payloadBytes = large.reduce((sum, value) => sum + padded(value.length), 0);
   const frame = Buffer.alloc(24 + recordBytes + payloadBytes);
@@ -47,12 +48,12 @@ function frameOf(batch: readonly HandRecord[], sequence: number, segment: number
   let payload = 24 + recordBytes;
   for (const [i, record] of batch.entries()) {
     frame.writeUInt32LE(storedBytes(record), at);
-    frame.writeUInt16LE(record.key.length, at + 4);
+    frame.writeUInt16LE(1 + record.key.length, at + 4);
     frame[at + 6] = record.kind;
     frame[at + 7] = record.flags ?? (record.expiresAtMs === undefined ? 0 : 1);
     frame.writeBigUInt64LE(BigInt(sequence), at + 8);
-    frame.write(record.key, at + 16, 'latin1');
-    let value = at + 16 + record.key.length;
+    frame.write(record.key, at + 17, 'latin1');
+    let value = at + 17 + record.key.length;
     if (record.expiresAtMs !== undefined) value = frame.writeBigUInt64LE(BigInt(record.expiresAtMs), value);
     if (record.kind === 2) {
       frame.set(large[i]!, payload);

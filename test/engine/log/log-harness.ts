@@ -1,8 +1,12 @@
 /** A writer and a log over a simulated disk, and what a replay of that disk finds. */
+import { assert } from '../../../base/assert.ts';
 import { SparrowError } from '../../../base/errors.ts';
+import type { BatchOperation, Durability } from '../../../engine/index.ts';
+import { DEFAULT_KEYSPACE } from '../../../engine/keyspace-key.ts';
 import { LogWriter, replayLog, type UnsyncedSegment } from '../../../engine/log/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../../engine/memtable/index.ts';
+import { OpenKeyspace } from '../../../engine/open-keyspace.ts';
 import { type EngineSettingsInput, resolveSettings } from '../../../engine/settings.ts';
 import { Writer } from '../../../engine/writer.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -19,7 +23,7 @@ export class LogHarness {
   readonly disk: SimFileSystem;
   readonly memory: LinearMemory = new LinearMemory(256 * 1024 * 1024);
   readonly log: LogWriter;
-  readonly writer: Writer;
+  readonly writer: DefaultWriter;
 
   constructor(
     options: {
@@ -52,7 +56,16 @@ export class LogHarness {
       seal: () => (memtable = undefined),
       throttle: undefined,
     };
-    this.writer = new Writer({ memory: this.memory, log: this.log, owner, settings, scheduler, sequence: 0, batchMemoryBytesMax: 2 ** 26 });
+    const writer = new Writer({
+      memory: this.memory,
+      log: this.log,
+      owner,
+      settings,
+      scheduler,
+      sequence: 0,
+      batchMemoryBytesMax: 2 ** 26,
+    });
+    this.writer = new DefaultWriter(writer, new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings));
   }
 
   path(segment: number): string {
@@ -60,7 +73,30 @@ export class LogHarness {
   }
 }
 
-/** What a replay finds on a disk; a SparrowError becomes its code. */
+/** Writes to the default keyspace. */
+class DefaultWriter {
+  readonly #writer: Writer;
+  readonly #keyspace: OpenKeyspace;
+
+  constructor(writer: Writer, keyspace: OpenKeyspace) {
+    this.#writer = writer;
+    this.#keyspace = keyspace;
+  }
+
+  one(key: Uint8Array, value: Uint8Array | undefined, durability: Durability, sequence: number | undefined): Promise<void> {
+    return this.#writer.one(this.#keyspace, key, value, durability, sequence);
+  }
+
+  batch(operations: readonly BatchOperation[], durability: Durability, sequence: number | undefined): Promise<void> {
+    return this.#writer.batch(operations, () => this.#keyspace, durability, sequence);
+  }
+
+  sync(): Promise<void> {
+    return this.#writer.sync();
+  }
+}
+
+/** What a replay finds on a disk, of the default keyspace; a SparrowError becomes its code. */
 export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: number[]; dropped: number[] } | string {
   const memory = new LinearMemory(256 * 1024 * 1024);
   const records: Replayed[] = [];
@@ -80,7 +116,8 @@ export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: 
           const valueBytes = memory.view.getUint32(at, true);
           const keyBytes = memory.view.getUint16(at + 4, true);
           const kind = memory.u8[at + 6]!;
-          const key = Buffer.from(memory.u8.slice(at + 16, at + 16 + keyBytes)).toString();
+          const key = Buffer.from(memory.u8.slice(at + 17, at + 16 + keyBytes)).toString();
+          assert(memory.u8[at + 16] === DEFAULT_KEYSPACE, 'a key begins with its keyspace');
           const value = Buffer.from(memory.u8.slice(at + 16 + keyBytes, at + 16 + keyBytes + Math.min(valueBytes, 16))).toString('hex');
           records.push({ sequence: Number(memory.view.getBigUint64(at + 8, true)), key, kind, value });
           at += (16 + keyBytes + valueBytes + 7) & ~7;

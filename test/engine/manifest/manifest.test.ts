@@ -56,7 +56,7 @@ describe('Manifest', () => {
     await manifest.append({ nextFileId: 3, lastSequence: 9, tablesAdded: [{ level: 0, table: table(2, 'a', 'b') }] });
     const hex = (name: string): string => Buffer.from(fs.contents(`${DIRECTORY}/${name}`)).toString('hex');
     expect(hex('MANIFEST-000001')).toMatchInlineSnapshot(
-      `"53504b564d414e310200000001000000ea15ac4d24d55b81f6a79493651741d40d000000454449540c0201020401010601000801001de2e88784c1b82e1700000045444954160401030601090a0e00028240010a0114090161016200"`,
+      `"53504b564d414e310200000001000000ea15ac4d24d55b81a722b2dae84e001c10000000454449540f0201020401010601000801001a01011de2e88784c1b82e1700000045444954160401030601090a0e00028240010a0114090161016200"`,
     );
     expect(new TextDecoder().decode(fs.contents(`${DIRECTORY}/CURRENT`))).toMatchInlineSnapshot(`
       "MANIFEST-000001 21c0c0680854e198

@@ -9,7 +9,7 @@ const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.rep
 const code = (value: string): unknown => expect.objectContaining({ code: value });
 
 const FULL: VersionEdit = {
-  formatVersion: 1,
+  formatVersion: 2,
   nextFileId: 300,
   lastSequence: 2 ** 40,
   logFloor: 7,
@@ -32,6 +32,10 @@ const FULL: VersionEdit = {
   ],
   segmentsAdded: [{ segment: 6, bytes: 70000 }],
   segmentsRemoved: [2],
+  nextKeyspaceId: 300,
+  keyspacesAdded: [{ id: 299, name: 'birds', settings: { inlineThreshold: 64 } }],
+  keyspacesAltered: [{ id: 2, settings: {} }],
+  keyspacesDropped: [3],
 };
 
 const counts = fc.oneof(fc.nat(1000), fc.maxSafeNat());
@@ -50,6 +54,11 @@ const REQUIRED: (keyof TableMeta)[] = [
   'clearedTo',
   'references',
 ];
+const anySettings = fc.dictionary(
+  fc.string({ minLength: 1 }).filter((name) => name !== '__proto__'),
+  counts,
+  { maxKeys: 3, noNullPrototype: true },
+);
 const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
   {
     formatVersion: fc.nat(9),
@@ -91,6 +100,13 @@ const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
     ),
     segmentsAdded: fc.array(fc.record({ segment: counts, bytes: counts }), { minLength: 1, maxLength: 3 }),
     segmentsRemoved: fc.array(counts, { minLength: 1, maxLength: 3 }),
+    nextKeyspaceId: counts,
+    keyspacesAdded: fc.array(fc.record({ id: counts, name: fc.string({ unit: 'grapheme' }), settings: anySettings }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+    keyspacesAltered: fc.array(fc.record({ id: counts, settings: anySettings }), { minLength: 1, maxLength: 3 }),
+    keyspacesDropped: fc.array(counts, { minLength: 1, maxLength: 3 }),
   },
   { requiredKeys: [] },
 );
@@ -99,11 +115,15 @@ describe('version edit', () => {
   it('has golden bytes', () => {
     expect(hex(encodeEdit(FULL))).toBe(
       [
-        '02 01 01', // format version 1
+        '02 01 02', // format version 2
         '04 02 ac02', // next file id 300
         '06 06 808080808020', // last sequence 2^40
         '08 01 07', // log floor 7
         '12 0c 09 706167654279746573 8040', // setting pageBytes 8192
+        '1a 02 ac02', // next keyspace id 300
+        '18 01 03', // keyspace 3 dropped
+        '14 19 ab02 05 6269726473 0f 696e6c696e655468726573686f6c64 40', // keyspace 299 added: birds, inlineThreshold 64
+        '16 01 02', // keyspace 2 altered: no settings
         '0c 02 01 03', // table 3 of level 1 removed
         '0a 27 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f 03 07 05 c801 e807 8001 05 01 03 07 02 ac02 09 01 4d', // table 9 added to level 2
         '0e 04 06 f0a204', // segment 6 added, 70000 bytes

@@ -66,12 +66,30 @@ describe('applyEdit', () => {
     expect([gone.segments.size, gone.referencedBytes.size]).toEqual([0, 0]);
   });
 
+  it('never gives the id of a keyspace again, not after a snapshot either', () => {
+    const made = after(BASE, { keyspacesAdded: [{ id: 1, name: 'birds', settings: { inlineThreshold: 64 } }] });
+    const altered = applyEdit(made, {
+      keyspacesAdded: [{ id: 2, name: 'fish', settings: {} }],
+      keyspacesAltered: [{ id: 1, settings: {} }],
+    });
+    expect(made.keyspaces).toEqual(new Map([[1, { name: 'birds', settings: { inlineThreshold: 64 } }]]));
+    expect([...altered.keyspaces.values()]).toEqual([
+      { name: 'birds', settings: {} },
+      { name: 'fish', settings: {} },
+    ]);
+    const dropped = applyEdit(altered, { keyspacesDropped: [1, 2] });
+    const again = applyEdit(EMPTY_VERSION, snapshotEdit(dropped));
+    expect(again.nextKeyspaceId).toBe(3);
+    expect([...applyEdit(again, { keyspacesAdded: [{ id: 3, name: 'birds', settings: {} }] }).keyspaces.keys()]).toEqual([3]);
+  });
+
   it('is made again by its snapshot', () => {
     const version = after(BASE, {
       logFloor: 8,
       lastSequence: 77,
       segmentsAdded: [{ segment: 5, bytes: 9000 }],
       settings: { pageBytes: 8192 },
+      keyspacesAdded: [{ id: 1, name: 'birds', settings: { inlineThreshold: 64 } }],
     });
     expect(describeVersion(after(snapshotEdit(version)))).toBe(describeVersion(version));
   });
@@ -88,6 +106,19 @@ describe('applyEdit', () => {
     ['a segment that is removed is a block file', { segmentsRemoved: [5] }],
     ['a segment is below the next file id', { segmentsAdded: [{ segment: 100, bytes: 1 }] }],
     ['an edit is of the format', { formatVersion: 3 }],
+    ['a keyspace that is dropped is there', { keyspacesDropped: [1] }],
+    ['a keyspace that is altered is there', { keyspacesAltered: [{ id: 1, settings: {} }] }],
+    ["a keyspace's id is new", { keyspacesAdded: [{ id: 2, name: 'birds', settings: {} }] }],
+    ['next keyspace id never goes back', { nextKeyspaceId: 0 }],
+    [
+      'names of keyspaces are distinct',
+      {
+        keyspacesAdded: [
+          { id: 1, name: 'birds', settings: {} },
+          { id: 2, name: 'birds', settings: {} },
+        ],
+      },
+    ],
   ])('asserts that %s', (claim, edit) => {
     expect(() => after(BASE, edit)).toThrow(claim);
   });

@@ -102,11 +102,14 @@ describe('table format', () => {
   });
 
   test('a version, flag or filter that is not known is refused as such', () => {
-    for (const at of [0, 2, 12]) {
+    const changed = (at: number, by: number): (() => unknown) => {
       const bytes = encodeFooter(FOOTER);
-      bytes[at]! += 1;
-      expect(() => decodeFooter(withCheck(bytes), 7, 'x', FILE_BYTES)).toThrow('is not known to this program');
-    }
+      bytes[at]! += by;
+      return () => decodeFooter(withCheck(bytes), 7, 'x', FILE_BYTES);
+    };
+    expect(changed(0, 1)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'FORMAT_NEWER' }));
+    expect(changed(0, -1)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'FORMAT_OLDER' }));
+    for (const at of [2, 12]) expect(changed(at, 1)).toThrow('that this program does not know');
   });
 
   test('arbitrary bytes are refused', () => {

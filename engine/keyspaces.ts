@@ -1,0 +1,104 @@
+/**
+ * The keyspaces of an engine: hands out one object for each, and has new ones and new settings recorded in the manifest before anyone can
+ * write to them. What there is, is in the version (manifest/version.ts); internal keys are in keyspace-key.ts.
+ */
+import { SparrowError } from '../base/errors.ts';
+import type { Keyspace, KeyspaceSettings } from './api.ts';
+import { KEYSPACE_ID_MAX } from './keyspace-key.ts';
+import { checkKeyspaceName, sameSettings, shownSettings, type StoredSettings, storedSettings } from './keyspace-settings.ts';
+import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
+import type { Maintenance } from './maintenance/index.ts';
+import { OpenKeyspace } from './open-keyspace.ts';
+
+export class Keyspaces {
+  readonly #parts: KeyValueParts;
+  readonly #maintenance: Maintenance;
+  /** By id. */
+  readonly #opened = new Map<number, SparrowKeyspace>();
+
+  constructor(parts: KeyValueParts, maintenance: Maintenance) {
+    this.#parts = parts;
+    this.#maintenance = maintenance;
+  }
+
+  get count(): number {
+    return this.#maintenance.version.keyspaces.size;
+  }
+
+  get names(): string[] {
+    return [...this.#maintenance.version.keyspaces.values()].map(({ name }) => name);
+  }
+
+  /** The keyspace of that name, made when it is not there. */
+  async open(name: string, given: KeyspaceSettings | undefined): Promise<Keyspace> {
+    checkKeyspaceName(name);
+    const settings = given && storedSettings(given);
+    const id = this.#record(name, settings);
+    // Another call may have recorded it, and it may not be on disk yet.
+    await this.#maintenance.recorded();
+    return this.#keyspaceOf(id, name);
+  }
+
+  /** What an operation's `keyspace` stands for. `invalid/KEYSPACE_FOREIGN` when it is no keyspace of this engine. */
+  openOf(keyspace: Keyspace): OpenKeyspace {
+    const open = keyspace instanceof SparrowKeyspace ? keyspace.open : undefined;
+    if (open === undefined || this.#opened.get(open.id) !== keyspace) {
+      throw new SparrowError('invalid', 'KEYSPACE_FOREIGN', 'keyspace is not one of this engine', { field: 'keyspace' });
+    }
+    open.assertOpen();
+    return open;
+  }
+
+  /** Every later use of any is refused. */
+  close(refusal: () => SparrowError): void {
+    for (const { open } of this.#opened.values()) open.close(refusal);
+  }
+
+  /** Sees to it that the version has the keyspace, with these settings. Returns its id. */
+  #record(name: string, settings: StoredSettings | undefined): number {
+    const { version } = this.#maintenance;
+    for (const [id, known] of version.keyspaces) {
+      if (known.name !== name) continue;
+      if (settings !== undefined && !sameSettings(known.settings, settings)) {
+        this.#maintenance.record({ keyspacesAltered: [{ id, settings }] });
+        this.#opened.get(id)?.open.alter(settings, this.#parts.settings);
+      }
+      return id;
+    }
+    const id = version.nextKeyspaceId;
+    if (id > KEYSPACE_ID_MAX) {
+      throw new SparrowError('exhausted', 'KEYSPACES', `${KEYSPACE_ID_MAX} keyspaces have been made in this store, which is the limit`, {
+        limit: KEYSPACE_ID_MAX,
+      });
+    }
+    this.#maintenance.record({ keyspacesAdded: [{ id, name, settings: settings ?? {} }] });
+    return id;
+  }
+
+  #keyspaceOf(id: number, name: string): SparrowKeyspace {
+    let keyspace = this.#opened.get(id);
+    if (keyspace === undefined) {
+      const settingsOf = (): StoredSettings => this.#maintenance.version.keyspaces.get(id)?.settings ?? {};
+      keyspace = new SparrowKeyspace(this.#parts, new OpenKeyspace(id, settingsOf(), this.#parts.settings), name, settingsOf);
+      this.#opened.set(id, keyspace);
+    }
+    return keyspace;
+  }
+}
+
+class SparrowKeyspace extends StoredKeyValues implements Keyspace {
+  readonly name: string;
+  readonly open: OpenKeyspace;
+  readonly #settings: () => StoredSettings;
+
+  constructor(parts: KeyValueParts, open: OpenKeyspace, name: string, settings: () => StoredSettings) {
+    super(parts, open);
+    this.open = open;
+    this.name = name;
+    this.#settings = settings;
+  }
+
+  get settings(): Readonly<KeyspaceSettings> {
+    return shownSettings(this.#settings());
+  }
+}

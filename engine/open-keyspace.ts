@@ -1,0 +1,35 @@
+/** A keyspace as the read and write paths need it: its place among the internal keys and what its settings come to. */
+import type { SparrowError } from '../base/errors.ts';
+import { prefixBytesOf } from './keyspace-key.ts';
+import type { StoredSettings } from './keyspace-settings.ts';
+import type { EngineSettings } from './settings.ts';
+
+export class OpenKeyspace {
+  readonly id: number;
+  /** Of an internal key: the bytes in front of the caller's. */
+  readonly prefixBytes: number;
+  /** A value of at least so many bytes is stored by pointer. */
+  inlineThreshold!: number;
+  /** Why it cannot be used any more. */
+  #refusal: (() => SparrowError) | undefined;
+
+  constructor(id: number, settings: StoredSettings, engine: Readonly<EngineSettings>) {
+    this.id = id;
+    this.prefixBytes = prefixBytesOf(id);
+    this.alter(settings, engine);
+  }
+
+  /** Takes settings, for what is written from now on. The engine's hold where none is given. */
+  alter(settings: StoredSettings, engine: Readonly<EngineSettings>): void {
+    this.inlineThreshold = settings['inlineThreshold'] ?? engine.inlineThreshold;
+  }
+
+  /** Every later use is refused. */
+  close(refusal: () => SparrowError): void {
+    this.#refusal ??= refusal;
+  }
+
+  assertOpen(): void {
+    if (this.#refusal !== undefined) throw this.#refusal();
+  }
+}
