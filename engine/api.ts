@@ -4,6 +4,8 @@
  * Keys are 1 to 4,096 bytes, values 0 to 16 MiB by default; both may be given as strings, which are stored as UTF-8. What is returned
  * belongs to the caller and is never written again. Absence is `undefined`. Order is by unsigned bytes.
  */
+import type { EngineEvents } from './events/index.ts';
+
 export type Bytes = Uint8Array | string;
 
 /**
@@ -177,6 +179,8 @@ export interface Engine extends KeyValues, AsyncDisposable {
    * after a crash before that it is refused, and the call may be repeated. `conflict/NOT_EMPTY`, `invalid/CANNOT_LINK`.
    */
   checkpoint(directory: string, options?: CheckpointOptions): Promise<CheckpointResult>;
+  /** What happens behind, as it happens: flushes, compactions, stalls, full disks, corruption. See events/event.ts. */
+  readonly events: EngineEvents;
   stats(): EngineStats;
   /** Idempotent. Buffered writes reach the operating system before it settles. */
   close(): Promise<void>;

@@ -20,6 +20,7 @@ import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
 import { Keyspaces } from './keyspaces.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
+import type { EngineEvents, Events } from './events/index.ts';
 import type { LogWriter } from './log/index.ts';
 import type { Maintenance } from './maintenance/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
@@ -51,6 +52,7 @@ export interface EngineParts {
   values: ValueFiles;
   maintenance: Maintenance;
   snapshots: Snapshots;
+  events: Events;
   lock: DirectoryLock;
 }
 
@@ -149,6 +151,25 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async checkpoint(directory: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
     checkDirectory(directory);
     checkOptions(options, CHECKPOINT_OPTIONS);
+    this.#assertOpen();
+    const { events } = this.#parts;
+    const begunMs = events.nowMs();
+    events.emit({ type: 'checkpoint-begun', directory });
+    let result: CheckpointResult | undefined;
+    try {
+      result = await this.#checkpoint(directory, options);
+      return result;
+    } catch (error) {
+      events.corruption('checkpoint', error);
+      throw error;
+    } finally {
+      const { files, linkedBytes, copiedBytes } = result ?? { files: 0, linkedBytes: 0, copiedBytes: 0 };
+      const durationMs = events.nowMs() - begunMs;
+      events.emit({ type: 'checkpoint-ended', directory, done: result !== undefined, durationMs, files, linkedBytes, copiedBytes });
+    }
+  }
+
+  #checkpoint(directory: string, options: CheckpointOptions): Promise<CheckpointResult> {
     return this.#withFiles((image) =>
       makeCheckpoint(this.#parts.fileSystem, image, directory, options, {
         sync: () => this.#parts.log.sync(),
@@ -179,6 +200,10 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     } finally {
       this.#upkeep.delete(running);
     }
+  }
+
+  get events(): EngineEvents {
+    return this.#parts.events;
   }
 
   stats(): EngineStats {

@@ -21,5 +21,30 @@ export type {
   WriteOptions,
   WriteResult,
 } from './api.ts';
+export type {
+  CheckpointBegun,
+  CheckpointEnded,
+  CompactionBegun,
+  CompactionEnded,
+  CompactionTable,
+  Corruption,
+  DiskFullBegun,
+  DiskFullEnded,
+  DiskWork,
+  EngineEvent,
+  EngineEventOf,
+  EngineEvents,
+  FilesRemoved,
+  FlushBegun,
+  FlushEnded,
+  ListenerFailed,
+  Outcome,
+  StallBegun,
+  StallEnded,
+  StallReason,
+  TablesMoved,
+  WritingFailed,
+} from './events/index.ts';
+export type { CompactionReason } from './compaction-reason.ts';
 export type { EngineSettings, EngineSettingsInput } from './settings.ts';
 export { SparrowError } from '../base/errors.ts';

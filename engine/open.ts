@@ -13,6 +13,7 @@ import { FRONT } from '../assembly/memory-map.ts';
 import type { Engine } from './api.ts';
 import { type Background, InlineBackground, WorkerBackground } from './background/index.ts';
 import { SparrowEngine } from './engine.ts';
+import { Events } from './events/index.ts';
 import { LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
@@ -100,7 +101,8 @@ function build(door: Door, undo: Undo): Engine {
   undo(() => values.close());
   const batchMemoryBytesMax = memory.freeBytes - 3 * settings.memtableBytes - FIXED_BYTES;
   let log: LogWriter | undefined;
-  const reader = new Reader(memory, view, values, clock, (segment, offset) => log?.pendingAt(segment, offset) ?? 0);
+  const events = new Events(clock, scheduler);
+  const reader = new Reader(memory, view, values, clock, (segment, offset) => log?.pendingAt(segment, offset) ?? 0, events);
   const background: Background =
     door.background === 'worker' ? new WorkerBackground(memory) : new InlineBackground(memory, fileSystem, scheduler);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
@@ -119,6 +121,7 @@ function build(door: Door, undo: Undo): Engine {
     reader,
     values,
     snapshots,
+    events,
     onSealed: () => writer.memtableSealed(),
   });
   // Its edits go through the log into the manifest: it ends before their files do.
@@ -151,6 +154,7 @@ function build(door: Door, undo: Undo): Engine {
     fileSystem,
     directory: path,
     clock,
+    events,
     segmentBytes: settings.segmentBytes,
     callerSyncMs: settings.callerSyncMs,
     nextSegment: () => maintenance.takeFileId(),
@@ -172,6 +176,7 @@ function build(door: Door, undo: Undo): Engine {
     values,
     maintenance,
     snapshots,
+    events,
     lock: door.lock,
   });
   // Last of all: what looks as if it belonged to nothing may be what a repair needs, should anything above be refused.

@@ -27,6 +27,7 @@ import {
 } from '../assembly/memory-map.ts';
 import type { VersionedValue } from './api.ts';
 import { prefixBytesOf, writePrefix } from './keyspace-key.ts';
+import type { Events } from './events/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import type { OpenTable } from './table/index.ts';
 import type { ValueFiles } from './value-files.ts';
@@ -52,6 +53,7 @@ export class Reader {
   readonly #clock: Clock;
   /** Where in linear memory a value lies that the log has yet to write, or 0. */
   readonly #pendingAt: (segment: number, offset: number) => number;
+  readonly #events: Events;
   readonly #tables = new Map<number, OpenTable>();
   readonly #pool = new ValuePool();
   readonly #lookup: (...operands: number[]) => number;
@@ -59,12 +61,20 @@ export class Reader {
   #gets = 0;
   #pageReads = 0;
 
-  constructor(memory: LinearMemory, view: View, values: ValueFiles, clock: Clock, pendingAt: (segment: number, offset: number) => number) {
+  constructor(
+    memory: LinearMemory,
+    view: View,
+    values: ValueFiles,
+    clock: Clock,
+    pendingAt: (segment: number, offset: number) => number,
+    events: Events,
+  ) {
     this.memory = memory;
     this.#clock = clock;
     this.#view = view;
     this.#values = values;
     this.#pendingAt = pendingAt;
+    this.#events = events;
     this.#lookup = memory.kernel['lookup']!;
     this.#lookupResume = memory.kernel['lookupResume']!;
   }
@@ -104,6 +114,15 @@ export class Reader {
 
   /** Loads what a kernel in the FRONT context asked for by `answer`. */
   satisfy(answer: number): void {
+    try {
+      this.#load(answer);
+    } catch (error) {
+      this.#events.corruption('read', error);
+      throw error;
+    }
+  }
+
+  #load(answer: number): void {
     const u32 = this.memory.u32;
     const table = this.#tables.get(u32[CELL_TABLE]!);
     assert(table !== undefined, 'a kernel asks for tables of its view only');
@@ -136,7 +155,12 @@ export class Reader {
       return found ? this.#value() : undefined;
     }
     const bytes = this.#values.bytesOf(pointer);
-    return this.#pool.copy(u8, this.#values.read(pointer), bytes);
+    try {
+      return this.#pool.copy(u8, this.#values.read(pointer), bytes);
+    } catch (error) {
+      this.#events.corruption('read', error);
+      throw error;
+    }
   }
 
   #find(keyspace: number, key: Uint8Array, sequence: number): boolean {

@@ -1,18 +1,9 @@
 /** The vocabulary of compaction: what the picker decides, what a job is told and what it answers. Plain data: it crosses threads. */
 import { keyspaceOf } from '../keyspace-key.ts';
+import type { CompactionReason } from '../compaction-reason.ts';
 import type { SegmentReference, TableMeta } from '../table/index.ts';
 
-export type CompactionReason =
-  /** Level 0 has too many tables: each read looks into all of them. */
-  | 'tables'
-  /** A level holds more than its share. */
-  | 'size'
-  /** Block files hold too much that nobody refers to: live values move out of them. */
-  | 'garbage'
-  /** Level 0 refers to many large values, some of which it may have overwritten. */
-  | 'values'
-  /** A table is mostly deletes. */
-  | 'deletes';
+export type { CompactionReason } from '../compaction-reason.ts';
 
 export interface CompactionInput {
   readonly level: number;

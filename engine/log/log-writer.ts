@@ -10,6 +10,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Clock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
+import type { Events } from '../events/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import {
   encodeHeader,
@@ -50,6 +51,7 @@ export class LogWriter {
   readonly #fs: FileSystem;
   readonly #directory: string;
   readonly #clock: Clock;
+  readonly #events: Events;
   readonly #segmentBytes: number;
   readonly #callerSyncMs: number;
   readonly #nextSegment: () => number;
@@ -81,6 +83,7 @@ export class LogWriter {
   #callerSyncPause = 0;
   #failure: SparrowError | undefined;
   #full = false;
+  #fullSince: number | undefined;
   #closed = false;
   #bytesWritten = 0;
 
@@ -92,6 +95,7 @@ export class LogWriter {
     memory: LinearMemory;
     fileSystem: FileSystem;
     clock: Clock;
+    events: Events;
     directory: string;
     segmentBytes: number;
     callerSyncMs: number;
@@ -103,6 +107,7 @@ export class LogWriter {
     this.#fs = parts.fileSystem;
     this.#directory = parts.directory;
     this.#clock = parts.clock;
+    this.#events = parts.events;
     this.#segmentBytes = parts.segmentBytes;
     this.#callerSyncMs = parts.callerSyncMs;
     this.#nextSegment = parts.nextSegment;
@@ -208,6 +213,7 @@ export class LogWriter {
     this.#bytesWritten += this.#next - this.#written;
     this.#written = this.#next;
     this.#full = false;
+    if (this.#fullSince !== undefined) this.#foundSpace(this.#fullSince);
     this.#ranges = [];
     this.#from = this.#to = 0;
     this.#staged = 0;
@@ -410,18 +416,31 @@ export class LogWriter {
 
   #diskFull(cause: unknown): SparrowError {
     const directory = this.#directory;
+    if (this.#fullSince === undefined) {
+      this.#fullSince = this.#events.nowMs();
+      this.#events.emit({ type: 'disk-full-begun', work: 'log' });
+    }
     return new SparrowError('exhausted', 'DISK_FULL', `no space left to write the log in ${directory}`, { directory }, cause);
   }
 
+  #foundSpace(since: number): void {
+    this.#fullSince = undefined;
+    this.#events.emit({ type: 'disk-full-ended', work: 'log', durationMs: this.#events.nowMs() - since });
+  }
+
   #fail(operation: string, cause: unknown): SparrowError {
-    this.#failure ??= new SparrowError(
+    if (this.#failure) return this.#failure;
+    const code = String((cause as NodeJS.ErrnoException).code ?? '');
+    const failure = new SparrowError(
       'closed',
       'WRITER_FAILED',
       `the log's ${operation} failed (${String((cause as Error).message ?? cause)}); nothing is written until the engine is opened again`,
-      { operation, directory: this.#directory, code: String((cause as NodeJS.ErrnoException).code ?? '') },
+      { operation, directory: this.#directory, code },
       cause,
     );
-    return this.#failure;
+    this.#failure = failure;
+    this.#events.emit({ type: 'writing-failed', operation, code, message: failure.message });
+    return failure;
   }
 }
 

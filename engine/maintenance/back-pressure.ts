@@ -3,6 +3,7 @@
  * no place for another sealed memtable, and whoever does not wait is made to. To wait for space on the disk is not the writers' part: they
  * are refused when there is nothing left to write into.
  */
+import type { Events, StallReason } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import { SEALED_MAX } from '../view.ts';
 import type { Compactions } from './compactions.ts';
@@ -21,6 +22,8 @@ export class BackPressure {
   readonly #versions: Versions;
   readonly #compactions: Compactions;
   readonly #progress: Progress;
+  readonly #events: Events;
+  /** What writers wait for while they are asked to. */
   #room: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(parts: {
@@ -29,19 +32,22 @@ export class BackPressure {
     versions: Versions;
     compactions: Compactions;
     progress: Progress;
+    events: Events;
   }) {
     this.#settings = parts.settings;
     this.#memtables = parts.memtables;
     this.#versions = parts.versions;
     this.#compactions = parts.compactions;
     this.#progress = parts.progress;
+    this.#events = parts.events;
     parts.progress.onEnd(() => this.#letGo());
   }
 
   /** What writers should wait for before they write more. */
   get throttle(): Promise<void> | undefined {
-    if (!this.#isBehind() || this.#progress.isShort) return undefined;
-    return (this.#room ??= Promise.withResolvers<void>()).promise;
+    const reason = this.#behind();
+    if (reason === undefined || this.#progress.isShort) return undefined;
+    return (this.#room ??= this.#askToWait(reason)).promise;
   }
 
   /** What must get on before another memtable can be sealed, if so. */
@@ -52,14 +58,34 @@ export class BackPressure {
     return undefined;
   }
 
-  #isBehind(): boolean {
-    return this.#memtables.sealed.length >= SEALED_THROTTLE || this.#versions.version.levels[0]!.length >= this.#settings.level0Stop;
+  #askToWait(reason: StallReason): { promise: Promise<void>; resolve: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ended = stall(this.#events, reason, false);
+    return {
+      promise,
+      resolve: () => {
+        ended();
+        resolve();
+      },
+    };
+  }
+
+  #behind(): StallReason | undefined {
+    if (this.#memtables.sealed.length >= SEALED_THROTTLE) return 'memtables';
+    return this.#versions.version.levels[0]!.length >= this.#settings.level0Stop ? 'level0' : undefined;
   }
 
   #letGo(): void {
     if (this.#room === undefined) return;
-    if (!this.#progress.isOver && !this.#progress.isShort && this.#isBehind()) return;
+    if (!this.#progress.isOver && !this.#progress.isShort && this.#behind() !== undefined) return;
     this.#room.resolve();
     this.#room = undefined;
   }
+}
+
+/** Tells that writers wait from now on, and, when what it returns is called, that they wait no longer. */
+export function stall(events: Events, reason: StallReason, blocking: boolean): () => void {
+  const begunMs = events.nowMs();
+  events.emit({ type: 'stall-begun', reason, blocking });
+  return () => events.emit({ type: 'stall-ended', reason, blocking, durationMs: events.nowMs() - begunMs });
 }

@@ -5,9 +5,10 @@
 import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type { Background } from '../background/index.ts';
 import { type Compaction, type CompactionJob, type CompactionResult, fileIdsWanted, pickCompaction } from '../compaction/index.ts';
+import type { Events } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
-import type { Progress } from './progress.ts';
+import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
 /** So long after the last memtable was filled, space is given back that was not worth the cost under load. */
@@ -22,9 +23,11 @@ export class Compactions {
   readonly #versions: Versions;
   readonly #snapshots: Snapshots;
   readonly #progress: Progress;
+  readonly #events: Events;
   #running = false;
   /** Set while writes are under way. */
   #restTimer: Timer | undefined;
+  #jobs = 0;
   #count = 0;
   #bytesWritten = 0;
 
@@ -37,6 +40,7 @@ export class Compactions {
     versions: Versions;
     snapshots: Snapshots;
     progress: Progress;
+    events: Events;
   }) {
     this.#directory = parts.directory;
     this.#settings = parts.settings;
@@ -46,6 +50,7 @@ export class Compactions {
     this.#versions = parts.versions;
     this.#snapshots = parts.snapshots;
     this.#progress = parts.progress;
+    this.#events = parts.events;
   }
 
   get running(): boolean {
@@ -95,13 +100,17 @@ export class Compactions {
         tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
         tablesAdded: compaction.inputs.map(({ table }) => ({ level: compaction.target, table })),
       });
+      const { reason, target, inputs } = compaction;
+      this.#events.emit({ type: 'tables-moved', reason, target, tables: inputs.map(({ table }) => table.fileId) });
       this.#progress.ended();
       this.start();
       return;
     }
     this.#running = true;
+    const ended = this.#tell(compaction);
     this.#background.compact(this.#job(compaction), (error, result) => {
       this.#running = false;
+      ended(error, result);
       if (error) this.#progress.jobFailed('compaction', error, () => this.start());
       else {
         this.#progress.foundSpace('compaction');
@@ -120,6 +129,31 @@ export class Compactions {
     const fileIds = Array.from({ length: wanted }, () => this.#versions.takeFileId());
     const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
     return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots, nowMs, tableBytes, fileIds };
+  }
+
+  /** Tells that the compaction begins, and by what it returns that it has ended. */
+  #tell({ reason, target, inputs, relocate }: Compaction): (error: Error | undefined, result: CompactionResult | undefined) => void {
+    const events = this.#events;
+    const begunMs = events.nowMs();
+    const tables = inputs.map(({ level, table }) => ({ level, table: table.fileId, bytes: table.bytes }));
+    const inputBytes = tables.reduce((sum, table) => sum + table.bytes, 0);
+    const told = { job: ++this.#jobs, reason, target, inputs: tables, inputBytes, relocated: relocate };
+    events.emit({ type: 'compaction-begun', ...told });
+    return (error, result) => {
+      events.corruption('compaction', error);
+      events.emit({
+        type: 'compaction-ended',
+        ...told,
+        outcome: outcomeOf(error),
+        durationMs: events.nowMs() - begunMs,
+        outputs: (result?.outputs ?? []).map((table) => ({ level: target, table: table.fileId, bytes: table.bytes })),
+        blockFile: result?.blockFile,
+        bytesRead: result?.bytesRead ?? 0,
+        bytesWritten: result?.bytesWritten ?? 0,
+        versionsDropped: result?.versionsDropped ?? 0,
+        valueBytesFreed: (result?.dead ?? []).reduce((sum, { bytes }) => sum + bytes, 0),
+      });
+    };
   }
 
   #compacted(compaction: Compaction, result: CompactionResult): void {

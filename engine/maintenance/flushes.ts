@@ -4,12 +4,13 @@
  */
 import type { Clock } from '../../base/env.ts';
 import type { Background, FlushResult } from '../background/index.ts';
+import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable } from '../memtable/index.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { Memtables } from './memtables.ts';
-import type { Progress } from './progress.ts';
+import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
 /**
@@ -29,6 +30,7 @@ export class Flushes {
   readonly #versions: Versions;
   readonly #snapshots: Snapshots;
   readonly #progress: Progress;
+  readonly #events: Events;
   readonly #onFlushed: () => void;
   #log: LogWriter | undefined;
   #running = false;
@@ -46,6 +48,7 @@ export class Flushes {
     versions: Versions;
     snapshots: Snapshots;
     progress: Progress;
+    events: Events;
     /** A table came to level 0. */
     onFlushed: () => void;
   }) {
@@ -57,6 +60,7 @@ export class Flushes {
     this.#versions = parts.versions;
     this.#snapshots = parts.snapshots;
     this.#progress = parts.progress;
+    this.#events = parts.events;
     this.#onFlushed = parts.onFlushed;
   }
 
@@ -99,10 +103,18 @@ export class Flushes {
       segments: lastSegment - memtable.firstSegment + 1,
       lent: { from, to: from + lentBytes + 64 },
     };
+    const begunMs = this.#events.nowMs();
+    const told = { table: job.fileId, records: memtable.records, memtableBytes: memtable.bytes };
+    this.#events.emit({ type: 'flush-begun', ...told });
     this.#background.flush(job, (error, result) => {
       this.#memory.free(from, lentBytes);
       this.#running = false;
-      if (error && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET') {
+      const repeated = error !== undefined && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET';
+      const outcome = repeated ? 'repeated' : outcomeOf(error);
+      const durationMs = this.#events.nowMs() - begunMs;
+      this.#events.corruption('flush', error);
+      this.#events.emit({ type: 'flush-ended', ...told, outcome, durationMs, bytesWritten: result?.bytesWritten ?? 0 });
+      if (repeated) {
         this.#times *= 2;
         this.start();
       } else if (error) this.#progress.jobFailed('flush', error, () => this.start());

@@ -6,6 +6,7 @@
 import type { Clock, FileSystem, Scheduler } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background } from '../background/index.ts';
+import type { Events, StallReason } from '../events/index.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
 import type { Manifest, Version, VersionEdit } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
@@ -16,7 +17,7 @@ import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
 import type { View } from '../view.ts';
 import type { MemtableOwner } from '../writer.ts';
-import { BackPressure } from './back-pressure.ts';
+import { BackPressure, stall } from './back-pressure.ts';
 import { Compactions } from './compactions.ts';
 import { flushBytes, Flushes } from './flushes.ts';
 import { Memtables } from './memtables.ts';
@@ -31,6 +32,7 @@ export class Maintenance implements MemtableOwner {
   readonly #background: Background;
   readonly #values: ValueFiles;
   readonly #snapshots: Snapshots;
+  readonly #events: Events;
   readonly #onSealed: () => void;
   readonly #progress: Progress;
   readonly #memtables: Memtables;
@@ -55,6 +57,7 @@ export class Maintenance implements MemtableOwner {
     reader: Reader;
     values: ValueFiles;
     snapshots: Snapshots;
+    events: Events;
     /** The writer counts anew when a memtable is sealed. */
     onSealed: () => void;
   }) {
@@ -63,8 +66,9 @@ export class Maintenance implements MemtableOwner {
     this.#background = parts.background;
     this.#values = parts.values;
     this.#snapshots = parts.snapshots;
+    this.#events = parts.events;
     this.#onSealed = parts.onSealed;
-    const progress = new Progress(parts.scheduler, parts.directory);
+    const progress = new Progress(parts.scheduler, parts.directory, parts.events);
     const memtables = new Memtables(parts.memory, parts.view);
     const onLogSynced = (): void => {
       if (memtables.writeLog()) memtables.freeWritten();
@@ -72,7 +76,7 @@ export class Maintenance implements MemtableOwner {
     const versions = new Versions({ ...parts, progress, onLogSynced });
     const compactions = new Compactions({ ...parts, versions, progress });
     this.#flushes = new Flushes({ ...parts, memtables, versions, progress, onFlushed: () => compactions.start() });
-    this.#pressure = new BackPressure({ settings: parts.settings, memtables, versions, compactions, progress });
+    this.#pressure = new BackPressure({ ...parts, memtables, versions, compactions, progress });
     this.#progress = progress;
     this.#memtables = memtables;
     this.#versions = versions;
@@ -145,9 +149,10 @@ export class Maintenance implements MemtableOwner {
     this.#background.waitSync(0);
     // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
     if (memtable === undefined || memtable.records === 0) return;
-    for (let work = this.#pressure.farBehind; work && !progress.failure && !progress.isFull(work); work = this.#pressure.farBehind) {
-      this.#background.waitSync(WAIT_SYNC_MS);
-    }
+    this.#waitWhile(this.#pressure.farBehind === 'flush' ? 'memtables' : 'level0', () => {
+      const work = this.#pressure.farBehind;
+      return work !== undefined && !progress.isFull(work);
+    });
     if (progress.failure) throw progress.failure;
     // The disk is full: it stays as it is, over its size, and `active` takes no more.
     if (this.#pressure.farBehind) return;
@@ -158,9 +163,16 @@ export class Maintenance implements MemtableOwner {
     this.#flushes.start();
     // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
     const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
-    while (this.#flushes.running && this.#memory.freeBytes < wanted && !progress.failure && !progress.isFull('flush')) {
-      this.#background.waitSync(WAIT_SYNC_MS);
-    }
+    this.#waitWhile('memory', () => this.#flushes.running && this.#memory.freeBytes < wanted && !progress.isFull('flush'));
+  }
+
+  /** Holds the caller's thread until `isBehind` says no, or nothing will ever change that. */
+  #waitWhile(reason: StallReason, isBehind: () => boolean): void {
+    const goesOn = (): boolean => this.#progress.failure === undefined && isBehind();
+    if (!goesOn()) return;
+    const ended = stall(this.#events, reason, true);
+    while (goesOn()) this.#background.waitSync(WAIT_SYNC_MS);
+    ended();
   }
 
   get throttle(): Promise<void> | undefined {

@@ -4,6 +4,7 @@
  */
 import type { Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
+import type { Events, Outcome } from '../events/index.ts';
 
 /** What is tried again when the disk was full. */
 export type Work = 'flush' | 'compaction' | 'manifest';
@@ -14,18 +15,22 @@ const RETRY_DELAY_MS = 500;
 export class Progress {
   readonly #scheduler: Scheduler;
   readonly #directory: string;
+  readonly #events: Events;
   #failure: SparrowError | undefined;
   #closing = false;
   /** What the last attempt found no space for. */
   readonly #full = new Map<Work, SparrowError>();
+  /** Since when work has found no space, for its events. */
+  readonly #fullSince = new Map<Work, number>();
   /** Attempts that a timer will make again. */
   readonly #retrying = new Map<Work, { retry: () => void; timer: Timer }>();
   readonly #waiting: (() => void)[] = [];
   readonly #listeners: (() => void)[] = [];
 
-  constructor(scheduler: Scheduler, directory: string) {
+  constructor(scheduler: Scheduler, directory: string, events: Events) {
     this.#scheduler = scheduler;
     this.#directory = directory;
+    this.#events = events;
   }
 
   get failure(): SparrowError | undefined {
@@ -76,13 +81,17 @@ export class Progress {
   // ---- failure ----
 
   fail(what: string, cause: Error): void {
-    this.#failure ??= new SparrowError(
+    if (this.#failure) return;
+    const failure = new SparrowError(
       'closed',
       'BACKGROUND_FAILED',
       `the engine's ${what} failed (${cause.message}); nothing is written until it is opened again`,
       { operation: what },
       cause,
     );
+    this.#failure = failure;
+    const code = String((cause as NodeJS.ErrnoException).code ?? '');
+    this.#events.emit({ type: 'writing-failed', operation: what, code, message: failure.message });
   }
 
   /** What takes effect without a caller to tell: an error there stops the engine from writing. */
@@ -96,7 +105,7 @@ export class Progress {
 
   /** A full disk is waited out; anything else stops the engine from writing. */
   jobFailed(work: Work, error: Error, retry: () => void): void {
-    if (error instanceof SparrowError && error.kind === 'cancelled') return;
+    if (isCancelled(error)) return;
     if (isFull(error)) this.retryLater(work, error, retry);
     else this.fail(work, error);
   }
@@ -106,11 +115,19 @@ export class Progress {
   /** The work has had the space it needs. */
   foundSpace(work: Work): void {
     this.#full.delete(work);
+    const since = this.#fullSince.get(work);
+    if (since === undefined) return;
+    this.#fullSince.delete(work);
+    this.#events.emit({ type: 'disk-full-ended', work, durationMs: this.#events.nowMs() - since });
   }
 
   retryLater(work: Work, cause: Error, retry: () => void): void {
     const directory = this.#directory;
     this.#full.set(work, new SparrowError('exhausted', 'DISK_FULL', `no space left for the ${work} in ${directory}`, { directory }, cause));
+    if (!this.#fullSince.has(work)) {
+      this.#fullSince.set(work, this.#events.nowMs());
+      this.#events.emit({ type: 'disk-full-begun', work });
+    }
     const timer = this.#scheduler.after(RETRY_DELAY_MS, () => this.retry(work), true);
     this.#retrying.set(work, { retry, timer });
     this.ended();
@@ -136,6 +153,17 @@ export class Progress {
     if (this.#failure) throw this.#failure;
     for (const each of work) if (each !== undefined && this.#full.has(each)) throw this.#full.get(each)!;
   }
+}
+
+/** How a job ended that failed so. */
+export function outcomeOf(error: Error | undefined): Outcome {
+  if (error === undefined) return 'done';
+  if (isCancelled(error)) return 'cancelled';
+  return isFull(error) ? 'disk-full' : 'failed';
+}
+
+function isCancelled(error: Error): boolean {
+  return error instanceof SparrowError && error.kind === 'cancelled';
 }
 
 export function isFull(error: Error): boolean {

@@ -6,6 +6,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../base/env.ts';
+import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import { applyEdit, type Manifest, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
@@ -24,6 +25,7 @@ export class Versions {
   readonly #reader: Reader;
   readonly #values: ValueFiles;
   readonly #progress: Progress;
+  readonly #events: Events;
   readonly #onLogSynced: () => void;
   #log: LogWriter | undefined;
 
@@ -51,6 +53,7 @@ export class Versions {
     reader: Reader;
     values: ValueFiles;
     progress: Progress;
+    events: Events;
     /** Everything that was in the log when an edit came is on disk. */
     onLogSynced: () => void;
   }) {
@@ -64,6 +67,7 @@ export class Versions {
     this.#reader = parts.reader;
     this.#values = parts.values;
     this.#progress = parts.progress;
+    this.#events = parts.events;
     this.#onLogSynced = parts.onLogSynced;
     for (const table of parts.version.levels.flat()) this.openTable(table);
     this.#showTables();
@@ -124,10 +128,13 @@ export class Versions {
     const gone = new Set((edit.tablesRemoved ?? []).map(({ fileId }) => fileId));
     for (const { table } of edit.tablesAdded ?? []) gone.delete(table.fileId);
     for (const fileId of gone) this.#closeTable(fileId);
-    const passed = [...this.#closedSegments.keys()].filter((id) => id < this.#version.logFloor);
-    for (const id of passed) this.#closedSegments.delete(id);
-    const dead = [...passed.filter((id) => !this.#version.segments.has(id)), ...(complete.segmentsRemoved ?? [])];
-    this.#commit(complete, [...gone], dead);
+    const passed = [...this.#closedSegments].filter(([id]) => id < this.#version.logFloor);
+    for (const [id] of passed) this.#closedSegments.delete(id);
+    const dead = new Map(passed.filter(([id]) => !this.#version.segments.has(id)));
+    for (const segment of complete.segmentsRemoved ?? []) dead.set(segment, before.segments.get(segment)!.bytes);
+    const tables = before.levels.flat().filter((table) => gone.has(table.fileId));
+    const bytes = [...tables.map((table) => table.bytes), ...dead.values()].reduce((sum, each) => sum + each, 0);
+    this.#commit(complete, { tables: [...gone], segments: [...dead.keys()], bytes });
   }
 
   /**
@@ -163,15 +170,15 @@ export class Versions {
     return { ...edit, segmentsAdded, segmentsRemoved };
   }
 
-  #commit(edit: VersionEdit, tables: readonly number[], segments: readonly number[]): void {
+  #commit(edit: VersionEdit, dead: DeadFiles): void {
     this.#commitsBegun++;
     this.#commits = this.#commits.then(async () => {
       try {
         // Without a log the opening has failed after it had flushed something: without the edit there is just a file too many.
         if (this.#progress.failure || this.#log === undefined) return;
         await this.#append(edit, this.#log);
-        for (const fileId of tables) this.#remove(() => this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`));
-        for (const segment of segments) this.#remove(() => this.#values.remove(segment));
+        if (this.#holders > 0) this.#removals.push(() => this.#remove(dead));
+        else this.#remove(dead);
       } catch (error) {
         this.#progress.fail('manifest', error as Error);
       } finally {
@@ -181,9 +188,10 @@ export class Versions {
     });
   }
 
-  #remove(removal: () => void): void {
-    if (this.#holders > 0) this.#removals.push(removal);
-    else removal();
+  #remove({ tables, segments, bytes }: DeadFiles): void {
+    for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
+    for (const segment of segments) this.#values.remove(segment);
+    if (tables.length + segments.length > 0) this.#events.emit({ type: 'files-removed', tables, segments, bytes });
   }
 
   /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */
@@ -214,3 +222,6 @@ export class Versions {
     this.#view.setTables(this.#version.levels.map((tables) => tables.map((table) => this.#tables.get(table.fileId)!.header)));
   }
 }
+
+/** What a version no longer names, by file id and segment. */
+type DeadFiles = { readonly tables: readonly number[]; readonly segments: readonly number[]; readonly bytes: number };

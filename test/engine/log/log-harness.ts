@@ -3,6 +3,7 @@ import { assert } from '../../../base/assert.ts';
 import { SparrowError } from '../../../base/errors.ts';
 import type { BatchOperation, Durability } from '../../../engine/index.ts';
 import { DEFAULT_KEYSPACE } from '../../../engine/keyspace-key.ts';
+import { Events } from '../../../engine/events/index.ts';
 import { LogWriter, replayLog, type UnsyncedSegment } from '../../../engine/log/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../../engine/memtable/index.ts';
@@ -38,12 +39,14 @@ export class LogHarness {
     this.disk.makeDirectorySync(DIRECTORY);
     const settings = resolveSettings({ pageCacheBytes: 2 ** 20, memtableBytes: 2 ** 20, ...options.settings });
     const scheduler = new SimScheduler();
+    const clock = options.clock ?? new SimClock(scheduler);
     let next = options.first ?? 1;
     this.log = new LogWriter({
       memory: this.memory,
       fileSystem: this.disk,
       directory: DIRECTORY,
-      clock: options.clock ?? new SimClock(scheduler),
+      clock,
+      events: new Events(clock, scheduler),
       segmentBytes: settings.segmentBytes,
       callerSyncMs: settings.callerSyncMs,
       nextSegment: () => next++,

@@ -1,0 +1,12 @@
+/** Why the picker (compaction/picker.ts) wants a compaction. Those who listen to the engine and its metrics see it too. */
+export type CompactionReason =
+  /** Level 0 has too many tables: each read looks into all of them. */
+  | 'tables'
+  /** A level holds more than its share. */
+  | 'size'
+  /** Block files hold too much that nobody refers to: live values move out of them. */
+  | 'garbage'
+  /** Level 0 refers to many large values, some of which it may have overwritten. */
+  | 'values'
+  /** A table is mostly deletes. */
+  | 'deletes';
