@@ -24,6 +24,7 @@ const MILLISECONDS_QUICK = 300;
 const HELP = `node bench/engine/run.ts [options]
   --quick            ${RECORDS_QUICK} records and ${MILLISECONDS_QUICK} ms a measurement (else ${RECORDS} and ${MILLISECONDS / 1000} s)
   --records N        size of the database
+  --seconds N        longest time of a measurement
   --only A,B         workloads or groups
   --engines A,B      engines (all their variants) or variants, e.g. sparrowkv,lmdb:sync; default: all
   --json FILE        append results as JSON lines
@@ -85,6 +86,7 @@ async function main(): Promise<void> {
     options: {
       quick: { type: 'boolean', default: false },
       records: { type: 'string' },
+      seconds: { type: 'string' },
       only: { type: 'string' },
       engines: { type: 'string' },
       json: { type: 'string' },
@@ -110,13 +112,15 @@ async function main(): Promise<void> {
   const started = performance.now();
   const records = values.records ? Number(values.records) : values.quick ? RECORDS_QUICK : RECORDS;
   if (!Number.isSafeInteger(records) || records < 100) throw new Error('--records is a whole number of 100 or more');
+  const milliseconds = values.seconds ? Number(values.seconds) * 1000 : values.quick ? MILLISECONDS_QUICK : MILLISECONDS;
+  if (!(milliseconds > 0)) throw new Error('--seconds is a number above 0');
   console.log(
     `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.versions.node}, ${records} records, ${new Date().toISOString()}`,
   );
   try {
     await runAll({
       records,
-      milliseconds: values.quick ? MILLISECONDS_QUICK : MILLISECONDS,
+      milliseconds,
       only,
       engines: values.engines ? names(values.engines) : [...FAMILIES],
       directory,

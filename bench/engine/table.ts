@@ -6,7 +6,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { KEY_BYTES } from './data.ts';
 import { FAMILIES, OURS } from './engines.ts';
+import type { Workload } from './group.ts';
 import { bytes, cellOf, ratioCell, rowsOf, time, type Row } from './report.ts';
 import { parseResults, type Result } from './result.ts';
 
@@ -29,7 +31,7 @@ export function tablesOf(results: readonly Result[], machine: string): string {
     `${machine}. Databases of ${records.toLocaleString('en')} records of 16-byte keys and 100-byte values unless said; larger values take about as many bytes, 512 MiB at most.`,
     'Operations a second, or the median time where a time is shown. The best variant of each engine stands in the cell (`sync`: its synchronous calls).',
     markdown([['Workload', ...FAMILIES.map(title), 'ours / best peer'], ...rows.map(speeds)]),
-    'What it costs, ours and the best peer by speed:',
+    'What it costs, ours and the best peer by speed. Written: in brackets, times the keys and values that were written. On disk, at rest: in brackets, times the keys and values that are there.',
     markdown([['Workload', 'Engine', 'p50', 'p99', 'CPU an operation', 'Peak memory', 'Written', 'On disk'], ...rows.flatMap(costs)]),
   ].join('\n\n');
 }
@@ -49,9 +51,22 @@ function costs(row: Row): string[][] {
       time(result.p99Us),
       `${result.cpuUsPerOp.toFixed(2)} us`,
       bytes(result.peakRssBytes),
-      result.bytesWritten === null ? 'unknown' : bytes(result.bytesWritten),
-      bytes(result.bytesOnDisk),
+      written(result, row.workload),
+      onDisk(result, row.workload),
     ]);
+}
+
+/** With how many times as much as the caller wrote, where the workload only writes. */
+function written({ bytesWritten, operations, valueBytes }: Result, { role }: Workload): string {
+  if (bytesWritten === null) return 'unknown';
+  if (role !== 'write' && role !== 'synced') return bytes(bytesWritten);
+  return `${bytes(bytesWritten)} (${(bytesWritten / (operations * (KEY_BYTES + valueBytes))).toFixed(2)}x)`;
+}
+
+/** With how many times as much as the records take, where all of them are there and the engine has come to rest. */
+function onDisk({ bytesOnDisk, records, valueBytes }: Result, { role }: Workload): string {
+  if (role !== 'read' && role !== 'point' && role !== 'scan') return bytes(bytesOnDisk);
+  return `${bytes(bytesOnDisk)} (${(bytesOnDisk / (records * (KEY_BYTES + valueBytes))).toFixed(2)}x)`;
 }
 
 function markdown(rows: readonly (readonly string[])[]): string {
