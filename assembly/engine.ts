@@ -8,6 +8,7 @@ export { filterBlocks, filterBuild, filterCount } from './filter';
 export { tableArrayBytes, tableOpen, tableFindPage } from './table-index';
 export { lz4Compress, lz4Decompress } from './lz4';
 export { pageFindKey } from './page-search';
+export { pageHashes } from './page-hashes';
 export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './page-cache';
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep } from './flush';

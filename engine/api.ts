@@ -5,6 +5,7 @@
  * belongs to the caller and is never written again. Absence is `undefined`. Order is by unsigned bytes.
  */
 import type { EngineEvents } from './events/index.ts';
+import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
 
 export type Bytes = Uint8Array | string;
 
@@ -105,19 +106,6 @@ export interface EngineStats {
   linearMemoryBytes: number;
 }
 
-export interface CheckpointOptions {
-  /** Copy files where they cannot be linked (another file system) instead of refusing. */
-  copy?: boolean;
-}
-
-export interface CheckpointResult {
-  directory: string;
-  files: number;
-  /** Bytes of files that are the engine's own under a second name, and of those that were copied. */
-  linkedBytes: number;
-  copiedBytes: number;
-}
-
 /** What can be done with keys: in the default keyspace (an Engine) or in another (a Keyspace). */
 export interface KeyValues {
   put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
@@ -181,6 +169,11 @@ export interface Engine extends KeyValues, AsyncDisposable {
   checkpoint(directory: string, options?: CheckpointOptions): Promise<CheckpointResult>;
   /** What happens behind, as it happens: flushes, compactions, stalls, full disks, corruption. See events/event.ts. */
   readonly events: EngineEvents;
+  /**
+   * Reads every byte that the store is made of now and compares it with its checksums and the rest, a mebibyte between turns of the event loop.
+   * Damage is what the report says, not a rejection.
+   */
+  verify(options?: InspectOptions): Promise<VerifyReport>;
   stats(): EngineStats;
   /** Idempotent. Buffered writes reach the operating system before it settles. */
   close(): Promise<void>;

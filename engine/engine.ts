@@ -2,20 +2,11 @@
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in key-values.ts and from there in writer.ts
  * (writes), reader.ts and scan.ts (reads), in keyspaces.ts and maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
-import type { DirectoryLock, FileSystem } from '../base/env.ts';
+import type { DirectoryLock, FileSystem, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type {
-  BatchOperation,
-  CheckpointOptions,
-  CheckpointResult,
-  Engine,
-  EngineStats,
-  Keyspace,
-  KeyspaceSettings,
-  Snapshot,
-  WriteOptions,
-  WriteResult,
-} from './api.ts';
+import type { BatchOperation, Engine, EngineStats, Keyspace, KeyspaceSettings, Snapshot, WriteOptions, WriteResult } from './api.ts';
+import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
+import { drive, imageOfEngine, type StoreImage, verifyImage } from './inspect/index.ts';
 import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
 import { Keyspaces } from './keyspaces.ts';
@@ -30,17 +21,19 @@ import { SCAN_WINDOW_BYTES } from './scan.ts';
 import type { EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import type { PageCache } from './table/index.ts';
-import { imageOfEngine, makeCheckpoint, type StoreImage } from './upkeep/index.ts';
+import { makeCheckpoint } from './upkeep/index.ts';
 import type { ValueFiles } from './value-files.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
+const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
 
 export interface EngineParts {
   fileSystem: FileSystem;
+  scheduler: Scheduler;
   path: string;
   settings: Readonly<EngineSettings>;
   memory: LinearMemory;
@@ -176,6 +169,12 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         assertOpen: () => this.#assertOpen(),
       }),
     );
+  }
+
+  async verify(options: InspectOptions = {}): Promise<VerifyReport> {
+    checkOptions(options, INSPECT_OPTIONS);
+    const { fileSystem, scheduler } = this.#parts;
+    return this.#withFiles((image) => drive(verifyImage(fileSystem, image), scheduler, options, () => this.#assertOpen()));
   }
 
   /** Lends out the files of this moment. They are kept until the work has ended, and closing waits for it. */

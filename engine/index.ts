@@ -5,8 +5,6 @@ export { MemoryFileSystem, type MemoryFileSystemOptions } from '../base/memory-f
 export type {
   BatchOperation,
   Bytes,
-  CheckpointOptions,
-  CheckpointResult,
   Durability,
   Engine,
   EngineStats,
@@ -46,5 +44,8 @@ export type {
   WritingFailed,
 } from './events/index.ts';
 export type { CompactionReason } from './compaction-reason.ts';
+export type { CheckpointOptions, CheckpointResult, Finding, InspectOptions, VerifyReport } from './files-api.ts';
+export { dump, stats, verify, type OfflineComponents } from './offline.ts';
+export type { DumpedRecord, DumpItem, DumpOptions, StoreStats, UserKey } from './inspect/index.ts';
 export type { EngineSettings, EngineSettingsInput } from './settings.ts';
 export { SparrowError } from '../base/errors.ts';

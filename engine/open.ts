@@ -165,6 +165,7 @@ function build(door: Door, undo: Undo): Engine {
   const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence, batchMemoryBytesMax });
   const engine = new SparrowEngine({
     fileSystem,
+    scheduler,
     path,
     settings,
     memory,

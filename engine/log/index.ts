@@ -1,4 +1,14 @@
 export { LogWriter, type SegmentOpened, type UnsyncedSegment } from './log-writer.ts';
-export { replayLog, type Replay, type ReplayedSegment } from './log-reader.ts';
+export {
+  findSyncedFrame,
+  isSealed,
+  readFrame,
+  readHeader,
+  replayLog,
+  Window as LogWindow,
+  type Frame,
+  type Replay,
+  type ReplayedSegment,
+} from './log-reader.ts';
 export { sealCopiedSegment } from './seal-copy.ts';
-export { FRAMES_OFFSET, logFileName, logFileSegment } from './log-format.ts';
+export { FRAMES_OFFSET, logFileName, logFileSegment, type SegmentHeader } from './log-format.ts';

@@ -143,40 +143,63 @@ function replaySegment(
   limit: number | undefined,
   onRecords: OnRecords,
 ): { end: number; syncedTo: number } {
-  const { kernel, u32 } = window.memory;
   const fileBytes = file.sizeSync();
   const end = limit === undefined ? fileBytes : Math.min(limit, fileBytes);
   let offset = FRAMES_OFFSET;
   let syncedTo = 0;
   while (offset < end) {
-    let available = window.read(file, offset, FRAME_HEADER_BYTES, end);
-    let state = kernel['checkFrame']!(window.at(offset), available, segment);
-    if (state === -1 && available < end - offset) {
-      const wanted = available < FRAME_HEADER_BYTES ? FRAME_HEADER_BYTES : FRAME_HEADER_BYTES + u32[(window.at(offset) + 8) >>> 2]!;
-      available = window.read(file, offset, Math.min(wanted, end - offset), end);
-      state = kernel['checkFrame']!(window.at(offset), available, segment);
-    }
-    if (state !== 1) break;
-    // Before anything walks them.
-    if (kernel['checkRecords']!(window.at(offset)) !== 1)
-      throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
-    const frame = window.at(offset) >>> 2;
-    const recordBytes = u32[frame + 2]!;
-    const payloadBytes = u32[frame + 3]!;
-    const synced = u32[frame + 4]!;
-    const frameBytes = FRAME_HEADER_BYTES + recordBytes + payloadBytes;
-    if (frameBytes > end - offset) break;
-    if (payloadBytes > 0) {
-      window.read(file, offset, frameBytes, end);
-      if (!payloadsMatch(window, offset, FRAME_HEADER_BYTES + recordBytes, frameBytes)) break;
-    }
-    onRecords(window.at(offset) + FRAME_HEADER_BYTES, recordBytes, segment);
-    offset += frameBytes;
+    const frame = readFrame(window, file, path, segment, offset, end);
+    if (frame === undefined) break;
+    onRecords(frame.records, frame.recordBytes, segment);
+    offset += frame.bytes;
     // A new segment says that it is synced to where its frames begin, before its header is.
-    if (synced > FRAMES_OFFSET) syncedTo = synced;
+    if (frame.syncedTo > FRAMES_OFFSET) syncedTo = frame.syncedTo;
   }
   if (offset < fileBytes && limit === undefined) assertTornEnd(window, file, path, segment, offset, fileBytes);
   return { end: offset, syncedTo };
+}
+
+/** A sound frame in the window: valid until the window reads again. */
+export interface Frame {
+  /** Address of its records. */
+  records: number;
+  recordBytes: number;
+  recordCount: number;
+  payloadBytes: number;
+  /** Header, records and payload. */
+  bytes: number;
+  /** Up to where the segment was on disk when it was made. */
+  syncedTo: number;
+}
+
+/**
+ * The frame at `offset` with its payload, when both are sound and end by `end`; undefined otherwise. `corrupt/CORRUPT_LOG` when its
+ * checksum holds but its records make no sense.
+ */
+export function readFrame(window: Window, file: File, path: string, segment: number, offset: number, end: number): Frame | undefined {
+  const { kernel, u32 } = window.memory;
+  let available = window.read(file, offset, FRAME_HEADER_BYTES, end);
+  let state = kernel['checkFrame']!(window.at(offset), available, segment);
+  if (state === -1 && available < end - offset) {
+    const wanted = available < FRAME_HEADER_BYTES ? FRAME_HEADER_BYTES : FRAME_HEADER_BYTES + u32[(window.at(offset) + 8) >>> 2]!;
+    available = window.read(file, offset, Math.min(wanted, end - offset), end);
+    state = kernel['checkFrame']!(window.at(offset), available, segment);
+  }
+  if (state !== 1) return undefined;
+  // Before anything walks them.
+  if (kernel['checkRecords']!(window.at(offset)) !== 1) throw corrupt(path, offset, 'a frame with a sound checksum holds no valid records');
+  const header = window.at(offset) >>> 2;
+  const recordBytes = u32[header + 2]!;
+  const payloadBytes = u32[header + 3]!;
+  const syncedTo = u32[header + 4]!;
+  const recordCount = u32[header + 5]! & 0xffffff;
+  const bytes = FRAME_HEADER_BYTES + recordBytes + payloadBytes;
+  if (bytes > end - offset) return undefined;
+  if (payloadBytes > 0) {
+    window.read(file, offset, bytes, end);
+    if (!payloadsMatch(window, offset, FRAME_HEADER_BYTES + recordBytes, bytes)) return undefined;
+  }
+  return { records: window.at(offset) + FRAME_HEADER_BYTES, recordBytes, recordCount, payloadBytes, bytes, syncedTo };
 }
 
 /** Every pointer of the frame must refer into the frame's own payload and match it. */
@@ -200,23 +223,33 @@ function payloadsMatch(window: Window, offset: number, payloadFrom: number, fram
 
 /** What follows the last sound frame must be the leavings of unsynced writes. */
 function assertTornEnd(window: Window, file: File, path: string, segment: number, broken: number, fileBytes: number): void {
-  const find = window.memory.kernel['findSyncedFrame']!;
-  const step = WINDOW_BYTES / 2;
-  for (let from = broken + 8; from < fileBytes; from += step) {
-    // Windows overlap by half, so that a frame of up to 2 MiB is whole in one of them.
-    const available = window.read(file, from, Math.min(WINDOW_BYTES, fileBytes - from), fileBytes);
-    const found = find(window.at(from), window.at(from) + available, from, broken, segment) >>> 0;
-    if (found !== 0) {
-      throw corrupt(
-        path,
-        broken,
-        `it was synced once (a frame at ${from + found - window.at(from)} says so) and does not match its checksum now`,
-      );
-    }
+  const found = findSyncedFrame(window, file, segment, broken, broken, fileBytes);
+  if (found !== undefined) {
+    throw corrupt(path, broken, `it was synced once (a frame at ${found} says so) and does not match its checksum now`);
   }
 }
 
-function readHeader(memory: LinearMemory, file: File, segment: number, path: string): SegmentHeader | undefined {
+/** Offset of the first frame behind `after` that is sound and says that the segment was on disk beyond `syncedBeyond`. */
+export function findSyncedFrame(
+  window: Window,
+  file: File,
+  segment: number,
+  after: number,
+  syncedBeyond: number,
+  fileBytes: number,
+): number | undefined {
+  const find = window.memory.kernel['findSyncedFrame']!;
+  const step = WINDOW_BYTES / 2;
+  for (let from = after + 8; from < fileBytes; from += step) {
+    // Windows overlap by half, so that a frame of up to 2 MiB is whole in one of them.
+    const available = window.read(file, from, Math.min(WINDOW_BYTES, fileBytes - from), fileBytes);
+    const found = find(window.at(from), window.at(from) + available, from, syncedBeyond, segment) >>> 0;
+    if (found !== 0) return from + found - window.at(from);
+  }
+  return undefined;
+}
+
+export function readHeader(memory: LinearMemory, file: File, segment: number, path: string): SegmentHeader | undefined {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   if (file.readSync(bytes, 0, bytes.length, 0) < bytes.length) return undefined;
   if (!endsWithChecksum(memory, bytes, segment)) return undefined;
@@ -224,7 +257,7 @@ function readHeader(memory: LinearMemory, file: File, segment: number, path: str
   return header?.segment === segment ? header : undefined;
 }
 
-function isSealed(memory: LinearMemory, file: File, header: SegmentHeader): boolean {
+export function isSealed(memory: LinearMemory, file: File, header: SegmentHeader): boolean {
   const bytes = new Uint8Array(SEAL_BYTES);
   if (file.readSync(bytes, 0, bytes.length, SEAL_OFFSET) < bytes.length) return false;
   if (!endsWithChecksum(memory, bytes, header.segment)) return false;
@@ -241,7 +274,7 @@ function corrupt(path: string, offset: number, what: string): SparrowError {
 }
 
 /** A piece of a file in linear memory. */
-class Window {
+export class Window {
   readonly memory: LinearMemory;
   #address: number;
   #capacity = WINDOW_BYTES;

@@ -9,8 +9,8 @@ export {
   type FileKind,
   type ParsedName,
 } from './file-names.ts';
-export { Manifest, type ManifestOptions } from './manifest.ts';
-export { decodeManifest, type DecodedManifest } from './manifest-format.ts';
+export { Manifest, readVersion, type FoundVersion, type ManifestOptions } from './manifest.ts';
+export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-format.ts';
 export {
   applyEdit,
   EMPTY_VERSION,

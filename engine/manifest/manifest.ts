@@ -21,6 +21,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { CURRENT_NAME, CURRENT_TEMPORARY_NAME, highestFileId, INCOMPLETE_NAME, manifestName, parseFileName } from './file-names.ts';
 import {
   corruptManifest,
+  type DecodedManifest,
   decodeCurrent,
   decodeManifest,
   encodeCurrent,
@@ -307,17 +308,43 @@ function create(fs: FileSystem, directory: string, listing: readonly string[], s
 }
 
 function load(fs: FileSystem, directory: string, listing: readonly string[]): Opened {
-  const id = decodeCurrent(readWhole(fs, `${directory}/${CURRENT_NAME}`), `${directory}/${CURRENT_NAME}`);
-  const path = `${directory}/${manifestName(id)}`;
-  if (!listing.includes(manifestName(id))) throw corruptManifest(path, 0, 'CURRENT names it, but it is missing');
-  const bytes = readWhole(fs, path);
-  const decoded = decodeManifest(bytes, id, path);
-  let version = EMPTY_VERSION;
-  for (const { offset, end } of decoded.edits) version = replay(version, bytes, offset, end, path);
+  const { manifestId: id, path, bytes, decoded, version: found } = readManifest(fs, directory, listing);
   // An id that a file has had is never given again, though no edit may have recorded it.
-  version = applyEdit(version, { nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1) });
+  const version = applyEdit(found, { nextFileId: Math.max(found.nextFileId, highestFileId(listing) + 1) });
   if (decoded.bytes < bytes.length) return switchTo(fs, directory, listing, version);
   return { id, file: fs.openSync(path, 'write'), bytes: decoded.bytes, version, unsynced: bytes.slice(decoded.lastFrame) };
+}
+
+/** The version that a directory's manifest says, changing nothing. */
+export interface FoundVersion {
+  readonly version: Version;
+  readonly manifestId: number;
+  /** Where the torn end of edits begins that were never acknowledged, if there is one. */
+  readonly tornAt: number | undefined;
+}
+
+/** `corrupt/CORRUPT_MANIFEST` with file and offset, `corrupt/INCOMPLETE`; `invalid/FORMAT_*` for another version's. */
+export function readVersion(fs: FileSystem, directory: string): FoundVersion {
+  const listing = fs.listSync(directory);
+  assertComplete(directory, listing);
+  if (!listing.includes(CURRENT_NAME)) throw corruptManifest(`${directory}/${CURRENT_NAME}`, 0, 'it is missing');
+  const { version, manifestId, bytes, decoded } = readManifest(fs, directory, listing);
+  return { version, manifestId, tornAt: decoded.bytes < bytes.length ? decoded.bytes : undefined };
+}
+
+function readManifest(
+  fs: FileSystem,
+  directory: string,
+  listing: readonly string[],
+): { manifestId: number; path: string; bytes: Uint8Array; decoded: DecodedManifest; version: Version } {
+  const manifestId = decodeCurrent(readWhole(fs, `${directory}/${CURRENT_NAME}`), `${directory}/${CURRENT_NAME}`);
+  const path = `${directory}/${manifestName(manifestId)}`;
+  if (!listing.includes(manifestName(manifestId))) throw corruptManifest(path, 0, 'CURRENT names it, but it is missing');
+  const bytes = readWhole(fs, path);
+  const decoded = decodeManifest(bytes, manifestId, path);
+  let version = EMPTY_VERSION;
+  for (const { offset, end } of decoded.edits) version = replay(version, bytes, offset, end, path);
+  return { manifestId, path, bytes, decoded, version };
 }
 
 function replay(version: Version, bytes: Uint8Array, offset: number, end: number, path: string): Version {

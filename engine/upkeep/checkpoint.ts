@@ -7,11 +7,11 @@
  */
 import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { CheckpointOptions, CheckpointResult } from '../api.ts';
+import type { CheckpointOptions, CheckpointResult } from '../files-api.ts';
 import { logFileSegment, sealCopiedSegment } from '../log/index.ts';
 import { copyFile } from './copy-file.ts';
 import { NewDirectory } from './new-directory.ts';
-import type { ImageFile, StoreImage } from './store-image.ts';
+import type { ImageFile, StoreImage } from '../inspect/index.ts';
 
 /** What a file system answers that cannot link these two. */
 const CANNOT_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);

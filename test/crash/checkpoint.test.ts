@@ -12,7 +12,7 @@ async function lived(seed: number): Promise<{ fs: SimFileSystem; before: Content
   const engine = await openStore(fs, '/data');
   await live(engine, 2);
   await engine.sync();
-  return { fs, before: contents(engine), make: () => engine.checkpoint('/copy') };
+  return { fs, before: await contents(engine), make: () => engine.checkpoint('/copy') };
 }
 
 describe('a checkpoint that loses power', () => {
@@ -43,7 +43,7 @@ describe('a checkpoint that loses power', () => {
           }
         }
         await using engine = await openStore(fs, '/data');
-        expect(contents(engine)).toEqual(before);
+        expect(await contents(engine)).toEqual(before);
         if (fs.existsSync('/copy/CURRENT') && !fs.existsSync('/copy/INCOMPLETE')) continue;
         await engine.checkpoint('/copy');
         fs.crash('none');

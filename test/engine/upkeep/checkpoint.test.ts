@@ -19,7 +19,7 @@ class Mounts extends SimFileSystem {
 describe('a checkpoint', () => {
   it('holds what the engine held at the call and nothing later, and lives on by itself', async () => {
     const { fileSystem, engine } = await lived();
-    const before = contents(engine);
+    const before = await contents(engine);
     const { levels, valueFileBytes, logSegments } = engine.stats();
     expect([levels.length > 1, valueFileBytes > 0, logSegments > 1]).toEqual([true, true, true]);
     const making = engine.checkpoint('/copy');
@@ -32,7 +32,7 @@ describe('a checkpoint', () => {
     });
     expect(made.linkedBytes).toBeGreaterThan(made.copiedBytes);
     await live(engine, 4);
-    const after = contents(engine);
+    const after = await contents(engine);
     await engine.close();
 
     expect(await contentsOf(fileSystem, '/copy')).toEqual(before);
@@ -58,7 +58,7 @@ describe('a checkpoint', () => {
 
   it('keeps files that compaction is done with until it has linked them, then lets them go', async () => {
     const { fileSystem, engine } = await lived();
-    const before = contents(engine);
+    const before = await contents(engine);
     const making = engine.checkpoint('/copy');
     for (let i = 0; i < 400; i++) await engine.put(`small/${i % 90}`, value(i, 900), { durability: 'buffered' });
     await engine.flush();
@@ -94,7 +94,7 @@ describe('a checkpoint', () => {
     expect(fileSystem.listSync('/copy')).toEqual([]);
     const { linkedBytes, copiedBytes } = await engine.checkpoint('/copy', { copy: true });
     expect([linkedBytes, copiedBytes > 10_000]).toEqual([0, true]);
-    const before = contents(engine);
+    const before = await contents(engine);
     await engine.close();
     expect(await contentsOf(fileSystem, '/copy')).toEqual(before);
   });
@@ -109,7 +109,7 @@ describe('a checkpoint', () => {
       );
       fileSystem.failAt();
       if (failed) await engine.checkpoint('/copy');
-      expect(await contentsOf(fileSystem, '/copy')).toEqual(contents(engine));
+      expect(await contentsOf(fileSystem, '/copy')).toEqual(await contents(engine));
       for (const name of fileSystem.listSync('/copy')) fileSystem.unlinkSync(`/copy/${name}`);
     }
     await engine.close();

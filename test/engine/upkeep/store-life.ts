@@ -27,19 +27,29 @@ export function openStore(fileSystem: SimFileSystem, directory: string): Promise
 
 export async function contentsOf(fileSystem: SimFileSystem, directory: string): Promise<Contents> {
   await using engine = await openStore(fileSystem, directory);
-  return contents(engine);
+  return await contents(engine);
 }
 
-export function contents(engine: Engine): Contents {
-  return new Map([...engine.scanSync()].map(([key, value]) => [latin1(key), latin1(value)]));
+/** Keys of the default keyspace as they are, others behind the keyspace's name. */
+export async function contents(engine: Engine): Promise<Contents> {
+  const all = new Map([...engine.scanSync()].map(([key, value]) => [latin1(key), latin1(value)]));
+  for (const name of engine.keyspaces()) {
+    const keyspace = await engine.keyspace(name);
+    for (const [key, value] of keyspace.scanSync()) all.set(`${name}:${latin1(key)}`, latin1(value));
+  }
+  return all;
 }
 
 /** Writes `rounds` rounds of puts, overwrites and deletes; flushes and compacts on the way; ends with writes that are in the log only. */
 export async function live(engine: Engine, rounds = 3): Promise<void> {
+  const birds = await engine.keyspace('birds');
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < 60; i++) {
       await engine.put(`small/${String((i * 7) % 90).padStart(3, '0')}`, `${round}.${i}`.repeat(20), { durability: 'buffered' });
       if (i % 3 === 0) await engine.put(`large/${(i + round) % 20}`, value(round * 100 + i, 600 + i * 50), { durability: 'buffered' });
+      if (i % 4 === 0) await birds.put(`small/${i}`, `bird ${round}.${i}`.repeat(10), { durability: 'buffered' });
+      // Written once, beside what is overwritten: compaction moves it out of files that are mostly garbage.
+      if (i % 12 === 0) await engine.put(`lasting/${round}.${i}`, value(round * 100 + i, 700), { durability: 'buffered' });
       if (i % 5 === 0) await engine.delete(`small/${String((i * 11) % 90).padStart(3, '0')}`, { durability: 'buffered' });
     }
     await engine.flush();

@@ -1,0 +1,159 @@
+/**
+ * Verifies a store: reads every byte that counts and changes nothing. What it finds is data: problems are damage, notices are harmless.
+ *
+ *   CURRENT and manifest   each byte, and that the edits make a version (version.ts asserts that levels do not overlap, that what is referred to exists)
+ *   tables                 verify-table.ts, the values that they refer to among it
+ *   log                    verify-log.ts
+ *   the directory          files that the version names and that are missing; files that belong to nothing
+ *
+ * Memory: one block of a table with its index and filter, one batch of the log or one value, whichever is largest.
+ */
+import type { FileSystem } from '../../base/env.ts';
+import type { VerifyReport } from '../files-api.ts';
+import { logFileSegment } from '../log/index.ts';
+import {
+  CURRENT_NAME,
+  manifestName,
+  missingFiles,
+  obsoleteFiles,
+  parseFileName,
+  readVersion,
+  tableName,
+  type Version,
+} from '../manifest/index.ts';
+import { LinearMemory } from '../memory/linear-memory.ts';
+import { Findings } from './findings.ts';
+import type { Steps } from './steps.ts';
+import { imageOfDirectory, type StoreImage } from './store-image.ts';
+import { ValueCheck } from './value-check.ts';
+import { verifyLog, verifyPassedSegment } from './verify-log.ts';
+import { verifyTable } from './verify-table.ts';
+
+/** Address space; memory is taken as it is touched. */
+const MEMORY_BYTES = 1024 * 1024 * 1024;
+
+/** A store that nobody has open; the caller holds its lock. */
+export function* verifyDirectory(fileSystem: FileSystem, directory: string): Steps<VerifyReport> {
+  const findings = new Findings();
+  let version: Version;
+  try {
+    const found = readVersion(fileSystem, directory);
+    version = found.version;
+    const manifest = `${directory}/${manifestName(found.manifestId)}`;
+    if (found.tornAt !== undefined) findings.notice(manifest, found.tornAt, 'the torn end of edits that were never acknowledged');
+    const listing = fileSystem.listSync(directory);
+    for (const name of obsoleteFiles(version, listing, found.manifestId)) {
+      findings.notice(`${directory}/${name}`, 0, 'it belongs to nothing: opening removes it');
+    }
+    for (const name of listing) {
+      if (parseFileName(name) === undefined && !name.startsWith('LOCK'))
+        findings.notice(`${directory}/${name}`, 0, 'it is no file of the store');
+    }
+  } catch (error) {
+    findings.caught(error, `${directory}/${CURRENT_NAME}`);
+    return report(directory, findings, { files: 0, tables: 0, logSegments: 0 }, 0, {
+      entries: 0,
+      values: 0,
+      valueBytes: 0,
+      batches: 0,
+      lastSequence: 0,
+    });
+  }
+  return yield* verifyImage(fileSystem, imageOfDirectory(fileSystem, directory, version), findings);
+}
+
+/** The files of an image; they stay while this runs. */
+export function* verifyImage(fileSystem: FileSystem, image: StoreImage, findings: Findings = new Findings()): Steps<VerifyReport> {
+  const { directory, version } = image;
+  const memory = new LinearMemory(MEMORY_BYTES);
+  const parts = { memory, fileSystem, directory, findings };
+  const missing = new Set(missingFiles(version, fileSystem.listSync(directory)));
+  for (const name of missing) findings.problem(`${directory}/${name}`, 0, 'it is part of the store, by its manifest, and is missing');
+  const gone = new Set([...missing].map((name) => parseFileName(name)!).flatMap(({ kind, id }) => (kind === 'table' ? [] : [id])));
+  const values = new ValueCheck(memory, fileSystem, directory, gone);
+  const totals = { entries: 0, values: 0, valueBytes: 0, batches: 0, lastSequence: version.lastSequence };
+  let bytes = 0;
+  const count = (looked: number): number => {
+    bytes += looked;
+    return looked;
+  };
+  try {
+    for (const table of version.levels.flat()) {
+      if (missing.has(tableName(table.fileId))) continue;
+      const of = yield* counted(verifyTable({ ...parts, table, values }), count);
+      totals.entries += of.entries;
+      totals.values += of.values;
+      totals.valueBytes += of.valueBytes;
+      if (table.maxSequence > version.lastSequence) {
+        const path = `${directory}/${tableName(table.fileId)}`;
+        findings.problem(
+          path,
+          0,
+          `it has sequence number ${table.maxSequence}; the manifest says that tables have up to ${version.lastSequence}`,
+        );
+      }
+    }
+    for (const { name, bytes: stated } of image.files) {
+      const segment = logFileSegment(name);
+      if (segment === undefined || !version.segments.has(segment) || !fileSystem.existsSync(`${directory}/${name}`)) continue;
+      yield* counted(verifyPassedSegment(parts, segment, stated), count);
+    }
+    const segments = image.files.flatMap((file) => {
+      const segment = logFileSegment(file.name);
+      return segment === undefined || version.segments.has(segment) ? [] : [{ segment, bytes: file.bytes }];
+    });
+    const log = yield* counted(verifyLog({ ...parts, segments, floor: version.logFloor }), count);
+    totals.batches = log.frames;
+    totals.lastSequence = Math.max(totals.lastSequence, log.lastSequence);
+    checkBlockFiles(fileSystem, image, gone, findings);
+    const files = { files: image.files.length + 2, tables: version.levels.flat().length, logSegments: segments.length };
+    return report(directory, findings, files, bytes, totals);
+  } finally {
+    values.close();
+  }
+}
+
+/** That they are as long as they were; what is in them is checked by who refers to it. */
+function checkBlockFiles(
+  fileSystem: FileSystem,
+  { directory, files, version }: StoreImage,
+  gone: ReadonlySet<number>,
+  findings: Findings,
+): void {
+  for (const { name, bytes } of files) {
+    const parsed = parseFileName(name);
+    if (parsed === undefined || parsed.kind === 'table' || !version.segments.has(parsed.id) || gone.has(parsed.id)) continue;
+    const path = `${directory}/${name}`;
+    try {
+      const file = fileSystem.openSync(path, 'read');
+      const found = file.sizeSync();
+      file.closeSync();
+      if (found < bytes) findings.problem(path, found, `it ends here, ${bytes - found} bytes early`);
+    } catch (error) {
+      findings.caught(error, path);
+    }
+  }
+}
+
+function* counted<T>(steps: Steps<T>, count: (bytes: number) => number): Steps<T> {
+  try {
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      yield count(step.value);
+    }
+  } finally {
+    steps.return(undefined as never);
+  }
+}
+
+function report(
+  directory: string,
+  findings: Findings,
+  files: Pick<VerifyReport, 'files' | 'tables' | 'logSegments'>,
+  bytes: number,
+  totals: Pick<VerifyReport, 'entries' | 'values' | 'valueBytes' | 'batches' | 'lastSequence'>,
+): VerifyReport {
+  const { problems, notices, problemCount, noticeCount } = findings;
+  return { directory, sound: problemCount === 0, problems, problemCount, notices, noticeCount, ...files, bytes, ...totals };
+}
