@@ -16,6 +16,8 @@
  *  80 tables u32, 84 table count i32, 88 table i32, 92 page i32
  *  96 pages end u32, 100 last u32, 104 next page u32                    of pages in a buffer (assembly/merge.ts)
  * 108 skip i32         leading bytes that all keys of all sources share: the rank begins behind them
+ * 112 memtable u32
+ * 116 bound u32, 120 bound bytes i32            where a run of tables is to go on; 0: at the scan's own bound (assembly/scan-source.ts)
  *
  * Where rank is equal and the keys are, versions of one key come newest first when walking forward and oldest first backward.
  */

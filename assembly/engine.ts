@@ -1,6 +1,6 @@
 /** The one module: everything the host calls. `--runtime stub`, no managed objects, no imports but the memory. */
 export { checksumInto } from './checksum';
-export { memtableInit, memtablePut, memtableInsert, memtableFind, leafRecord } from './memtable';
+export { memtableInit, memtablePut, memtableInsert, memtableClear, memtableFind, leafRecord } from './memtable';
 export { memtableSeek, memtableNext, memtableSeekReverse, memtablePrevious } from './memtable-iterator';
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';
 export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';
@@ -11,8 +11,19 @@ export { pageFindKey } from './page-search';
 export { pageHashes } from './page-hashes';
 export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './page-cache';
 export { lookup, lookupResume } from './lookup';
-export { flushBegin, flushStep } from './flush';
+export { flushBegin, flushStep, flushKeptUnder } from './flush';
+export { rangeNewestOf, rangeAboveOf, rangeHidesAllOf } from './range-tombstones';
 export { scanOpen, scanNext, scanClose } from './scan';
-export { mergeInput, mergeFeed, mergeBegin, mergeOutput, mergeStep, mergeRelocated, mergeDropped, pagesVerify } from './merge';
+export {
+  mergeInput,
+  mergeFeed,
+  mergeBegin,
+  mergeOutput,
+  mergeStep,
+  mergeRelocated,
+  mergeDropped,
+  mergeTakeKeptUnder,
+  pagesVerify,
+} from './merge';
 export { segmentEntry } from './segment-table';
 export { valueCacheInit, valueCacheFind, valueCacheReserve, valueCacheCommit, valueCacheDrop } from './value-cache';

@@ -9,11 +9,13 @@ import {
   KIND_DELETE,
   KIND_POINTER,
   KIND_PUT,
+  KIND_RANGE_DELETE,
   POINTER_BYTES,
   RECORD_HEADER_BYTES,
 } from './memory-map';
 import { xxh64 } from './checksum';
-import { expiryBytes, recordBytes, recordFlags, recordKeyBytes, recordKind, recordValue } from './record';
+import { compareKeys } from './key';
+import { expiryBytes, recordBytes, recordFlags, recordKey, recordKeyBytes, recordKind, recordValue } from './record';
 
 /** What a number of the host holds exactly. */
 const EXPIRY_MAX: u64 = 0x1fffffffffffff;
@@ -54,16 +56,18 @@ export function checkRecords(frame: usize): i32 {
     const valueBytes = load<u32>(at);
     const kind = recordKind(at);
     if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || valueBytes > 0x3fffffff) return 0;
-    if (kind != KIND_PUT && kind != KIND_POINTER && kind != KIND_DELETE) return 0;
+    if (kind < KIND_PUT || kind > KIND_RANGE_DELETE) return 0;
     const flags = recordFlags(at);
     if (flags & ~FLAG_EXPIRES) return 0;
     const expiry = <u32>expiryBytes(flags);
     if (kind == KIND_PUT && valueBytes < expiry) return 0;
     if (kind == KIND_POINTER && valueBytes != <u32>POINTER_BYTES + expiry) return 0;
     if (kind == KIND_DELETE && (valueBytes != 0 || flags)) return 0;
+    if (kind == KIND_RANGE_DELETE && (valueBytes < 1 || valueBytes > <u32>KEY_BYTES_MAX || flags)) return 0;
     const size = <usize>recordBytes(keyBytes, <i32>valueBytes);
     if (size > end - at) return 0;
     if (expiry && load<u64>(recordValue(at)) > EXPIRY_MAX) return 0;
+    if (kind == KIND_RANGE_DELETE && compareKeys(recordKey(at), keyBytes, recordValue(at), <i32>valueBytes) >= 0) return 0;
     at += size;
     count--;
   }
@@ -108,7 +112,7 @@ function plausibleFrame(at: usize, end: usize, offset: u32): bool {
   if (count == 0 || count > bytes / 24 || load<u32>(at, 16) > offset) return false;
   const record = at + FRAME_HEADER_BYTES;
   const keyBytes = recordKeyBytes(record);
-  if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || recordKind(record) < KIND_PUT || recordKind(record) > KIND_DELETE) return false;
+  if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || recordKind(record) < KIND_PUT || recordKind(record) > KIND_RANGE_DELETE) return false;
   return load<u32>(record) <= bytes && <u32>recordBytes(keyBytes, load<i32>(record)) <= bytes;
 }
 

@@ -1,13 +1,15 @@
 /**
  * Point read through a view (assembly/table.ts): the active memtable, the sealed ones, level 0 from the newest table on, then one table
- * of each deeper level. The first source that has a version at or below the read's sequence has the newest such.
+ * of each deeper level. The first source that has a version at or below the read's sequence has the newest such. Where a range tombstone
+ * covers the key, what is older than it is not there, and sources that have nothing newer are not asked.
  *
  * When a table's index or a page is not in memory the kernel says so and keeps its place in cells; the host loads what the NEED cells name
  * and calls `lookupResume`, which goes on with the same page. Nothing may use the context's KEY_A or these cells in between, and the view
  * must stay as it is; a host that gives up just starts another lookup.
  *
- *   cells, from LOOKUP: | hash u64 | sequence u64 | view u32 | key bytes i32 | level i32 | position i32 | page i32 |
+ *   cells, from LOOKUP: | hash u64 | sequence u64 | view u32 | key bytes i32 | level i32 | position i32 | page i32 | reserved | cover u64 |
  *   level 0: `position` counts level-0 tables; level n >= 1: the view's n-th level, `position` unused.
+ *   cover: the newest range tombstone over the key; 0: none
  *   page: where the search in the current table stands, NO_PAGE before its filter was asked.
  */
 import {
@@ -28,6 +30,7 @@ import {
   TABLE_FILTER_BLOCKS,
   TABLE_LARGEST,
   TABLE_LARGEST_BYTES,
+  TABLE_MAX_SEQUENCE,
   TABLE_PAGES,
   TABLE_SMALLEST,
   TABLE_SMALLEST_BYTES,
@@ -36,6 +39,7 @@ import {
   VIEW_LEVEL0_COUNT,
   VIEW_LEVELS,
   VIEW_LEVEL_COUNT,
+  VIEW_RANGES,
   VIEW_SEALED,
   VIEW_SEALED_COUNT,
 } from './memory-map';
@@ -44,6 +48,7 @@ import { filterMayHold } from './filter';
 import { memtableFind } from './memtable';
 import { BODY_HEADER_BYTES, bodyFlags, bodyKind, bodySequence, pageCount } from './page';
 import { frameOf } from './page-cache';
+import { rangeNewest } from './range-tombstones';
 import { pageBody, pageFind, pageValueBytes } from './page-search';
 import { recordFlags, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
 import { tableFindPage, tableKeyContinues } from './table-index';
@@ -56,26 +61,30 @@ const KEY_BYTES: usize = LOOKUP + 20;
 const LEVEL: usize = LOOKUP + 24;
 const POSITION: usize = LOOKUP + 28;
 const PAGE: usize = LOOKUP + 32;
+const COVER: usize = LOOKUP + 40;
 
 const NO_PAGE: i32 = -1;
 
 /**
  * The newest version at or below `sequence` of the key in KEY_A. FOUND: the RESULT cells tell it (its value lies where it was found, good
- * until the next kernel call). ABSENT: RESULT_KIND is KIND_DELETE when a delete says so, else 0. NEEDS_TABLE, NEEDS_PAGE: see lookupResume.
+ * until the next kernel call). ABSENT: RESULT_KIND is KIND_DELETE when a delete or range delete says so, else 0. NEEDS_TABLE, NEEDS_PAGE: see lookupResume.
  */
 export function lookup(context: usize, view: usize, keyBytes: i32, sequence: f64): i32 {
   const key = context + KEY_A;
   const limit = <u64>sequence;
+  const ranges = <usize>load<u32>(view, VIEW_RANGES);
+  const cover = ranges ? rangeNewest(ranges, key, keyBytes, limit) : 0;
   const active = <usize>load<u32>(view, VIEW_ACTIVE);
   if (active) {
     const record = memtableFind(active, key, keyBytes, limit);
-    if (record) return recordAnswer(context, record);
+    if (record) return recordAnswer(context, record, cover);
   }
   const sealedEnd = view + ((<usize>load<u32>(view, VIEW_SEALED_COUNT)) << 2);
   for (let sealed = view; sealed < sealedEnd; sealed += 4) {
     const record = memtableFind(<usize>load<u32>(sealed, VIEW_SEALED), key, keyBytes, limit);
-    if (record) return recordAnswer(context, record);
+    if (record) return recordAnswer(context, record, cover);
   }
+  store<u64>(context, cover, COVER);
   store<u64>(context, hashKey(key, keyBytes), HASH);
   store<u64>(context, limit, SEQUENCE);
   store<u32>(context, <u32>view, VIEW);
@@ -112,7 +121,15 @@ export function lookupResume(context: usize): i32 {
       return answer;
     }
   }
-  store<u32>(context, 0, RESULT_KIND);
+  return nothing(context, load<u64>(context, COVER));
+}
+
+/** No version is there, or the range tombstone `cover` hides it. */
+function nothing(context: usize, cover: u64): i32 {
+  store<u32>(context, cover ? KIND_DELETE : 0, RESULT_KIND);
+  store<f64>(context, <f64>cover, RESULT_SEQUENCE);
+  store<u32>(context, 0, RESULT_VALUE_BYTES);
+  store<u32>(context, 0, RESULT_FLAGS);
   return ABSENT;
 }
 
@@ -123,8 +140,10 @@ function tableLookup(context: usize, table: usize): i32 {
   const key = context + KEY_A;
   const keyBytes = load<i32>(context, KEY_BYTES);
   const hash = load<u64>(context, HASH);
+  const cover = load<u64>(context, COVER);
   let page = load<i32>(context, PAGE);
   if (page == NO_PAGE) {
+    if (cover && load<u64>(table, TABLE_MAX_SEQUENCE) < cover) return NOT_HERE;
     // An index in memory tells more, and faster, than the key range.
     if (!load<u32>(table, TABLE_PAGES)) {
       if (!inRange(table, key, keyBytes)) return NOT_HERE;
@@ -144,7 +163,7 @@ function tableLookup(context: usize, table: usize): i32 {
       return NEEDS_PAGE;
     }
     const entry = pageFind(frame, key, keyBytes, hash, sequence);
-    if (entry >= 0) return pageAnswer(context, frame, entry);
+    if (entry >= 0) return pageAnswer(context, frame, entry, cover);
     page++;
   } while (tableKeyContinues(table, page, key, keyBytes));
   store<i32>(context, NO_PAGE, PAGE);
@@ -177,15 +196,17 @@ function inRange(table: usize, key: usize, keyBytes: i32): bool {
   );
 }
 
-function pageAnswer(context: usize, frame: usize, entry: i32): i32 {
+function pageAnswer(context: usize, frame: usize, entry: i32, cover: u64): i32 {
   const count = pageCount(frame);
   const body = pageBody(frame, count, entry);
   const word = load<u64>(body);
+  if (bodySequence(word) < cover) return nothing(context, cover);
   const valueBytes = pageValueBytes(frame, count, entry, body);
   return answer(context, bodyKind(word), bodyFlags(word), bodySequence(word), body + BODY_HEADER_BYTES, valueBytes);
 }
 
-function recordAnswer(context: usize, record: usize): i32 {
+function recordAnswer(context: usize, record: usize, cover: u64): i32 {
+  if (recordSequence(record) < cover) return nothing(context, cover);
   const value = recordValue(record);
   return answer(context, recordKind(record), recordFlags(record), recordSequence(record), value, recordValueBytes(record));
 }

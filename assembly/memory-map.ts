@@ -76,6 +76,8 @@ export const BAD_PAGE: i32 = 5;
 export const KIND_PUT: i32 = 1;
 export const KIND_POINTER: i32 = 2;
 export const KIND_DELETE: i32 = 3;
+/** Hides all older versions of the keys from the record's key to its value, which is excluded. In the log; never in a page. */
+export const KIND_RANGE_DELETE: i32 = 4;
 
 // ---- record flags, which a page's body has too ----
 /** The value is preceded by the time at which it ends: ms since the epoch, u64. What copies values takes it for a part of them. */
@@ -144,6 +146,9 @@ export const TABLE_SMALLEST_BYTES: usize = 40;
 export const TABLE_LARGEST: usize = 44;
 export const TABLE_LARGEST_BYTES: usize = 48;
 export const TABLE_NUMBER: usize = 52;
+/** u64. */
+export const TABLE_MAX_SEQUENCE: usize = 64;
+export const TABLE_HEADER_BYTES: i32 = 72;
 export const VIEW_ACTIVE: usize = 0;
 export const VIEW_SEALED_COUNT: usize = 4;
 export const VIEW_SEALED: usize = 8;
@@ -151,6 +156,7 @@ export const VIEW_LEVEL0_COUNT: usize = 24;
 export const VIEW_LEVEL0: usize = 28;
 export const VIEW_LEVEL_COUNT: usize = 32;
 export const VIEW_LEVELS: usize = 36;
+export const VIEW_RANGES: usize = 40;
 
 // ---- a page builder (drawn in assembly/page-builder.ts): its size and the fields that the host reads ----
 export const BUILDER_BYTES: i32 = 26 * 1024;

@@ -4,6 +4,7 @@
  * Which versions stay: of one key, newest first, the first stays, and an older one with sequence q below a newer one with sequence p stays
  * only when a snapshot s has q <= s < p. With MERGE_DROP_DELETES (nothing below the output can hold the inputs' keys) a delete that no
  * snapshot is older than goes too: then no version below it stays either. What has expired counts as a delete and becomes one.
+ * A range tombstone over a version is like a newer version of its key.
  *
  * Versions of one key are never divided between outputs, so that the tables of a level never share a key. An output ends where its keyspace
  * does (engine/keyspace-key.ts), so that a table below level 0 has one keyspace's settings.
@@ -22,6 +23,8 @@
  *   840 versions dropped f64
  *   848 opened i32          856 now u64           ms since the epoch
  *   852 output keyspace u32   the first entry's, NO_KEYSPACE, or ANY_KEYSPACE for an output that takes all that is left
+ *   864 ranges u32          868 range at i32      range tombstones: the set, and the first fragment that ends above the key; 0: none
+ *   872 kept under f64      the oldest range tombstone over a version that was kept in spite of it, for a snapshot; 0: none
  */
 import {
   KEY_B,
@@ -60,6 +63,7 @@ import { bodyFlags, bodyKind, bodySequence, packBody, pageChecksum, pageCount, p
 import { builderAdd, builderPages, builderPinned } from './page-builder';
 import { commonBytes, copy } from './key';
 import { expiryBytes, hasExpired } from './record';
+import { beginsAtOrBelow, endsAbove, fragmentAbove, fragmentAt, fragmentCount, fragmentFor } from './range-tombstones';
 import { segmentDied, segmentEntry, segmentFlags, segmentLives } from './segment-table';
 import { tournamentBegin, tournamentReplay, tournamentWinner } from './tournament';
 
@@ -85,11 +89,17 @@ const NO_KEYSPACE: u32 = 0xffffffff;
 const ANY_KEYSPACE: u32 = 0xfffffffe;
 /** First byte of an internal key whose keyspace's id takes two more. */
 const LONG_KEYSPACE: u32 = 240;
+const RANGES: usize = 864;
+const RANGE_AT: usize = 868;
+const KEPT_UNDER: usize = 872;
 
 // Fields of a cursor over pages in a buffer.
 const PAGES_END: usize = 96;
 const LAST: usize = 100;
 const NEXT_PAGE: usize = 104;
+
+/** No version is newer. */
+const NOBODY: u64 = ~(<u64>0);
 
 const OPENING: u32 = 0;
 const MERGING: u32 = 1;
@@ -109,7 +119,7 @@ export function mergeFeed(context: usize, input: i32, address: usize, pages: i32
   store<u32>(cursor, last, LAST);
 }
 
-/** Begins. `snapshots` and `segments` stay until the merge is done. `now`: ms since the epoch. */
+/** Begins. `snapshots` and `segments` stay until the merge is done. `now`: ms since the epoch. `ranges`: a set of range tombstones, or 0. */
 export function mergeBegin(
   context: usize,
   inputs: i32,
@@ -119,8 +129,12 @@ export function mergeBegin(
   segments: usize,
   segmentEntries: u32,
   now: f64,
+  ranges: usize,
 ): void {
   store<u64>(context, <u64>now, NOW);
+  store<u32>(context, <u32>ranges, RANGES);
+  store<i32>(context, 0, RANGE_AT);
+  store<f64>(context, 0, KEPT_UNDER);
   store<i32>(context, flags, FLAGS);
   store<u32>(context, <u32>snapshots, SNAPSHOTS);
   store<i32>(context, snapshotCount, SNAPSHOT_COUNT);
@@ -147,6 +161,13 @@ export function mergeOutput(context: usize, builder: usize, pagesMax: u32): void
 /** The answer to MERGE_RELOCATE: the value's new pointer (POINTER_BYTES, kept until the next step), or the old one to leave it. */
 export function mergeRelocated(context: usize, pointer: usize): void {
   store<u32>(context, <u32>pointer, POINTER);
+}
+
+/** The oldest range tombstone over a version that was kept in spite of it, since it was asked last; 0: none. */
+export function mergeTakeKeptUnder(context: usize): f64 {
+  const kept = load<f64>(context, KEPT_UNDER);
+  store<f64>(context, 0, KEPT_UNDER);
+  return kept;
 }
 
 /** How many versions have been dropped since `mergeBegin`. */
@@ -229,6 +250,7 @@ function merge(context: usize, inputs: i32): i32 {
   const dropDeletes = (load<i32>(context, FLAGS) & MERGE_DROP_DELETES) != 0;
   const last = context + KEY_B;
   const now = load<u64>(context, NOW);
+  const ranges = <usize>load<u32>(context, RANGES);
   // Keys up to this length are the same when their ranks are.
   const ranked = load<i32>(cursorAt(context, 0), 108) + 8;
   let winner = tournamentWinner(context);
@@ -256,7 +278,10 @@ function merge(context: usize, inputs: i32): i32 {
       rank == load<u64>(context, LAST_RANK) &&
       keyBytes == load<i32>(context, LAST_BYTES) &&
       (keyBytes <= ranked || commonBytes(last, key, keyBytes) == keyBytes);
-    let keep = same ? snapshotWithin(context, sequence, load<u64>(context, LAST_SEQUENCE)) : true;
+    let newer = same ? load<u64>(context, LAST_SEQUENCE) : NOBODY;
+    const cover = ranges ? tombstoneOver(context, ranges, key, keyBytes, sequence) : 0;
+    if (cover && cover < newer) newer = cover;
+    let keep = newer == NOBODY || snapshotWithin(context, sequence, newer);
     if (keep && kind == KIND_DELETE && dropDeletes) keep = snapshotWithin(context, 0, sequence);
     let full = false;
     if (keep) {
@@ -276,7 +301,8 @@ function merge(context: usize, inputs: i32): i32 {
       }
       const added = builderAdd(builder, key, keyBytes, body, value, valueBytes);
       if (added < 0) return MERGE_BROKEN;
-      if (same) builderPinned(builder, pinned);
+      if (newer != NOBODY) builderPinned(builder, pinned);
+      if (cover) keptUnder(context, cover);
       full = added != 0;
     } else {
       store<f64>(context, load<f64>(context, DROPPED) + 1, DROPPED);
@@ -317,6 +343,24 @@ function leavesKeyspace(context: usize, key: usize): bool {
   if (output < ANY_KEYSPACE) return true;
   if (output == NO_KEYSPACE) store<u32>(context, keyspace, OUTPUT_KEYSPACE);
   return false;
+}
+
+/** The oldest range tombstone that is newer than the version and covers its key; 0: none. Keys come in order. */
+function tombstoneOver(context: usize, ranges: usize, key: usize, keyBytes: i32, sequence: u64): u64 {
+  const count = fragmentCount(ranges);
+  let at = load<i32>(context, RANGE_AT);
+  if (at < count && !endsAbove(fragmentAt(ranges, at), key, keyBytes)) {
+    at = fragmentFor(ranges, key, keyBytes);
+    store<i32>(context, at, RANGE_AT);
+  }
+  if (at == count) return 0;
+  const fragment = fragmentAt(ranges, at);
+  return beginsAtOrBelow(fragment, key, keyBytes) ? fragmentAbove(fragment, sequence) : 0;
+}
+
+function keptUnder(context: usize, cover: u64): void {
+  const before = load<f64>(context, KEPT_UNDER);
+  if (before == 0 || <f64>cover < before) store<f64>(context, <f64>cover, KEPT_UNDER);
 }
 
 // @ts-ignore: decorator

@@ -6,21 +6,43 @@
  *   256 sequence u64     versions above it are not seen
  *   264 lower bytes i32  keys are at least KEY_A[0..]; 0: no lower bound
  *   268 upper bytes i32  keys are smaller than KEY_B[0..]; negative: no upper bound
+ *   328 ranges u32       set of range tombstones (assembly/range-tombstones.ts), 0: none
+ *   332 range at i32     the fragment that the scan has come to: see `hidingFragment`
+ *   344 range rank u64   forward: keys of a smaller rank are not hidden
+ *
+ * Where a range tombstone hides all that a source has in a range, the source is sought to the range's end: tables of which everything is
+ * hidden are not even opened.
  */
 import { CONTINUES } from './table';
-import { KEY_A, KEY_B, NEEDS_PAGE, NEEDS_TABLE, NEED_TABLE_HEADER } from './memory-map';
+import { KEY_A, KEY_B, NEEDS_PAGE, NEEDS_TABLE, NEED_TABLE_HEADER, TABLE_MAX_SEQUENCE } from './memory-map';
 import { CURSOR_READY, cursorEnterPage, cursorFinish, cursorPlace, cursorSet, pageLowerBound } from './cursor';
-import { compareKeys } from './key';
+import { compareKeys, keyPrefix } from './key';
 import { frameOf } from './page-cache';
 import { leafRecord } from './memtable';
-import { memtableNext, memtablePrevious } from './memtable-iterator';
+import { memtableNext, memtablePrevious, memtableSeek, memtableSeekReverse } from './memtable-iterator';
 import { packBody } from './page';
+import {
+  beginsAtOrBelow,
+  endsAbove,
+  fragmentAt,
+  fragmentCount,
+  fragmentEnd,
+  fragmentEndBytes,
+  fragmentFor,
+  fragmentNewest,
+  fragmentStart,
+  fragmentStartBytes,
+  rangeHidesAll,
+} from './range-tombstones';
 import { recordFlags, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
 import { tableFindPage } from './table-index';
 
 export const BOUND_SEQUENCE: usize = 256;
 export const BOUND_LOWER_BYTES: usize = 264;
 export const BOUND_UPPER_BYTES: usize = 268;
+export const RANGES: usize = 328;
+const RANGE_AT: usize = 332;
+export const RANGE_RANK: usize = 344;
 
 /** The table is chosen; its page is to be found by the bound. */
 const LOCATE: u32 = 1;
@@ -71,16 +93,31 @@ export function seekTables(context: usize, cursor: usize, tables: usize, count: 
   aimAt(context, cursor, backward ? low - 1 : low, backward);
 }
 
-/** Chooses a table, or none when it, and so all behind it, can hold no key within the far bound. */
+/** Chooses a table, or the next one that is not hidden; none when it, and so all behind it, can hold no key within the far bound. */
 // @ts-ignore: decorator
 @inline
 function aimAt(context: usize, cursor: usize, at: i32, backward: bool): void {
+  const ranges = <usize>load<u32>(context, RANGES);
   let aim = at;
-  if (at >= 0 && at < load<i32>(cursor, 84)) {
-    const table = tableOf(<usize>load<u32>(cursor, 80), at);
+  while (aim >= 0 && aim < load<i32>(cursor, 84)) {
+    const table = tableOf(<usize>load<u32>(cursor, 80), aim);
     if (backward ? endsBelowLower(context, table) : beginsAboveUpper(context, table)) aim = -1;
+    else if (!ranges || !isHidden(context, ranges, table)) break;
+    else aim += backward ? -1 : 1;
   }
   store<i32>(cursor, aim, 88);
+}
+
+function isHidden(context: usize, ranges: usize, table: usize): bool {
+  return rangeHidesAll(
+    ranges,
+    <usize>load<u32>(table, 36),
+    load<i32>(table, 40),
+    <usize>load<u32>(table, 44),
+    load<i32>(table, 48),
+    load<u64>(table, TABLE_MAX_SEQUENCE),
+    load<u64>(context, BOUND_SEQUENCE),
+  );
 }
 
 /** Leaves the table for the next one in walking order. */
@@ -131,8 +168,12 @@ export function settleTables(context: usize, cursor: usize): i32 {
       store<u32>(context, <u32>table, NEED_TABLE_HEADER);
       return NEEDS_TABLE;
     }
-    const bound = context + (backward ? KEY_B : KEY_A);
-    const boundBytes = backward ? load<i32>(context, BOUND_UPPER_BYTES) : load<i32>(context, BOUND_LOWER_BYTES);
+    let bound = context + (backward ? KEY_B : KEY_A);
+    let boundBytes = backward ? load<i32>(context, BOUND_UPPER_BYTES) : load<i32>(context, BOUND_LOWER_BYTES);
+    if (load<u32>(cursor, 116)) {
+      bound = <usize>load<u32>(cursor, 116);
+      boundBytes = load<i32>(cursor, 120);
+    }
     if (load<u32>(cursor, 76) == LOCATE) {
       const page = tableFindPage(table, bound, boundBytes);
       if (page < 0 && backward) {
@@ -207,4 +248,62 @@ export function advanceMemtable(context: usize, cursor: usize, backward: bool): 
     cursorSet(cursor, recordKey(record), recordKeyBytes(record), body, recordValue(record), recordValueBytes(record));
     return;
   }
+}
+
+/** Before the first entry. */
+export function beginRanges(context: usize, ranges: u32, backward: bool): void {
+  store<u32>(context, ranges, RANGES);
+  store<i32>(context, backward && ranges ? fragmentCount(ranges) : 0, RANGE_AT);
+  store<u64>(context, 0, RANGE_RANK);
+}
+
+/**
+ * The fragment that hides a version of the key from the scan, or 0. Keys come in the scan's order, so the fragment is mostly the one found
+ * last: the first that ends above the key.
+ */
+export function hidingFragment(context: usize, ranges: usize, key: usize, keyBytes: i32, sequence: u64, backward: bool): usize {
+  const count = fragmentCount(ranges);
+  let at = load<i32>(context, RANGE_AT);
+  const stays = backward
+    ? at == 0 || !endsAbove(fragmentAt(ranges, at - 1), key, keyBytes)
+    : at == count || endsAbove(fragmentAt(ranges, at), key, keyBytes);
+  if (!stays) {
+    at = fragmentFor(ranges, key, keyBytes);
+    store<i32>(context, at, RANGE_AT);
+  }
+  if (at == count) {
+    store<u64>(context, ~(<u64>0), RANGE_RANK);
+    return 0;
+  }
+  const fragment = fragmentAt(ranges, at);
+  store<u64>(context, keyPrefix(fragmentStart(fragment), fragmentStartBytes(fragment)), RANGE_RANK);
+  if (!beginsAtOrBelow(fragment, key, keyBytes)) return 0;
+  return sequence < fragmentNewest(fragment, load<u64>(context, BOUND_SEQUENCE)) ? fragment : 0;
+}
+
+/** Moves on from a hidden entry: past the fragment, where all that the source has there is hidden. 0, or NEEDS_*: then `settleTables`. */
+export function leaveFragment(context: usize, cursor: usize, fragment: usize, backward: bool): i32 {
+  const cover = fragmentNewest(fragment, load<u64>(context, BOUND_SEQUENCE));
+  const memtable = <usize>load<u32>(cursor, 112);
+  if (memtable) {
+    if (<u64>load<f64>(memtable, 40) < cover) {
+      const stack = <usize>load<u32>(cursor, 72);
+      if (backward) memtableSeekReverse(memtable, stack, fragmentStart(fragment), fragmentStartBytes(fragment));
+      else memtableSeek(memtable, stack, fragmentEnd(fragment), fragmentEndBytes(fragment));
+    }
+    advanceMemtable(context, cursor, backward);
+    return 0;
+  }
+  const table = tableOf(<usize>load<u32>(cursor, 80), load<i32>(cursor, 88));
+  if (load<u64>(table, TABLE_MAX_SEQUENCE) >= cover) return advanceTables(context, cursor, backward);
+  const leaves = backward
+    ? compareKeys(fragmentStart(fragment), fragmentStartBytes(fragment), <usize>load<u32>(table, 36), load<i32>(table, 40)) <= 0
+    : compareKeys(fragmentEnd(fragment), fragmentEndBytes(fragment), <usize>load<u32>(table, 44), load<i32>(table, 48)) > 0;
+  if (leaves) stepTable(context, cursor, backward);
+  else {
+    store<u32>(cursor, <u32>(backward ? fragmentStart(fragment) : fragmentEnd(fragment)), 116);
+    store<i32>(cursor, backward ? fragmentStartBytes(fragment) : fragmentEndBytes(fragment), 120);
+    store<u32>(cursor, LOCATE, 76);
+  }
+  return settleTables(context, cursor);
 }

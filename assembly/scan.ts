@@ -25,7 +25,7 @@
  *   312 moved u32            1: the winner is to be settled and the tree replayed
  *   316 begun u32            1: the tree is built
  *   320 window u32
- *   336 SCAN_NOW f64, the host's
+ *   336 SCAN_NOW f64, the host's; 328..335 and 344..351 in scan-source.ts
  */
 import {
   ABSENT,
@@ -44,6 +44,7 @@ import {
   SLACK_BYTES,
   STACKS,
   STACK_BYTES,
+  VIEW_RANGES,
   WINDOW_FULL,
 } from './memory-map';
 import {
@@ -63,8 +64,13 @@ import {
   BOUND_LOWER_BYTES,
   BOUND_SEQUENCE,
   BOUND_UPPER_BYTES,
+  RANGES,
+  RANGE_RANK,
   advanceMemtable,
   advanceTables,
+  beginRanges,
+  hidingFragment,
+  leaveFragment,
   seekTables,
   settleTables,
   tableOutside,
@@ -127,6 +133,7 @@ export function scanOpen(
   store<u32>(context, 0, RESULT_ENTRIES);
   store<u32>(context, 0, RESULT_BYTES);
   store<i32>(context, 0, CURSOR_COUNT);
+  beginRanges(context, load<u32>(view, VIEW_RANGES), backward);
 
   let count = 0;
   const active = load<u32>(view);
@@ -156,6 +163,7 @@ function openMemtable(context: usize, i: i32, memtable: u32, backward: bool): vo
   const cursor = cursorReset(context, i, SOURCE_MEMTABLE, backward);
   const stack = context + STACKS + <usize>i * STACK_BYTES;
   store<u32>(cursor, <u32>stack, 72);
+  store<u32>(cursor, memtable, 112);
   if (backward) memtableSeekReverse(memtable, stack, context + KEY_B, load<i32>(context, BOUND_UPPER_BYTES));
   else memtableSeek(memtable, stack, context + KEY_A, load<i32>(context, BOUND_LOWER_BYTES));
 }
@@ -210,6 +218,17 @@ function moveOn(context: usize, count: i32, winner: usize, backward: bool): i32 
   return 0;
 }
 
+/** Moves the winner past what hides it and replays. 0, or NEEDS_*. */
+function moveOut(context: usize, count: i32, winner: usize, fragment: usize, backward: bool): i32 {
+  const status = leaveFragment(context, winner, fragment, backward);
+  if (status) {
+    store<u32>(context, 1, MOVED);
+    return status;
+  }
+  tournamentReplay(context, count, winner);
+  return 0;
+}
+
 // @ts-ignore: decorator
 @inline
 function sameAsLast(context: usize, rank: u64, key: usize, keyBytes: i32): bool {
@@ -251,6 +270,7 @@ function fillForward(context: usize, count: i32): i32 {
   const upperBytes = load<i32>(context, BOUND_UPPER_BYTES);
   const upperRank = upperBytes < 0 ? ~(<u64>0) : keyPrefix(upper, upperBytes);
   const entriesMax = load<u32>(context, ENTRIES_MAX);
+  const ranges = <usize>load<u32>(context, RANGES);
   while (true) {
     const winner = tournamentWinner(context);
     if (cursorFinished(winner)) return ABSENT;
@@ -259,6 +279,14 @@ function fillForward(context: usize, count: i32): i32 {
     const keyBytes = cursorKeyBytes(winner);
     if (rank >= upperRank && upperBytes >= 0 && compareKeys(key, keyBytes, upper, upperBytes) >= 0) return ABSENT;
     const body = cursorBody(winner);
+    if (ranges && rank >= load<u64>(context, RANGE_RANK) && bodySequence(body) <= sequence) {
+      const fragment = hidingFragment(context, ranges, key, keyBytes, bodySequence(body), false);
+      if (fragment) {
+        const status = moveOut(context, count, winner, fragment, false);
+        if (status) return status;
+        continue;
+      }
+    }
     if (bodySequence(body) <= sequence && !sameAsLast(context, rank, key, keyBytes)) {
       const end = emit(context, <usize>load<u32>(context, OUT), rank, key, keyBytes, winner, keysOnly);
       if (!end) return WINDOW_FULL;
@@ -296,6 +324,7 @@ function fillBackward(context: usize, count: i32): i32 {
   const lowerBytes = load<i32>(context, BOUND_LOWER_BYTES);
   const lowerRank = ~keyPrefix(lower, lowerBytes);
   const entriesMax = load<u32>(context, ENTRIES_MAX);
+  const ranges = <usize>load<u32>(context, RANGES);
   while (true) {
     const winner = tournamentWinner(context);
     const rank = cursorRank(winner);
@@ -307,6 +336,12 @@ function fillBackward(context: usize, count: i32): i32 {
     const body = cursorBody(winner);
     if (bodySequence(body) <= sequence) {
       if (!sameAsLast(context, rank, key, keyBytes) && complete(context, entriesMax)) return WINDOW_FULL;
+      const fragment = ranges ? hidingFragment(context, ranges, key, keyBytes, bodySequence(body), true) : 0;
+      if (fragment) {
+        const status = moveOut(context, count, winner, fragment, true);
+        if (status) return status;
+        continue;
+      }
       const end = emit(context, <usize>load<u32>(context, OUT), rank, key, keyBytes, winner, keysOnly);
       if (!end) return WINDOW_FULL;
       store<u32>(context, isDelete(context, winner, body) ? 0 : <u32>end, CANDIDATE_END);

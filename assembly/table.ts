@@ -1,7 +1,7 @@
 /**
  * The header of an open table in linear memory, and of the view (memtables and tables) that a read sees.
  *
- *   table header, 64 bytes:
+ *   table header, TABLE_HEADER_BYTES:
  *   0 page count u32      (0: index not loaded, reads answer NEEDS_TABLE)
  *   4 prefixes            u64 x pages: keyPrefix of each index key after the common prefix, for branch-free binary search
  *   8 key offsets         u32 x pages: address of each index entry | key bytes u16 | flags u16 | key |
@@ -14,17 +14,18 @@
  *  44 largest key address, 48 its bytes          (36..51 are set from the manifest and valid before the index is loaded)
  *  52 host's number for the table u32
  *  56 scratch u64 of the host (a checksum while the table is loaded)
+ *  64 max sequence u64        the newest version in it
  *
  *   view, 64 bytes:
  *   0 active memtable u32 (0: none)
  *   4 sealed count u32, 8.. sealed memtables u32 x 4, newest first
  *  24 level-0 count u32, 28 address of u32 x count table headers, newest first
  *  32 level count u32 (levels 1..n), 36 address of n x { table count u32, address of u32 x count table headers ordered by key }
+ *  40 range tombstones u32: address of their set (assembly/range-tombstones.ts), 0 when there are none
  *
  *  An index entry's flag bit 0 (CONTINUES): the page's first user key is also the last of the page before.
  *  Index keys are separators: at most the page's first key, greater than every key of the page before (unless CONTINUES).
  */
-export const TABLE_HEADER_BYTES: i32 = 64;
 export const VIEW_BYTES: i32 = 64;
 export const VIEW_SEALED_MAX: i32 = 4;
 export const CONTINUES: i32 = 1;

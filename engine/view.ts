@@ -9,6 +9,7 @@ import {
   VIEW_LEVEL0_COUNT,
   VIEW_LEVEL_COUNT,
   VIEW_LEVELS,
+  VIEW_RANGES,
   VIEW_SEALED,
   VIEW_SEALED_COUNT,
 } from '../assembly/memory-map.ts';
@@ -50,6 +51,11 @@ export class View {
     this.#set(VIEW_LEVEL_COUNT, below.length);
     this.#set(VIEW_LEVELS, this.#array(pairs));
     for (const piece of old) this.#freeArray(piece);
+  }
+
+  /** Address of the set of range tombstones; 0: there are none. */
+  setRanges(address: number): void {
+    this.#set(VIEW_RANGES, address);
   }
 
   free(): void {

@@ -13,8 +13,10 @@ import {
   TABLE_FILE_ID,
   TABLE_FILTER,
   TABLE_FILTER_BLOCKS,
+  TABLE_HEADER_BYTES,
   TABLE_LARGEST,
   TABLE_LARGEST_BYTES,
+  TABLE_MAX_SEQUENCE,
   TABLE_PAGES,
   TABLE_SMALLEST,
   TABLE_SMALLEST_BYTES,
@@ -28,7 +30,6 @@ import { openTableFile, readFooter, readTableBytes } from './read-table.ts';
 import { corruptTable, indexSectionBytes, sameCheck, SECTION_FILTER, SECTION_INDEX, tableFileName, tableLayout } from './table-format.ts';
 import type { TableMeta } from './table-meta.ts';
 
-const TABLE_HEADER_BYTES = 64;
 const FILTER_BLOCK_BYTES = 32;
 /** Kernels may read this far past a key. */
 const KEY_SLACK_BYTES = 64;
@@ -61,6 +62,7 @@ export class OpenTable {
     this.#set(TABLE_SMALLEST_BYTES, meta.smallest.length);
     this.#set(TABLE_LARGEST, largest);
     this.#set(TABLE_LARGEST_BYTES, meta.largest.length);
+    memory.view.setBigUint64(this.header + TABLE_MAX_SEQUENCE, BigInt(meta.maxSequence), true);
   }
 
   /** Whether index and filter are in memory. */

@@ -12,9 +12,10 @@ import {
   WORK,
 } from '../../assembly/memory-map.ts';
 import { keyArbitrary } from './entries.ts';
-import { KIND_DELETE, KIND_POINTER, KIND_PUT, Sources, compareVersions, pointer, put, type Version } from './sources.ts';
-import { asOf, withExpiry } from './twins/expiry.ts';
-import { bytesBySegment } from './twins/merge.ts';
+import { KIND_DELETE, KIND_POINTER, KIND_PUT, Sources, pointer, put, type Version } from './sources.ts';
+import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
+import { withExpiry } from './twins/expiry.ts';
+import { bytesBySegment, survivors } from './twins/merge.ts';
 import { decodePage } from './twins/page.ts';
 
 const SEGMENT_ENTRIES = 16;
@@ -30,7 +31,13 @@ interface Flushed {
 }
 
 /** Flushes a memtable through a window of a single page. */
-function flush(versions: readonly Version[], snapshots: readonly number[], segmentEntries = SEGMENT_ENTRIES, nowMs = 0): Flushed {
+function flush(
+  versions: readonly Version[],
+  snapshots: readonly number[],
+  segmentEntries = SEGMENT_ENTRIES,
+  nowMs = 0,
+  tombstones: readonly RangeTombstone[] = [],
+): Flushed {
   const sources = new Sources(80, 64 * 1024 * 1024);
   const { memory } = sources;
   const { kernel, u8, u32, f64 } = memory;
@@ -43,6 +50,8 @@ function flush(versions: readonly Version[], snapshots: readonly number[], segme
   f64.set(snapshots, snapshotsAt >>> 3);
   const segments = memory.allocate(SEGMENT_ENTRIES * SEGMENT_ENTRY_BYTES);
   u8.fill(0, segments, segments + SEGMENT_ENTRIES * SEGMENT_ENTRY_BYTES);
+  const ranges = new RangeTombstones(memory);
+  ranges.reset(tombstones, snapshots);
   const flushed: Version[] = [];
   let steps = 0;
   const take = (): void => {
@@ -52,7 +61,7 @@ function flush(versions: readonly Version[], snapshots: readonly number[], segme
     }
     kernel['builderRewind']!(builder);
   };
-  kernel['flushBegin']!(WORK, memtable.address, nowMs);
+  kernel['flushBegin']!(WORK, memtable.address, nowMs, ranges.address);
   let status: number;
   do {
     status = kernel['flushStep']!(WORK, builder, snapshotsAt, snapshots.length, segments, segmentEntries);
@@ -70,15 +79,7 @@ function flush(versions: readonly Version[], snapshots: readonly number[], segme
   return { status, versions: flushed, live, pinnedBytes, steps };
 }
 
-/** The twin: what someone may still read, of all versions. */
-function keptVersions(versions: readonly Version[], snapshots: readonly number[]): Version[] {
-  const sorted = versions.toSorted(compareVersions);
-  return sorted.filter(({ key, sequence }, i) => {
-    const newer = sorted[i - 1];
-    if (!newer || Buffer.compare(newer.key, key) !== 0) return true;
-    return snapshots.some((snapshot) => sequence <= snapshot && snapshot < newer.sequence);
-  });
-}
+const rangesArbitrary = fc.oneof(fc.constant([]), fc.array(fc.tuple(fc.nat(59), fc.nat(59), fc.nat(1200)), { maxLength: 6 }));
 
 describe('flush', () => {
   test('keeps the newest version of each key and what snapshots can see', () => {
@@ -91,28 +92,40 @@ describe('flush', () => {
     });
     const snapshots = fc.uniqueArray(fc.nat(1200), { maxLength: 12 }).map((all) => all.sort((a, b) => a - b));
     fc.assert(
-      fc.property(fc.array(draft, { minLength: 1, maxLength: 60, size: 'max' }), snapshots, (drafts, seen) => {
-        const versions = drafts
-          .flatMap(({ repeat, ...each }) => Array.from({ length: repeat }, () => each))
-          .map(({ key, kind, bytes, expiry }, i): Version => {
-            const sequence = 2 * i + 1;
-            const plain: Version =
-              kind === KIND_POINTER
-                ? { ...pointer('', sequence, 1 + (i % 5), bytes), key }
-                : { key, sequence, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
-            return expiry === undefined || kind === KIND_DELETE ? plain : withExpiry(plain, expiry);
+      fc.property(
+        fc.array(draft, { minLength: 1, maxLength: 60, size: 'max' }),
+        snapshots,
+        rangesArbitrary,
+        (drafts, seen, rangeDrafts) => {
+          const versions = drafts
+            .flatMap(({ repeat, ...each }) => Array.from({ length: repeat }, () => each))
+            .map(({ key, kind, bytes, expiry }, i): Version => {
+              const sequence = 2 * i + 1;
+              const plain: Version =
+                kind === KIND_POINTER
+                  ? { ...pointer('', sequence, 1 + (i % 5), bytes), key }
+                  : { key, sequence, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
+              return expiry === undefined || kind === KIND_DELETE ? plain : withExpiry(plain, expiry);
+            });
+          const tombstones = rangeDrafts.flatMap(([i, j, sequence]): RangeTombstone[] => {
+            const [a, b] = [drafts[i % drafts.length]!.key, drafts[j % drafts.length]!.key].toSorted((x, y) => Buffer.compare(x, y));
+            return Buffer.compare(a!, b!) === 0 ? [] : [{ start: a!, end: b!, sequence: sequence + 1 }];
           });
-        const kept = keptVersions(versions, seen).map((version) => asOf(version, NOW));
-        const live: Record<number, number> = {};
-        for (const { segment, bytes } of bytesBySegment(kept)) live[segment] = bytes;
-        const older = kept.filter(({ key }, i) => i > 0 && Buffer.compare(kept[i - 1]!.key, key) === 0);
-        const pinned = older.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
-        const flushed = flush(versions, seen, SEGMENT_ENTRIES, NOW);
-        expect(flushed.pinnedBytes).toBe(pinned + bytesBySegment(older).reduce((sum, { bytes }) => sum + bytes, 0));
-        expect(flushed.status).toBe(FLUSH_DONE);
-        expect(flushed.versions).toEqual(kept);
-        expect(flushed.live).toEqual(live);
-      }),
+          const kept = survivors(versions, seen, false, NOW, tombstones);
+          const live: Record<number, number> = {};
+          for (const { segment, bytes } of bytesBySegment(kept)) live[segment] = bytes;
+          const newest = new Set(
+            survivors(versions, [], false, NOW, tombstones).map(({ key, sequence }) => `${Buffer.from(key).toString('hex')} ${sequence}`),
+          );
+          const older = kept.filter(({ key, sequence }) => !newest.has(`${Buffer.from(key).toString('hex')} ${sequence}`));
+          const pinned = older.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+          const flushed = flush(versions, seen, SEGMENT_ENTRIES, NOW, tombstones);
+          expect(flushed.pinnedBytes).toBe(pinned + bytesBySegment(older).reduce((sum, { bytes }) => sum + bytes, 0));
+          expect(flushed.status).toBe(FLUSH_DONE);
+          expect(flushed.versions).toEqual(kept);
+          expect(flushed.live).toEqual(live);
+        },
+      ),
       { numRuns: 40 },
     );
   });

@@ -15,8 +15,10 @@ import {
   RESULT_VALUE_BYTES,
 } from '../../assembly/memory-map.ts';
 import { keyArbitrary } from './entries.ts';
+import type { RangeTombstone } from '../../engine/range-tombstones.ts';
 import { withExpiry } from './twins/expiry.ts';
-import { KIND_DELETE, KIND_PUT, Sources, bytesOf, compareVersions, del, put, type Version } from './sources.ts';
+import { newestOver } from './twins/range-tombstones.ts';
+import { KIND_DELETE, KIND_PUT, Sources, bytesOf, compareVersions, del, put, range, type Version } from './sources.ts';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
@@ -45,10 +47,13 @@ function lookup(sources: Sources, key: Uint8Array, sequence = NEWEST): Answer {
 }
 
 /** The twin: the newest version at or below the sequence, of all there are. */
-function model(versions: readonly Version[], key: Uint8Array, sequence: number): Answer {
+function model(versions: readonly Version[], key: Uint8Array, sequence: number, tombstones: readonly RangeTombstone[] = []): Answer {
+  const cover = newestOver(tombstones, key, sequence);
   const found = versions
     .toSorted(compareVersions)
     .find((version) => Buffer.compare(version.key, key) === 0 && version.sequence <= sequence);
+  if (cover > 0 && (!found || found.sequence < cover))
+    return { status: ABSENT, kind: KIND_DELETE, sequence: cover, value: new Uint8Array(0) };
   if (!found) return { status: ABSENT, kind: 0 };
   return { status: found.kind === KIND_DELETE ? ABSENT : FOUND, kind: found.kind, sequence: found.sequence, value: found.value };
 }
@@ -109,6 +114,14 @@ function build({ sources: held }: World): Sources {
   return sources;
 }
 
+/** Between the versions of the world, whose sequences are odd. */
+function tombstonesOf(drafts: readonly (readonly [Uint8Array, Uint8Array, number])[]): RangeTombstone[] {
+  return drafts.flatMap(([a, b, half]) => {
+    const order = Buffer.compare(a, b);
+    return order === 0 ? [] : [{ start: order < 0 ? a : b, end: order < 0 ? b : a, sequence: 2 * half + 2 }];
+  });
+}
+
 describe('point read', () => {
   test('finds what a sorted list of all versions holds', () => {
     fc.assert(
@@ -116,12 +129,18 @@ describe('point read', () => {
         worldArbitrary,
         fc.array(keyArbitrary, { maxLength: 10 }),
         fc.array(fc.nat(500), { maxLength: 4 }),
-        (world, strangers, sequences) => {
+        fc.array(fc.tuple(keyArbitrary, keyArbitrary, fc.nat(250)), { maxLength: 6 }),
+        (world, strangers, sequences, drafts) => {
           const sources = build(world);
+          const tombstones = tombstonesOf(drafts);
+          sources.setRanges(
+            tombstones,
+            [0, ...sequences].toSorted((a, b) => a - b),
+          );
           const keys = [...world.versions.filter((_, i) => i % 3 === 0).map(({ key }) => key), ...strangers];
           for (const key of keys) {
             for (const sequence of [NEWEST, 0, ...sequences])
-              expect(lookup(sources, key, sequence)).toEqual(model(world.versions, key, sequence));
+              expect(lookup(sources, key, sequence)).toEqual(model(world.versions, key, sequence, tombstones));
             sources.dropPages();
           }
         },
@@ -173,6 +192,24 @@ describe('point read', () => {
     expect(sources.pageLoads).toBe(0);
     lookup(sources, bytesOf('key100002'));
     expect(sources.pageLoads).toBe(1);
+  });
+
+  test('a range delete hides older sources without asking them', () => {
+    const sources = new Sources();
+    sources.addMemtable([put('k2', 12)]);
+    sources.addLevel0(
+      1,
+      Array.from({ length: 9 }, (_, i) => put(`k${i}`, i + 1)),
+    );
+    sources.setRanges([range('k1', 'k8', 11), range('k4', 'k5', 3)], [5]);
+    expect(lookup(sources, bytesOf('k1'))).toMatchObject({ status: ABSENT, kind: KIND_DELETE, sequence: 11 });
+    expect(lookup(sources, bytesOf('k7'))).toMatchObject({ status: ABSENT, kind: KIND_DELETE, sequence: 11 });
+    expect(lookup(sources, bytesOf('k2'))).toMatchObject({ status: FOUND, sequence: 12 });
+    expect(sources.pageLoads).toBe(0);
+    expect(lookup(sources, bytesOf('k8'))).toMatchObject({ status: FOUND, sequence: 9 });
+    expect(lookup(sources, bytesOf('k3'), 5)).toMatchObject({ status: FOUND, sequence: 4 });
+    expect(lookup(sources, bytesOf('k4'), 5)).toMatchObject({ status: FOUND, sequence: 5 });
+    expect(lookup(sources, bytesOf('k4'), 4)).toMatchObject({ status: ABSENT, kind: KIND_DELETE, sequence: 3 });
   });
 
   test('an empty view holds nothing', () => {

@@ -1,7 +1,7 @@
 /** The radix tree against a sorted map of versions: point reads at any sequence, walks both ways, overwrites with and without snapshots. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FRAME_HEADER_BYTES, FRONT, KEY_A, KIND_DELETE, KIND_PUT, RECORD_HEADER_BYTES, STACKS } from '../../assembly/memory-map.ts';
+import { FRAME_HEADER_BYTES, FRONT, KEY_A, KEY_B, KIND_DELETE, KIND_PUT, RECORD_HEADER_BYTES, STACKS } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../engine/memtable/index.ts';
 
@@ -42,6 +42,12 @@ class Harness {
     this.memory.u8.set(key, FRONT + KEY_A);
     const record = this.#walks.memtableFind(this.table.address, FRONT + KEY_A, key.length, BigInt(sequence)) >>> 0;
     return record === 0 ? undefined : { value: this.#value(record) };
+  }
+
+  clear(start: Uint8Array, end: Uint8Array): void {
+    this.memory.u8.set(start, FRONT + KEY_A);
+    this.memory.u8.set(end, FRONT + KEY_B);
+    this.memory.kernel['memtableClear']!(this.table.address, FRONT + KEY_A, start.length, FRONT + KEY_B, end.length);
   }
 
   walk(from: Uint8Array | undefined, reverse: boolean): string[] {
@@ -132,6 +138,67 @@ describe('memtable', () => {
     expect(Buffer.from(harness.find(key, 1)!.value!).toString()).toBe('1');
     expect(harness.find(key, 4)?.value).toEqual(harness.find(key, 1)!.value);
     expect(Buffer.from(harness.find(key, NEWEST)!.value!).toString()).toBe('5');
+  });
+
+  test('takes a range of keys out, whatever shape the tree has, and goes on', () => {
+    fc.assert(
+      fc.property(
+        fc.array(keys, { minLength: 1, maxLength: 400, size: 'max' }),
+        fc.array(fc.tuple(keys, keys, fc.array(keys, { maxLength: 20 })), { minLength: 1, maxLength: 4 }),
+        (first, steps) => {
+          const harness = new Harness();
+          const model = new Map<string, Uint8Array | undefined>();
+          let sequence = 0;
+          const write = (key: Uint8Array): void => {
+            const value = new Uint8Array([++sequence & 255]);
+            harness.put(key, value, sequence);
+            model.set(Buffer.from(key).toString('hex'), value);
+          };
+          for (const key of first) write(key);
+          for (const [a, b, later] of steps) {
+            const [start, end] = Buffer.compare(a, b) < 0 ? [a, b] : [b, a];
+            harness.clear(start, end);
+            const [low, high] = [Buffer.from(start).toString('hex'), Buffer.from(end).toString('hex')];
+            for (const key of model.keys()) if (byBytes(key, low) >= 0 && byBytes(key, high) < 0) model.delete(key);
+            const check = (): void => {
+              const sorted = [...model.keys()].toSorted(byBytes);
+              expect(harness.walk(undefined, false)).toEqual(sorted);
+              expect(harness.walk(undefined, true)).toEqual(sorted.toReversed());
+              expect(harness.walk(a, false)).toEqual(sorted.filter((key) => byBytes(key, Buffer.from(a).toString('hex')) >= 0));
+              for (const key of [...first, start, end]) {
+                const hex = Buffer.from(key).toString('hex');
+                expect(harness.find(key, NEWEST)).toEqual(model.has(hex) ? { value: model.get(hex) } : undefined);
+              }
+            };
+            check();
+            for (const key of later) write(key);
+            check();
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('takes ranges out of full nodes of every size', () => {
+    for (const children of [4, 16, 48, 256]) {
+      for (const [from, to] of [
+        [0, children],
+        [1, children],
+        [0, children - 1],
+        [1, 3],
+        [children - 2, children - 1],
+      ] as const) {
+        const harness = new Harness();
+        for (let byte = 0; byte < children; byte++) harness.put(new Uint8Array([1, byte, 9]), new Uint8Array([byte]), byte + 1);
+        harness.put(new Uint8Array([1]), new Uint8Array([0]), 500);
+        harness.clear(new Uint8Array([1, from]), to === 256 ? new Uint8Array([2]) : new Uint8Array([1, to]));
+        const left = [...Array(children).keys()].filter((byte) => byte < from || byte >= to);
+        expect(harness.walk(undefined, false)).toEqual(['01', ...left.map((byte) => Buffer.from([1, byte, 9]).toString('hex'))]);
+        for (let byte = 0; byte < children; byte++) harness.put(new Uint8Array([1, byte, 9]), new Uint8Array([byte]), 1000 + byte);
+        expect(harness.walk(undefined, true)).toHaveLength(children + 1);
+      }
+    }
   });
 
   test('grows through every node size', () => {

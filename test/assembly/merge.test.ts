@@ -21,9 +21,11 @@ import {
 } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { SegmentTable, type SegmentReference } from '../../engine/table/index.ts';
-import { buildTable, del, pointer, put, readPages, showVersion as show, type Version } from './sources.ts';
+import { buildTable, del, pointer, put, range, readPages, showVersion as show, type Version } from './sources.ts';
+import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
 import { withExpiry } from './twins/expiry.ts';
 import { bytesBySegment, survivors } from './twins/merge.ts';
+import { covers } from './twins/range-tombstones.ts';
 
 const WINDOW_BYTES = 5 * PAGE_BYTES;
 const NOW = 50;
@@ -38,6 +40,7 @@ interface MergeOptions {
   /** The new pointer for an old one. */
   moved?: (old: Uint8Array) => Uint8Array;
   nowMs?: number;
+  tombstones?: RangeTombstone[];
 }
 
 interface Merged {
@@ -45,6 +48,7 @@ interface Merged {
   live: SegmentReference[][];
   dead: SegmentReference[];
   dropped: number;
+  keptUnder: number;
 }
 
 /** Drives the kernel as the compaction job does, over inputs in memory. */
@@ -72,6 +76,8 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
   };
   streams.forEach((_, i) => feed(i));
 
+  const ranges = new RangeTombstones(memory);
+  ranges.reset(options.tombstones ?? [], snapshots);
   const list = memory.allocate(snapshots.length * 8 + 8);
   f64.set(snapshots, list >>> 3);
   const builder = memory.allocateSmall(BUILDER_BYTES);
@@ -109,6 +115,7 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
     segments.address,
     segments.entries,
     options.nowMs ?? 0,
+    ranges.address,
   );
   begin();
   const fresh = memory.allocateSmall(64);
@@ -129,7 +136,8 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
     } else throw new Error(`the merge answered ${answer}`);
   }
   finish();
-  return { outputs, live, dead: segments.takeDead(), dropped: kernel['mergeDropped']!(WORK) };
+  const keptUnder = kernel['mergeTakeKeptUnder']!(WORK);
+  return { outputs, live, dead: segments.takeDead(), dropped: kernel['mergeDropped']!(WORK), keptUnder };
 }
 
 function versionsOfLastKey(versions: readonly Version[]): number {
@@ -241,6 +249,24 @@ describe('merge', () => {
     });
   });
 
+  test('drops what a range tombstone hides from all who read, and says up to where it has done so', () => {
+    const inputs = [
+      [put('a', 9), put('b', 8), put('c', 1)],
+      [pointer('a', 5, 3, 700), put('c', 12), del('d', 4), put('e', 6)],
+    ];
+    const kept = (options: MergeOptions): [string[], number] => {
+      const { outputs, keptUnder } = merge(inputs, options);
+      return [outputs.flat().map(({ key, sequence }) => `${Buffer.from(key).toString()}${sequence}`), keptUnder];
+    };
+    const tombstones = [range('a', 'e', 10), range('a', 'b', 7)];
+    expect(kept({ tombstones })).toEqual([['c12', 'e6'], 0]);
+    expect(merge(inputs, { tombstones })).toMatchObject({ dead: [{ segment: 3, bytes: 700 }], dropped: 5 });
+    expect(kept({ tombstones, snapshots: [8] })).toEqual([['b8', 'c12', 'c1', 'd4', 'e6'], 10]);
+    expect(kept({ tombstones, snapshots: [6, 8] })).toEqual([['a5', 'b8', 'c12', 'c1', 'd4', 'e6'], 7]);
+    expect(kept({ tombstones, snapshots: [10, 20] })).toEqual([['c12', 'e6'], 0]);
+    expect(kept({ tombstones: [range('b', 'c', 5)] })).toEqual([['a9', 'b8', 'c12', 'd4', 'e6'], 0]);
+  });
+
   test('moves the value of a pointer that expires, and leaves the expiry as it is', () => {
     const fresh = withExpiry(pointer('a', 2, 12, 40), NOW + 1);
     const { outputs } = merge([[withExpiry(pointer('a', 2, 3, 40), NOW + 1)]], {
@@ -318,7 +344,8 @@ describe('merge', () => {
         fc.boolean(),
         fc.constantFrom(1, 2, 5, 1000),
         fc.integer({ min: 1, max: 3 }),
-        (drafts, inputCount, snapshotDrafts, dropDeletes, pagesMax, chunk) => {
+        fc.oneof(fc.constant([]), fc.array(fc.tuple(fc.nat(299), fc.nat(299), fc.nat(330)), { maxLength: 8 })),
+        (drafts, inputCount, snapshotDrafts, dropDeletes, pagesMax, chunk, rangeDrafts) => {
           const plain = drafts.map(({ key, kind, bytes }, i): Version => {
             if (kind === KIND_POINTER) return { ...pointer('', i + 1, 1 + (bytes % 4), bytes), key };
             return { key, sequence: i + 1, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
@@ -326,13 +353,22 @@ describe('merge', () => {
           const versions = plain.map((version, i) =>
             drafts[i]!.expiry === undefined || version.kind === KIND_DELETE ? version : withExpiry(version, drafts[i]!.expiry!),
           );
+          const tombstones = rangeDrafts.flatMap(([i, j, sequence]): RangeTombstone[] => {
+            const [a, b] = [drafts[i % drafts.length]!.key, drafts[j % drafts.length]!.key].toSorted((x, y) => Buffer.compare(x, y));
+            return Buffer.compare(a!, b!) === 0 ? [] : [{ start: a!, end: b!, sequence: sequence + 1 }];
+          });
           const snapshots = snapshotDrafts.toSorted((a, b) => a - b);
           const inputs = Array.from({ length: inputCount }, (_, i) => versions.filter((_, at) => drafts[at]!.place % inputCount === i));
           const merged = merge(
             inputs.filter((input) => input.length > 0),
-            { dropDeletes, snapshots, pagesMax, chunk, nowMs: NOW },
+            { dropDeletes, snapshots, pagesMax, chunk, nowMs: NOW, tombstones },
           );
-          const expected = survivors(versions, snapshots, dropDeletes, NOW);
+          const expected = survivors(versions, snapshots, dropDeletes, NOW, tombstones);
+          const under = expected.flatMap(({ key, sequence }) => tombstones.filter((each) => each.sequence > sequence && covers(each, key)));
+          // The oldest, or a later one that no snapshot can tell from it.
+          const oldest = Math.min(Infinity, ...under.map(({ sequence }) => sequence));
+          expect(merged.keptUnder === 0).toBe(oldest === Infinity);
+          if (oldest < Infinity) expect(merged.keptUnder).toBeGreaterThanOrEqual(oldest);
           expect(merged.outputs.flat().map(show)).toEqual(expected.map(show));
           expect(merged.dropped).toBe(versions.length - expected.length);
           expect(merged.dead).toEqual(

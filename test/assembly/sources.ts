@@ -15,7 +15,9 @@ import {
   PAGE_BYTES,
   TABLE_FILE_ID,
   TABLE_LARGEST,
+  TABLE_HEADER_BYTES,
   TABLE_LARGEST_BYTES,
+  TABLE_MAX_SEQUENCE,
   TABLE_SMALLEST,
   TABLE_SMALLEST_BYTES,
   BUILDER_BYTES,
@@ -23,6 +25,7 @@ import {
 } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../engine/memtable/index.ts';
+import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
 
 export interface Version {
   key: Uint8Array;
@@ -45,6 +48,9 @@ export function put(key: string, sequence: number, value: string = `${key}@${seq
 }
 export function del(key: string, sequence: number): Version {
   return { key: bytesOf(key), sequence, kind: KIND_DELETE, value: new Uint8Array(0) };
+}
+export function range(start: string, end: string, sequence: number): RangeTombstone {
+  return { start: bytesOf(start), end: bytesOf(end), sequence };
 }
 /** A pointer to `bytes` bytes of a segment. */
 export function pointer(key: string, sequence: number, segment: number, bytes: number, offset = 0): Version {
@@ -147,11 +153,13 @@ export class Sources {
   readonly #level0: number[] = [];
   readonly #levels: number[][] = [];
   readonly #memtables: Memtable[] = [];
+  readonly #ranges: RangeTombstones;
 
   constructor(frames: number = 80, bytes: number = 256 * 1024 * 1024) {
     this.memory = new LinearMemory(bytes);
     this.view = this.memory.allocateSmall(64);
     this.cache = this.memory.allocateSmall(64);
+    this.#ranges = new RangeTombstones(this.memory);
     const { kernel } = this.memory;
     kernel['cacheInit']!(this.cache, this.memory.allocate(frames * PAGE_BYTES), this.memory.allocate(frames * 8), frames);
     kernel['cacheBind']!(FRONT, this.cache);
@@ -186,6 +194,12 @@ export class Sources {
       if (top !== 0) return;
       memtable.addNodeChunk();
     }
+  }
+
+  /** For reads of the present and at the `pinned` sequences. */
+  setRanges(tombstones: readonly RangeTombstone[], pinned: readonly number[] = []): void {
+    this.#ranges.reset(tombstones, pinned);
+    this.#writeView();
   }
 
   addLevel0(fileId: number, versions: readonly Version[]): TableImage {
@@ -227,7 +241,7 @@ export class Sources {
 
   #open(image: TableImage): number {
     const { memory } = this;
-    const header = memory.allocateSmall(64);
+    const header = memory.allocateSmall(TABLE_HEADER_BYTES);
     const [first, last] = [image.versions[0]!, image.versions.at(-1)!];
     const keys = memory.allocateSmall(first.key.length + last.key.length + 64);
     memory.u8.set(first.key, keys);
@@ -238,6 +252,8 @@ export class Sources {
     set(TABLE_SMALLEST_BYTES, first.key.length);
     set(TABLE_LARGEST, keys + first.key.length);
     set(TABLE_LARGEST_BYTES, last.key.length);
+    const newest = image.versions.reduce((most, { sequence }) => Math.max(most, sequence), 0);
+    memory.view.setBigUint64(header + TABLE_MAX_SEQUENCE, BigInt(newest), true);
     this.#headers.set(header, image);
     return header;
   }
@@ -257,6 +273,7 @@ export class Sources {
     words[6] = this.#level0.length;
     words[7] = list(this.#level0);
     words[8] = this.#levels.length;
+    words[10] = this.#ranges.address;
     words[9] = list(this.#levels.flatMap((headers) => [headers.length, list(headers)]));
   }
 }

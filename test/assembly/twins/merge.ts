@@ -1,15 +1,24 @@
 /** The twin of assembly/merge.ts: which versions a merge keeps, and the bytes that pointers hold. */
 import { KIND_DELETE, KIND_POINTER } from '../../../assembly/memory-map.ts';
 import type { SegmentReference } from '../../../engine/table/index.ts';
+import type { RangeTombstone } from '../../../engine/range-tombstones.ts';
 import { compareVersions, type Version } from '../sources.ts';
 import { asOf, plainValue } from './expiry.ts';
+import { oldestAbove } from './range-tombstones.ts';
 
 /** In order. `snapshots`: sequence numbers that somebody reads at. */
-export function survivors(versions: readonly Version[], snapshots: readonly number[], dropDeletes: boolean, nowMs: number = 0): Version[] {
+export function survivors(
+  versions: readonly Version[],
+  snapshots: readonly number[],
+  dropDeletes: boolean,
+  nowMs: number = 0,
+  tombstones: readonly RangeTombstone[] = [],
+): Version[] {
   const kept: Version[] = [];
   let newer: Version | undefined;
   for (const version of versions.map((each) => asOf(each, nowMs)).toSorted(compareVersions)) {
-    const above = newer && Buffer.compare(newer.key, version.key) === 0 ? newer.sequence : Infinity;
+    const newest = newer && Buffer.compare(newer.key, version.key) === 0 ? newer.sequence : Infinity;
+    const above = Math.min(newest, oldestAbove(tombstones, version.key, version.sequence));
     newer = version;
     // Who sees it: everybody from its sequence up to the one before the next newer version. `Infinity` stands for reads of the present.
     const seen = above === Infinity || snapshots.some((snapshot) => snapshot >= version.sequence && snapshot < above);
