@@ -94,15 +94,10 @@ export class ValueFiles {
       try {
         file = openValueFile(this.#fs, this.#directory, segment).file;
       } catch (cause) {
-        if (cause instanceof SparrowError) throw cause;
+        // A disk that cannot be read now says nothing of what is on it.
+        if ((cause as { code?: unknown }).code !== 'ENOENT') throw cause;
         const path = this.#path(segment);
-        throw new SparrowError(
-          'corrupt',
-          'CORRUPT_VALUE',
-          `${path}, which holds large values, does not open: ${String(cause)}`,
-          { file: path },
-          cause,
-        );
+        throw new SparrowError('corrupt', 'CORRUPT_VALUE', `${path}, which holds large values, is missing`, { file: path }, cause);
       }
       this.#files.set(segment, file);
     }

@@ -404,6 +404,8 @@ export class LogWriter {
     try {
       this.#file!.writeSync(bytes, 0, bytes.length, SEAL_OFFSET);
     } catch (cause) {
+      // The next sync writes it anew.
+      if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') throw this.#diskFull(cause);
       throw this.#fail('write', cause);
     }
     this.#sealed = true;
