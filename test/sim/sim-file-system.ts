@@ -24,14 +24,18 @@ export class PowerLoss extends Error {
 }
 
 export interface Fault {
-  /** Number of the operation, the first is 1; for `on: 'read'`, number of the read. */
+  /** Number of the operation, the first is 1; for `on: 'read'`, number of the read; for `on: 'space'` without `forGood`, the next that fits. */
   readonly at: number;
   /** `short`: half of a write arrives, then ENOSPC. On anything but a write it is ENOSPC. */
   readonly error: 'EIO' | 'ENOSPC' | 'short';
   /** Every operation from `at` on. */
   readonly forGood?: boolean;
-  readonly on?: 'operation' | 'read';
+  /** `space`: only what takes space fails, a write or the making of a file, at the operation or later. */
+  readonly on?: 'operation' | 'read' | 'space';
 }
+
+/** Calls that a full disk refuses. */
+const TAKES_SPACE: ReadonlySet<string> = new Set(['create', 'write', 'link']);
 
 export interface SimFileSystemOptions {
   readonly seed?: number;
@@ -60,6 +64,8 @@ export class SimFileSystem implements FileSystem {
   #syncs = 0;
   #faults: readonly Fault[] = [];
   #faultsHit = 0;
+  /** A fault of the plan has hit. */
+  #spent = false;
   #killAt = Infinity;
   #dead = false;
   /** Handles of an earlier life are dead. */
@@ -101,6 +107,7 @@ export class SimFileSystem implements FileSystem {
 
   failAt(...faults: readonly Fault[]): void {
     this.#faults = faults;
+    this.#spent = false;
   }
 
   killAt(operation: number): void {
@@ -262,7 +269,7 @@ export class SimFileSystem implements FileSystem {
       read: (call, body) => {
         alive();
         this.#reads++;
-        const fault = this.#fault('read', this.#reads);
+        const fault = this.#fault('read', this.#reads, call);
         if (fault) throw systemError('EIO', call, path);
         const bytes = body();
         this.#bytesRead += bytes;
@@ -294,18 +301,21 @@ export class SimFileSystem implements FileSystem {
       begun();
       throw new PowerLoss();
     }
-    const fault = this.#fault('operation', this.#operations);
+    const fault = this.#fault('operation', this.#operations, call);
     if (!fault) return begun();
     if (this.#traced) this.trace.push(`  fault: ${fault.error}`);
     if (fault.error === 'short') short?.();
     throw systemError(fault.error === 'short' ? 'ENOSPC' : fault.error, call, detail);
   }
 
-  #fault(on: 'operation' | 'read', number: number): Fault | undefined {
-    const fault = this.#faults.find(
-      (each) => (each.on ?? 'operation') === on && (each.at === number || (each.forGood && number > each.at)),
-    );
-    if (fault) this.#faultsHit++;
+  #fault(kind: 'operation' | 'read', number: number, call: string): Fault | undefined {
+    const fault = this.#faults.find(({ on = 'operation', at, forGood }) => {
+      if (on === 'space') return kind === 'operation' && TAKES_SPACE.has(call) && number >= at && (forGood || !this.#spent);
+      return on === kind && (at === number || (forGood && number > at));
+    });
+    if (!fault) return undefined;
+    this.#faultsHit++;
+    this.#spent = true;
     return fault;
   }
 
