@@ -3,7 +3,7 @@
  *
  *   0         | never written: address 0 means "none"
  *   FRONT     | cells and windows of the caller's thread
- *   WORK      | the same shapes for the background thread (or for a background job that runs inline)
+ *   WORK      | the same shapes for each background thread, one behind another (the first one: for background jobs that run inline)
  *   HEAP      | everything with a size of its own: arenas, page cache, indexes, filters (engine/memory/linear-memory.ts hands it out)
  *
  * FRONT and WORK are contexts of one shape; kernels take the context's address, never a global. Offsets below are from its start.
@@ -41,7 +41,9 @@ export const CONTEXT_BYTES: usize = 1024 * 1024;
 
 export const FRONT: usize = 4096;
 export const WORK: usize = FRONT + CONTEXT_BYTES;
-export const HEAP: usize = 4 * 1024 * 1024;
+/** Background threads at most. */
+export const THREADS_MAX: i32 = 4;
+export const HEAP: usize = 8 * 1024 * 1024;
 
 // ---- result cells, from the start of a context ----
 /** Point read and scan: what was found. u32 each, sequence f64. */

@@ -14,13 +14,11 @@ import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { EngineEvents, Events } from './events/index.ts';
 import type { LogWriter } from './log/index.ts';
 import type { Maintenance } from './maintenance/index.ts';
-import type { LinearMemory } from './memory/linear-memory.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import type { Reader } from './reader.ts';
-import { SCAN_WINDOW_BYTES } from './scan.ts';
+import type { SharedResources } from './resources.ts';
 import type { EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
-import type { PageCache } from './table/index.ts';
 import { makeCheckpoint } from './upkeep/index.ts';
 import type { ValueFiles } from './value-files.ts';
 import type { View } from './view.ts';
@@ -36,8 +34,9 @@ export interface EngineParts {
   scheduler: Scheduler;
   path: string;
   settings: Readonly<EngineSettings>;
-  memory: LinearMemory;
-  cache: PageCache;
+  resources: SharedResources;
+  /** Lets go of the resources, and closes them when they are the engine's own. */
+  leave: () => void | Promise<void>;
   view: View;
   log: LogWriter;
   writer: Writer;
@@ -62,14 +61,15 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   #closing: Promise<void> | undefined;
 
   constructor(parts: EngineParts) {
-    const { settings, writer, reader, snapshots, view, memory } = parts;
+    const { settings, writer, reader, snapshots, view, resources } = parts;
+    const { memory } = resources;
     const keyspace = new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings);
     const shared: KeyValueParts = {
       settings,
       writer,
       reader,
       snapshots,
-      scanWindow: memory.allocate(SCAN_WINDOW_BYTES),
+      scanWindow: resources.scanWindow,
       scanSource: {
         memory,
         get viewAddress() {
@@ -207,7 +207,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
 
   stats(): EngineStats {
     this.#assertOpen();
-    const { maintenance, log, cache, memory } = this.#parts;
+    const { maintenance, log, resources } = this.#parts;
     const { version } = maintenance;
     const levels = version.levels.map((tables) => ({ tables: tables.length, bytes: sum(tables, (table) => table.bytes) }));
     const used = levels.findLastIndex((level) => level.tables > 0);
@@ -224,7 +224,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       logBytes,
       liveValueBytes: sum([...version.referencedBytes.values()], (bytes) => bytes),
       valueFileBytes,
-      pageCacheBytes: cache.usedBytes,
+      pageCacheBytes: resources.pageCache.usedBytes,
       pageReads: this.#reader.pageReads,
       flushes: maintenance.flushes,
       compactions: maintenance.compactions,
@@ -233,7 +233,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       diskBytes: logBytes + valueFileBytes + sum(levels, (level) => level.bytes),
       keyspaces: this.#keyspaces.count,
       snapshots: this.#snapshots.count,
-      linearMemoryBytes: memory.usedBytes,
+      linearMemoryBytes: resources.memory.usedBytes,
     };
   }
 
@@ -246,7 +246,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   async #close(): Promise<void> {
-    const { maintenance, log, values, lock } = this.#parts;
+    const { maintenance, log, values, view, leave, lock } = this.#parts;
     const refusal = (): SparrowError =>
       new SparrowError('closed', 'ENGINE_CLOSED', `the engine at ${this.path} is closed`, { path: this.path });
     this.#keyspace.close(refusal);
@@ -266,7 +266,12 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         try {
           values.close();
         } finally {
-          lock.release();
+          view.free();
+          try {
+            await leave();
+          } finally {
+            lock.release();
+          }
         }
       }
     }

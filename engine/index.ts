@@ -47,5 +47,6 @@ export type { CompactionReason } from './compaction-reason.ts';
 export type { CheckpointOptions, CheckpointResult, Finding, InspectOptions, VerifyReport } from './files-api.ts';
 export { dump, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats, UserKey } from './inspect/index.ts';
-export type { EngineSettings, EngineSettingsInput } from './settings.ts';
+export { createResources, type Resources, type ResourceStats } from './resources.ts';
+export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { SparrowError } from '../base/errors.ts';

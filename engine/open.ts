@@ -9,26 +9,19 @@
 import type { Clock, FileSystem, Scheduler } from '../base/env.ts';
 import { NodeClock, NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
-import { FRONT } from '../assembly/memory-map.ts';
 import type { Engine } from './api.ts';
-import { type Background, InlineBackground, WorkerBackground } from './background/index.ts';
 import { SparrowEngine } from './engine.ts';
 import { Events } from './events/index.ts';
 import { LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
-import { LinearMemory } from './memory/linear-memory.ts';
 import { Reader } from './reader.ts';
+import { type Resources, SharedResources } from './resources.ts';
 import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
 import { Snapshots } from './snapshots.ts';
-import { PageCache } from './table/index.ts';
-import { ValueCache } from './value-cache.ts';
 import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
 import { Writer } from './writer.ts';
-
-/** Linear memory for staging, windows and the like. */
-const FIXED_BYTES = 8 * 1024 * 1024;
 
 /** What the engine touches the world through. Defaults: the real file system, the event loop, the system's clock, a worker thread. */
 export interface EngineComponents {
@@ -38,17 +31,20 @@ export interface EngineComponents {
   clock?: Clock;
   /** `worker`: flush and compaction in a thread of their own (real file system only). `inline`: on the caller's thread. */
   background?: 'worker' | 'inline';
+  /** Memory, caches and threads that it shares with other engines. Default: its own, made of its settings and closed with it. */
+  resources?: Resources;
 }
 
 /**
  * Opens the store in directory `path`, making it when it is not there. Only one holder at a time: `unavailable/LOCKED` otherwise.
- * `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE` for settings; `corrupt/CORRUPT_*` with file and offset when something durable is damaged.
+ * `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE`, `invalid/OPTION_SHARED` for settings; `corrupt/CORRUPT_*` with file and offset when something durable is damaged.
  */
 export async function open(path: string, settings?: EngineSettingsInput, components: EngineComponents = {}): Promise<Engine> {
   if (typeof path !== 'string' || path === '') {
     throw new SparrowError('invalid', 'TYPE', 'path is the name of a directory', { field: 'path' });
   }
-  const resolved = resolveSettings(settings);
+  const shared = components.resources && SharedResources.from(components.resources);
+  const resolved = resolveSettings(settings, shared?.settings);
   const fileSystem = components.fileSystem ?? new NodeFileSystem();
   const scheduler = components.scheduler ?? new NodeScheduler();
   const clock = components.clock ?? new NodeClock();
@@ -56,7 +52,7 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   fileSystem.makeDirectorySync(path);
   const lock = fileSystem.lockDirectory(path);
   try {
-    return await recover({ path, settings: resolved, fileSystem, scheduler, clock, background, lock });
+    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, background, lock });
   } catch (error) {
     lock.release();
     throw error;
@@ -66,6 +62,7 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
 interface Door {
   path: string;
   settings: Readonly<EngineSettings>;
+  shared: SharedResources | undefined;
   fileSystem: FileSystem;
   scheduler: Scheduler;
   clock: Clock;
@@ -93,18 +90,23 @@ function build(door: Door, undo: Undo): Engine {
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
 
-  const memory = new LinearMemory(Math.ceil(settings.memoryBytes / 65536) * 65536 - (settings.memoryBytes >= 2 ** 31 ? 65536 : 0));
-  const cache = new PageCache(memory, settings.pageCacheBytes);
-  cache.bind(FRONT);
+  const resources = door.shared ?? new SharedResources(settings);
+  const exit = resources.enter(path);
+  const leave = async (): Promise<void> => {
+    exit();
+    if (resources !== door.shared) await resources.close();
+  };
+  undo(leave);
+  const { memory } = resources;
   const view = new View(memory);
-  const values = new ValueFiles(memory, new ValueCache(memory, settings.valueCacheBytes), fileSystem, path);
+  undo(() => view.free());
+  const values = new ValueFiles(memory, resources.valueCache, fileSystem, path);
   undo(() => values.close());
-  const batchMemoryBytesMax = memory.freeBytes - 3 * settings.memtableBytes - FIXED_BYTES;
   let log: LogWriter | undefined;
   const events = new Events(clock, scheduler);
-  const reader = new Reader(memory, view, values, clock, (segment, offset) => log?.pendingAt(segment, offset) ?? 0, events);
-  const background: Background =
-    door.background === 'worker' ? new WorkerBackground(memory) : new InlineBackground(memory, fileSystem, scheduler);
+  const pendingAt = (segment: number, offset: number): number => log?.pendingAt(segment, offset) ?? 0;
+  const reader = new Reader(memory, resources.valuePool, view, values, clock, pendingAt, events);
+  const background = resources.background(door.background, fileSystem, scheduler);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
   const maintenance = new Maintenance({
     memory,
@@ -162,14 +164,22 @@ function build(door: Door, undo: Undo): Engine {
     unsynced: replay.segments,
   });
   maintenance.attachLog(log);
-  const writer = new Writer({ memory, log, owner: maintenance, settings, scheduler, sequence, batchMemoryBytesMax });
+  const writer = new Writer({
+    memory,
+    log,
+    owner: maintenance,
+    settings,
+    scheduler,
+    sequence,
+    batchMemoryBytesMax: resources.memoryForMemtables - 3 * settings.memtableBytes,
+  });
   const engine = new SparrowEngine({
     fileSystem,
     scheduler,
     path,
     settings,
-    memory,
-    cache,
+    resources,
+    leave,
     view,
     log,
     writer,

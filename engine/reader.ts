@@ -31,7 +31,7 @@ import type { Events } from './events/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import type { OpenTable } from './table/index.ts';
 import type { ValueFiles } from './value-files.ts';
-import { ValuePool } from './value-pool.ts';
+import type { ValuePool } from './value-pool.ts';
 import type { View } from './view.ts';
 
 /** Larger than any sequence number: reads what is newest. */
@@ -55,7 +55,7 @@ export class Reader {
   readonly #pendingAt: (segment: number, offset: number) => number;
   readonly #events: Events;
   readonly #tables = new Map<number, OpenTable>();
-  readonly #pool = new ValuePool();
+  readonly #pool: ValuePool;
   readonly #lookup: (...operands: number[]) => number;
   readonly #lookupResume: (...operands: number[]) => number;
   #gets = 0;
@@ -63,6 +63,7 @@ export class Reader {
 
   constructor(
     memory: LinearMemory,
+    pool: ValuePool,
     view: View,
     values: ValueFiles,
     clock: Clock,
@@ -70,6 +71,7 @@ export class Reader {
     events: Events,
   ) {
     this.memory = memory;
+    this.#pool = pool;
     this.#clock = clock;
     this.#view = view;
     this.#values = values;

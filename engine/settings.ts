@@ -2,10 +2,26 @@
  * Settings of an engine: plain data, validated once at the door, frozen after. Each field states its unit, default and range.
  * An unknown field is an error: a misspelt setting must not silently mean its default.
  */
+import { THREADS_MAX } from '../assembly/memory-map.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Durability } from './api.ts';
 
-export interface EngineSettings {
+/** What engines may share (resources.ts). An engine without shared resources takes these among its own settings. */
+export interface ResourceSettings {
+  /** Pages of tables kept in memory. Default 256 MiB, 1 MiB to 1.5 GiB. */
+  pageCacheBytes: number;
+  /**
+   * Large values kept in memory once they were read. Default 64 MiB, but at most a sixteenth of memoryBytes; 0 (none) to 1 GiB.
+   * A value over a quarter of it is not kept.
+   */
+  valueCacheBytes: number;
+  /** Address space for everything that is kept outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
+  memoryBytes: number;
+  /** Threads that flush and compact, started as they are needed. Default 1, 1 to 4. */
+  backgroundThreads: number;
+}
+
+export interface EngineSettings extends ResourceSettings {
   /** When a write's promise settles unless the call says otherwise. Default `os`. */
   durability: Durability;
   /** Longest key in bytes. Default 4096, 1 to 4096. */
@@ -20,15 +36,6 @@ export interface EngineSettings {
   memtableBytes: number;
   /** A log segment is closed at this size. Default 64 MiB, 64 KiB to 1 GiB. */
   segmentBytes: number;
-  /** Pages of tables kept in memory. Default 256 MiB, 1 MiB to 1.5 GiB. */
-  pageCacheBytes: number;
-  /**
-   * Large values kept in memory once they were read. Default 64 MiB, but at most a sixteenth of memoryBytes; 0 (none) to 1 GiB.
-   * A value over a quarter of it is not kept.
-   */
-  valueCacheBytes: number;
-  /** Address space for everything the engine keeps outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
-  memoryBytes: number;
   /**
    * A synced write that nobody waits beside is synced on the caller's thread, which spares the way to another and back (60 us), as long as
    * the disk takes less than this many milliseconds for it; after a slower one, a thread does it for a while. Default 0.5, 0 (never) to 10.
@@ -51,6 +58,7 @@ export interface EngineSettings {
 }
 
 export type EngineSettingsInput = Partial<EngineSettings>;
+export type ResourceSettingsInput = Partial<ResourceSettings>;
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -60,16 +68,21 @@ const VALUE_CACHE_PART = 16;
 
 type Range = { default: number; min: number; max: number; integer: boolean };
 
+const RESOURCE_RANGES: Record<keyof ResourceSettings, Range> = {
+  pageCacheBytes: { default: 256 * MIB, min: MIB, max: 1536 * MIB, integer: true },
+  valueCacheBytes: { default: 64 * MIB, min: 0, max: GIB, integer: true },
+  memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
+  backgroundThreads: { default: 1, min: 1, max: THREADS_MAX, integer: true },
+};
+
 const RANGES: Record<Exclude<keyof EngineSettings, 'durability'>, Range> = {
+  ...RESOURCE_RANGES,
   maxKeyBytes: { default: 4096, min: 1, max: 4096, integer: true },
   maxValueBytes: { default: 16 * MIB, min: 1, max: 256 * MIB, integer: true },
   maxBatchBytes: { default: 64 * MIB, min: KIB, max: 512 * MIB, integer: true },
   inlineThreshold: { default: 1024, min: 64, max: 4096, integer: true },
   memtableBytes: { default: 32 * MIB, min: 64 * KIB, max: 256 * MIB, integer: true },
   segmentBytes: { default: 64 * MIB, min: 64 * KIB, max: GIB, integer: true },
-  pageCacheBytes: { default: 256 * MIB, min: MIB, max: 1536 * MIB, integer: true },
-  valueCacheBytes: { default: 64 * MIB, min: 0, max: GIB, integer: true },
-  memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
   callerSyncMs: { default: 0.5, min: 0, max: 10, integer: false },
   tableBytes: { default: 32 * MIB, min: 64 * KIB, max: 256 * MIB, integer: true },
   level0Compact: { default: 4, min: 1, max: 16, integer: true },
@@ -82,22 +95,25 @@ const RANGES: Record<Exclude<keyof EngineSettings, 'durability'>, Range> = {
 
 const DURABILITIES: readonly string[] = ['buffered', 'os', 'synced'];
 
-/** Throws `invalid/OPTION_UNKNOWN` or `invalid/OPTION_RANGE`, naming the field and its limits. */
-export function resolveSettings(input: EngineSettingsInput = {}): Readonly<EngineSettings> {
-  const resolved: Record<string, unknown> = { durability: 'os' };
-  for (const [field, range] of Object.entries(RANGES)) resolved[field] = range.default;
-  for (const [field, value] of Object.entries(input)) {
-    if (value === undefined) continue;
-    if (field === 'durability') resolved[field] = checkDurability(value as string);
-    else if (Object.hasOwn(RANGES, field)) resolved[field] = checkRange(field, value as number, RANGES[field as keyof typeof RANGES]);
-    else {
-      const known = ['durability', ...Object.keys(RANGES)].join(', ');
-      throw new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${field}'; known are: ${known}`, { field });
-    }
+/**
+ * Throws `invalid/OPTION_UNKNOWN` or `invalid/OPTION_RANGE`, naming the field and its limits. `shared`: what the engine gets from resources
+ * that it shares; to give it any of these as well is `invalid/OPTION_SHARED`.
+ */
+export function resolveSettings(input: EngineSettingsInput = {}, shared?: Readonly<ResourceSettings>): Readonly<EngineSettings> {
+  const given = Object.keys(input).find(
+    (field) => Object.hasOwn(RESOURCE_RANGES, field) && input[field as keyof EngineSettings] !== undefined,
+  );
+  if (shared && given !== undefined) {
+    throw new SparrowError('invalid', 'OPTION_SHARED', `${given} is a setting of the resources that the engine shares, not its own`, {
+      field: given,
+    });
   }
-  const settings = resolved as unknown as EngineSettings;
-  if (input.valueCacheBytes === undefined)
-    settings.valueCacheBytes = Math.min(settings.valueCacheBytes, settings.memoryBytes / VALUE_CACHE_PART);
+  const { durability = 'os', ...numbers } = input;
+  const settings: EngineSettings = {
+    durability: checkDurability(durability),
+    ...resolveNumbers(RANGES, { ...shared, ...numbers }, ['durability']),
+  };
+  if (!shared) fitValueCache(settings, input);
   const planned = settings.pageCacheBytes + settings.valueCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
   if (planned > settings.memoryBytes * 0.9) {
     throw new SparrowError(
@@ -121,6 +137,48 @@ export function resolveSettings(input: EngineSettingsInput = {}): Readonly<Engin
 /** The value of one setting that is a number, or `invalid/OPTION_RANGE`. */
 export function checkSetting(field: keyof typeof RANGES, value: number): number {
   return checkRange(field, value, RANGES[field]);
+}
+
+/** As `resolveSettings`, for resources. */
+export function resolveResourceSettings(input: ResourceSettingsInput = {}): Readonly<ResourceSettings> {
+  const settings = resolveNumbers(RESOURCE_RANGES, input, []);
+  fitValueCache(settings, input);
+  const planned = settings.pageCacheBytes + settings.valueCacheBytes;
+  if (planned > settings.memoryBytes * 0.8) {
+    throw new SparrowError(
+      'invalid',
+      'OPTION_RANGE',
+      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + valueCacheBytes (${planned}) and a fifth to spare`,
+      { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
+    );
+  }
+  return Object.freeze(settings);
+}
+
+/** Unless it was asked for, the cache of large values takes a part of the memory at most. */
+function fitValueCache(settings: ResourceSettings, input: ResourceSettingsInput): void {
+  if (input.valueCacheBytes === undefined)
+    settings.valueCacheBytes = Math.min(settings.valueCacheBytes, settings.memoryBytes / VALUE_CACHE_PART);
+}
+
+function resolveNumbers<Fields extends string>(
+  ranges: Record<Fields, Range>,
+  input: Partial<Record<string, unknown>>,
+  others: readonly string[],
+): Record<Fields, number> {
+  const resolved = Object.fromEntries(Object.entries<Range>(ranges).map(([field, range]) => [field, range.default])) as Record<
+    Fields,
+    number
+  >;
+  for (const [field, value] of Object.entries(input)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(ranges, field)) {
+      const known = [...others, ...Object.keys(ranges)].join(', ');
+      throw new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${field}'; known are: ${known}`, { field });
+    }
+    resolved[field as Fields] = checkRange(field, value as number, ranges[field as Fields]);
+  }
+  return resolved;
 }
 
 /** A write's durability, or `invalid/OPTION_RANGE`. */

@@ -4,21 +4,34 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../base/env.ts';
-import { FLUSH_DONE, WINDOW_FULL, WORK } from '../../assembly/memory-map.ts';
+import { FLUSH_DONE, WINDOW_FULL } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { SegmentTable, TABLE_WINDOW_BYTES, TableWriter } from '../table/index.ts';
 import type { FlushJob, FlushResult } from './background.ts';
 
-export function runFlush(owner: { memory: WebAssembly.Memory; bytes: number }, fileSystem: FileSystem, job: FlushJob): FlushResult {
+/** `context`: the thread's (assembly/memory-map.ts). */
+export function runFlush(
+  owner: { memory: WebAssembly.Memory; bytes: number },
+  fileSystem: FileSystem,
+  job: FlushJob,
+  context: number,
+): FlushResult {
   const memory = new LinearMemory(owner.bytes, { memory: owner.memory, from: job.lent.from, to: job.lent.to });
   const snapshots = memory.allocate(Math.max(8, job.snapshots.length * 8));
   memory.f64.set(job.snapshots, snapshots >>> 3);
   const segments = new SegmentTable(memory, job.segments);
   const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId, TABLE_WINDOW_BYTES, job.records);
   try {
-    memory.kernel['flushBegin']!(WORK, job.memtable, job.nowMs);
+    memory.kernel['flushBegin']!(context, job.memtable, job.nowMs);
     for (;;) {
-      const answer = memory.kernel['flushStep']!(WORK, writer.builder, snapshots, job.snapshots.length, segments.address, segments.entries);
+      const answer = memory.kernel['flushStep']!(
+        context,
+        writer.builder,
+        snapshots,
+        job.snapshots.length,
+        segments.address,
+        segments.entries,
+      );
       if (answer === FLUSH_DONE) break;
       assert(answer === WINDOW_FULL, 'every entry of a memtable fits a page, and its segments are listed');
       writer.drain();

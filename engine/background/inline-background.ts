@@ -2,6 +2,7 @@
  * Background work on the caller's thread, a piece at a time between its turns: for tests, the simulator and processes that must not start
  * threads. The same jobs as in the worker, over whatever file system it is given.
  */
+import { WORK } from '../../assembly/memory-map.ts';
 import type { FileSystem, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
@@ -70,7 +71,7 @@ export class InlineBackground implements Background {
     if (flush) {
       let result: FlushResult;
       try {
-        result = runFlush({ memory: this.#memory.memory, bytes: this.#memory.bytes }, this.#fs, flush.job);
+        result = runFlush({ memory: this.#memory.memory, bytes: this.#memory.bytes }, this.#fs, flush.job, WORK);
       } catch (error) {
         flush.onEnd(error as Error, undefined);
         return;

@@ -1,25 +1,20 @@
-/** The background thread: takes flushes and compactions from its port, flushes first, and answers each. */
+/** A background thread: takes flushes and compactions from its port, flushes first, and answers each. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { NodeFileSystem } from '../../base/node/index.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { CONTEXT_BYTES, WORK } from '../../assembly/memory-map.ts';
 import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
 import { runFlush } from './flush-job.ts';
-import {
-  type Answer,
-  ANSWERS,
-  CANCEL,
-  type Request,
-  THREAD,
-  THREAD_STARTED,
-  THREAD_STARTING,
-  toWire,
-  type WorkerData,
-} from './worker-background.ts';
+import { type Answer, ANSWERS, type Request, THREAD_STARTED, THREAD_STARTING, THREADS, toWire } from './worker-protocol.ts';
+import type { WorkerData } from './worker-thread.ts';
 
-const { memory, memoryBytes, port, lifeline, control } = workerData as WorkerData;
+const { memory, memoryBytes, number, port, lifeline, control } = workerData as WorkerData;
 const words = new Int32Array(control);
 const fileSystem = new NodeFileSystem();
+const context = WORK + number * CONTEXT_BYTES;
 const compactions: { id: number; job: CompactionJob }[] = [];
+/** The compaction under way, or the next one, is to be given up. */
+let cancelled: number | undefined;
 
 function answer(message: Answer): void {
   port.postMessage(message);
@@ -42,30 +37,31 @@ function take(request: Request): void {
   // What a waiting caller sent to learn whether this thread is there.
   while (receiveMessageOnPort(lifeline));
   if (request.kind === 'compact') compactions.push({ id: request.id, job: request.job });
-  else attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job));
+  else if (request.kind === 'cancel') cancelled = request.id;
+  else attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context));
 }
 
 /** Runs a compaction to its end, with flushes in between, unless it is cancelled. */
-function compact(job: CompactionJob): CompactionResult {
+function compact(id: number, job: CompactionJob): CompactionResult {
   const steps = runCompaction(fileSystem, job);
   for (;;) {
-    if (Atomics.load(words, CANCEL) === 1) {
+    for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) take(next.message as Request);
+    if (cancelled === id) {
       steps.return(undefined as never);
       throw new SparrowError('cancelled', 'ABORTED', 'the engine is closing');
     }
     const step = steps.next();
     if (step.done) return step.value;
-    for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) take(next.message as Request);
   }
 }
 
 // Given up by now: what its jobs would write to is somebody else's.
-if (Atomics.compareExchange(words, THREAD, THREAD_STARTING, THREAD_STARTED) !== THREAD_STARTING) process.exit(1);
+if (Atomics.compareExchange(words, THREADS + number, THREAD_STARTING, THREAD_STARTED) !== THREAD_STARTING) process.exit(1);
 
 port.on('message', (request: Request) => {
   take(request);
   for (let next = compactions.shift(); next; next = compactions.shift()) {
     const { id, job } = next;
-    attempt(id, () => compact(job));
+    attempt(id, () => compact(id, job));
   }
 });

@@ -11,7 +11,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { HEAP, SLACK_BYTES } from '../../assembly/memory-map.ts';
 import { bindKernel, type Kernel } from './kernel.ts';
 
-const WASM_PAGE_BYTES = 65536;
+export const WASM_PAGE_BYTES: number = 65536;
 const UNIT_BYTES = 65536;
 const SMALL_BYTES_MIN = 64;
 /** Larger pieces are handed out in units. */

@@ -13,15 +13,27 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
     }
   };
   syncBuiltinESMExports();
-  const { WorkerBackground } = await import('../../../engine/background/index.ts');
-  threads.Worker = Worker;
-  const background = new WorkerBackground(new LinearMemory(2 ** 26), 300);
+  const { WorkerPool } = await import('../../../engine/background/index.ts');
+  const pool = new WorkerPool(new LinearMemory(2 ** 26), 1, 300);
+  const background = pool.background();
   const ended: (string | undefined)[] = [];
-  const job = { directory: '/', fileId: 1, memtable: 0, records: 0, snapshots: [], nowMs: 0, segments: 0, lent: { from: 0, to: 0 } };
-  background.flush(job, (error) => ended.push(error?.message));
-  for (let waits = 0; ended.length === 0 && waits < 100; waits++) background.waitSync(1000);
-  background.flush(job, (error) => ended.push(error?.message));
-  background.waitSync(1000);
+  const job = {
+    directory: '/',
+    fileId: 1,
+    memtable: 0,
+    records: 0,
+    snapshots: [],
+    segments: 0,
+    nowMs: 0,
+    lent: { from: 0, to: 0 },
+  };
+  for (let times = 1; times <= 2; times++) {
+    background.flush(job, (error) => ended.push(error?.message));
+    for (let waits = 0; ended.length < times && waits < 100; waits++) background.waitSync(1000);
+  }
   expect(ended).toEqual(['the background thread does not start', 'the background thread does not start']);
+  threads.Worker = Worker;
+  syncBuiltinESMExports();
   await background.close();
+  await pool.close();
 });

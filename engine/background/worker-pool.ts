@@ -1,0 +1,211 @@
+/**
+ * Background threads that any number of engines share. A thread is started when there is a job for which no other is free. Flushes go first:
+ * a thread takes one in between the steps of its compaction; of compactions each thread has one, and the others wait here in the order in
+ * which they came.
+ *
+ * A thread that dies, whatever of, fails every job that it had; the next job gets another thread. A caller that waits without yielding
+ * learns of it too.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { Background, FlushJob, FlushResult, OnEnd } from './background.ts';
+import { type Answer, ANSWERS, controlBytes, fromWire, type Request } from './worker-protocol.ts';
+import { WorkerThread } from './worker-thread.ts';
+
+/** How often a caller that waits without yielding looks whether the threads are still there. */
+const LOOK_AFTER_MS = 100;
+const START_MS_MAX = 30_000;
+
+type Job = {
+  readonly request: Exclude<Request, { kind: 'cancel' }>;
+  readonly owner: PoolBackground;
+  readonly onEnd: OnEnd<unknown>;
+  /** Undefined while it waits for one. */
+  thread: WorkerThread | undefined;
+};
+
+export class WorkerPool {
+  readonly #memory: LinearMemory;
+  readonly #startMsMax: number;
+  readonly #control: Int32Array<SharedArrayBuffer>;
+  /** By number; undefined: not started, or dead. */
+  readonly #threads: (WorkerThread | undefined)[];
+  /** Every job that has not ended, by id, in the order in which they came. */
+  readonly #jobs = new Map<number, Job>();
+  #nextId = 1;
+
+  constructor(memory: LinearMemory, threads: number, startMsMax: number = START_MS_MAX) {
+    this.#memory = memory;
+    this.#startMsMax = startMsMax;
+    this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
+    this.#threads = Array.from({ length: threads }, () => undefined);
+  }
+
+  /** An engine's share of the pool. */
+  background(): Background {
+    return new PoolBackground(this);
+  }
+
+  /** Ends the threads. Every engine has closed its share. Idempotent. */
+  async close(): Promise<void> {
+    for (const thread of this.#threads.splice(0)) await thread?.end();
+  }
+
+  // ---- for an engine's share ----
+
+  flush(owner: PoolBackground, job: FlushJob, onEnd: OnEnd<unknown>): void {
+    const entry: Job = { request: { id: this.#nextId++, kind: 'flush', job }, owner, onEnd, thread: undefined };
+    this.#jobs.set(entry.request.id, entry);
+    // A flush must not wait for long: one that has nothing to do, or else one with a compaction, in between the steps of which it is done.
+    this.#give(
+      entry,
+      this.#leastBusy(() => true)!,
+    );
+  }
+
+  compact(owner: PoolBackground, job: CompactionJob, onEnd: OnEnd<unknown>): void {
+    const entry: Job = { request: { id: this.#nextId++, kind: 'compact', job }, owner, onEnd, thread: undefined };
+    this.#jobs.set(entry.request.id, entry);
+    this.#startCompactions();
+  }
+
+  /** Gives up an owner's compactions: those that have not begun at once, the others when they answer. */
+  cancel(owner: PoolBackground): void {
+    for (const job of [...this.#jobs.values()]) {
+      if (job.owner !== owner || job.request.kind !== 'compact') continue;
+      if (job.thread) job.thread.post({ id: job.request.id, kind: 'cancel' });
+      else this.#end(job, new SparrowError('cancelled', 'ABORTED', 'the engine is closing'), undefined);
+    }
+  }
+
+  hasJobs(owner: PoolBackground): boolean {
+    for (const job of this.#jobs.values()) if (job.owner === owner) return true;
+    return false;
+  }
+
+  /** Waits until any job has ended, at most `ms`, and calls its `onEnd`; at once when there is none. */
+  waitSync(ms: number): void {
+    for (let left = ms; ; left -= LOOK_AFTER_MS) {
+      const seen = Atomics.load(this.#control, ANSWERS);
+      if (this.#receive() || this.#jobs.size === 0 || left <= 0) return;
+      if (Atomics.wait(this.#control, ANSWERS, seen, Math.min(left, LOOK_AFTER_MS)) !== 'timed-out') continue;
+      for (const thread of this.#threads) thread?.waited(LOOK_AFTER_MS);
+    }
+  }
+
+  #receive(): boolean {
+    const before = this.#jobs.size;
+    let any = false;
+    for (const thread of this.#threads) {
+      if (thread?.receive()) any = true;
+      const death = thread?.death;
+      if (death) this.#died(thread!, death);
+    }
+    return any || this.#jobs.size !== before;
+  }
+
+  #startCompactions(): void {
+    for (const job of this.#jobs.values()) {
+      if (job.request.kind !== 'compact' || job.thread) continue;
+      const number = this.#leastBusy((at) => !this.#hasCompaction(at));
+      if (number === undefined) return;
+      this.#give(job, number);
+    }
+  }
+
+  #hasCompaction(number: number): boolean {
+    const thread = this.#threads[number];
+    if (!thread) return false;
+    for (const job of this.#jobs.values()) if (job.thread === thread && job.request.kind === 'compact') return true;
+    return false;
+  }
+
+  /** The thread with the fewest jobs, one that runs rather than one to be started. */
+  #leastBusy(fits: (number: number) => boolean): number | undefined {
+    let best: number | undefined;
+    let fewest = Infinity;
+    for (const [number, thread] of this.#threads.entries()) {
+      if (!fits(number)) continue;
+      let jobs = thread ? 0 : 0.5;
+      for (const job of this.#jobs.values()) if (thread && job.thread === thread) jobs++;
+      if (jobs < fewest) [best, fewest] = [number, jobs];
+    }
+    return best;
+  }
+
+  #give(job: Job, number: number): void {
+    const thread = (this.#threads[number] ??= this.#start(number));
+    job.thread = thread;
+    thread.keepAlive(true);
+    thread.post(job.request);
+  }
+
+  #start(number: number): WorkerThread {
+    const thread: WorkerThread = new WorkerThread({
+      memory: this.#memory,
+      number,
+      control: this.#control,
+      startMsMax: this.#startMsMax,
+      onAnswer: (answer) => this.#take(answer),
+      onDeath: (error) => this.#died(thread, error),
+    });
+    return thread;
+  }
+
+  #take(answer: Answer): void {
+    const job = this.#jobs.get(answer.id);
+    if (!job) return;
+    if ('error' in answer) this.#end(job, fromWire(answer.error), undefined);
+    else this.#end(job, undefined, answer.result);
+  }
+
+  #end(job: Job, error: Error | undefined, result: unknown): void {
+    this.#jobs.delete(job.request.id);
+    const { thread } = job;
+    if (thread && ![...this.#jobs.values()].some((other) => other.thread === thread)) thread.keepAlive(false);
+    this.#startCompactions();
+    job.onEnd(error, result);
+    job.owner.ended();
+  }
+
+  #died(thread: WorkerThread, error: Error): void {
+    if (this.#threads[thread.number] !== thread) return;
+    this.#threads[thread.number] = undefined;
+    // It may be alive after all, when it was given up.
+    void thread.end();
+    for (const job of [...this.#jobs.values()]) if (job.thread === thread) this.#end(job, error, undefined);
+  }
+}
+
+/** What one engine sees of the pool. */
+class PoolBackground implements Background {
+  readonly #pool: WorkerPool;
+  #drained: (() => void) | undefined;
+
+  constructor(pool: WorkerPool) {
+    this.#pool = pool;
+  }
+
+  flush(job: FlushJob, onEnd: OnEnd<FlushResult>): void {
+    this.#pool.flush(this, job, onEnd as OnEnd<unknown>);
+  }
+
+  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void {
+    this.#pool.compact(this, job, onEnd as OnEnd<unknown>);
+  }
+
+  waitSync(ms: number): void {
+    this.#pool.waitSync(ms);
+  }
+
+  async close(): Promise<void> {
+    this.#pool.cancel(this);
+    while (this.#pool.hasJobs(this)) await new Promise<void>((resolve) => (this.#drained = resolve));
+  }
+
+  /** One of its jobs has ended. */
+  ended(): void {
+    this.#drained?.();
+  }
+}

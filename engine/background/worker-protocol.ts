@@ -1,0 +1,38 @@
+/** What passes between the caller's thread and a background thread: messages, and words that both see. */
+import { SparrowError, type ErrorDetails, type ErrorKind } from '../../base/errors.ts';
+import type { CompactionJob } from '../compaction/index.ts';
+import type { FlushJob } from './background.ts';
+
+/** What goes to the thread. `cancel` names a compaction that may be given up; it is answered all the same. */
+export type Request =
+  | { id: number; kind: 'flush'; job: FlushJob }
+  | { id: number; kind: 'compact'; job: CompactionJob }
+  | { id: number; kind: 'cancel' };
+
+/** What comes back: errors as data, because a thrown SparrowError would lose its class on the way. */
+export type Answer = { id: number; result: unknown } | { id: number; error: WireError };
+export type WireError = { message: string; code: string; kind: ErrorKind | undefined; details: ErrorDetails };
+
+/** Words of the control buffer. ANSWERS counts the answers of all threads. */
+export const ANSWERS = 0;
+/** One word for each thread: THREAD_STARTING, then what came first: it has started, or its owner has given it up and it must touch nothing. */
+export const THREADS = 1;
+export const THREAD_STARTING = 0;
+export const THREAD_STARTED = 1;
+export const THREAD_GIVEN_UP = 2;
+
+export function controlBytes(threads: number): number {
+  return (THREADS + threads) * 4;
+}
+
+export function toWire(error: unknown): WireError {
+  const { message, code } = error as NodeJS.ErrnoException;
+  return error instanceof SparrowError
+    ? { message, code: error.code, kind: error.kind, details: error.details }
+    : { message: String(message ?? error), code: String(code ?? ''), kind: undefined, details: {} };
+}
+
+export function fromWire(error: WireError): Error {
+  if (error.kind !== undefined) return new SparrowError(error.kind, error.code, error.message, error.details);
+  return Object.assign(new Error(error.message), { code: error.code });
+}

@@ -1,0 +1,119 @@
+/**
+ * One background thread as its owner sees it: takes requests, brings answers, and says when it is over. Answers come with the event loop,
+ * or by `receive` for a caller that does not let it turn; so does the news of the thread's death.
+ */
+import { type MessagePort, MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { extname } from 'node:path';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import { Lifeline } from './lifeline.ts';
+import { type Answer, type Request, THREAD_GIVEN_UP, THREAD_STARTED, THREAD_STARTING, THREADS } from './worker-protocol.ts';
+
+/** What a thread is started with. */
+export type WorkerData = {
+  memory: WebAssembly.Memory;
+  memoryBytes: number;
+  /** Which of the threads it is, from 0. */
+  number: number;
+  port: MessagePort;
+  /** Not used by the thread but held, for as long as it lives. */
+  lifeline: MessagePort;
+  control: SharedArrayBuffer;
+};
+
+export class WorkerThread {
+  readonly number: number;
+  readonly #control: Int32Array<SharedArrayBuffer>;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #lifeline = new Lifeline();
+  readonly #startMsMax: number;
+  readonly #onAnswer: (answer: Answer) => void;
+  /** How long callers have waited for a thread that has not started. */
+  #waitedMs = 0;
+
+  constructor(parts: {
+    memory: LinearMemory;
+    number: number;
+    control: Int32Array<SharedArrayBuffer>;
+    /** A thread that a caller has waited for so long without yielding, and that has not even started, is given up. */
+    startMsMax: number;
+    onAnswer: (answer: Answer) => void;
+    /** May be called more than once. */
+    onDeath: (error: Error) => void;
+  }) {
+    this.number = parts.number;
+    this.#control = parts.control;
+    this.#startMsMax = parts.startMsMax;
+    this.#onAnswer = parts.onAnswer;
+    Atomics.store(this.#control, THREADS + this.number, THREAD_STARTING);
+    const { port1, port2 } = new MessageChannel();
+    const data: WorkerData = {
+      memory: parts.memory.memory,
+      memoryBytes: parts.memory.bytes,
+      number: this.number,
+      port: port2,
+      lifeline: this.#lifeline.end,
+      control: this.#control.buffer,
+    };
+    // The same file type as this one: sources in development, compiled files in the package.
+    const file = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+    // A thread takes over the process's flags, and one of them is about the text of `node --eval`: a thread that runs a file refuses it.
+    const evaluated = process.execArgv.some((flag) => flag.startsWith('--input-type'));
+    const worker = new Worker(file, {
+      workerData: data,
+      transferList: [port2, this.#lifeline.end],
+      name: 'sparrowkv-background',
+      ...(evaluated && { execArgv: [] }),
+    });
+    worker.on('error', parts.onDeath);
+    worker.on('exit', (code) => parts.onDeath(new Error(`the background thread ended with code ${code}`)));
+    port1.on('message', this.#onAnswer);
+    // Idle background work does not keep a process alive; a job under way does.
+    port1.unref();
+    worker.unref();
+    this.#worker = worker;
+    this.#port = port1;
+  }
+
+  post(request: Request): void {
+    this.#port.postMessage(request);
+  }
+
+  /** While it has work, the process stays alive. */
+  keepAlive(has: boolean): void {
+    if (has) this.#worker.ref();
+    else this.#worker.unref();
+  }
+
+  /** Hands over the answers that have arrived. Returns whether there was one. */
+  receive(): boolean {
+    let any = false;
+    for (let next = receiveMessageOnPort(this.#port); next; next = receiveMessageOnPort(this.#port)) {
+      any = true;
+      this.#onAnswer(next.message as Answer);
+    }
+    return any;
+  }
+
+  /** A caller has waited for so long without yielding. */
+  waited(ms: number): void {
+    this.#waitedMs += ms;
+  }
+
+  /** What is known of the thread's end before its events tell. */
+  get death(): Error | undefined {
+    if (this.#lifeline.isCut) return new Error('the background thread is gone');
+    if (this.#waitedMs < this.#startMsMax) return undefined;
+    this.#waitedMs = 0;
+    // One that dies before it runs leaves no trace.
+    const before = Atomics.compareExchange(this.#control, THREADS + this.number, THREAD_STARTING, THREAD_GIVEN_UP);
+    return before === THREAD_STARTED ? undefined : new Error('the background thread does not start');
+  }
+
+  /** Ends the thread, whatever it does. */
+  async end(): Promise<void> {
+    this.#port.close();
+    this.#lifeline.close();
+    await this.#worker.terminate();
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * What engines of one process can share: a linear memory with its kernels, caches and windows, and the threads that flush and compact. An
+ * engine that is given none makes its own. A shared one outlives its engines: it is closed after the last of them.
+ */
+import type { FileSystem, Scheduler } from '../base/env.ts';
+import { SparrowError } from '../base/errors.ts';
+import { FRONT } from '../assembly/memory-map.ts';
+import { type Background, InlineBackground, WorkerPool } from './background/index.ts';
+import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
+import { SCAN_WINDOW_BYTES } from './scan.ts';
+import { resolveResourceSettings, type ResourceSettings, type ResourceSettingsInput } from './settings.ts';
+import { PageCache } from './table/index.ts';
+import { ValueCache } from './value-cache.ts';
+import { ValuePool } from './value-pool.ts';
+
+/** What engines of one process share (`createResources`): memory, caches, background threads. */
+export interface Resources extends AsyncDisposable {
+  readonly settings: Readonly<ResourceSettings>;
+  stats(): ResourceStats;
+  /** Ends the threads. Idempotent. `invalid/RESOURCES_IN_USE` while an engine uses them: engines are closed first. */
+  close(): Promise<void>;
+}
+
+export interface ResourceStats {
+  /** Engines that are open. */
+  engines: number;
+  /** Linear memory that is handed out, caches included whether they are filled or not. */
+  linearMemoryBytes: number;
+  /** What the caches hold. */
+  pageCacheBytes: number;
+  valueCacheBytes: number;
+}
+
+/**
+ * Resources for any number of engines: `open(path, settings, { resources })`. `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE` for settings.
+ * `close()` is refused while an engine uses them.
+ */
+export function createResources(settings?: ResourceSettingsInput): Resources {
+  return new SharedResources(resolveResourceSettings(settings));
+}
+
+/** Linear memory for staging, windows and the like. */
+const FIXED_BYTES = 8 * 1024 * 1024;
+
+export class SharedResources implements Resources {
+  readonly settings: Readonly<ResourceSettings>;
+  readonly memory: LinearMemory;
+  readonly pageCache: PageCache;
+  readonly valueCache: ValueCache;
+  readonly valuePool: ValuePool = new ValuePool();
+  /** Address of SCAN_WINDOW_BYTES. */
+  readonly scanWindow: number;
+  /** Linear memory that is left for memtables and what comes and goes with them. */
+  readonly memoryForMemtables: number;
+  readonly #threads: WorkerPool;
+  /** Paths of the engines that use it. */
+  readonly #engines = new Map<object, string>();
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: Readonly<ResourceSettings>) {
+    this.settings = settings;
+    this.memory = new LinearMemory(wholePages(settings.memoryBytes));
+    this.pageCache = new PageCache(this.memory, settings.pageCacheBytes);
+    this.pageCache.bind(FRONT);
+    this.valueCache = new ValueCache(this.memory, settings.valueCacheBytes);
+    this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
+    this.memoryForMemtables = this.memory.freeBytes - FIXED_BYTES;
+    this.#threads = new WorkerPool(this.memory, settings.backgroundThreads);
+  }
+
+  /** What `open` was given, or `invalid/TYPE`. `closed/RESOURCES_CLOSED` once they are closed. */
+  static from(resources: Resources): SharedResources {
+    if (!(resources instanceof SharedResources)) {
+      throw new SparrowError('invalid', 'TYPE', 'resources are made by createResources', { field: 'resources' });
+    }
+    if (resources.#closing) throw new SparrowError('closed', 'RESOURCES_CLOSED', 'the resources have been closed');
+    return resources;
+  }
+
+  /** An engine begins to use them. Returns what ends that. */
+  enter(path: string): () => void {
+    const user = {};
+    this.#engines.set(user, path);
+    return () => this.#engines.delete(user);
+  }
+
+  /** For one engine. `worker`: on the shared threads; `inline`: on the caller's, over the engine's file system. */
+  background(kind: 'worker' | 'inline', fileSystem: FileSystem, scheduler: Scheduler): Background {
+    return kind === 'worker' ? this.#threads.background() : new InlineBackground(this.memory, fileSystem, scheduler);
+  }
+
+  stats(): ResourceStats {
+    return {
+      engines: this.#engines.size,
+      linearMemoryBytes: this.memory.usedBytes,
+      pageCacheBytes: this.pageCache.usedBytes,
+      valueCacheBytes: this.valueCache.usedBytes,
+    };
+  }
+
+  close(): Promise<void> {
+    const [path] = this.#engines.values();
+    if (path !== undefined) {
+      const others = this.#engines.size > 1 ? ` and ${this.#engines.size - 1} more` : '';
+      return Promise.reject(
+        new SparrowError('invalid', 'RESOURCES_IN_USE', `resources are closed after their engines; the one at ${path}${others} is open`, {
+          path,
+          engines: this.#engines.size,
+        }),
+      );
+    }
+    return (this.#closing ??= this.#threads.close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** The largest memory there can be is one page short: addresses of 2^31 are negative to some. */
+function wholePages(bytes: number): number {
+  const whole = Math.ceil(bytes / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+  return Math.min(whole, LINEAR_MEMORY_BYTES_MAX - WASM_PAGE_BYTES);
+}
