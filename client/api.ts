@@ -15,7 +15,6 @@
  * | cancelled / ABORTED                | the call's `signal` was aborted; a write may or may not have been applied                    |
  * | closed / CLIENT_CLOSED             | the client was closed                                                                     |
  */
-import { SparrowError } from '../base/errors.ts';
 import type { StatusResponse } from '../proto/index.ts';
 
 export type Bytes = Uint8Array | string;
@@ -155,29 +154,4 @@ export interface Client extends AsyncDisposable {
   limits(options?: CallOptions): Promise<Limits>;
   /** Calls under way fail with `closed/CLIENT_CLOSED`. Idempotent. */
   close(): Promise<void>;
-}
-
-/** A condition of a batch did not hold; nothing was written. */
-export class ConditionFailedError extends SparrowError {
-  /** Which of the batch's conditions, counted from 0 in the order in which they were added. */
-  readonly index: number;
-  readonly key: Uint8Array;
-  /** What the key holds now; `undefined` when it is missing. */
-  readonly current: VersionedValue | undefined;
-
-  constructor(index: number, key: Uint8Array, current: VersionedValue | undefined) {
-    super(
-      'conflict',
-      'CONDITION_FAILED',
-      `condition ${index} does not hold: the key ${current ? `has version ${current.version}` : 'is missing'}`,
-      {
-        index,
-        found: current !== undefined,
-        version: current?.version ?? 0,
-      },
-    );
-    this.index = index;
-    this.key = key;
-    this.current = current;
-  }
 }

@@ -1,21 +1,21 @@
 /** The SDK's verbs: arguments in, requests out, answers back. How calls travel is call-runner.ts. */
 import { randomBytes } from 'node:crypto';
 
+import { ConditionFailedError } from '../base/condition-failed.ts';
 import { SparrowError } from '../base/errors.ts';
-import {
-  ConditionFailedError,
-  type Batch,
-  type Bytes,
-  type CallOptions,
-  type Client,
-  type DeleteRangeResult,
-  type Entry,
-  type Limits,
-  type RangeOptions,
-  type ScanOptions,
-  type ServerStatus,
-  type VersionedValue,
-  type WriteResult,
+import type {
+  Batch,
+  Bytes,
+  CallOptions,
+  Client,
+  DeleteRangeResult,
+  Entry,
+  Limits,
+  RangeOptions,
+  ScanOptions,
+  ServerStatus,
+  VersionedValue,
+  WriteResult,
 } from './api.ts';
 import {
   checkBoolean,

@@ -1,6 +1,6 @@
 /** The SDK of SparrowKV's gRPC server: `import { connect } from 'sparrowkv/client'`. The only way in to this folder. */
 export { connect } from './connect.ts';
-export { ConditionFailedError } from './api.ts';
+export { ConditionFailedError } from '../base/condition-failed.ts';
 export type {
   Batch,
   Bytes,

@@ -27,6 +27,30 @@ export interface WriteOptions {
   sequence?: number;
 }
 
+/** When a value ends. Then it reads as absent, at snapshots too, and its space is given back in time. At most one of the two. */
+export interface Expiry {
+  /** Milliseconds from now, a whole number from 1; Infinity: never, whatever the keyspace's `ttlMs`. Default: the keyspace's. */
+  ttlMs?: number;
+  /** Milliseconds since the epoch, a whole number from 1. */
+  expiresAtMs?: number;
+}
+
+export interface PutOptions extends WriteOptions, Expiry {}
+
+/** What must hold for a batch to be written: exactly one of `absent`, `value`, `version`. Without `keyspace`: in the default one. */
+export type Condition = { key: Bytes; keyspace?: Keyspace } & (
+  | { absent: true }
+  /** The key has this value. */
+  | { value: Bytes }
+  /** The key has this version (of `getEntry`). */
+  | { version: number }
+);
+
+export interface BatchOptions extends WriteOptions {
+  /** All must hold, as of just before the batch: else it rejects with a ConditionFailedError and nothing is written. */
+  conditions?: readonly Condition[];
+}
+
 export interface ReadOptions {
   /** Read as of this snapshot instead of now. */
   snapshot?: Snapshot;
@@ -60,13 +84,17 @@ export interface VersionedValue {
 
 /** A part of a batch. Without `keyspace`: of the default one. */
 export type BatchOperation =
-  | { type: 'put'; key: Bytes; value: Bytes; keyspace?: Keyspace }
-  | { type: 'delete'; key: Bytes; keyspace?: Keyspace };
+  | ({ type: 'put'; key: Bytes; value: Bytes; keyspace?: Keyspace } & Expiry)
+  | { type: 'delete'; key: Bytes; keyspace?: Keyspace }
+  /** Sees what comes before it in the batch. */
+  | ({ type: 'increment'; key: Bytes; by?: bigint | number; keyspace?: Keyspace } & Expiry);
 
 /** What became of a write. */
 export interface WriteResult {
   /** The batch's sequence number: the version of every key that it wrote. */
   sequence: number;
+  /** What its increments came to, in their order. */
+  counters: bigint[];
 }
 
 /** A fixed point in time. Keeps what it may need on disk until released. */
@@ -108,17 +136,25 @@ export interface EngineStats {
 
 /** What can be done with keys: in the default keyspace (an Engine) or in another (a Keyspace). */
 export interface KeyValues {
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
+  put(key: Bytes, value: Bytes, options?: PutOptions): Promise<void>;
   delete(key: Bytes, options?: WriteOptions): Promise<void>;
+  /**
+   * Adds to a counter and gives what it came to: a value of 8 bytes, a signed 64-bit integer, little-endian; a missing key counts as 0.
+   * Atomic. Keeps the key's expiry unless the options give another. Default of `by`: 1. `invalid/NOT_A_COUNTER`, `invalid/COUNTER_OVERFLOW`.
+   */
+  increment(key: Bytes, by?: bigint | number, options?: PutOptions): Promise<bigint>;
 
   get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined>;
   getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined;
   /** The value with its version. */
   getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined>;
   getEntrySync(key: Bytes, options?: ReadOptions): VersionedValue | undefined;
-  /** Values in the order of the keys, all from one point in time. */
-  multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
-  multiGetSync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[];
+  /** Values in the order of the keys, all from one point in time. Keys of one page cost one read of it. */
+  getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
+  getManySync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[];
+  /** Whether the key is there, without reading its value. */
+  has(key: Bytes, options?: ReadOptions): Promise<boolean>;
+  hasSync(key: Bytes, options?: ReadOptions): boolean;
 
   /** Entries in key order, from one point in time. */
   scan(options?: ScanOptions): AsyncIterableIterator<Entry>;
@@ -129,6 +165,8 @@ export interface KeyValues {
 export interface KeyspaceSettings {
   /** As the engine's setting of that name, which holds where this is not given. 64 to 4096 bytes. */
   inlineThreshold?: number;
+  /** `ttlMs` of writes that do not give theirs. Milliseconds, from 1. */
+  ttlMs?: number;
 }
 
 /**
@@ -143,8 +181,8 @@ export interface Keyspace extends KeyValues {
 
 export interface Engine extends KeyValues, AsyncDisposable {
   readonly path: string;
-  /** All operations or none, in any keyspaces. For one key the last operation wins. */
-  write(batch: readonly BatchOperation[], options?: WriteOptions): Promise<WriteResult>;
+  /** All operations or none, in any keyspaces, and only if all conditions hold. For one key the last operation wins. */
+  write(batch: readonly BatchOperation[], options?: BatchOptions): Promise<WriteResult>;
 
   /**
    * The keyspace of that name (1 to 255 bytes of UTF-8), made when it is not there, and durable when this settles. `settings` replace those

@@ -2,9 +2,11 @@
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in key-values.ts and from there in writer.ts
  * (writes), reader.ts and scan.ts (reads), in keyspaces.ts and maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
-import type { DirectoryLock, FileSystem, Scheduler } from '../base/env.ts';
+import type { Clock, DirectoryLock, FileSystem, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { BatchOperation, Engine, EngineStats, Keyspace, KeyspaceSettings, Snapshot, WriteOptions, WriteResult } from './api.ts';
+import type { BatchOperation, BatchOptions, Engine, EngineStats, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
+import { BatchPlanner } from './batch-plan.ts';
+import { assertConditions } from './conditions.ts';
 import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
 import { drive, imageOfEngine, type StoreImage, verifyImage } from './inspect/index.ts';
 import { checkOptions } from './keys.ts';
@@ -24,6 +26,7 @@ import type { ValueFiles } from './value-files.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
+const BATCH_OPTIONS: readonly string[] = ['durability', 'sequence', 'conditions'];
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
@@ -34,6 +37,7 @@ export interface EngineParts {
   scheduler: Scheduler;
   path: string;
   settings: Readonly<EngineSettings>;
+  clock: Clock;
   resources: SharedResources;
   /** Lets go of the resources, and closes them when they are the engine's own. */
   leave: () => void | Promise<void>;
@@ -56,16 +60,18 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   readonly #snapshots: Snapshots;
   readonly #keyspace: OpenKeyspace;
   readonly #keyspaces: Keyspaces;
+  readonly #planner: BatchPlanner;
   /** Calls that use the files for a while: closing waits for them. */
   readonly #upkeep = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   constructor(parts: EngineParts) {
-    const { settings, writer, reader, snapshots, view, resources } = parts;
+    const { settings, clock, writer, reader, snapshots, view, resources } = parts;
     const { memory } = resources;
     const keyspace = new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings);
     const shared: KeyValueParts = {
       settings,
+      clock,
       writer,
       reader,
       snapshots,
@@ -94,16 +100,22 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     this.#snapshots = snapshots;
     this.#keyspace = keyspace;
     this.#keyspaces = new Keyspaces(shared, parts.maintenance);
+    this.#planner = new BatchPlanner(settings, reader, parts.clock);
   }
 
-  async write(batch: readonly BatchOperation[], options?: WriteOptions): Promise<WriteResult> {
+  async write(batch: readonly BatchOperation[], options?: BatchOptions): Promise<WriteResult> {
     this.#assertOpen();
+    const durability = this.durabilityOf(options, BATCH_OPTIONS);
     const keyspaceOf = (given: Keyspace | undefined): OpenKeyspace =>
       given === undefined ? this.#keyspace : this.#keyspaces.openOf(given);
-    const settled = this.#writer.batch(batch, keyspaceOf, this.durabilityOf(options), options?.sequence);
+    if (options?.conditions !== undefined) {
+      assertConditions(options.conditions, keyspaceOf, this.#parts.settings.maxKeyBytes, this.#reader);
+    }
+    const plan = this.#planner.plan(batch, keyspaceOf);
+    const settled = this.#writer.batch(plan, durability, options?.sequence);
     const { sequence } = this.#writer;
     await settled;
-    return { sequence };
+    return { sequence, counters: plan.counters };
   }
 
   async keyspace(name: string, settings?: KeyspaceSettings): Promise<Keyspace> {

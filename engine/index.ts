@@ -4,14 +4,18 @@ export { openInMemory, type InMemoryComponents, type InMemorySettings } from './
 export { MemoryFileSystem, type MemoryFileSystemOptions } from '../base/memory-file-system.ts';
 export type {
   BatchOperation,
+  BatchOptions,
   Bytes,
+  Condition,
   Durability,
   Engine,
   EngineStats,
   Entry,
+  Expiry,
   Keyspace,
   KeyspaceSettings,
   KeyValues,
+  PutOptions,
   ReadOptions,
   ScanOptions,
   Snapshot,
@@ -49,4 +53,5 @@ export { dump, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats, UserKey } from './inspect/index.ts';
 export { createResources, type Resources, type ResourceStats } from './resources.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
+export { ConditionFailedError } from '../base/condition-failed.ts';
 export { SparrowError } from '../base/errors.ts';

@@ -2,7 +2,12 @@
  * The verbs that an engine and a keyspace share, for one keyspace: checks what the caller gave and hands it to writer.ts, reader.ts or
  * scan.ts. engine.ts and keyspaces.ts extend it.
  */
-import type { Bytes, Durability, Entry, KeyValues, ReadOptions, ScanOptions, VersionedValue, WriteOptions } from './api.ts';
+import type { Clock } from '../base/env.ts';
+import type { Bytes, Durability, Entry, KeyValues, PutOptions, ReadOptions, ScanOptions, VersionedValue, WriteOptions } from './api.ts';
+import { keepsExpiry } from './batch-plan.ts';
+import { addToCounter, encodeCounter, toStep } from './counters.ts';
+import { expiryOf, NEVER } from './expiry.ts';
+import { lookupOrder } from './key-order.ts';
 import { checkOptions, toKey, toValue } from './keys.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
@@ -13,11 +18,13 @@ import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import type { Writer } from './writer.ts';
 
 const WRITE_OPTIONS: readonly string[] = ['durability', 'sequence'];
+const PUT_OPTIONS: readonly string[] = [...WRITE_OPTIONS, 'ttlMs', 'expiresAtMs'];
 const READ_OPTIONS: readonly string[] = ['snapshot'];
 
 /** What all keyspaces of an engine have in common. */
 export interface KeyValueParts {
   readonly settings: Readonly<EngineSettings>;
+  readonly clock: Clock;
   readonly writer: Writer;
   readonly reader: Reader;
   readonly snapshots: Snapshots;
@@ -45,12 +52,15 @@ export class StoredKeyValues implements KeyValues {
     this.#durability = parts.settings.durability;
   }
 
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
+  put(key: Bytes, value: Bytes, options?: PutOptions): Promise<void> {
     try {
-      this.#keyspace.assertOpen();
+      const keyspace = this.#keyspace;
+      keyspace.assertOpen();
       const keyBytes = toKey(key, this.#maxKeyBytes);
       const valueBytes = toValue(value, this.#maxValueBytes);
-      return this.#writer.one(this.#keyspace, keyBytes, valueBytes, this.durabilityOf(options), options?.sequence);
+      const durability = this.durabilityOf(options, PUT_OPTIONS);
+      const expiresAtMs = options === undefined && keyspace.ttlMs === 0 ? NEVER : this.#expiryOf(options);
+      return this.#writer.one(keyspace, keyBytes, valueBytes, expiresAtMs, durability, options?.sequence);
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -60,10 +70,23 @@ export class StoredKeyValues implements KeyValues {
     try {
       this.#keyspace.assertOpen();
       const keyBytes = toKey(key, this.#maxKeyBytes);
-      return this.#writer.one(this.#keyspace, keyBytes, undefined, this.durabilityOf(options), options?.sequence);
+      const durability = this.durabilityOf(options, WRITE_OPTIONS);
+      return this.#writer.one(this.#keyspace, keyBytes, undefined, NEVER, durability, options?.sequence);
     } catch (error) {
       return Promise.reject(error as Error);
     }
+  }
+
+  /** Nothing can come between its read and its write: both are of one turn. */
+  async increment(key: Bytes, by?: bigint | number, options?: PutOptions): Promise<bigint> {
+    this.#keyspace.assertOpen();
+    const keyBytes = toKey(key, this.#maxKeyBytes);
+    const durability = this.durabilityOf(options, PUT_OPTIONS);
+    const before = this.#reader.getEntry(this.#keyspace.id, keyBytes, NEWEST);
+    const counter = addToCounter(before?.value, toStep(by));
+    const expiresAtMs = before !== undefined && keepsExpiry(options) ? (before.expiresAtMs ?? NEVER) : this.#expiryOf(options);
+    await this.#writer.one(this.#keyspace, keyBytes, encodeCounter(counter), expiresAtMs, durability, options?.sequence);
+    return counter;
   }
 
   getSync(key: Bytes, options?: ReadOptions): Uint8Array | undefined {
@@ -92,15 +115,40 @@ export class StoredKeyValues implements KeyValues {
     }
   }
 
-  multiGetSync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[] {
+  getManySync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[] {
     this.#keyspace.assertOpen();
     const sequence = this.#sequenceOf(options);
-    return keys.map((key) => this.#reader.get(this.#keyspace.id, toKey(key, this.#maxKeyBytes), sequence));
+    const checked = keys.map((key) => toKey(key, this.#maxKeyBytes));
+    const values = Array<Uint8Array | undefined>(keys.length);
+    const reader = this.#reader;
+    const { id } = this.#keyspace;
+    const { pageReads } = reader;
+    for (let i = 0; i < keys.length; i++) {
+      values[i] = reader.get(id, checked[i]!, sequence);
+      if (reader.pageReads === pageReads) continue;
+      // Not all is in memory: from here on each page is wanted once and for all.
+      for (const j of lookupOrder(checked, i + 1)) values[j] = reader.get(id, checked[j]!, sequence);
+      break;
+    }
+    return values;
   }
 
-  multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
+  getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
     try {
-      return Promise.resolve(this.multiGetSync(keys, options));
+      return Promise.resolve(this.getManySync(keys, options));
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  hasSync(key: Bytes, options?: ReadOptions): boolean {
+    this.#keyspace.assertOpen();
+    return this.#reader.has(this.#keyspace.id, toKey(key, this.#maxKeyBytes), this.#sequenceOf(options));
+  }
+
+  has(key: Bytes, options?: ReadOptions): Promise<boolean> {
+    try {
+      return Promise.resolve(this.hasSync(key, options));
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -123,10 +171,15 @@ export class StoredKeyValues implements KeyValues {
     }
   }
 
-  protected durabilityOf(options: WriteOptions | undefined): Durability {
+  protected durabilityOf(options: WriteOptions | undefined, known: readonly string[]): Durability {
     if (options === undefined) return this.#durability;
-    checkOptions(options, WRITE_OPTIONS);
+    checkOptions(options, known);
     return options.durability === undefined ? this.#durability : checkDurability(options.durability);
+  }
+
+  #expiryOf(options: PutOptions | undefined): number {
+    const { clock } = this.#parts;
+    return expiryOf(options ?? {}, this.#keyspace.ttlMs, () => clock.wallMs());
   }
 
   #sequenceOf(options: ReadOptions | undefined): number {

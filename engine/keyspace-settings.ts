@@ -4,10 +4,11 @@
  */
 import { SparrowError } from '../base/errors.ts';
 import type { KeyspaceSettings } from './api.ts';
+import { checkTtl } from './expiry.ts';
 import { checkSetting } from './settings.ts';
 
 export const KEYSPACE_NAME_BYTES_MAX = 255;
-const KNOWN: readonly (keyof KeyspaceSettings)[] = ['inlineThreshold'];
+const KNOWN: readonly (keyof KeyspaceSettings)[] = ['inlineThreshold', 'ttlMs'];
 
 /** Settings as the manifest keeps them. */
 export type StoredSettings = Readonly<Record<string, number>>;
@@ -32,7 +33,8 @@ export function storedSettings(settings: KeyspaceSettings): StoredSettings {
       const known = KNOWN.join(', ');
       throw new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${field}' of a keyspace; known are: ${known}`, { field });
     }
-    if (value !== undefined) stored[field] = checkSetting(field, value as number);
+    if (value === undefined) continue;
+    stored[field] = field === 'ttlMs' ? checkTtl(value as number) : checkSetting(field, value as number);
   }
   return stored;
 }

@@ -10,6 +10,8 @@ export class OpenKeyspace {
   readonly prefixBytes: number;
   /** A value of at least so many bytes is stored by pointer. */
   inlineThreshold!: number;
+  /** How long a value is there when the write does not say; 0: for good. */
+  ttlMs!: number;
   /** Why it cannot be used any more. */
   #refusal: (() => SparrowError) | undefined;
 
@@ -22,6 +24,7 @@ export class OpenKeyspace {
   /** Takes settings, for what is written from now on. The engine's hold where none is given. */
   alter(settings: StoredSettings, engine: Readonly<EngineSettings>): void {
     this.inlineThreshold = settings['inlineThreshold'] ?? engine.inlineThreshold;
+    this.ttlMs = settings['ttlMs'] ?? 0;
   }
 
   /** Every later use is refused. */

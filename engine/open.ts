@@ -178,6 +178,7 @@ function build(door: Door, undo: Undo): Engine {
     scheduler,
     path,
     settings,
+    clock,
     resources,
     leave,
     view,

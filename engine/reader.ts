@@ -104,6 +104,11 @@ export class Reader {
     return this.#find(keyspace, key, sequence) ? this.#value() : undefined;
   }
 
+  /** Whether there is a value, without reading it. */
+  has(keyspace: number, key: Uint8Array, sequence: number): boolean {
+    return this.#find(keyspace, key, sequence);
+  }
+
   /** As `get`, with the sequence number of the write, and when the value expires if it does. */
   getEntry(keyspace: number, key: Uint8Array, sequence: number): VersionedValue | undefined {
     if (!this.#find(keyspace, key, sequence)) return undefined;

@@ -6,9 +6,19 @@
  */
 import type { Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import { FRAME_HEADER_BYTES, KIND_DELETE, KIND_POINTER, KIND_PUT, POINTER_BYTES, RECORD_HEADER_BYTES } from '../assembly/memory-map.ts';
-import type { BatchOperation, Durability, Keyspace } from './api.ts';
-import { toKey, toValue } from './keys.ts';
+import {
+  EXPIRY_BYTES,
+  FLAG_EXPIRES,
+  FRAME_HEADER_BYTES,
+  KIND_DELETE,
+  KIND_POINTER,
+  KIND_PUT,
+  POINTER_BYTES,
+  RECORD_HEADER_BYTES,
+} from '../assembly/memory-map.ts';
+import type { Durability } from './api.ts';
+import { type BatchPlan, isLarge } from './batch-plan.ts';
+import { NEVER } from './expiry.ts';
 import { writePrefix } from './keyspace-key.ts';
 import type { LogWriter } from './log/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
@@ -16,15 +26,13 @@ import { type Memtable, NODE_BYTES_PER_RECORD } from './memtable/index.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import type { EngineSettings } from './settings.ts';
 
-/** Key and value of an entry that lies in a page together take at most this; a larger value is stored by pointer. */
-const ENTRY_BYTES_MAX = 8000;
 /** A memtable is sealed when the log has grown by this many times its size meanwhile: bounds what recovery reads. */
 const LOG_PER_MEMTABLE = 8;
 /** Synced frames up to this size are worth preallocating for. */
 const SMALL_FRAME_BYTES = 4096;
-/** A frame counts its records in 24 bits. */
-const OPERATIONS_MAX = 2 ** 24 - 1;
 const SEQUENCE_MAX: number = Number.MAX_SAFE_INTEGER;
+/** A record's flags stand above its kind. */
+const EXPIRING = FLAG_EXPIRES << 8;
 /** So many ticks of `os` writes settle without a turn of the event loop: some hundred microseconds. */
 const MICROTASK_TURNS = 128;
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -91,11 +99,12 @@ export class Writer {
     return this.#userBytes;
   }
 
-  /** One put (value given) or delete. `key` and `value` have passed the limits. */
+  /** One put (value given) or delete. `key` and `value` have passed the limits. `expiresAtMs`: or NEVER. */
   one(
     keyspace: OpenKeyspace,
     key: Uint8Array,
     value: Uint8Array | undefined,
+    expiresAtMs: number,
     durability: Durability,
     sequence: number | undefined,
   ): Promise<void> {
@@ -104,9 +113,10 @@ export class Writer {
     const next = this.#nextSequence(sequence);
     const { prefixBytes } = keyspace;
     const keyBytes = prefixBytes + key.length;
-    const large = value !== undefined && isLarge(keyspace, keyBytes, value.length);
-    const valueBytes = value === undefined ? 0 : large ? POINTER_BYTES : value.length;
-    const frameBytes = FRAME_HEADER_BYTES + ((RECORD_HEADER_BYTES + keyBytes + valueBytes + 7) & ~7);
+    const expiryBytes = expiresAtMs === NEVER ? 0 : EXPIRY_BYTES;
+    const large = value !== undefined && isLarge(keyspace, keyBytes, value.length, expiryBytes);
+    const storedBytes = value === undefined ? 0 : expiryBytes + (large ? POINTER_BYTES : value.length);
+    const frameBytes = FRAME_HEADER_BYTES + ((RECORD_HEADER_BYTES + keyBytes + storedBytes + 7) & ~7);
     const payloadBytes = large ? (value.length + 7) & ~7 : 0;
     const segment = log.prepare(frameBytes + payloadBytes);
     const memtable = this.#owner.active(segment);
@@ -116,16 +126,21 @@ export class Writer {
     const u8 = this.#memory.u8;
     writePrefix(u8, at, keyspace.id);
     u8.set(key, at + prefixBytes);
+    let valueAt = at + keyBytes;
     let kind = KIND_DELETE;
-    if (large) {
-      kind = KIND_POINTER;
-      this.#memory.kernel['sealPointer']!(at + keyBytes, segment, payload, value.length, log.nextOffset + frameBytes);
-    } else if (value !== undefined) {
-      kind = KIND_PUT;
-      u8.set(value, at + keyBytes);
+    if (value !== undefined) {
+      kind = large ? KIND_POINTER : KIND_PUT;
+      if (expiryBytes !== 0) {
+        kind |= EXPIRING;
+        this.#writeExpiry(valueAt, expiresAtMs);
+        valueAt += EXPIRY_BYTES;
+      }
+      if (large) this.#memory.kernel['sealPointer']!(valueAt, segment, payload, value.length, log.nextOffset + frameBytes);
+      else u8.set(value, valueAt);
     }
     const address = memtable.address;
-    while (this.#memtablePut(address, keyBytes, valueBytes, kind, next, payloadBytes, log.syncedTo, segment) === 0) memtable.addNodeChunk();
+    while (this.#memtablePut(address, keyBytes, storedBytes, kind, next, payloadBytes, log.syncedTo, segment) === 0)
+      memtable.addNodeChunk();
     log.append(frame, frameBytes);
     if (large) log.append(payload, payloadBytes);
     this.#sequence = next;
@@ -134,28 +149,21 @@ export class Writer {
     return this.#after(memtable, frameBytes + payloadBytes, durability);
   }
 
-  /**
-   * A batch; all or nothing. Returns its sequence number by way of `sequence` and the promise that settles at `durability`.
-   * `keyspaceOf`: what an operation's `keyspace` stands for; may throw.
-   */
-  batch(
-    operations: readonly BatchOperation[],
-    keyspaceOf: (keyspace: Keyspace | undefined) => OpenKeyspace,
-    durability: Durability,
-    sequence: number | undefined,
-  ): Promise<void> {
+  /** A batch; all or nothing. Returns its sequence number by way of `sequence` and the promise that settles at `durability`. */
+  batch(plan: BatchPlan, durability: Durability, sequence: number | undefined): Promise<void> {
     const log = this.#log;
     log.assertWritable();
-    const plan = this.#plan(operations, keyspaceOf);
+    this.#assertFits(plan);
     const next = this.#nextSequence(sequence);
-    if (operations.length === 0) {
+    const records = plan.keys.length;
+    if (records === 0) {
       this.#sequence = next;
       return this.#settle(durability, 0);
     }
     const frameBytes = FRAME_HEADER_BYTES + plan.recordBytes;
     const segment = log.prepare(frameBytes + plan.payloadBytes);
     const memtable = this.#owner.active(segment);
-    memtable.provide(operations.length);
+    memtable.provide(records);
     const payload = plan.payloadBytes > 0 ? log.stage(plan.payloadBytes) : 0;
     const frame = memtable.reserve(frameBytes);
     this.#layOut(plan, frame, payload, segment, log.nextOffset + frameBytes);
@@ -166,11 +174,11 @@ export class Writer {
       // Half of the batch is visible and none of it in the log: nothing may follow it.
       throw log.abandon(error);
     }
-    this.#memory.kernel['sealFrame']!(frame, plan.recordBytes, plan.payloadBytes, log.syncedTo, operations.length, segment);
+    this.#memory.kernel['sealFrame']!(frame, plan.recordBytes, plan.payloadBytes, log.syncedTo, records, segment);
     log.append(frame, frameBytes);
     if (plan.payloadBytes > 0) log.append(payload, plan.payloadBytes);
     this.#sequence = next;
-    this.#puts += operations.length;
+    this.#puts += records;
     this.#userBytes += plan.userBytes;
     return this.#after(memtable, frameBytes + plan.payloadBytes, durability);
   }
@@ -217,60 +225,8 @@ export class Writer {
     return address;
   }
 
-  /** Checks a batch against the limits and computes its size. Nothing has been changed when it throws. */
-  #plan(operations: readonly BatchOperation[], keyspaceOf: (keyspace: Keyspace | undefined) => OpenKeyspace): Plan {
-    const { maxKeyBytes, maxValueBytes, maxBatchBytes } = this.#settings;
-    if (operations.length > OPERATIONS_MAX) {
-      throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${operations.length} operations; the limit is ${OPERATIONS_MAX}`, {
-        field: 'batch',
-        limit: OPERATIONS_MAX,
-        operations: operations.length,
-      });
-    }
-    const plan: Plan = { keyspaces: [], keys: [], values: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
-    for (const operation of operations) {
-      const keyspace = keyspaceOf(operation.keyspace);
-      const key = toKey(operation.key, maxKeyBytes);
-      let value: Uint8Array | undefined;
-      if (operation.type === 'put') value = toValue(operation.value, maxValueBytes);
-      else if (operation.type !== 'delete') {
-        throw new SparrowError(
-          'invalid',
-          'TYPE',
-          `type of a batch operation is 'put' or 'delete', not '${String((operation as { type: unknown }).type)}'`,
-          {
-            field: 'type',
-          },
-        );
-      }
-      const valueBytes = value === undefined ? 0 : value.length;
-      const keyBytes = keyspace.prefixBytes + key.length;
-      const large = value !== undefined && isLarge(keyspace, keyBytes, valueBytes);
-      plan.keyspaces.push(keyspace);
-      plan.keys.push(key);
-      plan.values.push(value);
-      plan.recordBytes += (RECORD_HEADER_BYTES + keyBytes + (large ? POINTER_BYTES : valueBytes) + 7) & ~7;
-      if (large) plan.payloadBytes += (valueBytes + 7) & ~7;
-      plan.userBytes += key.length + valueBytes;
-    }
-    if (plan.userBytes > maxBatchBytes) {
-      throw new SparrowError(
-        'invalid',
-        'BATCH_TOO_LARGE',
-        `batch has ${plan.userBytes} bytes of keys and values; the limit is ${maxBatchBytes} (maxBatchBytes)`,
-        {
-          field: 'batch',
-          limit: maxBatchBytes,
-          bytes: plan.userBytes,
-        },
-      );
-    }
-    this.#assertFits(plan);
-    return plan;
-  }
-
   /** What could be written now and not be replayed later must not be written. */
-  #assertFits(plan: Plan): void {
+  #assertFits(plan: BatchPlan): void {
     const records = plan.keys.length;
     // Its records in the arena, and once more (with its large values) in the window of a replay; nodes; what its flush takes.
     const bytes = 2 * plan.recordBytes + plan.payloadBytes + records * NODE_BYTES_PER_RECORD + records * 20 + plan.recordBytes / 16;
@@ -285,7 +241,7 @@ export class Writer {
   }
 
   /** Writes the records of a batch behind the frame's header, and its large values to `payload`. Sequences are the kernel's. */
-  #layOut(plan: Plan, frame: number, payload: number, segment: number, payloadOffset: number): void {
+  #layOut(plan: BatchPlan, frame: number, payload: number, segment: number, payloadOffset: number): void {
     const { u8, u32, kernel } = this.#memory;
     const sealPointer = kernel['sealPointer']!;
     let at = frame + FRAME_HEADER_BYTES;
@@ -296,13 +252,16 @@ export class Writer {
       const keyspace = plan.keyspaces[i]!;
       const { prefixBytes } = keyspace;
       const keyBytes = prefixBytes + key.length;
+      const expiresAtMs = plan.expiries[i]!;
+      const expiryBytes = expiresAtMs === NEVER ? 0 : EXPIRY_BYTES;
       let kind = KIND_DELETE;
       let valueBytes = 0;
       writePrefix(u8, at + RECORD_HEADER_BYTES, keyspace.id);
       u8.set(key, at + RECORD_HEADER_BYTES + prefixBytes);
-      const valueAt = at + RECORD_HEADER_BYTES + keyBytes;
+      const storedAt = at + RECORD_HEADER_BYTES + keyBytes;
       if (value !== undefined) {
-        if (isLarge(keyspace, keyBytes, value.length)) {
+        const valueAt = storedAt + expiryBytes;
+        if (isLarge(keyspace, keyBytes, value.length, expiryBytes)) {
           kind = KIND_POINTER;
           valueBytes = POINTER_BYTES;
           u8.set(value, payload + staged);
@@ -315,13 +274,24 @@ export class Writer {
           valueBytes = value.length;
           u8.set(value, valueAt);
         }
+        if (expiryBytes !== 0) {
+          kind |= EXPIRING;
+          valueBytes += EXPIRY_BYTES;
+          this.#writeExpiry(storedAt, expiresAtMs);
+        }
       }
       u32[at >>> 2] = valueBytes;
       u32[(at >>> 2) + 1] = keyBytes | (kind << 16);
-      const end = valueAt + valueBytes;
+      const end = storedAt + valueBytes;
       at = (end + 7) & ~7;
       for (let zero = end; zero < at; zero++) u8[zero] = 0;
     }
+  }
+
+  #writeExpiry(at: number, expiresAtMs: number): void {
+    const { view } = this.#memory;
+    view.setUint32(at, expiresAtMs % 2 ** 32, true);
+    view.setUint32(at + 4, Math.floor(expiresAtMs / 2 ** 32), true);
   }
 
   #after(memtable: Memtable, logBytes: number, durability: Durability): Promise<void> {
@@ -388,18 +358,4 @@ export class Writer {
       this.#log.zeroAhead();
     });
   }
-}
-
-type Plan = {
-  keyspaces: OpenKeyspace[];
-  keys: Uint8Array[];
-  values: (Uint8Array | undefined)[];
-  recordBytes: number;
-  payloadBytes: number;
-  userBytes: number;
-};
-
-/** `keyBytes`: of the internal key. */
-function isLarge(keyspace: OpenKeyspace, keyBytes: number, valueBytes: number): boolean {
-  return valueBytes >= keyspace.inlineThreshold || keyBytes + valueBytes > ENTRY_BYTES_MAX;
 }

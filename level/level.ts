@@ -120,7 +120,7 @@ export class SparrowLevel<KDefault = string, VDefault = string> extends Abstract
   async _getMany(keys: Encoded[], options: GetOptions): Promise<(Encoded | undefined)[]> {
     try {
       const decode = decoderOf(options.valueEncoding);
-      const values = this.#opened().multiGetSync(keys.map(storedKey), readOptions(options));
+      const values = this.#opened().getManySync(keys.map(storedKey), readOptions(options));
       return values.map((value) => (value === undefined ? undefined : decode(value)));
     } catch (error) {
       throw levelError(error);
@@ -192,13 +192,12 @@ export class SparrowLevel<KDefault = string, VDefault = string> extends Abstract
     }
   }
 
-  /** By a scan, for which it is all the same how large the value is. */
   #holds(key: Encoded, read: ReadOptions | undefined): boolean {
     try {
-      const stored = storedKey(key);
-      const [entry] = this.#opened().scanSync({ gte: stored, lte: stored, keysOnly: true, ...read });
-      return entry !== undefined;
+      return this.#opened().hasSync(storedKey(key), read);
     } catch (error) {
+      // What cannot be stored is not there.
+      if (error instanceof SparrowError && error.code === 'KEY_TOO_LARGE') return false;
       throw levelError(error);
     }
   }

@@ -61,11 +61,11 @@ describe('verbs', () => {
       { type: 'put', key: 'c', value: '3' },
       { type: 'delete', key: 'c' },
     ]);
-    expect(engine.multiGetSync(['a', 'b', 'c']).map(text)).toEqual(['2', 'x'.repeat(2000), undefined]);
+    expect(engine.getManySync(['a', 'b', 'c']).map(text)).toEqual(['2', 'x'.repeat(2000), undefined]);
     expect(engine.getEntrySync('b')!.version).toBe(sequence);
     await engine.close();
     engine = await open(directory);
-    expect(engine.multiGetSync(['a', 'b', 'c']).map(text)).toEqual(['2', 'x'.repeat(2000), undefined]);
+    expect(engine.getManySync(['a', 'b', 'c']).map(text)).toEqual(['2', 'x'.repeat(2000), undefined]);
   });
 
   test('what a caller passed in may be changed at once, and what it got stays as it is', async () => {
@@ -271,7 +271,7 @@ describe('refusals', () => {
       () => engine.get('k'),
       () => engine.delete('k'),
       () => engine.write([]),
-      () => engine.multiGet(['k']),
+      () => engine.getMany(['k']),
       () => engine.flush(),
       () => engine.sync(),
     ]) {

@@ -223,7 +223,7 @@ export class Interpreter {
 
   #compareGets(keys: readonly number[], expected: Model | Frozen, options: ReadOptions): void {
     const bytes = keys.map(keyOf);
-    const many = this.#engine.multiGetSync(bytes, options);
+    const many = this.#engine.getManySync(bytes, options);
     bytes.forEach((key, i) => {
       const wanted = expected.get(key);
       expectValue(key, this.#engine.getSync(key, options), wanted?.value);

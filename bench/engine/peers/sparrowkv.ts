@@ -50,7 +50,7 @@ class SparrowStore implements Store {
   }
 
   multiGet(keys: Buffer[]): Settled<(Bytes | undefined)[]> {
-    return this.engine.multiGet(keys);
+    return this.engine.getMany(keys);
   }
 
   scan(reverse: boolean, limit: number, visit: Visit, every: () => void): Settled<number> {
@@ -95,7 +95,7 @@ class SparrowSyncStore extends SparrowStore {
   }
 
   override multiGet(keys: Buffer[]): (Bytes | undefined)[] {
-    return this.engine.multiGetSync(keys);
+    return this.engine.getManySync(keys);
   }
 
   override scan(reverse: boolean, limit: number, visit: Visit, every: () => void): number {

@@ -1,6 +1,8 @@
 /** A writer and a log over a simulated disk, and what a replay of that disk finds. */
 import { assert } from '../../../base/assert.ts';
 import { SparrowError } from '../../../base/errors.ts';
+import { BatchPlanner } from '../../../engine/batch-plan.ts';
+import { NEVER } from '../../../engine/expiry.ts';
 import type { BatchOperation, Durability } from '../../../engine/index.ts';
 import { DEFAULT_KEYSPACE } from '../../../engine/keyspace-key.ts';
 import { Events } from '../../../engine/events/index.ts';
@@ -68,7 +70,8 @@ export class LogHarness {
       sequence: 0,
       batchMemoryBytesMax: 2 ** 26,
     });
-    this.writer = new DefaultWriter(writer, new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings));
+    const planner = new BatchPlanner(settings, { getEntry: () => undefined }, new SimClock(scheduler));
+    this.writer = new DefaultWriter(writer, planner, new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings));
   }
 
   path(segment: number): string {
@@ -79,19 +82,25 @@ export class LogHarness {
 /** Writes to the default keyspace. */
 class DefaultWriter {
   readonly #writer: Writer;
+  readonly #planner: BatchPlanner;
   readonly #keyspace: OpenKeyspace;
 
-  constructor(writer: Writer, keyspace: OpenKeyspace) {
+  constructor(writer: Writer, planner: BatchPlanner, keyspace: OpenKeyspace) {
     this.#writer = writer;
+    this.#planner = planner;
     this.#keyspace = keyspace;
   }
 
   one(key: Uint8Array, value: Uint8Array | undefined, durability: Durability, sequence: number | undefined): Promise<void> {
-    return this.#writer.one(this.#keyspace, key, value, durability, sequence);
+    return this.#writer.one(this.#keyspace, key, value, NEVER, durability, sequence);
   }
 
   batch(operations: readonly BatchOperation[], durability: Durability, sequence: number | undefined): Promise<void> {
-    return this.#writer.batch(operations, () => this.#keyspace, durability, sequence);
+    return this.#writer.batch(
+      this.#planner.plan(operations, () => this.#keyspace),
+      durability,
+      sequence,
+    );
   }
 
   sync(): Promise<void> {
