@@ -6,7 +6,7 @@
  *    0 frames u32        address of the first frame      4 descriptors u32    8 bytes a frame
  *    8 count u32         frames                         12 hand u32           the next candidate of CLOCK
  *   16 used u32          frames that hold a page        20 loads u32          pages linked, wraps
- *   24 evictions u32     wraps
+ *   24 evictions u32     wraps         32 uses u64           frames given out
  *
  *   descriptor: | owner u32 | referenced u32 |     owner: address of the table's word for the page (TABLE_FRAMES), 0: frame is free
  *
@@ -42,6 +42,7 @@ const HAND: usize = 12;
 const USED: usize = 16;
 const LOADS: usize = 20;
 const EVICTIONS: usize = 24;
+const USES: usize = 32;
 const PAGE_SHIFT: usize = 13;
 
 /** `descriptors`: 8 bytes a frame; `count`: at least PAGE_CACHE_FRAMES_MIN. Frames must be followed by SLACK_BYTES. */
@@ -66,6 +67,7 @@ export function frameOf(context: usize, table: usize, page: i32): usize {
   const frame = <usize>load<u32>(owner);
   if (frame) {
     store<u32>(descriptorOf(cache, frame), 1, 4);
+    store<u64>(cache, load<u64>(cache, USES) + 1, USES);
     return frame;
   }
   store<u32>(context, <u32>table, NEED_TABLE_HEADER);

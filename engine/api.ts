@@ -5,6 +5,7 @@
  * belongs to the caller and is never written again. Absence is `undefined`. Order is by unsigned bytes.
  */
 import type { EngineEvents } from './events/index.ts';
+import type { EngineMetrics } from './engine-metrics.ts';
 import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
 
 export type Bytes = Uint8Array | string;
@@ -103,37 +104,6 @@ export interface Snapshot extends Disposable {
   release(): void;
 }
 
-export interface EngineStats {
-  /** Sequence number of the last write. */
-  sequence: number;
-  /** Number of writes, reads since opening. */
-  puts: number;
-  gets: number;
-  memtableBytes: number;
-  sealedMemtables: number;
-  /** Tables and their bytes by level. */
-  levels: readonly { tables: number; bytes: number }[];
-  logSegments: number;
-  logBytes: number;
-  /** Large values that are referred to, and all bytes of the files that hold them. */
-  liveValueBytes: number;
-  valueFileBytes: number;
-  pageCacheBytes: number;
-  pageReads: number;
-  flushes: number;
-  compactions: number;
-  /** Bytes of keys and values that callers wrote, and bytes written to files, since opening. */
-  userBytes: number;
-  bytesWritten: number;
-  /** Bytes of all files of the engine now. */
-  diskBytes: number;
-  /** Without the default one. */
-  keyspaces: number;
-  /** Snapshots and iterators that hold a point in time. */
-  snapshots: number;
-  linearMemoryBytes: number;
-}
-
 /** What can be done with keys: in the default keyspace (an Engine) or in another (a Keyspace). */
 export interface KeyValues {
   put(key: Bytes, value: Bytes, options?: PutOptions): Promise<void>;
@@ -181,6 +151,8 @@ export interface Keyspace extends KeyValues {
 
 export interface Engine extends KeyValues, AsyncDisposable {
   readonly path: string;
+  /** Sequence number of the last write. */
+  readonly sequence: number;
   /** All operations or none, in any keyspaces, and only if all conditions hold. For one key the last operation wins. */
   write(batch: readonly BatchOperation[], options?: BatchOptions): Promise<WriteResult>;
 
@@ -212,7 +184,8 @@ export interface Engine extends KeyValues, AsyncDisposable {
    * Damage is what the report says, not a rejection.
    */
   verify(options?: InspectOptions): Promise<VerifyReport>;
-  stats(): EngineStats;
+  /** Figures of every subsystem, as of now. See engine-metrics.ts. */
+  metrics(): EngineMetrics;
   /** Idempotent. Buffered writes reach the operating system before it settles. */
   close(): Promise<void>;
 }

@@ -1,12 +1,15 @@
 /** Why the picker (compaction/picker.ts) wants a compaction. Those who listen to the engine and its metrics see it too. */
-export type CompactionReason =
+export const COMPACTION_REASONS = [
   /** Level 0 has too many tables: each read looks into all of them. */
-  | 'tables'
+  'tables',
   /** A level holds more than its share. */
-  | 'size'
+  'size',
   /** Block files hold too much that nobody refers to: live values move out of them. */
-  | 'garbage'
+  'garbage',
   /** Level 0 refers to many large values, some of which it may have overwritten. */
-  | 'values'
+  'values',
   /** A table is mostly deletes. */
-  | 'deletes';
+  'deletes',
+] as const;
+
+export type CompactionReason = (typeof COMPACTION_REASONS)[number];

@@ -2,9 +2,9 @@
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in key-values.ts and from there in writer.ts
  * (writes), reader.ts and scan.ts (reads), in keyspaces.ts and maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
-import type { Clock, DirectoryLock, FileSystem, Scheduler } from '../base/env.ts';
+import type { DirectoryLock, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { BatchOperation, BatchOptions, Engine, EngineStats, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
+import type { BatchOperation, BatchOptions, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
 import { BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
 import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
@@ -13,16 +13,12 @@ import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
 import { Keyspaces } from './keyspaces.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
-import type { EngineEvents, Events } from './events/index.ts';
-import type { LogWriter } from './log/index.ts';
-import type { Maintenance } from './maintenance/index.ts';
+import type { EngineMetrics } from './engine-metrics.ts';
+import type { EngineEvents } from './events/index.ts';
+import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
-import type { Reader } from './reader.ts';
-import type { SharedResources } from './resources.ts';
-import type { EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import { makeCheckpoint } from './upkeep/index.ts';
-import type { ValueFiles } from './value-files.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
@@ -32,31 +28,19 @@ const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
 
-export interface EngineParts {
-  fileSystem: FileSystem;
-  scheduler: Scheduler;
-  path: string;
-  settings: Readonly<EngineSettings>;
-  clock: Clock;
-  resources: SharedResources;
+export interface EngineParts extends MetricsSources {
+  readonly path: string;
+  readonly scheduler: Scheduler;
   /** Lets go of the resources, and closes them when they are the engine's own. */
-  leave: () => void | Promise<void>;
-  view: View;
-  log: LogWriter;
-  writer: Writer;
-  reader: Reader;
-  values: ValueFiles;
-  maintenance: Maintenance;
-  snapshots: Snapshots;
-  events: Events;
-  lock: DirectoryLock;
+  readonly leave: () => void | Promise<void>;
+  readonly view: View;
+  readonly lock: DirectoryLock;
 }
 
 export class SparrowEngine extends StoredKeyValues implements Engine {
   readonly path: string;
   readonly #parts: EngineParts;
   readonly #writer: Writer;
-  readonly #reader: Reader;
   readonly #snapshots: Snapshots;
   readonly #keyspace: OpenKeyspace;
   readonly #keyspaces: Keyspaces;
@@ -96,7 +80,6 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     this.#parts = parts;
     this.path = parts.path;
     this.#writer = writer;
-    this.#reader = reader;
     this.#snapshots = snapshots;
     this.#keyspace = keyspace;
     this.#keyspaces = new Keyspaces(shared, parts.maintenance);
@@ -109,7 +92,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     const keyspaceOf = (given: Keyspace | undefined): OpenKeyspace =>
       given === undefined ? this.#keyspace : this.#keyspaces.openOf(given);
     if (options?.conditions !== undefined) {
-      assertConditions(options.conditions, keyspaceOf, this.#parts.settings.maxKeyBytes, this.#reader);
+      assertConditions(options.conditions, keyspaceOf, this.#parts.settings.maxKeyBytes, this.#parts.reader);
     }
     const plan = this.#planner.plan(batch, keyspaceOf);
     const settled = this.#writer.batch(plan, durability, options?.sequence);
@@ -217,36 +200,14 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     return this.#parts.events;
   }
 
-  stats(): EngineStats {
+  get sequence(): number {
     this.#assertOpen();
-    const { maintenance, log, resources } = this.#parts;
-    const { version } = maintenance;
-    const levels = version.levels.map((tables) => ({ tables: tables.length, bytes: sum(tables, (table) => table.bytes) }));
-    const used = levels.findLastIndex((level) => level.tables > 0);
-    const logBytes = sum([...maintenance.closedSegments.values()], (bytes) => bytes) + log.nextOffset;
-    const valueFileBytes = sum([...version.segments.values()], (file) => file.bytes);
-    return {
-      sequence: this.#writer.sequence,
-      puts: this.#writer.puts,
-      gets: this.#reader.gets,
-      memtableBytes: maintenance.memtableBytes,
-      sealedMemtables: maintenance.sealedCount,
-      levels: levels.slice(0, used + 1),
-      logSegments: maintenance.closedSegments.size + (log.segment === 0 ? 0 : 1),
-      logBytes,
-      liveValueBytes: sum([...version.referencedBytes.values()], (bytes) => bytes),
-      valueFileBytes,
-      pageCacheBytes: resources.pageCache.usedBytes,
-      pageReads: this.#reader.pageReads,
-      flushes: maintenance.flushes,
-      compactions: maintenance.compactions,
-      userBytes: this.#writer.userBytes,
-      bytesWritten: log.bytesWritten + maintenance.bytesWritten,
-      diskBytes: logBytes + valueFileBytes + sum(levels, (level) => level.bytes),
-      keyspaces: this.#keyspaces.count,
-      snapshots: this.#snapshots.count,
-      linearMemoryBytes: resources.memory.usedBytes,
-    };
+    return this.#writer.sequence;
+  }
+
+  metrics(): EngineMetrics {
+    this.#assertOpen();
+    return collectMetrics(this.#parts);
   }
 
   close(): Promise<void> {
@@ -297,10 +258,4 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
 function checkDirectory(directory: string): void {
   if (typeof directory === 'string' && directory !== '') return;
   throw new SparrowError('invalid', 'TYPE', 'directory is the name of a directory', { field: 'directory' });
-}
-
-function sum<T>(items: readonly T[], of: (item: T) => number): number {
-  let total = 0;
-  for (const item of items) total += of(item);
-  return total;
 }

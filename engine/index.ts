@@ -9,7 +9,6 @@ export type {
   Condition,
   Durability,
   Engine,
-  EngineStats,
   Entry,
   Expiry,
   Keyspace,
@@ -47,6 +46,7 @@ export type {
   TablesMoved,
   WritingFailed,
 } from './events/index.ts';
+export type { CacheMetrics, EngineMetrics, LevelMetrics, ReclaimableMetrics, WaitMetrics, WorkMetrics } from './engine-metrics.ts';
 export type { CompactionReason } from './compaction-reason.ts';
 export type { CheckpointOptions, CheckpointResult, Finding, InspectOptions, VerifyReport } from './files-api.ts';
 export { dump, stats, verify, type OfflineComponents } from './offline.ts';

@@ -104,6 +104,7 @@ function build(door: Door, undo: Undo): Engine {
   undo(() => values.close());
   let log: LogWriter | undefined;
   const events = new Events(clock, scheduler);
+  const openedMs = clock.monotonicMs();
   const pendingAt = (segment: number, offset: number): number => log?.pendingAt(segment, offset) ?? 0;
   const reader = new Reader(memory, resources.valuePool, view, values, clock, pendingAt, events);
   const background = resources.background(door.background, fileSystem, scheduler);
@@ -189,6 +190,8 @@ function build(door: Door, undo: Undo): Engine {
     maintenance,
     snapshots,
     events,
+    manifest,
+    openedMs,
     lock: door.lock,
   });
   // Last of all: what looks as if it belonged to nothing may be what a repair needs, should anything above be refused.

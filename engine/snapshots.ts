@@ -27,6 +27,11 @@ export class Snapshots {
     return this.#pinned.map((pin) => pin.sequence);
   }
 
+  /** undefined: none. */
+  get oldest(): number | undefined {
+    return this.#pinned[0]?.sequence;
+  }
+
   get newest(): number {
     return this.#pinned.at(-1)?.sequence ?? -1;
   }

@@ -21,6 +21,8 @@ export class ValueFiles {
   readonly #cache: ValueCache;
   /** This engine's number in the cache. */
   readonly #owner: number;
+  #hits = 0;
+  #misses = 0;
   #window = 0;
   #capacity = 0;
 
@@ -30,6 +32,14 @@ export class ValueFiles {
     this.#owner = cache.takeOwner();
     this.#fs = fileSystem;
     this.#directory = directory;
+  }
+
+  /** Values that the cache had, and had not. */
+  get hits(): number {
+    return this.#hits;
+  }
+  get misses(): number {
+    return this.#misses;
   }
 
   add(segment: number, file: File): void {
@@ -56,7 +66,11 @@ export class ValueFiles {
   read(pointer: number): number {
     const cache = this.#cache;
     const found = cache.find(this.#owner, pointer);
-    if (found !== 0) return found;
+    if (found !== 0) {
+      this.#hits++;
+      return found;
+    }
+    this.#misses++;
     const view = this.#memory.view;
     const segment = view.getUint32(pointer, true);
     const bytes = view.getUint32(pointer + 4, true);

@@ -192,10 +192,10 @@ export class Writer {
   sync(): Promise<void> {
     this.#syncWaiters++;
     return (this.#syncGroup ??= RESOLVED.then(() => {
-      const alone = this.#syncWaiters === 1;
+      const calls = this.#syncWaiters;
       this.#syncGroup = undefined;
       this.#syncWaiters = 0;
-      return this.#log.sync(alone);
+      return this.#log.sync(calls);
     }));
   }
 

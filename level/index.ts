@@ -11,5 +11,5 @@ export type {
   SparrowLevelOptions,
   SyncOption,
 } from './options.ts';
-export type { EngineComponents, EngineSettingsInput, EngineStats } from '../engine/index.ts';
+export type { EngineComponents, EngineSettingsInput, EngineMetrics } from '../engine/index.ts';
 export { SparrowError } from '../engine/index.ts';

@@ -11,7 +11,7 @@ import { NodeFileSystem } from '../base/node/index.ts';
 import {
   type BatchOperation,
   type Engine,
-  type EngineStats,
+  type EngineMetrics,
   open,
   type ReadOptions,
   SparrowError,
@@ -98,8 +98,8 @@ export class SparrowLevel<KDefault = string, VDefault = string> extends Abstract
   }
 
   /** What the engine counts: engine/api.ts. Throws `LEVEL_DATABASE_NOT_OPEN`. */
-  stats(): EngineStats {
-    return this.#opened().stats();
+  metrics(): EngineMetrics {
+    return this.#opened().metrics();
   }
 
   // ---- reads ----

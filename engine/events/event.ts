@@ -92,7 +92,9 @@ export interface FilesRemoved {
  * Why writers wait. `memtables`: several wait to be flushed; `level0`: it has too many tables; `memory`: there is no linear memory for the
  * next memtable and its flush.
  */
-export type StallReason = 'memtables' | 'level0' | 'memory';
+export const STALL_REASONS = ['memtables', 'level0', 'memory'] as const;
+
+export type StallReason = (typeof STALL_REASONS)[number];
 
 export interface StallBegun {
   readonly type: 'stall-begun';

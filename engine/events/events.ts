@@ -1,10 +1,12 @@
 /**
- * The engine's side of its events: parts `emit` them, and who listens is told in a microtask, so that no listener runs in the midst of a change.
- * Without a listener an event is an object that is made and forgotten; all of them are rare, none belongs to a read or write that goes well.
+ * The engine's side of its events: parts `emit` them, they are counted, and who listens is told in a microtask, so that no listener runs in the
+ * midst of a change. Without a listener an event is an object that is made and forgotten; all of them are rare, none belongs to a read or write
+ * that goes well.
  */
 import type { Clock, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Corruption, EngineEvent, EngineEventOf, EngineEvents } from './event.ts';
+import { Tallies } from './tallies.ts';
 
 /** Events that wait to be told. A caller that never yields lets nobody be told. */
 const WAITING_MAX = 1024;
@@ -15,6 +17,7 @@ type Untimed<T extends EngineEvent = EngineEvent> = T extends EngineEvent ? Omit
 type Listener = { readonly type: EngineEvent['type'] | undefined; readonly call: (event: EngineEvent) => unknown };
 
 export class Events implements EngineEvents {
+  readonly tallies: Tallies = new Tallies();
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   #listeners: readonly Listener[] = [];
@@ -43,7 +46,9 @@ export class Events implements EngineEvents {
   }
 
   emit(untimed: Untimed): void {
-    if (this.#listeners.length > 0) this.#enqueue({ ...untimed, atMs: this.#clock.wallMs() } as EngineEvent);
+    const event = { ...untimed, atMs: this.#clock.wallMs() } as EngineEvent;
+    this.tallies.count(event);
+    if (this.#listeners.length > 0) this.#enqueue(event);
   }
 
   /** Tells of `error` if it is about bytes that are not what was written. */

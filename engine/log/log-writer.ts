@@ -38,7 +38,7 @@ const CALLER_SYNC_PAUSE = 1000;
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
-type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
+type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void; calls: number };
 
 /** A closed segment whose end the disk may not have yet. */
 export type UnsyncedSegment = { segment: number; bytes: number; file: File };
@@ -86,6 +86,9 @@ export class LogWriter {
   #fullSince: number | undefined;
   #closed = false;
   #bytesWritten = 0;
+  #syncs = 0;
+  #syncCalls = 0;
+  #syncCallsMax = 0;
 
   /**
    * `nextSegment` gives a number never used before. `onSegment` learns of each segment's file when it is opened. `unsynced` are the
@@ -148,6 +151,10 @@ export class LogWriter {
   }
   get bytesWritten(): number {
     return this.#bytesWritten;
+  }
+  /** Syncs that users' calls waited for, how many calls together, and at most. */
+  get syncs(): { syncs: number; syncCalls: number; syncCallsMax: number } {
+    return { syncs: this.#syncs, syncCalls: this.#syncCalls, syncCallsMax: this.#syncCallsMax };
   }
   /** Why nothing can be written any more, if so. */
   get failure(): SparrowError | undefined {
@@ -222,14 +229,19 @@ export class LogWriter {
   }
 
   /**
-   * Settles when everything appended before the call is on disk. All callers of one group share the promise. `alone`: a single write waits
-   * for it, so that a sync on the caller's thread, without the way to another and back, holds up nobody else.
+   * Settles when everything appended before the call is on disk. All callers of one group share the promise. `calls`: how many calls of
+   * users wait for it. When it is a single one, a sync on the caller's thread, without the way to another and back, holds up nobody else.
    */
-  sync(alone = false): Promise<void> {
+  sync(calls = 0): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);
-    if (this.#syncing) return (this.#waiting ??= newGroup()).promise;
-    if (alone && this.#callerSyncMs > 0 && this.#older.length === 0 && --this.#callerSyncPause < 0) return this.#syncOnCaller();
+    if (this.#syncing) {
+      this.#waiting ??= newGroup();
+      this.#waiting.calls += calls;
+      return this.#waiting.promise;
+    }
+    if (calls === 1 && this.#callerSyncMs > 0 && this.#older.length === 0 && --this.#callerSyncPause < 0) return this.#syncOnCaller();
     const group = newGroup();
+    group.calls = calls;
     void this.#runSync(group);
     return group.promise;
   }
@@ -253,6 +265,7 @@ export class LogWriter {
     while (group) {
       try {
         await this.#syncOnce();
+        this.#served(group.calls);
         group.resolve();
       } catch (error) {
         group.reject(error as Error);
@@ -296,10 +309,19 @@ export class LogWriter {
       }
       if (this.#clock.monotonicMs() - begun > this.#callerSyncMs) this.#callerSyncPause = CALLER_SYNC_PAUSE;
       this.#syncedTo = this.#written;
+      this.#served(1);
       return RESOLVED;
     } catch (error) {
       return Promise.reject(error as Error);
     }
+  }
+
+  /** A sync ended that so many calls waited for. */
+  #served(calls: number): void {
+    if (calls === 0) return;
+    this.#syncs++;
+    this.#syncCalls += calls;
+    this.#syncCallsMax = Math.max(this.#syncCallsMax, calls);
   }
 
   async #datasync(file: File): Promise<void> {
@@ -450,5 +472,5 @@ function newGroup(): Group {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // Groups without a waiter must not take the process down; waiters see the rejection through their own chains.
   promise.catch(() => undefined);
-  return { promise, resolve, reject };
+  return { promise, resolve, reject, calls: 0 };
 }

@@ -28,8 +28,6 @@ export class Compactions {
   /** Set while writes are under way. */
   #restTimer: Timer | undefined;
   #jobs = 0;
-  #count = 0;
-  #bytesWritten = 0;
 
   constructor(parts: {
     directory: string;
@@ -55,12 +53,6 @@ export class Compactions {
 
   get running(): boolean {
     return this.#running;
-  }
-  get count(): number {
-    return this.#count;
-  }
-  get bytesWritten(): number {
-    return this.#bytesWritten;
   }
 
   /** A memtable was filled: writes are under way until none has been for a while. */
@@ -88,7 +80,7 @@ export class Compactions {
     const compaction = pickCompaction(
       this.#versions.version,
       this.#settings,
-      this.#snapshots.sequences[0] ?? Infinity,
+      this.#snapshots.oldest ?? Infinity,
       this.#restTimer === undefined ? 'resting' : 'loaded',
     );
     if (compaction === undefined) {
@@ -157,8 +149,6 @@ export class Compactions {
   }
 
   #compacted(compaction: Compaction, result: CompactionResult): void {
-    this.#count++;
-    this.#bytesWritten += result.bytesWritten;
     for (const table of result.outputs) this.#versions.openTable(table);
     this.#versions.install({
       tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),

@@ -36,8 +36,6 @@ export class Flushes {
   #running = false;
   /** By how much the next flush is lent more than it should need. */
   #times = 1;
-  #count = 0;
-  #bytesWritten = 0;
 
   constructor(parts: {
     memory: LinearMemory;
@@ -71,12 +69,6 @@ export class Flushes {
 
   get running(): boolean {
     return this.#running;
-  }
-  get count(): number {
-    return this.#count;
-  }
-  get bytesWritten(): number {
-    return this.#bytesWritten;
   }
 
   /** Begins the next flush, if there is something to flush and none is under way. */
@@ -138,8 +130,6 @@ export class Flushes {
 
   #flushed(result: FlushResult): void {
     const memtables = this.#memtables;
-    this.#count++;
-    this.#bytesWritten += result.bytesWritten;
     const { lastSequence } = memtables.sealed.at(-1)!.memtable;
     memtables.flushed();
     const written = memtables.writeLog();

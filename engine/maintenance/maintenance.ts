@@ -106,14 +106,11 @@ export class Maintenance implements MemtableOwner {
   get activeBytes(): number {
     return this.#memtables.active?.bytes ?? 0;
   }
-  get flushes(): number {
-    return this.#flushes.count;
+  get flushing(): boolean {
+    return this.#flushes.running;
   }
-  get compactions(): number {
-    return this.#compactions.count;
-  }
-  get bytesWritten(): number {
-    return this.#flushes.bytesWritten + this.#compactions.bytesWritten;
+  get compacting(): boolean {
+    return this.#compactions.running;
   }
   /** Segments of the log that have been closed and are not block files. */
   get closedSegments(): ReadonlyMap<number, number> {

@@ -9,6 +9,7 @@ const DESCRIPTOR_BYTES = 8;
 const USED = 16;
 const LOADS = 20;
 const EVICTIONS = 24;
+const USES = 32;
 
 export interface PageCacheStats {
   frames: number;
@@ -17,6 +18,8 @@ export interface PageCacheStats {
   /** Pages read into the cache and put out of it, modulo 2^32. */
   loads: number;
   evictions: number;
+  /** How often a page was found in its frame: right away, or after it was loaded. */
+  uses: number;
 }
 
 export class PageCache {
@@ -47,7 +50,13 @@ export class PageCache {
   }
 
   stats(): PageCacheStats {
-    return { frames: this.frames, used: this.#field(USED), loads: this.#field(LOADS), evictions: this.#field(EVICTIONS) };
+    return {
+      frames: this.frames,
+      used: this.#field(USED),
+      loads: this.#field(LOADS),
+      evictions: this.#field(EVICTIONS),
+      uses: this.#field(USES) + this.#field(USES + 4) * 2 ** 32,
+    };
   }
 
   /** No table uses it any more. */

@@ -20,7 +20,7 @@ export function adminService(calls: KvCalls, counter: CallCounter, connections: 
       callsInFlight: counter.callsInFlight - 1,
       residentBytes: process.memoryUsage.rss(),
       replica: replicaStatus(calls),
-      engine: calls.engine.stats() as unknown as StatusResponse['engine'],
+      engine: engineStatus(calls),
     })),
   };
 }
@@ -42,5 +42,30 @@ function replicaStatus(calls: KvCalls): StatusResponse['replica'] {
     writesInFlight: stats.writesInFlight,
     writeBytesInFlight: stats.writeBytesInFlight,
     stoppedBecause: stats.stoppedBecause?.message ?? '',
+  };
+}
+
+function engineStatus(calls: KvCalls): StatusResponse['engine'] {
+  const { writes, reads, memtables, tables, log, values, pageCache, flushes, compactions, manifest, space, snapshots, memory } =
+    calls.engine.metrics();
+  return {
+    puts: writes.operations,
+    gets: reads.gets,
+    memtableBytes: memtables.bytes,
+    sealedMemtables: memtables.sealed,
+    levels: tables.levels.map(({ tables, bytes }) => ({ tables, bytes })),
+    logSegments: log.segments,
+    logBytes: log.bytes,
+    liveValueBytes: values.liveBytes,
+    valueFileBytes: values.fileBytes,
+    pageCacheBytes: pageCache.bytes,
+    pageReads: reads.pageReads,
+    flushes: flushes.count,
+    compactions: compactions.count,
+    userBytes: writes.userBytes,
+    bytesWritten: log.bytesWritten + flushes.bytesWritten + compactions.bytesWritten + manifest.bytesWritten,
+    diskBytes: space.diskBytes,
+    snapshots: snapshots.count,
+    linearMemoryBytes: memory.linearBytes,
   };
 }

@@ -40,7 +40,7 @@ export class StateMachine {
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#applied = this.#written = engine.stats().sequence;
+    this.#applied = this.#written = engine.sequence;
     this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));
   }
 

@@ -32,20 +32,20 @@ export async function examine(image: StoreImage, files: ReadonlyMap<string, Uint
     expectUntouched(disk, files);
     return 'refused';
   }
-  const batches = first.stats().sequence;
+  const batches = first.sequence;
   if (batches < floor || batches > image.batches) {
     throw new WrongStore(`it is at batch ${batches}; vouched for are ${floor}, written were ${image.batches}`);
   }
   let noticed = readAll(first, batches);
   noticed = (await goOn(first, batches + 1)) || noticed;
-  noticed = readAll(first, first.stats().sequence) || noticed;
-  const { sequence } = first.stats();
+  noticed = readAll(first, first.sequence) || noticed;
+  const { sequence } = first;
   await first.close().catch(expectCorrupt);
   if (disk.openFiles.length > 0) throw new WrongStore(`files are left open: ${disk.openFiles.join(' ')}`);
   const second = await openOrRefuse(disk);
   if (second) {
     // A store that stopped writing may have kept its last batch to itself.
-    const found = second.stats().sequence;
+    const found = second.sequence;
     if (found !== sequence && !(noticed && found === batches))
       throw new WrongStore(`opened again it is at batch ${found}, not ${sequence}`);
     noticed = readAll(second, found) || noticed;

@@ -88,7 +88,7 @@ export function imageOf(name: string, disk: SimFileSystem, batches: number): Sto
 
 /** Writes batches up to `to`, each by itself. */
 async function writeTo(engine: Engine, to: number): Promise<void> {
-  for (let number = engine.stats().sequence + 1; number <= to; number++) await engine.write(batchOf(number));
+  for (let number = engine.sequence + 1; number <= to; number++) await engine.write(batchOf(number));
 }
 
 /** Everything that a store can consist of. */

@@ -7,7 +7,7 @@ const IN_FLIGHT = 8;
 const [, , directory, durability] = process.argv;
 
 const engine = await open(directory!, KILL_SETTINGS);
-let next = engine.stats().sequence + 1;
+let next = engine.sequence + 1;
 await Promise.all(
   Array.from({ length: IN_FLIGHT }, async () => {
     for (;;) {

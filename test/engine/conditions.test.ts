@@ -19,7 +19,7 @@ async function failure(conditions: Condition[]): Promise<ConditionFailedError> {
   const error: unknown = await engine.write([PUT], { conditions }).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(ConditionFailedError);
   expect(engine.hasSync('written')).toBe(false);
-  expect(engine.stats().sequence).toBe(2);
+  expect(engine.sequence).toBe(2);
   return error as ConditionFailedError;
 }
 

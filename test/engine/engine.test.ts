@@ -122,10 +122,10 @@ describe('verbs', () => {
     engine = await open(directory, SMALL);
     const value = Buffer.alloc(500, 1);
     for (let i = 0; i < 20_000; i++) void engine.put(`k${i}`, value, { durability: 'buffered' });
-    expect(engine.stats().linearMemoryBytes).toBeLessThan(40 * 1024 * 1024);
+    expect(engine.metrics().memory.linearBytes).toBeLessThan(40 * 1024 * 1024);
     expect([...engine.scanSync({ keysOnly: true })]).toHaveLength(20_000);
     await engine.settled();
-    expect(engine.stats().compactions).toBeGreaterThan(0);
+    expect(engine.metrics().compactions.count).toBeGreaterThan(0);
     expect([...engine.scanSync({ keysOnly: true })]).toHaveLength(20_000);
   });
 
@@ -137,9 +137,9 @@ describe('verbs', () => {
     }
     await engine.flush();
     await engine.settled();
-    const { valueFileBytes, logBytes } = engine.stats();
+    const { values, log } = engine.metrics();
     // 10 MB were written, 0.5 MB are current.
-    expect(valueFileBytes + logBytes).toBeLessThan(1.3 * 50 * 10_000);
+    expect(values.fileBytes + log.bytes).toBeLessThan(1.3 * 50 * 10_000);
     for (let i = 0; i < 50; i++) expect(engine.getSync(`k${i}`)![9_999]).toBe(19);
   });
 });
@@ -200,7 +200,7 @@ describe('refusals', () => {
       ]),
     ).rejects.toMatchObject({ code: 'KEY_EMPTY' });
     expect(engine.getSync('a')).toBeUndefined();
-    expect(engine.stats().sequence).toBe(0);
+    expect(engine.sequence).toBe(0);
   });
 
   test('a batch of more operations than a frame counts', async () => {

@@ -122,7 +122,7 @@ describe('a value that expires', () => {
     ]);
     await scheduler.advance(1000);
     await flushed(engine);
-    expect(engine.stats()).toMatchObject({ liveValueBytes: 0, valueFileBytes: 0 });
+    expect(engine.metrics().values).toMatchObject({ liveBytes: 0, fileBytes: 0 });
     expect(disk.listSync('/data').filter((name) => name.endsWith('.log'))).toEqual([]);
     await scheduler.until(engine.close());
   });
@@ -138,7 +138,7 @@ describe('a value that expires', () => {
     expect(Buffer.from(iterator.next().value![0]).toString()).toBe('a');
     await scheduler.advance(1000);
     await flushed(engine);
-    expect(engine.stats().valueFileBytes).toBe(0);
+    expect(engine.metrics().values.fileBytes).toBe(0);
     expect(Buffer.from(iterator.next().value![0]).toString()).toBe('c');
     expect(iterator.next().done).toBe(true);
     await scheduler.until(engine.close());

@@ -14,7 +14,7 @@ test('flush and settled answer, and closing ends, when there is no room for the 
   const engine = await open('/store', { ...SMALL, memtableBytes: 8 * 2 ** 20 }, { fileSystem });
   for (let i = 0; i < 20_000; i++) void engine.put(`k${i}`, VALUE, BUFFERED);
   await engine.sync();
-  fileSystem.capacityBytes = engine.stats().diskBytes + 2_000_000;
+  fileSystem.capacityBytes = engine.metrics().space.diskBytes + 2_000_000;
   await expect(engine.flush()).rejects.toThrow(code('DISK_FULL'));
   await expect(engine.settled()).rejects.toThrow(code('DISK_FULL'));
   // More than what closing would leave in the log.
@@ -30,11 +30,11 @@ test('flush succeeds at once when there is room again', async () => {
   const fileSystem = new SimFileSystem();
   const engine = await open('/store', SMALL, { fileSystem });
   for (let i = 0; i < 100; i++) await engine.put(`k${i}`, VALUE);
-  fileSystem.capacityBytes = engine.stats().diskBytes;
+  fileSystem.capacityBytes = engine.metrics().space.diskBytes;
   await expect(engine.flush()).rejects.toThrow(code('DISK_FULL'));
   fileSystem.capacityBytes = Infinity;
   await engine.flush();
-  expect(engine.stats().levels[0]!.tables).toBe(1);
+  expect(engine.metrics().tables.levels[0]!.tables).toBe(1);
   await engine.close();
 });
 
@@ -48,7 +48,7 @@ test('a caller that never awaits is refused, not blocked for good, and goes on w
   for (let i = 0; i < 5000; i++) first.push(put(i));
   await Promise.all(first);
   expect(refused).toBeGreaterThan(1000);
-  const { puts } = engine.stats();
+  const puts = engine.metrics().writes.operations;
   expect(puts).toBe(5000 - refused);
   fileSystem.capacityBytes = Infinity;
   // Not even a timer is needed: awaited refusals alone would keep the event loop from bringing it.
@@ -65,7 +65,7 @@ test('an edit of the manifest waits for the log that has no room', async () => {
   fileSystem.capacityBytes = 75_000;
   for (let i = 0; i < 600; i++) void engine.put(`k${i}`, VALUE, BUFFERED);
   await scheduler.advance(100);
-  expect(engine.stats().flushes).toBe(1);
+  expect(engine.metrics().flushes.count).toBe(1);
   await expect(scheduler.until(engine.put('refused', VALUE))).rejects.toThrow(code('DISK_FULL'));
   fileSystem.capacityBytes = Infinity;
   await scheduler.advance(1000);

@@ -77,12 +77,12 @@ test('reads a page once, though the cache holds few and the keys come in any ord
   for (let i = 0; i < 4000; i++) await engine.put(key(i), value, { durability: 'buffered' });
   await engine.flush();
   await engine.settled();
-  const pages = engine.stats().levels.reduce((sum, level) => sum + level.bytes, 0) / 8192;
+  const pages = engine.metrics().tables.levels.reduce((sum, level) => sum + level.bytes, 0) / 8192;
   expect(pages).toBeGreaterThan(400);
-  const before = engine.stats().pageReads;
+  const before = engine.metrics().reads.pageReads;
   const keys = Array.from({ length: 4000 }, (_, i) => key((i * 1237) % 4000));
   expect(engine.getManySync(keys).every((found) => found?.length === 900)).toBe(true);
-  expect(engine.stats().pageReads - before).toBeLessThan(pages + 10);
+  expect(engine.metrics().reads.pageReads - before).toBeLessThan(pages + 10);
 });
 
 test('an order to look keys up in has each of the rest once, ascending where they differ early', () => {

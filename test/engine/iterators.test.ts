@@ -26,7 +26,7 @@ test('an iterator over a snapshot goes on as it began when the snapshot is relea
   values.push(...entries);
   expect(values.map(([, value]) => Buffer.from(value).toString())).toEqual(Array.from({ length: KEYS }, (_, i) => old(i)));
   expect([...second]).toHaveLength(KEYS);
-  expect(engine.stats().snapshots).toBe(0);
+  expect(engine.metrics().snapshots.count).toBe(0);
   await engine.close();
 });
 

@@ -57,7 +57,7 @@ describe('keyspaces', () => {
     await birds.delete('k');
     expect(values()).toEqual(['default', undefined, 'xxxxxxx']);
     expect(fish.getEntrySync('k')?.version).toBe(3);
-    expect(engine.stats().keyspaces).toBe(2);
+    expect(engine.metrics().keyspaces).toBe(2);
   });
 
   test('a scan stays in its keyspace, whatever its bounds', async () => {
@@ -120,7 +120,7 @@ describe('keyspaces', () => {
     expect(birds.settings).toEqual({ inlineThreshold: 64 });
     const pointers = async (): Promise<number> => {
       await engine.flush();
-      return engine.stats().liveValueBytes;
+      return engine.metrics().values.liveBytes;
     };
     await birds.put('a', 'v'.repeat(64));
     await engine.put('a', 'v'.repeat(64));
@@ -146,9 +146,9 @@ describe('keyspaces', () => {
       await engine.flush();
     }
     await engine.settled();
-    const { levels, compactions } = engine.stats();
-    expect(compactions).toBeGreaterThan(0);
-    expect(levels.slice(1).reduce((sum, level) => sum + level.tables, 0)).toBeGreaterThanOrEqual(stores.length);
+    const { tables, compactions } = engine.metrics();
+    expect(compactions.count).toBeGreaterThan(0);
+    expect(tables.levels.slice(1).reduce((sum, level) => sum + level.tables, 0)).toBeGreaterThanOrEqual(stores.length);
     for (const [i, store] of stores.entries()) {
       expect(keysOf(store)).toHaveLength(120);
       for (let key = 0; key < 120; key++) expect(text(store.getSync(`key ${key}`))).toBe(`${i}.5.${key}`.repeat(10));

@@ -44,12 +44,12 @@ test('a log with more in it than there is memory is replayed into tables', async
   const engine = await open('/store', roomy, { fileSystem, scheduler: new SimScheduler() });
   for (let i = 0; i < 80_000; i++) void engine.put(`k${i % 79_000}`, `${i}`.padEnd(900, 'v'), { durability: 'buffered' });
   await engine.sync();
-  expect(engine.stats().memtableBytes).toBeGreaterThan(64 * MIB);
+  expect(engine.metrics().memtables.bytes).toBeGreaterThan(64 * MIB);
   fileSystem.crash('all');
   for (let round = 0; round < 2; round++) {
     const scheduler = new SimScheduler();
     const again = await open('/store', { ...SMALL, memtableBytes: 4 * MIB, maxBatchBytes: 32 * MIB }, { fileSystem, scheduler });
-    expect(again.stats().flushes).toBeGreaterThan(round === 0 ? 10 : -1);
+    expect(again.metrics().flushes.count).toBeGreaterThan(round === 0 ? 10 : -1);
     expect([...again.scanSync({ keysOnly: true })]).toHaveLength(79_000);
     expect(Buffer.from(again.getSync('k999')!).toString()).toMatch(/^79999v/);
     // What was flushed while the log was replayed counts once the log is on disk.

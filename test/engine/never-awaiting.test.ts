@@ -22,7 +22,7 @@ test('level 0 stays within what a scan and a compaction can take', async () => {
   let most = 0;
   for (let i = 0; i < 60_000; i++) {
     void engine.put(`k${(i * 7919) % 100_003}`, 'v'.repeat(100), { durability: 'buffered' });
-    if (i % 500 === 0) most = Math.max(most, engine.stats().levels[0]?.tables ?? 0);
+    if (i % 500 === 0) most = Math.max(most, engine.metrics().tables.levels[0]?.tables ?? 0);
   }
   expect(most).toBeLessThan(55);
   expect([...engine.scanSync({ keysOnly: true })]).toHaveLength(60_000);

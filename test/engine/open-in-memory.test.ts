@@ -14,9 +14,10 @@ it('holds a store through flush and compaction, and gives memory back for what w
   }
   await engine.flush();
   await engine.settled();
-  const stats = engine.stats();
-  expect(stats.flushes).toBeGreaterThan(3);
-  expect(stats.compactions).toBeGreaterThan(0);
+  const { flushes, compactions, memory } = engine.metrics();
+  expect(flushes.count).toBeGreaterThan(3);
+  expect(compactions.count).toBeGreaterThan(0);
+  expect(memory.fileBytes).toBe(fileSystem.heldBytes);
   for (let i = 0; i < 1000; i++) expect(engine.getSync(key(i))?.length).toBe(i % 10 === 0 ? 5000 : 300);
   // 0.8 MB are live; each round wrote as much.
   expect(fileSystem.heldBytes).toBeLessThan(2.5 * MIB);

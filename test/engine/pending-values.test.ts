@@ -12,7 +12,7 @@ for (const trouble of ['full', 'failed', 'none'] as const) {
     const fileSystem = new SimFileSystem();
     const engine = await open('/store', SMALL, { fileSystem });
     await engine.put('before', Buffer.alloc(2000, 9));
-    if (trouble === 'full') fileSystem.capacityBytes = engine.stats().diskBytes + 1000;
+    if (trouble === 'full') fileSystem.capacityBytes = engine.metrics().space.diskBytes + 1000;
     if (trouble === 'failed') fileSystem.failAt({ at: fileSystem.operations + 1, error: 'EIO', forGood: true });
     const { operations } = fileSystem;
     sizes.forEach((bytes, i) => void engine.put(`k${i}`, Buffer.alloc(bytes, i), BUFFERED));

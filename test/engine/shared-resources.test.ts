@@ -46,7 +46,7 @@ test.each([1, 2])('many at once, with %i background threads, each with its own c
   await Promise.all(engines.map((engine, i) => fill(engine, names[i]!, 3000)));
   await Promise.all(engines.map((engine) => engine.settled()));
   for (const [i, engine] of engines.entries()) check(engine, names[i]!, 3000);
-  expect(Math.min(...engines.map((engine) => engine.stats().compactions))).toBeGreaterThan(0);
+  expect(Math.min(...engines.map((engine) => engine.metrics().compactions.count))).toBeGreaterThan(0);
   await Promise.all(engines.map((engine) => engine.close()));
   engines = await openAll();
   for (const [i, engine] of engines.entries()) check(engine, names[i]!, 3000);

@@ -17,7 +17,7 @@ test('are flushed, and compacted', async () => {
   }
   await engine.flush();
   await engine.settled();
-  expect(engine.stats().flushes).toBeGreaterThan(0);
+  expect(engine.metrics().flushes.count).toBeGreaterThan(0);
   expect([...engine.scanSync({ keysOnly: true })]).toHaveLength(300_000);
   await engine.close();
 });

@@ -165,16 +165,16 @@ describe('a snapshot', () => {
     const explicit = level.values({ snapshot });
     await Promise.all([implicit.next(), explicit.next(), level.has('k0001'), level.hasMany(['k0001', 'none'])]);
     // The snapshot, the one that the iterator without took, and a scan of each iterator.
-    expect(level.stats().snapshots).toBe(4);
+    expect(level.metrics().snapshots.count).toBe(4);
     await explicit.close();
-    expect(level.stats().snapshots).toBe(3);
+    expect(level.metrics().snapshots.count).toBe(3);
     await implicit.close();
-    expect(level.stats().snapshots).toBe(1);
+    expect(level.metrics().snapshots.count).toBe(1);
     await snapshot.close();
     for await (const key of level.keys()) if (key === 'k0003') break;
     await level.sublevel('birds').clear();
     await level.clear({ limit: 3 });
-    expect(level.stats().snapshots).toBe(0);
+    expect(level.metrics().snapshots.count).toBe(0);
   });
 
   it('and iterators that are still open are let go of when the database closes', async () => {

@@ -239,7 +239,7 @@ export class Interpreter {
   }
 
   #compareAll(): void {
-    expectSame('sequence', this.#engine.stats().sequence, this.model.sequence);
+    expectSame('sequence', this.#engine.sequence, this.model.sequence);
     this.#compareScan({}, this.model);
     this.#compareScan({ reverse: true, keysOnly: true }, this.model);
     this.#compareGets([...Array(80).keys()], this.model, {});
@@ -280,10 +280,10 @@ export class Interpreter {
   }
 
   async #close(): Promise<void> {
-    const { flushes, compactions, liveValueBytes } = this.#engine.stats();
-    this.reached.flushes += flushes;
-    this.reached.compactions += compactions;
-    this.reached.pointers += liveValueBytes > 0 ? 1 : 0;
+    const { flushes, compactions, values } = this.#engine.metrics();
+    this.reached.flushes += flushes.count;
+    this.reached.compactions += compactions.count;
+    this.reached.pointers += values.liveBytes > 0 ? 1 : 0;
     const names = this.fs.listSync(DIRECTORY);
     this.reached.relocations += names.filter((each) => each.endsWith('.block')).length;
     this.reached.rolls += names.some((each) => /^MANIFEST-0*[^01]/.test(each)) ? 1 : 0;
@@ -339,7 +339,7 @@ export class Interpreter {
         next = this.#mode();
       }
     }
-    const { sequence } = this.#engine.stats();
+    const { sequence } = this.#engine;
     const floor = processOnly ? this.#inSystem : this.#synced;
     if (sequence < floor || sequence > this.model.sequence) {
       throw new Disagreement(`after a crash (${mode}) the store is at ${sequence}; durable were ${floor}, issued ${this.model.sequence}`);

@@ -44,7 +44,7 @@ test('a flush: what it wrote and how long it took, before its caller goes on', a
   for (let i = 0; i < 100; i++) await engine.put(key(i), VALUE);
   await engine.flush();
   const [begun, ended] = told;
-  const bytesWritten = engine.stats().levels[0]!.bytes;
+  const bytesWritten = engine.metrics().tables.levels[0]!.bytes;
   expect(begun).toMatchObject({ type: 'flush-begun', records: 100, atMs: 1000 });
   expect(ended).toMatchObject({ ...begun, type: 'flush-ended', outcome: 'done', bytesWritten });
   expect((ended as EngineEventOf<'flush-ended'>).durationMs).toBeGreaterThan(0);
@@ -123,7 +123,7 @@ test('a full disk: for the log and for a flush, once each, until there was room'
   const fileSystem = new SimFileSystem();
   const { engine, of } = await listen(fileSystem);
   for (let i = 0; i < 100; i++) await engine.put(key(i), VALUE);
-  fileSystem.capacityBytes = engine.stats().diskBytes;
+  fileSystem.capacityBytes = engine.metrics().space.diskBytes;
   await expect(engine.flush()).rejects.toThrow(code('DISK_FULL'));
   await expect(engine.flush()).rejects.toThrow(code('DISK_FULL'));
   for (let i = 0; i < 5; i++) await expect(engine.put('more', VALUE.repeat(100))).rejects.toThrow(code('DISK_FULL'));

@@ -20,8 +20,8 @@ describe('a checkpoint', () => {
   it('holds what the engine held at the call and nothing later, and lives on by itself', async () => {
     const { fileSystem, engine } = await lived();
     const before = await contents(engine);
-    const { levels, valueFileBytes, logSegments } = engine.stats();
-    expect([levels.length > 1, valueFileBytes > 0, logSegments > 1]).toEqual([true, true, true]);
+    const { tables, values, log } = engine.metrics();
+    expect([tables.levels.length > 1, values.fileBytes > 0, log.segments > 1]).toEqual([true, true, true]);
     const making = engine.checkpoint('/copy');
     await engine.put('later', 'x', { durability: 'os' });
     await engine.delete('large/1');
@@ -65,8 +65,7 @@ describe('a checkpoint', () => {
     await engine.settled();
     await making;
     await engine.settled();
-    const stats = engine.stats();
-    const tables = stats.levels.reduce((sum, level) => sum + level.tables, 0);
+    const tables = engine.metrics().tables.count;
     expect(fileSystem.listSync('/data').filter((name) => name.endsWith('.table'))).toHaveLength(tables);
     await engine.close();
     expect(await contentsOf(fileSystem, '/copy')).toEqual(before);

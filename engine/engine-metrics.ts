@@ -1,0 +1,172 @@
+/**
+ * The figures of an engine (`engine.metrics()`), by subsystem: plain data, made when asked for, at a cost that grows with the number of
+ * tables and not with what they hold. Counters count from the opening of the engine; nothing on the path of a read or write is timed.
+ */
+import type { CompactionReason } from './compaction-reason.ts';
+import type { DiskWork, StallReason } from './events/index.ts';
+
+export interface WorkMetrics {
+  readonly count: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** From being asked for to the end, milliseconds together. */
+  readonly ms: number;
+}
+
+export interface WaitMetrics {
+  readonly count: number;
+  /** Milliseconds together, of those that have ended. */
+  readonly ms: number;
+}
+
+export interface LevelMetrics {
+  readonly tables: number;
+  readonly bytes: number;
+  /** What the level may hold before it is compacted into the next; undefined for level 0, which is bounded by its tables, and for the last. */
+  readonly bytesMax: number | undefined;
+}
+
+export interface CacheMetrics {
+  readonly bytes: number;
+  readonly bytesMax: number;
+  readonly hits: number;
+  readonly misses: number;
+  /** hits / (hits + misses); undefined before the first. */
+  readonly hitRate: number | undefined;
+}
+
+/** Bytes on the disk that nobody can see any more, and when they come back. */
+export interface ReclaimableMetrics {
+  readonly bytes: number;
+  /**
+   * Whether compaction will do it without another write: what is over its bound. What is not stays, within the bound, until it grows, or
+   * until a compaction comes by for another reason.
+   */
+  readonly due: boolean;
+  /** In about how many milliseconds, when due and compaction's speed is known. How it is estimated: engine/metrics/reclaimable.ts. */
+  readonly inMs: number | undefined;
+}
+
+export interface EngineMetrics {
+  readonly uptimeMs: number;
+  /** Sequence number of the last write. */
+  readonly sequence: number;
+  /** Without the default one. */
+  readonly keyspaces: number;
+  /** Why nothing is written any more, if so. */
+  readonly failure: string | undefined;
+
+  readonly writes: {
+    /** Puts and deletes, those of batches one by one. */
+    readonly operations: number;
+    /** Bytes of their keys and values. */
+    readonly userBytes: number;
+    /** Bytes written to files for one byte of the user's: log, tables, block files, manifest. Undefined before the first write. */
+    readonly amplification: number | undefined;
+  };
+  readonly reads: {
+    /** Point reads. */
+    readonly gets: number;
+    /** Pages that had to be read from files, for point reads and scans. */
+    readonly pageReads: number;
+  };
+  readonly log: {
+    readonly segments: number;
+    /** Of all segments that are not block files. */
+    readonly bytes: number;
+    /** Not handed to the operating system yet. */
+    readonly pendingBytes: number;
+    readonly bytesWritten: number;
+    /** fdatasyncs that somebody waited for, how many calls they served together, and the most that one did. */
+    readonly syncs: number;
+    readonly syncCalls: number;
+    readonly syncCallsMax: number;
+  };
+  readonly memtables: {
+    /** Bytes of records, in all of them. */
+    readonly bytes: number;
+    /** Those that wait to be flushed. */
+    readonly sealed: number;
+    /** At which one is sealed: the setting `memtableBytes`. */
+    readonly bytesMax: number;
+  };
+  readonly flushes: WorkMetrics & { readonly running: boolean };
+  readonly compactions: WorkMetrics & {
+    readonly running: boolean;
+    readonly byReason: Readonly<Record<CompactionReason, WorkMetrics>>;
+    /** Tables that changed level without being rewritten. */
+    readonly moves: number;
+    readonly versionsDropped: number;
+    /** Bytes that levels hold beyond their share: what compaction is behind. */
+    readonly debtBytes: number;
+  };
+  readonly tables: {
+    readonly count: number;
+    readonly bytes: number;
+    /** Versions of keys, deletes included. */
+    readonly entries: number;
+    readonly deletes: number;
+    /** Level 0 and on, down to the last that holds anything. */
+    readonly levels: readonly LevelMetrics[];
+  };
+  readonly manifest: { readonly bytes: number; readonly bytesWritten: number };
+  /** With shared resources: of all engines. */
+  readonly pageCache: CacheMetrics;
+  /** With shared resources: hits and misses of this engine, bytes of all. */
+  readonly valueCache: CacheMetrics;
+  readonly values: {
+    /** Block files. */
+    readonly files: number;
+    readonly fileBytes: number;
+    /** Large values that tables refer to, in block files and in the log. */
+    readonly liveBytes: number;
+  };
+  readonly space: {
+    /** Of all files: log, tables, block files, manifest. */
+    readonly diskBytes: number;
+    /** diskBytes / (tables + live large values + memtables - what is reclaimable in tables); undefined for an empty store. */
+    readonly amplification: number | undefined;
+    /** Large values in block files that nothing refers to. */
+    readonly garbage: ReclaimableMetrics;
+    /** Deletes in tables, and at most what they can hide. */
+    readonly deleted: ReclaimableMetrics;
+    /** What has outlived its time, if it expires evenly between the earliest and the latest of its table. */
+    readonly expired: ReclaimableMetrics;
+    /** Files that were removed. */
+    readonly filesRemoved: number;
+    readonly bytesRemoved: number;
+  };
+  readonly snapshots: {
+    /** Snapshots, and iterators that hold a point in time. */
+    readonly count: number;
+    /** The oldest sequence number that is held; undefined: none. */
+    readonly oldestSequence: number | undefined;
+    /** Bytes that tables keep for nothing but snapshots, when they were written. */
+    readonly pinnedBytes: number;
+  };
+  readonly stalls: WaitMetrics & {
+    /** Why writers wait now. */
+    readonly now: readonly StallReason[];
+    readonly byReason: Readonly<Record<StallReason, WaitMetrics>>;
+    /** Those that held the caller's thread; part of the others. */
+    readonly blocking: WaitMetrics;
+  };
+  readonly diskFull: WaitMetrics & {
+    /** What finds no room now. */
+    readonly now: readonly DiskWork[];
+  };
+  readonly corruptions: number;
+  readonly checkpoints: number;
+  readonly events: {
+    /** Lost because too many waited to be told. */
+    readonly dropped: number;
+    readonly listenerFailures: number;
+  };
+  readonly memory: {
+    /** Linear memory that is handed out: memtables, caches (whole, filled or not), indexes, windows. With shared resources: of all engines. */
+    readonly linearBytes: number;
+    readonly linearBytesMax: number;
+    /** What the files themselves take, of a store in memory; 0 for one on a disk. */
+    readonly fileBytes: number;
+  };
+}

@@ -1,0 +1,2 @@
+/** The figures of an engine. */
+export { collectMetrics, type MetricsSources } from './collect.ts';
