@@ -86,9 +86,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'damage before the synced place is cut off like a torn end',
-    file: LOG_READER,
-    find: '    if (found !== 0) {',
-    plant: '    if (found < 0) {',
+    file: 'engine/log/log-reader.ts',
+    find: '  if (found !== undefined) {\n    throw corrupt(path, broken,',
+    plant: '  if (found === -1) {\n    throw corrupt(path, broken,',
   },
   {
     name: 'a segment that falls short of what its successor states is let pass',
@@ -147,9 +147,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a manifest that may not be on disk counts',
-    file: MANIFEST,
-    find: '    file.writeSync(bytes, decoded.lastFrame, decoded.bytes - decoded.lastFrame, decoded.lastFrame);\n    file.datasyncSync();\n',
-    plant: '',
+    file: 'engine/manifest/manifest.ts',
+    find: '    if (this.#unsynced === undefined) return;\n',
+    plant: '    if (this.#unsynced === undefined || this.#bytes > 0) return;\n',
   },
   // ---- taking effect ----
   {
@@ -186,8 +186,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a file id is used again after a crash',
     file: 'engine/manifest/manifest.ts',
-    find: '  version = applyEdit(version, { nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1) });\n',
-    plant: '',
+    find: '{ nextFileId: Math.max(found.nextFileId, highestFileId(listing) + 1) }',
+    plant: '{ nextFileId: found.nextFileId }',
   },
   {
     name: 'a memtable is freed before the log has written what lies in it',
@@ -253,8 +253,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a merge ignores snapshots',
     file: 'assembly/merge.ts',
-    find: 'let keep = same ? snapshotWithin(context, sequence, load<u64>(context, LAST_SEQUENCE)) : true;',
-    plant: 'let keep = !same;',
+    find: 'let keep = newer == NOBODY || snapshotWithin(context, sequence, newer);',
+    plant: 'let keep = newer == NOBODY;',
   },
   {
     name: 'a merge drops a tombstone that a snapshot is older than',
@@ -271,8 +271,26 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a moved value keeps its old pointer',
     file: 'assembly/merge.ts',
-    find: '          value = moved;\n',
+    find: '          if (moved != pointer) memory.copy(pointer, moved, POINTER_BYTES);\n',
     plant: '',
+  },
+  {
+    name: 'a merge lets a value live beyond its expiry',
+    file: 'assembly/merge.ts',
+    find: '    if (hasExpired(bodyFlags(body), value, now)) {',
+    plant: '    if (sequence == 0 && hasExpired(bodyFlags(body), value, now)) {',
+  },
+  {
+    name: 'a merge ignores range tombstones',
+    file: 'assembly/merge.ts',
+    find: '    if (cover && cover < newer) newer = cover;',
+    plant: '    if (cover && cover > newer) newer = cover;',
+  },
+  {
+    name: 'a merge drops what a snapshot sees below a range tombstone',
+    file: 'assembly/merge.ts',
+    find: '    let keep = newer == NOBODY ||',
+    plant: '    let keep = cover ? false : newer == NOBODY ||',
   },
   {
     name: 'a flush ignores snapshots',
@@ -344,10 +362,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'an iterator does not hold its point in time',
-    file: 'engine/engine.ts',
-    find: '    snapshots.pin(sequence);\n',
-    plant:
-      '    if (snapshots.newest >= sequence) snapshots.pin(sequence);\n    else return this.#scan(range, sequence, () => undefined);\n',
+    file: 'engine/key-values.ts',
+    find: '    snapshots.pin(sequence);\n    return new ScanIterator(scanSource, range, sequence, scanWindow, () => snapshots.unpin(sequence));',
+    plant: '    return new ScanIterator(scanSource, range, sequence, scanWindow, () => snapshots.count);',
   },
   {
     name: 'a long key ties with another that begins alike',
