@@ -1,4 +1,4 @@
-/** The store as files, as users see it: what checkpoints and inspections take and answer. Types only. */
+/** The store as files, as users see it: what checkpoints, inspections and repairs take and answer. Types only. */
 
 export interface CheckpointOptions {
   /** Copy files where they cannot be linked (another file system) instead of refusing. */
@@ -51,4 +51,64 @@ export interface VerifyReport {
   readonly batches: number;
   /** Of the newest batch. */
   readonly lastSequence: number;
+}
+
+/** A key within its keyspace. */
+export interface UserKey {
+  /** The keyspace's id; 0 is the default one. */
+  readonly keyspace: number;
+  readonly key: Uint8Array;
+}
+
+export interface RepairOptions extends InspectOptions {
+  /** Only say what a repair would find and lose. */
+  dryRun?: boolean;
+}
+
+/** Something that a repair could not save. */
+export interface Loss {
+  /** Path. */
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  /**
+   * `table`: all of it. `pages`: entries between the keys. `value`: one large value; its key is gone. `batches`: of the log, or what stood in their
+   * place. `torn end`: of the log; may never have been acknowledged.
+   */
+  readonly what: 'table' | 'pages' | 'value' | 'batches' | 'torn end';
+  /** Between which keys, where that is known; of a value the key itself. */
+  readonly from: UserKey | undefined;
+  readonly to: UserKey | undefined;
+  /** Versions of keys, deletes included, where their number is known. */
+  readonly entries: number | undefined;
+  /** Keys of the range may show what was there before they were last written or deleted. */
+  readonly mayShowOlder: boolean;
+}
+
+export interface RepairReport {
+  readonly directory: string;
+  readonly dryRun: boolean;
+  /** There was nothing to repair: nothing has been changed. */
+  readonly wasSound: boolean;
+  /** Whether it was still known which files make up the store. `lost`: tables were merged, and range deletes that only the manifest had are gone. */
+  readonly manifest: 'known' | 'lost';
+  /** What was wrong; the first thousand. */
+  readonly problems: readonly Finding[];
+  readonly problemCount: number;
+  readonly notices: readonly Finding[];
+  /** What could not be saved; the first thousand. */
+  readonly lost: readonly Loss[];
+  readonly lostCount: number;
+  /** Versions of keys that are lost, as far as their number is known. */
+  readonly lostEntries: number;
+  /** Tables that stayed as they were, those that were made new and the entries in these. */
+  readonly tablesKept: number;
+  readonly tablesMade: number;
+  readonly entriesSalvaged: number;
+  /** Batches of the log. */
+  readonly batches: number;
+  /** Keyspaces whose names were lost: they have new ones. */
+  readonly keyspacesNamed: readonly string[];
+  /** Where the originals are of what was replaced. */
+  readonly quarantine: string | undefined;
 }

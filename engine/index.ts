@@ -48,9 +48,19 @@ export type {
 } from './events/index.ts';
 export type { CacheMetrics, EngineMetrics, LevelMetrics, ReclaimableMetrics, WaitMetrics, WorkMetrics } from './engine-metrics.ts';
 export type { CompactionReason } from './compaction-reason.ts';
-export type { CheckpointOptions, CheckpointResult, Finding, InspectOptions, VerifyReport } from './files-api.ts';
-export { dump, stats, verify, type OfflineComponents } from './offline.ts';
-export type { DumpedRecord, DumpItem, DumpOptions, StoreStats, UserKey } from './inspect/index.ts';
+export type {
+  CheckpointOptions,
+  CheckpointResult,
+  Finding,
+  InspectOptions,
+  Loss,
+  RepairOptions,
+  RepairReport,
+  UserKey,
+  VerifyReport,
+} from './files-api.ts';
+export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
+export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { createResources, type Resources, type ResourceStats } from './resources.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';

@@ -7,12 +7,13 @@
 import type { FileSystem, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
-import type { InspectOptions, VerifyReport } from './files-api.ts';
+import type { InspectOptions, RepairOptions, RepairReport, VerifyReport } from './files-api.ts';
 import {
   drive,
   dump as dumpItems,
   type DumpItem,
   type DumpOptions,
+  repairDirectory,
   storeStats,
   type StoreStats,
   verifyDirectory,
@@ -27,6 +28,7 @@ export interface OfflineComponents {
 }
 
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
+const REPAIR_OPTIONS: readonly string[] = [...INSPECT_OPTIONS, 'dryRun'];
 const DUMP_OPTIONS: readonly string[] = ['entries', 'limit'];
 
 /** Reads every byte of a store that counts, changes nothing, and says what is wrong with it. Does not reject for damage. */
@@ -34,6 +36,16 @@ export async function verify(directory: string, options: InspectOptions = {}, co
   checkOptions(options, INSPECT_OPTIONS);
   const { scheduler = new NodeScheduler() } = components;
   return await locked(directory, components, (fileSystem) => drive(verifyDirectory(fileSystem, directory), scheduler, options));
+}
+
+/**
+ * Makes a store out of what is left of one: whatever has a valid checksum is kept, and the report says what is lost. A sound store stays as it
+ * is. The originals of what is replaced go to a directory `repair-NNN` within. `dryRun`: only the report.
+ */
+export async function repair(directory: string, options: RepairOptions = {}, components: OfflineComponents = {}): Promise<RepairReport> {
+  checkOptions(options, REPAIR_OPTIONS);
+  const { scheduler = new NodeScheduler() } = components;
+  return await locked(directory, components, (fileSystem) => drive(repairDirectory(fileSystem, directory, options), scheduler, options));
 }
 
 /** Figures of a store from its manifest and the sizes of its files. */

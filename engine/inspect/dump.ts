@@ -4,6 +4,7 @@
  */
 import { KIND_DELETE, KIND_POINTER, KIND_PUT, POINTER_BYTES } from '../../assembly/memory-map.ts';
 import type { FileSystem } from '../../base/env.ts';
+import type { UserKey } from '../files-api.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { BLOCK_HEADER_BYTES, encodeBlockHeader } from '../compaction/index.ts';
 import { findSyncedFrame, FRAMES_OFFSET, isSealed, LogWindow, readFrame, readHeader } from '../log/index.ts';
@@ -21,7 +22,7 @@ import {
 import { isSystemError } from './findings.ts';
 import { frameRecords, frameSequence } from './log-records.ts';
 import { readPages, type TableEntry } from './table-pages.ts';
-import { type UserKey, userKeyOf } from './user-key.ts';
+import { userKeyOf } from './user-key.ts';
 import { decodePointer, type ValuePlace } from './value-check.ts';
 
 const MEMORY_BYTES = 1024 * 1024 * 1024;

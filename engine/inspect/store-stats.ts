@@ -1,9 +1,10 @@
 /** Figures of a store that nobody has open, from its manifest and the sizes of its files alone. */
 import type { FileSystem } from '../../base/env.ts';
+import type { UserKey } from '../files-api.ts';
 import { manifestName, obsoleteFiles, readVersion } from '../manifest/index.ts';
 import { imageOfDirectory } from './store-image.ts';
 import { logFileSegment } from '../log/index.ts';
-import { type UserKey, userKeyOf } from './user-key.ts';
+import { userKeyOf } from './user-key.ts';
 
 export interface LevelStats {
   readonly level: number;

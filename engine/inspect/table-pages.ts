@@ -5,6 +5,7 @@
 import { BLOCK_BYTES, PAGE_BYTES } from '../../assembly/memory-map.ts';
 import type { File } from '../../base/env.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
+import { isSystemError } from './findings.ts';
 
 const HEADER_BYTES = 16;
 const BODY_BYTES = 8;
@@ -33,17 +34,26 @@ export interface TablePage {
 }
 
 /** Reads `pages` pages from the file's start, fewer when it ends before. */
-export function* readPages(memory: LinearMemory, file: File, fileId: number, pages: number): Generator<TablePage, void, void> {
+export function* readPages(
+  memory: LinearMemory,
+  file: Pick<File, 'readSync'>,
+  fileId: number,
+  pages: number,
+): Generator<TablePage, void, void> {
   const buffer = memory.allocate(BLOCK_BYTES);
   const { kernel, u8 } = memory;
   try {
     for (let first = 0; first < pages; first += BLOCK_PAGES) {
       const wanted = Math.min(BLOCK_PAGES, pages - first);
-      const got = file.readSync(u8, buffer, wanted * PAGE_BYTES, first * PAGE_BYTES);
+      const { got, error } = readBlock(file, u8, buffer, wanted * PAGE_BYTES, first * PAGE_BYTES);
       for (let i = 0; i < wanted; i++) {
         const page = first + i;
         const address = buffer + i * PAGE_BYTES;
         const place = { page, offset: page * PAGE_BYTES, bytes: PAGE_BYTES, address };
+        if (error !== undefined) {
+          yield { ...place, entries: undefined, problem: `page ${page} cannot be read: ${error}` };
+          continue;
+        }
         if (got < (i + 1) * PAGE_BYTES) {
           yield { ...place, entries: undefined, problem: `the file ends before page ${page} does` };
           return;
@@ -58,6 +68,22 @@ export function* readPages(memory: LinearMemory, file: File, fileId: number, pag
     }
   } finally {
     memory.free(buffer, BLOCK_BYTES);
+  }
+}
+
+/** A block that the disk does not give is damage like any other: the pages behind it may still be there. */
+function readBlock(
+  file: Pick<File, 'readSync'>,
+  target: Uint8Array,
+  at: number,
+  bytes: number,
+  position: number,
+): { got: number; error: string | undefined } {
+  try {
+    return { got: file.readSync(target, at, bytes, position), error: undefined };
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return { got: 0, error: error.message };
   }
 }
 

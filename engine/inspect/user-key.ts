@@ -1,11 +1,6 @@
 /** An internal key taken apart: which keyspace, and the key as its user gave it. */
+import type { UserKey } from '../files-api.ts';
 import { keyspaceOf, prefixBytesOf } from '../keyspace-key.ts';
-
-export interface UserKey {
-  /** The keyspace's id; 0 is the default one. */
-  readonly keyspace: number;
-  readonly key: Uint8Array;
-}
 
 export function userKeyOf(internal: Uint8Array): UserKey {
   const keyspace = keyspaceOf(internal);

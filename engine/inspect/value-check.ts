@@ -28,16 +28,26 @@ export class ValueCheck {
   /** Least recently used first; a string: why the file cannot be read. */
   readonly #files = new Map<number, File | string>();
   readonly #missing: ReadonlySet<number>;
+  readonly #headless: ReadonlySet<number>;
   readonly #pointer: number;
   #window = 0;
   #windowBytes = 0;
 
-  /** `missing`: segments whose files are known to be gone, of which nothing more is said. */
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, missing: ReadonlySet<number> = new Set()) {
+  /**
+   * `missing`: segments whose files are known to be gone, of which nothing more is said. `headless`: block files whose header is known to be
+   * damaged; the values behind it have checksums of their own.
+   */
+  constructor(
+    memory: LinearMemory,
+    fileSystem: FileSystem,
+    directory: string,
+    { missing = new Set(), headless = new Set() }: { missing?: ReadonlySet<number>; headless?: ReadonlySet<number> } = {},
+  ) {
     this.#memory = memory;
     this.#fileSystem = fileSystem;
     this.#directory = directory;
     this.#missing = missing;
+    this.#headless = headless;
     this.#pointer = memory.allocateSmall(POINTER_BYTES);
   }
 
@@ -79,7 +89,9 @@ export class ValueCheck {
     if (file !== undefined) this.#files.delete(segment);
     else {
       try {
-        file = openValueFile(this.#fileSystem, this.#directory, segment).file;
+        file = this.#headless.has(segment)
+          ? this.#fileSystem.openSync(this.pathOf(segment), 'read')
+          : openValueFile(this.#fileSystem, this.#directory, segment).file;
       } catch (error) {
         if (!isSystemError(error) && !(error instanceof SparrowError && error.kind === 'corrupt')) throw error;
         file = error.message;

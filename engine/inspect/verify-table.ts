@@ -14,6 +14,7 @@ import {
 } from '../../assembly/memory-map.ts';
 import type { File, FileSystem } from '../../base/env.ts';
 import type { Xxh64 } from '../../base/xxh64.ts';
+import { keyspaceOf } from '../keyspace-key.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import {
   corruptTable,
@@ -47,6 +48,8 @@ export interface TableTotals {
   entries: number;
   values: number;
   valueBytes: number;
+  /** Ids of the keyspaces that entries are in. */
+  readonly keyspaces: Set<number>;
 }
 
 export interface TableToVerify {
@@ -61,7 +64,7 @@ export interface TableToVerify {
 export function* verifyTable(parts: TableToVerify): Steps<TableTotals> {
   const { memory, fileSystem, directory, table, findings } = parts;
   const path = `${directory}/${tableFileName(table.fileId)}`;
-  const totals = { entries: 0, values: 0, valueBytes: 0 };
+  const totals = { entries: 0, values: 0, valueBytes: 0, keyspaces: new Set<number>() };
   let file: File;
   try {
     file = openTableFile(fileSystem, path);
@@ -235,6 +238,7 @@ class PageWalk {
     }
     this.#checkIndex(page, index);
     this.#checkHashes(page);
+    noteKeyspaces(this.#totals.keyspaces, page.entries);
     let valueBytes = 0;
     for (const entry of page.entries) valueBytes += this.#entry(page, entry);
     const deletes = page.entries.filter(({ kind }) => kind === KIND_DELETE).length;
@@ -360,6 +364,13 @@ class PageWalk {
   #problem(offset: number, what: string): void {
     this.#parts.findings.problem(this.#path, offset, what);
   }
+}
+
+/** Entries are in order: where the first and the last are of one keyspace, all are. */
+function noteKeyspaces(keyspaces: Set<number>, entries: readonly TableEntry[]): void {
+  const [first, last] = [keyspaceOf(entries[0]!.key), keyspaceOf(entries.at(-1)!.key)];
+  keyspaces.add(first);
+  if (first !== last) for (const { key } of entries) keyspaces.add(keyspaceOf(key));
 }
 
 /** What the manifest and the properties both state of a table's entries. */

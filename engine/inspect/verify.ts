@@ -27,6 +27,7 @@ import type { Steps } from './steps.ts';
 import { imageOfDirectory, type StoreImage } from './store-image.ts';
 import { ValueCheck } from './value-check.ts';
 import { verifyLog, verifyPassedSegment } from './verify-log.ts';
+import { checkBlockFiles } from './block-files.ts';
 import { verifyTable } from './verify-table.ts';
 
 /** Address space; memory is taken as it is touched. */
@@ -70,7 +71,7 @@ export function* verifyImage(fileSystem: FileSystem, image: StoreImage, findings
   const missing = new Set(missingFiles(version, fileSystem.listSync(directory)));
   for (const name of missing) findings.problem(`${directory}/${name}`, 0, 'it is part of the store, by its manifest, and is missing');
   const gone = new Set([...missing].map((name) => parseFileName(name)!).flatMap(({ kind, id }) => (kind === 'table' ? [] : [id])));
-  const values = new ValueCheck(memory, fileSystem, directory, gone);
+  const values = new ValueCheck(memory, fileSystem, directory, { missing: gone });
   const totals = { entries: 0, values: 0, valueBytes: 0, batches: 0, lastSequence: version.lastSequence };
   let bytes = 0;
   const count = (looked: number): number => {
@@ -84,6 +85,11 @@ export function* verifyImage(fileSystem: FileSystem, image: StoreImage, findings
       totals.entries += of.entries;
       totals.values += of.values;
       totals.valueBytes += of.valueBytes;
+      for (const id of of.keyspaces) {
+        if (id >= version.nextKeyspaceId) {
+          findings.problem(`${directory}/${tableName(table.fileId)}`, 0, `it has keys of keyspace ${id}, which the manifest does not know`);
+        }
+      }
       if (table.maxSequence > version.lastSequence) {
         const path = `${directory}/${tableName(table.fileId)}`;
         findings.problem(
@@ -105,33 +111,11 @@ export function* verifyImage(fileSystem: FileSystem, image: StoreImage, findings
     const log = yield* counted(verifyLog({ ...parts, segments, floor: version.logFloor }), count);
     totals.batches = log.frames;
     totals.lastSequence = Math.max(totals.lastSequence, log.lastSequence);
-    checkBlockFiles(fileSystem, image, gone, findings);
+    checkBlockFiles(fileSystem, directory, version, findings);
     const files = { files: image.files.length + 2, tables: version.levels.flat().length, logSegments: segments.length };
     return report(directory, findings, files, bytes, totals);
   } finally {
     values.close();
-  }
-}
-
-/** That they are as long as they were; what is in them is checked by who refers to it. */
-function checkBlockFiles(
-  fileSystem: FileSystem,
-  { directory, files, version }: StoreImage,
-  gone: ReadonlySet<number>,
-  findings: Findings,
-): void {
-  for (const { name, bytes } of files) {
-    const parsed = parseFileName(name);
-    if (parsed === undefined || parsed.kind === 'table' || !version.segments.has(parsed.id) || gone.has(parsed.id)) continue;
-    const path = `${directory}/${name}`;
-    try {
-      const file = fileSystem.openSync(path, 'read');
-      const found = file.sizeSync();
-      file.closeSync();
-      if (found < bytes) findings.problem(path, found, `it ends here, ${bytes - found} bytes early`);
-    } catch (error) {
-      findings.caught(error, path);
-    }
   }
 }
 

@@ -174,9 +174,17 @@ export interface Frame {
 
 /**
  * The frame at `offset` with its payload, when both are sound and end by `end`; undefined otherwise. `corrupt/CORRUPT_LOG` when its
- * checksum holds but its records make no sense.
+ * checksum holds but its records make no sense. With `unchecked` the large values may be damaged.
  */
-export function readFrame(window: Window, file: File, path: string, segment: number, offset: number, end: number): Frame | undefined {
+export function readFrame(
+  window: Window,
+  file: File,
+  path: string,
+  segment: number,
+  offset: number,
+  end: number,
+  payload: 'checked' | 'unchecked' = 'checked',
+): Frame | undefined {
   const { kernel, u32 } = window.memory;
   let available = window.read(file, offset, FRAME_HEADER_BYTES, end);
   let state = kernel['checkFrame']!(window.at(offset), available, segment);
@@ -195,7 +203,7 @@ export function readFrame(window: Window, file: File, path: string, segment: num
   const recordCount = u32[header + 5]! & 0xffffff;
   const bytes = FRAME_HEADER_BYTES + recordBytes + payloadBytes;
   if (bytes > end - offset) return undefined;
-  if (payloadBytes > 0) {
+  if (payloadBytes > 0 && payload === 'checked') {
     window.read(file, offset, bytes, end);
     if (!payloadsMatch(window, offset, FRAME_HEADER_BYTES + recordBytes, bytes)) return undefined;
   }

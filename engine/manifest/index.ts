@@ -9,7 +9,7 @@ export {
   type FileKind,
   type ParsedName,
 } from './file-names.ts';
-export { Manifest, readVersion, type FoundVersion, type ManifestOptions } from './manifest.ts';
+export { Manifest, readVersion, soundEdits, versionOf, type FoundVersion, type ManifestOptions } from './manifest.ts';
 export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-format.ts';
 export {
   applyEdit,

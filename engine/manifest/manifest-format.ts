@@ -90,6 +90,29 @@ export function decodeManifest(bytes: Uint8Array, manifestId: number, file: stri
   return { edits, lastFrame, bytes: offset };
 }
 
+/** The bytes of every edit in a sound frame, wherever in the file it stands: of a manifest that may be damaged. `invalid/FORMAT_*`. */
+export function soundFrames(bytes: Uint8Array, manifestId: number, file: string): { readonly offset: number; readonly end: number }[] {
+  try {
+    expectHeader(bytes, manifestId, file);
+  } catch (error) {
+    // Damage is what is expected here; another format's frames are nothing to look for.
+    if (error instanceof SparrowError && error.kind === 'invalid') throw error;
+  }
+  const edits: { offset: number; end: number }[] = [];
+  for (let at = nextFrame(bytes, MANIFEST_HEADER_BYTES, manifestId); at !== undefined;) {
+    const end = frameEnd(bytes, at, manifestId)!;
+    const cursor = { bytes, offset: at + MANIFEST_FRAME_HEADER_BYTES, end };
+    while (cursor.offset < end) {
+      const length = readVarint(cursor);
+      if (length === undefined || length > end - cursor.offset) break;
+      edits.push({ offset: cursor.offset, end: cursor.offset + length });
+      cursor.offset += length;
+    }
+    at = nextFrame(bytes, end, manifestId);
+  }
+  return edits;
+}
+
 export function encodeCurrent(manifestId: number): Uint8Array {
   const name = manifestName(manifestId);
   return new TextEncoder().encode(`${name} ${checkOfName(name)}\n`);

@@ -27,6 +27,7 @@ import {
   encodeCurrent,
   encodeManifestFrame,
   encodeManifestHeader,
+  soundFrames,
 } from './manifest-format.ts';
 import { applyEdit, EMPTY_VERSION, obsoleteFiles, snapshotEdit, type Version } from './version.ts';
 import { decodeEdit, encodeEdit, FORMAT_VERSION, type VersionEdit } from './version-edit.ts';
@@ -99,9 +100,11 @@ export class Manifest {
     return { manifest, version: manifest.version, created };
   }
 
-  /** Makes `version` the current one of a directory, whatever was; on disk when it returns. For who makes a store out of files. */
-  static write(fs: FileSystem, directory: string, version: Version): void {
-    switchTo(fs, directory, fs.listSync(directory), version).file.closeSync();
+  /** Makes `version` the current one of a directory, whatever was; on disk when it returns, with the manifest's id. For who makes a store out of files. */
+  static write(fs: FileSystem, directory: string, version: Version): number {
+    const { id, file } = switchTo(fs, directory, fs.listSync(directory), version);
+    file.closeSync();
+    return id;
   }
 
   /** The newest version that is on disk. */
@@ -342,9 +345,23 @@ function readManifest(
   if (!listing.includes(manifestName(manifestId))) throw corruptManifest(path, 0, 'CURRENT names it, but it is missing');
   const bytes = readWhole(fs, path);
   const decoded = decodeManifest(bytes, manifestId, path);
+  return { manifestId, path, bytes, decoded, version: replayAll(decoded, bytes, path) };
+}
+
+/** The version that the bytes of a manifest say. `corrupt/CORRUPT_MANIFEST`. */
+export function versionOf(bytes: Uint8Array, manifestId: number, path: string): Version {
+  return replayAll(decodeManifest(bytes, manifestId, path), bytes, path);
+}
+
+/** What can be told of a manifest that may be damaged: the edits of all its sound frames, in order. */
+export function soundEdits(bytes: Uint8Array, manifestId: number, path: string): VersionEdit[] {
+  return soundFrames(bytes, manifestId, path).map(({ offset, end }) => decodeEdit(bytes, offset, end));
+}
+
+function replayAll(decoded: DecodedManifest, bytes: Uint8Array, path: string): Version {
   let version = EMPTY_VERSION;
   for (const { offset, end } of decoded.edits) version = replay(version, bytes, offset, end, path);
-  return { manifestId, path, bytes, decoded, version };
+  return version;
 }
 
 function replay(version: Version, bytes: Uint8Array, offset: number, end: number, path: string): Version {

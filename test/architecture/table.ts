@@ -41,7 +41,7 @@ export const PARTS: readonly Part[] = [
     grade: 'driven',
     imports: ['base', 'engine', 'assembly/memory-map.ts'],
     packages: [],
-    holds: 'a store as files: verify, dump, figures',
+    holds: 'a store as files: verify, dump, repair, figures',
   },
   {
     path: 'engine/upkeep',

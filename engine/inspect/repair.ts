@@ -1,0 +1,466 @@
+/**
+ * Makes a store out of what is left of one. Everything that has a valid checksum is kept: tables page by page, the log batch by batch, large
+ * values one by one. What is lost is told.
+ *
+ * The manifest is known (or can be told without CURRENT): sound tables stay where they are. Of a damaged one the sound pages become a new table in
+ * its place. A damaged log becomes tables of level 0; a sound one stays a log.
+ *
+ * Nobody knows the manifest any more: the tables of the directory are all there is, less those that some sound edit removed. Which of two that
+ * overlap lies above the other is not known, so they are merged by key and sequence number; the result is one sorted run at the bottom. The log
+ * becomes tables of level 0, less what its sequence numbers say is in tables already.
+ *
+ * A value that is lost becomes a delete: what is older must not come back in its place. Keys of a lost page may show what was there before;
+ * the report says which (`mayShowOlder`).
+ *
+ *   new tables, headers of block files | originals under second names in repair-NNN | manifest, CURRENT | originals go          each on disk before the next
+ *
+ * A crash in between leaves the damaged store as it was, or the new one; either way repair may be called again.
+ */
+import { assert } from '../../base/assert.ts';
+import type { FileSystem } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { valueFilePath } from '../compaction/index.ts';
+import type { RepairOptions, RepairReport } from '../files-api.ts';
+import { DEFAULT_KEYSPACE, keyspaceOf } from '../keyspace-key.ts';
+import { logFileName } from '../log/index.ts';
+import {
+  applyEdit,
+  INCOMPLETE_NAME,
+  LEVELS_MAX,
+  logName,
+  Manifest,
+  manifestName,
+  obsoleteFiles,
+  parseFileName,
+  segmentsToReplay,
+  tableName,
+  type AddedKeyspace,
+  type AddedTable,
+  type Version,
+} from '../manifest/index.ts';
+import { LinearMemory } from '../memory/linear-memory.ts';
+import { readTableMeta, type TableMeta } from '../table/index.ts';
+import { checkBlockFiles, hasBlockHeader, writeBlockHeader } from './block-files.ts';
+import { Findings } from './findings.ts';
+import { type FoundLoss, Losses } from './losses.ts';
+import { manifestFacts, type ManifestFacts } from './manifest-facts.ts';
+import { nextQuarantine, putAside } from './quarantine.ts';
+import { salvageLog } from './salvage-log.ts';
+import { mergeNewest } from './salvage-merge.ts';
+import { type DamagedTable, type SalvagedEntry, salvageTable } from './salvage-table.ts';
+import { SalvageWriter } from './salvage-writer.ts';
+import { STEP_BYTES, type Steps } from './steps.ts';
+import type { TableEntry } from './table-pages.ts';
+import { ValueCheck } from './value-check.ts';
+import { verifyLog } from './verify-log.ts';
+import { verifyTable } from './verify-table.ts';
+
+const MEMORY_BYTES = 1024 * 1024 * 1024;
+/** Records of the log that are sorted at once, in bytes of keys and values. */
+const LOG_RUN_BYTES = 16 * 1024 * 1024;
+/** Where merged tables go: below everything that will be written. */
+const BOTTOM_LEVEL = 6;
+
+/** The caller holds the directory's lock. `invalid/FORMAT_*` for another version's store, `corrupt/INCOMPLETE` for one that never was whole. */
+export function* repairDirectory(fileSystem: FileSystem, directory: string, options: RepairOptions): Steps<RepairReport> {
+  if (fileSystem.existsSync(`${directory}/${INCOMPLETE_NAME}`)) {
+    throw new SparrowError(
+      'corrupt',
+      'INCOMPLETE',
+      `${directory} was being made out of another store and never became whole: make it again`,
+      { directory },
+    );
+  }
+  const repair = new Repair(fileSystem, directory, options.dryRun ?? false);
+  try {
+    return yield* repair.steps();
+  } finally {
+    repair.close();
+  }
+}
+
+class Repair {
+  readonly #fileSystem: FileSystem;
+  readonly #directory: string;
+  readonly #dryRun: boolean;
+  readonly #memory = new LinearMemory(MEMORY_BYTES);
+  /** Block files whose header is damaged. It says nothing that the name does not. */
+  readonly #headless: ReadonlySet<number>;
+  readonly #values: ValueCheck;
+  readonly #findings = new Findings();
+  readonly #losses = new Losses();
+  readonly #writer: SalvageWriter;
+  readonly #facts: ManifestFacts;
+  #nextFileId: number;
+  /** The tables of the new version. */
+  readonly #tables: AddedTable[] = [];
+  /** Names of files that the new version has something else for. */
+  readonly #replaced = new Set<string>();
+  readonly #keyspaces = new Set<number>();
+  #tablesKept = 0;
+  #tablesMade = 0;
+  #batches = 0;
+
+  constructor(fileSystem: FileSystem, directory: string, dryRun: boolean) {
+    this.#fileSystem = fileSystem;
+    this.#directory = directory;
+    this.#dryRun = dryRun;
+    this.#headless = this.#blocksWithoutHeader();
+    this.#values = new ValueCheck(this.#memory, fileSystem, directory, { headless: this.#headless });
+    this.#facts = manifestFacts(fileSystem, directory, this.#findings);
+    this.#nextFileId = this.#facts.base.nextFileId;
+    this.#writer = new SalvageWriter(this.#memory, fileSystem, directory, dryRun ? undefined : () => this.#nextFileId++);
+  }
+
+  *steps(): Steps<RepairReport> {
+    const { version, base } = this.#facts;
+    for (const name of this.#facts.damaged) this.#replaced.add(name);
+    const keepsLog = version ? yield* this.#knownTables(version) : yield* this.#foundTables();
+    if (this.#findings.problemCount === 0) return this.#report(undefined);
+    if (this.#dryRun) return this.#report(undefined);
+    const edit = {
+      nextFileId: this.#nextFileId,
+      lastSequence: Math.max(base.lastSequence, ...this.#tables.map(({ table }) => table.maxSequence)),
+      logFloor: keepsLog ? base.logFloor : Math.max(base.logFloor, this.#nextFileId),
+      tablesAdded: this.#tables,
+    };
+    const keyspacesAdded = this.#unnamedKeyspaces();
+    const nextKeyspaceId = Math.max(base.nextKeyspaceId, ...keyspacesAdded.map(({ id }) => id + 1));
+    const repaired = applyEdit(base, { ...edit, segmentsAdded: this.#segments(edit.logFloor), keyspacesAdded, nextKeyspaceId });
+    return this.#report(this.#replace(repaired));
+  }
+
+  close(): void {
+    this.#writer.discard();
+    this.#values.close();
+  }
+
+  #blocksWithoutHeader(): Set<number> {
+    const headless = new Set<number>();
+    for (const name of this.#fileSystem.listSync(this.#directory)) {
+      const parsed = parseFileName(name);
+      if (parsed?.kind !== 'block' || hasBlockHeader(this.#fileSystem, this.#directory, parsed.id)) continue;
+      headless.add(parsed.id);
+      this.#findings.problem(`${this.#directory}/${name}`, 0, 'the header is damaged');
+    }
+    return headless;
+  }
+
+  // ---- the manifest is known ----
+
+  /** Returns whether the log stays as it is. */
+  *#knownTables(version: Version): Steps<boolean> {
+    for (const [level, tables] of version.levels.entries()) {
+      for (const table of tables) {
+        if (yield* this.#isSound(table)) this.#keep(level, table);
+        else yield* this.#rewrite(version, level, table);
+      }
+    }
+    const segments = segmentsToReplay(version, this.#fileSystem.listSync(this.#directory));
+    checkBlockFiles(this.#fileSystem, this.#directory, version, this.#findings);
+    const findings = new Findings();
+    const [memory, fileSystem, directory] = [this.#memory, this.#fileSystem, this.#directory];
+    const whole = segments.map((segment) => ({ segment, bytes: Infinity }));
+    const { frames } = yield* verifyLog({ memory, fileSystem, directory, segments: whole, floor: version.logFloor, findings });
+    this.#take(findings);
+    if (findings.problemCount === 0) {
+      this.#batches = frames;
+      return true;
+    }
+    for (const segment of segments) this.#replaced.add(logFileName(segment));
+    yield* this.#salvageLog(segments, version.lastSequence);
+    return false;
+  }
+
+  *#rewrite(version: Version, level: number, table: TableMeta): Steps<void> {
+    const name = tableName(table.fileId);
+    if (!this.#fileSystem.existsSync(`${this.#directory}/${name}`)) {
+      this.#lose({
+        file: `${this.#directory}/${name}`,
+        offset: 0,
+        bytes: table.bytes,
+        what: 'table',
+        smallest: table.smallest,
+        largest: table.largest,
+        entries: table.entries,
+      });
+    } else {
+      this.#replaced.add(name);
+      yield* this.#write(salvageTable(this.#salvage(), table));
+      for (const made of this.#writer.finish()) this.#make(level, made);
+    }
+    this.#markOlder(version, level, table);
+  }
+
+  /** What was lost of a table may uncover what lies below it. */
+  #markOlder(version: Version, level: number, table: TableMeta): void {
+    const file = `${this.#directory}/${tableName(table.fileId)}`;
+    const below = version.levels.flatMap((tables, other) =>
+      other > level || (other === 0 && level === 0)
+        ? tables.filter(({ fileId, minSequence }) => fileId !== table.fileId && minSequence < table.maxSequence)
+        : [],
+    );
+    for (const loss of this.#losses.found) {
+      if (loss.file !== file || loss.smallest === undefined || loss.largest === undefined) continue;
+      const { smallest, largest } = loss;
+      loss.mayShowOlder = below.some(
+        (other) => Buffer.compare(other.smallest, largest) <= 0 && Buffer.compare(smallest, other.largest) <= 0,
+      );
+    }
+  }
+
+  // ---- nobody knows the manifest ----
+
+  *#foundTables(): Steps<false> {
+    const listing = this.#fileSystem.listSync(this.#directory);
+    const found: FoundTable[] = [];
+    for (const name of listing) {
+      const parsed = parseFileName(name);
+      if (parsed?.kind !== 'table' || this.#facts.removedTables.has(parsed.id)) continue;
+      const table = yield* this.#look(parsed.id);
+      if (table) found.push(table);
+      else this.#replaced.add(name);
+    }
+    for (const group of overlapping(found)) {
+      const [only] = group;
+      if (group.length === 1 && only!.meta) {
+        this.#keep(BOTTOM_LEVEL, only!.meta);
+        continue;
+      }
+      for (const { fileId } of group) this.#replaced.add(tableName(fileId));
+      yield* this.#write(mergeNewest(group.map((table) => salvageTable(this.#salvage(), table))));
+      for (const made of this.#writer.finish()) this.#make(BOTTOM_LEVEL, made);
+    }
+    const inTables = Math.max(this.#facts.base.lastSequence, ...found.map(({ maxSequence }) => maxSequence));
+    const segments = listing
+      .flatMap((name) => {
+        const parsed = parseFileName(name);
+        return parsed?.kind === 'log' && parsed.id >= this.#facts.base.logFloor ? [parsed.id] : [];
+      })
+      .toSorted((a, b) => a - b);
+    for (const segment of segments) this.#replaced.add(logName(segment));
+    yield* this.#salvageLog(segments, inTables);
+    return false;
+  }
+
+  /** What a table is by its own account, or by its pages when it is damaged; undefined: nothing of it can be read. */
+  *#look(fileId: number): Steps<FoundTable | undefined> {
+    const path = `${this.#directory}/${tableName(fileId)}`;
+    let meta: TableMeta | undefined;
+    const findings = new Findings();
+    try {
+      meta = readTableMeta(this.#fileSystem, this.#directory, fileId);
+    } catch (error) {
+      findings.caught(error, path);
+    }
+    this.#take(findings);
+    if (meta && (yield* this.#isSound(meta))) return { ...meta, meta };
+    const pages = meta?.pages ?? this.#pagesMax(path);
+    // Losses are told when it is read for good.
+    const looking = { ...this.#salvage(), losses: new Losses() };
+    let seen: { smallest: Uint8Array; largest: Uint8Array; maxSequence: number } | undefined;
+    let bytes = 0;
+    for (const { key, sequence, value } of salvageTable(looking, { fileId, pages })) {
+      seen = { smallest: seen?.smallest ?? key, largest: key, maxSequence: Math.max(seen?.maxSequence ?? 0, sequence) };
+      bytes += key.length + value.length;
+      if (bytes < STEP_BYTES) continue;
+      yield bytes;
+      bytes = 0;
+    }
+    if (seen === undefined) {
+      this.#lose({
+        file: path,
+        offset: 0,
+        bytes: meta?.bytes ?? 0,
+        what: 'table',
+        smallest: meta?.smallest,
+        largest: meta?.largest,
+        entries: meta?.entries,
+      });
+      return undefined;
+    }
+    const maxSequence = Math.max(seen.maxSequence, meta?.maxSequence ?? 0);
+    return { fileId, pages, entries: meta?.entries, smallest: seen.smallest, largest: seen.largest, maxSequence, meta: undefined };
+  }
+
+  #pagesMax(path: string): number {
+    const file = this.#fileSystem.openSync(path, 'read');
+    try {
+      return Math.floor(file.sizeSync() / 8192);
+    } finally {
+      file.closeSync();
+    }
+  }
+
+  // ---- both ----
+
+  *#isSound(table: TableMeta): Steps<boolean> {
+    const findings = new Findings();
+    const [memory, fileSystem, directory] = [this.#memory, this.#fileSystem, this.#directory];
+    const { keyspaces } = yield* verifyTable({ memory, fileSystem, directory, table, values: this.#values, findings });
+    for (const id of keyspaces) this.#keyspaces.add(id);
+    this.#take(findings);
+    return findings.problemCount === 0;
+  }
+
+  *#write(entries: Iterable<SalvagedEntry>): Steps<void> {
+    let bytes = 0;
+    for (const entry of entries) {
+      this.#keyspaces.add(keyspaceOf(entry.key));
+      this.#writer.add(entry);
+      bytes += entry.key.length + entry.value.length;
+      if (bytes < STEP_BYTES) continue;
+      yield bytes;
+      bytes = 0;
+    }
+    yield bytes;
+  }
+
+  /** Batches become sorted runs of level 0, each newer than the one before. */
+  *#salvageLog(segments: readonly number[], inTables: number): Steps<void> {
+    let run: TableEntry[] = [];
+    let bytes = 0;
+    const flush = (): void => {
+      // Of a key that a run, or a batch, has more than once, the last counts.
+      const newest = new Map<string, TableEntry>();
+      for (const record of run) newest.set(Buffer.from(record.key).toString('latin1'), record);
+      for (const record of [...newest.values()].toSorted((a, b) => Buffer.compare(a.key, b.key))) this.#writer.add(record);
+      for (const made of this.#writer.finish()) this.#make(0, made);
+      run = [];
+      bytes = 0;
+    };
+    for (const batch of salvageLog(this.#salvage(), segments, inTables)) {
+      this.#batches++;
+      for (const record of batch.records) {
+        this.#keyspaces.add(keyspaceOf(record.key));
+        run.push(record);
+        bytes += record.key.length + record.value.length + 64;
+      }
+      yield batch.bytes;
+      if (bytes >= LOG_RUN_BYTES) flush();
+    }
+    flush();
+  }
+
+  #salvage(): { memory: LinearMemory; fileSystem: FileSystem; directory: string; values: ValueCheck; losses: Losses } {
+    return { memory: this.#memory, fileSystem: this.#fileSystem, directory: this.#directory, values: this.#values, losses: this.#losses };
+  }
+
+  #keep(level: number, table: TableMeta): void {
+    this.#tablesKept++;
+    this.#tables.push({ level, table });
+  }
+
+  #make(level: number, table: TableMeta): void {
+    this.#tablesMade++;
+    this.#tables.push({ level, table });
+  }
+
+  #lose(loss: FoundLoss): void {
+    this.#losses.add(loss);
+  }
+
+  #take(findings: Findings): void {
+    for (const { file, offset, what } of findings.problems) this.#findings.problem(file, offset, what);
+    for (const { file, offset, what } of findings.notices) this.#findings.notice(file, offset, what);
+  }
+
+  /** Keyspaces that have entries and whose names are lost; not those that were dropped. */
+  #unnamedKeyspaces(): AddedKeyspace[] {
+    const { base, version, droppedKeyspaces } = this.#facts;
+    if (version) return [];
+    const lost = [...this.#keyspaces].filter((id) => id !== DEFAULT_KEYSPACE && !base.keyspaces.has(id) && !droppedKeyspaces.has(id));
+    const taken = new Set([...base.keyspaces.values()].map(({ name }) => name));
+    return lost
+      .toSorted((a, b) => a - b)
+      .map((id) => {
+        let name = `recovered-${id}`;
+        while (taken.has(name)) name += '+';
+        return { id, name, settings: {} };
+      });
+  }
+
+  /** The block files of the new version: whatever its tables refer to, but for a log that goes on. */
+  #segments(logFloor: number): { segment: number; bytes: number }[] {
+    const known = this.#facts.version?.segments;
+    const referred = new Set(this.#tables.flatMap(({ table }) => table.references.map(({ segment }) => segment)));
+    return [...referred]
+      .filter((segment) => segment < logFloor || known?.has(segment))
+      .map((segment) => {
+        const bytes = this.#sizeOf(valueFilePath(this.#fileSystem, this.#directory, segment));
+        return { segment, bytes: Math.min(bytes, known?.get(segment)?.bytes ?? bytes) };
+      });
+  }
+
+  #sizeOf(path: string): number {
+    const file = this.#fileSystem.openSync(path, 'read');
+    try {
+      return file.sizeSync();
+    } finally {
+      file.closeSync();
+    }
+  }
+
+  /** Puts the new version in the place of the old one; returns where the originals are. */
+  #replace(repaired: Version): string | undefined {
+    const [fileSystem, directory] = [this.#fileSystem, this.#directory];
+    for (const segment of this.#headless) if (repaired.segments.has(segment)) writeBlockHeader(fileSystem, directory, segment);
+    fileSystem.syncDirectorySync(directory);
+    const listing = fileSystem.listSync(directory);
+    const aside = [...this.#replaced].filter((name) => listing.includes(name));
+    // Without a manifest nobody can say that a file is of no use.
+    if (!this.#facts.version) aside.push(...obsoleteFiles(repaired, listing, 0).filter((name) => !aside.includes(name)));
+    const quarantine = aside.length > 0 ? nextQuarantine(fileSystem, directory) : undefined;
+    if (quarantine !== undefined) putAside(fileSystem, directory, quarantine, aside);
+    const manifestId = Manifest.write(fileSystem, directory, repaired);
+    assert(fileSystem.existsSync(`${directory}/${manifestName(manifestId)}`), 'the new manifest stands');
+    const gone = new Set(obsoleteFiles(repaired, listing, manifestId));
+    for (const name of aside) if (gone.has(name)) fileSystem.unlinkSync(`${directory}/${name}`);
+    fileSystem.syncDirectorySync(directory);
+    return quarantine;
+  }
+
+  #report(quarantine: string | undefined): RepairReport {
+    const { problems, problemCount, notices } = this.#findings;
+    return {
+      directory: this.#directory,
+      dryRun: this.#dryRun,
+      wasSound: problemCount === 0,
+      manifest: this.#facts.version ? 'known' : 'lost',
+      problems,
+      problemCount,
+      notices,
+      lost: this.#losses.list(),
+      lostCount: this.#losses.count,
+      lostEntries: this.#losses.entries,
+      tablesKept: this.#tablesKept,
+      tablesMade: this.#tablesMade,
+      entriesSalvaged: this.#writer.entries,
+      batches: this.#batches,
+      keyspacesNamed: this.#unnamedKeyspaces().map(({ name }) => name),
+      quarantine,
+    };
+  }
+}
+
+/** A table that was found in the directory; with `meta` it is sound. */
+interface FoundTable extends DamagedTable {
+  readonly smallest: Uint8Array;
+  readonly largest: Uint8Array;
+  readonly maxSequence: number;
+  readonly meta: TableMeta | undefined;
+}
+
+/** Groups of tables such that no two of different groups overlap, by key. */
+function overlapping(tables: readonly FoundTable[]): FoundTable[][] {
+  const groups: FoundTable[][] = [];
+  let end: Uint8Array | undefined;
+  for (const table of tables.toSorted((a, b) => Buffer.compare(a.smallest, b.smallest))) {
+    if (end !== undefined && Buffer.compare(table.smallest, end) <= 0) groups.at(-1)!.push(table);
+    else groups.push([table]);
+    if (end === undefined || Buffer.compare(table.largest, end) > 0) end = table.largest;
+  }
+  return groups;
+}
+
+assert(BOTTOM_LEVEL < LEVELS_MAX, 'the bottom is a level');

@@ -1,0 +1,80 @@
+/** Writes entries in order into new tables of about TABLE_BYTES, or only counts them. */
+import { KIND_POINTER, PAGE_BYTES, POINTER_BYTES, WINDOW_FULL } from '../../assembly/memory-map.ts';
+import { assert } from '../../base/assert.ts';
+import type { FileSystem } from '../../base/env.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import { type TableMeta, TableWriter } from '../table/index.ts';
+import type { TableEntry } from './table-pages.ts';
+import { decodePointer } from './value-check.ts';
+
+const TABLE_BYTES = 32 * 1024 * 1024;
+/** A key and, behind it, a value as a page holds them. */
+const SCRATCH_BYTES = 32 * 1024;
+const VALUE_AT = 16 * 1024;
+
+export class SalvageWriter {
+  readonly #memory: LinearMemory;
+  readonly #fileSystem: FileSystem;
+  readonly #directory: string;
+  readonly #takeFileId: (() => number) | undefined;
+  readonly #scratch: number;
+  readonly #tables: TableMeta[] = [];
+  #writer: TableWriter | undefined;
+  #references = new Map<number, number>();
+  #lastKey: Uint8Array | undefined;
+  #entries = 0;
+
+  /** `takeFileId`: ids for the tables; undefined: nothing is written. */
+  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, takeFileId: (() => number) | undefined) {
+    this.#memory = memory;
+    this.#fileSystem = fileSystem;
+    this.#directory = directory;
+    this.#takeFileId = takeFileId;
+    this.#scratch = memory.allocateSmall(SCRATCH_BYTES);
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  add(entry: TableEntry): void {
+    this.#entries++;
+    if (this.#takeFileId === undefined) return;
+    const sameKey = this.#lastKey !== undefined && Buffer.compare(this.#lastKey, entry.key) === 0;
+    if (this.#writer && !sameKey && this.#writer.pageBytes >= TABLE_BYTES - PAGE_BYTES) this.#finishTable();
+    this.#writer ??= new TableWriter(this.#memory, this.#fileSystem, this.#directory, this.#takeFileId());
+    const { u8, kernel } = this.#memory;
+    u8.set(entry.key, this.#scratch);
+    u8.set(entry.value, this.#scratch + VALUE_AT);
+    const { key, sequence, kind, flags, value } = entry;
+    const { builder } = this.#writer;
+    const answer = kernel['builderPut']!(builder, this.#scratch, key.length, sequence, kind, flags, this.#scratch + VALUE_AT, value.length);
+    assert(answer >= 0, 'what a page or a frame held fits a page');
+    if (answer === WINDOW_FULL) this.#writer.drain();
+    if (kind === KIND_POINTER) {
+      const { segment, bytes } = decodePointer(value.subarray(value.length - POINTER_BYTES));
+      this.#references.set(segment, (this.#references.get(segment) ?? 0) + bytes);
+    }
+    this.#lastKey = key;
+  }
+
+  /** The tables, on disk but for their names, in order; the writer may go on with others. */
+  finish(): TableMeta[] {
+    if (this.#writer) this.#finishTable();
+    return this.#tables.splice(0);
+  }
+
+  /** Gives up: removes the table under way. */
+  discard(): void {
+    this.#writer?.discard();
+    this.#writer = undefined;
+  }
+
+  #finishTable(): void {
+    const references = [...this.#references].toSorted(([a], [b]) => a - b).map(([segment, bytes]) => ({ segment, bytes }));
+    this.#tables.push(this.#writer!.finish(references));
+    this.#writer = undefined;
+    this.#references = new Map();
+    this.#lastKey = undefined;
+  }
+}
