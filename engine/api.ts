@@ -98,6 +98,23 @@ export interface WriteResult {
   counters: bigint[];
 }
 
+/**
+ * A place between the entries of a range, at one point in time, that can be moved. Synchronous, like every read underneath. Keeps what it may
+ * need on disk until it is closed, at its end too: close it, or declare it with `using`. `closed/ITERATOR_CLOSED` after.
+ */
+export interface EngineIterator extends Disposable {
+  /**
+   * The next entry is the one with this key, or else the nearest behind it in the iterator's direction, from wherever the iterator is. A
+   * key outside of its bounds counts as the bound.
+   */
+  seek(key: Bytes): void;
+  /** The next entry, or undefined behind the last. */
+  next(): Entry | undefined;
+  /** Up to `count` entries, fewer only at the end: a run at a time costs less than one by one. */
+  nextMany(count: number): Entry[];
+  close(): void;
+}
+
 /** A fixed point in time. Keeps what it may need on disk until released. */
 export interface Snapshot extends Disposable {
   readonly sequence: number;
@@ -129,6 +146,8 @@ export interface KeyValues {
   /** Entries in key order, from one point in time. */
   scan(options?: ScanOptions): AsyncIterableIterator<Entry>;
   scanSync(options?: ScanOptions): IterableIterator<Entry>;
+  /** A place in the range that can be moved by `seek`. `limit` counts all entries that it gives. */
+  iterator(options?: ScanOptions): EngineIterator;
 }
 
 /** What is particular to the entries of a keyspace. Kept in the store. */

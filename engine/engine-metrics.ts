@@ -137,8 +137,10 @@ export interface EngineMetrics {
     readonly bytesRemoved: number;
   };
   readonly snapshots: {
-    /** Snapshots, and iterators that hold a point in time. */
+    /** Snapshots, scans and iterators that hold a point in time. */
     readonly count: number;
+    /** Those of them that are scans and iterators: neither at their end nor closed. */
+    readonly iterators: number;
     /** The oldest sequence number that is held; undefined: none. */
     readonly oldestSequence: number | undefined;
     /** Bytes that tables keep for nothing but snapshots, when they were written. */

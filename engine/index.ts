@@ -9,6 +9,7 @@ export type {
   Condition,
   Durability,
   Engine,
+  EngineIterator,
   Entry,
   Expiry,
   Keyspace,

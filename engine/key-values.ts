@@ -3,16 +3,28 @@
  * scan.ts. engine.ts and keyspaces.ts extend it.
  */
 import type { Clock } from '../base/env.ts';
-import type { Bytes, Durability, Entry, KeyValues, PutOptions, ReadOptions, ScanOptions, VersionedValue, WriteOptions } from './api.ts';
+import type {
+  Bytes,
+  Durability,
+  EngineIterator,
+  Entry,
+  KeyValues,
+  PutOptions,
+  ReadOptions,
+  ScanOptions,
+  VersionedValue,
+  WriteOptions,
+} from './api.ts';
 import { keepsExpiry } from './batch-plan.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import { expiryOf, NEVER } from './expiry.ts';
+import { StoredIterator } from './iterator.ts';
 import { lookupOrder } from './key-order.ts';
 import { checkOptions, toKey, toValue } from './keys.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
-import { internalRange, scanRange } from './scan-range.ts';
-import { ScanIterator, type ScanSource } from './scan.ts';
+import { type InternalRange, internalRange, scanRange } from './scan-range.ts';
+import { RangeCursor, ScanIterator, type ScanSource } from './scan.ts';
 import { checkDurability, type EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import type { Writer } from './writer.ts';
@@ -155,13 +167,23 @@ export class StoredKeyValues implements KeyValues {
   }
 
   scanSync(options: ScanOptions = {}): IterableIterator<Entry> {
-    this.#keyspace.assertOpen();
+    const { range, sequence } = this.#scanned(options);
     const { snapshots, scanSource, scanWindow } = this.#parts;
+    return new ScanIterator(scanSource, range, sequence, scanWindow, snapshots.pinIterator(sequence));
+  }
+
+  iterator(options: ScanOptions = {}): EngineIterator {
+    const { range, sequence } = this.#scanned(options);
+    const { snapshots, scanSource, scanWindow } = this.#parts;
+    const cursor = new RangeCursor(scanSource, range, sequence, scanWindow);
+    return new StoredIterator(cursor, this.#keyspace.id, this.#maxKeyBytes, range.reverse, snapshots.pinIterator(sequence));
+  }
+
+  /** What is asked for, and at which sequence: to be pinned, with a snapshot too, which may be released while the scan is on its way. */
+  #scanned(options: ScanOptions): { range: InternalRange; sequence: number } {
+    this.#keyspace.assertOpen();
     const range = internalRange(scanRange(options, this.#maxKeyBytes), this.#keyspace.id);
-    const sequence = options.snapshot === undefined ? this.#writer.sequence : this.#sequenceOf(options);
-    // With a snapshot too: it may be released while the iterator is still in use.
-    snapshots.pin(sequence);
-    return new ScanIterator(scanSource, range, sequence, scanWindow, () => snapshots.unpin(sequence));
+    return { range, sequence: options.snapshot === undefined ? this.#writer.sequence : this.#sequenceOf(options) };
   }
 
   async *scan(options: ScanOptions = {}): AsyncGenerator<Entry, void, undefined> {

@@ -1,12 +1,14 @@
 /**
- * Scans: iterators over a window at a time. A window is one crossing into the scan kernel (assembly/scan.ts), which merges the sources of
+ * Scans: cursors over a window at a time. A window is one crossing into the scan kernel (assembly/scan.ts), which merges the sources of
  * the view as it is then; behind it the next crossing begins anew after the last key. So between windows the engine may seal, flush,
  * compact and swap its view as it likes, and the sequence number that the scan reads at keeps what it sees in one piece: whoever makes the
- * iterator pins that sequence (snapshots.ts) and unpins it in `release`.
+ * cursor pins that sequence (snapshots.ts) and unpins it when it is done.
  *
  * A window is copied once, into an array of its own, and entries are views of that: 128 KiB at most stay alive with one entry that is
  * kept. The first window is small, so that seeking to a key and reading a few costs no more than that; later ones grow. Large values are
  * read one by one when their entry is reached.
+ *
+ * RangeCursor is what scans (ScanIterator, here) and iterators that seek (iterator.ts) are made of.
  */
 import { assert } from '../base/assert.ts';
 import {
@@ -58,82 +60,97 @@ const CELL_NOW = (FRONT + SCAN_NOW) >>> 3;
 const CELL_BYTES = (FRONT + RESULT_BYTES) >>> 2;
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
-/** Entries in order from one point in time. Iterate it, or call `return` when leaving it early: until then its sequence stays pinned. */
-export class ScanIterator implements IterableIterator<Entry> {
+/** A place in a range, at one point in time. Holds nothing but its window's copy. */
+export class RangeCursor {
   readonly #source: ScanSource;
   readonly #range: InternalRange;
   readonly #sequence: number;
   /** Address of SCAN_WINDOW_BYTES that all scans of the thread share: nothing stays there between calls. */
   readonly #window: number;
-  readonly #release: () => void;
   readonly #flags: number;
+  /** Where the next window begins: the range's own bound, the last key of the window before, or where it was sent. */
+  #near: Uint8Array | undefined;
+  #nearExclusive: boolean;
   /** The window's copy. */
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
   #at = 0;
   #entriesMax = FIRST_ENTRIES;
   #left: number;
-  /** Internal. */
-  #lastKey: Uint8Array | undefined;
   /** No window comes behind this one. */
   #ended = false;
-  #released = false;
 
-  constructor(source: ScanSource, range: InternalRange, sequence: number, window: number, release: () => void) {
+  constructor(source: ScanSource, range: InternalRange, sequence: number, window: number) {
     this.#source = source;
     this.#range = range;
     this.#sequence = sequence;
     this.#window = window;
-    this.#release = release;
     this.#left = range.limit;
     this.#flags = (range.reverse ? SCAN_REVERSE : 0) | (range.keysOnly ? SCAN_KEYS_ONLY : 0);
+    this.#near = range.reverse ? range.upper : range.lower;
+    this.#nearExclusive = range.reverse ? !range.upperInclusive : range.lowerExclusive;
     // A limit says how many are wanted: one window brings them.
     if (range.limit !== Infinity) this.#entriesMax = range.limit;
   }
 
-  [Symbol.iterator](): this {
-    return this;
+  /** The next entry, or undefined behind the last. Its arrays are the caller's. */
+  next(): Entry | undefined {
+    while (this.#left > 0 && (this.#at < this.#bytes.length || this.#fill())) {
+      const at = this.#at;
+      const bytes = this.#bytes;
+      const keyBytes = bytes[at]! | (bytes[at + 1]! << 8);
+      const valueBytes = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24);
+      const keyAt = at + SCAN_ENTRY_BYTES;
+      const valueAt = keyAt + keyBytes;
+      const { buffer, byteOffset } = bytes;
+      const { prefixBytes } = this.#range;
+      const key = new Uint8Array(buffer, byteOffset + keyAt + prefixBytes, keyBytes - prefixBytes);
+      this.#at = (valueAt + valueBytes + 7) & ~7;
+      // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
+      if (this.#at === bytes.length) this.#beginAt(new Uint8Array(bytes.subarray(keyAt, valueAt)), true);
+      if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) {
+        const value = this.#pointed(keyAt, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0);
+        if (value === undefined) continue;
+        this.#left--;
+        return [key, value];
+      }
+      this.#left--;
+      return [key, new Uint8Array(buffer, byteOffset + valueAt, valueBytes)];
+    }
+    return undefined;
   }
 
-  next(): IteratorResult<Entry, undefined> {
-    if (this.#left <= 0 || (this.#at === this.#bytes.length && !this.#fill())) {
-      this.return();
-      return { value: undefined, done: true };
-    }
-    this.#left--;
-    const at = this.#at;
-    const bytes = this.#bytes;
-    const keyBytes = bytes[at]! | (bytes[at + 1]! << 8);
-    const valueBytes = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24);
-    const keyAt = at + SCAN_ENTRY_BYTES;
-    const valueAt = keyAt + keyBytes;
-    const { buffer, byteOffset } = bytes;
-    const { prefixBytes } = this.#range;
-    const key = new Uint8Array(buffer, byteOffset + keyAt + prefixBytes, keyBytes - prefixBytes);
-    this.#at = (valueAt + valueBytes + 7) & ~7;
-    // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
-    if (this.#at === bytes.length) this.#lastKey = new Uint8Array(bytes.subarray(keyAt, valueAt));
-    if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) {
-      const value = this.#pointed(keyAt, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0);
-      if (value !== undefined) return { value: [key, value], done: false };
-      this.#left++;
-      return this.next();
-    }
-    return { value: [key, new Uint8Array(buffer, byteOffset + valueAt, valueBytes)], done: false };
+  /** The next window is to bring this many entries, if it has room for them. */
+  expect(entries: number): void {
+    this.#entriesMax = Math.max(this.#entriesMax, entries);
   }
 
-  return(): IteratorResult<Entry, undefined> {
+  /**
+   * The next entry is the first of the range at or behind the internal key `key`, in the cursor's direction; behind it when `exclusive`.
+   * Either way from where the cursor is. Keeps `key`.
+   */
+  seek(key: Uint8Array, exclusive: boolean): void {
+    const { reverse, lower, lowerExclusive, upper, upperInclusive } = this.#range;
+    const bound = reverse ? upper : lower;
+    const beyond = bound === undefined ? 1 : Buffer.compare(key, bound) * (reverse ? -1 : 1);
+    const boundExclusive = reverse ? !upperInclusive : lowerExclusive;
+    if (beyond > 0) this.#beginAt(key, exclusive);
+    else this.#beginAt(bound!, boundExclusive || (beyond === 0 && exclusive));
+    this.#bytes = EMPTY;
+    this.#at = 0;
+    this.#ended = false;
+    this.#entriesMax = FIRST_ENTRIES;
+  }
+
+  /** Lets go of the window: nothing comes any more. */
+  end(): void {
     this.#left = 0;
     this.#bytes = EMPTY;
     this.#at = 0;
-    if (!this.#released) {
-      this.#released = true;
-      this.#release();
-    }
-    return { value: undefined, done: true };
   }
 
-  [Symbol.dispose](): void {
-    this.return();
+  #beginAt(key: Uint8Array, exclusive: boolean): void {
+    this.#near = key;
+    this.#nearExclusive = exclusive;
   }
 
   /** Brings the next window. False when there is no entry left. */
@@ -141,12 +158,12 @@ export class ScanIterator implements IterableIterator<Entry> {
     if (this.#ended) return false;
     const { memory } = this.#source;
     const { kernel } = memory;
-    const last = this.#lastKey;
-    const lower = this.#range.reverse ? this.#range.lower : (last ?? this.#range.lower);
-    const upper = this.#range.reverse ? (last ?? this.#range.upper) : this.#range.upper;
+    const { reverse } = this.#range;
+    const lower = reverse ? this.#range.lower : this.#near;
+    const upper = reverse ? this.#near : this.#range.upper;
     let flags = this.#flags;
-    if (this.#range.reverse ? this.#range.lowerExclusive : last !== undefined || this.#range.lowerExclusive) flags |= SCAN_LOWER_EXCLUSIVE;
-    if (this.#range.upperInclusive && !(this.#range.reverse && last !== undefined)) flags |= SCAN_UPPER_INCLUSIVE;
+    if (reverse ? this.#range.lowerExclusive : this.#nearExclusive) flags |= SCAN_LOWER_EXCLUSIVE;
+    if (reverse ? !this.#nearExclusive : this.#range.upperInclusive) flags |= SCAN_UPPER_INCLUSIVE;
     if (lower !== undefined) memory.u8.set(lower, FRONT + KEY_A);
     if (upper !== undefined) memory.u8.set(upper, FRONT + KEY_B);
     const entriesMax = Math.min(this.#entriesMax, this.#left, ENTRIES_MAX);
@@ -190,5 +207,39 @@ export class ScanIterator implements IterableIterator<Entry> {
     const pointer = FRONT + KEY_B;
     this.#source.memory.u8.set(this.#bytes.subarray(at, at + POINTER_BYTES), pointer);
     return this.#source.readPointer(pointer, this.#bytes.subarray(keyAt, at), this.#sequence, expires);
+  }
+}
+
+/** Entries in order from one point in time. Iterate it, or call `return` when leaving it early: until then its sequence stays pinned. */
+export class ScanIterator implements IterableIterator<Entry> {
+  readonly #cursor: RangeCursor;
+  readonly #release: () => void;
+  #released = false;
+
+  constructor(source: ScanSource, range: InternalRange, sequence: number, window: number, release: () => void) {
+    this.#cursor = new RangeCursor(source, range, sequence, window);
+    this.#release = release;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<Entry, undefined> {
+    const value = this.#cursor.next();
+    return value === undefined ? this.return() : { value, done: false };
+  }
+
+  return(): IteratorResult<Entry, undefined> {
+    this.#cursor.end();
+    if (!this.#released) {
+      this.#released = true;
+      this.#release();
+    }
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.dispose](): void {
+    this.return();
   }
 }

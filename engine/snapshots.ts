@@ -10,6 +10,7 @@ export class Snapshots {
   /** Pinned sequences, ascending, and how many hold each. */
   readonly #pinned: { sequence: number; holders: number }[] = [];
   readonly #onNewest: (sequence: number) => void;
+  #iterators = 0;
 
   /** `onNewest` learns of the newest pinned sequence whenever it changes; -1: none. */
   constructor(onNewest: (sequence: number) => void) {
@@ -20,6 +21,11 @@ export class Snapshots {
     let holders = 0;
     for (const pin of this.#pinned) holders += pin.holders;
     return holders;
+  }
+
+  /** Scans and iterators among the holders. */
+  get iterators(): number {
+    return this.#iterators;
   }
 
   /** Ascending, without repetition. */
@@ -45,6 +51,16 @@ export class Snapshots {
       this.#pinned.push({ sequence, holders: 1 });
       this.#onNewest(sequence);
     }
+  }
+
+  /** As `pin`, for a scan or an iterator. Returns what ends it, to be called once. */
+  pinIterator(sequence: number): () => void {
+    this.pin(sequence);
+    this.#iterators++;
+    return () => {
+      this.#iterators--;
+      this.unpin(sequence);
+    };
   }
 
   unpin(sequence: number): void {

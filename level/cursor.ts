@@ -1,19 +1,16 @@
 /**
  * A place in a range of keys, at one point in time: what Level's three kinds of iterators have in common.
  *
- * Entries come from the engine's scan, which reads ahead by windows and holds nothing between them, so that a read does not wait. But a
- * loop over a long range would not let anything else happen either: once in TURN_ITEMS the event loop gets its turn, which is also when
- * an abort signal can come in.
- *
- * A seek begins a new scan at the same point in time: that of the explicit snapshot, which is its owner's to close, or of one that the
- * cursor takes when it is made and releases when it is closed. Level sees to it that calls do not overlap.
+ * Entries come from an iterator of the engine, which reads ahead by windows and holds nothing between them, so that a read does not wait. But
+ * a loop over a long range would not let anything else happen either: once in TURN_ITEMS the event loop gets its turn, which is also when
+ * an abort signal can come in. Level sees to it that calls do not overlap.
  */
 import type { AbstractSnapshot } from 'abstract-level';
-import type { Engine, Entry, Snapshot } from '../engine/index.ts';
+import type { Engine, EngineIterator, Entry } from '../engine/index.ts';
 import { abortError, levelError } from './level-error.ts';
-import { type Range, rangeFrom, rangeOf, type RangeOptions } from './range.ts';
+import { includes, type Range, rangeOf, type RangeOptions } from './range.ts';
 import { SparrowSnapshot } from './snapshot.ts';
-import type { Encoded } from './stored-key.ts';
+import { type Encoded, storedKey } from './stored-key.ts';
 
 export interface CursorOptions extends RangeOptions {
   readonly reverse: boolean;
@@ -30,29 +27,29 @@ const TURN_ITEMS = 1000;
 export type Item<T> = (entry: Entry) => T;
 
 export class Cursor<T extends object | string> {
-  readonly #engine: Engine;
   readonly #range: Range;
-  readonly #reverse: boolean;
-  readonly #limit: number;
-  readonly #keysOnly: boolean;
   readonly #item: Item<T>;
-  readonly #point: Snapshot;
-  readonly #ownsPoint: boolean;
   readonly #signal: AbortSignal | undefined;
+  /** Of an explicit snapshot it is made with the first read: it is refused when that was closed before. */
+  readonly #begin: () => EngineIterator;
+  #begun: EngineIterator | undefined;
   #untilTurn = TURN_ITEMS;
-  /** Begun with the first read. */
-  #scan: Iterator<Entry, undefined> | undefined;
+  /** It was sent out of its range: nothing comes until it is sent back. */
+  #outside = false;
 
   constructor(engine: Engine, options: CursorOptions, keysOnly: boolean, item: Item<T>) {
-    this.#engine = engine;
+    const { reverse, limit, snapshot } = options;
     this.#range = rangeOf(options);
-    this.#reverse = options.reverse;
-    this.#limit = options.limit;
-    this.#keysOnly = keysOnly;
     this.#item = item;
     this.#signal = options.signal ?? undefined;
-    this.#ownsPoint = options.snapshot === undefined || options.snapshot === null;
-    this.#point = this.#ownsPoint ? engine.snapshot() : SparrowSnapshot.pointOf(options.snapshot!);
+    const scan = { ...this.#range, reverse, keysOnly, ...(limit >= 0 && { limit }) };
+    const point = snapshot === undefined || snapshot === null ? undefined : SparrowSnapshot.pointOf(snapshot);
+    this.#begin = () => engine.iterator({ ...scan, ...(point && { snapshot: point }) });
+    if (point === undefined) this.#begun = this.#begin();
+  }
+
+  get #iterator(): EngineIterator {
+    return (this.#begun ??= this.#begin());
   }
 
   /** The next item, or undefined behind the last. */
@@ -68,31 +65,44 @@ export class Cursor<T extends object | string> {
     const items: T[] = [];
     while (items.length < count) {
       if (this.#untilTurn === 0) await this.#turn();
-      const item = this.#read();
-      if (item === undefined) break;
-      items.push(item);
+      const wanted = Math.min(count - items.length, this.#untilTurn);
+      const run = this.#run(wanted);
+      for (const entry of run) items.push(this.#item(entry));
+      if (run.length < wanted) break;
     }
     return items;
   }
 
   /** What comes next is the item at `target`, or else the nearest behind it in the cursor's direction; nothing when it is out of the range. */
   seek(target: Encoded): void {
-    this.#scan?.return?.();
-    const range = rangeFrom(this.#range, target, this.#reverse);
-    this.#scan = range === undefined ? [].values() : this.#begin(range);
+    try {
+      const key = storedKey(target);
+      this.#outside = !includes(this.#range, key);
+      if (!this.#outside) this.#iterator.seek(key);
+    } catch (error) {
+      throw levelError(error);
+    }
   }
 
   close(): void {
-    this.#scan?.return?.();
-    if (this.#ownsPoint) this.#point.release();
+    this.#begun?.close();
   }
 
   #read(): T | undefined {
     this.#untilTurn--;
     try {
-      this.#scan ??= this.#begin(this.#range);
-      const { value } = this.#scan.next();
-      return value === undefined ? undefined : this.#item(value);
+      const entry = this.#outside ? undefined : this.#iterator.next();
+      return entry === undefined ? undefined : this.#item(entry);
+    } catch (error) {
+      throw levelError(error);
+    }
+  }
+
+  /** Up to `count` entries, fewer only at the end. */
+  #run(count: number): Entry[] {
+    this.#untilTurn -= count;
+    try {
+      return this.#outside ? [] : this.#iterator.nextMany(count);
     } catch (error) {
       throw levelError(error);
     }
@@ -107,15 +117,5 @@ export class Cursor<T extends object | string> {
   async #unlessAborted(pause: Promise<unknown> | undefined): Promise<void> {
     await pause;
     if (this.#signal?.aborted) throw abortError(this.#signal);
-  }
-
-  #begin(range: Range): Iterator<Entry, undefined> {
-    return this.#engine.scanSync({
-      ...range,
-      reverse: this.#reverse,
-      keysOnly: this.#keysOnly,
-      snapshot: this.#point,
-      ...(this.#limit >= 0 && { limit: this.#limit }),
-    });
   }
 }

@@ -1,4 +1,4 @@
-/** Ranges of stored keys: Level's range options, and what is left of them behind the target of a seek. Pure. */
+/** Ranges of stored keys: Level's range options, and whether the target of a seek lies in one. Pure. */
 import { type Encoded, storedKey } from './stored-key.ts';
 
 /** At most one bound on each side. No bound: up to the first or the last key. */
@@ -24,16 +24,9 @@ export function rangeOf({ gt, gte, lt, lte }: RangeOptions): Range {
   };
 }
 
-/** The part of `range` from `target` on, `target` included; downwards when `reverse`. Undefined when the range has no place for it. */
-export function rangeFrom(range: Range, target: Encoded, reverse: boolean): Range | undefined {
-  const bytes = boundBytes(target);
-  if (!includes(range, bytes)) return undefined;
-  const { gt, gte, lt, lte } = range;
-  if (reverse) return { ...(gte && { gte }), ...(gt && { gt }), lte: bytes };
-  return { ...(lte && { lte }), ...(lt && { lt }), gte: bytes };
-}
-
-function includes({ gt, gte, lt, lte }: Range, key: Uint8Array): boolean {
+/** Whether a stored key lies in the range. */
+export function includes({ gt, gte, lt, lte }: Range, stored: Encoded): boolean {
+  const key = typeof stored === 'string' ? Buffer.from(stored, 'utf8') : stored;
   if (gte !== undefined && Buffer.compare(key, gte) < 0) return false;
   if (gt !== undefined && Buffer.compare(key, gt) <= 0) return false;
   if (lte !== undefined && Buffer.compare(key, lte) > 0) return false;

@@ -84,6 +84,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     },
     snapshots: {
       count: snapshots.count,
+      iterators: snapshots.iterators,
       oldestSequence: snapshots.oldest,
       pinnedBytes: sum(version.levels.flat().map((table) => table.pinnedBytes)),
     },

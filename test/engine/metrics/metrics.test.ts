@@ -25,7 +25,7 @@ test('an empty engine: plain data, nothing undefined that has a value, no rate o
     tables: { count: 0, levels: [] },
     pageCache: { hits: 0, misses: 0, hitRate: undefined },
     space: { amplification: undefined, garbage: { bytes: 0, due: false } },
-    snapshots: { count: 0, oldestSequence: undefined },
+    snapshots: { count: 0, iterators: 0, oldestSequence: undefined },
     stalls: { count: 0, now: [] },
     memory: { fileBytes: 0 },
   });
