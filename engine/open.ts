@@ -154,6 +154,7 @@ function build(door: Door, undo: Undo): Engine {
 
   log = new LogWriter({
     memory,
+    staging: resources.staging,
     fileSystem,
     directory: path,
     clock,

@@ -7,6 +7,7 @@ import { SparrowError } from '../base/errors.ts';
 import { FRONT } from '../assembly/memory-map.ts';
 import { type Background, InlineBackground, WorkerPool } from './background/index.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
+import { Staging } from './memory/staging.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
 import { resolveResourceSettings, type ResourceSettings, type ResourceSettingsInput } from './settings.ts';
 import { PageCache } from './table/index.ts';
@@ -47,6 +48,7 @@ export class SharedResources implements Resources {
   readonly memory: LinearMemory;
   readonly pageCache: PageCache;
   readonly valueCache: ValueCache;
+  readonly staging: Staging;
   readonly valuePool: ValuePool = new ValuePool();
   /** Address of SCAN_WINDOW_BYTES. */
   readonly scanWindow: number;
@@ -63,6 +65,7 @@ export class SharedResources implements Resources {
     this.pageCache = new PageCache(this.memory, settings.pageCacheBytes);
     this.pageCache.bind(FRONT);
     this.valueCache = new ValueCache(this.memory, settings.valueCacheBytes);
+    this.staging = new Staging(this.memory);
     this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
     this.memoryForMemtables = this.memory.freeBytes - FIXED_BYTES;
     this.#threads = new WorkerPool(this.memory, settings.backgroundThreads);

@@ -34,13 +34,17 @@ export interface FlushResult {
 export type OnEnd<T> = (error: Error | undefined, result: T | undefined) => void;
 
 export interface Background {
-  flush(job: FlushJob, onEnd: OnEnd<FlushResult>): void;
+  /**
+   * `prepare` is called when the flush is about to begin, so that what is lent to it is not lent to many that wait. When it throws
+   * `exhausted/MEMORY_BUDGET` it is called again after another job has ended; when there is none, or for other errors, that is the end.
+   */
+  flush(prepare: () => FlushJob, onEnd: OnEnd<FlushResult>): void;
   compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void;
   /**
    * Lets background work get on while the caller's thread does not yield: waits until some job has ended, at most `ms`, and calls its
    * `onEnd`. For a caller that writes without ever awaiting.
    */
   waitSync(ms: number): void;
-  /** Cancels compactions and waits for what runs; their `onEnd` are called. Idempotent. */
+  /** Cancels what has not begun, and compactions, and waits for what runs; their `onEnd` are called. Idempotent. */
   close(): Promise<void>;
 }

@@ -16,7 +16,7 @@ export class InlineBackground implements Background {
   readonly #memory: LinearMemory;
   readonly #fs: FileSystem;
   readonly #scheduler: Scheduler;
-  readonly #flushes: { job: FlushJob; onEnd: OnEnd<FlushResult> }[] = [];
+  readonly #flushes: { prepare: () => FlushJob; onEnd: OnEnd<FlushResult> }[] = [];
   readonly #compactions: { job: CompactionJob; onEnd: OnEnd<CompactionResult> }[] = [];
   #compacting: Compacting | undefined;
   #scheduled = false;
@@ -28,8 +28,8 @@ export class InlineBackground implements Background {
     this.#scheduler = scheduler;
   }
 
-  flush(job: FlushJob, onEnd: OnEnd<FlushResult>): void {
-    this.#flushes.push({ job, onEnd });
+  flush(prepare: () => FlushJob, onEnd: OnEnd<FlushResult>): void {
+    this.#flushes.push({ prepare, onEnd });
     this.#schedule();
   }
 
@@ -71,7 +71,7 @@ export class InlineBackground implements Background {
     if (flush) {
       let result: FlushResult;
       try {
-        result = runFlush({ memory: this.#memory.memory, bytes: this.#memory.bytes }, this.#fs, flush.job, WORK);
+        result = runFlush({ memory: this.#memory.memory, bytes: this.#memory.bytes }, this.#fs, flush.prepare(), WORK);
       } catch (error) {
         flush.onEnd(error as Error, undefined);
         return;

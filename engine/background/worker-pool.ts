@@ -1,7 +1,7 @@
 /**
- * Background threads that any number of engines share. A thread is started when there is a job for which no other is free. Flushes go first:
- * a thread takes one in between the steps of its compaction; of compactions each thread has one, and the others wait here in the order in
- * which they came.
+ * Background threads that any number of engines share. A thread is started when there is a job for which no other is free. Each has at most
+ * one flush and one compaction, and does the flush in between the steps of the compaction; other jobs wait here in the order in which they
+ * came.
  *
  * A thread that dies, whatever of, fails every job that it had; the next job gets another thread. A caller that waits without yielding
  * learns of it too.
@@ -18,7 +18,10 @@ const LOOK_AFTER_MS = 100;
 const START_MS_MAX = 30_000;
 
 type Job = {
-  readonly request: Exclude<Request, { kind: 'cancel' }>;
+  readonly id: number;
+  readonly kind: 'flush' | 'compact';
+  /** What the thread is sent; called when it is. */
+  readonly request: () => Request;
   readonly owner: PoolBackground;
   readonly onEnd: OnEnd<unknown>;
   /** Undefined while it waits for one. */
@@ -54,28 +57,24 @@ export class WorkerPool {
 
   // ---- for an engine's share ----
 
-  flush(owner: PoolBackground, job: FlushJob, onEnd: OnEnd<unknown>): void {
-    const entry: Job = { request: { id: this.#nextId++, kind: 'flush', job }, owner, onEnd, thread: undefined };
-    this.#jobs.set(entry.request.id, entry);
-    // A flush must not wait for long: one that has nothing to do, or else one with a compaction, in between the steps of which it is done.
-    this.#give(
-      entry,
-      this.#leastBusy(() => true)!,
-    );
+  flush(owner: PoolBackground, prepare: () => FlushJob, onEnd: OnEnd<unknown>): void {
+    const id = this.#nextId++;
+    this.#jobs.set(id, { id, kind: 'flush', request: () => ({ id, kind: 'flush', job: prepare() }), owner, onEnd, thread: undefined });
+    this.#startWaiting('flush');
   }
 
   compact(owner: PoolBackground, job: CompactionJob, onEnd: OnEnd<unknown>): void {
-    const entry: Job = { request: { id: this.#nextId++, kind: 'compact', job }, owner, onEnd, thread: undefined };
-    this.#jobs.set(entry.request.id, entry);
-    this.#startCompactions();
+    const id = this.#nextId++;
+    this.#jobs.set(id, { id, kind: 'compact', request: () => ({ id, kind: 'compact', job }), owner, onEnd, thread: undefined });
+    this.#startWaiting('compact');
   }
 
-  /** Gives up an owner's compactions: those that have not begun at once, the others when they answer. */
+  /** Gives up an owner's jobs: those that have not begun at once, a compaction when it answers. A flush that has begun goes on to its end. */
   cancel(owner: PoolBackground): void {
     for (const job of [...this.#jobs.values()]) {
-      if (job.owner !== owner || job.request.kind !== 'compact') continue;
-      if (job.thread) job.thread.post({ id: job.request.id, kind: 'cancel' });
-      else this.#end(job, new SparrowError('cancelled', 'ABORTED', 'the engine is closing'), undefined);
+      if (job.owner !== owner) continue;
+      if (!job.thread) this.#end(job, new SparrowError('cancelled', 'ABORTED', 'the engine is closing'), undefined);
+      else if (job.kind === 'compact') job.thread.post({ id: job.id, kind: 'cancel' });
     }
   }
 
@@ -105,40 +104,49 @@ export class WorkerPool {
     return any || this.#jobs.size !== before;
   }
 
-  #startCompactions(): void {
-    for (const job of this.#jobs.values()) {
-      if (job.request.kind !== 'compact' || job.thread) continue;
-      const number = this.#leastBusy((at) => !this.#hasCompaction(at));
+  /** Gives jobs of a kind to threads that have none of it. */
+  #startWaiting(kind: Job['kind']): void {
+    for (const job of [...this.#jobs.values()]) {
+      if (job.kind !== kind || job.thread || !this.#jobs.has(job.id)) continue;
+      const number = this.#leastBusy(kind);
       if (number === undefined) return;
-      this.#give(job, number);
+      let request: Request;
+      try {
+        request = job.request();
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET' && this.#isWorking()) return;
+        this.#end(job, error as Error, undefined);
+        continue;
+      }
+      const thread = (this.#threads[number] ??= this.#start(number));
+      job.thread = thread;
+      thread.keepAlive(true);
+      thread.post(request);
     }
   }
 
-  #hasCompaction(number: number): boolean {
-    const thread = this.#threads[number];
-    if (!thread) return false;
-    for (const job of this.#jobs.values()) if (job.thread === thread && job.request.kind === 'compact') return true;
+  #isWorking(): boolean {
+    for (const job of this.#jobs.values()) if (job.thread) return true;
     return false;
   }
 
-  /** The thread with the fewest jobs, one that runs rather than one to be started. */
-  #leastBusy(fits: (number: number) => boolean): number | undefined {
+  /** The thread with the fewest jobs, and none of this kind; one that runs rather than one to be started. */
+  #leastBusy(kind: Job['kind']): number | undefined {
     let best: number | undefined;
     let fewest = Infinity;
     for (const [number, thread] of this.#threads.entries()) {
-      if (!fits(number)) continue;
-      let jobs = thread ? 0 : 0.5;
-      for (const job of this.#jobs.values()) if (thread && job.thread === thread) jobs++;
-      if (jobs < fewest) [best, fewest] = [number, jobs];
+      const jobs = thread ? this.#jobsOf(thread) : [];
+      if (jobs.some((job) => job.kind === kind)) continue;
+      const busy = thread ? jobs.length : 0.5;
+      if (busy < fewest) [best, fewest] = [number, busy];
     }
     return best;
   }
 
-  #give(job: Job, number: number): void {
-    const thread = (this.#threads[number] ??= this.#start(number));
-    job.thread = thread;
-    thread.keepAlive(true);
-    thread.post(job.request);
+  #jobsOf(thread: WorkerThread): Job[] {
+    const jobs: Job[] = [];
+    for (const job of this.#jobs.values()) if (job.thread === thread) jobs.push(job);
+    return jobs;
   }
 
   #start(number: number): WorkerThread {
@@ -161,12 +169,13 @@ export class WorkerPool {
   }
 
   #end(job: Job, error: Error | undefined, result: unknown): void {
-    this.#jobs.delete(job.request.id);
+    this.#jobs.delete(job.id);
     const { thread } = job;
-    if (thread && ![...this.#jobs.values()].some((other) => other.thread === thread)) thread.keepAlive(false);
-    this.#startCompactions();
+    if (thread && this.#jobsOf(thread).length === 0) thread.keepAlive(false);
     job.onEnd(error, result);
     job.owner.ended();
+    this.#startWaiting('flush');
+    this.#startWaiting('compact');
   }
 
   #died(thread: WorkerThread, error: Error): void {
@@ -174,7 +183,7 @@ export class WorkerPool {
     this.#threads[thread.number] = undefined;
     // It may be alive after all, when it was given up.
     void thread.end();
-    for (const job of [...this.#jobs.values()]) if (job.thread === thread) this.#end(job, error, undefined);
+    for (const job of this.#jobsOf(thread)) this.#end(job, error, undefined);
   }
 }
 
@@ -187,8 +196,8 @@ class PoolBackground implements Background {
     this.#pool = pool;
   }
 
-  flush(job: FlushJob, onEnd: OnEnd<FlushResult>): void {
-    this.#pool.flush(this, job, onEnd as OnEnd<unknown>);
+  flush(prepare: () => FlushJob, onEnd: OnEnd<FlushResult>): void {
+    this.#pool.flush(this, prepare, onEnd as OnEnd<unknown>);
   }
 
   compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void {

@@ -12,6 +12,7 @@ import type { Clock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Events } from '../events/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
+import { type Staging, STAGING_BYTES } from '../memory/staging.ts';
 import {
   encodeHeader,
   encodeSeal,
@@ -24,8 +25,6 @@ import {
 } from './log-format.ts';
 import { segmentChecksum } from './segment-checksum.ts';
 
-/** Payloads wait here until the next write. */
-const STAGING_BYTES = 1024 * 1024;
 /** Pending bytes that make a write happen at once. */
 const WRITE_AT_BYTES = 256 * 1024;
 /** How far ahead of synced small writes the file is filled with zeros: fdatasync of a preallocated range is twice as fast. */
@@ -73,8 +72,10 @@ export class LogWriter {
   #ranges: { address: number; bytes: number }[] = [];
   #from = 0;
   #to = 0;
-  readonly #staging: number;
+  readonly #staging: Staging;
+  /** Where payloads wait until the next write; 0: none does. */
   #staged = 0;
+  #stagedBytes = 0;
   #oversize: { address: number; bytes: number }[] = [];
 
   #syncing = false;
@@ -96,6 +97,7 @@ export class LogWriter {
    */
   constructor(parts: {
     memory: LinearMemory;
+    staging: Staging;
     fileSystem: FileSystem;
     clock: Clock;
     events: Events;
@@ -115,7 +117,7 @@ export class LogWriter {
     this.#callerSyncMs = parts.callerSyncMs;
     this.#nextSegment = parts.nextSegment;
     this.#onSegment = parts.onSegment;
-    this.#staging = parts.memory.allocate(STAGING_BYTES);
+    this.#staging = parts.staging;
     this.#older.push(...parts.unsynced);
     this.#previous = parts.unsynced.at(-1);
   }
@@ -180,16 +182,17 @@ export class LogWriter {
 
   /** Room for a payload of `bytes` (a multiple of 8) until the next write; the caller fills it, then appends it. */
   stage(bytes: number): number {
-    if (this.#staged + bytes > STAGING_BYTES) {
-      if (this.#staged > 0) this.write();
+    if (this.#stagedBytes + bytes > STAGING_BYTES) {
+      if (this.#stagedBytes > 0) this.write();
       if (bytes > STAGING_BYTES) {
         const address = this.#memory.allocate(bytes);
         this.#oversize.push({ address, bytes });
         return address;
       }
     }
-    const address = this.#staging + this.#staged;
-    this.#staged += bytes;
+    if (this.#staged === 0) this.#staged = this.#staging.take();
+    const address = this.#staged + this.#stagedBytes;
+    this.#stagedBytes += bytes;
     return address;
   }
 
@@ -223,9 +226,7 @@ export class LogWriter {
     if (this.#fullSince !== undefined) this.#foundSpace(this.#fullSince);
     this.#ranges = [];
     this.#from = this.#to = 0;
-    this.#staged = 0;
-    for (const piece of this.#oversize) this.#memory.free(piece.address, piece.bytes);
-    this.#oversize = [];
+    this.#freeStaged();
   }
 
   /**
@@ -255,8 +256,15 @@ export class LogWriter {
       // Buffered writes have no other moment to learn that they are lost.
       if (this.pendingBytes > 0) this.write();
     } finally {
-      this.#memory.free(this.#staging, STAGING_BYTES);
+      this.#freeStaged();
     }
+  }
+
+  #freeStaged(): void {
+    if (this.#staged !== 0) this.#staging.give(this.#staged);
+    this.#staged = this.#stagedBytes = 0;
+    for (const piece of this.#oversize) this.#memory.free(piece.address, piece.bytes);
+    this.#oversize = [];
   }
 
   async #runSync(first: Group): Promise<void> {

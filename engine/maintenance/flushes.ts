@@ -3,13 +3,13 @@
  * memtable's place.
  */
 import type { Clock } from '../../base/env.ts';
-import type { Background, FlushResult } from '../background/index.ts';
+import type { Background, FlushJob, FlushResult } from '../background/index.ts';
 import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable } from '../memtable/index.ts';
 import type { Snapshots } from '../snapshots.ts';
-import type { Memtables } from './memtables.ts';
+import type { Memtables, Sealed } from './memtables.ts';
 import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
@@ -20,6 +20,13 @@ import type { Versions } from './versions.ts';
 const LENT_BYTES = 4 * 1024 * 1024;
 const LENT_BYTES_PER_RECORD = 20;
 const LENT_SHARE = 1 / 16;
+
+type BegunFlush = {
+  readonly job: FlushJob;
+  readonly lentBytes: number;
+  readonly told: { table: number; records: number; memtableBytes: number };
+  readonly begunMs: number;
+};
 
 export class Flushes {
   readonly #memory: LinearMemory;
@@ -74,39 +81,19 @@ export class Flushes {
   /** Begins the next flush, if there is something to flush and none is under way. */
   start(): void {
     if (this.#running || this.#progress.isOver || this.#memtables.sealed.length === 0) return;
-    const { memtable, lastSegment } = this.#memtables.sealed.at(-1)!;
-    const lentBytes = (flushBytes(memtable) + 64) * this.#times - 64;
-    let from: number;
-    try {
-      from = this.#allocate(lentBytes);
-    } catch (error) {
-      // No write would ever make room.
-      this.#progress.fail('flush', error as Error);
-      return;
-    }
+    const sealed = this.#memtables.sealed.at(-1)!;
     this.#running = true;
-    const job = {
-      directory: this.#directory,
-      fileId: this.#versions.takeFileId(),
-      memtable: memtable.address,
-      records: memtable.records,
-      snapshots: this.#snapshots.sequences,
-      nowMs: this.#clock.wallMs(),
-      segments: lastSegment - memtable.firstSegment + 1,
-      lent: { from, to: from + lentBytes + 64 },
+    let begun: BegunFlush | undefined;
+    const prepare = (): FlushJob => {
+      begun = this.#begin(sealed);
+      return begun.job;
     };
-    const begunMs = this.#events.nowMs();
-    const told = { table: job.fileId, records: memtable.records, memtableBytes: memtable.bytes };
-    this.#events.emit({ type: 'flush-begun', ...told });
-    this.#background.flush(job, (error, result) => {
-      this.#memory.free(from, lentBytes);
+    this.#background.flush(prepare, (error, result) => {
       this.#running = false;
-      const repeated = error !== undefined && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET';
-      const outcome = repeated ? 'repeated' : outcomeOf(error);
-      const durationMs = this.#events.nowMs() - begunMs;
-      this.#events.corruption('flush', error);
-      this.#events.emit({ type: 'flush-ended', ...told, outcome, durationMs, bytesWritten: result?.bytesWritten ?? 0 });
-      if (repeated) {
+      // When there was too little scratch space it is done again. Without space to lend there never will be: no write would make room.
+      const again = begun !== undefined && error !== undefined && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET';
+      if (begun) this.#ended(begun, again, error, result);
+      if (again) {
         this.#times *= 2;
         this.start();
       } else if (error) this.#progress.jobFailed('flush', error, () => this.start());
@@ -117,6 +104,32 @@ export class Flushes {
       }
       this.#progress.ended();
     });
+  }
+
+  #begin({ memtable, lastSegment }: Sealed): BegunFlush {
+    const lentBytes = (flushBytes(memtable) + 64) * this.#times - 64;
+    const from = this.#allocate(lentBytes);
+    const job = {
+      directory: this.#directory,
+      fileId: this.#versions.takeFileId(),
+      memtable: memtable.address,
+      records: memtable.records,
+      snapshots: this.#snapshots.sequences,
+      nowMs: this.#clock.wallMs(),
+      segments: lastSegment - memtable.firstSegment + 1,
+      lent: { from, to: from + lentBytes + 64 },
+    };
+    const told = { table: job.fileId, records: memtable.records, memtableBytes: memtable.bytes };
+    this.#events.emit({ type: 'flush-begun', ...told });
+    return { job, lentBytes, told, begunMs: this.#events.nowMs() };
+  }
+
+  #ended({ job, lentBytes, told, begunMs }: BegunFlush, again: boolean, error: Error | undefined, result: FlushResult | undefined): void {
+    this.#memory.free(job.lent.from, lentBytes);
+    const durationMs = this.#events.nowMs() - begunMs;
+    this.#events.corruption('flush', error);
+    const outcome = again ? 'repeated' : outcomeOf(error);
+    this.#events.emit({ type: 'flush-ended', ...told, outcome, durationMs, bytesWritten: result?.bytesWritten ?? 0 });
   }
 
   #allocate(bytes: number): number {

@@ -54,7 +54,8 @@ export class Manifest {
   readonly #directory: string;
   readonly #rollBytes: number;
   #id: number;
-  #file: File;
+  /** Open while it is written: an engine at rest holds no descriptor for it. */
+  #file: File | undefined;
   /** Where the sound frames end. */
   #bytes: number;
   #rollAt: number;
@@ -97,6 +98,7 @@ export class Manifest {
     const created = !listing.includes(CURRENT_NAME);
     const opened = created ? create(fs, directory, listing, options.settings ?? {}) : load(fs, directory, listing);
     const manifest = new Manifest(fs, directory, opened, options.rollBytes ?? ROLL_BYTES);
+    manifest.#rest();
     return { manifest, version: manifest.version, created };
   }
 
@@ -139,13 +141,14 @@ export class Manifest {
     if (this.#failure) throw this.#failure;
     if (this.#unsynced === undefined) return;
     try {
-      this.#file.writeSync(this.#unsynced, 0, this.#unsynced.length, this.#bytes - this.#unsynced.length);
-      this.#file.datasyncSync();
+      this.#open().writeSync(this.#unsynced, 0, this.#unsynced.length, this.#bytes - this.#unsynced.length);
+      this.#open().datasyncSync();
       this.#fs.syncDirectorySync(this.#directory);
     } catch (cause) {
       throw this.#fail('sync', cause);
     }
     this.#unsynced = undefined;
+    if (!this.#busy) this.#rest();
   }
 
   /** Settles with the version when the edit is on disk. `internal/ASSERTION` when it does not fit: nothing has changed then. */
@@ -173,7 +176,23 @@ export class Manifest {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writing;
-    this.#file.closeSync();
+    this.#rest();
+  }
+
+  #open(): File {
+    this.#file ??= this.#fs.openSync(`${this.#directory}/${manifestName(this.#id)}`, 'write');
+    return this.#file;
+  }
+
+  /** What was written is on disk, or the manifest has failed: nothing depends on how this ends. */
+  #rest(): void {
+    const file = this.#file;
+    this.#file = undefined;
+    try {
+      file?.closeSync();
+    } catch {
+      // Said above.
+    }
   }
 
   /** Writes all that waits, frame by frame. Never rejects: each edit's caller learns of its own. */
@@ -195,6 +214,7 @@ export class Manifest {
       for (const { resolve, version } of group) resolve(version);
       if (this.#bytes > this.#rollAt) this.#roll();
     }
+    this.#rest();
     // Here and not when the promise has settled: an edit that comes in between would wait for ever.
     this.#busy = false;
   }
@@ -206,12 +226,12 @@ export class Manifest {
       this.#id,
     );
     try {
-      this.#file.writeSync(frame, 0, frame.length, this.#bytes);
+      this.#open().writeSync(frame, 0, frame.length, this.#bytes);
     } catch (cause) {
       throw this.#takeBack(cause);
     }
     try {
-      await this.#file.datasync();
+      await this.#open().datasync();
     } catch (cause) {
       throw this.#fail('sync', cause);
     }
@@ -223,7 +243,7 @@ export class Manifest {
   #takeBack(cause: unknown): SparrowError {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') return this.#fail('write', cause);
     try {
-      this.#file.truncateSync(this.#bytes);
+      this.#open().truncateSync(this.#bytes);
     } catch (second) {
       return this.#fail('truncate', second);
     }
@@ -253,7 +273,8 @@ export class Manifest {
       this.#fail('switch', cause);
       return;
     }
-    const [oldId, oldFile] = [this.#id, this.#file];
+    const oldId = this.#id;
+    this.#rest();
     this.#id = next.id;
     this.#file = next.file;
     this.#bytes = next.bytes;
@@ -261,7 +282,6 @@ export class Manifest {
     this.#rollAt = Math.max(this.#rollBytes, next.bytes * 2);
     this.#rollFailure = undefined;
     try {
-      oldFile.closeSync();
       this.#fs.unlinkSync(`${this.#directory}/${manifestName(oldId)}`);
     } catch (cause) {
       // Nothing refers to it; the next opening finds it among the obsolete files.

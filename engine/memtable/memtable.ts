@@ -5,11 +5,14 @@
  * Chunks begin small and double up to CHUNK_BYTES_MAX, so that an engine with little in it takes little. A frame never straddles chunks.
  */
 import { assert } from '../../base/assert.ts';
-import type { LinearMemory } from '../memory/linear-memory.ts';
+import { type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
 
 const HEADER_BYTES = 64;
-const CHUNK_BYTES_MIN = 64 * 1024 - 64;
-const CHUNK_BYTES_MAX = 4 * 1024 * 1024 - 64;
+/** Kernels may read a little past what they are given. */
+const SLACK_BYTES = 64;
+/** The first chunks have twice as much. */
+const CHUNK_BYTES_MIN = 2 * 1024 - SLACK_BYTES;
+const CHUNK_BYTES_MAX = 4 * 1024 * 1024 - SLACK_BYTES;
 /** What a record of a batch takes of nodes, on the whole: a node of four, a version, and its share of the growth of larger nodes. */
 export const NODE_BYTES_PER_RECORD = 96;
 /** What is left of a chunk when it has no room for one more insertion. */
@@ -45,7 +48,7 @@ export class Memtable {
     const u32 = this.#memory.u32;
     const top = u32[this.#word + 1]!;
     if (top + bytes <= u32[this.#word + 2]!) return top;
-    this.#recordChunkBytes = Math.min(this.#recordChunkBytes * 2 + 64, CHUNK_BYTES_MAX);
+    this.#recordChunkBytes = Math.min(this.#recordChunkBytes * 2 + SLACK_BYTES, CHUNK_BYTES_MAX);
     const size = Math.max(this.#recordChunkBytes, bytes);
     const address = this.#add(size);
     u32[this.#word + 1] = address;
@@ -122,21 +125,28 @@ export class Memtable {
   free(): void {
     assert(!this.#freed, 'a memtable is freed once');
     this.#freed = true;
-    for (const chunk of this.#chunks) this.#memory.free(chunk.address, chunk.bytes);
+    for (const { address, bytes } of this.#chunks) {
+      if (isSmall(bytes)) this.#memory.freeSmall(address, bytes + SLACK_BYTES);
+      else this.#memory.free(address, bytes);
+    }
     this.#memory.freeSmall(this.address, HEADER_BYTES);
   }
 
   #nodeChunk(): Chunk {
-    const bytes = Math.min(this.#nodeChunkBytes * 2 + 64, CHUNK_BYTES_MAX);
+    const bytes = Math.min(this.#nodeChunkBytes * 2 + SLACK_BYTES, CHUNK_BYTES_MAX);
     const address = this.#add(bytes);
     this.#nodeChunkBytes = bytes;
     return { address, bytes };
   }
 
   #add(bytes: number): number {
-    const address = this.#memory.allocate(bytes);
+    const address = isSmall(bytes) ? this.#memory.allocateSmall(bytes + SLACK_BYTES) : this.#memory.allocate(bytes);
     this.#chunks.push({ address, bytes });
     this.#arenaBytes += bytes;
     return address;
   }
+}
+
+function isSmall(bytes: number): boolean {
+  return bytes + SLACK_BYTES <= SMALL_BYTES_MAX;
 }

@@ -51,7 +51,10 @@ test.each([1, 2])('many at once, with %i background threads, each with its own c
   engines = await openAll();
   for (const [i, engine] of engines.entries()) check(engine, names[i]!, 3000);
   await Promise.all(engines.map((engine) => engine.close()));
-  expect(resources.stats()).toMatchObject({ engines: 0, linearMemoryBytes: expect.closeTo(before.linearMemoryBytes, -6) as number });
+  const after = resources.stats();
+  expect(after.engines).toBe(0);
+  // A few areas and lists of small pieces stay for the next engine.
+  expect(after.linearMemoryBytes - before.linearMemoryBytes).toBeLessThan(8 * MIB);
 });
 
 test('what an engine took is given back, however often one is opened and closed', async () => {

@@ -28,7 +28,10 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
     lent: { from: 0, to: 0 },
   };
   for (let times = 1; times <= 2; times++) {
-    background.flush(job, (error) => ended.push(error?.message));
+    background.flush(
+      () => job,
+      (error) => ended.push(error?.message),
+    );
     for (let waits = 0; ended.length < times && waits < 100; waits++) background.waitSync(1000);
   }
   expect(ended).toEqual(['the background thread does not start', 'the background thread does not start']);

@@ -7,6 +7,7 @@ import type { BatchOperation, Durability } from '../../../engine/index.ts';
 import { DEFAULT_KEYSPACE } from '../../../engine/keyspace-key.ts';
 import { Events } from '../../../engine/events/index.ts';
 import { LogWriter, replayLog, type UnsyncedSegment } from '../../../engine/log/index.ts';
+import { Staging } from '../../../engine/memory/staging.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../../engine/memtable/index.ts';
 import { OpenKeyspace } from '../../../engine/open-keyspace.ts';
@@ -45,6 +46,7 @@ export class LogHarness {
     let next = options.first ?? 1;
     this.log = new LogWriter({
       memory: this.memory,
+      staging: new Staging(this.memory),
       fileSystem: this.disk,
       directory: DIRECTORY,
       clock,
