@@ -20,7 +20,7 @@ import { type Engine, open } from '../engine/index.ts';
 import { AdminService, fileDescriptors, Kv } from '../proto/index.ts';
 import {
   adminService,
-  type CallCounter,
+  CallCounter,
   Connections,
   Intake,
   KvCalls,
@@ -30,6 +30,16 @@ import {
   STREAM_PATHS,
   WRITE_PATHS,
 } from './gateway/index.ts';
+import {
+  engineFamilies,
+  type Family,
+  family,
+  gatewayFamilies,
+  labelled,
+  MetricsServer,
+  ProcessFigures,
+  replicaFamilies,
+} from './metrics/index.ts';
 import { LogStore, Replica } from './node/index.ts';
 import { engineOptions, parseListen, resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
 
@@ -44,6 +54,8 @@ const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin'] as const;
 export interface RunningServer extends AsyncDisposable {
   /** HOST:PORT, with the port that was really taken. */
   readonly address: string;
+  /** HOST:PORT of GET /metrics; undefined without the setting `metricsAddress`. */
+  readonly metricsAddress: string | undefined;
   readonly settings: ServerSettings;
   /** What was found in the data directory. */
   readonly found: { readonly data: boolean; readonly replayedEntries: number };
@@ -126,8 +138,10 @@ class GatewayServer implements RunningServer {
   readonly #health: HealthImplementation;
   readonly #intake: Intake;
   readonly #connections: Connections = new Connections();
-  readonly #counter: CallCounter = { callsInFlight: 0 };
+  readonly #counter: CallCounter = new CallCounter();
   #address = '';
+  #metrics: MetricsServer | undefined;
+  readonly #process: ProcessFigures | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(settings: ServerSettings, replica: Replica, engine: Engine, logger: Logger, failed: Promise<SparrowError>) {
@@ -163,13 +177,32 @@ class GatewayServer implements RunningServer {
     this.#health.addToServer(this.#server as never);
     new ReflectionService({ files: { fileDescriptorProtos: fileDescriptors() } } as never).addToServer(this.#server);
     void failed.then(() => this.#setHealth('NOT_SERVING'));
+    if (settings.metricsAddress !== undefined) this.#process = new ProcessFigures();
   }
 
   get address(): string {
     return this.#address;
   }
 
+  get metricsAddress(): string | undefined {
+    return this.#metrics?.address;
+  }
+
   async listen(): Promise<void> {
+    try {
+      await this.#listen();
+      const { metricsAddress } = this.settings;
+      if (metricsAddress === undefined) return;
+      this.#metrics = await MetricsServer.listen(parseListen(metricsAddress), () => this.#families());
+      this.#logger.info({ address: this.#metrics.address }, 'metrics at /metrics');
+    } catch (error) {
+      this.#release();
+      this.#server.forceShutdown();
+      throw error;
+    }
+  }
+
+  async #listen(): Promise<void> {
     const { host } = parseListen(this.settings.listen);
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(this.settings.listen, ServerCredentials.createInsecure(), (error, bound) => {
@@ -185,9 +218,6 @@ class GatewayServer implements RunningServer {
             ),
           );
       });
-    }).catch((error: unknown) => {
-      this.#release();
-      throw error;
     });
     this.#connections.watch(port);
     this.#address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -227,8 +257,22 @@ class GatewayServer implements RunningServer {
   }
 
   #release(): void {
+    this.#metrics?.close();
+    this.#process?.close();
     this.#intake.close();
     this.#connections.close();
+  }
+
+  #families(): Family[] {
+    const gateway = { calls: this.#counter, connections: this.#connections, sessions: this.#kv.sessions.size, intake: this.#intake };
+    return [
+      labelled('sparrowkv_build_info', 'The release.', [{ labels: { version: SERVER_VERSION, node: process.version }, value: 1 }]),
+      family('sparrowkv_serving', 'Whether calls are answered.', Number(this.#replica.stopped === undefined)),
+      ...gatewayFamilies(gateway),
+      ...replicaFamilies(this.#replica.stats()),
+      ...engineFamilies(this.#engine.metrics()),
+      ...(this.#process?.families() ?? []),
+    ];
   }
 
   #setHealth(status: 'SERVING' | 'NOT_SERVING'): void {

@@ -16,6 +16,8 @@ export interface ServerSettings {
   readonly data: string;
   /** Where to listen: HOST:PORT, [IPv6]:PORT; port 0: any free one. Default 127.0.0.1:7400. */
   readonly listen: string;
+  /** Where GET /metrics is answered for Prometheus, HOST:PORT as of `listen`; not there: nowhere. It is plain HTTP without authentication. */
+  readonly metricsAddress?: string | undefined;
   /** Default info. */
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Longest key, bytes. Default and maximum 4,000: the engine's own limit is 4,096, some of which the replica needs itself. */
@@ -94,6 +96,7 @@ const RAFT = z.strictObject({
 const SCHEMA = z.strictObject({
   data: z.string().min(1),
   listen: z.string().default('127.0.0.1:7400'),
+  metricsAddress: z.string().optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   maxKeyBytes: whole(1, 4000, 4000),
   maxValueBytes: whole(1, VALUE_BYTES_MAX, 16 * MIB),
@@ -139,6 +142,7 @@ export function resolveSettings(input: ServerSettingsInput): ServerSettings {
     throw new SparrowError('invalid', 'OPTION_UNKNOWN', `engine.${name} cannot be set: ${instead}`, { field: `engine.${name}` });
   }
   parseListen(settings.listen);
+  if (settings.metricsAddress !== undefined) parseListen(settings.metricsAddress, 'metricsAddress');
   return freezeDeep(settings);
 }
 
@@ -180,12 +184,12 @@ export function loadSettings(file: string | undefined, flags: Partial<ServerSett
   }
 }
 
-/** Host and port of `listen`. */
-export function parseListen(listen: string): { host: string; port: number } {
+/** Host and port of an address to listen on; `field`: the setting that has it. */
+export function parseListen(listen: string, field = 'listen'): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(listen);
   const port = Number(match?.[3]);
   if (match === null || port > 65535) {
-    throw new SparrowError('invalid', 'OPTION_RANGE', `listen is HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`, { field: 'listen' });
+    throw new SparrowError('invalid', 'OPTION_RANGE', `${field} is HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`, { field });
   }
   return { host: match[1] ?? match[2]!, port };
 }

@@ -24,6 +24,7 @@ acknowledged is on disk.
 Examples:
   sparrowkv server --data ./data
   sparrowkv server --data /var/lib/sparrowkv --listen 0.0.0.0:7400 --config sparrowkv.yaml
+  sparrowkv server --data ./data --metrics-address 127.0.0.1:7401
 `;
 
 const STOP_MS_MAX = 5_000;
@@ -33,6 +34,7 @@ type LogLevel = (typeof LOG_LEVELS)[number];
 interface ServerCommandOptions {
   data?: string;
   listen?: string;
+  metricsAddress?: string;
   config?: string;
   logLevel?: LogLevel;
 }
@@ -43,6 +45,7 @@ export function addServer(program: Command): void {
     .description('run a server')
     .option('--data <dir>', 'where it keeps its data; made when it is not there')
     .option('--listen <address>', `where it listens, HOST:PORT (default: ${DEFAULT_ADDRESS})`)
+    .option('--metrics-address <address>', 'where it answers GET /metrics for Prometheus, HOST:PORT (default: nowhere)')
     .option('--config <file>', 'a YAML file of settings; options here win over it')
     .option('--log-level <level>', `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn)`, parseLogLevel)
     .addHelpText('after', HELP);
@@ -90,7 +93,13 @@ async function start(options: ServerCommandOptions): Promise<RunningServer> {
     return await startServer(settings);
   } catch (error) {
     if (!(error instanceof SparrowError) || error.code !== 'LISTEN' || !error.message.includes('EADDRINUSE')) throw error;
-    throw new SparrowError(error.kind, 'ADDRESS_IN_USE', `${settings.listen} is taken by another program`, error.details, error);
+    throw new SparrowError(
+      error.kind,
+      'ADDRESS_IN_USE',
+      `${String(error.details['listen'])} is taken by another program`,
+      error.details,
+      error,
+    );
   }
 }
 

@@ -3,14 +3,15 @@ import { performance } from 'node:perf_hooks';
 import { type AdminServer, Role, type StatusResponse } from '../../proto/index.ts';
 import type { Connections } from './connections.ts';
 import type { KvCalls } from './kv-calls.ts';
-import { type CallCounter, plainMethod } from './unary-call.ts';
+import type { CallCounter } from './call-counter.ts';
+import { plainMethod } from './unary-call.ts';
 
 const ROLES = { follower: Role.FOLLOWER, candidate: Role.CANDIDATE, leader: Role.LEADER } as const;
 
 export function adminService(calls: KvCalls, counter: CallCounter, connections: Connections, serverVersion: string): AdminServer {
   const startedMs = performance.now();
   return {
-    status: plainMethod(counter, () => ({
+    status: plainMethod(counter, 'status', () => ({
       version: serverVersion,
       uptimeMs: Math.round(performance.now() - startedMs),
       processId: process.pid,

@@ -1,7 +1,7 @@
 /** The gRPC edge of a server: kv-service.ts is the place to start. */
 export { adminService } from './admin-service.ts';
+export { CallCounter } from './call-counter.ts';
 export { Connections } from './connections.ts';
 export { Intake } from './intake.ts';
 export { KvCalls } from './kv-calls.ts';
 export { kvService, READ_PATHS, STREAM_PATHS, WRITE_PATHS, type KvService } from './kv-service.ts';
-export type { CallCounter } from './unary-call.ts';

@@ -47,6 +47,8 @@ export class Intake {
   readonly #waiting: Set<WriteIntake> = new Set();
   #parked: (() => void)[] = [];
   readonly #answers: AnswerRoom;
+  #overloaded = 0;
+  #slow = 0;
 
   constructor(room: Room, options: IntakeOptions) {
     this.#room = room;
@@ -63,6 +65,21 @@ export class Intake {
     return new ServerInterceptingCall(call);
   };
 
+  /** Plain writes that are being received, and that wait for it. */
+  get receiving(): number {
+    return this.#receiving.size;
+  }
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+  /** Plain writes that were not received: too many waited, or they did not arrive in time. */
+  get overloaded(): number {
+    return this.#overloaded;
+  }
+  get slow(): number {
+    return this.#slow;
+  }
+
   close(): void {
     this.#removeListener();
     clearInterval(this.#sweeper);
@@ -72,6 +89,7 @@ export class Intake {
   enter(call: WriteIntake): void {
     if (this.#hasRoom()) return this.#receive(call);
     if (this.#waiting.size >= this.#options.receivesWaitingMax) {
+      this.#overloaded++;
       const message = `too many writes wait: ${this.#waiting.size} of at most ${this.#options.receivesWaitingMax}`;
       call.refuse(new SparrowError('exhausted', 'OVERLOADED', message, { limit: this.#options.receivesWaitingMax, applied: false }));
     } else {
@@ -117,6 +135,7 @@ export class Intake {
     const before = performance.now() - this.#options.receiveMsMax;
     for (const [call, sinceMs] of this.#receiving) {
       if (sinceMs > before) return;
+      this.#slow++;
       const message = `the request did not arrive within ${this.#options.receiveMsMax} ms`;
       call.refuse(new SparrowError('unavailable', 'RECEIVE_TIMEOUT', message, { limit: this.#options.receiveMsMax, applied: false }));
       this.leave(call);

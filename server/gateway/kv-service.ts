@@ -4,7 +4,8 @@ import type { SparrowError } from '../../base/errors.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { scanMethod } from './scan-stream.ts';
 import { ServerSession } from './session.ts';
-import { type CallCounter, plainMethod } from './unary-call.ts';
+import type { CallCounter } from './call-counter.ts';
+import { plainMethod } from './unary-call.ts';
 
 /** For intake.ts. */
 export const WRITE_PATHS: ReadonlySet<string> = new Set([Kv.put.path, Kv.write.path]);
@@ -32,12 +33,12 @@ export function kvService(calls: KvCalls, counter: CallCounter, serverVersion: s
     seen: calls.replica.applied,
   });
   const handlers: KvHandlers = {
-    get: plainMethod(counter, (request) => calls.get(request)),
-    put: plainMethod(counter, (request, call) => calls.put(request, call)),
-    delete: plainMethod(counter, (request, call) => calls.delete(request, call)),
-    multiGet: plainMethod(counter, (request) => calls.multiGet(request)),
-    write: plainMethod(counter, (request, call) => calls.write(request, call)),
-    deleteRange: plainMethod(counter, (request, call) => calls.deleteRange(request, call)),
+    get: plainMethod(counter, 'get', (request) => calls.get(request)),
+    put: plainMethod(counter, 'put', (request, call) => calls.put(request, call)),
+    delete: plainMethod(counter, 'delete', (request, call) => calls.delete(request, call)),
+    multiGet: plainMethod(counter, 'multi_get', (request) => calls.multiGet(request)),
+    write: plainMethod(counter, 'write', (request, call) => calls.write(request, call)),
+    deleteRange: plainMethod(counter, 'delete_range', (request, call) => calls.deleteRange(request, call)),
     scan: scanMethod(counter, calls),
     session(stream) {
       const session: ServerSession = new ServerSession(stream, calls, counter, greeting(), () => sessions.delete(session));

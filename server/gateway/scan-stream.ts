@@ -14,7 +14,8 @@ import { type CallState, checkCall, engineKey, isEmpty, scanOptions, successor, 
 import { checkBound } from './limits.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { statusOf } from './rpc-errors.ts';
-import { type CallCounter, PlainCall } from './unary-call.ts';
+import type { CallCounter } from './call-counter.ts';
+import { PlainCall } from './unary-call.ts';
 
 type ScanCall = ServerWritableStream<ScanRequest, ScanResponse>;
 
@@ -22,12 +23,17 @@ type ScanCall = ServerWritableStream<ScanRequest, ScanResponse>;
 const ENTRY_OVERHEAD_BYTES = 16;
 
 export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCall) => void {
+  const scans = counter.of('scan');
   return (call) => {
     counter.callsInFlight++;
     streamEntries(calls, call, new PlainCall(call))
       .then(
-        () => call.end(),
+        () => {
+          scans.answered++;
+          call.end();
+        },
         (error: unknown) => {
+          scans.refuse(error);
           if (!call.cancelled) call.emit('error', statusOf(error));
         },
       )

@@ -32,6 +32,8 @@ export interface AnswerBytes {
 }
 
 export interface SessionMethod {
+  /** For the counter. */
+  readonly name: string;
   /** The answer, or a promise of it. */
   run(calls: KvCalls, payload: Buffer, call: CallState): unknown;
   answerBytes(answer: unknown): AnswerBytes;
@@ -40,8 +42,9 @@ export interface SessionMethod {
 type Verb<Q, A> = (calls: KvCalls, request: Q, call: CallState) => A | Promise<A>;
 
 /** Requests alias the message that they came in: the verbs copy what they keep before they return. */
-function hot<Q, A>(request: HotCodec<Q>, response: HotCodec<A>, verb: Verb<Q, A>): SessionMethod {
+function hot<Q, A>(name: string, request: HotCodec<Q>, response: HotCodec<A>, verb: Verb<Q, A>): SessionMethod {
   return {
+    name,
     run: (calls, payload, call) => verb(calls, request.read(payload), call),
     answerBytes(answer) {
       const message = answer as Encodable<A>;
@@ -55,8 +58,9 @@ interface Generated<T> {
   decode(bytes: Uint8Array): T;
 }
 
-function generated<Q, A>(request: Generated<Q>, response: Generated<A>, verb: Verb<Q, A>): SessionMethod {
+function generated<Q, A>(name: string, request: Generated<Q>, response: Generated<A>, verb: Verb<Q, A>): SessionMethod {
   return {
+    name,
     run: (calls, payload, call) => verb(calls, decode(request, payload), call),
     answerBytes(answer) {
       const bytes = response.encode(answer as A).finish();
@@ -75,10 +79,13 @@ function decode<T>(message: Generated<T>, payload: Buffer): T {
 }
 
 export const SESSION_METHODS: ReadonlyMap<number, SessionMethod> = new Map([
-  [FRAME_GET, hot(getRequestCodec, getResponseCodec, (calls, request) => calls.get(request))],
-  [FRAME_PUT, hot(putRequestCodec, putResponseCodec, (calls, request, call) => calls.put(request, call))],
-  [FRAME_DELETE, hot(deleteRequestCodec, deleteResponseCodec, (calls, request, call) => calls.delete(request, call))],
-  [FRAME_MULTI_GET, generated(MultiGetRequest, MultiGetResponse, (calls, request) => calls.multiGet(request))],
-  [FRAME_WRITE, generated(WriteRequest, WriteResponse, (calls, request, call) => calls.write(request, call))],
-  [FRAME_DELETE_RANGE, generated(DeleteRangeRequest, DeleteRangeResponse, (calls, request, call) => calls.deleteRange(request, call))],
+  [FRAME_GET, hot('get', getRequestCodec, getResponseCodec, (calls, request) => calls.get(request))],
+  [FRAME_PUT, hot('put', putRequestCodec, putResponseCodec, (calls, request, call) => calls.put(request, call))],
+  [FRAME_DELETE, hot('delete', deleteRequestCodec, deleteResponseCodec, (calls, request, call) => calls.delete(request, call))],
+  [FRAME_MULTI_GET, generated('multi_get', MultiGetRequest, MultiGetResponse, (calls, request) => calls.multiGet(request))],
+  [FRAME_WRITE, generated('write', WriteRequest, WriteResponse, (calls, request, call) => calls.write(request, call))],
+  [
+    FRAME_DELETE_RANGE,
+    generated('delete_range', DeleteRangeRequest, DeleteRangeResponse, (calls, request, call) => calls.deleteRange(request, call)),
+  ],
 ]);

@@ -24,10 +24,10 @@ import {
   SessionWriter,
 } from '../../proto/index.ts';
 import type { CallState } from '../node/index.ts';
+import type { CallCounter } from './call-counter.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { statusOf } from './rpc-errors.ts';
 import { SESSION_METHODS, type SessionMethod } from './session-methods.ts';
-import type { CallCounter } from './unary-call.ts';
 
 type SessionStream = ServerDuplexStream<Buffer, Buffer>;
 
@@ -133,10 +133,10 @@ export class ServerSession {
 
   #start(frame: SessionFrame): void {
     const method = SESSION_METHODS.get(frame.kind);
-    if (this.#draining !== undefined) return this.#refuse(frame.call, this.#draining);
+    if (this.#draining !== undefined) return this.#refuse(frame, this.#draining);
     if (method === undefined) {
       return this.#refuse(
-        frame.call,
+        frame,
         new SparrowError('invalid', 'RPC_UNIMPLEMENTED', `a session has no method ${frame.kind}`, { method: frame.kind }),
       );
     }
@@ -145,7 +145,7 @@ export class ServerSession {
     try {
       result = method.run(this.#calls, frame.payload, call);
     } catch (error) {
-      return this.#refuse(frame.call, error);
+      return this.#refuse(frame, error);
     }
     if (!(result instanceof Promise)) return this.#answer(frame.call, method, result);
     this.#inFlight.set(frame.call, call);
@@ -157,7 +157,7 @@ export class ServerSession {
         this.#endWhenDone();
       },
       (error: unknown) => {
-        if (this.#done(frame.call)) this.#refuse(frame.call, error);
+        if (this.#done(frame.call)) this.#refuse(frame, error);
         this.#startWaiting();
         this.#endWhenDone();
       },
@@ -175,18 +175,22 @@ export class ServerSession {
   #cancel(id: number): void {
     const call = this.#inFlight.get(id);
     if (call !== undefined) call.cancelled = true;
-    if (!this.#waiting.delete(id)) return;
-    this.#refuse(id, new SparrowError('cancelled', 'ABORTED', 'the call was cancelled', { applied: false }));
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id);
+    this.#refuse(waiting, new SparrowError('cancelled', 'ABORTED', 'the call was cancelled', { applied: false }));
   }
 
   #answer(call: number, method: SessionMethod, answer: unknown): void {
+    this.#counter.of(method.name).answered++;
     const bytes = method.answerBytes(answer);
     const { target, offset } = this.#writer.begin(FRAME_ANSWER, call, 0, bytes.length);
     bytes.write(target, offset);
     this.#scheduleFlush();
   }
 
-  #refuse(call: number, error: unknown): void {
+  #refuse({ call, kind }: SessionFrame, error: unknown): void {
+    this.#counter.of(SESSION_METHODS.get(kind)?.name ?? 'unknown').refuse(error);
     this.#writer.append(FRAME_ERROR, call, 0, SessionError.encode(failureOf(error)).finish());
     this.#scheduleFlush();
   }

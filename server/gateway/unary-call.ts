@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import type { CallState } from '../node/index.ts';
+import type { CallCounter } from './call-counter.ts';
 import { statusOf } from './rpc-errors.ts';
 
 /** What a call may be asked; grpc-js sets `cancelled` when the client goes or the deadline passes. */
@@ -26,21 +27,23 @@ export class PlainCall implements CallState {
   }
 }
 
-/** Counts calls being worked on. */
-export interface CallCounter {
-  callsInFlight: number;
-}
-
-/** A plain method out of a verb. */
-export function plainMethod<Q, A>(counter: CallCounter, verb: (request: Q, call: CallState) => A | Promise<A>): handleUnaryCall<Q, A> {
+/** A plain method out of a verb. `name`: for the counter. */
+export function plainMethod<Q, A>(
+  counter: CallCounter,
+  name: string,
+  verb: (request: Q, call: CallState) => A | Promise<A>,
+): handleUnaryCall<Q, A> {
+  const calls = counter.of(name);
   return (call: ServerUnaryCall<Q, A>, callback: sendUnaryData<A>) => {
     counter.callsInFlight++;
     const answer = (response: A): void => {
       counter.callsInFlight--;
+      calls.answered++;
       callback(null, response);
     };
     const refuse = (error: unknown): void => {
       counter.callsInFlight--;
+      calls.refuse(error);
       callback(statusOf(error));
     };
     let result: A | Promise<A>;

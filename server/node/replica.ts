@@ -60,7 +60,9 @@ export interface ReplicaStats {
   committedIndex: number;
   appliedIndex: number;
   log: LogStoreStats;
+  /** With those that wait to be proposed. */
   writesInFlight: number;
+  writesWaiting: number;
   writeBytesInFlight: number;
   /** Entries that opening had to apply again. */
   replayedEntries: number;
@@ -237,6 +239,7 @@ export class Replica {
       appliedIndex: this.#machine.applied,
       log: this.#parts.log.stats(),
       writesInFlight: this.#budget.count,
+      writesWaiting: this.#budget.waiting,
       writeBytesInFlight: this.#budget.bytes,
       replayedEntries: this.#replayed,
       stoppedBecause: this.#stopped,

@@ -43,6 +43,10 @@ export class WriteBudget {
     return this.#count + this.#waiting.length;
   }
 
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   get congested(): boolean {
     return this.#waiting.length > 0;
   }

@@ -77,9 +77,16 @@ export const PARTS: readonly Part[] = [
     holds: 'what clients talk to',
   },
   {
+    path: 'server/metrics',
+    grade: 'edge',
+    imports: ['base', 'engine', 'server/gateway', 'server/node'],
+    packages: [],
+    holds: 'what Prometheus reads',
+  },
+  {
     path: 'server',
     grade: 'edge',
-    imports: ['base', 'base/node', 'engine', 'proto', 'server/gateway', 'server/node'],
+    imports: ['base', 'base/node', 'engine', 'proto', 'server/gateway', 'server/metrics', 'server/node'],
     packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', 'pino', 'xxhash-wasm', 'yaml', 'zod'],
     holds: '`server.ts`, which builds everything; settings',
   },

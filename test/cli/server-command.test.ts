@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeVersionProblem } from '../../cli/node-version.ts';
 import { connect } from '../../client/index.ts';
 import { MAIN, ServerProcess } from '../e2e/server-process.ts';
+import { http, parse } from '../server/metrics/scrape.ts';
 import { runCli } from './cli-process.ts';
 
 let directory: string;
@@ -92,6 +94,20 @@ describe('the server command', () => {
     await writeFile(config, 'maxValuBytes: 5\n');
     const wrong = await runCli(['server', '--data', join(directory, 'x'), '--config', config]);
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("unknown setting 'maxValuBytes'")]);
+  });
+
+  it('answers GET /metrics where it is told to', async () => {
+    const probe = createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const metrics = `127.0.0.1:${(probe.address() as AddressInfo).port}`;
+    probe.close();
+    await once(probe, 'close');
+    const server = await ServerProcess.start(join(directory, 'watched'), 0, ['--metrics-address', metrics]);
+    const { values } = parse((await http(metrics)).body);
+    expect([values.get('sparrowkv_serving'), values.get('sparrowkv_engine_failed')]).toEqual([1, 0]);
+    const taken = await runCli(['server', '--data', join(directory, 'o'), '--listen', '127.0.0.1:0', '--metrics-address', server.address]);
+    expect([taken.code, taken.stderr]).toEqual([4, `sparrowkv: ${server.address} is taken by another program [ADDRESS_IN_USE]\n`]);
+    expect(await server.end()).toBe(0);
   });
 
   it('with a parent that holds its channel: says that it is ready, and stops when the parent is gone', async () => {

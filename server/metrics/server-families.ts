@@ -1,0 +1,55 @@
+/** What the server around the engine counts: the replica and its log, and the gateway. */
+import type { CallCounter } from '../gateway/index.ts';
+import type { ReplicaStats } from '../node/index.ts';
+import { byLabel, type Family, family, labelled, type Sample } from './exposition.ts';
+
+export function replicaFamilies(stats: ReplicaStats): Family[] {
+  const { log } = stats;
+  return [
+    family('sparrowkv_raft_term', 'The current term.', stats.term),
+    family('sparrowkv_raft_leader', 'Whether this replica leads.', Number(stats.role === 'leader')),
+    byLabel('sparrowkv_raft_index', 'Indexes of the log.', 'of', {
+      first: stats.firstIndex,
+      last: stats.lastIndex,
+      persisted: stats.persistedIndex,
+      committed: stats.committedIndex,
+      applied: stats.appliedIndex,
+    }),
+    family('sparrowkv_raft_log_bytes', 'Bytes of the log.', log.bytes),
+    family('sparrowkv_raft_log_segments', 'Files of the log.', log.segments),
+    family('sparrowkv_raft_log_syncs_total', 'Batches made durable.', log.syncs),
+    family('sparrowkv_raft_log_written_bytes_total', 'Bytes written in them.', log.bytesWritten),
+    family('sparrowkv_raft_writes_in_flight', 'Writes that are proposed and not answered, or wait to be proposed.', stats.writesInFlight),
+    family('sparrowkv_raft_write_bytes_in_flight', 'Their bytes, without those that wait.', stats.writeBytesInFlight),
+    family('sparrowkv_raft_writes_waiting', 'Writes that wait to be proposed.', stats.writesWaiting),
+    family('sparrowkv_raft_stopped', 'Whether the replica has stopped.', Number(stats.stoppedBecause !== undefined)),
+  ];
+}
+
+export interface GatewayFigures {
+  readonly calls: CallCounter;
+  readonly connections: { readonly count: number; readonly bytesReceived: number; readonly bytesSent: number };
+  readonly sessions: number;
+  readonly intake: { readonly receiving: number; readonly waiting: number; readonly overloaded: number; readonly slow: number };
+}
+
+export function gatewayFamilies({ calls, connections, sessions, intake }: GatewayFigures): Family[] {
+  const ended = [...calls.methods].flatMap(([method, { answered, refused }]): Sample[] => [
+    { labels: { method, outcome: 'answered' }, value: answered },
+    ...[...refused].map(([kind, value]) => ({ labels: { method, outcome: kind }, value })),
+  ]);
+  return [
+    labelled('sparrowkv_gateway_calls_total', 'Calls that have ended, by what the client got: an answer, or an error of this kind.', ended),
+    family('sparrowkv_gateway_calls_in_flight', 'Calls that are being worked on.', calls.callsInFlight),
+    family('sparrowkv_gateway_connections', 'Open connections of clients.', connections.count),
+    family('sparrowkv_gateway_sessions', 'Open sessions.', sessions),
+    family('sparrowkv_gateway_received_bytes_total', 'Bytes received from clients.', connections.bytesReceived),
+    family('sparrowkv_gateway_sent_bytes_total', 'Bytes sent to clients.', connections.bytesSent),
+    family('sparrowkv_gateway_writes_receiving', 'Plain writes that are being received.', intake.receiving),
+    family('sparrowkv_gateway_writes_waiting', 'Plain writes that wait to be received.', intake.waiting),
+    byLabel('sparrowkv_gateway_writes_not_received_total', 'Plain writes that were refused before they were received.', 'reason', {
+      overloaded: intake.overloaded,
+      slow: intake.slow,
+    }),
+  ];
+}
