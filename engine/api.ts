@@ -6,7 +6,7 @@
  */
 import type { EngineEvents } from './events/index.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
-import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
+import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
 
 export type Bytes = Uint8Array | string;
 
@@ -198,6 +198,12 @@ export interface Engine extends KeyValues, AsyncDisposable {
   checkpoint(directory: string, options?: CheckpointOptions): Promise<CheckpointResult>;
   /** What happens behind, as it happens: flushes, compactions, stalls, full disks, corruption. See events/event.ts. */
   readonly events: EngineEvents;
+  /**
+   * Adds a backup of what the engine holds now to the directory of backups `target`, making it where it is not there. What an earlier backup of
+   * this store has is not copied again. The engine keeps serving; files that the backup wants stay until it has ended.
+   * `conflict/NOT_EMPTY` for a directory that holds something else.
+   */
+  backup(target: string, options?: BackupOptions): Promise<BackupResult>;
   /**
    * Reads every byte that the store is made of now and compares it with its checksums and the rest, a mebibyte between turns of the event loop.
    * Damage is what the report says, not a rejection.

@@ -2,12 +2,12 @@
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in key-values.ts and from there in writer.ts
  * (writes), reader.ts and scan.ts (reads), in keyspaces.ts and maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
-import type { DirectoryLock, Scheduler } from '../base/env.ts';
+import type { DirectoryLock, Random, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, BatchOptions, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
 import { BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
-import type { CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
+import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
 import { drive, imageOfEngine, type StoreImage, verifyImage } from './inspect/index.ts';
 import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
@@ -18,11 +18,12 @@ import type { EngineEvents } from './events/index.ts';
 import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
-import { makeCheckpoint } from './upkeep/index.ts';
+import { makeBackup, makeCheckpoint, newStoreId } from './upkeep/index.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
 const BATCH_OPTIONS: readonly string[] = ['durability', 'sequence', 'conditions'];
+const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
@@ -31,6 +32,8 @@ const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
 export interface EngineParts extends MetricsSources {
   readonly path: string;
   readonly scheduler: Scheduler;
+  /** For the ids of copies; undefined: they have none. */
+  readonly random: Random | undefined;
   /** Lets go of the resources, and closes them when they are the engine's own. */
   readonly leave: () => void | Promise<void>;
   readonly view: View;
@@ -162,8 +165,19 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       makeCheckpoint(this.#parts.fileSystem, image, directory, options, {
         sync: () => this.#parts.log.sync(),
         assertOpen: () => this.#assertOpen(),
+        storeId: this.#parts.random && newStoreId(this.#parts.random),
       }),
     );
+  }
+
+  async backup(target: string, options: BackupOptions = {}): Promise<BackupResult> {
+    checkDirectory(target);
+    checkOptions(options, BACKUP_OPTIONS);
+    const { fileSystem, clock, log } = this.#parts;
+    return this.#withFiles((image) => {
+      const source = { image, sequence: this.#writer.sequence, sync: () => log.sync(), assertOpen: () => this.#assertOpen() };
+      return makeBackup(fileSystem, source, target, clock.wallMs(), options);
+    });
   }
 
   async verify(options: InspectOptions = {}): Promise<VerifyReport> {

@@ -1,4 +1,4 @@
-/** The store as files, as users see it: what checkpoints, inspections and repairs take and answer. Types only. */
+/** The store as files, as users see it: what checkpoints, backups, inspections and repairs take and answer. Types only. */
 
 export interface CheckpointOptions {
   /** Copy files where they cannot be linked (another file system) instead of refusing. */
@@ -111,4 +111,70 @@ export interface RepairReport {
   readonly keyspacesNamed: readonly string[];
   /** Where the originals are of what was replaced. */
   readonly quarantine: string | undefined;
+}
+
+export interface BackupOptions {
+  /** Called now and then with the bytes of the store that the backup has so far. */
+  onProgress?: (bytes: number) => void;
+}
+
+export interface BackupResult {
+  /** Its number: 1 for the first in a directory, then the next. */
+  backup: number;
+  target: string;
+  /** Of the store. */
+  files: number;
+  bytes: number;
+  /** Of these, what no earlier backup had. */
+  copiedFiles: number;
+  copiedBytes: number;
+}
+
+/** A backup in a directory of backups; with `problem` its manifest cannot be read. */
+export type BackupInfo =
+  | {
+      readonly backup: number;
+      readonly problem?: undefined;
+      /** When it was begun, ms since the epoch. */
+      readonly createdMs: number;
+      /** Of the last write in it; undefined when nobody had the store open. */
+      readonly sequence: number | undefined;
+      readonly files: number;
+      readonly bytes: number;
+      /** What no older backup of the directory has. */
+      readonly addedBytes: number;
+    }
+  | { readonly backup: number; readonly problem: string };
+
+export interface VerifyBackupOptions {
+  /** Default: all. */
+  backup?: number;
+  /** Called now and then with the bytes read so far. */
+  onProgress?: (bytes: number) => void;
+}
+
+export interface VerifyBackupReport {
+  readonly target: string;
+  /** No problems. */
+  readonly sound: boolean;
+  readonly problems: readonly Finding[];
+  readonly backups: number;
+  /** Backups that cannot be restored. */
+  readonly unsound: readonly number[];
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface RestoreOptions {
+  /** Default: the newest. */
+  backup?: number;
+  /** Called now and then with the bytes restored so far. */
+  onProgress?: (bytes: number) => void;
+}
+
+export interface RestoreResult {
+  backup: number;
+  directory: string;
+  files: number;
+  bytes: number;
 }

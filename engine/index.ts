@@ -50,6 +50,9 @@ export type {
 export type { CacheMetrics, EngineMetrics, LevelMetrics, ReclaimableMetrics, WaitMetrics, WorkMetrics } from './engine-metrics.ts';
 export type { CompactionReason } from './compaction-reason.ts';
 export type {
+  BackupInfo,
+  BackupOptions,
+  BackupResult,
   CheckpointOptions,
   CheckpointResult,
   Finding,
@@ -57,9 +60,14 @@ export type {
   Loss,
   RepairOptions,
   RepairReport,
+  RestoreOptions,
+  RestoreResult,
   UserKey,
+  VerifyBackupOptions,
+  VerifyBackupReport,
   VerifyReport,
 } from './files-api.ts';
+export { backup, listBackups, pruneBackups, restore, verifyBackup, type BackupComponents } from './backups.ts';
 export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { createResources, type Resources, type ResourceStats } from './resources.ts';

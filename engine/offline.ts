@@ -35,7 +35,7 @@ const DUMP_OPTIONS: readonly string[] = ['entries', 'limit'];
 export async function verify(directory: string, options: InspectOptions = {}, components: OfflineComponents = {}): Promise<VerifyReport> {
   checkOptions(options, INSPECT_OPTIONS);
   const { scheduler = new NodeScheduler() } = components;
-  return await locked(directory, components, (fileSystem) => drive(verifyDirectory(fileSystem, directory), scheduler, options));
+  return await withStoreLocked(directory, components, (fileSystem) => drive(verifyDirectory(fileSystem, directory), scheduler, options));
 }
 
 /**
@@ -45,12 +45,14 @@ export async function verify(directory: string, options: InspectOptions = {}, co
 export async function repair(directory: string, options: RepairOptions = {}, components: OfflineComponents = {}): Promise<RepairReport> {
   checkOptions(options, REPAIR_OPTIONS);
   const { scheduler = new NodeScheduler() } = components;
-  return await locked(directory, components, (fileSystem) => drive(repairDirectory(fileSystem, directory, options), scheduler, options));
+  return await withStoreLocked(directory, components, (fileSystem) =>
+    drive(repairDirectory(fileSystem, directory, options), scheduler, options),
+  );
 }
 
 /** Figures of a store from its manifest and the sizes of its files. */
 export async function stats(directory: string, components: OfflineComponents = {}): Promise<StoreStats> {
-  return await locked(directory, components, (fileSystem) => Promise.resolve(storeStats(fileSystem, directory)));
+  return await withStoreLocked(directory, components, (fileSystem) => Promise.resolve(storeStats(fileSystem, directory)));
 }
 
 /** What is in one file of a store, or in all files of a directory. Takes no lock: of an open store it shows what is there at the moment. */
@@ -59,7 +61,12 @@ export function dump(path: string, options: DumpOptions = {}, components: Offlin
   return dumpItems(components.fileSystem ?? new NodeFileSystem(), path, options);
 }
 
-async function locked<T>(directory: string, components: OfflineComponents, work: (fileSystem: FileSystem) => Promise<T>): Promise<T> {
+/** Does something with a store's files, its lock held. */
+export async function withStoreLocked<T>(
+  directory: string,
+  components: OfflineComponents,
+  work: (fileSystem: FileSystem) => Promise<T>,
+): Promise<T> {
   const fileSystem = components.fileSystem ?? new NodeFileSystem();
   assertStore(fileSystem, directory);
   const lock = fileSystem.lockDirectory(directory);

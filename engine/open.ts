@@ -6,8 +6,8 @@
  * replayed into a memtable, passing over what tables already have; files that belong to nothing are removed; a new log segment is opened with
  * the first write.
  */
-import type { Clock, FileSystem, Scheduler } from '../base/env.ts';
-import { NodeClock, NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
+import type { Clock, FileSystem, Random, Scheduler } from '../base/env.ts';
+import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
 import { SparrowEngine } from './engine.ts';
@@ -19,6 +19,7 @@ import { Reader } from './reader.ts';
 import { type Resources, SharedResources } from './resources.ts';
 import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
 import { Snapshots } from './snapshots.ts';
+import { newStoreId, storeIdSettings } from './upkeep/index.ts';
 import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
 import { Writer } from './writer.ts';
@@ -29,6 +30,8 @@ export interface EngineComponents {
   scheduler?: Scheduler;
   /** Tells what has expired. */
   clock?: Clock;
+  /** Gives new stores their ids. Default: the system's, with the real file system; none with another. */
+  random?: Random;
   /** `worker`: flush and compaction in a thread of their own (real file system only). `inline`: on the caller's thread. */
   background?: 'worker' | 'inline';
   /** Memory, caches and threads that it shares with other engines. Default: its own, made of its settings and closed with it. */
@@ -48,11 +51,12 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   const fileSystem = components.fileSystem ?? new NodeFileSystem();
   const scheduler = components.scheduler ?? new NodeScheduler();
   const clock = components.clock ?? new NodeClock();
+  const random = components.random ?? (components.fileSystem ? undefined : new NodeRandom());
   const background = components.background ?? (components.fileSystem ? 'inline' : 'worker');
   fileSystem.makeDirectorySync(path);
   const lock = fileSystem.lockDirectory(path);
   try {
-    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, background, lock });
+    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, background, lock });
   } catch (error) {
     lock.release();
     throw error;
@@ -66,6 +70,7 @@ interface Door {
   fileSystem: FileSystem;
   scheduler: Scheduler;
   clock: Clock;
+  random: Random | undefined;
   background: 'worker' | 'inline';
   lock: { release(): void };
 }
@@ -84,8 +89,11 @@ async function recover(door: Door): Promise<Engine> {
 }
 
 function build(door: Door, undo: Undo): Engine {
-  const { path, settings, fileSystem, scheduler, clock } = door;
-  const { manifest, version } = Manifest.open(fileSystem, path, { rollBytes: settings.manifestBytes });
+  const { path, settings, fileSystem, scheduler, clock, random } = door;
+  const { manifest, version } = Manifest.open(fileSystem, path, {
+    rollBytes: settings.manifestBytes,
+    settings: storeIdSettings(random && newStoreId(random)),
+  });
   undo(() => manifest.close());
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
@@ -178,6 +186,7 @@ function build(door: Door, undo: Undo): Engine {
   const engine = new SparrowEngine({
     fileSystem,
     scheduler,
+    random,
     path,
     settings,
     clock,

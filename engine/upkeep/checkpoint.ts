@@ -12,17 +12,18 @@ import { logFileSegment, sealCopiedSegment } from '../log/index.ts';
 import { copyFile } from './copy-file.ts';
 import { NewDirectory } from './new-directory.ts';
 import type { ImageFile, StoreImage } from '../inspect/index.ts';
+import { withStoreId } from './store-id.ts';
 
 /** What a file system answers that cannot link these two. */
 const CANNOT_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
-/** `sync`: settles when everything in the image is on disk. `assertOpen`: throws when the source is being closed. */
+/** `sync`: settles when everything in the image is on disk. `assertOpen`: throws when the source is being closed. `storeId`: the copy's. */
 export async function makeCheckpoint(
   fileSystem: FileSystem,
   image: StoreImage,
   directory: string,
   options: CheckpointOptions,
-  source: { sync: () => Promise<void>; assertOpen: () => void },
+  source: { sync: () => Promise<void>; assertOpen: () => void; storeId: number | undefined },
 ): Promise<CheckpointResult> {
   const target = new NewDirectory(fileSystem, directory);
   let linkedBytes = 0;
@@ -38,7 +39,7 @@ export async function makeCheckpoint(
       }
     }
     source.assertOpen();
-    target.finish(image.version);
+    target.finish(withStoreId(image.version, source.storeId));
   } catch (error) {
     target.discard();
     throw error;

@@ -1,19 +1,18 @@
-/** Copies the beginning of a file into a new one, a piece at a time, so that whoever else uses the thread gets on in between. */
+/** Reads and copies files a piece at a time, so that whoever else uses the thread gets on in between. */
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 
-const PIECE_BYTES = 1024 * 1024;
+export const PIECE_BYTES: number = 1024 * 1024;
 
 /**
- * Copies `bytes` from the start of `path` to `target` and makes them durable there; the caller closes it. `onPiece` sees each piece before it
- * is written, and may throw to give up. A file that ends early is `corrupt/CORRUPT_FILE`.
+ * Hands over the first `bytes` of `path`, PIECE_BYTES at a time; a piece is valid during the call. `onPiece` may throw to give up. A file that
+ * ends early is `corrupt/CORRUPT_FILE`.
  */
-export async function copyFile(
+export async function readPieces(
   fileSystem: FileSystem,
   path: string,
   bytes: number,
-  target: File,
-  onPiece: (piece: Uint8Array) => void = () => undefined,
+  onPiece: (piece: Uint8Array, at: number) => void,
 ): Promise<void> {
   const source = fileSystem.openSync(path, 'read');
   try {
@@ -21,21 +20,43 @@ export async function copyFile(
     for (let at = 0; at < bytes;) {
       const wanted = Math.min(buffer.length, bytes - at);
       const got = await source.read(buffer, 0, wanted, at);
-      if (got !== wanted) throw endsEarly(path, at + got, bytes);
-      onPiece(buffer.subarray(0, wanted));
-      target.writeSync(buffer, 0, wanted, at);
+      if (got !== wanted) {
+        throw new SparrowError('corrupt', 'CORRUPT_FILE', `${path} ends at ${at + got}, ${bytes - at - got} bytes early`, {
+          file: path,
+          offset: at + got,
+          bytes,
+        });
+      }
+      onPiece(buffer.subarray(0, wanted), at);
       at += wanted;
     }
-    await target.datasync();
   } finally {
     source.closeSync();
   }
 }
 
-export function endsEarly(path: string, offset: number, bytes: number): SparrowError {
-  return new SparrowError('corrupt', 'CORRUPT_FILE', `${path} ends at ${offset}, ${bytes - offset} bytes early`, {
-    file: path,
-    offset,
-    bytes,
+/** Copies `bytes` from the start of `path` to `target` and makes them durable there; the caller closes it. `onPiece` sees each piece before it is written. */
+export async function copyFile(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: number,
+  target: File,
+  onPiece: (piece: Uint8Array) => void = () => undefined,
+): Promise<void> {
+  await readPieces(fileSystem, path, bytes, (piece, at) => {
+    onPiece(piece);
+    target.writeSync(piece, 0, piece.length, at);
   });
+  await target.datasync();
+}
+
+/** A small file. */
+export function readWhole(fileSystem: FileSystem, path: string): Uint8Array {
+  const file = fileSystem.openSync(path, 'read');
+  try {
+    const bytes = new Uint8Array(file.sizeSync());
+    return bytes.subarray(0, file.readSync(bytes, 0, bytes.length, 0));
+  } finally {
+    file.closeSync();
+  }
 }

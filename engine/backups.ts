@@ -1,0 +1,102 @@
+/**
+ * The door to directories of backups, and to backups of stores that nobody has open. Components are injected or defaulted here, as in open.ts.
+ *
+ *   backup(engine or directory, target)      listBackups(target)      verifyBackup(target)      restore(target, directory)      pruneBackups(target, keep)
+ */
+import type { Clock, Random } from '../base/env.ts';
+import { SparrowError } from '../base/errors.ts';
+import { NodeClock, NodeFileSystem, NodeRandom } from '../base/node/index.ts';
+import type { Engine } from './api.ts';
+import type {
+  BackupInfo,
+  BackupOptions,
+  BackupResult,
+  RestoreOptions,
+  RestoreResult,
+  VerifyBackupOptions,
+  VerifyBackupReport,
+} from './files-api.ts';
+import { imageOfDirectory } from './inspect/index.ts';
+import { checkOptions } from './keys.ts';
+import { readVersion } from './manifest/index.ts';
+import { type OfflineComponents, withStoreLocked } from './offline.ts';
+import * as upkeep from './upkeep/index.ts';
+
+/** Beside what offline work uses. Defaults: the system's clock and randomness. */
+export interface BackupComponents extends OfflineComponents {
+  /** Says when a backup was made. */
+  clock?: Clock;
+  /** Gives a restored store its id. Default with a file system of one's own: none. */
+  random?: Random;
+}
+
+const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
+const CHOICE_OPTIONS: readonly string[] = ['backup', 'onProgress'];
+
+/**
+ * Adds a backup of the store to the directory of backups `target`, making it where it is not there. `source`: an engine, which keeps serving (as
+ * `engine.backup`), or the directory of a store that nobody has open.
+ */
+export async function backup(
+  source: Engine | string,
+  target: string,
+  options: BackupOptions = {},
+  components: BackupComponents = {},
+): Promise<BackupResult> {
+  if (typeof source !== 'string') return await source.backup(target, options);
+  checkOptions(options, BACKUP_OPTIONS);
+  checkName(target, 'target');
+  const clock = components.clock ?? new NodeClock();
+  return await withStoreLocked(source, components, (fileSystem) => {
+    const image = imageOfDirectory(fileSystem, source, readVersion(fileSystem, source).version);
+    const still = { image, sequence: undefined, sync: () => Promise.resolve(), assertOpen: () => undefined };
+    return upkeep.makeBackup(fileSystem, still, target, clock.wallMs(), options);
+  });
+}
+
+/** The backups of a directory, oldest first. `invalid/NO_BACKUPS`. */
+export function listBackups(target: string, components: BackupComponents = {}): BackupInfo[] {
+  return upkeep.listBackups(components.fileSystem ?? new NodeFileSystem(), target);
+}
+
+/** Reads every file of a backup, or of all, and compares it with its check. Does not reject for damage. */
+export async function verifyBackup(
+  target: string,
+  options: VerifyBackupOptions = {},
+  components: BackupComponents = {},
+): Promise<VerifyBackupReport> {
+  checkOptions(options, CHOICE_OPTIONS);
+  return await upkeep.verifyBackup(components.fileSystem ?? new NodeFileSystem(), target, options.backup, options.onProgress);
+}
+
+/**
+ * Makes `directory`, which does not exist or is empty, the store that a backup holds. Every file is compared with its check on the way. Whole when it
+ * settles; after a crash before that it is refused, and the call may be repeated.
+ */
+export async function restore(
+  target: string,
+  directory: string,
+  options: RestoreOptions = {},
+  components: BackupComponents = {},
+): Promise<RestoreResult> {
+  checkOptions(options, CHOICE_OPTIONS);
+  checkName(directory, 'directory');
+  const random = components.random ?? (components.fileSystem ? undefined : new NodeRandom());
+  const { backup: chosen, onProgress } = options;
+  const storeId = random && upkeep.newStoreId(random);
+  return await upkeep.restoreBackup(components.fileSystem ?? new NodeFileSystem(), target, directory, {
+    backup: chosen,
+    storeId,
+    onProgress,
+  });
+}
+
+/** Removes all but the newest `keep` backups that can be read; returns the numbers of those removed, oldest first. */
+export function pruneBackups(target: string, keep: number, components: BackupComponents = {}): number[] {
+  return upkeep.pruneBackups(components.fileSystem ?? new NodeFileSystem(), target, keep);
+}
+
+function checkName(name: string, field: string): void {
+  if (typeof name === 'string' && name !== '') return;
+  throw new SparrowError('invalid', 'TYPE', `${field} is the name of a directory`, { field });
+}
