@@ -4,12 +4,14 @@ export { memtableInit, memtablePut, memtableInsert, memtableClear, memtableFind,
 export { memtableSeek, memtableNext, memtableSeekReverse, memtablePrevious } from './memtable-iterator';
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';
 export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';
-export { filterBlocks, filterBuild, filterCount } from './filter';
+export { filterBlocks, filterBuild, filterCount, filterPage, filterUnpack } from './filter';
 export { tableArrayBytes, tableOpen, tableFindPage } from './table-index';
+export { indexPack, indexUnpack } from './index-pages';
+export { pagePack, pageSealPacked, pageUnpack } from './page-pack';
 export { lz4Compress, lz4Decompress } from './lz4';
 export { pageFindKey } from './page-search';
 export { pageHashes } from './page-hashes';
-export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded } from './page-cache';
+export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded, pageLink } from './page-cache';
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep, flushKeptUnder } from './flush';
 export { rangeNewestOf, rangeAboveOf, rangeHidesAllOf } from './range-tombstones';

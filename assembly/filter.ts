@@ -3,11 +3,19 @@
  *
  *   | block, 32 bytes: u32 x 8 | x blocks
  *
+ * In a file it is cut into pages of FILTER_PAGE_BLOCKS blocks, each with a check of its own, behind the pages of data and numbered on:
+ *
+ *   page: | check u64 | reserved 24 | block x 255 |     the last one is stored without what is not used of it
+ *
+ * so that a filter that is not in memory is read, verified and cached a page at a time: a probe needs one.
+ *
  * The upper 32 bits of a key's hash choose the block (multiply-shift), the lower 32 set one bit in each of its eight words:
  * bit (low * SALT[word]) >> 27. On disk, so blocks for a count, salts and hash are part of the format (docs/formats/table.md).
  * 12 bits a key: about 0.5 % false; a probe touches one cache line, about 5 ns. Twin: test/assembly/twins/filter.ts.
  */
-export const FILTER_BLOCK_BYTES: i32 = 32;
+import { FILTER_BLOCK_BYTES, FILTER_PAGE_BLOCKS, FILTER_PAGE_HEADER_BYTES, PAGE_BYTES } from './memory-map';
+import { pageChecksum, pageSeed } from './page';
+
 const BITS_PER_KEY: u32 = 12;
 
 /** Blocks of a filter for `keys` keys; at least one. */
@@ -25,6 +33,24 @@ export function filterBuild(filter: usize, blocks: u32, hashes: usize, keys: u32
     const low = i32x4.splat(<i32>hash);
     v128.store(block, v128.or(v128.load(block), bits(low, i32x4(0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d))));
     v128.store(block, v128.or(v128.load(block, 16), bits(low, i32x4(0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31))), 16);
+  }
+}
+
+/** Lays out at `page` the filter page that begins with block `first`; its number in the file is `number`. Returns the bytes to store. */
+export function filterPage(page: usize, filter: usize, blocks: u32, first: u32, fileId: u32, number: u32): i32 {
+  const bytes = <usize>min<u32>(blocks - first, FILTER_PAGE_BLOCKS) * FILTER_BLOCK_BYTES;
+  memory.fill(page, 0, FILTER_PAGE_HEADER_BYTES);
+  memory.copy(page + FILTER_PAGE_HEADER_BYTES, filter + <usize>first * FILTER_BLOCK_BYTES, bytes);
+  memory.fill(page + FILTER_PAGE_HEADER_BYTES + bytes, 0, <usize>(PAGE_BYTES - FILTER_PAGE_HEADER_BYTES) - bytes);
+  store<u64>(page, pageChecksum(page, pageSeed(fileId, number)));
+  return FILTER_PAGE_HEADER_BYTES + <i32>bytes;
+}
+
+/** Puts the blocks of the verified filter pages at `pages` together at `filter`, `blocks` of them. */
+export function filterUnpack(pages: usize, filter: usize, blocks: u32): void {
+  for (let first: u32 = 0; first < blocks; first += FILTER_PAGE_BLOCKS, pages += PAGE_BYTES) {
+    const bytes = <usize>min<u32>(blocks - first, FILTER_PAGE_BLOCKS) * FILTER_BLOCK_BYTES;
+    memory.copy(filter + <usize>first * FILTER_BLOCK_BYTES, pages + FILTER_PAGE_HEADER_BYTES, bytes);
   }
 }
 

@@ -89,6 +89,8 @@ export const EXPIRY_BYTES: i32 = 8;
 // ---- sizes that formats share ----
 export const PAGE_BYTES: i32 = 8192;
 export const BLOCK_BYTES: i32 = 128 * 1024;
+/** What is stored in a table file begins and ends at multiples of this. */
+export const STORED_UNIT_BYTES: i32 = 8;
 export const FRAME_HEADER_BYTES: i32 = 24;
 export const RECORD_HEADER_BYTES: i32 = 16;
 export const POINTER_BYTES: i32 = 24;
@@ -133,6 +135,27 @@ export const FLUSH_DONE: i32 = 1;
 /** The segment table is full, or an entry cannot fit in a page: the caller's bug. */
 export const FLUSH_FAILED: i32 = -1;
 
+// ---- packed pages (assembly/page-pack.ts) ----
+export const CODEC_PLAIN: i32 = 0;
+export const CODEC_LZ4: i32 = 1;
+export const CODEC_ZSTD: i32 = 2;
+export const PACKED_HEADER_BYTES: i32 = 16;
+/** Stands where a page that is stored as it is has the bytes of its prefix. */
+export const PACKED_MARK: i32 = 0xffff;
+/** A page that would take more is stored as it is: it is not worth the decompression. */
+export const PACKED_BYTES_MAX: i32 = 7168;
+/** Answers of `pageUnpack`. */
+export const UNPACKED: i32 = 1;
+export const UNPACK_ZSTD: i32 = 2;
+
+/** In the word at 12 of an index page (assembly/index-pages.ts). */
+export const INDEX_PAGE_MARK: u32 = 0x80000000;
+
+// ---- filter pages (assembly/filter.ts) ----
+export const FILTER_BLOCK_BYTES: i32 = 32;
+export const FILTER_PAGE_HEADER_BYTES: i32 = 32;
+export const FILTER_PAGE_BLOCKS: i32 = 255;
+
 // ---- fields of a table header and of a view (drawn in assembly/table.ts), from its start ----
 export const TABLE_PAGES: usize = 0;
 export const TABLE_PREFIXES: usize = 4;
@@ -148,9 +171,11 @@ export const TABLE_SMALLEST_BYTES: usize = 40;
 export const TABLE_LARGEST: usize = 44;
 export const TABLE_LARGEST_BYTES: usize = 48;
 export const TABLE_NUMBER: usize = 52;
+export const TABLE_SCRATCH: usize = 56;
 /** u64. */
 export const TABLE_MAX_SEQUENCE: usize = 64;
-export const TABLE_HEADER_BYTES: i32 = 72;
+export const TABLE_POSITIONS: usize = 72;
+export const TABLE_HEADER_BYTES: i32 = 128;
 export const VIEW_ACTIVE: usize = 0;
 export const VIEW_SEALED_COUNT: usize = 4;
 export const VIEW_SEALED: usize = 8;
@@ -164,6 +189,7 @@ export const VIEW_RANGES: usize = 40;
 export const BUILDER_BYTES: i32 = 26 * 1024;
 export const BUILDER_OUT: usize = 8;
 export const BUILDER_PAGES: usize = 12;
+export const BUILDER_FIRST_PAGE: usize = 44;
 export const BUILDER_INDEX_AT: usize = 52;
 export const BUILDER_HASHES_AT: usize = 64;
 export const BUILDER_ENTRIES: usize = 80;

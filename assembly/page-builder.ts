@@ -9,7 +9,7 @@
  *    16 file id u32             seed of the checksums             20 page entries u32     the page under construction from here
  *    24 prefix bytes u32        common to all its keys            28 page key bytes u32   sum over its keys
  *    32 page body bytes u32     sum of body headers and values    36 staged u32           end of the staged entries
- *    40 first key bytes u32                                       44 reserved
+ *    40 first key bytes u32                                       44 first page u32       0: pages of data; else of index entries, from this number on
  *    48 index u32, 52 its end u32, 56 its mark u32                60 hashes u32, 64 their end u32, 68 their mark u32
  *    72 last hash u64                                             80 entries u32, 84 tombstones u32
  *    88 smallest sequence u64                                     96 largest sequence u64
@@ -34,6 +34,7 @@ import {
   BUILDER_ENTRIES,
   BUILDER_EXPIRING_BYTES,
   BUILDER_EXPIRING_ENTRIES,
+  BUILDER_FIRST_PAGE,
   BUILDER_HASHES_AT,
   BUILDER_INDEX_AT,
   BUILDER_KEY_BYTES,
@@ -50,6 +51,7 @@ import {
   BUILDER_TOMBSTONES,
   BUILDER_VALUE_BYTES,
   FLAG_EXPIRES,
+  INDEX_PAGE_MARK,
   KEY_BYTES_MAX,
   KEY_WINDOW_BYTES,
   KIND_DELETE,
@@ -330,7 +332,9 @@ function emitPage(builder: usize, count: i32): void {
   rebuildLastKey(builder, count);
 
   store<u32>(page, <u32>count | ((<u32>prefix) << 16), 8);
-  store<u32>(page, 0, 12);
+  // An index page says which page its first entry is for: there is one entry for each.
+  const firstPage = load<u32>(builder, BUILDER_FIRST_PAGE);
+  store<u32>(page, firstPage ? INDEX_PAGE_MARK | (load<u32>(builder, BUILDER_ENTRIES) - <u32>count) : 0, 12);
   const tags = builder + TAGS;
   v128.store(tags + count, i64x2.splat(0));
   const tagsEnd = tagBytes(count);
@@ -371,7 +375,7 @@ function emitPage(builder: usize, count: i32): void {
   store<u32>(slot, <u32>(at - page));
   memory.fill(at, 0, page + PAGE_BYTES - at);
   const number = load<u32>(builder, BUILDER_PAGES);
-  store<u64>(page, pageChecksum(page, pageSeed(load<u32>(builder, FILE_ID), number)));
+  store<u64>(page, pageChecksum(page, pageSeed(load<u32>(builder, FILE_ID), firstPage + number)));
   store<u32>(builder, number + 1, BUILDER_PAGES);
   const deletes = load<u32>(builder, PAGE_DELETES);
   if (deletes >= DENSE_DELETES || deletes * 2 >= <u32>count)

@@ -82,6 +82,15 @@ export function pageLoaded(context: usize): i32 {
   const page = load<u32>(context, NEED_PAGE);
   const frame = <usize>load<u32>(context, NEED_FRAME);
   if (load<u64>(frame) != pageChecksum(frame, pageSeed(load<u32>(table, TABLE_FILE_ID), page))) return BAD_PAGE;
+  pageLink(context);
+  return 1;
+}
+
+/** Makes what has been put into NEED_FRAME, and verified, the page's frame. */
+export function pageLink(context: usize): void {
+  const table = <usize>load<u32>(context, NEED_TABLE_HEADER);
+  const page = load<u32>(context, NEED_PAGE);
+  const frame = <usize>load<u32>(context, NEED_FRAME);
   const cache = <usize>load<u32>(context, PAGE_CACHE);
   const owner = <usize>load<u32>(table, TABLE_FRAMES) + ((<usize>page) << 2);
   const descriptor = descriptorOf(cache, frame);
@@ -90,7 +99,6 @@ export function pageLoaded(context: usize): i32 {
   store<u32>(owner, <u32>frame);
   store<u32>(cache, load<u32>(cache, USED) + 1, USED);
   store<u32>(cache, load<u32>(cache, LOADS) + 1, LOADS);
-  return 1;
 }
 
 /** Frees every frame of a table, before its arrays are freed. */

@@ -2,7 +2,7 @@
  * A page of a table file, 8 KiB: the unit of caching and checksum. Sixteen make a 128 KiB block, the unit of background I/O.
  * Format: docs/formats/table.md.
  *
- *   | check u64 | count u16 | prefix bytes u16 | reserved u32 |             header, 16 bytes
+ *   | check u64 | count u16 | prefix bytes u16 | u32, 0 |                   header, 16 bytes; index pages: see index-pages.ts
  *   | tag u8 x count, padded to 16 |                                     hashTag of each entry's whole key
  *   | slot x count: offset u16, suffix bytes u16 | end u16, reserved u16 |
  *   | prefix |                                                           common to every key of the page

@@ -1,47 +1,69 @@
 /**
  * The index of an open table (assembly/table.ts): one entry a page, in key order.
  *
- *   index entry: | key bytes u16 | flags u16 | key |            the same on disk and in memory
- *   flags: bit 0 CONTINUES; bits 1..3 compression of the page, bit 4 "stored position and bytes follow the key": both reserved, 0
+ *   index entry: | key bytes u16 | flags u16 | key |            on disk: index-pages.ts
+ *   flags: bit 0 CONTINUES; bits 1..2 codec of the page; bits 3..12 what it takes in the file, in STORED_UNIT_BYTES, when it is packed, else 0
  *
  * Search is branch-free over the first 8 bytes of each key after what all keys share; only pages that tie there are compared in full.
  * Twin: test/assembly/twins/table-index.ts.
  */
-import { KEY_BYTES_MAX, TABLE_COMMON_BYTES, TABLE_FRAMES, TABLE_INDEX, TABLE_KEY_OFFSETS, TABLE_PAGES, TABLE_PREFIXES } from './memory-map';
+import {
+  CODEC_PLAIN,
+  CODEC_ZSTD,
+  KEY_BYTES_MAX,
+  PACKED_BYTES_MAX,
+  STORED_UNIT_BYTES,
+  TABLE_COMMON_BYTES,
+  TABLE_FRAMES,
+  TABLE_INDEX,
+  TABLE_KEY_OFFSETS,
+  TABLE_PAGES,
+  TABLE_POSITIONS,
+  TABLE_PREFIXES,
+} from './memory-map';
+import { storedUnits } from './index-pages';
 import { commonBytes, compareKeys, keyPrefix } from './key';
-import { CONTINUES } from './table';
+import { CONTINUES, INDEX_CODEC_MASK, INDEX_CODEC_SHIFT, INDEX_STORED_SHIFT } from './table';
 
-/** Bytes of the arrays of a table with `pages` pages. */
-export function tableArrayBytes(pages: u32): u32 {
-  return pages * 16;
+/** Bytes of the arrays of a table with `pages` pages, of which some are packed or none is. */
+export function tableArrayBytes(pages: u32, packed: bool): u32 {
+  return pages * (packed ? 20 : 16);
 }
 
 /**
  * Builds the arrays at `arrays` (8-aligned, tableArrayBytes) from the raw entries at `index`, and sets the header's fields of both, the
- * page count last: from then on the table can be read. 1; or 0 when the entries are not exactly `pages` well-formed ones in order
+ * page count last: from then on the table can be read. `packed`: whether a page may be. 1; or 0 when the entries are not exactly `pages` well-formed ones in order
  * (their checksum has been verified: a table of a format that this code does not know).
  */
-export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u32, arrays: usize): i32 {
+export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u32, arrays: usize, packed: bool): i32 {
   const prefixes = arrays;
   const offsets = prefixes + ((<usize>pages) << 3);
   const frames = offsets + ((<usize>pages) << 2);
+  const positions = frames + ((<usize>pages) << 2);
   const end = index + indexBytes;
   let entry = index;
   let before: usize = 0;
+  let position: u64 = 0;
   for (let page: u32 = 0; page < pages; page++) {
     if (entry + 4 > end) return 0;
     const keyBytes = entryKeyBytes(entry);
     const flags = <i32>load<u16>(entry, 2);
-    if (keyBytes == 0 || keyBytes > KEY_BYTES_MAX || flags & ~CONTINUES || entry + 4 + keyBytes > end) return 0;
+    const units = flags >> INDEX_STORED_SHIFT;
+    const codec = (flags >> INDEX_CODEC_SHIFT) & INDEX_CODEC_MASK;
+    if (keyBytes == 0 || keyBytes > KEY_BYTES_MAX || entry + 4 + keyBytes > end) return 0;
+    if (codec > CODEC_ZSTD || (codec != CODEC_PLAIN) != (units != 0) || units > PACKED_BYTES_MAX / STORED_UNIT_BYTES || (units && !packed))
+      return 0;
     if (before) {
       const order = compareKeys(before + 4, entryKeyBytes(before), entry + 4, keyBytes);
       if (order > 0 || (order == 0 && !(flags & CONTINUES))) return 0;
     } else if (flags & CONTINUES) return 0;
     store<u32>(offsets + ((<usize>page) << 2), <u32>entry);
+    if (packed) store<u32>(positions + ((<usize>page) << 2), <u32>position);
+    position += storedUnits(flags);
     before = entry;
     entry += 4 + keyBytes;
   }
-  if (entry != end || !pages) return 0;
+  if (entry != end || !pages || (packed && position > <u64>u32.MAX_VALUE)) return 0;
   const common = commonBytes(index + 4, before + 4, min(entryKeyBytes(index), entryKeyBytes(before)));
   for (let page: usize = 0; page < <usize>pages; page++) {
     const at = <usize>load<u32>(offsets + (page << 2));
@@ -53,6 +75,7 @@ export function tableOpen(table: usize, pages: u32, index: usize, indexBytes: u3
   store<u32>(table, <u32>index, TABLE_INDEX);
   store<u32>(table, <u32>frames, TABLE_FRAMES);
   store<u32>(table, <u32>common, TABLE_COMMON_BYTES);
+  store<u32>(table, packed ? <u32>positions : 0, TABLE_POSITIONS);
   store<u32>(table, pages, TABLE_PAGES);
   return 1;
 }

@@ -15,6 +15,7 @@
  *  52 host's number for the table u32
  *  56 scratch u64 of the host (a checksum while the table is loaded)
  *  64 max sequence u64        the newest version in it
+ *  72 positions           u32 x pages: where each page is stored, in STORED_UNIT_BYTES; 0: no page is packed, each is at its number * PAGE_BYTES
  *
  *   view, 64 bytes:
  *   0 active memtable u32 (0: none)
@@ -29,3 +30,7 @@
 export const VIEW_BYTES: i32 = 64;
 export const VIEW_SEALED_MAX: i32 = 4;
 export const CONTINUES: i32 = 1;
+/** Of an index entry's flags: the codec of its page, and from here up what a packed one takes, in STORED_UNIT_BYTES. */
+export const INDEX_CODEC_SHIFT: i32 = 1;
+export const INDEX_CODEC_MASK: i32 = 3;
+export const INDEX_STORED_SHIFT: i32 = 3;

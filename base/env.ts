@@ -82,3 +82,11 @@ export interface Random {
   /** Fills `target` with random bytes. */
   fill(target: Uint8Array): void;
 }
+
+/** Compression by zstd (RFC 8878). */
+export interface Zstd {
+  /** One frame. */
+  compressSync(bytes: Uint8Array): Uint8Array;
+  /** What is in the frame. Throws when it is damaged, or holds more than `bytesMax`. */
+  decompressSync(frame: Uint8Array, bytesMax: number): Uint8Array;
+}

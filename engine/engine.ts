@@ -2,7 +2,7 @@
  * The engine: wires the parts and gives them the public face of api.ts. What a call does is in key-values.ts and from there in writer.ts
  * (writes), reader.ts and scan.ts (reads), in keyspaces.ts and maintenance/ (flush, compaction, versions); how it came to be is in open.ts.
  */
-import type { DirectoryLock, Random, Scheduler } from '../base/env.ts';
+import type { DirectoryLock, Random, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, BatchOptions, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
 import { BatchPlanner } from './batch-plan.ts';
@@ -34,6 +34,7 @@ export interface EngineParts extends MetricsSources {
   readonly scheduler: Scheduler;
   /** For the ids of copies; undefined: they have none. */
   readonly random: Random | undefined;
+  readonly zstd: Zstd | undefined;
   /** Lets go of the resources, and closes them when they are the engine's own. */
   readonly leave: () => void | Promise<void>;
   readonly view: View;
@@ -183,7 +184,9 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async verify(options: InspectOptions = {}): Promise<VerifyReport> {
     checkOptions(options, INSPECT_OPTIONS);
     const { fileSystem, scheduler } = this.#parts;
-    return this.#withFiles((image) => drive(verifyImage(fileSystem, image), scheduler, options, () => this.#assertOpen()));
+    return this.#withFiles((image) =>
+      drive(verifyImage(fileSystem, image, this.#parts.zstd), scheduler, options, () => this.#assertOpen()),
+    );
   }
 
   /** Lends out the files of this moment. They are kept until the work has ended, and closing waits for it. */

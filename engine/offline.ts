@@ -6,7 +6,7 @@
  */
 import type { FileSystem, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import { NodeFileSystem, NodeScheduler } from '../base/node/index.ts';
+import { NodeFileSystem, NodeScheduler, nodeZstd } from '../base/node/index.ts';
 import type { InspectOptions, RepairOptions, RepairReport, VerifyReport } from './files-api.ts';
 import {
   drive,
@@ -35,7 +35,9 @@ const DUMP_OPTIONS: readonly string[] = ['entries', 'limit'];
 export async function verify(directory: string, options: InspectOptions = {}, components: OfflineComponents = {}): Promise<VerifyReport> {
   checkOptions(options, INSPECT_OPTIONS);
   const { scheduler = new NodeScheduler() } = components;
-  return await withStoreLocked(directory, components, (fileSystem) => drive(verifyDirectory(fileSystem, directory), scheduler, options));
+  return await withStoreLocked(directory, components, (fileSystem) =>
+    drive(verifyDirectory(fileSystem, directory, nodeZstd), scheduler, options),
+  );
 }
 
 /**
@@ -46,7 +48,7 @@ export async function repair(directory: string, options: RepairOptions = {}, com
   checkOptions(options, REPAIR_OPTIONS);
   const { scheduler = new NodeScheduler() } = components;
   return await withStoreLocked(directory, components, (fileSystem) =>
-    drive(repairDirectory(fileSystem, directory, options), scheduler, options),
+    drive(repairDirectory(fileSystem, directory, options, nodeZstd), scheduler, options),
   );
 }
 
@@ -58,7 +60,7 @@ export async function stats(directory: string, components: OfflineComponents = {
 /** What is in one file of a store, or in all files of a directory. Takes no lock: of an open store it shows what is there at the moment. */
 export function dump(path: string, options: DumpOptions = {}, components: OfflineComponents = {}): IterableIterator<DumpItem> {
   checkOptions(options, DUMP_OPTIONS);
-  return dumpItems(components.fileSystem ?? new NodeFileSystem(), path, options);
+  return dumpItems(components.fileSystem ?? new NodeFileSystem(), path, options, nodeZstd);
 }
 
 /** Does something with a store's files, its lock held. */

@@ -6,8 +6,8 @@
  * replayed into a memtable, passing over what tables already have; files that belong to nothing are removed; a new log segment is opened with
  * the first write.
  */
-import type { Clock, FileSystem, Random, Scheduler } from '../base/env.ts';
-import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../base/node/index.ts';
+import type { Clock, FileSystem, Random, Scheduler, Zstd } from '../base/env.ts';
+import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
 import { SparrowEngine } from './engine.ts';
@@ -19,6 +19,7 @@ import { Reader } from './reader.ts';
 import { type Resources, SharedResources } from './resources.ts';
 import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
 import { Snapshots } from './snapshots.ts';
+import { requireZstd } from './table/index.ts';
 import { newStoreId, storeIdSettings } from './upkeep/index.ts';
 import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
@@ -32,6 +33,8 @@ export interface EngineComponents {
   clock?: Clock;
   /** Gives new stores their ids. Default: the system's, with the real file system; none with another. */
   random?: Random;
+  /** For tables that are compressed by it. Default: node:zlib's, where it has it. */
+  zstd?: Zstd | undefined;
   /** `worker`: flush and compaction in a thread of their own (real file system only). `inline`: on the caller's thread. */
   background?: 'worker' | 'inline';
   /** Memory, caches and threads that it shares with other engines. Default: its own, made of its settings and closed with it. */
@@ -53,10 +56,12 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   const clock = components.clock ?? new NodeClock();
   const random = components.random ?? (components.fileSystem ? undefined : new NodeRandom());
   const background = components.background ?? (components.fileSystem ? 'inline' : 'worker');
+  const zstd = 'zstd' in components ? components.zstd : nodeZstd;
+  if (Object.values(resolved.compression).includes('zstd')) requireZstd(zstd, 'what the setting compression asks for');
   fileSystem.makeDirectorySync(path);
   const lock = fileSystem.lockDirectory(path);
   try {
-    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, background, lock });
+    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, zstd, background, lock });
   } catch (error) {
     lock.release();
     throw error;
@@ -71,6 +76,7 @@ interface Door {
   scheduler: Scheduler;
   clock: Clock;
   random: Random | undefined;
+  zstd: Zstd | undefined;
   background: 'worker' | 'inline';
   lock: { release(): void };
 }
@@ -89,7 +95,7 @@ async function recover(door: Door): Promise<Engine> {
 }
 
 function build(door: Door, undo: Undo): Engine {
-  const { path, settings, fileSystem, scheduler, clock, random } = door;
+  const { path, settings, fileSystem, scheduler, clock, random, zstd } = door;
   const { manifest, version } = Manifest.open(fileSystem, path, {
     rollBytes: settings.manifestBytes,
     settings: storeIdSettings(random && newStoreId(random)),
@@ -115,12 +121,13 @@ function build(door: Door, undo: Undo): Engine {
   const openedMs = clock.monotonicMs();
   const pendingAt = (segment: number, offset: number): number => log?.pendingAt(segment, offset) ?? 0;
   const reader = new Reader(memory, resources.valuePool, view, values, clock, pendingAt, events);
-  const background = resources.background(door.background, fileSystem, scheduler);
+  const background = resources.background(door.background, fileSystem, scheduler, zstd);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
   const maintenance = new Maintenance({
     memory,
     fileSystem,
     directory: path,
+    zstd,
     settings,
     scheduler,
     clock,
@@ -187,6 +194,7 @@ function build(door: Door, undo: Undo): Engine {
     fileSystem,
     scheduler,
     random,
+    zstd,
     path,
     settings,
     clock,

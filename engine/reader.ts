@@ -137,9 +137,7 @@ export class Reader {
     else {
       assert(answer === NEEDS_PAGE, 'a kernel asks for a page or an index');
       this.#pageReads++;
-      const page = u32[CELL_PAGE]!;
-      table.readPage(page, u32[CELL_FRAME]!);
-      if (this.memory.kernel['pageLoaded']!(FRONT) !== 1) throw table.corruptPage(page);
+      table.loadPage(u32[CELL_PAGE]!, u32[CELL_FRAME]!);
     }
   }
 

@@ -2,7 +2,7 @@
  * What engines of one process can share: a linear memory with its kernels, caches and windows, and the threads that flush and compact. An
  * engine that is given none makes its own. A shared one outlives its engines: it is closed after the last of them.
  */
-import type { FileSystem, Scheduler } from '../base/env.ts';
+import type { FileSystem, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { FRONT } from '../assembly/memory-map.ts';
 import { type Background, InlineBackground, WorkerPool } from './background/index.ts';
@@ -88,8 +88,8 @@ export class SharedResources implements Resources {
   }
 
   /** For one engine. `worker`: on the shared threads; `inline`: on the caller's, over the engine's file system. */
-  background(kind: 'worker' | 'inline', fileSystem: FileSystem, scheduler: Scheduler): Background {
-    return kind === 'worker' ? this.#threads.background() : new InlineBackground(this.memory, fileSystem, scheduler);
+  background(kind: 'worker' | 'inline', fileSystem: FileSystem, scheduler: Scheduler, zstd: Zstd | undefined): Background {
+    return kind === 'worker' ? this.#threads.background() : new InlineBackground(this.memory, fileSystem, scheduler, zstd);
   }
 
   stats(): ResourceStats {

@@ -4,3 +4,4 @@ export { NodeFileSystem } from './node-file-system.ts';
 export { NodeRandom } from './node-random.ts';
 export { NodeScheduler } from './node-scheduler.ts';
 export { LOCK_NAME, LOCK_OWNER_NAME } from './directory-lock.ts';
+export { nodeZstd } from './node-zstd.ts';

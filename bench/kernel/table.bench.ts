@@ -64,8 +64,7 @@ function get(view: number, key: number, change: number): number {
   while (answer > FOUND) {
     if (answer === NEEDS_TABLE) table.loadIndex();
     else {
-      table.readPage(u32[(FRONT + NEED_PAGE) >>> 2]!, u32[(FRONT + NEED_FRAME) >>> 2]!);
-      kernel['pageLoaded']!(FRONT);
+      table.loadPage(u32[(FRONT + NEED_PAGE) >>> 2]!, u32[(FRONT + NEED_FRAME) >>> 2]!);
     }
     answer = kernel['lookupResume']!(FRONT);
   }

@@ -6,7 +6,7 @@
  * names them.
  */
 import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
-import type { TableMeta } from '../table/index.ts';
+import type { PageCompression, TableMeta } from '../table/index.ts';
 
 export interface FlushJob {
   directory: string;
@@ -21,6 +21,7 @@ export interface FlushJob {
   nowMs: number;
   /** In how many segments its pointers may lead, at most. */
   segments: number;
+  compression: PageCompression;
   /** Scratch space lent for the job: a range of the engine's linear memory. */
   lent: { from: number; to: number };
 }

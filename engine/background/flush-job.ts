@@ -3,10 +3,10 @@
  * engine's linear memory; everything else that the job needs is in the range lent to it. The table is durable when it returns, its name too.
  */
 import { assert } from '../../base/assert.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import { FLUSH_DONE, WINDOW_FULL } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
-import { SegmentTable, TABLE_WINDOW_BYTES, TableWriter } from '../table/index.ts';
+import { SegmentTable, TableWriter } from '../table/index.ts';
 import type { FlushJob, FlushResult } from './background.ts';
 
 /** `context`: the thread's (assembly/memory-map.ts). */
@@ -15,12 +15,17 @@ export function runFlush(
   fileSystem: FileSystem,
   job: FlushJob,
   context: number,
+  zstd: Zstd | undefined,
 ): FlushResult {
   const memory = new LinearMemory(owner.bytes, { memory: owner.memory, from: job.lent.from, to: job.lent.to });
   const snapshots = memory.allocate(Math.max(8, job.snapshots.length * 8));
   memory.f64.set(job.snapshots, snapshots >>> 3);
   const segments = new SegmentTable(memory, job.segments);
-  const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId, TABLE_WINDOW_BYTES, job.records);
+  const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId, {
+    keys: job.records,
+    compression: job.compression,
+    zstd,
+  });
   try {
     memory.kernel['flushBegin']!(context, job.memtable, job.nowMs);
     for (;;) {

@@ -3,7 +3,7 @@
  * threads. The same jobs as in the worker, over whatever file system it is given.
  */
 import { WORK } from '../../assembly/memory-map.ts';
-import type { FileSystem, Scheduler } from '../../base/env.ts';
+import type { FileSystem, Scheduler, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
@@ -16,16 +16,18 @@ export class InlineBackground implements Background {
   readonly #memory: LinearMemory;
   readonly #fs: FileSystem;
   readonly #scheduler: Scheduler;
+  readonly #zstd: Zstd | undefined;
   readonly #flushes: { prepare: () => FlushJob; onEnd: OnEnd<FlushResult> }[] = [];
   readonly #compactions: { job: CompactionJob; onEnd: OnEnd<CompactionResult> }[] = [];
   #compacting: Compacting | undefined;
   #scheduled = false;
   #closed = false;
 
-  constructor(memory: LinearMemory, fileSystem: FileSystem, scheduler: Scheduler) {
+  constructor(memory: LinearMemory, fileSystem: FileSystem, scheduler: Scheduler, zstd?: Zstd) {
     this.#memory = memory;
     this.#fs = fileSystem;
     this.#scheduler = scheduler;
+    this.#zstd = zstd;
   }
 
   flush(prepare: () => FlushJob, onEnd: OnEnd<FlushResult>): void {
@@ -71,7 +73,7 @@ export class InlineBackground implements Background {
     if (flush) {
       let result: FlushResult;
       try {
-        result = runFlush({ memory: this.#memory.memory, bytes: this.#memory.bytes }, this.#fs, flush.prepare(), WORK);
+        result = runFlush({ memory: this.#memory.memory, bytes: this.#memory.bytes }, this.#fs, flush.prepare(), WORK, this.#zstd);
       } catch (error) {
         flush.onEnd(error as Error, undefined);
         return;
@@ -80,7 +82,7 @@ export class InlineBackground implements Background {
       return;
     }
     const next = this.#compacting ? undefined : this.#compactions.shift();
-    if (next) this.#compacting = { steps: runCompaction(this.#fs, next.job), onEnd: next.onEnd };
+    if (next) this.#compacting = { steps: runCompaction(this.#fs, next.job, this.#zstd), onEnd: next.onEnd };
     const compacting = this.#compacting;
     if (!compacting) return;
     let done: IteratorResult<void, CompactionResult>;

@@ -1,6 +1,6 @@
 /** A background thread: takes flushes and compactions from its port, flushes first, and answers each. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { NodeFileSystem } from '../../base/node/index.ts';
+import { NodeFileSystem, nodeZstd } from '../../base/node/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { CONTEXT_BYTES, WORK } from '../../assembly/memory-map.ts';
 import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
@@ -38,12 +38,12 @@ function take(request: Request): void {
   while (receiveMessageOnPort(lifeline));
   if (request.kind === 'compact') compactions.push({ id: request.id, job: request.job });
   else if (request.kind === 'cancel') cancelled = request.id;
-  else attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context));
+  else attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context, nodeZstd));
 }
 
 /** Runs a compaction to its end, with flushes in between, unless it is cancelled. */
 function compact(id: number, job: CompactionJob): CompactionResult {
-  const steps = runCompaction(fileSystem, job);
+  const steps = runCompaction(fileSystem, job, nodeZstd);
   for (;;) {
     for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) take(next.message as Request);
     if (cancelled === id) {

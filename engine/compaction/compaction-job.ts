@@ -21,9 +21,9 @@ import {
   WORK,
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory } from '../memory/linear-memory.ts';
-import { SegmentTable, tableFileName, type TableMeta, TableWriter } from '../table/index.ts';
+import { openTableFile, readFooter, SegmentTable, tableFileName, type TableFooter, type TableMeta, TableWriter } from '../table/index.ts';
 import { BlockFileWriter } from './block-file.ts';
 import type { CompactionInput, CompactionJob, CompactionResult } from './compaction.ts';
 import { InputStream } from './input-stream.ts';
@@ -32,8 +32,9 @@ const STEP_BYTES = 1024 * 1024;
 const MIB = 1024 * 1024;
 const NO_END = 0xffffffff;
 
-export function* runCompaction(fileSystem: FileSystem, job: CompactionJob): Generator<void, CompactionResult, void> {
-  const run = new CompactionRun(fileSystem, job);
+/** `zstd`: where tables are compressed by it, or are to be. */
+export function* runCompaction(fileSystem: FileSystem, job: CompactionJob, zstd?: Zstd): Generator<void, CompactionResult, void> {
+  const run = new CompactionRun(fileSystem, job, zstd);
   let state: 'running' | 'done' | 'failed' = 'running';
   try {
     const result = yield* run.steps();
@@ -51,6 +52,7 @@ export function* runCompaction(fileSystem: FileSystem, job: CompactionJob): Gene
 
 class CompactionRun {
   readonly #fileSystem: FileSystem;
+  readonly #zstd: Zstd | undefined;
   readonly #job: CompactionJob;
   readonly #memory: LinearMemory;
   readonly #streams: InputStream[];
@@ -63,12 +65,13 @@ class CompactionRun {
   #bytesRead = 0;
   #bytesWritten = 0;
 
-  constructor(fileSystem: FileSystem, job: CompactionJob) {
+  constructor(fileSystem: FileSystem, job: CompactionJob, zstd: Zstd | undefined) {
     const runs = sortedRuns(job.inputs);
     assert(runs.length > 0 && runs.length <= CURSORS_MAX, 'a compaction has inputs, and no more than the merge has cursors');
     this.#fileSystem = fileSystem;
+    this.#zstd = zstd;
     this.#job = job;
-    this.#memory = new LinearMemory(memoryBytes(job, runs.length));
+    this.#memory = new LinearMemory(memoryBytes(job, runs.length, readFooters(fileSystem, job)));
     this.#fileIds = job.fileIds.toReversed();
     const referred = new Set(job.inputs.flatMap(({ table }) => table.references.map(({ segment }) => segment)));
     this.#segments = new SegmentTable(this.#memory, referred.size + 1);
@@ -77,7 +80,8 @@ class CompactionRun {
       for (const segment of job.relocate) if (referred.has(segment)) this.#segments.markRelocate(segment);
     }
     const shared = sharedKeyBytes(job.inputs);
-    this.#streams = runs.map((tables, i) => new InputStream(i, this.#memory, fileSystem, job.directory, tables, shared));
+    const files = { fileSystem, directory: job.directory, zstd };
+    this.#streams = runs.map((tables, i) => new InputStream(i, this.#memory, files, tables, shared));
   }
 
   *steps(): Generator<void, CompactionResult, void> {
@@ -140,8 +144,9 @@ class CompactionRun {
   }
 
   #beginOutput(): void {
-    const { directory, tableBytes } = this.#job;
-    this.#writer = new TableWriter(this.#memory, this.#fileSystem, directory, this.#takeFileId());
+    const { directory, tableBytes, compression } = this.#job;
+    const options = { compression, zstd: this.#zstd };
+    this.#writer = new TableWriter(this.#memory, this.#fileSystem, directory, this.#takeFileId(), options);
     const pages = this.#fileIds.length > 0 ? Math.max(1, Math.floor(tableBytes / PAGE_BYTES)) : NO_END;
     this.#memory.kernel['mergeOutput']!(WORK, this.#writer.builder, pages);
   }
@@ -204,16 +209,27 @@ function sharedKeyBytes(inputs: readonly CompactionInput[]): number {
 }
 
 /**
- * Address space (memory is taken as it is touched): a block for each input; window, builder and filter of an output; its index and hashes,
+ * Address space (memory is taken as it is touched): two blocks for each input, one for what is packed; window, builder and filter of an output; its index and hashes,
  * which double when they grow, so that old and new stand side by side; and where values pass through, room for the largest.
  */
-function memoryBytes(job: CompactionJob, runs: number): number {
+function memoryBytes(job: CompactionJob, runs: number, footers: readonly TableFooter[]): number {
   const entries = job.inputs.reduce((sum, { table }) => sum + table.entries, 0);
-  // An index entry is at most a key; index entries of all inputs fit what is left of their files beside the pages.
-  const indexBytes = job.inputs.reduce((sum, { table }) => sum + table.bytes - table.pages * PAGE_BYTES, 0);
+  const indexBytes = footers.reduce((sum, footer) => sum + footer.indexEntryBytes, 0);
   // Hashes: up to 32 bytes a key in the new area, 16 in the old one, 16 in those before.
   const areas = entries * 64 + indexBytes * 8;
   const values = job.relocate.length > 0 ? 300 * MIB : 0;
-  const wanted = HEAP + 16 * MIB + runs * 256 * 1024 + areas + values;
+  const wanted = HEAP + 16 * MIB + runs * 512 * 1024 + areas + values;
   return Math.min(Math.ceil(wanted / 65536) * 65536, LINEAR_MEMORY_BYTES_MAX - 65536);
+}
+
+function readFooters(fileSystem: FileSystem, { directory, inputs }: CompactionJob): TableFooter[] {
+  return inputs.map(({ table: { fileId } }) => {
+    const path = `${directory}/${tableFileName(fileId)}`;
+    const file = openTableFile(fileSystem, path);
+    try {
+      return readFooter(file, path, fileId);
+    } finally {
+      file.closeSync();
+    }
+  });
 }

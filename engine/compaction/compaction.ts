@@ -1,7 +1,7 @@
 /** The vocabulary of compaction: what the picker decides, what a job is told and what it answers. Plain data: it crosses threads. */
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { CompactionReason } from '../compaction-reason.ts';
-import type { SegmentReference, TableMeta } from '../table/index.ts';
+import type { PageCompression, SegmentReference, TableMeta } from '../table/index.ts';
 
 export type { CompactionReason } from '../compaction-reason.ts';
 
@@ -37,8 +37,10 @@ export interface CompactionJob {
   readonly snapshots: readonly number[];
   /** The time, in ms since the epoch: what has expired by then counts as deleted. */
   readonly nowMs: number;
-  /** Size at which an output ends, at the next key. */
+  /** Size of its pages, not compressed, at which an output ends, at the next key. */
   readonly tableBytes: number;
+  /** Of the outputs. */
+  readonly compression: PageCompression;
   /** Ids for the outputs and the block file, never used before, as many as `fileIdsWanted` says; those left over are just not used. */
   readonly fileIds: readonly number[];
 }

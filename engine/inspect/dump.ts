@@ -3,7 +3,7 @@
  * a table, the header of a block file. Damage is an item too, and the listing goes on behind it where that can be.
  */
 import { KIND_DELETE, KIND_POINTER, KIND_PUT, POINTER_BYTES } from '../../assembly/memory-map.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { UserKey } from '../files-api.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { BLOCK_HEADER_BYTES, encodeBlockHeader } from '../compaction/index.ts';
@@ -51,7 +51,7 @@ export type DumpItem =
   | { item: 'segment'; segment: number; previousSegment: number; previousBytes: number; sealed: boolean }
   | { item: 'batch'; offset: number; bytes: number; sequence: number; records: number; payloadBytes: number; syncedTo: number }
   | ({ item: 'record' } & DumpedRecord)
-  | ({ item: 'footer' } & Omit<TableFooter, 'indexCheck' | 'filterCheck' | 'propertiesCheck'>)
+  | ({ item: 'footer' } & Omit<TableFooter, 'topCheck' | 'propertiesCheck'>)
   | ({ item: 'properties' } & TableProperties)
   | { item: 'page'; page: number; offset: number; entries: number; first: UserKey; last: UserKey }
   | ({ item: 'entry' } & DumpedRecord)
@@ -60,15 +60,15 @@ export type DumpItem =
   | { item: 'damage'; offset: number; what: string };
 
 /** The items of one file, or of all files of a directory; `invalid/NOT_A_STORE` when the path is neither a store's file nor its directory. */
-export function* dump(fileSystem: FileSystem, path: string, options: DumpOptions = {}): Generator<DumpItem, void, void> {
+export function* dump(fileSystem: FileSystem, path: string, options: DumpOptions = {}, zstd?: Zstd): Generator<DumpItem, void, void> {
   const names = namesIn(fileSystem, path);
   if (names === undefined) {
-    yield* dumpFile(fileSystem, path, options);
+    yield* dumpFile(fileSystem, path, options, zstd);
     return;
   }
   const ours = names.filter((name) => parseFileName(name) !== undefined);
   if (ours.length === 0) throw new SparrowError('invalid', 'NOT_A_STORE', `${path} holds no file of a store`, { path });
-  for (const name of ours) yield* dumpFile(fileSystem, `${path}/${name}`, options);
+  for (const name of ours) yield* dumpFile(fileSystem, `${path}/${name}`, options, zstd);
 }
 
 function namesIn(fileSystem: FileSystem, path: string): string[] | undefined {
@@ -80,7 +80,7 @@ function namesIn(fileSystem: FileSystem, path: string): string[] | undefined {
   }
 }
 
-function* dumpFile(fileSystem: FileSystem, path: string, options: DumpOptions): Generator<DumpItem, void, void> {
+function* dumpFile(fileSystem: FileSystem, path: string, options: DumpOptions, zstd: Zstd | undefined): Generator<DumpItem, void, void> {
   const parsed = parseFileName(path.slice(path.lastIndexOf('/') + 1));
   if (parsed === undefined) throw new SparrowError('invalid', 'NOT_A_STORE', `${path} is not named like a file of a store`, { path });
   const file = fileSystem.openSync(path, 'read');
@@ -96,7 +96,7 @@ function* dumpFile(fileSystem: FileSystem, path: string, options: DumpOptions): 
     if (parsed.kind === 'current' || parsed.kind === 'temporary') yield* dumpCurrent(fileSystem, path);
     else if (parsed.kind === 'manifest') yield* dumpManifest(fileSystem, path, parsed.id, limited.limit);
     else if (parsed.kind === 'log') yield* dumpLog(fileSystem, path, parsed.id, limited);
-    else if (parsed.kind === 'table') yield* dumpTable(fileSystem, path, parsed.id, limited);
+    else if (parsed.kind === 'table') yield* dumpTable(fileSystem, path, parsed.id, { ...limited, zstd });
     else if (parsed.kind === 'block') yield* dumpBlockFile(fileSystem, path, parsed.id, bytes);
   } catch (error) {
     if (!isSystemError(error) && !(error instanceof SparrowError && (error.kind === 'corrupt' || error.code.startsWith('FORMAT_'))))
@@ -159,14 +159,22 @@ function* dumpLog(fileSystem: FileSystem, path: string, segment: number, { entri
   }
 }
 
-function* dumpTable(fileSystem: FileSystem, path: string, fileId: number, { entries, limit }: Limits): Generator<DumpItem, void, void> {
+function* dumpTable(
+  fileSystem: FileSystem,
+  path: string,
+  fileId: number,
+  { entries, limit, zstd }: Limits & { zstd: Zstd | undefined },
+): Generator<DumpItem, void, void> {
   const file = openTableFile(fileSystem, path);
   try {
-    let pages = Math.ceil(file.sizeSync() / 8192);
+    // Without a footer: as one reads that has packed pages, which plain ones pass for too. Such a page takes 24 bytes at least.
+    let pages = Math.ceil(file.sizeSync() / 24);
+    let packed = true;
     try {
       const footer = readFooter(file, path, fileId);
       pages = footer.pages;
-      const { indexCheck: _index, filterCheck: _filter, propertiesCheck: _properties, ...shown } = footer;
+      const { topCheck: _top, propertiesCheck: _properties, ...shown } = footer;
+      packed = footer.packed;
       yield { item: 'footer', ...shown };
       const layout = tableLayout(footer);
       const bytes = new Uint8Array(footer.propertiesBytes);
@@ -176,7 +184,11 @@ function* dumpTable(fileSystem: FileSystem, path: string, fileId: number, { entr
       if (!(error instanceof SparrowError) || error.kind !== 'corrupt') throw error;
       yield { item: 'damage', offset: Number(error.details['offset'] ?? 0), what: error.message };
     }
-    for (const { page, offset, entries: found, problem } of readPages(new LinearMemory(MEMORY_BYTES), file, fileId, pages)) {
+    for (const { page, offset, entries: found, problem, behindData } of readPages(new LinearMemory(MEMORY_BYTES), file, fileId, pages, {
+      packed,
+      zstd,
+    })) {
+      if (behindData) return;
       if (page >= limit) {
         yield { item: 'end', offset, what: `${pages - page} more pages` };
         return;

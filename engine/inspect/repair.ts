@@ -17,7 +17,7 @@
  * A crash in between leaves the damaged store as it was, or the new one; either way repair may be called again.
  */
 import { assert } from '../../base/assert.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { valueFilePath } from '../compaction/index.ts';
 import type { RepairOptions, RepairReport } from '../files-api.ts';
@@ -47,7 +47,7 @@ import { manifestFacts, type ManifestFacts } from './manifest-facts.ts';
 import { nextQuarantine, putAside } from './quarantine.ts';
 import { salvageLog } from './salvage-log.ts';
 import { mergeNewest } from './salvage-merge.ts';
-import { type DamagedTable, type SalvagedEntry, salvageTable } from './salvage-table.ts';
+import { type DamagedTable, type SalvagedEntry, type SalvageParts, salvageTable } from './salvage-table.ts';
 import { SalvageWriter } from './salvage-writer.ts';
 import { STEP_BYTES, type Steps } from './steps.ts';
 import type { TableEntry } from './table-pages.ts';
@@ -62,7 +62,12 @@ const LOG_RUN_BYTES = 16 * 1024 * 1024;
 const BOTTOM_LEVEL = 6;
 
 /** The caller holds the directory's lock. `invalid/FORMAT_*` for another version's store, `corrupt/INCOMPLETE` for one that never was whole. */
-export function* repairDirectory(fileSystem: FileSystem, directory: string, options: RepairOptions): Steps<RepairReport> {
+export function* repairDirectory(
+  fileSystem: FileSystem,
+  directory: string,
+  options: RepairOptions,
+  zstd: Zstd | undefined,
+): Steps<RepairReport> {
   if (fileSystem.existsSync(`${directory}/${INCOMPLETE_NAME}`)) {
     throw new SparrowError(
       'corrupt',
@@ -71,7 +76,7 @@ export function* repairDirectory(fileSystem: FileSystem, directory: string, opti
       { directory },
     );
   }
-  const repair = new Repair(fileSystem, directory, options.dryRun ?? false);
+  const repair = new Repair(fileSystem, directory, options.dryRun ?? false, zstd);
   try {
     return yield* repair.steps();
   } finally {
@@ -81,6 +86,7 @@ export function* repairDirectory(fileSystem: FileSystem, directory: string, opti
 
 class Repair {
   readonly #fileSystem: FileSystem;
+  readonly #zstd: Zstd | undefined;
   readonly #directory: string;
   readonly #dryRun: boolean;
   readonly #memory = new LinearMemory(MEMORY_BYTES);
@@ -101,8 +107,9 @@ class Repair {
   #tablesMade = 0;
   #batches = 0;
 
-  constructor(fileSystem: FileSystem, directory: string, dryRun: boolean) {
+  constructor(fileSystem: FileSystem, directory: string, dryRun: boolean, zstd: Zstd | undefined) {
     this.#fileSystem = fileSystem;
+    this.#zstd = zstd;
     this.#directory = directory;
     this.#dryRun = dryRun;
     this.#headless = this.#blocksWithoutHeader();
@@ -286,7 +293,8 @@ class Repair {
   #pagesMax(path: string): number {
     const file = this.#fileSystem.openSync(path, 'read');
     try {
-      return Math.floor(file.sizeSync() / 8192);
+      // A packed page takes 24 bytes at least. The pages themselves tell where they end.
+      return Math.floor(file.sizeSync() / 24);
     } finally {
       file.closeSync();
     }
@@ -297,7 +305,7 @@ class Repair {
   *#isSound(table: TableMeta): Steps<boolean> {
     const findings = new Findings();
     const [memory, fileSystem, directory] = [this.#memory, this.#fileSystem, this.#directory];
-    const { keyspaces } = yield* verifyTable({ memory, fileSystem, directory, table, values: this.#values, findings });
+    const { keyspaces } = yield* verifyTable({ memory, fileSystem, zstd: this.#zstd, directory, table, values: this.#values, findings });
     for (const id of keyspaces) this.#keyspaces.add(id);
     this.#take(findings);
     return findings.problemCount === 0;
@@ -342,8 +350,9 @@ class Repair {
     flush();
   }
 
-  #salvage(): { memory: LinearMemory; fileSystem: FileSystem; directory: string; values: ValueCheck; losses: Losses } {
-    return { memory: this.#memory, fileSystem: this.#fileSystem, directory: this.#directory, values: this.#values, losses: this.#losses };
+  #salvage(): SalvageParts {
+    const [memory, fileSystem, zstd, directory] = [this.#memory, this.#fileSystem, this.#zstd, this.#directory];
+    return { memory, fileSystem, zstd, directory, values: this.#values, losses: this.#losses };
   }
 
   #keep(level: number, table: TableMeta): void {

@@ -3,9 +3,11 @@
  * that key must not come back in its place.
  */
 import { KIND_DELETE, KIND_POINTER, POINTER_BYTES } from '../../assembly/memory-map.ts';
-import type { File, FileSystem } from '../../base/env.ts';
+import type { File, FileSystem, Zstd } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import { tableFileName } from '../table/index.ts';
+import { openTableFile, readFooter, tableFileName } from '../table/index.ts';
+import { isSystemError } from './findings.ts';
 import type { Losses } from './losses.ts';
 import { readPages, type TableEntry } from './table-pages.ts';
 import { decodePointer, type ValueCheck } from './value-check.ts';
@@ -18,6 +20,7 @@ export interface SalvagedEntry extends TableEntry {
 export interface SalvageParts {
   readonly memory: LinearMemory;
   readonly fileSystem: FileSystem;
+  readonly zstd: Zstd | undefined;
   readonly directory: string;
   readonly values: ValueCheck;
   readonly losses: Losses;
@@ -36,7 +39,7 @@ export interface DamagedTable {
 
 /** The entries that are left. Reports pages and values that are lost when it comes to them, so it is to be run to its end. */
 export function* salvageTable(parts: SalvageParts, table: DamagedTable): Generator<SalvagedEntry, void, void> {
-  const { memory, fileSystem, directory, values, losses } = parts;
+  const { memory, fileSystem, zstd, directory, values, losses } = parts;
   const file = `${directory}/${tableFileName(table.fileId)}`;
   let found = 0;
   /** Damaged pages in a row, and the last key before them. */
@@ -55,7 +58,9 @@ export function* salvageTable(parts: SalvageParts, table: DamagedTable): Generat
       });
     gap = undefined;
   };
-  for (const page of readPages(memory, new BriefFile(fileSystem, file), table.fileId, table.pages)) {
+  const known = { packed: mayBePacked(fileSystem, file, table.fileId), zstd };
+  for (const page of readPages(memory, new BriefFile(fileSystem, file), table.fileId, table.pages, known)) {
+    if (page.behindData) break;
     if (page.entries === undefined) {
       gap ??= { offset: page.offset, bytes: 0, after: last };
       gap.bytes += page.bytes;
@@ -71,6 +76,20 @@ export function* salvageTable(parts: SalvageParts, table: DamagedTable): Generat
   if (gap === undefined && (table.entries ?? found) > found) gap = { offset: 0, bytes: 0, after: undefined };
   // How many entries the pages had is known for all of them together.
   closeGap(table.largest, table.entries === undefined ? undefined : table.entries - found);
+}
+
+/** As the footer says; without a sound one, yes. */
+function mayBePacked(fileSystem: FileSystem, path: string, fileId: number): boolean {
+  let file: File | undefined;
+  try {
+    file = openTableFile(fileSystem, path);
+    return readFooter(file, path, fileId).packed;
+  } catch (error) {
+    if (error instanceof SparrowError ? error.kind !== 'corrupt' : !isSystemError(error)) throw error;
+    return true;
+  } finally {
+    file?.closeSync();
+  }
 }
 
 /** The entry, or the delete that takes its place. */

@@ -4,6 +4,7 @@
  */
 import {
   EXPIRY_BYTES,
+  FILTER_BLOCK_BYTES,
   FLAG_EXPIRES,
   KEY_BYTES_MAX,
   KIND_DELETE,
@@ -11,21 +12,21 @@ import {
   KIND_PUT,
   PAGE_BYTES,
   POINTER_BYTES,
+  STORED_UNIT_BYTES,
 } from '../../assembly/memory-map.ts';
-import type { File, FileSystem } from '../../base/env.ts';
-import type { Xxh64 } from '../../base/xxh64.ts';
+import type { File, FileSystem, Zstd } from '../../base/env.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import {
   corruptTable,
   decodeProperties,
-  indexSectionBytes,
+  filterBlocksIn,
   openTableFile,
+  readFilter,
   readFooter,
+  readIndex,
   readTableBytes,
-  sameCheck,
-  SECTION_FILTER,
-  SECTION_INDEX,
+  readTop,
   tableFileName,
   tableLayout,
   type TableFooter,
@@ -38,7 +39,8 @@ import { readPages, type TableEntry, type TablePage } from './table-pages.ts';
 import { decodePointer, type ValueCheck } from './value-check.ts';
 
 const CONTINUES = 1;
-const FILTER_BLOCK_BYTES = 32;
+/** Of an index entry's flags (assembly/table-index.ts). */
+const STORED_SHIFT = 3;
 /** So many deletes make a page dense, or half of its entries. */
 const DENSE_DELETES = 100;
 /** At most so many entries fit a page. */
@@ -55,6 +57,7 @@ export interface TableTotals {
 export interface TableToVerify {
   readonly memory: LinearMemory;
   readonly fileSystem: FileSystem;
+  readonly zstd: Zstd | undefined;
   readonly directory: string;
   readonly table: TableMeta;
   readonly values: ValueCheck;
@@ -77,7 +80,8 @@ export function* verifyTable(parts: TableToVerify): Steps<TableTotals> {
     sections.load(file);
     const walk = new PageWalk(parts, path, sections, totals);
     let looked = sections.bytes;
-    for (const page of readPages(memory, file, table.fileId, table.pages)) {
+    const known = { packed: sections.packed, zstd: parts.zstd, storedBytes: sections.storedBytes };
+    for (const page of readPages(memory, file, table.fileId, table.pages, known)) {
       looked += page.bytes + walk.page(page);
       if (looked < STEP_BYTES) continue;
       yield looked;
@@ -102,6 +106,7 @@ class Sections {
   readonly #findings: Findings;
   #address = 0;
   #capacity = 0;
+  packed = false;
   /** Address of the next index entry, and where they end; 0: there is no index to compare with. */
   #indexAt = 0;
   #indexEnd = 0;
@@ -135,32 +140,37 @@ class Sections {
       const { pages, bytes } = this.#table;
       this.#findings.problem(path, layout.footer, `the manifest knows it with ${pages} pages and ${bytes} bytes`);
     }
-    this.bytes = layout.fileBytes - layout.index;
-    const indexBytes = indexSectionBytes(footer.indexBytes);
-    this.#capacity = indexBytes + footer.filterBytes;
+    this.bytes = layout.fileBytes - layout.filter;
+    this.packed = footer.packed;
+    const blocks = filterBlocksIn(footer.filterBytes);
+    const indexAt = blocks * FILTER_BLOCK_BYTES;
+    this.#capacity = indexAt + footer.indexEntryBytes;
     this.#address = this.#memory.allocate(this.#capacity);
+    const source = { memory: this.#memory, file, path, footer };
     this.#attempt(() => {
-      readTableBytes(file, path, this.#memory.u8, this.#address, this.#capacity, layout.index);
-      if (!this.#matches(this.#address, indexBytes, SECTION_INDEX, footer.indexCheck)) {
-        this.#findings.problem(path, layout.index, 'the index does not match its checksum');
-      } else {
-        this.#indexAt = this.#address;
-        this.#indexEnd = this.#address + footer.indexBytes;
-      }
-      const filter = this.#address + indexBytes;
-      if (!this.#matches(filter, footer.filterBytes, SECTION_FILTER, footer.filterCheck)) {
-        this.#findings.problem(path, layout.filter, 'the filter does not match its checksum');
-      } else {
-        this.filter = filter;
-        this.filterBlocks = footer.filterBytes / FILTER_BLOCK_BYTES;
-      }
+      readFilter(source, this.#address);
+      this.filter = this.#address;
+      this.filterBlocks = blocks;
     });
+    this.#attempt(() => {
+      readIndex(source, this.#address + indexAt);
+      this.#indexAt = this.#address + indexAt;
+      this.#indexEnd = this.#indexAt + footer.indexEntryBytes;
+    });
+    this.#attempt(() => void readTop(source));
     this.#attempt(() => {
       const bytes = new Uint8Array(footer.propertiesBytes);
       readTableBytes(file, path, bytes, 0, bytes.length, layout.properties);
       this.properties = decodeProperties(bytes, footer, path, layout.properties);
     });
   }
+
+  /** Bytes in the file of the page whose index entry is the next; undefined when there is no index. */
+  readonly storedBytes = (): number | undefined => {
+    const at = this.#indexAt;
+    if (at === 0 || at + 4 > this.#indexEnd) return undefined;
+    return (this.#memory.view.getUint16(at + 2, true) >>> STORED_SHIFT) * STORED_UNIT_BYTES || PAGE_BYTES;
+  };
 
   /** The index entry of the next page. */
   nextKey(page: number): { key: Uint8Array; continues: boolean } | undefined {
@@ -184,14 +194,6 @@ class Sections {
     } catch (error) {
       this.#findings.caught(error, this.#path);
     }
-  }
-
-  #matches(address: number, bytes: number, section: number, check: Xxh64): boolean {
-    const out = this.#memory.allocateSmall(8);
-    this.#memory.kernel['checksumInto']!(address, bytes, section, this.#table.fileId, out);
-    const found = { low: this.#memory.u32[out >>> 2]!, high: this.#memory.u32[(out >>> 2) + 1]! };
-    this.#memory.freeSmall(out, 8);
-    return sameCheck(check, found);
   }
 }
 

@@ -8,7 +8,7 @@
  *
  * Memory: one block of a table with its index and filter, one batch of the log or one value, whichever is largest.
  */
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { VerifyReport } from '../files-api.ts';
 import { logFileSegment } from '../log/index.ts';
 import {
@@ -34,7 +34,7 @@ import { verifyTable } from './verify-table.ts';
 const MEMORY_BYTES = 1024 * 1024 * 1024;
 
 /** A store that nobody has open; the caller holds its lock. */
-export function* verifyDirectory(fileSystem: FileSystem, directory: string): Steps<VerifyReport> {
+export function* verifyDirectory(fileSystem: FileSystem, directory: string, zstd: Zstd | undefined): Steps<VerifyReport> {
   const findings = new Findings();
   let version: Version;
   try {
@@ -60,11 +60,16 @@ export function* verifyDirectory(fileSystem: FileSystem, directory: string): Ste
       lastSequence: 0,
     });
   }
-  return yield* verifyImage(fileSystem, imageOfDirectory(fileSystem, directory, version), findings);
+  return yield* verifyImage(fileSystem, imageOfDirectory(fileSystem, directory, version), zstd, findings);
 }
 
 /** The files of an image; they stay while this runs. */
-export function* verifyImage(fileSystem: FileSystem, image: StoreImage, findings: Findings = new Findings()): Steps<VerifyReport> {
+export function* verifyImage(
+  fileSystem: FileSystem,
+  image: StoreImage,
+  zstd: Zstd | undefined,
+  findings: Findings = new Findings(),
+): Steps<VerifyReport> {
   const { directory, version } = image;
   const memory = new LinearMemory(MEMORY_BYTES);
   const parts = { memory, fileSystem, directory, findings };
@@ -81,7 +86,7 @@ export function* verifyImage(fileSystem: FileSystem, image: StoreImage, findings
   try {
     for (const table of version.levels.flat()) {
       if (missing.has(tableName(table.fileId))) continue;
-      const of = yield* counted(verifyTable({ ...parts, table, values }), count);
+      const of = yield* counted(verifyTable({ ...parts, zstd, table, values }), count);
       totals.entries += of.entries;
       totals.values += of.values;
       totals.valueBytes += of.valueBytes;

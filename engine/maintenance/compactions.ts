@@ -115,12 +115,18 @@ export class Compactions {
     });
   }
 
-  #job({ inputs, dropDeletes, relocate }: Compaction): CompactionJob {
+  #job({ inputs, dropDeletes, relocate, target }: Compaction): CompactionJob {
     const { tableBytes } = this.#settings;
     const wanted = fileIdsWanted({ inputs, relocate }, tableBytes, this.#versions.version.keyspaces.keys());
     const fileIds = Array.from({ length: wanted }, () => this.#versions.takeFileId());
     const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
-    return { directory: this.#directory, inputs, dropDeletes, relocate, snapshots, nowMs, tableBytes, fileIds };
+    const compression = this.#settings.compression[this.#isDeepest(target) ? 'bottom' : 'upper'];
+    return { directory: this.#directory, compression, inputs, dropDeletes, relocate, snapshots, nowMs, tableBytes, fileIds };
+  }
+
+  /** Whether no level below has tables. What level 0 holds is on its way down. */
+  #isDeepest(level: number): boolean {
+    return level > 0 && this.#versions.version.levels.slice(level + 1).every((tables) => tables.length === 0);
   }
 
   /** Tells that the compaction begins, and by what it returns that it has ended. */

@@ -8,6 +8,7 @@ import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable } from '../memtable/index.ts';
+import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { Memtables, Sealed } from './memtables.ts';
 import { outcomeOf, type Progress } from './progress.ts';
@@ -31,6 +32,7 @@ type BegunFlush = {
 export class Flushes {
   readonly #memory: LinearMemory;
   readonly #directory: string;
+  readonly #settings: Readonly<EngineSettings>;
   readonly #clock: Clock;
   readonly #background: Background;
   readonly #memtables: Memtables;
@@ -47,6 +49,7 @@ export class Flushes {
   constructor(parts: {
     memory: LinearMemory;
     directory: string;
+    settings: Readonly<EngineSettings>;
     clock: Clock;
     background: Background;
     memtables: Memtables;
@@ -59,6 +62,7 @@ export class Flushes {
   }) {
     this.#memory = parts.memory;
     this.#directory = parts.directory;
+    this.#settings = parts.settings;
     this.#clock = parts.clock;
     this.#background = parts.background;
     this.#memtables = parts.memtables;
@@ -116,6 +120,7 @@ export class Flushes {
       records: memtable.records,
       snapshots: this.#snapshots.sequences,
       nowMs: this.#clock.wallMs(),
+      compression: this.#settings.compression.upper,
       segments: lastSegment - memtable.firstSegment + 1,
       lent: { from, to: from + lentBytes + 64 },
     };

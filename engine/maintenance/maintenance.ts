@@ -3,7 +3,7 @@
  * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
  * is what others ask for: a memtable to write to, a flush, rest.
  */
-import type { Clock, FileSystem, Scheduler } from '../../base/env.ts';
+import type { Clock, FileSystem, Scheduler, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background } from '../background/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
@@ -46,6 +46,7 @@ export class Maintenance implements MemtableOwner {
     memory: LinearMemory;
     fileSystem: FileSystem;
     directory: string;
+    zstd: Zstd | undefined;
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
     clock: Clock;

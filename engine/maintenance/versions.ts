@@ -5,7 +5,7 @@
  * the two loses nothing: the log still has it.
  */
 import { assert } from '../../base/assert.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import { applyEdit, type Manifest, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
@@ -20,6 +20,7 @@ export class Versions {
   readonly #memory: LinearMemory;
   readonly #fs: FileSystem;
   readonly #directory: string;
+  readonly #zstd: Zstd | undefined;
   readonly #manifest: Manifest;
   readonly #view: View;
   readonly #reader: Reader;
@@ -46,6 +47,7 @@ export class Versions {
     memory: LinearMemory;
     fileSystem: FileSystem;
     directory: string;
+    zstd: Zstd | undefined;
     manifest: Manifest;
     version: Version;
     nextFileId: number;
@@ -60,6 +62,7 @@ export class Versions {
     this.#memory = parts.memory;
     this.#fs = parts.fileSystem;
     this.#directory = parts.directory;
+    this.#zstd = parts.zstd;
     this.#manifest = parts.manifest;
     this.#version = parts.version;
     this.#nextFileId = parts.nextFileId;
@@ -108,7 +111,7 @@ export class Versions {
   /** For reads; the view shows it with the edit that adds it. */
   openTable(meta: TableMeta): void {
     assert(!this.#tables.has(meta.fileId), 'a table is opened once');
-    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta);
+    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta, this.#zstd);
     this.#tables.set(meta.fileId, table);
     this.#reader.addTable(table);
   }

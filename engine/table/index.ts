@@ -1,19 +1,19 @@
 /** Table files: sorted runs on disk. Written by flush and compaction, read through the page cache. */
 export { OpenTable } from './open-table.ts';
 export { PageCache, type PageCacheStats } from './page-cache.ts';
+export { PAGE_COMPRESSIONS, type PageCompression, requireZstd, unpackPage } from './page-compression.ts';
+export { PageStream } from './page-stream.ts';
 export { openTableFile, readFooter, readTableBytes, readTableMeta } from './read-table.ts';
 export {
   corruptTable,
   decodeProperties,
-  indexSectionBytes,
-  sameCheck,
-  SECTION_FILTER,
-  SECTION_INDEX,
+  filterBlocksIn,
   tableFileName,
   tableLayout,
   type TableFooter,
   type TableProperties,
 } from './table-format.ts';
+export { readFilter, readIndex, readTop, type SectionSource } from './table-sections.ts';
 export { SegmentTable } from './segment-table.ts';
 export type { SegmentReference, TableMeta } from './table-meta.ts';
-export { TableWriter, TABLE_WINDOW_BYTES } from './table-writer.ts';
+export { TableWriter, type TableWriterOptions, TABLE_WINDOW_BYTES } from './table-writer.ts';

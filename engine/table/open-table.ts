@@ -3,36 +3,45 @@
  * them, its index and filter.
  *
  * Kernels say what they miss: on the table whose `header` stands in NEED_TABLE_HEADER, NEEDS_TABLE is answered with `loadIndex`,
- * NEEDS_PAGE with `readPage` and the kernel `pageLoaded` (1, or else throw `corruptPage`). Nothing is searched before it is verified; what
+ * NEEDS_PAGE with `loadPage`. Nothing is searched before it is verified; what
  * does not verify is `corrupt/CORRUPT_TABLE` with file and offset. Tables are read in the FRONT context, through its page cache.
  */
 import {
+  FILTER_BLOCK_BYTES,
   FRONT,
   PAGE_BYTES,
   PAGE_CACHE,
+  SCRATCH,
   TABLE_FILE_ID,
   TABLE_FILTER,
   TABLE_FILTER_BLOCKS,
   TABLE_HEADER_BYTES,
+  TABLE_KEY_OFFSETS,
   TABLE_LARGEST,
   TABLE_LARGEST_BYTES,
   TABLE_MAX_SEQUENCE,
   TABLE_PAGES,
+  TABLE_POSITIONS,
   TABLE_SMALLEST,
+  STORED_UNIT_BYTES,
   TABLE_SMALLEST_BYTES,
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
-import type { File, FileSystem } from '../../base/env.ts';
+import type { File, FileSystem, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
-import type { Xxh64 } from '../../base/xxh64.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import { openTableFile, readFooter, readTableBytes } from './read-table.ts';
-import { corruptTable, indexSectionBytes, sameCheck, SECTION_FILTER, SECTION_INDEX, tableFileName, tableLayout } from './table-format.ts';
+import { unpackPage } from './page-compression.ts';
+import { corruptTable, filterBlocksIn, tableFileName, tableLayout } from './table-format.ts';
 import type { TableMeta } from './table-meta.ts';
+import { readFilter, readIndex, readTop } from './table-sections.ts';
 
-const FILTER_BLOCK_BYTES = 32;
 /** Kernels may read this far past a key. */
 const KEY_SLACK_BYTES = 64;
+/** Where packed pages are read to: they are on their way to a frame. */
+const PACKED = FRONT + SCRATCH;
+/** Of an index entry's flags (assembly/table-index.ts). */
+const STORED_SHIFT = 3;
 
 export class OpenTable {
   readonly meta: TableMeta;
@@ -42,16 +51,18 @@ export class OpenTable {
   readonly #memory: LinearMemory;
   readonly #fileSystem: FileSystem;
   #file: File | undefined;
-  /** Index section, filter and the kernel's arrays, in one piece. */
+  readonly #zstd: Zstd | undefined;
+  /** Index entries, filter and the kernel's arrays, in one piece. */
   #sections: { address: number; bytes: number } | undefined;
   #closed = false;
 
   /** Touches no file. */
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, meta: TableMeta) {
+  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, meta: TableMeta, zstd?: Zstd) {
     this.meta = meta;
     this.path = `${directory}/${tableFileName(meta.fileId)}`;
     this.#memory = memory;
     this.#fileSystem = fileSystem;
+    this.#zstd = zstd;
     this.header = memory.allocateSmall(headerBytes(meta));
     const smallest = this.header + TABLE_HEADER_BYTES;
     const largest = smallest + meta.smallest.length;
@@ -88,36 +99,57 @@ export class OpenTable {
     if (layout.fileBytes !== meta.bytes || footer.pages !== meta.pages) {
       throw corruptTable(path, layout.footer, `the manifest knows it with ${meta.pages} pages and ${meta.bytes} bytes`);
     }
-    const indexBytes = indexSectionBytes(footer.indexBytes);
-    const arraysAt = indexBytes + footer.filterBytes;
-    const bytes = arraysAt + kernel['tableArrayBytes']!(footer.pages);
+    const blocks = filterBlocksIn(footer.filterBytes);
+    const indexAt = blocks * FILTER_BLOCK_BYTES;
+    const arraysAt = Math.ceil((indexAt + footer.indexEntryBytes + KEY_SLACK_BYTES) / 8) * 8;
+    const bytes = arraysAt + kernel['tableArrayBytes']!(footer.pages, footer.packed ? 1 : 0);
     const address = memory.allocate(bytes);
     try {
-      readTableBytes(file, path, memory.u8, address, arraysAt, layout.index);
-      this.#verify(address, indexBytes, SECTION_INDEX, footer.indexCheck, layout.index);
-      this.#verify(address + indexBytes, footer.filterBytes, SECTION_FILTER, footer.filterCheck, layout.filter);
-      if (footer.filterBytes % FILTER_BLOCK_BYTES !== 0) throw corruptTable(path, layout.filter, 'the filter is not made of whole blocks');
-      this.#set(TABLE_FILTER, address + indexBytes);
-      this.#set(TABLE_FILTER_BLOCKS, footer.filterBytes / FILTER_BLOCK_BYTES);
-      if (kernel['tableOpen']!(this.header, footer.pages, address, footer.indexBytes, address + arraysAt) !== 1) {
-        throw corruptTable(path, layout.index, 'the index is not well-formed');
-      }
+      const source = { memory, file, path, footer };
+      readFilter(source, address);
+      readIndex(source, address + indexAt);
+      readTop(source);
+      const opened = kernel['tableOpen']!(
+        this.header,
+        footer.pages,
+        address + indexAt,
+        footer.indexEntryBytes,
+        address + arraysAt,
+        footer.packed ? 1 : 0,
+      );
+      if (opened !== 1) throw corruptTable(path, layout.index, 'the index is not well-formed');
     } catch (error) {
       memory.free(address, bytes);
       throw error;
     }
+    this.#set(TABLE_FILTER, address);
+    this.#set(TABLE_FILTER_BLOCKS, blocks);
     this.#sections = { address, bytes };
   }
 
-  /** Reads a page to `address` in linear memory. It is not verified yet. */
-  readPage(page: number, address: number): void {
+  /** Brings the page that a kernel named in NEED_PAGE into its NEED_FRAME, at `frame`. The index is loaded. */
+  loadPage(page: number, frame: number): void {
     assert(page < this.meta.pages, 'a page that is read is one of the table');
-    readTableBytes(this.#open(), this.path, this.#memory.u8, address, PAGE_BYTES, page * PAGE_BYTES);
-  }
-
-  /** The error for a page that does not match its checksum. */
-  corruptPage(page: number): SparrowError {
-    return corruptTable(this.path, page * PAGE_BYTES, `page ${page} does not match its checksum`);
+    const { kernel, u8, u32 } = this.#memory;
+    const positions = u32[(this.header + TABLE_POSITIONS) >>> 2]!;
+    let position = page * PAGE_BYTES;
+    if (positions !== 0) {
+      position = u32[(positions >>> 2) + page]! * STORED_UNIT_BYTES;
+      const entry = u32[(u32[(this.header + TABLE_KEY_OFFSETS) >>> 2]! >>> 2) + page]!;
+      const flags = u8[entry + 2]! | (u8[entry + 3]! << 8);
+      const stored = (flags >>> STORED_SHIFT) * STORED_UNIT_BYTES;
+      if (stored !== 0) {
+        readTableBytes(this.#open(), this.path, u8, PACKED, stored, position);
+        const { fileId } = this.meta;
+        if (!unpackPage(this.#memory, this.#zstd, { address: PACKED, stored }, { address: frame, fileId, number: page })) {
+          throw this.#corruptPage(page, position);
+        }
+        kernel['pageLink']!(FRONT);
+        return;
+      }
+    }
+    readTableBytes(this.#open(), this.path, u8, frame, PAGE_BYTES, position);
+    if (kernel['pageLoaded']!(FRONT) !== 1) throw this.#corruptPage(page, position);
   }
 
   /** Forgets pages, index and filter, which are loaded again when a read wants them. No kernel call is under way. */
@@ -146,14 +178,8 @@ export class OpenTable {
     return this.#file;
   }
 
-  #verify(address: number, bytes: number, section: number, check: Xxh64, offset: number): void {
-    const { kernel, u32 } = this.#memory;
-    // The scratch word of the header (assembly/table.ts).
-    const out = this.header + 56;
-    kernel['checksumInto']!(address, bytes, section, this.meta.fileId, out);
-    if (!sameCheck(check, { low: u32[out >>> 2]!, high: u32[(out >>> 2) + 1]! })) {
-      throw corruptTable(this.path, offset, `the ${section === SECTION_INDEX ? 'index' : 'filter'} does not match its checksum`);
-    }
+  #corruptPage(page: number, position: number): SparrowError {
+    return corruptTable(this.path, position, `page ${page} does not match its checksum`);
   }
 
   #set(offset: number, value: number): void {

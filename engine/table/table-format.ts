@@ -1,26 +1,36 @@
 /**
  * A table file, `NNNNNN.table`: an immutable sorted run. Little-endian. Format and a worked example: docs/formats/table.md.
  *
- *   | page x pages | index | filter | properties | footer |
+ *   | page x pages | filter page x f | index page x i | top | properties | footer |
  *
- *   page:       8 KiB (assembly/page.ts), at page number * 8192; seed of its check (file id << 32 | page number)
- *   index:      | key bytes u16 | flags u16 | key | x pages, zeros to a multiple of 64       (assembly/table-index.ts)
- *   filter:     | block, 32 bytes | x blocks                                                 (assembly/filter.ts)
- *   properties: | entries u32 | tombstones u32 | distinct keys u32 | reserved u32 |
- *               | smallest sequence u64 | largest sequence u64 | key bytes u64 | value bytes u64 |
- *               | smallest key bytes u16 | largest key bytes u16 | segments u32 | expiring entries u32 | dense pages u32 |
- *               | expiring bytes u64 | earliest expiry u64 | latest expiry u64 | pinned bytes u64 | cleared to u64 |
- *               | smallest key | largest key |
- *               | segment id u32 | bytes u64 | x segments              large values that the table's pointers lead to
- *   footer:     | version u16 | flags u16 | file id u32 | pages u32 | filter kind u32 |
- *               | bytes of all pages u64 | index bytes u32 | filter bytes u32 | properties bytes u32 | reserved u32 |
- *               | index check u64 | filter check u64 | properties check u64 | footer check u64 | magic "SPKVTBL1" |
+ *   page:        8 KiB (assembly/page.ts), or packed (assembly/page-pack.ts), one behind another
+ *   filter page: 8 KiB, the last one without what is not used of it    (assembly/filter.ts)
+ *   index page:  8 KiB, the last one without the zeros at its end      (assembly/index-pages.ts)
+ *   top:         | key bytes u16 | flags u16 | key | x i, zeros to a multiple of 4 | first page u32 x i |    the index of the index pages, and the
+ *                page of data that the first entry of each is for
+ *   properties:  | entries u32 | tombstones u32 | distinct keys u32 | reserved u32 |
+ *                | smallest sequence u64 | largest sequence u64 | key bytes u64 | value bytes u64 |
+ *                | smallest key bytes u16 | largest key bytes u16 | segments u32 | expiring entries u32 | dense pages u32 |
+ *                | expiring bytes u64 | earliest expiry u64 | latest expiry u64 | pinned bytes u64 | cleared to u64 |
+ *                | smallest key | largest key |
+ *                | segment id u32 | bytes u64 | x segments              large values that the table's pointers lead to
+ *   footer:      | version u16 | flags u16 | file id u32 | pages u32 | filter kind u32 |
+ *                | bytes of all pages u64 | filter bytes u32 | index bytes u32 | top bytes u32 | properties bytes u32 |
+ *                | bytes of index entries in memory u32 | reserved u32 | top check u64 | properties check u64 | footer check u64 | magic "SPKVTBL1" |
+ *                flags: bit 0 PACKED: some page of data is packed
  *
- * Every check is XXH64; the seed's upper half is the file id, its lower half names the section (SECTION_*), so that neither a table under
- * another name nor a section in another's place passes. The index check covers its padding, the footer check all before it.
+ * Pages are numbered through: those of data from 0, then those of the filter, then those of the index; each has a check of its own, whose seed
+ * is (file id << 32 | number). Of the other checks the seed's lower half names the section (SECTION_*). So neither a table under another name
+ * nor a part in another's place passes. All are XXH64; the footer's is of all before it.
  * Reserved fields and flags are 0; a reader refuses a version, flag or filter kind that it does not know.
  */
-import { PAGE_BYTES } from '../../assembly/memory-map.ts';
+import {
+  FILTER_BLOCK_BYTES,
+  FILTER_PAGE_BLOCKS,
+  FILTER_PAGE_HEADER_BYTES,
+  PAGE_BYTES,
+  STORED_UNIT_BYTES,
+} from '../../assembly/memory-map.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { newerFormat, olderFormat } from '../../base/format-version.ts';
 import { xxh64, type Xxh64 } from '../../base/xxh64.ts';
@@ -28,26 +38,31 @@ import type { Expiring, SegmentReference, TableMeta } from './table-meta.ts';
 
 export const TABLE_VERSION = 2;
 export const FOOTER_BYTES = 80;
-export const SECTION_INDEX = 0xffffffff;
-export const SECTION_FILTER = 0xfffffffe;
+export const SECTION_TOP = 0xffffffff;
 export const SECTION_PROPERTIES = 0xfffffffd;
 export const SECTION_FOOTER = 0xfffffffc;
 /** Split-block Bloom, 12 bits a key. */
 export const FILTER_SPLIT_BLOCK = 1;
 const PROPERTIES_HEADER_BYTES = 104;
 const REFERENCE_BYTES = 12;
-const INDEX_ALIGNMENT = 64;
+const FLAG_PACKED = 1;
 const MAGIC: Uint8Array = new TextEncoder().encode('SPKVTBL1');
 
 export interface TableFooter {
   readonly fileId: number;
+  /** Pages of data. */
   readonly pages: number;
-  /** Without padding. */
-  readonly indexBytes: number;
+  /** Whether some of them are packed. */
+  readonly packed: boolean;
+  /** What they take in the file. */
+  readonly pageBytes: number;
   readonly filterBytes: number;
+  readonly indexBytes: number;
+  /** What the index takes in memory as a row of entries. */
+  readonly indexEntryBytes: number;
+  readonly topBytes: number;
   readonly propertiesBytes: number;
-  readonly indexCheck: Xxh64;
-  readonly filterCheck: Xxh64;
+  readonly topCheck: Xxh64;
   readonly propertiesCheck: Xxh64;
 }
 
@@ -71,8 +86,9 @@ export interface TableProperties {
 
 /** Where the sections of a table lie in its file. */
 export interface TableLayout {
-  readonly index: number;
   readonly filter: number;
+  readonly index: number;
+  readonly top: number;
   readonly properties: number;
   readonly footer: number;
   readonly fileBytes: number;
@@ -82,40 +98,52 @@ export function tableFileName(fileId: number): string {
   return `${String(fileId).padStart(6, '0')}.table`;
 }
 
-/** Bytes of the index section, padding included. */
-export function indexSectionBytes(indexBytes: number): number {
-  return Math.ceil(indexBytes / INDEX_ALIGNMENT) * INDEX_ALIGNMENT;
+/** How many pages a section of pages has whose last one may be shorter. */
+export function sectionPages(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES);
 }
 
-export function tableLayout(sizes: Pick<TableFooter, 'pages' | 'indexBytes' | 'filterBytes' | 'propertiesBytes'>): TableLayout {
-  const index = sizes.pages * PAGE_BYTES;
-  const filter = index + indexSectionBytes(sizes.indexBytes);
-  const properties = filter + sizes.filterBytes;
+/** Blocks of a filter whose pages take `filterBytes`. */
+export function filterBlocksIn(filterBytes: number): number {
+  return (filterBytes - sectionPages(filterBytes) * FILTER_PAGE_HEADER_BYTES) / FILTER_BLOCK_BYTES;
+}
+
+export function tableLayout(
+  sizes: Pick<TableFooter, 'pageBytes' | 'filterBytes' | 'indexBytes' | 'topBytes' | 'propertiesBytes'>,
+): TableLayout {
+  const filter = sizes.pageBytes;
+  const index = filter + sizes.filterBytes;
+  const top = index + sizes.indexBytes;
+  const properties = top + sizes.topBytes;
   const footer = properties + sizes.propertiesBytes;
-  return { index, filter, properties, footer, fileBytes: footer + FOOTER_BYTES };
+  return { filter, index, top, properties, footer, fileBytes: footer + FOOTER_BYTES };
 }
 
 export function encodeFooter(footer: TableFooter): Uint8Array {
   const bytes = new Uint8Array(FOOTER_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, TABLE_VERSION, true);
+  view.setUint16(2, footer.packed ? FLAG_PACKED : 0, true);
   view.setUint32(4, footer.fileId, true);
   view.setUint32(8, footer.pages, true);
   view.setUint32(12, FILTER_SPLIT_BLOCK, true);
-  view.setBigUint64(16, BigInt(footer.pages) * BigInt(PAGE_BYTES), true);
-  view.setUint32(24, footer.indexBytes, true);
-  view.setUint32(28, footer.filterBytes, true);
-  view.setUint32(32, footer.propertiesBytes, true);
-  putCheck(view, 40, footer.indexCheck);
-  putCheck(view, 48, footer.filterCheck);
+  view.setBigUint64(16, BigInt(footer.pageBytes), true);
+  view.setUint32(24, footer.filterBytes, true);
+  view.setUint32(28, footer.indexBytes, true);
+  view.setUint32(32, footer.topBytes, true);
+  view.setUint32(36, footer.propertiesBytes, true);
+  view.setUint32(40, footer.indexEntryBytes, true);
+  putCheck(view, 48, footer.topCheck);
   putCheck(view, 56, footer.propertiesCheck);
   putCheck(view, 64, xxh64(bytes, 0, 64, SECTION_FOOTER, footer.fileId));
   bytes.set(MAGIC, 72);
   return bytes;
 }
 
-/** Decodes the last FOOTER_BYTES of `path`, whose size is `fileBytes`. `corrupt/CORRUPT_TABLE` when they are not what was written there,
- * `invalid/FORMAT_OLDER`, `invalid/FORMAT_NEWER`. */
+/**
+ * Decodes the last FOOTER_BYTES of `path`, whose size is `fileBytes`. `corrupt/CORRUPT_TABLE` when they are not what was written there,
+ * `invalid/FORMAT_OLDER` or `invalid/FORMAT_NEWER` for another version.
+ */
 export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fileBytes: number): TableFooter {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const at = fileBytes - FOOTER_BYTES;
@@ -127,23 +155,31 @@ export function decodeFooter(bytes: Uint8Array, fileId: number, path: string, fi
   const version = view.getUint16(0, true);
   if (version < TABLE_VERSION) throw olderFormat(path, version, TABLE_VERSION);
   if (version > TABLE_VERSION) throw newerFormat(path, version, TABLE_VERSION);
-  if (view.getUint16(2, true) !== 0 || view.getUint32(12, true) !== FILTER_SPLIT_BLOCK) {
-    throw corruptTable(path, at, 'it has flags or a kind of filter that this program does not know');
+  const flags = view.getUint16(2, true);
+  if ((flags & ~FLAG_PACKED) !== 0 || view.getUint32(12, true) !== FILTER_SPLIT_BLOCK || view.getUint32(44, true) !== 0) {
+    throw corruptTable(path, at, 'it has a flag or a filter that is not known to this program');
   }
   const footer: TableFooter = {
     fileId: view.getUint32(4, true),
     pages: view.getUint32(8, true),
-    indexBytes: view.getUint32(24, true),
-    filterBytes: view.getUint32(28, true),
-    propertiesBytes: view.getUint32(32, true),
-    indexCheck: getCheck(view, 40),
-    filterCheck: getCheck(view, 48),
+    packed: (flags & FLAG_PACKED) !== 0,
+    pageBytes: Number(view.getBigUint64(16, true)),
+    filterBytes: view.getUint32(24, true),
+    indexBytes: view.getUint32(28, true),
+    topBytes: view.getUint32(32, true),
+    propertiesBytes: view.getUint32(36, true),
+    indexEntryBytes: view.getUint32(40, true),
+    topCheck: getCheck(view, 48),
     propertiesCheck: getCheck(view, 56),
   };
+  const { pages, packed, pageBytes, filterBytes } = footer;
+  const plainBytes = pages * PAGE_BYTES;
   if (
     footer.fileId !== fileId ||
     tableLayout(footer).fileBytes !== fileBytes ||
-    view.getBigUint64(16, true) !== BigInt(footer.pages * PAGE_BYTES)
+    (packed ? pageBytes >= plainBytes || pageBytes % STORED_UNIT_BYTES !== 0 : pageBytes !== plainBytes) ||
+    !Number.isInteger(filterBlocksIn(filterBytes)) ||
+    (sectionPages(filterBytes) - 1) * FILTER_PAGE_BLOCKS >= filterBlocksIn(filterBytes)
   ) {
     throw corruptTable(path, at, 'the footer does not fit the file');
   }

@@ -5,7 +5,8 @@
  *   while (kernel.flushStep(..., writer.builder, ...) === WINDOW_FULL) writer.drain();
  *   const meta = writer.finish(references);          // or, when nothing was added or anything failed: writer.discard()
  *
- * Pages go to the file a window at a time; index and key hashes stay in memory until the end and their areas grow as needed.
+ * Pages go to the file a window at a time, packed if they are to be; index and key hashes stay in memory until the end, when the filter is
+ * made of the hashes and the index cut into pages (table-format.ts), and their areas grow as needed.
  * When `finish` returns, the file's content is durable; its name is when the caller has synced the directory.
  */
 import {
@@ -15,6 +16,7 @@ import {
   BUILDER_ENTRIES,
   BUILDER_EXPIRING_BYTES,
   BUILDER_EXPIRING_ENTRIES,
+  BUILDER_FIRST_PAGE,
   BUILDER_HASHES_AT,
   BUILDER_INDEX_AT,
   BUILDER_KEY_BYTES,
@@ -30,19 +32,24 @@ import {
   BUILDER_SMALLEST_BYTES,
   BUILDER_TOMBSTONES,
   BUILDER_VALUE_BYTES,
+  FILTER_BLOCK_BYTES,
+  FILTER_PAGE_BLOCKS,
+  INDEX_PAGE_MARK,
   PAGE_BYTES,
+  STORED_UNIT_BYTES,
+  WINDOW_FULL,
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
-import type { File, FileSystem } from '../../base/env.ts';
+import type { File, FileSystem, Zstd } from '../../base/env.ts';
 import type { Xxh64 } from '../../base/xxh64.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { PageCompression } from './page-compression.ts';
+import { PagePacker } from './page-packer.ts';
 import {
   encodeFooter,
   encodeProperties,
-  indexSectionBytes,
-  SECTION_FILTER,
-  SECTION_INDEX,
   SECTION_PROPERTIES,
+  SECTION_TOP,
   sectionCheck,
   tableFileName,
   tableLayout,
@@ -54,9 +61,10 @@ import type { SegmentReference, TableMeta } from './table-meta.ts';
 /** Bytes of pages that are written at once; the builder needs two pages more. */
 export const TABLE_WINDOW_BYTES: number = 1024 * 1024;
 const AREA_BYTES_MIN = 64 * 1024;
-const FILTER_BLOCK_BYTES = 32;
 /** An area is exchanged when it is half full. */
 const HASH_AREA_BYTES = 16;
+/** What `indexPack` keeps its place in. */
+const INDEX_WALK_BYTES = 16;
 
 /** Memory that the writer owns and may exchange for more. */
 interface Area {
@@ -65,6 +73,15 @@ interface Area {
 }
 
 const NO_AREA: Area = { address: 0, bytes: 0 };
+
+export interface TableWriterOptions {
+  /** Bytes of pages that are written at once, a multiple of the page size. */
+  readonly windowBytes?: number;
+  /** About how many keys there will be; the area for their hashes then has its size from the start, and no second one beside it while it grows. */
+  readonly keys?: number;
+  readonly compression?: PageCompression;
+  readonly zstd?: Zstd | undefined;
+}
 
 export class TableWriter {
   readonly fileId: number;
@@ -77,21 +94,13 @@ export class TableWriter {
   #window: Area = NO_AREA;
   #index: Area = NO_AREA;
   #hashes: Area = NO_AREA;
+  #packer: PagePacker | undefined;
   #position = 0;
   #state: 'open' | 'finished' | 'discarded' = 'open';
 
-  /**
-   * Creates the file. `windowBytes`: a multiple of the page size. `keys`: about how many there will be; the area for their hashes then has
-   * its size from the start, and no second one beside it while it grows.
-   */
-  constructor(
-    memory: LinearMemory,
-    fileSystem: FileSystem,
-    directory: string,
-    fileId: number,
-    windowBytes: number = TABLE_WINDOW_BYTES,
-    keys: number = 0,
-  ) {
+  /** Creates the file. `invalid/ZSTD_MISSING` when it is to be compressed by what there is not. */
+  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, fileId: number, options: TableWriterOptions = {}) {
+    const { windowBytes = TABLE_WINDOW_BYTES, keys = 0, compression = 'none', zstd } = options;
     assert(windowBytes % PAGE_BYTES === 0 && windowBytes > 0, 'a window holds whole pages');
     this.fileId = fileId;
     this.path = `${directory}/${tableFileName(fileId)}`;
@@ -103,6 +112,7 @@ export class TableWriter {
       this.#window = this.#allocate(windowBytes + 2 * PAGE_BYTES);
       this.#index = this.#allocate(AREA_BYTES_MIN);
       this.#hashes = this.#allocate(Math.max(AREA_BYTES_MIN, keys * HASH_AREA_BYTES));
+      if (compression !== 'none') this.#packer = new PagePacker(memory, fileId, compression, zstd);
     } catch (error) {
       this.discard();
       throw error;
@@ -151,16 +161,22 @@ export class TableWriter {
     assert(this.#state === 'open' && this.entries > 0, 'a table is finished once and has entries');
     const pages = this.#memory.kernel['builderFinish']!(this.builder);
     this.#writePages();
+    const pageBytes = this.#position;
     const properties = this.#properties(references, clearedTo);
     const encoded = encodeProperties(properties);
     const { fileId } = this;
-    const indexBytes = this.#field(BUILDER_INDEX_AT) - this.#index.address;
-    const indexCheck = this.#writeIndex(indexBytes);
-    const { filterBytes, filterCheck } = this.#writeFilter(properties.distinctKeys);
-    const sizes = { fileId, pages, indexBytes, filterBytes, propertiesBytes: encoded.length };
+    const filterBytes = this.#writeFilter(properties.distinctKeys, pages);
+    const indexEntryBytes = this.#field(BUILDER_INDEX_AT) - this.#index.address;
+    const { indexBytes, topBytes, topCheck } = this.#writeIndex(indexEntryBytes, pages + Math.ceil(filterBytes / PAGE_BYTES));
+    const sizes = { fileId, pages, pageBytes, filterBytes, indexBytes, indexEntryBytes, topBytes, propertiesBytes: encoded.length };
     const layout = tableLayout(sizes);
     assert(this.#position === layout.properties, 'sections follow one another');
-    const footer = encodeFooter({ ...sizes, indexCheck, filterCheck, propertiesCheck: sectionCheck(encoded, fileId, SECTION_PROPERTIES) });
+    const footer = encodeFooter({
+      ...sizes,
+      packed: this.#packer?.packedAny ?? false,
+      topCheck,
+      propertiesCheck: sectionCheck(encoded, fileId, SECTION_PROPERTIES),
+    });
     this.#file.writevSync([encoded, footer], layout.properties);
     this.#file.datasyncSync();
     this.#file.closeSync();
@@ -182,33 +198,97 @@ export class TableWriter {
   }
 
   #writePages(): void {
-    const bytes = this.#field(BUILDER_OUT) - this.#window.address;
+    const { address } = this.#window;
+    const bytes = this.#field(BUILDER_OUT) - address;
     if (bytes === 0) return;
-    this.#write(this.#window.address, bytes);
+    this.#write(address, this.#packer?.pack(address, bytes, this.#index.address) ?? bytes);
     this.#memory.kernel['builderRewind']!(this.builder);
   }
 
-  #writeIndex(indexBytes: number): Xxh64 {
-    const bytes = indexSectionBytes(indexBytes);
-    const { address } = this.#index;
-    this.#memory.u8.fill(0, address + indexBytes, address + bytes);
-    const check = this.#check(address, bytes, SECTION_INDEX);
-    this.#write(address, bytes);
-    return check;
-  }
-
-  #writeFilter(keys: number): { filterBytes: number; filterCheck: Xxh64 } {
+  /** Makes the filter and writes its pages, which are numbered from `firstPage` on. Returns their bytes. */
+  #writeFilter(keys: number, firstPage: number): number {
     const { kernel } = this.#memory;
     const blocks = kernel['filterBlocks']!(keys);
     const filter = this.#allocate(blocks * FILTER_BLOCK_BYTES);
     try {
       kernel['filterBuild']!(filter.address, blocks, this.#hashes.address, keys);
-      const filterCheck = this.#check(filter.address, filter.bytes, SECTION_FILTER);
-      this.#write(filter.address, filter.bytes);
-      return { filterBytes: filter.bytes, filterCheck };
+      const before = this.#position;
+      let pending = 0;
+      for (let first = 0, page = firstPage; first < blocks; first += FILTER_PAGE_BLOCKS, page++) {
+        if (pending + PAGE_BYTES > this.#window.bytes) {
+          this.#write(this.#window.address, pending);
+          pending = 0;
+        }
+        pending += kernel['filterPage']!(this.#window.address + pending, filter.address, blocks, first, this.fileId, page);
+      }
+      this.#write(this.#window.address, pending);
+      return this.#position - before;
     } finally {
       this.#release(filter);
     }
+  }
+
+  /**
+   * Cuts the index into pages, numbered from `firstPage` on, and writes them and the top. The builder, its window and the area of the hashes are
+   * free for it: all else of the table has been taken from them.
+   */
+  #writeIndex(entryBytes: number, firstPage: number): { indexBytes: number; topBytes: number; topCheck: Xxh64 } {
+    const { kernel, u32 } = this.#memory;
+    const { address: window, bytes: windowBytes } = this.#window;
+    const entries = this.#index;
+    let top = this.#allocate(AREA_BYTES_MIN);
+    const walk = this.#memory.allocateSmall(INDEX_WALK_BYTES);
+    try {
+      kernel['builderBegin']!(
+        this.builder,
+        this.fileId,
+        window,
+        windowBytes,
+        top.address,
+        top.bytes,
+        this.#hashes.address,
+        this.#hashes.bytes,
+      );
+      u32[(this.builder + BUILDER_FIRST_PAGE) >>> 2] = firstPage;
+      u32[walk >>> 2] = entries.address;
+      const before = this.#position;
+      const firstPages: number[] = [];
+      const write = (last: boolean): void => {
+        const end = this.#field(BUILDER_OUT);
+        for (let page = window; page < end; page += PAGE_BYTES) firstPages.push((u32[(page + 12) >>> 2]! & ~INDEX_PAGE_MARK) >>> 0);
+        if (last) this.#write(window, usedEnd(this.#memory, end - PAGE_BYTES) - window);
+        else if (end > window) this.#write(window, end - window);
+        kernel['builderRewind']!(this.builder);
+      };
+      while (kernel['indexPack']!(this.builder, walk, entries.address + entryBytes) === WINDOW_FULL) {
+        write(false);
+        const grown = this.#grown(top, this.#field(BUILDER_INDEX_AT));
+        if (grown === top) continue;
+        // No key comes twice to the index: the hashes have room in what the keys had.
+        kernel['builderMove']!(this.builder, grown.address, grown.bytes, this.#hashes.address, this.#hashes.bytes);
+        this.#release(top);
+        top = grown;
+      }
+      kernel['builderFinish']!(this.builder);
+      write(true);
+      const indexBytes = this.#position - before;
+      const topBytes = this.#writeTop(top.address, this.#field(BUILDER_INDEX_AT), firstPages);
+      return { indexBytes, ...topBytes };
+    } finally {
+      this.#memory.freeSmall(walk, INDEX_WALK_BYTES);
+      this.#release(top);
+    }
+  }
+
+  #writeTop(address: number, end: number, firstPages: readonly number[]): { topBytes: number; topCheck: Xxh64 } {
+    const keysEnd = Math.ceil((end - address) / 4) * 4;
+    const top = new Uint8Array(keysEnd + 4 * firstPages.length);
+    top.set(this.#memory.u8.subarray(address, end));
+    const view = new DataView(top.buffer);
+    for (const [i, page] of firstPages.entries()) view.setUint32(keysEnd + 4 * i, page, true);
+    this.#file.writeSync(top, 0, top.length, this.#position);
+    this.#position += top.length;
+    return { topBytes: top.length, topCheck: sectionCheck(top, this.fileId, SECTION_TOP) };
   }
 
   #properties(references: readonly SegmentReference[], clearedTo: number): TableProperties {
@@ -245,14 +325,6 @@ export class TableWriter {
     this.#position += bytes;
   }
 
-  #check(address: number, bytes: number, section: number): Xxh64 {
-    const { kernel, u32 } = this.#memory;
-    // The builder's last bytes held staged entries; there are none any more.
-    const out = this.builder + BUILDER_BYTES - 8;
-    kernel['checksumInto']!(address, bytes, section, this.fileId, out);
-    return { low: u32[out >>> 2]!, high: u32[(out >>> 2) + 1]! };
-  }
-
   #field(offset: number): number {
     return this.#memory.u32[(this.builder + offset) >>> 2]!;
   }
@@ -272,6 +344,14 @@ export class TableWriter {
 
   #freeAll(): void {
     if (this.builder !== 0) this.#memory.freeSmall(this.builder, BUILDER_BYTES);
+    this.#packer?.free();
     for (const area of [this.#window, this.#index, this.#hashes]) if (area !== NO_AREA) this.#release(area);
   }
+}
+
+/** Where what is used of an index page ends, in whole units. */
+function usedEnd({ u16 }: LinearMemory, page: number): number {
+  const count = u16[(page + 8) >>> 1]!;
+  const slots = page + 16 + Math.ceil(count / 16) * 16;
+  return page + Math.ceil(u16[(slots + 4 * count) >>> 1]! / STORED_UNIT_BYTES) * STORED_UNIT_BYTES;
 }

@@ -28,7 +28,7 @@ const EVERYTHING: readonly string[] = ['*'];
 export const PARTS: readonly Part[] = [
   { path: 'assembly', grade: 'kernel', imports: [], packages: [], holds: 'WebAssembly kernels and the memory map' },
   { path: 'base', grade: 'driven', imports: [], packages: [], holds: 'errors, assertions, what the outside world looks like' },
-  { path: 'base/node', grade: 'edge', imports: ['base'], packages: [], holds: 'the real files, clock, timers and randomness' },
+  { path: 'base/node', grade: 'edge', imports: ['base'], packages: [], holds: 'the real files, clock, timers, randomness and zstd' },
   {
     path: 'engine',
     grade: 'driven',

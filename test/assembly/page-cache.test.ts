@@ -12,6 +12,7 @@ import {
   PAGE_BYTES,
   TABLE_FILE_ID,
   TABLE_FRAMES,
+  TABLE_HEADER_BYTES,
   TABLE_PAGES,
 } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
@@ -33,7 +34,7 @@ beforeEach(() => {
   cache = new PageCache(memory, 0);
   cache.bind(FRONT);
   tables = Array.from({ length: TABLES }, (_, i) => {
-    const table = memory.allocateSmall(64);
+    const table = memory.allocateSmall(TABLE_HEADER_BYTES);
     u32[(table + TABLE_FRAMES) >>> 2] = memory.allocateSmall(PAGES * 4);
     u32[(table + TABLE_PAGES) >>> 2] = PAGES;
     u32[(table + TABLE_FILE_ID) >>> 2] = i + 1;
@@ -42,7 +43,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  for (const table of tables) memory.freeSmall(table, 64);
+  for (const table of tables) memory.freeSmall(table, TABLE_HEADER_BYTES);
   cache.free();
 });
 

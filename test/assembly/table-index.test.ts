@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { TABLE_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { entriesArbitrary, keyArbitrary } from './entries.ts';
 import { buildPages } from './twins/page-builder.ts';
@@ -7,7 +8,7 @@ import { decodeIndex, encodeIndex, findPage, type IndexEntry } from './twins/tab
 
 const memory = new LinearMemory(64 * 1024 * 1024);
 const { kernel } = memory;
-const header = memory.allocateSmall(64);
+const header = memory.allocateSmall(TABLE_HEADER_BYTES);
 const window = memory.allocate(8192);
 const index = memory.allocate(4 * 1024 * 1024);
 const arrays = memory.allocate(1024 * 1024);

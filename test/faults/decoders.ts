@@ -10,7 +10,7 @@ import { xxh64 } from '../../base/xxh64.ts';
 import { open } from '../../engine/index.ts';
 import { CURRENT_NAME, decodeEdit, decodeManifest, encodeEdit, manifestName } from '../../engine/manifest/index.ts';
 import { decodeCurrent, encodeManifestFrame, encodeManifestHeader } from '../../engine/manifest/manifest-format.ts';
-import { SECTION_FILTER, SECTION_FOOTER, SECTION_INDEX, SECTION_PROPERTIES, tableLayout } from '../../engine/table/table-format.ts';
+import { SECTION_FOOTER, SECTION_PROPERTIES, SECTION_TOP, sectionPages, tableLayout } from '../../engine/table/table-format.ts';
 import { readFooter } from '../../engine/table/read-table.ts';
 import { openTableFile, readTableMeta } from '../../engine/table/index.ts';
 import { ALL_KEYS, DIRECTORY, diskOf, SETTINGS, type StoreImage } from '../corruption/stores.ts';
@@ -106,16 +106,26 @@ export const DECODERS: Readonly<Record<string, DecoderCase>> = {
     const at = tableLayout(footer);
     const copy = Uint8Array.from(bytes);
     const view = new DataView(copy.buffer);
-    const section = random.below(4);
+    const section = random.below(5);
     const [from, to] = [
-      [at.index, at.filter],
-      [at.filter, at.properties],
+      [at.filter, at.index],
+      [at.index, at.top],
+      [at.top, at.properties],
       [at.properties, at.footer],
       [at.footer, at.footer + 64],
     ][section]!;
     copy.set(spoil(copy.subarray(from, to), random), from);
-    putCheck(view, at.footer + 40, xxh64(copy, at.index, at.filter - at.index, SECTION_INDEX, fileId));
-    putCheck(view, at.footer + 48, xxh64(copy, at.filter, at.properties - at.filter, SECTION_FILTER, fileId));
+    // Each page of filter and index has a check of its own; of the last one not all is stored.
+    const seal = (begin: number, end: number, first: number): void => {
+      for (let page = begin, number = first; page < end; page += 8192, number++) {
+        const whole = new Uint8Array(8192);
+        whole.set(copy.subarray(page, Math.min(page + 8192, end)));
+        putCheck(view, page, xxh64(whole, 8, 8184, number, fileId));
+      }
+    };
+    seal(at.filter, at.index, footer.pages);
+    seal(at.index, at.top, footer.pages + sectionPages(footer.filterBytes));
+    putCheck(view, at.footer + 48, xxh64(copy, at.top, at.properties - at.top, SECTION_TOP, fileId));
     putCheck(view, at.footer + 56, xxh64(copy, at.properties, at.footer - at.properties, SECTION_PROPERTIES, fileId));
     putCheck(view, at.footer + 64, xxh64(copy, at.footer, 64, SECTION_FOOTER, fileId));
     const files = new Map(image.files).set(name, copy);

@@ -319,9 +319,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'an index is not compared with its checksum',
-    file: 'engine/table/open-table.ts',
-    find: '      this.#verify(address, indexBytes, SECTION_INDEX, footer.indexCheck, layout.index);\n',
-    plant: '',
+    file: 'engine/table/table-sections.ts',
+    find: '    if (good !== pages) throw corruptTable(path, at + good * PAGE_BYTES',
+    plant: '    if (good < 0) throw corruptTable(path, at + good * PAGE_BYTES',
   },
   {
     name: 'CLOCK evicts a pinned frame',

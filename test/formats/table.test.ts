@@ -7,6 +7,7 @@ import { DIRECTORY, entry, TableHarness } from '../engine/table/table-harness.ts
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
 const GOLDEN = new URL('./golden/table-v2.hex', import.meta.url);
+const GOLDEN_PACKED = new URL('./golden/table-lz4-v2.hex', import.meta.url);
 const PATH = `${DIRECTORY}/000007.table`;
 
 /** A pointer to 4,096 bytes at 1,176 of segment 3. */
@@ -49,18 +50,21 @@ function undump(text: string): Uint8Array {
   return out;
 }
 
-test('a table is written as version 2 has it', () => {
+test.each([
+  ['none', GOLDEN],
+  ['lz4', GOLDEN_PACKED],
+] as const)('a table is written as version 2 has it (%s)', (compression, golden) => {
   const disk = new SimFileSystem();
-  new TableHarness(disk).write(7, ENTRIES, REFERENCES);
+  new TableHarness(disk).write(7, ENTRIES, REFERENCES, { compression });
   const written = dump(disk.contents(PATH));
-  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN, written);
-  expect(written).toBe(readFileSync(GOLDEN, 'utf8'));
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(golden, written);
+  expect(written).toBe(readFileSync(golden, 'utf8'));
 });
 
-test('a table of version 2 is read', () => {
+test.each([GOLDEN, GOLDEN_PACKED])('a table of version 2 is read (%s)', (golden) => {
   const disk = new SimFileSystem();
   const harness = new TableHarness(disk);
-  disk.replace(PATH, undump(readFileSync(GOLDEN, 'utf8')));
+  disk.replace(PATH, undump(readFileSync(golden, 'utf8')));
   const meta = readTableMeta(disk, DIRECTORY, 7);
   expect(meta).toMatchObject({ fileId: 7, pages: 2, entries: 7, tombstones: 1, minSequence: 2, maxSequence: 9, references: REFERENCES });
   expect([Buffer.from(meta.smallest).toString(), Buffer.from(meta.largest).toString()]).toEqual(['bird/robin', 'bird/wren']);

@@ -34,12 +34,14 @@ export function pageBytesOf(entries: readonly PageEntry[]): number {
   return headBytes(entries.length) + prefix + entries.reduce((sum, { key, value }) => sum + key.length - prefix + 8 + value.length, 0);
 }
 
-export function encodePage(entries: readonly PageEntry[], fileId: number, page: number): Uint8Array {
+/** `word`: what an index page has at 12. */
+export function encodePage(entries: readonly PageEntry[], fileId: number, page: number, word = 0): Uint8Array {
   const bytes = new Uint8Array(PAGE_BYTES);
   const view = new DataView(bytes.buffer);
   const prefix = commonPrefix(entries.map((entry) => entry.key));
   view.setUint16(8, entries.length, true);
   view.setUint16(10, prefix, true);
+  view.setUint32(12, word, true);
   const slots = headBytes(entries.length) - (entries.length + 1) * 4;
   let at = headBytes(entries.length);
   bytes.set(entries[0]!.key.subarray(0, prefix), at);

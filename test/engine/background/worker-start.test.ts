@@ -2,6 +2,7 @@
 import { syncBuiltinESMExports } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
+import type { FlushJob } from '../../../engine/background/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 
 it('a thread that dies before it runs fails its jobs while the caller waits', async () => {
@@ -17,7 +18,7 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
   const pool = new WorkerPool(new LinearMemory(2 ** 26), 1, 300);
   const background = pool.background();
   const ended: (string | undefined)[] = [];
-  const job = {
+  const job: FlushJob = {
     directory: '/',
     fileId: 1,
     memtable: 0,
@@ -25,6 +26,7 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
     snapshots: [],
     segments: 0,
     nowMs: 0,
+    compression: 'none',
     lent: { from: 0, to: 0 },
   };
   for (let times = 1; times <= 2; times++) {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { KIND_DELETE, KIND_POINTER, PAGE_BYTES } from '../../../assembly/memory-map.ts';
+import { KIND_DELETE, KIND_POINTER, BLOCK_BYTES, PAGE_BYTES } from '../../../assembly/memory-map.ts';
 import {
   blockFileName,
   fileIdsWanted,
@@ -9,7 +9,16 @@ import {
   type CompactionResult,
 } from '../../../engine/compaction/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
-import { readTableMeta, tableFileName, TableWriter, type TableMeta } from '../../../engine/table/index.ts';
+import {
+  readTableMeta,
+  tableFileName,
+  PAGE_COMPRESSIONS,
+  type PageCompression,
+  PageStream,
+  TableWriter,
+  type TableMeta,
+} from '../../../engine/table/index.ts';
+import { nodeZstd } from '../../../base/node/index.ts';
 import { compareVersions, del, pointer, put, readPages, showVersion, type Version } from '../../assembly/sources.ts';
 import { bytesBySegment, survivors } from '../../assembly/twins/merge.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -34,8 +43,8 @@ function newDisk(): SimFileSystem {
   return disk;
 }
 
-function writeTable(fileId: number, versions: readonly Version[]): TableMeta {
-  const writer = new TableWriter(memory, fileSystem, DIRECTORY, fileId);
+function writeTable(fileId: number, versions: readonly Version[], compression: PageCompression = 'none'): TableMeta {
+  const writer = new TableWriter(memory, fileSystem, DIRECTORY, fileId, { compression, zstd: nodeZstd });
   const scratch = memory.allocate(16 * KIB);
   for (const { key, sequence, kind, value } of versions.toSorted(compareVersions)) {
     memory.u8.set(key, scratch);
@@ -57,19 +66,39 @@ function readFile(name: string, length: number, position = 0): Uint8Array {
 
 function readTable(table: TableMeta): Version[] {
   expect(readTableMeta(fileSystem, DIRECTORY, table.fileId)).toEqual(table);
-  return readPages(readFile(tableFileName(table.fileId), table.pages * PAGE_BYTES));
+  const buffer = memory.allocate(BLOCK_BYTES);
+  const stream = new PageStream(memory, fileSystem, DIRECTORY, table.fileId, nodeZstd);
+  const versions: Version[] = [];
+  while (!stream.done) {
+    const pages = stream.next(buffer);
+    versions.push(...readPages(memory.u8.slice(buffer, buffer + pages * PAGE_BYTES)));
+  }
+  stream.close();
+  memory.free(buffer, BLOCK_BYTES);
+  return versions;
 }
 
 function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Partial<CompactionJob> = {}): CompactionJob {
   const tableBytes = rest.tableBytes ?? 64 * KIB;
   const wanted = fileIdsWanted({ inputs: tables, relocate: rest.relocate ?? [] }, tableBytes);
   const fileIds = Array.from({ length: wanted }, (_, i) => 500 + i);
-  return { directory: DIRECTORY, inputs: tables, dropDeletes: false, relocate: [], snapshots: [], nowMs: 0, tableBytes, fileIds, ...rest };
+  return {
+    directory: DIRECTORY,
+    inputs: tables,
+    dropDeletes: false,
+    relocate: [],
+    snapshots: [],
+    nowMs: 0,
+    compression: 'none',
+    tableBytes,
+    fileIds,
+    ...rest,
+  };
 }
 
 function run(job: CompactionJob, onStep = (): void => {}): CompactionResult {
   // As it would cross to the worker and back.
-  const steps = runCompaction(fileSystem, structuredClone(job));
+  const steps = runCompaction(fileSystem, structuredClone(job), nodeZstd);
   for (;;) {
     const step = steps.next();
     if (step.done) return structuredClone(step.value);
@@ -323,5 +352,28 @@ describe('compaction job', () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  test('tables compressed in any way are merged into tables compressed in any other', () => {
+    const versions = Array.from({ length: 6000 }, (_, i) =>
+      put(`key${String((i * 7) % 2500).padStart(5, '0')}`, i + 1, `value ${i} of many `.repeat(9)),
+    );
+    const thirds = [versions.slice(0, 2000), versions.slice(2000, 4000), versions.slice(4000)] as const;
+    const newest = new Map(versions.map((version) => [Buffer.from(version.key).toString(), version]));
+    const expected = [...newest.values()].toSorted(compareVersions).map(showVersion);
+    for (const [i, compression] of PAGE_COMPRESSIONS.entries()) {
+      const inputs = thirds
+        .map((third, n) => ({ level: 0, table: writeTable(20 + 10 * i + n, third, PAGE_COMPRESSIONS[(i + n) % 3]) }))
+        .toReversed();
+      const { outputs } = run(
+        jobOf(inputs, { compression, tableBytes: 256 * KIB, fileIds: Array.from({ length: 20 }, (_, n) => 500 + 100 * i + n) }),
+      );
+      expect(outputs.length).toBeGreaterThan(1);
+      expect(outputs.flatMap(readTable).map(showVersion)).toEqual(expected);
+      const pageBytes = outputs.reduce((sum, { pages }) => sum + pages * PAGE_BYTES, 0);
+      const share = outputs.reduce((sum, { bytes }) => sum + bytes, 0) / pageBytes;
+      expect(share < 0.7).toBe(compression !== 'none');
+      for (const { table } of inputs) fileSystem.unlinkSync(`${DIRECTORY}/${tableFileName(table.fileId)}`);
+    }
   });
 });

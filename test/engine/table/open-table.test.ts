@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readTableMeta, type TableMeta } from '../../../engine/table/index.ts';
+import { OpenTable, PAGE_COMPRESSIONS, readTableMeta, type TableMeta } from '../../../engine/table/index.ts';
 import { entriesArbitrary } from '../../assembly/entries.ts';
 import type { PageEntry } from '../../assembly/twins/page.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -29,9 +29,9 @@ function readAll(harness: TableHarness, meta: TableMeta): unknown[] {
 describe('open table', () => {
   test('every version is found at its sequence, and nothing else', () => {
     fc.assert(
-      fc.property(entriesArbitrary(40), (entries) => {
+      fc.property(entriesArbitrary(40), fc.constantFrom(...PAGE_COMPRESSIONS), (entries, compression) => {
         const harness = new TableHarness(new SimFileSystem());
-        const table = harness.open(harness.write(7, entries));
+        const table = harness.open(harness.write(7, entries, [], { compression }));
         for (const { key, sequence, kind, value } of entries) {
           expect(harness.find(table, key, sequence)).toEqual({ kind, sequence, value });
           expect(harness.find(table, Buffer.concat([key, Buffer.from('-')]).subarray(0, 4096), 0)).toBeUndefined();
@@ -65,11 +65,11 @@ describe('open table', () => {
     expect([disk.openFiles, harness.memory.usedBytes, harness.cache.stats().used]).toEqual([[], used, 0]);
   });
 
-  test('any changed byte is detected, wherever it is', () => {
+  test.each(PAGE_COMPRESSIONS)('any changed byte is detected, wherever it is (%s)', (compression) => {
     const disk = new SimFileSystem();
     const harness = new TableHarness(disk);
-    const meta = harness.write(7, SMALL, [{ segment: 5, bytes: 99 }]);
-    expect(meta.pages).toBe(2);
+    const meta = harness.write(7, SMALL, [{ segment: 5, bytes: 99 }], { compression });
+    expect([meta.pages, meta.bytes < 8192]).toEqual([2, compression !== 'none']);
     readAll(harness, meta);
     const undetected: number[] = [];
     for (let at = 0; at < meta.bytes; at++) {
@@ -87,10 +87,10 @@ describe('open table', () => {
     readAll(harness, meta);
   });
 
-  test('any shorter file is detected', () => {
+  test.each(PAGE_COMPRESSIONS)('any shorter file is detected (%s)', (compression) => {
     const disk = new SimFileSystem();
     const harness = new TableHarness(disk);
-    const meta = harness.write(7, SMALL);
+    const meta = harness.write(7, SMALL, [], { compression });
     const contents = disk.contents(PATH);
     for (let bytes = 0; bytes < contents.length; bytes += bytes > contents.length - 700 ? 1 : 97) {
       disk.replace(PATH, contents.subarray(0, bytes));
@@ -124,8 +124,8 @@ describe('open table', () => {
     const meta = harness.write(7, SMALL);
     readAll(harness, meta);
     const used = harness.memory.usedBytes;
-    // Footer, index with filter, page.
-    for (let read = 1; read <= 3; read++) {
+    // Footer, filter, index, top, page.
+    for (let read = 1; read <= 5; read++) {
       const table = harness.open(meta);
       disk.failAt({ at: disk.reads + read, error: 'EIO', on: 'read' });
       expect(() => harness.find(table, Buffer.from('apple'))).toThrow(expect.objectContaining({ code: 'EIO' }));
@@ -134,5 +134,15 @@ describe('open table', () => {
       table.close();
       expect(harness.memory.usedBytes).toBe(used);
     }
+  });
+
+  test('without zstd, a table that is compressed by it says what is missing', () => {
+    const harness = new TableHarness(new SimFileSystem());
+    const meta = harness.write(7, SMALL, [], { compression: 'zstd' });
+    const table = new OpenTable(harness.memory, harness.fileSystem, DIRECTORY, meta);
+    expect(() => harness.find(table, Buffer.from('apple'))).toThrow(expect.objectContaining({ kind: 'invalid', code: 'ZSTD_MISSING' }));
+    expect(() => harness.write(8, SMALL, [], { compression: 'zstd', zstd: undefined })).toThrow('use Node 22.15, 23.8 or later');
+    expect(harness.fileSystem.listSync(DIRECTORY)).toEqual(['000007.table']);
+    table.close();
   });
 });

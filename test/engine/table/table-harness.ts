@@ -16,8 +16,16 @@ import {
   WINDOW_FULL,
 } from '../../../assembly/memory-map.ts';
 import type { FileSystem } from '../../../base/env.ts';
+import { nodeZstd } from '../../../base/node/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
-import { OpenTable, PageCache, TableWriter, type SegmentReference, type TableMeta } from '../../../engine/table/index.ts';
+import {
+  OpenTable,
+  PageCache,
+  TableWriter,
+  type SegmentReference,
+  type TableMeta,
+  type TableWriterOptions,
+} from '../../../engine/table/index.ts';
 import type { PageEntry } from '../../assembly/twins/page.ts';
 
 export const DIRECTORY = '/store';
@@ -67,8 +75,14 @@ export class TableHarness {
     else if (answer !== 0) throw new Error(`the builder answered ${answer}`);
   }
 
-  write(fileId: number, entries: readonly PageEntry[], references: readonly SegmentReference[] = [], windowBytes = 8192): TableMeta {
-    const writer = new TableWriter(this.memory, this.fileSystem, DIRECTORY, fileId, windowBytes);
+  write(
+    fileId: number,
+    entries: readonly PageEntry[],
+    references: readonly SegmentReference[] = [],
+    options: TableWriterOptions = {},
+  ): TableMeta {
+    const all = { windowBytes: 8192, zstd: nodeZstd, ...options };
+    const writer = new TableWriter(this.memory, this.fileSystem, DIRECTORY, fileId, all);
     try {
       for (const entry of entries) this.add(writer, entry);
       return writer.finish(references);
@@ -79,7 +93,7 @@ export class TableHarness {
   }
 
   open(meta: TableMeta): OpenTable {
-    return new OpenTable(this.memory, this.fileSystem, DIRECTORY, meta);
+    return new OpenTable(this.memory, this.fileSystem, DIRECTORY, meta, nodeZstd);
   }
 
   /** The newest version at or below `sequence`, deletes included. */
@@ -92,8 +106,7 @@ export class TableHarness {
     while (answer > FOUND) {
       if (answer === NEEDS_TABLE) table.loadIndex();
       else if (answer === NEEDS_PAGE) {
-        table.readPage(cell(NEED_PAGE), cell(NEED_FRAME));
-        if (kernel['pageLoaded']!(FRONT) !== 1) throw table.corruptPage(cell(NEED_PAGE));
+        table.loadPage(cell(NEED_PAGE), cell(NEED_FRAME));
       } else throw new Error(`unexpected answer ${answer}`);
       answer = kernel['lookupResume']!(FRONT);
     }

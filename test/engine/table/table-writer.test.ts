@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OpenTable, readTableMeta, TableWriter } from '../../../engine/table/index.ts';
 import { entriesArbitrary } from '../../assembly/entries.ts';
-import { buildFilter } from '../../assembly/twins/filter.ts';
 import { buildPages } from '../../assembly/twins/page-builder.ts';
+import { encodeTable } from '../../assembly/twins/table-file.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { DIRECTORY, entry, TableHarness } from './table-harness.ts';
 
@@ -11,16 +11,15 @@ const PATH = `${DIRECTORY}/000007.table`;
 const SOME = Array.from({ length: 500 }, (_, i) => entry(`key${String(i).padStart(4, '0')}`, i + 1, `value ${i}`.repeat(5)));
 
 describe('table writer', () => {
-  test('the file is the pages, index and filter of the twins, and the meta is what the file says', () => {
+  test('the file is the pages, filter and index of the twins, and the meta is what the file says', () => {
     fc.assert(
-      fc.property(entriesArbitrary(40), fc.constantFrom(8192, 3 * 8192, 1024 * 1024), (entries, windowBytes) => {
+      fc.property(entriesArbitrary(40), fc.constantFrom(8192, 3 * 8192, 1024 * 1024), fc.boolean(), (entries, windowBytes, packed) => {
         const disk = new SimFileSystem();
         const harness = new TableHarness(disk);
         const references = [{ segment: 3, bytes: 4096 }];
-        const meta = harness.write(7, entries, references, windowBytes);
+        const meta = harness.write(7, entries, references, { windowBytes, compression: packed ? 'lz4' : 'none' });
         const twin = buildPages(entries, 7);
-        const padding = new Uint8Array((64 - (twin.index.length % 64)) % 64);
-        const expected = Buffer.concat([...twin.pages, twin.index, padding, buildFilter(twin.hashes)]);
+        const expected = encodeTable(twin, 7, packed);
         const contents = disk.contents(PATH);
         expect(Buffer.compare(contents.subarray(0, expected.length), expected)).toBe(0);
         expect(meta).toMatchObject({ fileId: 7, bytes: contents.length, pages: twin.pages.length, entries: entries.length, references });
@@ -76,7 +75,7 @@ describe('table writer', () => {
     const entries = Array.from({ length: 40_000 }, (_, i) => entry(`${'p'.repeat(i % 60)}${i}`, i + 1)).sort((a, b) =>
       Buffer.compare(a.key, b.key),
     );
-    const meta = harness.write(7, entries, [], 1024 * 1024);
+    const meta = harness.write(7, entries, [], { windowBytes: 1024 * 1024 });
     const table = harness.open(meta);
     for (const { key, sequence } of entries.filter((_, i) => i % 97 === 0)) expect(harness.find(table, key)).toMatchObject({ sequence });
     table.close();

@@ -1,0 +1,75 @@
+/**
+ * Brings what stands behind the pages of data of a table file into linear memory, verified: the filter as blocks, the index as a row of
+ * entries (assembly/table-index.ts), and the top of the index. Damage is `corrupt/CORRUPT_TABLE` with file and offset.
+ */
+import { PAGE_BYTES } from '../../assembly/memory-map.ts';
+import type { File } from '../../base/env.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import { readTableBytes } from './read-table.ts';
+import {
+  corruptTable,
+  filterBlocksIn,
+  sameCheck,
+  SECTION_TOP,
+  sectionCheck,
+  sectionPages,
+  tableLayout,
+  type TableFooter,
+} from './table-format.ts';
+
+export interface SectionSource {
+  readonly memory: LinearMemory;
+  readonly file: File;
+  readonly path: string;
+  readonly footer: TableFooter;
+}
+
+/** The blocks of the filter, `filterBlocksIn(footer.filterBytes)` of them, at `address`. */
+export function readFilter(source: SectionSource, address: number): void {
+  const { footer, memory } = source;
+  const section = { at: tableLayout(footer).filter, bytes: footer.filterBytes, first: footer.pages, name: 'filter' };
+  withPages(source, section, (pages) => memory.kernel['filterUnpack']!(pages, address, filterBlocksIn(footer.filterBytes)));
+}
+
+/** The row of index entries, `footer.indexEntryBytes` of them, at `address`. Whether they are those of `footer.pages` pages is not looked at. */
+export function readIndex(source: SectionSource, address: number): void {
+  const { footer, memory, path } = source;
+  const { index: at } = tableLayout(footer);
+  const end = address + footer.indexEntryBytes;
+  const section = { at, bytes: footer.indexBytes, first: footer.pages + sectionPages(footer.filterBytes), name: 'index' };
+  withPages(source, section, (pages) => {
+    if (memory.kernel['indexUnpack']!(pages, sectionPages(footer.indexBytes), address, end) === end) return;
+    throw corruptTable(path, at, 'the index is not well-formed');
+  });
+}
+
+/** The index of the index pages, as it stands in the file. */
+export function readTop({ file, path, footer }: SectionSource): Uint8Array {
+  const { top } = tableLayout(footer);
+  const bytes = new Uint8Array(footer.topBytes);
+  readTableBytes(file, path, bytes, 0, bytes.length, top);
+  if (!sameCheck(footer.topCheck, sectionCheck(bytes, footer.fileId, SECTION_TOP))) {
+    throw corruptTable(path, top, 'the top of the index does not match its checksum');
+  }
+  return bytes;
+}
+
+/** Reads and verifies the pages of a section, numbered from `first` on, into memory that is there for `use`. */
+function withPages(
+  { memory, file, path, footer }: SectionSource,
+  { at, bytes, first, name }: { at: number; bytes: number; first: number; name: string },
+  use: (pages: number) => void,
+): void {
+  const pages = sectionPages(bytes);
+  const address = memory.allocate(pages * PAGE_BYTES);
+  try {
+    readTableBytes(file, path, memory.u8, address, bytes, at);
+    // The end of the last one is zeros that are not stored.
+    memory.u8.fill(0, address + bytes, address + pages * PAGE_BYTES);
+    const good = memory.kernel['pagesVerify']!(address, pages, footer.fileId, first);
+    if (good !== pages) throw corruptTable(path, at + good * PAGE_BYTES, `the ${name} does not match its checksum`);
+    use(address);
+  } finally {
+    memory.free(address, pages * PAGE_BYTES);
+  }
+}
