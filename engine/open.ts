@@ -125,6 +125,7 @@ function build(door: Door, undo: Undo): Engine {
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
   const maintenance = new Maintenance({
     memory,
+    budget: resources.memtables,
     fileSystem,
     directory: path,
     zstd,

@@ -8,6 +8,7 @@ import { FRONT } from '../assembly/memory-map.ts';
 import { type Background, InlineBackground, WorkerPool } from './background/index.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
 import { Staging } from './memory/staging.ts';
+import { MemtableBudget } from './memtable/index.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
 import { resolveResourceSettings, type ResourceSettings, type ResourceSettingsInput } from './settings.ts';
 import { PageCache } from './table/index.ts';
@@ -27,6 +28,8 @@ export interface ResourceStats {
   engines: number;
   /** Linear memory that is handed out, caches included whether they are filled or not. */
   linearMemoryBytes: number;
+  /** Of it, what memtables take. */
+  memtableBytes: number;
   /** What the caches hold. */
   pageCacheBytes: number;
   valueCacheBytes: number;
@@ -48,6 +51,7 @@ export class SharedResources implements Resources {
   readonly memory: LinearMemory;
   readonly pageCache: PageCache;
   readonly valueCache: ValueCache;
+  readonly memtables: MemtableBudget;
   readonly staging: Staging;
   readonly valuePool: ValuePool = new ValuePool();
   /** Address of SCAN_WINDOW_BYTES. */
@@ -65,6 +69,7 @@ export class SharedResources implements Resources {
     this.pageCache = new PageCache(this.memory, settings.pageCacheBytes);
     this.pageCache.bind(FRONT);
     this.valueCache = new ValueCache(this.memory, settings.valueCacheBytes);
+    this.memtables = new MemtableBudget(settings.memtableBytesTotal);
     this.staging = new Staging(this.memory);
     this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
     this.memoryForMemtables = this.memory.freeBytes - FIXED_BYTES;
@@ -96,6 +101,7 @@ export class SharedResources implements Resources {
     return {
       engines: this.#engines.size,
       linearMemoryBytes: this.memory.usedBytes,
+      memtableBytes: this.memtables.usedBytes,
       pageCacheBytes: this.pageCache.usedBytes,
       valueCacheBytes: this.valueCache.usedBytes,
     };

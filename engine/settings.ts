@@ -18,6 +18,12 @@ export interface ResourceSettings {
   valueCacheBytes: number;
   /** Address space for everything that is kept outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
   memoryBytes: number;
+  /**
+   * Memory that the memtables of all engines may take together, records and index: when those that take writes have half of it, the largest
+   * is flushed, whatever its size. Default: a quarter of memoryBytes for shared resources; for an engine's own all of it, so that its
+   * memtableBytes alone decides. 4 MiB to 2 GiB.
+   */
+  memtableBytesTotal: number;
   /** Threads that flush and compact, started as they are needed. Default 1, 1 to 4. */
   backgroundThreads: number;
 }
@@ -87,6 +93,7 @@ const RESOURCE_RANGES: Record<keyof ResourceSettings, Range> = {
   pageCacheBytes: { default: 256 * MIB, min: MIB, max: 1536 * MIB, integer: true },
   valueCacheBytes: { default: 64 * MIB, min: 0, max: GIB, integer: true },
   memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
+  memtableBytesTotal: { default: 2 * GIB, min: 4 * MIB, max: 2 * GIB, integer: true },
   backgroundThreads: { default: 1, min: 1, max: THREADS_MAX, integer: true },
 };
 
@@ -159,12 +166,13 @@ export function checkSetting(field: keyof typeof RANGES, value: number): number 
 export function resolveResourceSettings(input: ResourceSettingsInput = {}): Readonly<ResourceSettings> {
   const settings = resolveNumbers(RESOURCE_RANGES, input, []);
   fitValueCache(settings, input);
-  const planned = settings.pageCacheBytes + settings.valueCacheBytes;
-  if (planned > settings.memoryBytes * 0.8) {
+  if (input.memtableBytesTotal === undefined) settings.memtableBytesTotal = Math.floor(settings.memoryBytes / 4);
+  const planned = settings.pageCacheBytes + settings.valueCacheBytes + settings.memtableBytesTotal;
+  if (planned > settings.memoryBytes * 0.9) {
     throw new SparrowError(
       'invalid',
       'OPTION_RANGE',
-      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + valueCacheBytes (${planned}) and a fifth to spare`,
+      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + valueCacheBytes + memtableBytesTotal (${planned}) and a tenth to spare`,
       { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
     );
   }

@@ -43,6 +43,9 @@ export interface MemtableOwner {
   active(segment: number): Memtable;
   /** Turns the active memtable into a sealed one. May block until there is room for another. */
   seal(): void;
+  /** Memtables of all engines together take too much: `relieveMemory` seals the largest. */
+  readonly memoryIsShort: boolean;
+  relieveMemory(): void;
   /** A promise that writers should wait for before they write more, when the background is behind. */
   readonly throttle: Promise<void> | undefined;
 }
@@ -298,6 +301,7 @@ export class Writer {
     this.#logBytesOfMemtable += logBytes;
     const limit = this.#settings.memtableBytes;
     if (memtable.bytes >= limit || this.#logBytesOfMemtable >= limit * LOG_PER_MEMTABLE) this.#owner.seal();
+    else if (this.#owner.memoryIsShort) this.#owner.relieveMemory();
     return this.#settle(durability, logBytes);
   }
 

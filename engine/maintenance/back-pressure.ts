@@ -4,6 +4,7 @@
  * are refused when there is nothing left to write into.
  */
 import type { Events, StallReason } from '../events/index.ts';
+import type { MemtableBudget } from '../memtable/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import { SEALED_MAX } from '../view.ts';
 import type { Compactions } from './compactions.ts';
@@ -18,16 +19,19 @@ const LEVEL0_MAX = 48;
 
 export class BackPressure {
   readonly #settings: Readonly<EngineSettings>;
+  readonly #budget: MemtableBudget;
   readonly #memtables: Memtables;
   readonly #versions: Versions;
   readonly #compactions: Compactions;
   readonly #progress: Progress;
   readonly #events: Events;
+  readonly #onRoom = (): void => this.#letGo();
   /** What writers wait for while they are asked to. */
   #room: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(parts: {
     settings: Readonly<EngineSettings>;
+    budget: MemtableBudget;
     memtables: Memtables;
     versions: Versions;
     compactions: Compactions;
@@ -35,6 +39,7 @@ export class BackPressure {
     events: Events;
   }) {
     this.#settings = parts.settings;
+    this.#budget = parts.budget;
     this.#memtables = parts.memtables;
     this.#versions = parts.versions;
     this.#compactions = parts.compactions;
@@ -71,6 +76,11 @@ export class BackPressure {
   }
 
   #behind(): StallReason | undefined {
+    if (this.#budget.isFull) {
+      // Another engine's flush may make room.
+      this.#budget.whenRoom(this.#onRoom);
+      return 'memory';
+    }
     if (this.#memtables.sealed.length >= SEALED_THROTTLE) return 'memtables';
     return this.#versions.version.levels[0]!.length >= this.#settings.level0Stop ? 'level0' : undefined;
   }

@@ -10,7 +10,7 @@ import type { Events, StallReason } from '../events/index.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
 import type { Manifest, Version, VersionEdit } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import type { Memtable } from '../memtable/index.ts';
+import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
 import type { Reader } from '../reader.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
@@ -26,8 +26,9 @@ import { Versions } from './versions.ts';
 
 const WAIT_SYNC_MS = 1000;
 
-export class Maintenance implements MemtableOwner {
+export class Maintenance implements MemtableOwner, MemtableHolder {
   readonly #memory: LinearMemory;
+  readonly #budget: MemtableBudget;
   readonly #settings: Readonly<EngineSettings>;
   readonly #background: Background;
   readonly #values: ValueFiles;
@@ -44,6 +45,7 @@ export class Maintenance implements MemtableOwner {
 
   constructor(parts: {
     memory: LinearMemory;
+    budget: MemtableBudget;
     fileSystem: FileSystem;
     directory: string;
     zstd: Zstd | undefined;
@@ -63,6 +65,7 @@ export class Maintenance implements MemtableOwner {
     onSealed: () => void;
   }) {
     this.#memory = parts.memory;
+    this.#budget = parts.budget;
     this.#settings = parts.settings;
     this.#background = parts.background;
     this.#values = parts.values;
@@ -70,7 +73,7 @@ export class Maintenance implements MemtableOwner {
     this.#events = parts.events;
     this.#onSealed = parts.onSealed;
     const progress = new Progress(parts.scheduler, parts.directory, parts.events);
-    const memtables = new Memtables(parts.memory, parts.view);
+    const memtables = new Memtables(parts.memory, parts.budget, parts.view);
     const onLogSynced = (): void => {
       if (memtables.writeLog()) memtables.freeWritten();
     };
@@ -154,14 +157,38 @@ export class Maintenance implements MemtableOwner {
     if (progress.failure) throw progress.failure;
     // The disk is full: it stays as it is, over its size, and `active` takes no more.
     if (this.#pressure.farBehind) return;
+    this.#sealActive(memtable);
+    // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
+    const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
+    this.#waitWhile('memory', () => this.#flushes.running && this.#memory.freeBytes < wanted && !progress.isFull('flush'));
+  }
+
+  get memoryIsShort(): boolean {
+    return this.#budget.isOver;
+  }
+
+  relieveMemory(): void {
+    this.#budget.relieve();
+  }
+
+  get activeArenaBytes(): number {
+    const { active } = this.#memtables;
+    return active?.records ? active.arenaBytes : 0;
+  }
+
+  sealForMemory(): boolean {
+    const { active } = this.#memtables;
+    if (!active?.records || this.#progress.isOver || this.#pressure.farBehind || !this.#log) return false;
+    this.#sealActive(active);
+    return true;
+  }
+
+  #sealActive(memtable: Memtable): void {
     // After recovery the log has no segment of its own until the first write: the last one recovered counts.
     this.#memtables.seal(Math.max(this.#log!.segment, memtable.firstSegment, ...this.#versions.closedSegments.keys()));
     this.#onSealed();
     this.#compactions.busy();
     this.#flushes.start();
-    // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
-    const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
-    this.#waitWhile('memory', () => this.#flushes.running && this.#memory.freeBytes < wanted && !progress.isFull('flush'));
   }
 
   /** Holds the caller's thread until `isBehind` says no, or nothing will ever change that. */
@@ -222,6 +249,8 @@ export class Maintenance implements MemtableOwner {
 
   /** Recovery is over: goes on with what the last run left. */
   resume(): void {
+    this.#budget.add(this);
+    this.#progress.onEnd(() => this.#budget.flushEnded());
     if (this.activeBytes >= this.#settings.memtableBytes) this.seal();
     this.#compactions.start();
   }
@@ -276,6 +305,8 @@ export class Maintenance implements MemtableOwner {
   }
 
   async close(): Promise<void> {
+    this.#budget.remove(this);
+    this.#budget.flushEnded();
     this.#progress.close();
     this.#compactions.rest();
     this.#progress.tryAgain();

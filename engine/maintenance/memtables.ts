@@ -4,7 +4,7 @@
  */
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import { Memtable } from '../memtable/index.ts';
+import { Memtable, type MemtableBudget } from '../memtable/index.ts';
 import type { View } from '../view.ts';
 
 export type Sealed = {
@@ -15,6 +15,7 @@ export type Sealed = {
 
 export class Memtables {
   readonly #memory: LinearMemory;
+  readonly #budget: MemtableBudget;
   readonly #view: View;
   #log: LogWriter | undefined;
   #active: Memtable | undefined;
@@ -22,8 +23,9 @@ export class Memtables {
   /** Flushed, but the log has not written all that lies in their arenas. */
   readonly #unwritten: Memtable[] = [];
 
-  constructor(memory: LinearMemory, view: View) {
+  constructor(memory: LinearMemory, budget: MemtableBudget, view: View) {
     this.#memory = memory;
+    this.#budget = budget;
     this.#view = view;
   }
 
@@ -59,7 +61,7 @@ export class Memtables {
 
   /** A new active memtable; there is none. */
   begin(segment: number, newestSnapshot: number): Memtable {
-    const memtable = new Memtable(this.#memory, segment);
+    const memtable = new Memtable(this.#memory, segment, this.#budget);
     memtable.newestSnapshot = newestSnapshot;
     this.#active = memtable;
     this.show();
@@ -68,6 +70,7 @@ export class Memtables {
 
   /** The active memtable takes no more; the next write begins another. */
   seal(lastSegment: number): void {
+    this.#active!.seal();
     this.#sealed.unshift({ memtable: this.#active!, lastSegment });
     this.#active = undefined;
     this.show();

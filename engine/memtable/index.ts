@@ -1,1 +1,2 @@
 export { Memtable, NODE_BYTES_PER_RECORD } from './memtable.ts';
+export { MemtableBudget, type MemtableHolder } from './memtable-budget.ts';

@@ -5,6 +5,7 @@
  * Chunks begin small and double up to CHUNK_BYTES_MAX, so that an engine with little in it takes little. A frame never straddles chunks.
  */
 import { assert } from '../../base/assert.ts';
+import type { MemtableBudget } from './memtable-budget.ts';
 import { type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
 
 const HEADER_BYTES = 64;
@@ -25,6 +26,7 @@ export class Memtable {
   /** The log segment that holds the oldest record of this memtable; segments before it are not needed to rebuild it. */
   readonly firstSegment: number;
   readonly #memory: LinearMemory;
+  readonly #budget: MemtableBudget | undefined;
   /** u32 index of the header's first word. */
   readonly #word: number;
   readonly #chunks: Chunk[] = [];
@@ -33,10 +35,13 @@ export class Memtable {
   #recordChunkBytes = CHUNK_BYTES_MIN;
   #nodeChunkBytes = CHUNK_BYTES_MIN;
   #arenaBytes = 0;
+  #sealed = false;
   #freed = false;
 
-  constructor(memory: LinearMemory, firstSegment: number) {
+  /** `budget` learns what it takes. */
+  constructor(memory: LinearMemory, firstSegment: number, budget?: MemtableBudget) {
     this.#memory = memory;
+    this.#budget = budget;
     this.firstSegment = firstSegment;
     this.address = memory.allocateSmall(HEADER_BYTES);
     this.#word = this.address >>> 2;
@@ -122,9 +127,16 @@ export class Memtable {
     this.#memory.f64[(this.address + 32) >>> 3] = sequence;
   }
 
+  /** It takes no more writes. */
+  seal(): void {
+    this.#sealed = true;
+    this.#budget?.sealed(this.#arenaBytes);
+  }
+
   free(): void {
     assert(!this.#freed, 'a memtable is freed once');
     this.#freed = true;
+    this.#budget?.freed(this.#arenaBytes, this.#sealed);
     for (const { address, bytes } of this.#chunks) {
       if (isSmall(bytes)) this.#memory.freeSmall(address, bytes + SLACK_BYTES);
       else this.#memory.free(address, bytes);
@@ -143,6 +155,7 @@ export class Memtable {
     const address = isSmall(bytes) ? this.#memory.allocateSmall(bytes + SLACK_BYTES) : this.#memory.allocate(bytes);
     this.#chunks.push({ address, bytes });
     this.#arenaBytes += bytes;
+    this.#budget?.grew(bytes);
     return address;
   }
 }

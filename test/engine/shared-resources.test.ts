@@ -91,6 +91,32 @@ test('an opening that fails leaves nothing in them', async () => {
   await resources.close();
 });
 
+test('memtables of all engines stay within one bound: the largest is flushed first', async () => {
+  const memtableBytesTotal = 8 * MIB;
+  const resources = createResources({ ...SHARED, memtableBytesTotal });
+  const engines = [];
+  for (let i = 0; i < 10; i++) engines.push(await open(`/store${i}`, {}, { resources, fileSystem: new SimFileSystem() }));
+  const value = 'v'.repeat(900);
+  let most = 0;
+  for (let i = 0; i < 40_000; i++) {
+    // The first gets as much as all others together, none of them enough to fill its own memtable.
+    const engine = engines[i % 2 === 0 ? 0 : i % 10]!;
+    await engine.put(`k${i}`, value, { durability: 'buffered' });
+    most = Math.max(most, resources.stats().memtableBytes);
+  }
+  expect(most).toBeLessThan(memtableBytesTotal);
+  const [first, ...others] = engines.map((engine) => engine.metrics().flushes.count);
+  expect(first).toBeGreaterThan(0);
+  expect(first).toBeGreaterThan(Math.max(...others));
+  for (const [at, engine] of engines.entries()) {
+    const expected = at === 0 ? 20_000 : at % 2 === 1 ? 4000 : 0;
+    expect([...engine.scanSync({ keysOnly: true })]).toHaveLength(expected);
+    await engine.close();
+  }
+  expect(resources.stats().memtableBytes).toBe(0);
+  await resources.close();
+});
+
 test('they are closed after their engines, and not used after that', async () => {
   const resources = createResources(SHARED);
   const fileSystem = new SimFileSystem();

@@ -61,6 +61,8 @@ export class LogHarness {
     const owner = {
       active: (segment: number) => (memtable ??= new Memtable(this.memory, segment)),
       seal: () => (memtable = undefined),
+      memoryIsShort: false,
+      relieveMemory: () => undefined,
       throttle: undefined,
     };
     const writer = new Writer({
