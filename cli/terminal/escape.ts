@@ -11,7 +11,17 @@ import { isUtf8 } from 'node:buffer';
 import { SparrowError } from '../../base/errors.ts';
 
 const SUSPECT = /[\\\p{C}\p{Zl}\p{Zp}]/u;
-const NAMED: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const BACKSLASH = 0x5c;
+const DIGITS = '0123456789abcdef';
+/** `\xNN` */
+const ESCAPE_BYTES = 4;
+/** Letters that stand for bytes: those of LETTERS, the other way round. */
+const NAMED: ReadonlyMap<number, number> = new Map([
+  [BACKSLASH, BACKSLASH],
+  [0x0a, 0x6e],
+  [0x0d, 0x72],
+  [0x09, 0x74],
+]);
 const LETTERS: Readonly<Record<string, number>> = { '\\': 0x5c, n: 0x0a, r: 0x0d, t: 0x09 };
 
 export function escapeBytes(bytes: Uint8Array): string {
@@ -20,20 +30,18 @@ export function escapeBytes(bytes: Uint8Array): string {
     const text = buffer.toString('utf8');
     if (!SUSPECT.test(text)) return text;
   }
-  let shown = '';
+  // Into bytes and not into a string: one that grows by a few characters at a time costs many times its length.
+  const shown = Buffer.allocUnsafe(buffer.length * ESCAPE_BYTES);
+  let end = 0;
   for (let at = 0; at < buffer.length;) {
-    const length = sequenceBytes(buffer[at]);
-    const piece = buffer.subarray(at, at + length);
-    if (length > 0 && piece.length === length && isUtf8(piece)) {
-      const character = piece.toString('utf8');
-      shown += NAMED[character] ?? (SUSPECT.test(character) ? hex(piece) : character);
-      at += length;
-    } else {
-      shown += hex(buffer.subarray(at, at + 1));
-      at++;
+    const length = sequenceBytes(buffer, at);
+    if (length > 0 && isShown(buffer, at, length)) {
+      for (const sequenceEnd = at + length; at < sequenceEnd; at++) shown[end++] = buffer[at]!;
+      continue;
     }
+    for (const sequenceEnd = at + Math.max(1, length); at < sequenceEnd; at++) end = escapeByte(buffer[at]!, shown, end);
   }
-  return shown;
+  return shown.toString('utf8', 0, end);
 }
 
 /** The bytes of a text in which `\\`, `\n`, `\r`, `\t` and `\xNN` are escapes. */
@@ -61,16 +69,35 @@ export function unescapeText(text: string): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** How many bytes a UTF-8 sequence with this first byte has; 0 when none begins so. */
-function sequenceBytes(first: number): number {
+/** How many bytes the UTF-8 sequence at `at` has; 0 when none begins there or it is not whole. */
+function sequenceBytes(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]!;
   if (first < 0x80) return 1;
-  if (first >= 0xc2 && first < 0xe0) return 2;
-  if (first >= 0xe0 && first < 0xf0) return 3;
-  return first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  const length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (length === 0 || at + length > bytes.length) return 0;
+  for (let i = at + 1; i < at + length; i++) if ((bytes[i]! & 0xc0) !== 0x80) return 0;
+  const second = bytes[at + 1]!;
+  // Longer than need be, a surrogate, or beyond the last character.
+  if ((first === 0xe0 && second < 0xa0) || (first === 0xed && second >= 0xa0)) return 0;
+  return (first === 0xf0 && second < 0x90) || (first === 0xf4 && second >= 0x90) ? 0 : length;
 }
 
-function hex(bytes: Uint8Array): string {
-  let shown = '';
-  for (const byte of bytes) shown += `\\x${byte.toString(16).padStart(2, '0')}`;
-  return shown;
+function isShown(bytes: Buffer, at: number, length: number): boolean {
+  if (length > 1) return !SUSPECT.test(bytes.toString('utf8', at, at + length));
+  const byte = bytes[at]!;
+  return byte >= 0x20 && byte < 0x7f && byte !== BACKSLASH;
+}
+
+/** Writes the escape of a byte to `shown`; returns where it ends. */
+function escapeByte(byte: number, shown: Uint8Array, end: number): number {
+  shown[end] = BACKSLASH;
+  const named = NAMED.get(byte);
+  if (named !== undefined) {
+    shown[end + 1] = named;
+    return end + 2;
+  }
+  shown[end + 1] = 0x78;
+  shown[end + 2] = DIGITS.charCodeAt(byte >> 4);
+  shown[end + 3] = DIGITS.charCodeAt(byte & 15);
+  return end + ESCAPE_BYTES;
 }

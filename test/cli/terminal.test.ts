@@ -1,4 +1,6 @@
 /** Bytes as text and back: the escapes and the JSON lines of the command line. */
+import { isUtf8 } from 'node:buffer';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -18,6 +20,27 @@ describe('escapes', () => {
     expect(escapeBytes(Buffer.from('a\\b\n\t\r\0\x1b[31m'))).toBe('a\\\\b\\n\\t\\r\\x00\\x1b[31m');
     expect(escapeBytes(Buffer.from([0x61, 0xff, 0xc3, 0x28, 0xc3, 0xa4]))).toBe('a\\xff\\xc3(ä');
     expect(escapeBytes(Buffer.from('a\u202eb'))).toBe('a\\xe2\\x80\\xaeb');
+  });
+
+  it('tell text from other bytes as the decoder of the system does, sequence by sequence', () => {
+    const plain = (text: string): boolean => !/[\\\p{C}\p{Zl}\p{Zp}]/u.test(text);
+    // Bytes that begin, continue and spoil sequences, more often than chance would have them.
+    const near = fc.constantFrom(0x41, 0x7f, 0x80, 0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xa0, 0x9f, 0xed, 0xef, 0xf0, 0x90, 0x8f, 0xf4, 0xf5);
+    fc.assert(
+      fc.property(fc.array(near, { maxLength: 12 }), (list) => {
+        const value = Buffer.from(list);
+        let expected = '';
+        for (let at = 0; at < value.length;) {
+          const length = [1, 2, 3, 4].find((each) => at + each <= value.length && isUtf8(value.subarray(at, at + each)));
+          const piece = value.subarray(at, at + (length ?? 1));
+          if (length !== undefined && plain(piece.toString())) expected += piece.toString();
+          else for (const byte of piece) expected += `\\x${byte.toString(16).padStart(2, '0')}`;
+          at += piece.length;
+        }
+        expect(escapeBytes(value)).toBe(expected);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it('are read back as the bytes that they were, on one line', () => {
