@@ -18,6 +18,8 @@ import { SparrowError } from '../errors.ts';
 export const LOCK_NAME = 'LOCK';
 export const LOCK_OWNER_NAME = 'LOCK.pid';
 
+/** As in package.json. What is needed here comes first of all that an older one has not. */
+const NODE_OLDEST = '22.18';
 const SQLITE_BUSY = 5;
 /** What SQLite is compiled with: so many databases can be attached to a connection. */
 const LOCKS_MAX = 10;
@@ -92,6 +94,7 @@ function connectionWithRoom(): Connection {
 }
 
 function refused(path: string, ownerFile: string, cause: unknown): SparrowError {
+  if (cause instanceof SparrowError) return cause;
   if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) {
     return new SparrowError('unavailable', 'LOCK_FAILED', `${path} cannot be locked: ${String(cause)}`, { path }, cause);
   }
@@ -128,8 +131,20 @@ function sqlite(): typeof import('node:sqlite') {
     Reflect.apply(emitWarning, process, operands);
   };
   try {
-    return process.getBuiltinModule('node:sqlite');
+    // Before 22.13 it is behind a flag, before 22.5 not there at all, and before 22.3 neither is what asks for it.
+    const found = process.getBuiltinModule?.('node:sqlite') as typeof import('node:sqlite') | undefined;
+    if (found) return found;
   } finally {
     process.emitWarning = emitWarning;
   }
+  const { version } = process;
+  throw new SparrowError(
+    'invalid',
+    'NODE_TOO_OLD',
+    `sparrowkv needs Node ${NODE_OLDEST} or newer, this is ${version} (${process.execPath})`,
+    {
+      version,
+      needed: NODE_OLDEST,
+    },
+  );
 }

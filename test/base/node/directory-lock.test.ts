@@ -29,6 +29,23 @@ afterEach(() => {
   rmSync(parent, { recursive: true, force: true });
 });
 
+it.each([
+  ['has no node:sqlite', () => undefined],
+  ['cannot be asked for it', undefined],
+])('names the Node that is needed where this one %s', (_, getBuiltinModule) => {
+  const original = process.getBuiltinModule;
+  try {
+    process.getBuiltinModule = getBuiltinModule as never;
+    expect(refusal(directory)).toMatchObject({
+      code: 'NODE_TOO_OLD',
+      message: `sparrowkv needs Node 22.18 or newer, this is ${process.version} (${process.execPath})`,
+    });
+  } finally {
+    process.getBuiltinModule = original;
+  }
+  fs.lockDirectory(directory).release();
+});
+
 function refusal(path: string): SparrowError {
   try {
     fs.lockDirectory(path).release();
