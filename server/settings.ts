@@ -26,6 +26,8 @@ export interface ServerSettings {
   readonly maxValueBytes: number;
   /** All keys and values of one write, its conditions included, bytes. Default 20 MiB, up to 128 MiB; at least a longest key and value. */
   readonly maxWriteBytes: number;
+  /** Operations and conditions of one Write together: each takes time of its own in the thread that serves everybody. Default 50,000. */
+  readonly maxWriteOperations: number;
   /** All values that one MultiGet may return, bytes. Default 64 MiB. */
   readonly maxMultiGetBytes: number;
   /** How many keys a MultiGet may ask for. Default 10,000. */
@@ -101,6 +103,7 @@ const SCHEMA = z.strictObject({
   maxKeyBytes: whole(1, 4000, 4000),
   maxValueBytes: whole(1, VALUE_BYTES_MAX, 16 * MIB),
   maxWriteBytes: whole(KIB, 128 * MIB, 20 * MIB),
+  maxWriteOperations: whole(1, 1_000_000, 50_000),
   maxMultiGetBytes: whole(KIB, 128 * MIB, 64 * MIB),
   maxMultiGetKeys: whole(1, 100_000, 10_000),
   writeBytesInFlightMax: whole(MIB, 1024 * MIB, 64 * MIB),

@@ -138,6 +138,16 @@ export class KvCalls {
   }
 
   #writeParts(request: WriteRequest): { conditions: CommandCondition[]; operations: CommandOperation[] } {
+    const { maxWriteOperations } = this.settings;
+    const parts = request.conditions.length + request.operations.length;
+    if (parts > maxWriteOperations) {
+      throw new SparrowError(
+        'invalid',
+        'TOO_MANY_OPERATIONS',
+        `a write of ${parts} operations and conditions is too large; at most ${maxWriteOperations} are taken`,
+        { field: 'operations', limit: maxWriteOperations, operations: parts },
+      );
+    }
     let bytes = 0;
     const conditions = request.conditions.map(({ key, expected }, i): CommandCondition => {
       checkKey(key, `conditions[${i}].key`, this.settings);

@@ -89,6 +89,13 @@ describe('refusals', () => {
       code: 'WRITE_TOO_LARGE',
       details: { limit: 20 * MIB },
     });
+    const many = Array.from({ length: 50_000 }, () => ({ operation: { $case: 'delete' as const, value: { key: Buffer.from('k') } } }));
+    const condition = { key: Buffer.from('k'), expected: { $case: 'absent' as const, value: true } };
+    await expect(harness.write({ operations: many, conditions: [condition] })).rejects.toMatchObject({
+      code: 'TOO_MANY_OPERATIONS',
+      message: 'a write of 50001 operations and conditions is too large; at most 50000 are taken',
+      details: { field: 'operations', limit: 50_000, operations: 50_001 },
+    });
     await expect(harness.put('k', Buffer.alloc(40 * MIB))).rejects.toMatchObject({ kind: 'exhausted', code: 'RPC_RESOURCE_EXHAUSTED' });
     expect((await harness.get('k')).found).toBe(false);
   });
