@@ -7,10 +7,14 @@
  *
  *   memory for answers of a connection  <=  answerBytesMax + one answer
  *
+ * The answer to a write whose condition failed has the value that was found. It cannot wait, because the write is decided and was taken in for one of
+ * few places that all clients share; a connection that has as much untaken is told OVERLOADED instead.
+ *
  * Sessions and scans bound theirs themselves. Used by intake.ts.
  */
 import { ServerInterceptingCall, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import type { GetResponse, MultiGetResponse } from '../../proto/index.ts';
+import { SparrowError } from '../../base/errors.ts';
+import type { GetResponse, MultiGetResponse, WriteResponse } from '../../proto/index.ts';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 
@@ -30,13 +34,22 @@ export class AnswerRoom {
 
   /** A plain read that waits its turn. */
   admit(call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    return new ReadCall(call, this.#connectionOf(call));
+  }
+
+  /** For the answer to a plain write. */
+  forWrite(call: ServerInterceptingCallInterface): WriteAnswer {
+    return new WriteAnswer(this.#connectionOf(call), this.#answerBytesMax);
+  }
+
+  #connectionOf(call: ServerInterceptingCallInterface): ConnectionAnswers {
     const peer = call.getPeer();
     let connection = this.#connections.get(peer);
     if (connection === undefined) {
       connection = new ConnectionAnswers(this.#answerBytesMax, () => this.#connections.delete(peer));
       this.#connections.set(peer, connection);
     }
-    return new ReadCall(call, connection);
+    return connection;
   }
 }
 
@@ -57,6 +70,10 @@ class ConnectionAnswers {
     this.#onUnused = onUnused;
   }
 
+  get isFull(): boolean {
+    return this.#untakenBytes >= this.#answerBytesMax;
+  }
+
   open(): void {
     this.#calls++;
   }
@@ -73,8 +90,14 @@ class ConnectionAnswers {
     this.#advance();
   }
 
+  /** A read is answered. */
   answered(bytes: number): void {
     this.#reading--;
+    this.sent(bytes);
+  }
+
+  /** gRPC has an answer that the client has not taken yet. */
+  sent(bytes: number): void {
     this.#untakenBytes += bytes;
   }
 
@@ -83,11 +106,16 @@ class ConnectionAnswers {
     this.#advanceSoon();
   }
 
-  /** The call is over: `reading` tells whether it was being received or worked on. */
+  /** A read is over: `reading` tells whether it was being received or worked on. */
   close(call: ReadCall, reading: boolean): void {
     this.#unreceived.delete(call);
     this.#unanswered.delete(call);
     if (reading) this.#reading--;
+    this.leave();
+  }
+
+  /** A call is over, of which nothing waits here. */
+  leave(): void {
     if (--this.#calls === 0) this.#onUnused();
     else this.#advanceSoon();
   }
@@ -114,6 +142,47 @@ class ConnectionAnswers {
       this.#reading++;
       start();
     }
+  }
+}
+
+/** What the answer to one plain write takes of its connection's room. */
+export class WriteAnswer {
+  readonly #connection: ConnectionAnswers;
+  readonly #limit: number;
+  #bytes = 0;
+  #closed = false;
+
+  constructor(connection: ConnectionAnswers, limit: number) {
+    this.#connection = connection;
+    this.#limit = limit;
+    connection.open();
+  }
+
+  /** Undefined: it may be sent, and is counted until `taken`. Else what the client is told instead. */
+  refusal(answer: unknown): SparrowError | undefined {
+    const value = (answer as Partial<WriteResponse>).failed?.value;
+    if (value === undefined || value.length === 0) return undefined;
+    if (this.#connection.isFull) {
+      const message = `a condition failed, and the value that was found cannot be sent: the connection has ${this.#limit} bytes of answers that it has not taken`;
+      return new SparrowError('exhausted', 'OVERLOADED', message, { limit: this.#limit, applied: false });
+    }
+    this.#bytes = value.length + ANSWER_OVERHEAD_BYTES;
+    this.#connection.sent(this.#bytes);
+    return undefined;
+  }
+
+  taken(): void {
+    const bytes = this.#bytes;
+    this.#bytes = 0;
+    if (bytes > 0) this.#connection.taken(bytes);
+  }
+
+  /** The call's stream is closed. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.taken();
+    this.#connection.leave();
   }
 }
 

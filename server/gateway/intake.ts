@@ -12,7 +12,7 @@
 import { performance } from 'node:perf_hooks';
 import { ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import { SparrowError } from '../../base/errors.ts';
-import { AnswerRoom } from './answer-room.ts';
+import { AnswerRoom, type WriteAnswer } from './answer-room.ts';
 import { statusOf } from './rpc-errors.ts';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
@@ -59,7 +59,7 @@ export class Intake {
   }
 
   readonly interceptor: ServerInterceptor = (method, call) => {
-    if (this.#options.writes.has(method.path)) return new WriteIntake(call, this);
+    if (this.#options.writes.has(method.path)) return new WriteIntake(call, this, this.#answers.forWrite(call));
     if (this.#options.streams.has(method.path)) return new StreamIntake(call, this);
     if (this.#options.reads.has(method.path)) return this.#answers.admit(call);
     return new ServerInterceptingCall(call);
@@ -147,12 +147,16 @@ export class Intake {
 class WriteIntake extends ServerInterceptingCall {
   readonly #next: ServerInterceptingCallInterface;
   readonly #intake: Intake;
+  readonly #answer: WriteAnswer;
+  /** The call has its status: what the method says to it after that is too late. */
+  #refused = false;
   #state: 'new' | 'waiting' | 'receiving' | 'done' = 'new';
 
-  constructor(next: ServerInterceptingCallInterface, intake: Intake) {
+  constructor(next: ServerInterceptingCallInterface, intake: Intake, answer: WriteAnswer) {
     super(next);
     this.#next = next;
     this.#intake = intake;
+    this.#answer = answer;
   }
 
   override start(listener: Listener): void {
@@ -164,11 +168,30 @@ class WriteIntake extends ServerInterceptingCall {
         listener.onReceiveHalfClose();
         this.#leave();
       },
+      // Comes when the stream closes, however it ended.
       onCancel: () => {
         this.#leave();
+        this.#answer.close();
         listener.onCancel();
       },
     });
+  }
+
+  override sendMessage(message: unknown, callback: () => void): void {
+    const refusal = this.#answer.refusal(message);
+    if (refusal === undefined) {
+      return this.#next.sendMessage(message, () => {
+        this.#answer.taken();
+        callback();
+      });
+    }
+    this.#refused = true;
+    this.#next.sendStatus(statusOf(refusal));
+    callback();
+  }
+
+  override sendStatus(status: Parameters<ServerInterceptingCallInterface['sendStatus']>[0]): void {
+    if (!this.#refused) this.#next.sendStatus(status);
   }
 
   override startRead(): void {

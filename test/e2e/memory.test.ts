@@ -14,6 +14,8 @@ import {
   KvClient,
   type PutResponse,
   type StatusResponse,
+  WriteRequest,
+  type WriteResponse,
 } from '../../proto/index.ts';
 import { call } from './server-harness.ts';
 import { ServerProcess } from './server-process.ts';
@@ -106,4 +108,33 @@ describe.runIf(process.platform === 'linux')('the memory of a server', () => {
     for (let i = 0; i < 100; i++) await status();
     expect((peakBytes() - before) / MIB).toBeLessThan(200);
   }, 30_000);
+
+  it('is bounded while nobody reads what 1,000 writes with a failed condition found, 1 MiB each', async () => {
+    const key = Buffer.from('found');
+    await call<PutResponse>((done) => clients[0]!.put({ key, value: Buffer.alloc(MIB), requestId: undefined }, done));
+    const before = peakBytes();
+    const session = connect(`http://${server.address}`, { settings: { initialWindowSize: 0 } });
+    session.on('error', () => undefined);
+    const conditions = [{ key, expected: { $case: 'absent' as const, value: true } }];
+    const request = Buffer.from(WriteRequest.encode({ conditions, operations: [], requestId: undefined }).finish());
+    const message = Buffer.concat([Buffer.of(0, 0, 0, 0, request.length), request]);
+    const headers = { ':method': 'POST', ':path': '/sparrowkv.v1.Kv/Write', 'content-type': 'application/grpc+proto', te: 'trailers' };
+    let overloaded = 0;
+    const streams = Array.from({ length: 1000 }, () => {
+      const stream = session.request(headers);
+      stream.on('error', () => undefined);
+      stream.on('response', (answer) => (overloaded += answer['grpc-status'] === '8' ? 1 : 0));
+      stream.end(message);
+      return stream;
+    });
+    // The first few megabytes have been given to the connection; what would come on top is refused without a value.
+    await expect.poll(() => overloaded, { timeout: 20_000 }).toBeGreaterThan(900);
+    expect(overloaded).toBeLessThan(1000);
+    expect((peakBytes() - before) / MIB).toBeLessThan(200);
+    for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+    session.destroy();
+    const other = { conditions, operations: [], requestId: undefined };
+    expect(await call<WriteResponse>((done) => clients[1]!.write(other, done))).toMatchObject({ applied: false, failed: { found: true } });
+    await expect.poll(async () => (await status()).callsInFlight).toBe(0);
+  }, 60_000);
 });
