@@ -34,8 +34,8 @@ export class Keyspaces {
     checkKeyspaceName(name);
     const settings = given && storedSettings(given);
     const id = this.#record(name, settings);
-    // Another call may have recorded it, and it may not be on disk yet.
-    await this.#maintenance.recorded();
+    // Another call may have recorded it, and it may not be on disk yet. An engine that has stopped writing still gives what there is, to read.
+    if (settings !== undefined || this.#maintenance.failure === undefined) await this.#maintenance.recorded();
     return this.#keyspaceOf(id, name);
   }
 

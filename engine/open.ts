@@ -177,7 +177,12 @@ function build(door: Door, undo: Undo): Engine {
     events,
     segmentBytes: settings.segmentBytes,
     callerSyncMs: settings.callerSyncMs,
-    nextSegment: () => maintenance.takeFileId(),
+    nextSegment: () => {
+      // The version that was found may be in the system's cache only. Power loss would bring an older one back, beside which a log that
+      // begins here has a gap in front, and a keyspace is unknown: no write may be acknowledged before it is on disk.
+      manifest.makeDurable();
+      return maintenance.takeFileId();
+    },
     onSegment: (opened) => maintenance.segmentOpened(opened),
     unsynced: replay.segments,
   });
