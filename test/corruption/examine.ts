@@ -8,7 +8,17 @@
 import { SparrowError } from '../../base/errors.ts';
 import { type Engine, open } from '../../engine/index.ts';
 import type { SimFileSystem } from '../sim/sim-file-system.ts';
-import { ALL_KEYS, batchOf, contentsAfter, DIRECTORY, diskOf, SETTINGS, type StoreImage } from './stores.ts';
+import {
+  ALL_KEYS,
+  contentsAfter,
+  DIRECTORY,
+  diskOf,
+  KEYSPACE,
+  keyspaceContentsAfter,
+  SETTINGS,
+  type StoreImage,
+  wholeBatchOf,
+} from './stores.ts';
 
 /** `refused`: opening fails; `noticed`: some reads or background work fail; `harmless`: all is right; `cut`: the end of the log is gone. */
 export type Outcome = 'refused' | 'noticed' | 'harmless' | 'cut';
@@ -36,9 +46,9 @@ export async function examine(image: StoreImage, files: ReadonlyMap<string, Uint
   if (batches < floor || batches > image.batches) {
     throw new WrongStore(`it is at batch ${batches}; vouched for are ${floor}, written were ${image.batches}`);
   }
-  let noticed = readAll(first, batches);
+  let noticed = await readAll(first, batches);
   noticed = (await goOn(first, batches + 1)) || noticed;
-  noticed = readAll(first, first.sequence) || noticed;
+  noticed = (await readAll(first, first.sequence)) || noticed;
   const { sequence } = first;
   await first.close().catch(expectCorrupt);
   if (disk.openFiles.length > 0) throw new WrongStore(`files are left open: ${disk.openFiles.join(' ')}`);
@@ -48,7 +58,7 @@ export async function examine(image: StoreImage, files: ReadonlyMap<string, Uint
     const found = second.sequence;
     if (found !== sequence && !(noticed && found === batches))
       throw new WrongStore(`opened again it is at batch ${found}, not ${sequence}`);
-    noticed = readAll(second, found) || noticed;
+    noticed = (await readAll(second, found)) || noticed;
     await second.close().catch(expectCorrupt);
   } else noticed = true;
   if (disk.reads > READS_MAX || disk.bytesRead > BYTES_READ_MAX)
@@ -85,7 +95,7 @@ async function goOn(engine: Engine, number: number): Promise<boolean> {
     throw new WrongStore(`background work ends with ${String(error)}`, { cause: error });
   };
   try {
-    await engine.write(batchOf(number));
+    await engine.write(await wholeBatchOf(engine, number));
     await engine.flush();
     await engine.settled();
     return false;
@@ -96,7 +106,7 @@ async function goOn(engine: Engine, number: number): Promise<boolean> {
 }
 
 /** Every read is right or says that the store is damaged; whether any did. */
-function readAll(engine: Engine, batches: number): boolean {
+async function readAll(engine: Engine, batches: number): Promise<boolean> {
   const expected = contentsAfter(batches);
   let noticed = false;
   const attempt = (read: () => void): void => {
@@ -124,6 +134,13 @@ function readAll(engine: Engine, batches: number): boolean {
       found.map((key) => [key, expected.get(key)!]),
       expected,
     );
+  });
+  if (batches === 0) return noticed;
+  if (!engine.keyspaces().includes(KEYSPACE)) throw new WrongStore(`keyspace ${KEYSPACE} is gone`);
+  const keyspace = await engine.keyspace(KEYSPACE);
+  attempt(() => {
+    const found = [...keyspace.scanSync()].map(([key, value]) => [latin1(key), latin1(value)] as const);
+    expectSame(found, keyspaceContentsAfter(batches));
   });
   return noticed;
 }

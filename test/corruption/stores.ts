@@ -37,6 +37,19 @@ export function keyOf(number: number): string {
   return `key/${String(number % KEYS).padStart(3, '0')}`;
 }
 
+/** So late that it never comes while a test runs: the value carries its expiry all the same. */
+const NEVER_MS = 4_000_000_000_000;
+
+/** A keyspace of its own, to which every batch writes one key more. */
+export const KEYSPACE = 'nests';
+const KEYSPACE_KEYS = 5;
+
+export function keyspaceContentsAfter(batches: number): ReadonlyMap<string, string> {
+  const contents = new Map<string, string>();
+  for (let number = 1; number <= batches; number++) contents.set(`key/${number % KEYSPACE_KEYS}`, `nest ${number}`);
+  return contents;
+}
+
 /** Batches whose first key nobody writes again: their values stay where compaction put them. */
 const LASTING = [2, 6, 10, 18, 26, 33, 37];
 
@@ -54,7 +67,8 @@ export function batchOf(number: number): BatchOperation[] {
     return { type: 'put', key: keyOf(number * step), value: Buffer.alloc(bytes, `${number}.${step};`) };
   };
   const last: BatchOperation = number % 4 === 0 ? { type: 'delete', key: keyOf(number * 11) } : put(11);
-  const lasting: BatchOperation = { type: 'put', key: lastingKeyOf(number), value: Buffer.alloc(90 + number, `${number};`) };
+  const value = Buffer.alloc(90 + number, `${number};`);
+  const lasting: BatchOperation = { type: 'put', key: lastingKeyOf(number), value, ...(number % 4 === 2 && { expiresAtMs: NEVER_MS }) };
   return [LASTING.includes(number) ? lasting : put(5), put(7), last];
 }
 
@@ -88,7 +102,13 @@ export function imageOf(name: string, disk: SimFileSystem, batches: number): Sto
 
 /** Writes batches up to `to`, each by itself. */
 async function writeTo(engine: Engine, to: number): Promise<void> {
-  for (let number = engine.sequence + 1; number <= to; number++) await engine.write(batchOf(number));
+  for (let number = engine.sequence + 1; number <= to; number++) await engine.write(await wholeBatchOf(engine, number));
+}
+
+/** `batchOf` with what it writes to the keyspace. */
+export async function wholeBatchOf(engine: Engine, number: number): Promise<BatchOperation[]> {
+  const keyspace = await engine.keyspace(KEYSPACE);
+  return [...batchOf(number), { type: 'put', key: `key/${number % KEYSPACE_KEYS}`, value: `nest ${number}`, keyspace }];
 }
 
 /** Everything that a store can consist of. */
@@ -121,7 +141,9 @@ export async function layeredStore(): Promise<StoreImage> {
 export async function loggedStore(): Promise<StoreImage> {
   const disk = new SimFileSystem();
   const engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
-  for (let number = 1; number <= 9; number++) await engine.write(batchOf(number), { durability: number % 2 === 0 ? 'synced' : 'os' });
+  for (let number = 1; number <= 9; number++) {
+    await engine.write(await wholeBatchOf(engine, number), { durability: number % 2 === 0 ? 'synced' : 'os' });
+  }
   await new Promise((resolve) => setImmediate(resolve));
   disk.endProcess();
   return imageOf('log', disk, 9);
