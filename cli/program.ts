@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 
 import { Command, CommanderError } from 'commander';
 
+import { addEngine } from './commands/engine/index.ts';
 import { addDelete } from './commands/delete.ts';
 import { addExport } from './commands/export.ts';
 import { addGet } from './commands/get.ts';
@@ -22,8 +23,9 @@ Examples:
   sparrowkv scan --prefix gr                    list keys and values in order
   sparrowkv import --dir ./docs --prefix docs/  store a directory tree, a key for each file
   sparrowkv export --dir ./copy --prefix docs/  write it back to files
+  sparrowkv engine verify ./data/engine         tell whether a store on disk is whole
 
-All but "server" talk to the server at 127.0.0.1:7400; --server or the environment variable
+All but "server" and "engine" talk to the server at 127.0.0.1:7400; --server or the environment variable
 SPARROWKV_SERVER name another. "sparrowkv help COMMAND" explains a command.
 
 Exit codes: 0 done, 1 not found or not all done, 2 wrong usage, 3 server not reachable,
@@ -65,6 +67,7 @@ function createProgram(): Command {
   addImport(program);
   addExport(program);
   addStatus(program);
+  addEngine(program);
   return program;
 }
 

@@ -168,6 +168,16 @@ export interface Keyspace extends KeyValues {
   readonly settings: Readonly<KeyspaceSettings>;
 }
 
+export interface CompactRange {
+  gt?: Bytes;
+  gte?: Bytes;
+  lt?: Bytes;
+  lte?: Bytes;
+  prefix?: Bytes;
+  /** Default: the default keyspace. */
+  keyspace?: Keyspace;
+}
+
 export interface Engine extends KeyValues, AsyncDisposable {
   readonly path: string;
   /** Sequence number of the last write. */
@@ -188,6 +198,12 @@ export interface Engine extends KeyValues, AsyncDisposable {
   sync(): Promise<void>;
   /** Settles when everything written so far is in table files. */
   flush(): Promise<void>;
+  /**
+   * Merges what was written of a range of keys (of the default keyspace unless one is named; without a range all of all keyspaces) until it is
+   * in tables of one level, and drops what nobody can see. Compaction does that by itself when it is worth it; this is for after a mass of
+   * deletes, or before a store is put away.
+   */
+  compact(range?: CompactRange): Promise<void>;
   /** Settles when no background work is left to do. */
   settled(): Promise<void>;
   /**

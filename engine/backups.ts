@@ -1,7 +1,7 @@
 /**
- * The door to directories of backups, and to backups of stores that nobody has open. Components are injected or defaulted here, as in open.ts.
+ * The door to copies of stores that nobody has open, and to directories of backups. Components are injected or defaulted here, as in open.ts.
  *
- *   backup(engine or directory, target)      listBackups(target)      verifyBackup(target)      restore(target, directory)      pruneBackups(target, keep)
+ *   checkpoint(directory, to)      backup(engine or directory, target)      listBackups(target)      verifyBackup(target)      restore(target, directory)      pruneBackups(target, keep)
  */
 import type { Clock, Random } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
@@ -11,6 +11,8 @@ import type {
   BackupInfo,
   BackupOptions,
   BackupResult,
+  CheckpointOptions,
+  CheckpointResult,
   RestoreOptions,
   RestoreResult,
   VerifyBackupOptions,
@@ -30,6 +32,7 @@ export interface BackupComponents extends OfflineComponents {
   random?: Random;
 }
 
+const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
 const CHOICE_OPTIONS: readonly string[] = ['backup', 'onProgress'];
 
@@ -51,6 +54,23 @@ export async function backup(
     const image = imageOfDirectory(fileSystem, source, readVersion(fileSystem, source).version);
     const still = { image, sequence: undefined, sync: () => Promise.resolve(), assertOpen: () => undefined };
     return upkeep.makeBackup(fileSystem, still, target, clock.wallMs(), options);
+  });
+}
+
+/** Makes `to`, which does not exist or is empty, a store of its own that is what `directory` is, which nobody has open. As `engine.checkpoint`. */
+export async function checkpoint(
+  directory: string,
+  to: string,
+  options: CheckpointOptions = {},
+  components: BackupComponents = {},
+): Promise<CheckpointResult> {
+  checkOptions(options, CHECKPOINT_OPTIONS);
+  checkName(to, 'to');
+  const random = randomOf(components);
+  return await withStoreLocked(directory, components, (fileSystem) => {
+    const image = imageOfDirectory(fileSystem, directory, readVersion(fileSystem, directory).version);
+    const still = { sync: () => Promise.resolve(), assertOpen: () => undefined, storeId: random && upkeep.newStoreId(random) };
+    return upkeep.makeCheckpoint(fileSystem, image, to, options, still);
   });
 }
 
@@ -81,7 +101,7 @@ export async function restore(
 ): Promise<RestoreResult> {
   checkOptions(options, CHOICE_OPTIONS);
   checkName(directory, 'directory');
-  const random = components.random ?? (components.fileSystem ? undefined : new NodeRandom());
+  const random = randomOf(components);
   const { backup: chosen, onProgress } = options;
   const storeId = random && upkeep.newStoreId(random);
   return await upkeep.restoreBackup(components.fileSystem ?? new NodeFileSystem(), target, directory, {
@@ -94,6 +114,11 @@ export async function restore(
 /** Removes all but the newest `keep` backups that can be read; returns the numbers of those removed, oldest first. */
 export function pruneBackups(target: string, keep: number, components: BackupComponents = {}): number[] {
   return upkeep.pruneBackups(components.fileSystem ?? new NodeFileSystem(), target, keep);
+}
+
+/** Simulated disks have no ids unless they are given randomness: the same seed makes the same store. */
+function randomOf({ random, fileSystem }: BackupComponents): Random | undefined {
+  return random ?? (fileSystem ? undefined : new NodeRandom());
 }
 
 function checkName(name: string, field: string): void {

@@ -10,6 +10,8 @@ export const COMPACTION_REASONS = [
   'values',
   /** A table is mostly deletes. */
   'deletes',
+  /** Somebody asked for it. */
+  'demand',
 ] as const;
 
 export type CompactionReason = (typeof COMPACTION_REASONS)[number];

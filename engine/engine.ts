@@ -4,7 +4,7 @@
  */
 import type { DirectoryLock, Random, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { BatchOperation, BatchOptions, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
+import type { BatchOperation, BatchOptions, CompactRange, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
 import { BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
 import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
@@ -17,6 +17,7 @@ import type { EngineMetrics } from './engine-metrics.ts';
 import type { EngineEvents } from './events/index.ts';
 import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
+import { internalRange, scanRange } from './scan-range.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import { makeBackup, makeCheckpoint, newStoreId } from './upkeep/index.ts';
 import type { View } from './view.ts';
@@ -25,6 +26,7 @@ import type { Writer } from './writer.ts';
 const BATCH_OPTIONS: readonly string[] = ['durability', 'sequence', 'conditions'];
 const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
+const COMPACT_OPTIONS: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix', 'keyspace'];
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
@@ -138,6 +140,19 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async settled(): Promise<void> {
     this.#assertOpen();
     await this.#parts.maintenance.settled();
+  }
+
+  async compact(range?: CompactRange): Promise<void> {
+    this.#assertOpen();
+    this.#writer.write();
+    const { maintenance, settings } = this.#parts;
+    if (range === undefined) return maintenance.compact(undefined, undefined);
+    checkOptions(range, COMPACT_OPTIONS);
+    const { keyspace, ...bounds } = range;
+    const { id } = keyspace === undefined ? this.#keyspace : this.#keyspaces.openOf(keyspace);
+    // Tables are looked at whole: whether a bound is part of the range makes no difference.
+    const { lower, upper } = internalRange(scanRange(bounds, settings.maxKeyBytes), id);
+    return maintenance.compact(lower, upper);
   }
 
   async checkpoint(directory: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {

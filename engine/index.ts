@@ -5,6 +5,7 @@ export { MemoryFileSystem, type MemoryFileSystemOptions } from '../base/memory-f
 export type {
   BatchOperation,
   BatchOptions,
+  CompactRange,
   Bytes,
   Condition,
   Durability,
@@ -67,7 +68,7 @@ export type {
   VerifyBackupReport,
   VerifyReport,
 } from './files-api.ts';
-export { backup, listBackups, pruneBackups, restore, verifyBackup, type BackupComponents } from './backups.ts';
+export { backup, checkpoint, listBackups, pruneBackups, restore, verifyBackup, type BackupComponents } from './backups.ts';
 export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { createResources, type Resources, type ResourceStats } from './resources.ts';

@@ -8,5 +8,6 @@ export {
   type CompactionReason,
   type CompactionResult,
 } from './compaction.ts';
+export { pickDemanded, type Demand } from './demanded.ts';
 export { runCompaction } from './compaction-job.ts';
 export { levelBytesMax, pickCompaction, type Pace, type PickerSettings, type PickerVersion } from './picker.ts';

@@ -81,9 +81,9 @@ function pickValues(version: PickerVersion, settings: PickerSettings, garbageSha
   return tables.length > 1 && bytesOf(tables) <= flushed * settings.garbageRatio ? compaction : undefined;
 }
 
-/** The oldest table of level 0 and all that overlap it, directly or through one another: no older version may stand above a newer one. */
-function oldestOverlapping(tables: readonly TableMeta[]): TableMeta[] {
-  const chosen = new Set([tables.at(-1)!]);
+/** The oldest table of level 0 (or `first`) and all that overlap it, directly or through one another: no older version may stand above a newer one. */
+export function oldestOverlapping(tables: readonly TableMeta[], first: TableMeta = tables.at(-1)!): TableMeta[] {
+  const chosen = new Set([first]);
   let range = rangeOf([...chosen]);
   for (let before = 0; before !== chosen.size;) {
     before = chosen.size;
@@ -166,7 +166,7 @@ function pickDeletes(version: PickerVersion, oldestSnapshot: number): Compaction
 }
 
 /** Tables of a level into the next one, with what overlaps there. Below level 0 a table has keys of one keyspace only. */
-function goDown(
+export function goDown(
   version: PickerVersion,
   level: number,
   tables: readonly TableMeta[],
@@ -181,7 +181,7 @@ function goDown(
 }
 
 /** Whether no table outside the inputs, at their target or below, or older within level 0, holds keys of their range. */
-function isBottom(version: PickerVersion, target: number, inputs: readonly CompactionInput[]): boolean {
+export function isBottom(version: PickerVersion, target: number, inputs: readonly CompactionInput[]): boolean {
   const range = rangeOf(inputs.map(({ table }) => table));
   const chosen = new Set(inputs.map(({ table }) => table));
   const within = version.levels[target]!;

@@ -33,6 +33,11 @@ export class Losses {
     if (this.#count++ < FINDINGS_MAX) this.found.push(loss);
   }
 
+  /** Entries that were in one of several places. */
+  addEntries(count: number): void {
+    this.#entries += count;
+  }
+
   /** For the report. */
   list(): Loss[] {
     return this.found.map(({ smallest, largest, entries, mayShowOlder = false, ...loss }) => ({

@@ -42,40 +42,32 @@ export function* salvageTable(parts: SalvageParts, table: DamagedTable): Generat
   const { memory, fileSystem, zstd, directory, values, losses } = parts;
   const file = `${directory}/${tableFileName(table.fileId)}`;
   let found = 0;
-  /** Damaged pages in a row, and the last key before them. */
-  let gap: { offset: number; bytes: number; after: Uint8Array | undefined } | undefined;
+  /** Damaged pages, those in a row together, with the last key before them. */
+  const gaps: { offset: number; bytes: number; smallest: Uint8Array | undefined; largest: Uint8Array | undefined; open: boolean }[] = [];
   let last: Uint8Array | undefined;
-  const closeGap = (before: Uint8Array | undefined, entries?: number): void => {
-    if (gap)
-      losses.add({
-        file,
-        offset: gap.offset,
-        bytes: gap.bytes,
-        what: 'pages',
-        smallest: gap.after ?? table.smallest,
-        largest: before,
-        entries,
-      });
-    gap = undefined;
-  };
   const known = { packed: mayBePacked(fileSystem, file, table.fileId), zstd };
   for (const page of readPages(memory, new BriefFile(fileSystem, file), table.fileId, table.pages, known)) {
     if (page.behindData) break;
+    const gap = gaps.at(-1);
     if (page.entries === undefined) {
-      gap ??= { offset: page.offset, bytes: 0, after: last };
-      gap.bytes += page.bytes;
+      if (gap?.open) gap.bytes += page.bytes;
+      else gaps.push({ offset: page.offset, bytes: page.bytes, smallest: last ?? table.smallest, largest: table.largest, open: true });
       continue;
     }
-    closeGap(page.entries[0]!.key);
+    if (gap?.open) {
+      gap.open = false;
+      gap.largest = page.entries[0]!.key;
+    }
     for (const entry of page.entries) {
       found++;
       yield withValue(values, losses, entry);
     }
     last = page.entries.at(-1)!.key;
   }
-  if (gap === undefined && (table.entries ?? found) > found) gap = { offset: 0, bytes: 0, after: undefined };
   // How many entries the pages had is known for all of them together.
-  closeGap(table.largest, table.entries === undefined ? undefined : table.entries - found);
+  const missing = table.entries === undefined ? undefined : table.entries - found;
+  for (const { open: _open, ...gap } of gaps) losses.add({ file, what: 'pages', ...gap, entries: gaps.length === 1 ? missing : undefined });
+  if (gaps.length !== 1) losses.addEntries(missing ?? 0);
 }
 
 /** As the footer says; without a sound one, yes. */

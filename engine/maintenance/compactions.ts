@@ -4,7 +4,15 @@
  */
 import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type { Background } from '../background/index.ts';
-import { type Compaction, type CompactionJob, type CompactionResult, fileIdsWanted, pickCompaction } from '../compaction/index.ts';
+import {
+  type Compaction,
+  type CompactionJob,
+  type CompactionResult,
+  type Demand,
+  fileIdsWanted,
+  pickCompaction,
+  pickDemanded,
+} from '../compaction/index.ts';
 import type { Events } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
@@ -24,6 +32,8 @@ export class Compactions {
   readonly #snapshots: Snapshots;
   readonly #progress: Progress;
   readonly #events: Events;
+  /** What callers wait for, oldest first. */
+  readonly #demands = new Set<Demand>();
   #running = false;
   /** Set while writes are under way. */
   #restTimer: Timer | undefined;
@@ -77,12 +87,9 @@ export class Compactions {
   /** Begins what is wanted most, unless a compaction is under way or nothing is wanted. */
   start(): void {
     if (this.#running || this.#progress.isOver) return;
-    const compaction = pickCompaction(
-      this.#versions.version,
-      this.#settings,
-      this.#snapshots.oldest ?? Infinity,
-      this.#restTimer === undefined ? 'resting' : 'loaded',
-    );
+    const oldestSnapshot = this.#snapshots.oldest ?? Infinity;
+    const pace = this.#restTimer === undefined ? 'resting' : 'loaded';
+    const compaction = this.#nextDemanded(oldestSnapshot) ?? pickCompaction(this.#versions.version, this.#settings, oldestSnapshot, pace);
     if (compaction === undefined) {
       this.#progress.foundSpace('compaction');
       return;
@@ -113,6 +120,25 @@ export class Compactions {
       }
       this.#progress.ended();
     });
+  }
+
+  /** Goes before everything else until it is done; `isDemanded` tells. */
+  demand(demand: Demand): void {
+    this.#demands.add(demand);
+    this.start();
+  }
+
+  isDemanded(demand: Demand): boolean {
+    return this.#demands.has(demand);
+  }
+
+  #nextDemanded(oldestSnapshot: number): Compaction | undefined {
+    for (const demand of this.#demands) {
+      const compaction = pickDemanded(this.#versions.version, demand, oldestSnapshot);
+      if (compaction) return compaction;
+      this.#demands.delete(demand);
+    }
+    return undefined;
   }
 
   #job({ inputs, dropDeletes, relocate, target }: Compaction): CompactionJob {

@@ -288,6 +288,24 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     if (progress.failure) throw progress.failure;
   }
 
+  /**
+   * Settles when what was written of the internal keys between `from` and `to` is in tables of one level.
+   * `exhausted/DISK_FULL` when that cannot be now.
+   */
+  async compact(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
+    await this.flush();
+    const progress = this.#progress;
+    const demand = { from, to, upTo: this.#versions.version.lastSequence };
+    for (this.#compactions.demand(demand); this.#compactions.isDemanded(demand);) {
+      if (progress.failure) throw progress.failure;
+      progress.assertSpace('compaction', 'manifest');
+      progress.assertNotClosing();
+      await progress.nextEnd();
+      this.#compactions.start();
+    }
+    await this.recorded();
+  }
+
   /** Settles when there is nothing left to flush or to compact. `exhausted/DISK_FULL` when that cannot be now. */
   async settled(): Promise<void> {
     const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];

@@ -51,7 +51,13 @@ export const PARTS: readonly Part[] = [
     holds: 'stores out of stores: checkpoints, backups',
   },
   { path: 'engine/open.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: puts the engine together' },
-  { path: 'engine/backups.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: directories of backups' },
+  {
+    path: 'engine/backups.ts',
+    grade: 'edge',
+    imports: ['base/node'],
+    packages: [],
+    holds: 'door: copies of stores, directories of backups',
+  },
   { path: 'engine/offline.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: work on a store that nobody has open' },
   { path: 'engine/memory/kernel.ts', grade: 'edge', imports: [], packages: [], holds: 'door: loads the WebAssembly module' },
   { path: 'engine/background/worker-thread.ts', grade: 'edge', imports: [], packages: [], holds: 'door: starts a background thread' },
@@ -103,7 +109,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'cli',
     grade: 'edge',
-    imports: ['base', 'client', 'server'],
+    imports: ['base', 'client', 'engine', 'server'],
     packages: ['cli-progress', 'commander'],
     holds: 'the program `sparrowkv`',
   },

@@ -1,0 +1,40 @@
+/** `sparrowkv engine ...`: work on a store's directory, without a server. Each command is a file beside this one. */
+import type { Command } from 'commander';
+
+import { addBackup, addBackups, addRestore } from './backup.ts';
+import { addCheckpoint } from './checkpoint.ts';
+import { addCompact } from './compact.ts';
+import { addDump } from './dump.ts';
+import { addRepair } from './repair.ts';
+import { addStats } from './stats.ts';
+import { addVerify } from './verify.ts';
+
+const HELP = `
+These work on the directory of a store that nobody has open: of an embedded engine, or the "engine"
+directory in a server's --data. A store in use is refused; stop its server or program first.
+
+Examples:
+  sparrowkv engine verify ./data/engine
+  sparrowkv engine backup ./data/engine /mnt/backups
+  sparrowkv engine restore /mnt/backups ./data/engine
+  sparrowkv engine repair ./data/engine --dry-run
+
+Exit codes as elsewhere; 1 says that damage was found or that something is lost.
+`;
+
+export function addEngine(program: Command): void {
+  const engine = program
+    .command('engine')
+    .description('look after a store that nobody has open: verify, back up, repair ...')
+    .addHelpText('after', HELP)
+    .helpCommand('help [command]', 'explain a command');
+  addVerify(engine);
+  addStats(engine);
+  addDump(engine);
+  addCheckpoint(engine);
+  addBackup(engine);
+  addBackups(engine);
+  addRestore(engine);
+  addCompact(engine);
+  addRepair(engine);
+}

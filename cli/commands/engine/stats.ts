@@ -1,0 +1,37 @@
+/** `sparrowkv engine stats DIR`. */
+import type { Command } from 'commander';
+
+import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
+import { print, rows, showKey, toJson } from './show.ts';
+
+export function addStats(engine: Command): void {
+  engine
+    .command('stats <dir>')
+    .description('tell what a store is made of')
+    .option('--json', 'all figures, as JSON')
+    .action((directory: string, { json }: { json?: boolean }) => stats(directory, json === true));
+}
+
+async function stats(directory: string, json: boolean): Promise<void> {
+  const engine = await import('../../../engine/index.ts');
+  const found = await engine.stats(directory);
+  if (json) return print(toJson(found, 2));
+  const { levels, keyspaces, obsoleteFiles } = found;
+  await print(
+    rows([
+      ['disk', formatBytes(found.diskBytes)],
+      ['manifest', `${found.manifest}, sequence ${formatCount(found.lastSequence)}`],
+      ...levels.map(({ level, tables, bytes, entries, tombstones, smallest, largest }): [string, string] => [
+        `level ${level}`,
+        `${plural(tables, 'table')}, ${formatBytes(bytes)}, ${plural(entries, 'entry', 'entries')}, ${plural(tombstones, 'delete')}, ${showKey(smallest)} to ${showKey(largest)}`,
+      ]),
+      [
+        'values',
+        `${formatBytes(found.liveValueBytes)} live in ${plural(found.blockFiles, 'block file')} of ${formatBytes(found.blockFileBytes)}`,
+      ],
+      ['log', `${plural(found.logSegments, 'segment')}, ${formatBytes(found.logBytes)}`],
+      ...(keyspaces.length > 0 ? [['keyspaces', keyspaces.map(({ id, name }) => `${id} ${name}`).join(', ')] as const] : []),
+      ...(obsoleteFiles.length > 0 ? [['leftovers', `${obsoleteFiles.join(' ')} (the next opening removes them)`] as const] : []),
+    ]),
+  );
+}
