@@ -18,6 +18,7 @@ import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../base/no
 import { SparrowError } from '../base/errors.ts';
 import { type Engine, open } from '../engine/index.ts';
 import { AdminService, fileDescriptors, Kv } from '../proto/index.ts';
+import { assertFree } from './free-address.ts';
 import {
   adminService,
   CallCounter,
@@ -81,6 +82,8 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
   let failed: (error: SparrowError) => void = () => undefined;
   const failure = new Promise<SparrowError>((resolve) => (failed = resolve));
 
+  for (const address of [settings.listen, settings.metricsAddress])
+    if (address !== undefined) await assertFree(parseListen(address), address);
   const engine = await open(join(settings.data, 'engine'), engineOptions(settings));
   try {
     const replica = await openReplica(settings, engine, (error) => {

@@ -71,6 +71,8 @@ describe('the server command', () => {
       '',
       `sparrowkv: ${server.address} is taken by another program [ADDRESS_IN_USE]\n`,
     ]);
+    // Nothing was made for a server that never was.
+    expect(existsSync(join(directory, 'other'))).toBe(false);
     const data = await runCli(['server', '--data', join(directory, 'first'), '--listen', '127.0.0.1:0']);
     expect([data.code, data.stdout.toString()]).toEqual([4, '']);
     expect(data.stderr).toMatch(/^sparrowkv: \S+\/first\S* is already open in another process \(pid \d+\).* \[LOCKED\]\n$/);
