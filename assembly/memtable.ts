@@ -6,7 +6,7 @@
  *    0 root u32            a reference (see below), 0: empty
  *    4 record top u32      where the next frame goes;  8 record end u32
  *   12 node top u32;      16 node end u32
- *   20 keys u32           distinct keys
+ *   20 keys u32           distinct keys, those included that a range delete has taken out
  *   24 records u32        records inserted
  *   28 bytes u32          record bytes inserted
  *   32 newest snapshot f64   a record at or below it stays readable when its key is written again (-1: no snapshot)
@@ -25,7 +25,7 @@
  */
 import { KIND_DELETE, KIND_POINTER, KIND_RANGE_DELETE, RECORD_HEADER_BYTES, FRAME_HEADER_BYTES } from './memory-map';
 import { commonBytes, compareKeys } from './key';
-import { recordBytes, recordKey, recordKeyBytes, recordKind, recordSequence } from './record';
+import { recordBytes, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue } from './record';
 import { sealFrame } from './frame';
 
 const NODE_HEADER_BYTES: usize = 16;
@@ -375,6 +375,8 @@ export function memtableInsert(memtable: usize, from: usize, bytes: u32, sequenc
     const size = recordBytes(recordKeyBytes(at), load<i32>(at));
     if (own > skipTo) {
       if (recordKind(at) == KIND_RANGE_DELETE) {
+        // All there is is older, and what follows in its batch is not yet there. A snapshot's versions stay: the tombstone hides them from the rest.
+        if (load<f64>(memtable, 32) < 0) memtableClear(memtable, recordKey(at), recordKeyBytes(at), recordValue(at), load<i32>(at));
         store<u32>(memtable, load<u32>(memtable, 24) + 1, 24);
         store<u32>(memtable, load<u32>(memtable, 56) + 1, 56);
       } else index(memtable, at);

@@ -57,13 +57,17 @@ export interface ReadOptions {
   snapshot?: Snapshot;
 }
 
-export interface ScanOptions extends ReadOptions {
+/** Keys between bounds; without one, from the first key or to the last. */
+export interface KeyRange {
   gt?: Bytes;
   gte?: Bytes;
   lt?: Bytes;
   lte?: Bytes;
   /** Only keys that begin with these bytes; not together with bounds. */
   prefix?: Bytes;
+}
+
+export interface ScanOptions extends ReadOptions, KeyRange {
   /** From the largest key downwards. */
   reverse?: boolean;
   /** At most this many entries. */
@@ -87,6 +91,7 @@ export interface VersionedValue {
 export type BatchOperation =
   | ({ type: 'put'; key: Bytes; value: Bytes; keyspace?: Keyspace } & Expiry)
   | { type: 'delete'; key: Bytes; keyspace?: Keyspace }
+  | ({ type: 'deleteRange'; keyspace?: Keyspace } & KeyRange)
   /** Sees what comes before it in the batch. */
   | ({ type: 'increment'; key: Bytes; by?: bigint | number; keyspace?: Keyspace } & Expiry);
 
@@ -125,6 +130,8 @@ export interface Snapshot extends Disposable {
 export interface KeyValues {
   put(key: Bytes, value: Bytes, options?: PutOptions): Promise<void>;
   delete(key: Bytes, options?: WriteOptions): Promise<void>;
+  /** Deletes all keys of the range, however many: the cost does not depend on that. Without bounds: all there are. */
+  deleteRange(range: KeyRange, options?: WriteOptions): Promise<void>;
   /**
    * Adds to a counter and gives what it came to: a value of 8 bytes, a signed 64-bit integer, little-endian; a missing key counts as 0.
    * Atomic. Keeps the key's expiry unless the options give another. Default of `by`: 1. `invalid/NOT_A_COUNTER`, `invalid/COUNTER_OVERFLOW`.

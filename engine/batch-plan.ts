@@ -8,7 +8,9 @@ import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, Keyspace } from './api.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import { expiryOf, NEVER } from './expiry.ts';
+import { covers, keyRange, type KeyRange, KeyRanges } from './key-range.ts';
 import { checkOptions, toKey, toValue } from './keys.ts';
+import { internalKey } from './keyspace-key.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
 import type { EngineSettings } from './settings.ts';
@@ -21,15 +23,19 @@ const OPERATIONS_MAX = 2 ** 24 - 1;
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   put: ['type', 'key', 'value', 'keyspace', 'ttlMs', 'expiresAtMs'],
   delete: ['type', 'key', 'keyspace'],
+  deleteRange: ['type', 'gt', 'gte', 'lt', 'lte', 'prefix', 'keyspace'],
   increment: ['type', 'key', 'by', 'keyspace', 'ttlMs', 'expiresAtMs'],
 };
 
 /** The records of a batch, in order. */
 export interface BatchPlan {
   readonly keyspaces: OpenKeyspace[];
+  /** Of a range delete: the first key that it covers. */
   readonly keys: Uint8Array[];
   /** Undefined: a delete. */
   readonly values: (Uint8Array | undefined)[];
+  /** Of a range delete: the internal key behind what it covers. */
+  readonly ends: (Uint8Array | undefined)[];
   /** Milliseconds since the epoch, or NEVER. */
   readonly expiries: number[];
   /** What the increments came to, in their order. */
@@ -42,7 +48,8 @@ export interface BatchPlan {
   userBytes: number;
 }
 
-type Written = { value: Uint8Array | undefined; expiresAtMs: number };
+type Read = { value: Uint8Array | undefined; expiresAtMs: number };
+type Written = Read & { internal: Uint8Array };
 
 export class BatchPlanner {
   readonly #settings: Readonly<EngineSettings>;
@@ -64,22 +71,26 @@ export class BatchPlanner {
         operations: operations.length,
       });
     }
-    const plan: BatchPlan = {
-      keyspaces: [],
-      keys: [],
-      values: [],
-      expiries: [],
-      counters: [],
-      recordBytes: 0,
-      payloadBytes: 0,
-      userBytes: 0,
-    };
+    let plan = emptyPlan();
+    // Ranges that the batch has deleted so far.
+    let deleted: KeyRanges | undefined;
     // An increment sees what comes before it in its batch.
     const written = operations.some(({ type }) => type === 'increment') ? new Map<string, Written>() : undefined;
     const nowMs = (): number => this.#clock.wallMs();
     for (const operation of operations) {
       checkFields(operation);
       const keyspace = keyspaceOf(operation.keyspace);
+      if (operation.type === 'deleteRange') {
+        const { type: _, keyspace: _keyspace, ...bounds } = operation;
+        const range = keyRange(bounds, keyspace.id, this.#settings.maxKeyBytes);
+        if (range === undefined) continue;
+        addRangeDelete(plan, keyspace, range);
+        (deleted ??= new KeyRanges()).add(range);
+        for (const [name, { internal }] of written ?? []) {
+          if (covers(range, internal)) written!.set(name, { internal, value: undefined, expiresAtMs: NEVER });
+        }
+        continue;
+      }
       const key = toKey(operation.key, this.#settings.maxKeyBytes);
       let value: Uint8Array | undefined;
       let expiresAtMs = NEVER;
@@ -89,16 +100,20 @@ export class BatchPlanner {
           expiresAtMs = expiryOf(operation, keyspace.ttlMs, nowMs);
         }
       } else if (operation.type === 'increment') {
-        const before = written!.get(nameOf(keyspace, key)) ?? this.#stored(keyspace, key);
+        const internal = internalKey(keyspace.id, key);
+        const before =
+          written!.get(nameOf(keyspace, key)) ??
+          (deleted?.has(internal) ? { value: undefined, expiresAtMs: NEVER } : this.#stored(keyspace, key));
         const counter = addToCounter(before.value, toStep(operation.by));
         plan.counters.push(counter);
         value = encodeCounter(counter);
         expiresAtMs =
           keepsExpiry(operation) && before.value !== undefined ? before.expiresAtMs : expiryOf(operation, keyspace.ttlMs, nowMs);
       }
-      written?.set(nameOf(keyspace, key), { value, expiresAtMs });
-      this.#add(plan, keyspace, key, value, expiresAtMs);
+      written?.set(nameOf(keyspace, key), { internal: internalKey(keyspace.id, key), value, expiresAtMs });
+      add(plan, keyspace, key, value, expiresAtMs);
     }
+    if (deleted) plan = withoutOvertaken(plan);
     const { maxBatchBytes } = this.#settings;
     if (plan.userBytes > maxBatchBytes) {
       throw new SparrowError(
@@ -115,24 +130,72 @@ export class BatchPlanner {
     return plan;
   }
 
-  #add(plan: BatchPlan, keyspace: OpenKeyspace, key: Uint8Array, value: Uint8Array | undefined, expiresAtMs: number): void {
-    const valueBytes = value === undefined ? 0 : value.length;
-    const expiryBytes = expiresAtMs === NEVER ? 0 : EXPIRY_BYTES;
-    const keyBytes = keyspace.prefixBytes + key.length;
-    const large = value !== undefined && isLarge(keyspace, keyBytes, valueBytes, expiryBytes);
-    plan.keyspaces.push(keyspace);
-    plan.keys.push(key);
-    plan.values.push(value);
-    plan.expiries.push(expiresAtMs);
-    plan.recordBytes += (RECORD_HEADER_BYTES + keyBytes + expiryBytes + (large ? POINTER_BYTES : valueBytes) + 7) & ~7;
-    if (large) plan.payloadBytes += (valueBytes + 7) & ~7;
-    plan.userBytes += key.length + valueBytes;
-  }
-
-  #stored(keyspace: OpenKeyspace, key: Uint8Array): Written {
+  #stored(keyspace: OpenKeyspace, key: Uint8Array): Read {
     const entry = this.#reader.getEntry(keyspace.id, key, NEWEST);
     return { value: entry?.value, expiresAtMs: entry?.expiresAtMs ?? NEVER };
   }
+}
+
+function emptyPlan(): BatchPlan {
+  return { keyspaces: [], keys: [], values: [], ends: [], expiries: [], counters: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
+}
+
+/** A batch of one range delete, or of nothing. */
+export function planRangeDelete(keyspace: OpenKeyspace, range: KeyRange | undefined): BatchPlan {
+  const plan = emptyPlan();
+  if (range) addRangeDelete(plan, keyspace, range);
+  return plan;
+}
+
+function add(plan: BatchPlan, keyspace: OpenKeyspace, key: Uint8Array, value: Uint8Array | undefined, expiresAtMs: number): void {
+  const valueBytes = value === undefined ? 0 : value.length;
+  const expiryBytes = expiresAtMs === NEVER ? 0 : EXPIRY_BYTES;
+  const keyBytes = keyspace.prefixBytes + key.length;
+  const large = value !== undefined && isLarge(keyspace, keyBytes, valueBytes, expiryBytes);
+  plan.keyspaces.push(keyspace);
+  plan.keys.push(key);
+  plan.values.push(value);
+  plan.ends.push(undefined);
+  plan.expiries.push(expiresAtMs);
+  plan.recordBytes += (RECORD_HEADER_BYTES + keyBytes + expiryBytes + (large ? POINTER_BYTES : valueBytes) + 7) & ~7;
+  if (large) plan.payloadBytes += (valueBytes + 7) & ~7;
+  plan.userBytes += key.length + valueBytes;
+}
+
+function addRangeDelete(plan: BatchPlan, keyspace: OpenKeyspace, { start, end }: KeyRange): void {
+  plan.keyspaces.push(keyspace);
+  plan.keys.push(start.subarray(keyspace.prefixBytes));
+  plan.values.push(undefined);
+  plan.ends.push(end);
+  plan.expiries.push(NEVER);
+  plan.recordBytes += (RECORD_HEADER_BYTES + start.length + end.length + 7) & ~7;
+  plan.userBytes += start.length + end.length;
+}
+
+/**
+ * The plan without what a later range delete of the batch covers: it would have the sequence number of the tombstone, which hides only what is
+ * older than itself.
+ */
+function withoutOvertaken(plan: BatchPlan): BatchPlan {
+  const later = new KeyRanges();
+  const kept: number[] = [];
+  for (let i = plan.keys.length - 1; i >= 0; i--) {
+    const keyspace = plan.keyspaces[i]!;
+    const internal = internalKey(keyspace.id, plan.keys[i]!);
+    const end = plan.ends[i];
+    if (end) later.add({ start: internal, end });
+    else if (later.has(internal)) continue;
+    kept.push(i);
+  }
+  if (kept.length === plan.keys.length) return plan;
+  const left = { ...emptyPlan(), counters: plan.counters };
+  for (const i of kept.toReversed()) {
+    const keyspace = plan.keyspaces[i]!;
+    const end = plan.ends[i];
+    if (end) addRangeDelete(left, keyspace, { start: internalKey(keyspace.id, plan.keys[i]!), end });
+    else add(left, keyspace, plan.keys[i]!, plan.values[i], plan.expiries[i]!);
+  }
+  return left;
 }
 
 /** Whether a value goes behind its frame. `keyBytes`: of the internal key. */

@@ -10,6 +10,8 @@ export const COMPACTION_REASONS = [
   'values',
   /** A table is mostly deletes. */
   'deletes',
+  /** Range tombstones hide versions in tables: those go, and then the tombstones. */
+  'range-deletes',
   /** Somebody asked for it. */
   'demand',
 ] as const;

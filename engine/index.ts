@@ -13,6 +13,7 @@ export type {
   EngineIterator,
   Entry,
   Expiry,
+  KeyRange,
   Keyspace,
   KeyspaceSettings,
   KeyValues,
@@ -45,6 +46,7 @@ export type {
   StallBegun,
   StallEnded,
   StallReason,
+  TablesDropped,
   TablesMoved,
   WritingFailed,
 } from './events/index.ts';

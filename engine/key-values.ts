@@ -8,6 +8,7 @@ import type {
   Durability,
   EngineIterator,
   Entry,
+  KeyRange,
   KeyValues,
   PutOptions,
   ReadOptions,
@@ -15,11 +16,12 @@ import type {
   VersionedValue,
   WriteOptions,
 } from './api.ts';
-import { keepsExpiry } from './batch-plan.ts';
+import { keepsExpiry, planRangeDelete } from './batch-plan.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import { expiryOf, NEVER } from './expiry.ts';
 import { StoredIterator } from './iterator.ts';
 import { lookupOrder } from './key-order.ts';
+import { keyRange } from './key-range.ts';
 import { checkOptions, toKey, toValue } from './keys.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
@@ -31,6 +33,7 @@ import type { Writer } from './writer.ts';
 
 const WRITE_OPTIONS: readonly string[] = ['durability', 'sequence'];
 const PUT_OPTIONS: readonly string[] = [...WRITE_OPTIONS, 'ttlMs', 'expiresAtMs'];
+const RANGE_FIELDS: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix'];
 const READ_OPTIONS: readonly string[] = ['snapshot'];
 
 /** What all keyspaces of an engine have in common. */
@@ -84,6 +87,17 @@ export class StoredKeyValues implements KeyValues {
       const keyBytes = toKey(key, this.#maxKeyBytes);
       const durability = this.durabilityOf(options, WRITE_OPTIONS);
       return this.#writer.one(this.#keyspace, keyBytes, undefined, NEVER, durability, options?.sequence);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  deleteRange(range: KeyRange, options?: WriteOptions): Promise<void> {
+    try {
+      this.#keyspace.assertOpen();
+      checkOptions(range, RANGE_FIELDS);
+      const covered = keyRange(range, this.#keyspace.id, this.#maxKeyBytes);
+      return this.#writer.batch(planRangeDelete(this.#keyspace, covered), this.durabilityOf(options, WRITE_OPTIONS), options?.sequence);
     } catch (error) {
       return Promise.reject(error as Error);
     }

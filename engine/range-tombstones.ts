@@ -8,14 +8,8 @@
  * Used by the engine for reads (all that live), and by flush and compaction jobs (those that overlap the job).
  */
 import { assert } from '../base/assert.ts';
+import type { RangeTombstone } from './manifest/index.ts';
 import { SMALL_BYTES_MAX, type LinearMemory } from './memory/linear-memory.ts';
-
-export interface RangeTombstone {
-  /** Internal keys: the first that it covers, and the first behind. */
-  readonly start: Uint8Array;
-  readonly end: Uint8Array;
-  readonly sequence: number;
-}
 
 interface Fragment {
   readonly start: Uint8Array;

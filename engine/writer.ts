@@ -13,6 +13,7 @@ import {
   KIND_DELETE,
   KIND_POINTER,
   KIND_PUT,
+  KIND_RANGE_DELETE,
   POINTER_BYTES,
   RECORD_HEADER_BYTES,
 } from '../assembly/memory-map.ts';
@@ -282,6 +283,12 @@ export class Writer {
           valueBytes += EXPIRY_BYTES;
           this.#writeExpiry(storedAt, expiresAtMs);
         }
+      }
+      const rangeEnd = plan.ends[i];
+      if (rangeEnd !== undefined) {
+        kind = KIND_RANGE_DELETE;
+        valueBytes = rangeEnd.length;
+        u8.set(rangeEnd, storedAt);
       }
       u32[at >>> 2] = valueBytes;
       u32[(at >>> 2) + 1] = keyBytes | (kind << 16);

@@ -6,6 +6,7 @@
  * names them.
  */
 import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
+import type { RangeTombstone } from '../manifest/index.ts';
 import type { PageCompression, TableMeta } from '../table/index.ts';
 
 export interface FlushJob {
@@ -15,10 +16,14 @@ export interface FlushJob {
   /** Header of the sealed memtable, in the engine's linear memory. */
   memtable: number;
   records: number;
+  /** The newest sequence in it. */
+  lastSequence: number;
   /** Sequence numbers that somebody reads at, ascending. */
   snapshots: number[];
   /** The time, in ms since the epoch: what has expired by then is written as a delete. */
   nowMs: number;
+  /** Range tombstones of the memtable. */
+  rangeTombstones: readonly RangeTombstone[];
   /** In how many segments its pointers may lead, at most. */
   segments: number;
   compression: PageCompression;
@@ -27,7 +32,8 @@ export interface FlushJob {
 }
 
 export interface FlushResult {
-  table: TableMeta;
+  /** Undefined: nothing was left to write. */
+  table: TableMeta | undefined;
   bytesWritten: number;
 }
 

@@ -6,6 +6,7 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { FLUSH_DONE, WINDOW_FULL } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
+import { RangeTombstones } from '../range-tombstones.ts';
 import { SegmentTable, TableWriter } from '../table/index.ts';
 import type { FlushJob, FlushResult } from './background.ts';
 
@@ -27,7 +28,9 @@ export function runFlush(
     zstd,
   });
   try {
-    memory.kernel['flushBegin']!(context, job.memtable, job.nowMs);
+    const ranges = new RangeTombstones(memory);
+    ranges.reset(job.rangeTombstones, job.snapshots);
+    memory.kernel['flushBegin']!(context, job.memtable, job.nowMs, ranges.address);
     for (;;) {
       const answer = memory.kernel['flushStep']!(
         context,
@@ -41,7 +44,12 @@ export function runFlush(
       assert(answer === WINDOW_FULL, 'every entry of a memtable fits a page, and its segments are listed');
       writer.drain();
     }
-    const table = writer.finish(segments.takeLive());
+    if (writer.entries === 0) {
+      writer.discard();
+      return { table: undefined, bytesWritten: 0 };
+    }
+    const keptUnder = memory.kernel['flushKeptUnder']!(context);
+    const table = writer.finish(segments.takeLive(), keptUnder === 0 ? job.lastSequence : keptUnder - 1);
     fileSystem.syncDirectorySync(job.directory);
     return { table, bytesWritten: table.bytes };
   } catch (error) {

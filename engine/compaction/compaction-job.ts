@@ -23,6 +23,7 @@ import {
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory } from '../memory/linear-memory.ts';
+import { RangeTombstones } from '../range-tombstones.ts';
 import { openTableFile, readFooter, SegmentTable, tableFileName, type TableFooter, type TableMeta, TableWriter } from '../table/index.ts';
 import { BlockFileWriter } from './block-file.ts';
 import type { CompactionInput, CompactionJob, CompactionResult } from './compaction.ts';
@@ -87,6 +88,8 @@ class CompactionRun {
   *steps(): Generator<void, CompactionResult, void> {
     const { kernel, u32, f64 } = this.#memory;
     const { snapshots, dropDeletes, nowMs } = this.#job;
+    const ranges = new RangeTombstones(this.#memory);
+    ranges.reset(this.#job.rangeTombstones, snapshots);
     const snapshotList = this.#memory.allocate(Math.max(8, snapshots.length * 8));
     f64.set(snapshots, snapshotList >>> 3);
     for (const stream of this.#streams) this.#bytesRead += stream.feed();
@@ -99,6 +102,7 @@ class CompactionRun {
       this.#segments.address,
       this.#segments.entries,
       nowMs,
+      ranges.address,
     );
     this.#beginOutput();
     for (let yielded = 0; ;) {
@@ -157,7 +161,9 @@ class CompactionRun {
       writer.discard();
       return;
     }
-    const table = writer.finish(this.#segments.takeLive());
+    const { clearedTo } = this.#job;
+    const keptUnder = this.#memory.kernel['mergeTakeKeptUnder']!(WORK);
+    const table = writer.finish(this.#segments.takeLive(), keptUnder === 0 ? clearedTo : Math.min(clearedTo, keptUnder - 1));
     this.#outputs.push(table);
     this.#bytesWritten += table.bytes;
   }
@@ -218,7 +224,8 @@ function memoryBytes(job: CompactionJob, runs: number, footers: readonly TableFo
   // Hashes: up to 32 bytes a key in the new area, 16 in the old one, 16 in those before.
   const areas = entries * 64 + indexBytes * 8;
   const values = job.relocate.length > 0 ? 300 * MIB : 0;
-  const wanted = HEAP + 16 * MIB + runs * 512 * 1024 + areas + values;
+  const ranges = job.rangeTombstones.reduce((sum, { start, end }) => sum + 4 * (start.length + end.length) + 512, 0);
+  const wanted = HEAP + 16 * MIB + runs * 512 * 1024 + areas + values + ranges;
   return Math.min(Math.ceil(wanted / 65536) * 65536, LINEAR_MEMORY_BYTES_MAX - 65536);
 }
 

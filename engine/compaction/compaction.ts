@@ -1,6 +1,7 @@
 /** The vocabulary of compaction: what the picker decides, what a job is told and what it answers. Plain data: it crosses threads. */
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { CompactionReason } from '../compaction-reason.ts';
+import type { RangeTombstone } from '../manifest/index.ts';
 import type { PageCompression, SegmentReference, TableMeta } from '../table/index.ts';
 
 export type { CompactionReason } from '../compaction-reason.ts';
@@ -21,6 +22,8 @@ export interface Compaction {
   readonly target: number;
   /** Nothing overlaps: the tables change level as they are, and there is nothing to run. */
   readonly move: boolean;
+  /** All that the tables have is hidden from everybody: they go as they are, and there is nothing to run. */
+  readonly drop: boolean;
   /** No other table can hold an older version of the inputs' keys: deletes have nothing left to hide. */
   readonly dropDeletes: boolean;
   /** Block files out of which live values are to be moved, ascending. */
@@ -37,6 +40,10 @@ export interface CompactionJob {
   readonly snapshots: readonly number[];
   /** The time, in ms since the epoch: what has expired by then counts as deleted. */
   readonly nowMs: number;
+  /** Those that may hide something in the inputs. */
+  readonly rangeTombstones: readonly RangeTombstone[];
+  /** All range tombstones up to this sequence are among them, or hide nothing there. */
+  readonly clearedTo: number;
   /** Size of its pages, not compressed, at which an output ends, at the next key. */
   readonly tableBytes: number;
   /** Of the outputs. */

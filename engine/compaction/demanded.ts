@@ -33,7 +33,7 @@ export function pickDemanded(version: PickerVersion, demand: Demand, oldestSnaps
   if (table === undefined) return undefined;
   const inputs = [{ level: deepest, table }];
   if (!isBottom(version, deepest, inputs)) return undefined;
-  return { reason: 'demand', score: Infinity, inputs, target: deepest, move: false, dropDeletes: true, relocate: [] };
+  return { reason: 'demand', score: Infinity, inputs, target: deepest, move: false, drop: false, dropDeletes: true, relocate: [] };
 }
 
 /** A table that could go down as it is goes through the merge all the same when that drops something. */

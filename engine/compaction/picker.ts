@@ -11,26 +11,35 @@
  *            Under load both bounds are a half instead, and a single file is no reason.
  * - values:  large values that level 0 refers to / garbageRatio of all that tables refer to: until level 0 has met what it overlaps, nobody
  *            knows how many of them, or of those below, were overwritten. Only where the tables are small against their values.
+ * - range-deletes: tables of which everything is hidden by range tombstones go at once. One of which a part of the pages is hidden is
+ *            rewritten where it is, from a twentieth on, under load from a half; and any when there are many range tombstones.
  * - deletes: 1 for a table of which over half are deletes and that no snapshot keeps: it goes down, or drops them where nothing is below.
  *
  * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
- * longer refers to the files that were over the bound, and its deletes are gone.
+ * longer refers to the files that were over the bound, its deletes are gone, and range tombstones hide nothing in it.
  */
 import { keyspaceOf } from '../keyspace-key.ts';
-import type { Version } from '../manifest/index.ts';
+import { hidesAllOf, tablesUnder, type RangeTombstone, type Version } from '../manifest/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { BLOCK_HEADER_BYTES } from './block-file.ts';
 import type { Compaction, CompactionInput } from './compaction.ts';
 
 export type PickerSettings = Pick<EngineSettings, 'level0Compact' | 'level1Bytes' | 'levelRatio' | 'garbageRatio' | 'tableBytes'>;
-export type PickerVersion = Pick<Version, 'levels' | 'segments'>;
+export type PickerVersion = Pick<Version, 'levels' | 'segments' | 'rangeTombstones'>;
 
 /** A rewrite of tables for their block files takes about this many tables' worth at once. */
 const GARBAGE_TABLES_MAX = 4;
 /** Tables of level 0 that go down at once: each is an input of its own to the merge. */
 const LEVEL0_TABLES_MAX = 32;
 const DELETES_SHARE = 0.5;
+/** A table of which this share of the pages is hidden by range tombstones is rewritten without them. */
+const HIDDEN_SHARE = 0.05;
+const HIDDEN_SHARE_LOADED = 0.5;
+/** From so many range tombstones on, whatever they hide is reason enough. */
+const RANGE_TOMBSTONES_MAX = 64;
+/** What costs nothing goes first. */
+const DROP_SCORE = 1000;
 /** Under load, half of the block files may be garbage: then a file that is emptied gives back more than it costs to move the rest. */
 const GARBAGE_SHARE_LOADED = 0.5;
 /** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
@@ -39,20 +48,25 @@ const SMALL_FILE_SHARE = 1 / 8;
 /** `loaded`: writes are under way. More garbage is borne then: moving values out of files that are mostly live costs the writers. */
 export type Pace = 'loaded' | 'resting';
 
-/** `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
-export function pickCompaction(
-  version: PickerVersion,
-  settings: PickerSettings,
-  oldestSnapshot: number = Infinity,
-  pace: Pace = 'resting',
-): Compaction | undefined {
+/** What counts beside the version and the settings. */
+export interface Circumstances {
+  /** Sequences that somebody reads at, ascending. */
+  readonly snapshots: readonly number[];
+  readonly pace: Pace;
+  /** How many pages of the table lie within range tombstones that hide versions in it. Asked for those only in which some may. */
+  readonly hiddenPages: (table: TableMeta) => number;
+}
+
+export function pickCompaction(version: PickerVersion, settings: PickerSettings, circumstances: Circumstances): Compaction | undefined {
+  const { snapshots, pace } = circumstances;
   const garbageShare = pace === 'loaded' ? Math.max(settings.garbageRatio, GARBAGE_SHARE_LOADED) : settings.garbageRatio;
   const candidates = [
     pickLevel0(version, settings),
     ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
     pickGarbage(version, settings, garbageShare, pace),
     pickValues(version, settings, garbageShare),
-    pickDeletes(version, oldestSnapshot),
+    pickRangeDeletes(version, circumstances),
+    pickDeletes(version, snapshots[0] ?? Infinity),
   ];
   let best: Compaction | undefined;
   for (const candidate of candidates) if (candidate && (!best || candidate.score > best.score)) best = candidate;
@@ -147,9 +161,61 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageSh
     inputs,
     target: level,
     move: false,
+    drop: false,
     dropDeletes: isBottom(version, level, inputs),
     relocate: movable.filter((id) => referred.has(id)).toSorted((a, b) => a - b),
   };
+}
+
+function pickRangeDeletes(version: PickerVersion, { snapshots, pace, hiddenPages }: Circumstances): Compaction | undefined {
+  const { levels, rangeTombstones } = version;
+  const under = new Map<TableMeta, { level: number; tombstones: RangeTombstone[] }>();
+  for (const tombstone of rangeTombstones) {
+    for (const { level, table } of tablesUnder(tombstone, levels)) {
+      const found = under.get(table);
+      if (found) found.tombstones.push(tombstone);
+      else under.set(table, { level, tombstones: [tombstone] });
+    }
+  }
+  const dropped: CompactionInput[] = [];
+  let best: CompactionInput | undefined;
+  let bestShare = 0;
+  for (const [table, { level, tombstones }] of under) {
+    // Who reads between a version and the tombstone over it sees the version: it would have to stay.
+    const newest = tombstones.reduce((most, { sequence }) => Math.max(most, sequence), 0);
+    if (snapshots.some((snapshot) => table.minSequence <= snapshot && snapshot < newest)) continue;
+    if (hidesAllOf(tombstones, table)) {
+      dropped.push({ level, table });
+      continue;
+    }
+    const share = hiddenPages(table) / table.pages;
+    if (best && share <= bestShare) continue;
+    best = { level, table };
+    bestShare = share;
+  }
+  if (dropped.length > 0) {
+    return {
+      reason: 'range-deletes',
+      score: DROP_SCORE,
+      inputs: dropped,
+      target: 0,
+      move: false,
+      drop: true,
+      dropDeletes: false,
+      relocate: [],
+    };
+  }
+  if (!best) return undefined;
+  const crowd = rangeTombstones.length / RANGE_TOMBSTONES_MAX;
+  const score = Math.max(bestShare / (pace === 'loaded' ? HIDDEN_SHARE_LOADED : HIDDEN_SHARE), crowd);
+  return score < 1 ? undefined : rewrite(version, best, 'range-deletes', score);
+}
+
+/** A table where it is. */
+function rewrite(version: PickerVersion, input: CompactionInput, reason: Compaction['reason'], score: number): Compaction {
+  const inputs = [input];
+  const dropDeletes = isBottom(version, input.level, inputs);
+  return { reason, score, inputs, target: input.level, move: false, drop: false, dropDeletes, relocate: [] };
 }
 
 function pickDeletes(version: PickerVersion, oldestSnapshot: number): Compaction | undefined {
@@ -159,7 +225,7 @@ function pickDeletes(version: PickerVersion, oldestSnapshot: number): Compaction
       if (table.tombstones <= table.entries * DELETES_SHARE || table.maxSequence > oldestSnapshot) continue;
       const inputs = [{ level, table }];
       if (!isBottom(version, level, inputs)) return goDown(version, level, [table], 'deletes', 1);
-      return { reason: 'deletes', score: 1, inputs, target: level, move: false, dropDeletes: true, relocate: [] };
+      return rewrite(version, { level, table }, 'deletes', 1);
     }
   }
   return undefined;
@@ -177,7 +243,7 @@ export function goDown(
   const below = overlapping(version.levels[target]!, rangeOf(tables));
   const inputs = [...tables.map((table) => ({ level, table })), ...below.map((table) => ({ level: target, table }))];
   const move = below.length === 0 && tables.length === 1 && keyspaceOf(tables[0]!.smallest) === keyspaceOf(tables[0]!.largest);
-  return { reason, score, inputs, target, move, dropDeletes: !move && isBottom(version, target, inputs), relocate: [] };
+  return { reason, score, inputs, target, move, drop: false, dropDeletes: !move && isBottom(version, target, inputs), relocate: [] };
 }
 
 /** Whether no table outside the inputs, at their target or below, or older within level 0, holds keys of their range. */

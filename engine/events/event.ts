@@ -77,6 +77,14 @@ export interface TablesMoved {
   readonly target: number;
 }
 
+/** Tables went without having been read: all that they had was hidden from everybody. */
+export interface TablesDropped {
+  readonly type: 'tables-dropped';
+  readonly atMs: number;
+  readonly reason: CompactionReason;
+  readonly tables: readonly number[];
+}
+
 /** Files that nothing refers to were removed from the directory: the space is back. */
 export interface FilesRemoved {
   readonly type: 'files-removed';
@@ -178,6 +186,7 @@ export type EngineEvent =
   | CompactionBegun
   | CompactionEnded
   | TablesMoved
+  | TablesDropped
   | FilesRemoved
   | StallBegun
   | StallEnded

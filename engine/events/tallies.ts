@@ -23,6 +23,7 @@ export class Tallies {
   versionsDropped = 0;
   valueBytesFreed = 0;
   tablesMoved = 0;
+  tablesDropped = 0;
   filesRemoved = 0;
   bytesRemoved = 0;
   readonly stalls: ReadonlyMap<StallReason, Waits> = new Map(STALL_REASONS.map((reason) => [reason, noWaits()]));
@@ -48,6 +49,9 @@ export class Tallies {
         return;
       case 'tables-moved':
         this.tablesMoved += event.tables.length;
+        return;
+      case 'tables-dropped':
+        this.tablesDropped += event.tables.length;
         return;
       case 'files-removed':
         this.filesRemoved += event.tables.length + event.segments.length;

@@ -2,7 +2,7 @@
  * What is in the files of a store, item after item: the edits of a manifest, the batches and records of a log segment, the pages and entries of
  * a table, the header of a block file. Damage is an item too, and the listing goes on behind it where that can be.
  */
-import { KIND_DELETE, KIND_POINTER, KIND_PUT, POINTER_BYTES } from '../../assembly/memory-map.ts';
+import { KIND_DELETE, KIND_POINTER, KIND_PUT, KIND_RANGE_DELETE, POINTER_BYTES } from '../../assembly/memory-map.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { UserKey } from '../files-api.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -37,9 +37,9 @@ export interface DumpOptions {
 /** What a record or an entry says of its key. */
 export interface DumpedRecord extends UserKey {
   sequence: number;
-  operation: 'put' | 'delete' | `kind ${number}`;
+  operation: 'put' | 'delete' | 'deleteRange' | `kind ${number}`;
   flags: number;
-  /** As stored; of a large value nothing: it is elsewhere. */
+  /** As stored; of a large value nothing: it is elsewhere; of a range delete the internal key behind the range. */
   value: Uint8Array | undefined;
   pointer: ValuePlace | undefined;
 }
@@ -211,11 +211,25 @@ function* dumpBlockFile(fileSystem: FileSystem, path: string, segment: number, b
   else yield { item: 'damage', offset: 0, what: `it does not begin as block file ${segment}` };
 }
 
+const OPERATIONS: Readonly<Record<number, 'put' | 'delete' | 'deleteRange'>> = {
+  [KIND_PUT]: 'put',
+  [KIND_POINTER]: 'put',
+  [KIND_DELETE]: 'delete',
+  [KIND_RANGE_DELETE]: 'deleteRange',
+};
+
 function describeRecord({ key, sequence, kind, flags, value }: TableEntry): DumpedRecord {
   const isPointer = kind === KIND_POINTER && value.length >= POINTER_BYTES;
-  const operation = kind === KIND_DELETE ? 'delete' : kind === KIND_PUT || kind === KIND_POINTER ? 'put' : (`kind ${kind}` as const);
+  const operation = OPERATIONS[kind] ?? (`kind ${kind}` as const);
   const pointer = isPointer ? decodePointer(value.subarray(value.length - POINTER_BYTES)) : undefined;
-  return { ...userKeyOf(key), sequence, operation, flags, value: kind === KIND_PUT ? value : undefined, pointer };
+  return {
+    ...userKeyOf(key),
+    sequence,
+    operation,
+    flags,
+    value: kind === KIND_PUT || kind === KIND_RANGE_DELETE ? value : undefined,
+    pointer,
+  };
 }
 
 function readWhole(fileSystem: FileSystem, path: string, atMost = Infinity): Uint8Array {

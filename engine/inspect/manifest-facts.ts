@@ -11,7 +11,9 @@ import {
   highestFileId,
   missingFiles,
   parseFileName,
+  type RangeTombstone,
   readVersion,
+  sameTombstone,
   soundEdits,
   tableName,
   type Version,
@@ -146,8 +148,11 @@ function withFacts(base: Version, edit: VersionEdit): Version {
   const added = (edit.keyspacesAdded ?? []).filter(({ id, name }) => !base.keyspaces.has(id) && !hasName(base, name));
   const scalars = {
     nextFileId: Math.max(edit.nextFileId ?? 0, base.nextFileId),
-    lastSequence: Math.max(edit.lastSequence ?? 0, base.lastSequence),
+    lastSequence: Math.max(edit.lastSequence ?? 0, base.lastSequence, ...(edit.rangeTombstonesAdded ?? []).map(({ sequence }) => sequence)),
     logFloor: Math.max(edit.logFloor ?? 0, base.logFloor),
+    // A manifest that took another's place says again what that one said.
+    rangeTombstonesAdded: (edit.rangeTombstonesAdded ?? []).filter((added) => !hasTombstone(base, added)),
+    rangeTombstonesRemoved: (edit.rangeTombstonesRemoved ?? []).filter((removed) => hasTombstone(base, removed)),
     nextKeyspaceId: Math.max(edit.nextKeyspaceId ?? 0, base.nextKeyspaceId, ...added.map(({ id }) => id + 1)),
   };
   return applyEdit(base, {
@@ -157,6 +162,10 @@ function withFacts(base: Version, edit: VersionEdit): Version {
     keyspacesAltered: (edit.keyspacesAltered ?? []).filter(({ id }) => base.keyspaces.has(id)),
     keyspacesDropped: (edit.keyspacesDropped ?? []).filter((id) => base.keyspaces.has(id)),
   });
+}
+
+function hasTombstone(version: Version, tombstone: RangeTombstone): boolean {
+  return version.rangeTombstones.some((each) => sameTombstone(each, tombstone));
 }
 
 function hasName(version: Version, name: string): boolean {

@@ -16,6 +16,7 @@
  *
  * A crash in between leaves the damaged store as it was, or the new one; either way repair may be called again.
  */
+import { KIND_RANGE_DELETE } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -37,6 +38,7 @@ import {
   type AddedKeyspace,
   type AddedTable,
   type Version,
+  type RangeTombstone,
 } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { readTableMeta, type TableMeta } from '../table/index.ts';
@@ -102,6 +104,8 @@ class Repair {
   readonly #tables: AddedTable[] = [];
   /** Names of files that the new version has something else for. */
   readonly #replaced = new Set<string>();
+  /** Found in the log. */
+  readonly #rangeTombstones: RangeTombstone[] = [];
   readonly #keyspaces = new Set<number>();
   #tablesKept = 0;
   #tablesMade = 0;
@@ -127,7 +131,11 @@ class Repair {
     if (this.#dryRun) return this.#report(undefined);
     const edit = {
       nextFileId: this.#nextFileId,
-      lastSequence: Math.max(base.lastSequence, ...this.#tables.map(({ table }) => table.maxSequence)),
+      lastSequence: [
+        ...this.#tables.map(({ table }) => table.maxSequence),
+        ...this.#rangeTombstones.map(({ sequence }) => sequence),
+      ].reduce((last, sequence) => Math.max(last, sequence), base.lastSequence),
+      rangeTombstonesAdded: this.#rangeTombstones,
       logFloor: keepsLog ? base.logFloor : Math.max(base.logFloor, this.#nextFileId),
       tablesAdded: this.#tables,
     };
@@ -341,6 +349,11 @@ class Repair {
       this.#batches++;
       for (const record of batch.records) {
         this.#keyspaces.add(keyspaceOf(record.key));
+        // Tables do not hold it: it hides what is older, here and in all of them.
+        if (record.kind === KIND_RANGE_DELETE) {
+          this.#rangeTombstones.push({ start: record.key, end: record.value, sequence: record.sequence });
+          continue;
+        }
         run.push(record);
         bytes += record.key.length + record.value.length + 64;
       }

@@ -13,9 +13,11 @@ import {
   pickCompaction,
   pickDemanded,
 } from '../compaction/index.ts';
+import { hidesIn } from '../manifest/index.ts';
 import type { Events } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
+import type { TableMeta } from '../table/index.ts';
 import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
@@ -87,20 +89,19 @@ export class Compactions {
   /** Begins what is wanted most, unless a compaction is under way or nothing is wanted. */
   start(): void {
     if (this.#running || this.#progress.isOver) return;
-    const oldestSnapshot = this.#snapshots.oldest ?? Infinity;
-    const pace = this.#restTimer === undefined ? 'resting' : 'loaded';
-    const compaction = this.#nextDemanded(oldestSnapshot) ?? pickCompaction(this.#versions.version, this.#settings, oldestSnapshot, pace);
+    const { version } = this.#versions;
+    const circumstances = {
+      snapshots: this.#snapshots.sequences,
+      pace: this.#restTimer === undefined ? ('resting' as const) : ('loaded' as const),
+      hiddenPages: (table: TableMeta) => this.#versions.hiddenPages(table),
+    };
+    const compaction = this.#nextDemanded(this.#snapshots.oldest ?? Infinity) ?? pickCompaction(version, this.#settings, circumstances);
     if (compaction === undefined) {
       this.#progress.foundSpace('compaction');
       return;
     }
-    if (compaction.move) {
-      this.#versions.install({
-        tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
-        tablesAdded: compaction.inputs.map(({ table }) => ({ level: compaction.target, table })),
-      });
-      const { reason, target, inputs } = compaction;
-      this.#events.emit({ type: 'tables-moved', reason, target, tables: inputs.map(({ table }) => table.fileId) });
+    if (compaction.move || compaction.drop) {
+      this.#takeEffect(compaction);
       this.#progress.ended();
       this.start();
       return;
@@ -141,13 +142,29 @@ export class Compactions {
     return undefined;
   }
 
+  /** One that is done when it counts. */
+  #takeEffect({ reason, target, inputs, drop }: Compaction): void {
+    const tablesRemoved = inputs.map(({ level, table }) => ({ level, fileId: table.fileId }));
+    const tables = inputs.map(({ table }) => table.fileId);
+    if (drop) {
+      this.#versions.install({ tablesRemoved });
+      this.#events.emit({ type: 'tables-dropped', reason, tables });
+    } else {
+      this.#versions.install({ tablesRemoved, tablesAdded: inputs.map(({ table }) => ({ level: target, table })) });
+      this.#events.emit({ type: 'tables-moved', reason, target, tables });
+    }
+  }
+
   #job({ inputs, dropDeletes, relocate, target }: Compaction): CompactionJob {
     const { tableBytes } = this.#settings;
     const wanted = fileIdsWanted({ inputs, relocate }, tableBytes, this.#versions.version.keyspaces.keys());
     const fileIds = Array.from({ length: wanted }, () => this.#versions.takeFileId());
     const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
     const compression = this.#settings.compression[this.#isDeepest(target) ? 'bottom' : 'upper'];
-    return { directory: this.#directory, compression, inputs, dropDeletes, relocate, snapshots, nowMs, tableBytes, fileIds };
+    const { rangeTombstones: all, lastSequence: clearedTo } = this.#versions.version;
+    const rangeTombstones = all.filter((tombstone) => inputs.some(({ table }) => hidesIn(tombstone, table)));
+    const cleared = { rangeTombstones, clearedTo };
+    return { directory: this.#directory, compression, inputs, dropDeletes, relocate, snapshots, nowMs, ...cleared, tableBytes, fileIds };
   }
 
   /** Whether no level below has tables. What level 0 holds is on its way down. */

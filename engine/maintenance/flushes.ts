@@ -21,6 +21,9 @@ import type { Versions } from './versions.ts';
 const LENT_BYTES = 4 * 1024 * 1024;
 const LENT_BYTES_PER_RECORD = 20;
 const LENT_SHARE = 1 / 16;
+/** Range tombstones: fragments in pieces of a few sizes, up to two for each. */
+const LENT_BYTES_FOR_RANGES = 1024 * 1024;
+const LENT_BYTES_PER_RANGE = 512;
 
 type BegunFlush = {
   readonly job: FlushJob;
@@ -118,6 +121,8 @@ export class Flushes {
       fileId: this.#versions.takeFileId(),
       memtable: memtable.address,
       records: memtable.records,
+      lastSequence: memtable.lastSequence,
+      rangeTombstones: memtable.rangeTombstones,
       snapshots: this.#snapshots.sequences,
       nowMs: this.#clock.wallMs(),
       compression: this.#settings.compression.upper,
@@ -148,14 +153,18 @@ export class Flushes {
 
   #flushed(result: FlushResult): void {
     const memtables = this.#memtables;
-    const { lastSequence } = memtables.sealed.at(-1)!.memtable;
+    const { lastSequence, rangeTombstones } = memtables.sealed.at(-1)!.memtable;
     memtables.flushed();
     const written = memtables.writeLog();
-    this.#versions.openTable(result.table);
-    const tablesAdded = [{ level: 0, table: result.table }];
-    if (this.#log) this.#versions.install({ lastSequence, logFloor: this.#logFloor(this.#log), tablesAdded });
+    if (result.table) this.#versions.openTable(result.table);
+    const edit = {
+      lastSequence,
+      ...(result.table && { tablesAdded: [{ level: 0, table: result.table }] }),
+      ...(rangeTombstones.length > 0 && { rangeTombstonesAdded: rangeTombstones }),
+    };
+    if (this.#log) this.#versions.install({ ...edit, logFloor: this.#logFloor(this.#log) });
     // In the midst of recovery: the log's floor stays where it is until all of it has been replayed.
-    else this.#versions.install({ lastSequence, tablesAdded });
+    else this.#versions.install(edit);
     memtables.show();
     if (written) memtables.freeWritten();
     this.start();
@@ -179,6 +188,7 @@ export class Flushes {
 
 /** Scratch space for a flush. */
 export function flushBytes(memtable: Memtable): number {
-  const bytes = LENT_BYTES + memtable.records * LENT_BYTES_PER_RECORD + memtable.bytes * LENT_SHARE;
+  const ranges = memtable.rangeTombstones.length === 0 ? 0 : LENT_BYTES_FOR_RANGES + memtable.rangeTombstones.length * LENT_BYTES_PER_RANGE;
+  const bytes = LENT_BYTES + memtable.records * LENT_BYTES_PER_RECORD + memtable.bytes * LENT_SHARE + ranges;
   return Math.ceil(bytes / 65536) * 65536 - 64;
 }

@@ -3,12 +3,12 @@
  * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
  * is what others ask for: a memtable to write to, a flush, rest.
  */
-import type { Clock, FileSystem, Scheduler, Zstd } from '../../base/env.ts';
+import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background } from '../background/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
-import type { Manifest, Version, VersionEdit } from '../manifest/index.ts';
+import { type Manifest, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
 import type { Reader } from '../reader.ts';
@@ -20,28 +20,34 @@ import type { MemtableOwner } from '../writer.ts';
 import { BackPressure, stall } from './back-pressure.ts';
 import { Compactions } from './compactions.ts';
 import { flushBytes, Flushes } from './flushes.ts';
+import { LiveRanges } from './live-ranges.ts';
 import { Memtables } from './memtables.ts';
 import { Progress } from './progress.ts';
 import { Versions } from './versions.ts';
 
 const WAIT_SYNC_MS = 1000;
+/** So long after the last range delete its memtable is flushed, if it hides anything in tables. */
+const FLUSH_RANGES_AFTER_MS = 2000;
 
 export class Maintenance implements MemtableOwner, MemtableHolder {
   readonly #memory: LinearMemory;
   readonly #budget: MemtableBudget;
   readonly #settings: Readonly<EngineSettings>;
+  readonly #scheduler: Scheduler;
   readonly #background: Background;
   readonly #values: ValueFiles;
   readonly #snapshots: Snapshots;
   readonly #events: Events;
   readonly #onSealed: () => void;
   readonly #progress: Progress;
+  readonly #ranges: LiveRanges;
   readonly #memtables: Memtables;
   readonly #versions: Versions;
   readonly #flushes: Flushes;
   readonly #compactions: Compactions;
   readonly #pressure: BackPressure;
   #log: LogWriter | undefined;
+  #rangeTimer: Timer | undefined;
 
   constructor(parts: {
     memory: LinearMemory;
@@ -67,21 +73,26 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     this.#memory = parts.memory;
     this.#budget = parts.budget;
     this.#settings = parts.settings;
+    this.#scheduler = parts.scheduler;
     this.#background = parts.background;
     this.#values = parts.values;
     this.#snapshots = parts.snapshots;
     this.#events = parts.events;
     this.#onSealed = parts.onSealed;
     const progress = new Progress(parts.scheduler, parts.directory, parts.events);
-    const memtables = new Memtables(parts.memory, parts.budget, parts.view);
+    const ranges = new LiveRanges(parts.memory, parts.view, parts.snapshots, () => this.#rangeDeleted());
+    const memtables = new Memtables(parts.memory, parts.budget, parts.view, ranges);
     const onLogSynced = (): void => {
       if (memtables.writeLog()) memtables.freeWritten();
     };
-    const versions = new Versions({ ...parts, progress, onLogSynced });
+    const onRangesGone = (): void => ranges.reset([...versions.version.rangeTombstones, ...memtables.rangeTombstones]);
+    const versions = new Versions({ ...parts, progress, onLogSynced, onRangesGone });
+    onRangesGone();
     const compactions = new Compactions({ ...parts, versions, progress });
     this.#flushes = new Flushes({ ...parts, memtables, versions, progress, onFlushed: () => compactions.start() });
     this.#pressure = new BackPressure({ ...parts, memtables, versions, compactions, progress });
     this.#progress = progress;
+    this.#ranges = ranges;
     this.#memtables = memtables;
     this.#versions = versions;
     this.#compactions = compactions;
@@ -200,6 +211,24 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     ended();
   }
 
+  /** What a range delete hides in tables is given back once its memtable is flushed: when none has come for a while, that is done for it alone. */
+  #rangeDeleted(): void {
+    this.#rangeTimer?.cancel();
+    this.#rangeTimer = this.#scheduler.after(
+      FLUSH_RANGES_AFTER_MS,
+      () => {
+        if (this.#pressure.farBehind === undefined && !this.#progress.isOver) this.#progress.guarded('flush', () => this.#sealRanges());
+      },
+      true,
+    );
+  }
+
+  #sealRanges(): void {
+    const { levels } = this.#versions.version;
+    const tombstones = this.#memtables.active?.rangeTombstones ?? [];
+    if (tombstones.some((tombstone) => tablesUnder(tombstone, levels).length > 0)) this.seal();
+  }
+
   get throttle(): Promise<void> | undefined {
     return this.#pressure.throttle;
   }
@@ -311,6 +340,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
     progress.tryAgain();
     this.#compactions.rest();
+    this.#sealRanges();
     for (;;) {
       if (progress.failure) throw progress.failure;
       this.#compactions.start();
@@ -325,12 +355,14 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   async close(): Promise<void> {
     this.#budget.remove(this);
     this.#budget.flushEnded();
+    this.#rangeTimer?.cancel();
     this.#progress.close();
     this.#compactions.rest();
     this.#progress.tryAgain();
     await this.#background.close();
     await this.#versions.close();
     this.#memtables.free();
+    this.#ranges.free();
     this.#progress.ended();
   }
 

@@ -4,8 +4,10 @@
  */
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { RangeTombstone } from '../manifest/index.ts';
 import { Memtable, type MemtableBudget } from '../memtable/index.ts';
 import type { View } from '../view.ts';
+import type { LiveRanges } from './live-ranges.ts';
 
 export type Sealed = {
   readonly memtable: Memtable;
@@ -17,15 +19,17 @@ export class Memtables {
   readonly #memory: LinearMemory;
   readonly #budget: MemtableBudget;
   readonly #view: View;
+  readonly #ranges: LiveRanges;
   #log: LogWriter | undefined;
   #active: Memtable | undefined;
   readonly #sealed: Sealed[] = [];
   /** Flushed, but the log has not written all that lies in their arenas. */
   readonly #unwritten: Memtable[] = [];
 
-  constructor(memory: LinearMemory, budget: MemtableBudget, view: View) {
+  constructor(memory: LinearMemory, budget: MemtableBudget, view: View, ranges: LiveRanges) {
     this.#memory = memory;
     this.#budget = budget;
+    this.#ranges = ranges;
     this.#view = view;
   }
 
@@ -54,6 +58,12 @@ export class Memtables {
     return (this.#sealed.at(-1)?.memtable ?? this.#active)?.firstSegment;
   }
 
+  /** Of all that wait to be flushed. */
+  get rangeTombstones(): RangeTombstone[] {
+    const sealed = this.#sealed.flatMap(({ memtable }) => memtable.rangeTombstones);
+    return [...sealed, ...(this.#active?.rangeTombstones ?? [])];
+  }
+
   /** Whether the memtable still waits for its flush. */
   has(memtable: Memtable): boolean {
     return this.#active === memtable || this.#sealed.some((sealed) => sealed.memtable === memtable);
@@ -61,7 +71,7 @@ export class Memtables {
 
   /** A new active memtable; there is none. */
   begin(segment: number, newestSnapshot: number): Memtable {
-    const memtable = new Memtable(this.#memory, segment, this.#budget);
+    const memtable = new Memtable(this.#memory, segment, this.#budget, (tombstone) => this.#ranges.add(tombstone));
     memtable.newestSnapshot = newestSnapshot;
     this.#active = memtable;
     this.show();

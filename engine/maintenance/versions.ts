@@ -8,10 +8,20 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
-import { applyEdit, type Manifest, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
+import {
+  applyEdit,
+  hidesIn,
+  isSpent,
+  type Manifest,
+  type RangeTombstone,
+  tableName,
+  type Version,
+  type VersionEdit,
+} from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Reader } from '../reader.ts';
 import { OpenTable, type TableMeta } from '../table/index.ts';
+import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
 import type { View } from '../view.ts';
 import { isFull, type Progress } from './progress.ts';
@@ -28,6 +38,8 @@ export class Versions {
   readonly #progress: Progress;
   readonly #events: Events;
   readonly #onLogSynced: () => void;
+  readonly #snapshots: Snapshots;
+  readonly #onRangesGone: () => void;
   #log: LogWriter | undefined;
 
   #version: Version;
@@ -58,6 +70,9 @@ export class Versions {
     events: Events;
     /** Everything that was in the log when an edit came is on disk. */
     onLogSynced: () => void;
+    snapshots: Snapshots;
+    /** Some of the range tombstones that reads saw are no more. */
+    onRangesGone: () => void;
   }) {
     this.#memory = parts.memory;
     this.#fs = parts.fileSystem;
@@ -72,6 +87,8 @@ export class Versions {
     this.#progress = parts.progress;
     this.#events = parts.events;
     this.#onLogSynced = parts.onLogSynced;
+    this.#snapshots = parts.snapshots;
+    this.#onRangesGone = parts.onRangesGone;
     for (const table of parts.version.levels.flat()) this.openTable(table);
     this.#showTables();
   }
@@ -121,13 +138,33 @@ export class Versions {
     for (const table of this.#tables.values()) table.unload();
   }
 
+  /** How many of the table's pages lie within range tombstones that may hide something in it. */
+  hiddenPages(meta: TableMeta): number {
+    const table = this.#tables.get(meta.fileId)!;
+    const hiding = this.#version.rangeTombstones.filter((tombstone) => hidesIn(tombstone, meta));
+    try {
+      const runs = hiding.map(({ start, end }) => table.pagesBetween(start, end)).toSorted((a, b) => a.from - b.from);
+      let pages = 0;
+      let counted = 0;
+      for (const { from, to } of runs) {
+        pages += Math.max(0, to - Math.max(from, counted));
+        counted = Math.max(counted, to);
+      }
+      return pages;
+    } catch {
+      // Its index cannot be read. Whoever rewrites it will say so.
+      return meta.pages;
+    }
+  }
+
   /** Makes an edit count: in memory now, on disk in turn. */
   install(edit: VersionEdit): void {
     const withIds: VersionEdit = { ...edit, nextFileId: this.#nextFileId };
-    const complete = this.#withSegments(withIds);
+    const complete = this.#withRangeTombstones(this.#withSegments(withIds));
     const before = this.#version;
     this.#version = applyEdit(before, complete);
     this.#showTables();
+    if (complete.rangeTombstonesRemoved || complete.rangeTombstonesAdded !== edit.rangeTombstonesAdded) this.#onRangesGone();
     const gone = new Set((edit.tablesRemoved ?? []).map(({ fileId }) => fileId));
     for (const { table } of edit.tablesAdded ?? []) gone.delete(table.fileId);
     for (const fileId of gone) this.#closeTable(fileId);
@@ -171,6 +208,22 @@ export class Versions {
     }
     const segmentsRemoved = [...after.segments.keys()].filter((segment) => !after.referencedBytes.has(segment));
     return { ...edit, segmentsAdded, segmentsRemoved };
+  }
+
+  /** Adds to an edit which range tombstones have nothing left to hide; of those that it brings, too. */
+  #withRangeTombstones(edit: VersionEdit): VersionEdit {
+    const { rangeTombstonesAdded: added, ...rest } = edit;
+    if (!added && this.#version.rangeTombstones.length === 0) return edit;
+    const { levels } = applyEdit(this.#version, rest);
+    const pinned = this.#snapshots.sequences;
+    const gone = (tombstone: RangeTombstone): boolean => isSpent(tombstone, levels, added ?? [], pinned);
+    const removed = this.#version.rangeTombstones.filter(gone);
+    const kept = added?.filter((tombstone) => !gone(tombstone)) ?? [];
+    return {
+      ...rest,
+      ...(kept.length > 0 && { rangeTombstonesAdded: kept.length === added!.length ? added! : kept }),
+      ...(removed.length > 0 && { rangeTombstonesRemoved: removed }),
+    };
   }
 
   #commit(edit: VersionEdit, dead: DeadFiles): void {

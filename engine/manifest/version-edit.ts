@@ -17,12 +17,15 @@
  *  12 keyspace dropped id varint
  *  13 next keyspace id varint
  *
+ *  14 range tombstone added, 15 removed   sequence varint, start bytes varint, start, end bytes varint, end
+ *
  *   setting: | name bytes varint | name | value varint |
  */
 import { SparrowError } from '../../base/errors.ts';
 import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { SegmentReference, TableMeta } from '../table/index.ts';
+import type { RangeTombstone } from './range-tombstone.ts';
 
 export const FORMAT_VERSION = 2;
 export const LEVELS_MAX = 16;
@@ -48,6 +51,8 @@ export interface VersionEdit {
   readonly keyspacesDropped?: readonly number[];
   /** Ids from here on were never used. Without it: as after the keyspaces added. */
   readonly nextKeyspaceId?: number;
+  readonly rangeTombstonesAdded?: readonly RangeTombstone[];
+  readonly rangeTombstonesRemoved?: readonly RangeTombstone[];
 }
 
 export interface AlteredKeyspace {
@@ -89,6 +94,8 @@ const TAG = {
   keyspaceAltered: 11 << 1,
   keyspaceDropped: 12 << 1,
   nextKeyspaceId: 13 << 1,
+  rangeTombstoneAdded: 14 << 1,
+  rangeTombstoneRemoved: 15 << 1,
 } as const;
 
 const OPTIONAL = 1;
@@ -137,6 +144,8 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
     });
   }
   for (const segment of edit.segmentsRemoved ?? []) out.field(TAG.segmentRemoved, (body) => body.varint(segment));
+  for (const tombstone of edit.rangeTombstonesAdded ?? []) out.field(TAG.rangeTombstoneAdded, (body) => body.tombstone(tombstone));
+  for (const tombstone of edit.rangeTombstonesRemoved ?? []) out.field(TAG.rangeTombstoneRemoved, (body) => body.tombstone(tombstone));
   return out.finish();
 }
 
@@ -154,6 +163,8 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
   const keyspacesAdded: AddedKeyspace[] = [];
   const keyspacesAltered: AlteredKeyspace[] = [];
   const keyspacesDropped: number[] = [];
+  const rangeTombstonesAdded: RangeTombstone[] = [];
+  const rangeTombstonesRemoved: RangeTombstone[] = [];
   const input = new Decoder(bytes, offset, end);
   while (!input.done) {
     const tag = input.varint('tag');
@@ -172,6 +183,8 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
       keyspacesAdded.push({ id: body.varint('keyspace'), name: body.text('name'), settings: body.settings() });
     else if (tag === TAG.keyspaceAltered) keyspacesAltered.push({ id: body.varint('keyspace'), settings: body.settings() });
     else if (tag === TAG.keyspaceDropped) keyspacesDropped.push(body.varint('keyspace'));
+    else if (tag === TAG.rangeTombstoneAdded) rangeTombstonesAdded.push(body.tombstone());
+    else if (tag === TAG.rangeTombstoneRemoved) rangeTombstonesRemoved.push(body.tombstone());
     else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
     else continue;
     body.expectDone();
@@ -186,6 +199,8 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
     ...(keyspacesAdded.length > 0 && { keyspacesAdded }),
     ...(keyspacesAltered.length > 0 && { keyspacesAltered }),
     ...(keyspacesDropped.length > 0 && { keyspacesDropped }),
+    ...(rangeTombstonesAdded.length > 0 && { rangeTombstonesAdded }),
+    ...(rangeTombstonesRemoved.length > 0 && { rangeTombstonesRemoved }),
   };
 }
 
@@ -304,6 +319,12 @@ class Encoder {
     this.varint(value);
   }
 
+  tombstone({ sequence, start, end }: RangeTombstone): void {
+    this.varint(sequence);
+    this.bytes(start);
+    this.bytes(end);
+  }
+
   field(tag: number, write: (body: Encoder) => void): void {
     const body = new Encoder();
     write(body);
@@ -350,6 +371,10 @@ class Decoder {
   once(what: string, before: number | undefined): number {
     if (before !== undefined) throw malformed(`second ${what}`);
     return this.varint(what);
+  }
+
+  tombstone(): RangeTombstone {
+    return { sequence: this.varint('sequence'), start: this.bytes('start of a range'), end: this.bytes('end of a range') };
   }
 
   text(what: string): string {

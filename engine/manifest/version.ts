@@ -6,7 +6,8 @@
  * - the last sequence, the log's floor and the next file id never go back;
  * - what a table refers to exists: its segment is a block file, or still a part of the log;
  * - a block file is removed only when no table refers to it;
- * - the id of a keyspace is used once, and is below the next one; names are distinct.
+ * - the id of a keyspace is used once, and is below the next one; names are distinct;
+ * - a range tombstone is of a sequence that is in the version, and covers something.
  *
  * The live bytes of a block file are not stored: they are the sum over the references of all tables, so they cannot drift.
  */
@@ -15,6 +16,7 @@ import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { blockName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
+import { type RangeTombstone, sameTombstone } from './range-tombstone.ts';
 import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 
 export interface BlockFile {
@@ -43,6 +45,8 @@ export interface Version {
   /** By id, in the order in which they were made. Without the default one. */
   readonly keyspaces: ReadonlyMap<number, KeyspaceMeta>;
   readonly nextKeyspaceId: number;
+  /** Those that may still hide something in a table. */
+  readonly rangeTombstones: readonly RangeTombstone[];
 }
 
 export const EMPTY_VERSION: Version = {
@@ -55,6 +59,7 @@ export const EMPTY_VERSION: Version = {
   settings: new Map(),
   keyspaces: new Map(),
   nextKeyspaceId: DEFAULT_KEYSPACE + 1,
+  rangeTombstones: [],
 };
 
 /** The version after `edit`. `internal/ASSERTION` when the edit does not fit; `version` is as it was. */
@@ -64,15 +69,17 @@ export function applyEdit(version: Version, edit: VersionEdit): Version {
   const levels = applyTables(version, edit, nextFileId);
   const referencedBytes = applyReferences(version, edit);
   const logFloor = advanced(version.logFloor, edit.logFloor, 'log floor');
+  const lastSequence = advanced(version.lastSequence, edit.lastSequence, 'last sequence');
   return {
     levels,
     segments: applySegments(version, edit, { logFloor, nextFileId, referencedBytes }),
     referencedBytes,
     nextFileId,
-    lastSequence: advanced(version.lastSequence, edit.lastSequence, 'last sequence'),
+    lastSequence,
     logFloor,
     settings: edit.settings ? new Map([...version.settings, ...Object.entries(edit.settings)]) : version.settings,
     ...applyKeyspaces(version, edit),
+    rangeTombstones: applyRangeTombstones(version, edit, lastSequence),
   };
 }
 
@@ -88,6 +95,7 @@ export function snapshotEdit(version: Version): VersionEdit {
     keyspacesAdded: [...version.keyspaces].map(([id, { name, settings }]) => ({ id, name, settings })),
     tablesAdded: version.levels.flatMap((tables, level) => tables.map((table) => ({ level, table }))),
     segmentsAdded: [...version.segments].map(([segment, { bytes }]) => ({ segment, bytes })),
+    rangeTombstonesAdded: version.rangeTombstones,
   };
 }
 
@@ -214,6 +222,22 @@ function applyReferences(version: Version, edit: VersionEdit): ReadonlyMap<numbe
     if (bytes === 0) referenced.delete(segment);
   }
   return referenced;
+}
+
+function applyRangeTombstones(version: Version, edit: VersionEdit, lastSequence: number): readonly RangeTombstone[] {
+  if (!edit.rangeTombstonesAdded && !edit.rangeTombstonesRemoved) return version.rangeTombstones;
+  const tombstones = [...version.rangeTombstones];
+  for (const removed of edit.rangeTombstonesRemoved ?? []) {
+    const at = tombstones.findIndex((each) => sameTombstone(each, removed));
+    assert(at >= 0, `a range tombstone that is removed is there (${removed.sequence})`);
+    tombstones.splice(at, 1);
+  }
+  for (const added of edit.rangeTombstonesAdded ?? []) {
+    assert(added.sequence <= lastSequence, `a range tombstone is of a sequence that is in the version (${added.sequence})`);
+    assert(compareBytes(added.start, added.end) < 0, `a range tombstone covers something (${added.sequence})`);
+    tombstones.push(added);
+  }
+  return tombstones;
 }
 
 function applySegments(

@@ -5,6 +5,8 @@
  * Chunks begin small and double up to CHUNK_BYTES_MAX, so that an engine with little in it takes little. A frame never straddles chunks.
  */
 import { assert } from '../../base/assert.ts';
+import { KIND_RANGE_DELETE, RECORD_HEADER_BYTES } from '../../assembly/memory-map.ts';
+import type { RangeTombstone } from '../manifest/index.ts';
 import type { MemtableBudget } from './memtable-budget.ts';
 import { type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
 
@@ -37,9 +39,18 @@ export class Memtable {
   #arenaBytes = 0;
   #sealed = false;
   #freed = false;
+  /** Oldest first. */
+  readonly #rangeTombstones: RangeTombstone[] = [];
+  readonly #onRangeDelete: (tombstone: RangeTombstone) => void;
 
-  /** `budget` learns what it takes. */
-  constructor(memory: LinearMemory, firstSegment: number, budget?: MemtableBudget) {
+  /** `budget` learns what it takes; `onRangeDelete` of each range tombstone when its batch is indexed, before anybody reads. */
+  constructor(
+    memory: LinearMemory,
+    firstSegment: number,
+    budget?: MemtableBudget,
+    onRangeDelete: (tombstone: RangeTombstone) => void = () => undefined,
+  ) {
+    this.#onRangeDelete = onRangeDelete;
     this.#memory = memory;
     this.#budget = budget;
     this.firstSegment = firstSegment;
@@ -96,6 +107,34 @@ export class Memtable {
       done += step;
       if (done < bytes) this.addNodeChunk();
     }
+    if (this.#memory.u32[this.#word + 14]! > this.#rangeTombstones.length) this.#takeRangeTombstones(from, bytes, skipTo);
+  }
+
+  /** Range tombstones are records, but the tree does not hold them. */
+  #takeRangeTombstones(from: number, bytes: number, skipTo: number): void {
+    const { u8, u16, u32, view } = this.#memory;
+    for (let at = from; at < from + bytes;) {
+      const keyAt = at + RECORD_HEADER_BYTES;
+      const valueAt = keyAt + u16[(at + 4) >>> 1]!;
+      const valueEnd = valueAt + u32[at >>> 2]!;
+      const sequence = Number(view.getBigUint64(at + 8, true));
+      if (u8[at + 6] === KIND_RANGE_DELETE && sequence > skipTo) {
+        // Copies: they cross threads, and outlive the arena in the version.
+        const tombstone = {
+          start: Uint8Array.from(u8.subarray(keyAt, valueAt)),
+          end: Uint8Array.from(u8.subarray(valueAt, valueEnd)),
+          sequence,
+        };
+        this.#rangeTombstones.push(tombstone);
+        this.#onRangeDelete(tombstone);
+      }
+      at = (valueEnd + 7) & ~7;
+    }
+  }
+
+  /** Oldest first. */
+  get rangeTombstones(): readonly RangeTombstone[] {
+    return this.#rangeTombstones;
   }
 
   get keys(): number {

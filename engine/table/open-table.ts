@@ -127,6 +127,22 @@ export class OpenTable {
     this.#sections = { address, bytes };
   }
 
+  /** The pages that hold the keys between two keys, up to but without `to`; a page of which only a part is counts when there is no other. Brings the index into memory. */
+  pagesBetween(start: Uint8Array, end: Uint8Array): { from: number; to: number } {
+    this.loadIndex();
+    const { kernel, u8 } = this.#memory;
+    const pageFor = (key: Uint8Array): number => {
+      const bytes = key.length + KEY_SLACK_BYTES;
+      const address = this.#memory.allocateSmall(bytes);
+      u8.set(key, address);
+      const page = kernel['tableFindPage']!(this.header, address, key.length);
+      this.#memory.freeSmall(address, bytes);
+      return Math.max(0, page);
+    };
+    const from = pageFor(start);
+    return { from, to: Math.max(from + 1, Buffer.compare(end, this.meta.largest) > 0 ? this.meta.pages : pageFor(end)) };
+  }
+
   /** Brings the page that a kernel named in NEED_PAGE into its NEED_FRAME, at `frame`. The index is loaded. */
   loadPage(page: number, frame: number): void {
     assert(page < this.meta.pages, 'a page that is read is one of the table');

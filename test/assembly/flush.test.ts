@@ -13,7 +13,8 @@ import {
 } from '../../assembly/memory-map.ts';
 import { keyArbitrary } from './entries.ts';
 import { KIND_DELETE, KIND_POINTER, KIND_PUT, Sources, pointer, put, type Version } from './sources.ts';
-import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../engine/manifest/index.ts';
+import { RangeTombstones } from '../../engine/range-tombstones.ts';
 import { withExpiry } from './twins/expiry.ts';
 import { bytesBySegment, survivors } from './twins/merge.ts';
 import { decodePage } from './twins/page.ts';

@@ -15,7 +15,7 @@ import {
   RESULT_VALUE_BYTES,
 } from '../../assembly/memory-map.ts';
 import { keyArbitrary } from './entries.ts';
-import type { RangeTombstone } from '../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../engine/manifest/index.ts';
 import { withExpiry } from './twins/expiry.ts';
 import { newestOver } from './twins/range-tombstones.ts';
 import { KIND_DELETE, KIND_PUT, Sources, bytesOf, compareVersions, del, put, range, type Version } from './sources.ts';

@@ -22,7 +22,8 @@ import {
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { SegmentTable, type SegmentReference } from '../../engine/table/index.ts';
 import { buildTable, del, pointer, put, range, readPages, showVersion as show, type Version } from './sources.ts';
-import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../engine/manifest/index.ts';
+import { RangeTombstones } from '../../engine/range-tombstones.ts';
 import { withExpiry } from './twins/expiry.ts';
 import { bytesBySegment, survivors } from './twins/merge.ts';
 import { covers } from './twins/range-tombstones.ts';

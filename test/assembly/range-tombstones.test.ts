@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FRONT, KEY_A, KEY_B } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
-import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../engine/manifest/index.ts';
+import { RangeTombstones } from '../../engine/range-tombstones.ts';
 import { hidesAll, newestOver, oldestAbove } from './twins/range-tombstones.ts';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;

@@ -4,7 +4,7 @@ import type { Entry } from '../../engine/api.ts';
 import { SCAN_WINDOW_BYTES, ScanIterator, type ScanSource } from '../../engine/scan.ts';
 import type { InternalRange, ScanRange } from '../../engine/scan-range.ts';
 import { Sources, bytesOf, compareVersions, del, pointer, put, range, type Version } from './sources.ts';
-import type { RangeTombstone } from '../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../engine/manifest/index.ts';
 import { isGone, plainValue, withExpiry } from './twins/expiry.ts';
 import { newestOver } from './twins/range-tombstones.ts';
 

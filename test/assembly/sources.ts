@@ -25,7 +25,8 @@ import {
 } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { Memtable } from '../../engine/memtable/index.ts';
-import { RangeTombstones, type RangeTombstone } from '../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../engine/manifest/index.ts';
+import { RangeTombstones } from '../../engine/range-tombstones.ts';
 
 export interface Version {
   key: Uint8Array;

@@ -23,7 +23,9 @@ let crashes = 0;
 let losses = 0;
 for (let seed = first; seed < first + states; seed++) {
   const random = new SimRandom(seed);
-  const run = random.chance(0.5) ? scriptedRun(seed) : { ...fc.sample(anyRun(60), { seed, numRuns: 1 })[0]!, seed };
+  const run = random.chance(0.5)
+    ? scriptedRun(seed, random.chance(0.5) ? 'life' : 'rangeDeletes')
+    : { ...fc.sample(anyRun(60), { seed, numRuns: 1 })[0]!, seed };
   const trouble = drawTrouble(random);
   try {
     const reached = await new Interpreter(run, trouble).run();

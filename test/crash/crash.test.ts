@@ -6,46 +6,51 @@ import { describe, expect, it } from 'vitest';
 import { Disagreement, type End, Interpreter, type Reached, type Trouble } from '../model/interpreter.ts';
 import type { Fault } from '../sim/sim-file-system.ts';
 import { CRASH_MODES } from '../sim/sim-file.ts';
-import { scriptedRun } from './script.ts';
+import { type Script, scriptedRun } from './script.ts';
 
+const SCRIPTS: readonly Script[] = ['life', 'rangeDeletes'];
 const MODES: readonly End[] = [...CRASH_MODES, 'process'];
 
-async function dryRun(): Promise<{ operations: number; reached: Reached }> {
-  const interpreter = new Interpreter(scriptedRun(1));
+async function dryRun(script: Script): Promise<{ operations: number; reached: Reached }> {
+  const interpreter = new Interpreter(scriptedRun(1, script));
   const reached = await interpreter.run();
   return { operations: interpreter.fs.operations, reached };
 }
 
-async function run(seed: number, trouble: Trouble): Promise<Reached> {
+async function run(script: Script, seed: number, trouble: Trouble): Promise<Reached> {
   try {
-    return await new Interpreter(scriptedRun(seed), trouble).run();
+    return await new Interpreter(scriptedRun(seed, script), trouble).run();
   } catch (error) {
-    throw new Disagreement(`seed ${seed}, ${JSON.stringify(trouble)}: ${(error as Error).message}`, { cause: error });
+    throw new Disagreement(`${script}, seed ${seed}, ${JSON.stringify(trouble)}: ${(error as Error).message}`, { cause: error });
   }
 }
 
 describe('a store that loses power', () => {
   it('passes through flushes and compactions in the script', async () => {
-    const { operations, reached } = await dryRun();
+    const { operations, reached } = await dryRun('life');
     expect(operations).toBeGreaterThan(100);
     for (const what of ['flushes', 'compactions', 'pointers', 'relocations', 'rolls'] as const)
       expect(reached[what], what).toBeGreaterThan(0);
   });
 
-  it('keeps what was acknowledged, whatever the operation and whatever is left', { timeout: 120_000 }, async () => {
-    const { operations } = await dryRun();
-    let losses = 0;
-    for (let after = 0; after < operations; after++) {
-      for (const mode of MODES) losses += (await run(after * 8 + 1, { powerLosses: [{ after, mode }] })).losses;
-    }
-    expect(losses).toBeGreaterThan(0);
-  });
+  it.each(SCRIPTS)(
+    'keeps what was acknowledged, whatever the operation and whatever is left (%s)',
+    { timeout: 120_000 },
+    async (script) => {
+      const { operations } = await dryRun(script);
+      let losses = 0;
+      for (let after = 0; after < operations; after++) {
+        for (const mode of MODES) losses += (await run(script, after * 8 + 1, { powerLosses: [{ after, mode }] })).losses;
+      }
+      expect(losses).toBeGreaterThan(0);
+    },
+  );
 
-  it('keeps it when power is lost again while it recovers', { timeout: 120_000 }, async () => {
-    const { operations } = await dryRun();
+  it.each(SCRIPTS)('keeps it when power is lost again while it recovers (%s)', { timeout: 120_000 }, async (script) => {
+    const { operations } = await dryRun(script);
     for (let after = 0; after < operations; after += 5) {
       const mode = MODES[after % MODES.length]!;
-      await run(after + 1, {
+      await run(script, after + 1, {
         powerLosses: [
           { after, mode },
           { after: after % 7, mode: 'torn' },
@@ -57,11 +62,11 @@ describe('a store that loses power', () => {
 });
 
 describe('a store whose disk fails', () => {
-  it('keeps what was acknowledged, whatever the operation and the error', { timeout: 120_000 }, async () => {
-    const { operations } = await dryRun();
+  it.each(SCRIPTS)('keeps what was acknowledged, whatever the operation and the error (%s)', { timeout: 120_000 }, async (script) => {
+    const { operations } = await dryRun(script);
     for (let at = 1; at <= operations; at += 3) {
       for (const error of ['EIO', 'ENOSPC', 'short'] as const satisfies Fault['error'][]) {
-        await run(at, { fault: { at, error, forGood: at % 2 === 0 } });
+        await run(script, at, { fault: { at, error, forGood: at % 2 === 0 } });
       }
     }
   });

@@ -18,10 +18,15 @@ const KEYS = 400;
 /** Inline values, values in the log, and now and then one larger than a write of the log. */
 const SIZES = [0, 10, 100, 900, 1500, 100, 20_000, 50, 300_000];
 
-/** Three keys: a put, another put, and by turns a delete. */
+/** Three keys: a put, another put, and by turns a delete; now and then a range goes. */
 export function batchOf(number: number): BatchOperation[] {
   const key = (step: number): string => `key/${(number * step) % KEYS}`;
   const value = (step: number): Uint8Array => Buffer.alloc(SIZES[(number * step) % SIZES.length]!, `${number}.${step};`);
+  if (number % 20 === 0)
+    return [
+      { type: 'deleteRange', gte: key(7), lt: `${key(7)}~` },
+      { type: 'put', key: 'last', value: String(number) },
+    ];
   return [
     { type: 'put', key: key(7), value: value(1) },
     number % 3 === 0 ? { type: 'delete', key: key(11) } : { type: 'put', key: key(11), value: value(2) },
@@ -34,7 +39,10 @@ export function contentsAfter(batches: number): Map<string, Uint8Array> {
   for (let number = 1; number <= batches; number++) {
     for (const operation of batchOf(number)) {
       if (operation.type === 'put') contents.set(String(operation.key), Buffer.from(operation.value as Uint8Array | string));
-      else contents.delete(String(operation.key));
+      else if (operation.type === 'delete') contents.delete(String(operation.key));
+      else if (operation.type === 'deleteRange') {
+        for (const key of contents.keys()) if (key >= String(operation.gte) && key < String(operation.lt)) contents.delete(key);
+      }
     }
   }
   return contents;

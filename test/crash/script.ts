@@ -1,6 +1,7 @@
 /**
- * A short life of a store that passes everything a crash could fall into: the first opening, log segments that fill up, group commits,
+ * Short lives of a store. The first passes everything a crash could fall into: the first opening, log segments that fill up, group commits,
  * values in the log, flushes, compactions with deletes and with values to move, a snapshot meanwhile, closing and opening again.
+ * The others are about one thing each.
  */
 import type { EngineSettingsInput } from '../../engine/index.ts';
 import type { Command, DrawnWrite, Run } from '../model/commands.ts';
@@ -52,7 +53,26 @@ const COMMANDS: readonly Command[] = [
   write('buffered', false, { key: 79, bytes: 2000 }),
 ];
 
-export function scriptedRun(seed: number): Run {
+/** Range deletes, from the log over the manifest to tables that go whole or are rewritten, with what a snapshot sees in between. */
+const RANGE_DELETES: readonly Command[] = [
+  { type: 'fill', from: 36, count: 12, bytes: 1500 },
+  { type: 'flush' },
+  { type: 'fill', from: 60, count: 12, bytes: 1500 },
+  { type: 'flush' },
+  { type: 'snapshot' },
+  // What a batch puts before its range delete goes, what it puts behind stays.
+  write('synced', true, { key: 45, bytes: 5 }, { key: 40, bytes: undefined, to: 77 }, { key: 44, bytes: 600 }),
+  { type: 'flush' },
+  { type: 'releaseSnapshot', which: 0 },
+  { type: 'settle' },
+  write('os', true, { key: 36, bytes: undefined, to: 38 }),
+  write('buffered', false, { key: 79, bytes: 2000 }),
+];
+
+export type Script = 'life' | 'rangeDeletes';
+const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = { life: COMMANDS, rangeDeletes: RANGE_DELETES };
+
+export function scriptedRun(seed: number, script: Script = 'life'): Run {
   // Both ways of a sync: on the caller's thread and beside it.
-  return { seed, settings: { ...SETTINGS, callerSyncMs: seed % 2 === 0 ? 0 : 0.5 }, commands: COMMANDS };
+  return { seed, settings: { ...SETTINGS, callerSyncMs: seed % 2 === 0 ? 0 : 0.5 }, commands: SCRIPTS[script] };
 }

@@ -7,6 +7,8 @@ import { CRASH_MODES, type CrashMode } from '../sim/sim-file.ts';
 export interface DrawnWrite {
   readonly key: number;
   readonly bytes: number | undefined;
+  /** A delete of all keys between the two, the smaller one included. */
+  readonly to?: number;
 }
 
 export interface DrawnScan {
@@ -72,10 +74,13 @@ const size = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(0, 1, 63, 64, 255, 256, 1023, 1024, 4000, 4096, 7990, 8100) },
   { weight: 1, arbitrary: fc.integer({ min: 10_000, max: 70_000 }) },
 );
-const write: fc.Arbitrary<DrawnWrite> = fc.record({
-  key,
-  bytes: fc.oneof({ weight: 4, arbitrary: size }, { weight: 1, arbitrary: fc.constant(undefined) }),
-});
+const write: fc.Arbitrary<DrawnWrite> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({ key, bytes: fc.oneof({ weight: 4, arbitrary: size }, { weight: 1, arbitrary: fc.constant(undefined) }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ key, bytes: fc.constant(undefined), to: key }) },
+);
 const bound = fc.option(fc.record({ key, exclusive: fc.boolean() }), { nil: undefined });
 const scan: fc.Arbitrary<DrawnScan> = fc.record({
   from: bound,

@@ -175,7 +175,13 @@ export class Interpreter {
   // ---- writes ----
 
   async #write(drawn: readonly DrawnWrite[], durability: Durability, awaited: boolean): Promise<void> {
-    const writes = drawn.map(({ key, bytes }): ModelWrite => {
+    const writes = drawn.map(({ key, bytes, to }): ModelWrite => {
+      if (to !== undefined) {
+        const [first, end] = [keyOf(key), keyOf(to)].toSorted((a, b) => Buffer.compare(a, b));
+        // A range without keys would be no batch.
+        const behind = Buffer.compare(first!, end!) === 0 ? Buffer.concat([end!, Buffer.alloc(1)]) : end!;
+        return { key: first!, value: undefined, end: behind };
+      }
       const value = bytes === undefined ? undefined : valueOf(++this.#stamp, bytes);
       return { key: keyOf(key), value };
     });
@@ -203,11 +209,13 @@ export class Interpreter {
     const [first] = writes;
     const single = writes.length === 1 ? first : undefined;
     if (single?.value !== undefined) return this.#engine.put(single.key, single.value, { durability });
+    if (single?.end) return this.#engine.deleteRange({ gte: single.key, lt: single.end }, { durability });
     if (single) return this.#engine.delete(single.key, { durability });
     const sequence = this.model.sequence;
-    const batch = writes.map(({ key, value }) =>
-      value === undefined ? { type: 'delete' as const, key } : { type: 'put' as const, key, value },
-    );
+    const batch = writes.map(({ key, value, end }) => {
+      if (end) return { type: 'deleteRange' as const, gte: key, lt: end };
+      return value === undefined ? { type: 'delete' as const, key } : { type: 'put' as const, key, value };
+    });
     const result = await this.#engine.write(batch, { durability });
     expectSame('sequence of a batch', result.sequence, sequence);
   }

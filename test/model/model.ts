@@ -8,6 +8,8 @@ export interface ModelWrite {
   readonly key: Uint8Array;
   /** Undefined: a delete. */
   readonly value: Uint8Array | undefined;
+  /** A delete of all keys from `key` to this one, which is left. */
+  readonly end?: Uint8Array;
 }
 
 export interface ModelValue {
@@ -81,7 +83,9 @@ export function latin1(bytes: Uint8Array | string): string {
 }
 
 function applyTo(state: Map<string, ModelValue>, batch: readonly ModelWrite[], version: number): void {
-  for (const { key, value } of batch) {
+  for (const { key, value, end } of batch) {
+    if (end) for (const each of state.keys()) if (each >= latin1(key) && each < latin1(end)) state.delete(each);
+    if (end) continue;
     if (value === undefined) state.delete(latin1(key));
     else state.set(latin1(key), { value, version });
   }

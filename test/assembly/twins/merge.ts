@@ -1,7 +1,7 @@
 /** The twin of assembly/merge.ts: which versions a merge keeps, and the bytes that pointers hold. */
 import { KIND_DELETE, KIND_POINTER } from '../../../assembly/memory-map.ts';
 import type { SegmentReference } from '../../../engine/table/index.ts';
-import type { RangeTombstone } from '../../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../../engine/manifest/index.ts';
 import { compareVersions, type Version } from '../sources.ts';
 import { asOf, plainValue } from './expiry.ts';
 import { oldestAbove } from './range-tombstones.ts';

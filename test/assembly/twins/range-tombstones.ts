@@ -1,5 +1,5 @@
 /** The twin of range tombstones (assembly/range-tombstones.ts): a list. */
-import type { RangeTombstone } from '../../../engine/range-tombstones.ts';
+import type { RangeTombstone } from '../../../engine/manifest/index.ts';
 
 export function covers({ start, end }: RangeTombstone, key: Uint8Array): boolean {
   return Buffer.compare(start, key) <= 0 && Buffer.compare(key, end) < 0;

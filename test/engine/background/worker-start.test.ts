@@ -24,6 +24,8 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
     memtable: 0,
     records: 0,
     snapshots: [],
+    lastSequence: 0,
+    rangeTombstones: [],
     segments: 0,
     nowMs: 0,
     compression: 'none',

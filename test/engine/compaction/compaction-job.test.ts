@@ -90,6 +90,8 @@ function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Par
     snapshots: [],
     nowMs: 0,
     compression: 'none',
+    rangeTombstones: [],
+    clearedTo: 0,
     tableBytes,
     fileIds,
     ...rest,

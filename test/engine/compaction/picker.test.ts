@@ -2,10 +2,12 @@
  * Golden scripts of the compaction picker: test/scripts/compaction/*.txt. A script states levels and block files and shows what is picked:
  *
  *   # a comment, or what the case shows
- *   set level0Compact=2 oldestSnapshot=40 pace=loaded     settings, until the script's end
+ *   set level0Compact=2 snapshots=40,60 pace=loaded     settings, until the script's end
  *   level 0: 9[a-k] 8[c-z 6M]                             table 9 holds a to k in 4M (the default); level 0 newest first
  *   level 0: 7[1:a-2:c]                                   ... from keyspace 1 to keyspace 2 (else: all in the default one)
  *   level 1: 3[a-f 8M refers 5:1M del 60%]                refers to 1M of segment 5; 60 % of its entries are deletes
+ *   level 2: 4[a-f hidden 40%]                            40 % of its pages lie within the range tombstones that reach it
+ *   range a-f: 9                                          a range tombstone with sequence 9; tables are of the sequence that is their id
  *   block 5: 10M                                          a block file; its live bytes follow from the tables
  *   pick                                                  what follows, up to an empty line, is the answer
  *   settle                                                picks and applies until nothing is picked: the answers in order
@@ -17,6 +19,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { pickCompaction, type Compaction, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
 import { internalKey } from '../../../engine/keyspace-key.ts';
+import { isSpent, type RangeTombstone } from '../../../engine/manifest/index.ts';
 import type { TableMeta } from '../../../engine/table/index.ts';
 
 const SCRIPTS = join(import.meta.dirname, '../../scripts/compaction');
@@ -27,7 +30,10 @@ const HEADER_BYTES = 64;
 
 class Store {
   settings: PickerSettings = { level0Compact: 4, level1Bytes: 16 * MIB, levelRatio: 10, garbageRatio: 0.3, tableBytes: 4 * MIB };
-  oldestSnapshot = Infinity;
+  snapshots: number[] = [];
+  rangeTombstones: RangeTombstone[] = [];
+  /** By table. */
+  readonly hidden = new Map<number, number>();
   pace: Pace = 'resting';
   levels: TableMeta[][] = Array.from({ length: LEVELS }, () => []);
   readonly blockBytes = new Map<number, number>();
@@ -35,20 +41,26 @@ class Store {
 
   pick(): Compaction | undefined {
     const segments = new Map([...this.blockBytes].map(([segment, bytes]) => [segment, { bytes, liveBytes: this.#liveBytes(segment) }]));
-    return pickCompaction({ levels: this.levels, segments }, this.settings, this.oldestSnapshot, this.pace);
+    const version = { levels: this.levels, segments, rangeTombstones: this.rangeTombstones };
+    return pickCompaction(version, this.settings, {
+      snapshots: this.snapshots,
+      pace: this.pace,
+      hiddenPages: (table) => table.pages * (this.hidden.get(table.fileId) ?? 0),
+    });
   }
 
   /** What a job would leave: inputs of one level stay as large as they were, in tables of the target size. */
   apply(compaction: Compaction): void {
-    const { inputs, target, move, dropDeletes, relocate } = compaction;
+    const { inputs, target, move, drop, dropDeletes, relocate } = compaction;
     const tables = inputs.map(({ table }) => table);
     this.levels = this.levels.map((level) => level.filter((table) => !tables.includes(table)));
     const moved = new Map<number, number>();
-    const outputs = move ? tables : this.#merged(tables, dropDeletes, relocate, moved);
+    const outputs = move ? tables : drop ? [] : this.#merged(tables, dropDeletes, relocate, moved);
     this.levels[target] = [...outputs, ...this.levels[target]!].toSorted((a, b) =>
       target === 0 ? b.fileId - a.fileId : Buffer.compare(a.smallest, b.smallest),
     );
     for (const [segment, bytes] of moved) this.blockBytes.set(segment, bytes + HEADER_BYTES);
+    this.rangeTombstones = this.rangeTombstones.filter((tombstone) => !isSpent(tombstone, this.levels, [], this.snapshots));
     for (const segment of this.blockBytes.keys()) if (this.#liveBytes(segment) === 0) this.blockBytes.delete(segment);
   }
 
@@ -73,6 +85,7 @@ class Store {
         fileId: this.#nextId++,
         bytes,
         largest,
+        clearedTo: Math.max(0, ...this.rangeTombstones.map(({ sequence }) => sequence)),
         tombstones: dropDeletes ? 0 : Math.max(...sorted.map((table) => table.tombstones)),
         maxSequence: Math.max(...sorted.map((table) => table.maxSequence)),
         references: [...references].map(([segment, held]) => ({ segment, bytes: held })).toSorted((a, b) => a.segment - b.segment),
@@ -96,7 +109,7 @@ function size(text: string): number {
   return Number(match[1]) * (match[2] === 'M' ? MIB : 1024);
 }
 
-function parseTables(text: string): TableMeta[] {
+function parseTables(text: string, hidden: Map<number, number>): TableMeta[] {
   return [...text.matchAll(/(\d+)\[(\S+)-(\S+?)((?: [^\]]*)?)\]/g)].map(([, id, smallest, largest, rest]) => {
     const references = [...rest!.matchAll(/refers (\d+):(\S+)/g)].map(([, segment, bytes]) => ({
       segment: Number(segment),
@@ -104,6 +117,8 @@ function parseTables(text: string): TableMeta[] {
     }));
     const deletes = /del (\d+)%/.exec(rest!);
     const bytes = /^ (\d\S*[KM])/.exec(rest!);
+    const covered = /hidden (\d+)%/.exec(rest!);
+    if (covered) hidden.set(Number(id), Number(covered[1]) / 100);
     return {
       fileId: Number(id),
       bytes: bytes ? size(bytes[1]!) : 4 * MIB,
@@ -124,7 +139,7 @@ function parseTables(text: string): TableMeta[] {
 
 function show(compaction: Compaction | undefined): string {
   if (!compaction) return 'nothing';
-  const { reason, score, inputs, target, move, dropDeletes, relocate } = compaction;
+  const { reason, score, inputs, target, move, drop, dropDeletes, relocate } = compaction;
   const levels = [...new Set(inputs.map(({ level }) => level))];
   const from = levels.map(
     (level) =>
@@ -133,6 +148,7 @@ function show(compaction: Compaction | undefined): string {
         .map(({ table }) => table.fileId)
         .join(' ')} of level ${level}`,
   );
+  if (drop) return `${reason} (${score.toFixed(2)}): drop ${from.join(' and ')}`;
   const verb = move ? 'move' : levels.length === 1 && levels[0] === target ? 'rewrite' : 'merge';
   const where = verb === 'rewrite' ? '' : ` to level ${target}`;
   const extras = [dropDeletes ? 'dropping deletes' : '', relocate.length > 0 ? `relocating out of ${relocate.join(' ')}` : ''].filter(
@@ -159,8 +175,8 @@ function run(script: string): string {
   for (const line of script.split('\n')) {
     if (line === '') {
       if (answering) {
-        const { settings, oldestSnapshot, pace } = store;
-        store = Object.assign(new Store(), { settings, oldestSnapshot, pace });
+        const { settings, snapshots, pace } = store;
+        store = Object.assign(new Store(), { settings, snapshots, pace });
       }
       answering = false;
     }
@@ -168,14 +184,16 @@ function run(script: string): string {
     out.push(line);
     const set = /^set (.*)$/.exec(line);
     const level = /^level (\d): (.*)$/.exec(line);
+    const range = /^range (\S+)-(\S+): (\d+)$/.exec(line);
     const block = /^block (\d+): (\S+)$/.exec(line);
     if (set) {
       for (const [name, value] of set[1]!.split(' ').map((pair) => pair.split('='))) {
-        if (name === 'oldestSnapshot') store.oldestSnapshot = Number(value);
+        if (name === 'snapshots') store.snapshots = value === 'none' ? [] : value!.split(',').map(Number);
         else if (name === 'pace') store.pace = value as Pace;
         else store.settings = { ...store.settings, [name!]: /[KM]$/.test(value!) ? size(value!) : Number(value) };
       }
-    } else if (level) store.levels[Number(level[1])] = parseTables(level[2]!);
+    } else if (level) store.levels[Number(level[1])] = parseTables(level[2]!, store.hidden);
+    else if (range) store.rangeTombstones.push({ start: keyIn(range[1]!), end: keyIn(range[2]!), sequence: Number(range[3]) });
     else if (block) store.blockBytes.set(Number(block[1]), size(block[2]!) + HEADER_BYTES);
     else if (line === 'pick' || line === 'settle') {
       answering = true;

@@ -165,6 +165,35 @@ describe('repair', () => {
     expect([...after.keys()].toSorted()).toEqual(Array.from({ length: 100 }, (_, i) => `key/${2 * i + 1}`).toSorted());
   });
 
+  it('leaves hidden what range deletes hide, those of the manifest and those of a damaged log', async () => {
+    const fs = new SimFileSystem();
+    let engine = await openStore(fs, '/data');
+    for (let i = 0; i < 300; i++) await engine.put(`key/${String(i).padStart(3, '0')}`, value(i, 100), { durability: 'buffered' });
+    await engine.flush();
+    const snapshot = engine.snapshot();
+    await engine.deleteRange({ gte: 'key/010', lt: 'key/290' });
+    await engine.flush();
+    await engine.deleteRange({ gte: 'key/000', lt: 'key/005' });
+    await engine.put('key/003', 'again');
+    await engine.put('lost', 'x'.repeat(100), { durability: 'synced' });
+    snapshot.release();
+    const { sequence } = engine;
+    await engine.close();
+    const log = files(fs, /\.log$/).at(-1)!;
+    const bytes = fs.contents(`/data/${log}`);
+    bytes[Buffer.from(bytes).indexOf('lost') + 3]! ^= 1;
+    fs.replace(`/data/${log}`, bytes);
+    const { after } = await repaired(fs);
+    expect([...after.keys()]).toEqual([
+      'key/003',
+      ...Array.from({ length: 5 }, (_, i) => `key/00${5 + i}`),
+      ...Array.from({ length: 10 }, (_, i) => `key/29${i}`),
+    ]);
+    engine = await openStore(fs, '/data');
+    expect(engine.sequence).toBeGreaterThanOrEqual(sequence - 1);
+    await engine.close();
+  });
+
   it('is refused for a store in use, for what is none, and for a copy that never was whole', async () => {
     const { fs } = await lived();
     await expect(repair('/nowhere', {}, { fileSystem: fs })).rejects.toMatchObject({ code: 'NOT_A_STORE' });

@@ -32,6 +32,8 @@ const FULL: VersionEdit = {
   ],
   segmentsAdded: [{ segment: 6, bytes: 70000 }],
   segmentsRemoved: [2],
+  rangeTombstonesAdded: [{ sequence: 300, start: key('c'), end: key('g') }],
+  rangeTombstonesRemoved: [{ sequence: 7, start: key('a'), end: key('b') }],
   nextKeyspaceId: 300,
   keyspacesAdded: [{ id: 299, name: 'birds', settings: { inlineThreshold: 64 } }],
   keyspacesAltered: [{ id: 2, settings: {} }],
@@ -39,6 +41,7 @@ const FULL: VersionEdit = {
 };
 
 const counts = fc.oneof(fc.nat(1000), fc.maxSafeNat());
+const tombstones = fc.array(fc.record({ sequence: counts, start: fc.uint8Array(), end: fc.uint8Array() }), { minLength: 1, maxLength: 3 });
 const REQUIRED: (keyof TableMeta)[] = [
   'fileId',
   'bytes',
@@ -100,6 +103,8 @@ const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
     ),
     segmentsAdded: fc.array(fc.record({ segment: counts, bytes: counts }), { minLength: 1, maxLength: 3 }),
     segmentsRemoved: fc.array(counts, { minLength: 1, maxLength: 3 }),
+    rangeTombstonesAdded: tombstones,
+    rangeTombstonesRemoved: tombstones,
     nextKeyspaceId: counts,
     keyspacesAdded: fc.array(fc.record({ id: counts, name: fc.string({ unit: 'grapheme' }), settings: anySettings }), {
       minLength: 1,
@@ -128,6 +133,8 @@ describe('version edit', () => {
         '0a 27 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f 03 07 05 c801 e807 8001 05 01 03 07 02 ac02 09 01 4d', // table 9 added to level 2
         '0e 04 06 f0a204', // segment 6 added, 70000 bytes
         '10 01 02', // segment 2 removed
+        '1c 06 ac02 01 63 01 67', // a range tombstone of sequence 300 from c to g added
+        '1e 05 07 01 61 01 62', // one of sequence 7 from a to b removed
       ]
         .join('')
         .replaceAll(' ', ''),

@@ -10,7 +10,7 @@ import {
   type Version,
   type VersionEdit,
 } from '../../../engine/manifest/index.ts';
-import { describeVersion, fileIds, table } from './tables.ts';
+import { describeVersion, fileIds, key, table } from './tables.ts';
 
 function after(...edits: readonly VersionEdit[]): Version {
   return edits.reduce(applyEdit, EMPTY_VERSION);
@@ -90,6 +90,7 @@ describe('applyEdit', () => {
       segmentsAdded: [{ segment: 5, bytes: 9000 }],
       settings: { pageBytes: 8192 },
       keyspacesAdded: [{ id: 1, name: 'birds', settings: { inlineThreshold: 64 } }],
+      rangeTombstonesAdded: [{ sequence: 70, start: key('a'), end: key('b') }],
     });
     expect(describeVersion(after(snapshotEdit(version)))).toBe(describeVersion(version));
   });
@@ -106,6 +107,12 @@ describe('applyEdit', () => {
     ['a segment that is removed is a block file', { segmentsRemoved: [5] }],
     ['a segment is below the next file id', { segmentsAdded: [{ segment: 100, bytes: 1 }] }],
     ['an edit is of the format', { formatVersion: 3 }],
+    ['a range tombstone that is removed is there', { rangeTombstonesRemoved: [{ sequence: 1, start: key('a'), end: key('b') }] }],
+    [
+      'a range tombstone is of a sequence that is in the version',
+      { rangeTombstonesAdded: [{ sequence: 999, start: key('a'), end: key('b') }] },
+    ],
+    ['a range tombstone covers something', { rangeTombstonesAdded: [{ sequence: 0, start: key('b'), end: key('b') }] }],
     ['a keyspace that is dropped is there', { keyspacesDropped: [1] }],
     ['a keyspace that is altered is there', { keyspacesAltered: [{ id: 1, settings: {} }] }],
     ["a keyspace's id is new", { keyspacesAdded: [{ id: 2, name: 'birds', settings: {} }] }],

@@ -59,6 +59,7 @@ export async function live(engine: Engine, rounds = 3): Promise<void> {
 }
 
 async function logOnly(engine: Engine): Promise<void> {
+  await engine.deleteRange({ gte: 'small/061', lt: 'small/075' }, { durability: 'buffered' });
   for (let i = 0; i < 30; i++) {
     await engine.put(`tail/${i}`, value(1000 + i, i % 4 === 0 ? 9000 : 50), { durability: 'os' });
     await engine.delete(`small/${String(i * 2).padStart(3, '0')}`, { durability: 'buffered' });

@@ -1,0 +1,65 @@
+/** Ranges of internal keys, both ends of one keyspace: what a range delete covers. Pure. */
+import { KEY_BYTES_MAX } from '../assembly/memory-map.ts';
+import type { KeyRange as GivenRange } from './api.ts';
+import { internalRange, prefixEnd, scanRange } from './scan-range.ts';
+
+/** `end` is the first key behind it. */
+export interface KeyRange {
+  readonly start: Uint8Array;
+  readonly end: Uint8Array;
+}
+
+/** What the caller's bounds come to in a keyspace; undefined: no key at all. Throws as a scan with these bounds does. */
+export function keyRange(given: GivenRange, keyspace: number, maxKeyBytes: number): KeyRange | undefined {
+  const { lower, lowerExclusive, upper, upperInclusive } = internalRange(scanRange(given, maxKeyBytes), keyspace);
+  const start = lowerExclusive ? successor(lower!) : lower!;
+  const end = upperInclusive ? successor(upper!) : upper!;
+  return Buffer.compare(start, end) < 0 ? { start, end } : undefined;
+}
+
+/** The smallest key above: with a zero behind it, or, where that is longer than any key, the next of its length. */
+function successor(key: Uint8Array): Uint8Array {
+  if (key.length === KEY_BYTES_MAX) return prefixEnd(key)!;
+  const longer = new Uint8Array(key.length + 1);
+  longer.set(key);
+  return longer;
+}
+
+/** A union of ranges. */
+export class KeyRanges {
+  /** By key, apart from one another. */
+  readonly #ranges: KeyRange[] = [];
+
+  add({ start, end }: KeyRange): void {
+    const from = this.#firstEndingAt(start);
+    let to = from;
+    let [first, last] = [start, end];
+    for (; to < this.#ranges.length && Buffer.compare(this.#ranges[to]!.start, end) <= 0; to++) {
+      const range = this.#ranges[to]!;
+      if (Buffer.compare(range.start, first) < 0) first = range.start;
+      if (Buffer.compare(range.end, last) > 0) last = range.end;
+    }
+    this.#ranges.splice(from, to - from, { start: first, end: last });
+  }
+
+  has(key: Uint8Array): boolean {
+    // One that ends at the key may be followed by one that begins there.
+    const at = this.#firstEndingAt(key);
+    return covers(this.#ranges[at], key) || covers(this.#ranges[at + 1], key);
+  }
+
+  /** The first range that ends at or above the key. */
+  #firstEndingAt(key: Uint8Array): number {
+    let low = 0;
+    for (let high = this.#ranges.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (Buffer.compare(this.#ranges[middle]!.end, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+export function covers(range: KeyRange | undefined, key: Uint8Array): boolean {
+  return range !== undefined && Buffer.compare(range.start, key) <= 0 && Buffer.compare(key, range.end) < 0;
+}
