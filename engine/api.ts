@@ -6,7 +6,16 @@
  */
 import type { EngineEvents } from './events/index.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
-import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
+import type {
+  BackupOptions,
+  BackupResult,
+  CheckpointOptions,
+  CheckpointResult,
+  IngestOptions,
+  IngestResult,
+  InspectOptions,
+  VerifyReport,
+} from './files-api.ts';
 
 export type Bytes = Uint8Array | string;
 
@@ -227,6 +236,12 @@ export interface Engine extends KeyValues, AsyncDisposable {
    * `conflict/NOT_EMPTY` for a directory that holds something else.
    */
   backup(target: string, options?: BackupOptions): Promise<BackupResult>;
+  /**
+   * Takes in what a table writer (`createTableWriter`) has made in `directory`, at once and all of it, with one sequence number: newer than all
+   * that was written before it takes effect. Keyspaces are found by name, or made. Every byte is verified before. Durable when it settles; after a
+   * crash before that nothing of it is there, or all. `invalid/NOT_INGESTABLE`, `corrupt/CORRUPT_INGEST`, `conflict/INGESTED_BEFORE`.
+   */
+  ingest(directory: string, options?: IngestOptions): Promise<IngestResult>;
   /**
    * Reads every byte that the store is made of now and compares it with its checksums and the rest, a mebibyte between turns of the event loop.
    * Damage is what the report says, not a rejection.

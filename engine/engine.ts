@@ -7,7 +7,16 @@ import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, BatchOptions, CompactRange, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
 import { BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
-import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, InspectOptions, VerifyReport } from './files-api.ts';
+import type {
+  BackupOptions,
+  BackupResult,
+  CheckpointOptions,
+  CheckpointResult,
+  IngestOptions,
+  IngestResult,
+  InspectOptions,
+  VerifyReport,
+} from './files-api.ts';
 import { drive, imageOfEngine, type StoreImage, verifyImage } from './inspect/index.ts';
 import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
@@ -19,7 +28,8 @@ import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import { internalRange, scanRange } from './scan-range.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
-import { makeBackup, makeCheckpoint, newStoreId } from './upkeep/index.ts';
+import { Ingest, makeBackup, makeCheckpoint, newStoreId, placeTables } from './upkeep/index.ts';
+import type { TableMeta } from './table/index.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
@@ -27,6 +37,10 @@ const BATCH_OPTIONS: readonly string[] = ['durability', 'sequence', 'conditions'
 const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const COMPACT_OPTIONS: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix', 'keyspace'];
+const INGEST_OPTIONS: readonly string[] = ['mode', 'sequence', 'onProgress'];
+const INGEST_MODES: readonly string[] = ['link', 'copy', 'move'];
+/** How many writes may come while tables are prepared; 16 times as many when that was not enough. */
+const INGEST_SEQUENCE_GAP = 2 ** 20;
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
@@ -196,6 +210,79 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     });
   }
 
+  async ingest(directory: string, options: IngestOptions = {}): Promise<IngestResult> {
+    checkDirectory(directory);
+    checkOptions(options, INGEST_OPTIONS);
+    const { mode = 'link' } = options;
+    if (!INGEST_MODES.includes(mode)) {
+      throw new SparrowError('invalid', 'OPTION_RANGE', `mode is one of ${INGEST_MODES.join(', ')}, not '${String(mode)}'`, {
+        field: 'mode',
+      });
+    }
+    this.#assertOpen();
+    return this.#tracked(() => this.#ingest(directory, mode, options));
+  }
+
+  async #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions): Promise<IngestResult> {
+    const { fileSystem, scheduler, maintenance, settings } = this.#parts;
+    const pause = async (): Promise<void> => {
+      await new Promise<void>((resolve) => scheduler.soon(resolve));
+      this.#assertOpen();
+    };
+    const ingest = new Ingest({
+      fileSystem,
+      from: directory,
+      to: this.path,
+      tableBytes: settings.tableBytes,
+      takeFileId: () => maintenance.takeFileId(),
+      pause,
+      mode,
+      onProgress: options.onProgress,
+    });
+    const { segments } = ingest.manifest;
+    let levels: number[] | undefined;
+    let tables: readonly TableMeta[] = [];
+    let sequence = 0;
+    try {
+      await ingest.check();
+      const ids = new Map<string | null, number>([[null, DEFAULT_KEYSPACE]]);
+      for (const name of ingest.keyspaces) ids.set(name, this.#keyspaces.openOf(await this.keyspace(name)).id);
+      await ingest.takeBlockFiles();
+      for (let gap = INGEST_SEQUENCE_GAP; levels === undefined; gap *= 16) {
+        sequence = options.sequence ?? this.#writer.sequence + gap;
+        this.#writer.assertNext(sequence);
+        tables = await ingest.write(sequence, ids);
+        this.#assertOpen();
+        await maintenance.adopt((version, occupied) => {
+          // Overtaken by writes: with the sequence number of the caller that is an error, otherwise it is done again with more room.
+          if (this.#writer.sequence >= sequence && options.sequence === undefined) return undefined;
+          this.#writer.advance(sequence);
+          const tablesAdded = placeTables(version, occupied, tables);
+          levels = tablesAdded.map(({ level }) => level);
+          return { tablesAdded, segmentsAdded: segments, lastSequence: Math.max(version.lastSequence, sequence) };
+        });
+      }
+    } catch (error) {
+      // Once it counts it stays, whatever went wrong after.
+      if (levels === undefined) ingest.discard();
+      throw error;
+    }
+    ingest.clear();
+    const bytes = [...tables, ...segments].reduce((sum, each) => sum + each.bytes, 0);
+    return { sequence, entries: ingest.manifest.entries, tables: tables.length, levels, bytes };
+  }
+
+  /** Closing waits for the work. */
+  async #tracked<T>(work: () => Promise<T>): Promise<T> {
+    const running = work();
+    this.#upkeep.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#upkeep.delete(running);
+    }
+  }
+
   async verify(options: InspectOptions = {}): Promise<VerifyReport> {
     checkOptions(options, INSPECT_OPTIONS);
     const { fileSystem, scheduler } = this.#parts;
@@ -219,13 +306,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         release();
       }
     };
-    const running = run();
-    this.#upkeep.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#upkeep.delete(running);
-    }
+    return this.#tracked(run);
   }
 
   get events(): EngineEvents {

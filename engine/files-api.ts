@@ -1,4 +1,4 @@
-/** The store as files, as users see it: what checkpoints, backups, inspections and repairs take and answer. Types only. */
+/** The store as files, as users see it: what checkpoints, backups, ingests, inspections and repairs take and answer. Types only. */
 
 export interface CheckpointOptions {
   /** Copy files where they cannot be linked (another file system) instead of refusing. */
@@ -176,5 +176,52 @@ export interface RestoreResult {
   backup: number;
   directory: string;
   files: number;
+  bytes: number;
+}
+
+export interface TableFilesSettings {
+  /** Values of at least so many bytes go to block files, 64 to 4096. Default 1024. */
+  inlineThreshold?: number;
+  /** About how large a table gets, 64 KiB to 256 MiB. Default 32 MiB. */
+  tableBytes?: number;
+}
+
+export interface TableFileEntryOptions {
+  /** The keyspace's name, which the engine need not have yet. Default: the default keyspace. */
+  keyspace?: string;
+  /** When it expires, ms since the epoch. */
+  expiresAtMs?: number;
+}
+
+export interface TableFilesInfo {
+  directory: string;
+  entries: number;
+  tables: number;
+  blockFiles: number;
+  bytes: number;
+}
+
+export interface IngestOptions {
+  /**
+   * What becomes of the files with large values: `link` (default) gives them a second name in the engine's directory, `copy` copies them, `move`
+   * links and then removes all that was ingested. Tables are written anew in any case.
+   */
+  mode?: 'link' | 'copy' | 'move';
+  /**
+   * The sequence number of all entries, larger than any before it when the ingest takes effect: for a replicated log. Default: one that leaves room
+   * for what is written meanwhile.
+   */
+  sequence?: number;
+  /** Called now and then with the bytes looked at so far. */
+  onProgress?: (bytes: number) => void;
+}
+
+export interface IngestResult {
+  /** The version of every key that was ingested. */
+  sequence: number;
+  entries: number;
+  tables: number;
+  /** Where tables came to be: the level of each. */
+  levels: readonly number[];
   bytes: number;
 }

@@ -59,17 +59,23 @@ export type {
   CheckpointOptions,
   CheckpointResult,
   Finding,
+  IngestOptions,
+  IngestResult,
   InspectOptions,
   Loss,
   RepairOptions,
   RepairReport,
   RestoreOptions,
   RestoreResult,
+  TableFileEntryOptions,
+  TableFilesInfo,
+  TableFilesSettings,
   UserKey,
   VerifyBackupOptions,
   VerifyBackupReport,
   VerifyReport,
 } from './files-api.ts';
+export { createTableWriter, type TableFilesWriter, type TableWriterComponents } from './create-table-writer.ts';
 export { backup, checkpoint, listBackups, pruneBackups, restore, verifyBackup, type BackupComponents } from './backups.ts';
 export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';

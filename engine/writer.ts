@@ -187,6 +187,16 @@ export class Writer {
     return this.#after(memtable, frameBytes + plan.payloadBytes, durability);
   }
 
+  /** `invalid/SEQUENCE` for one that cannot come next. */
+  assertNext(sequence: number): void {
+    this.#nextSequence(sequence);
+  }
+
+  /** The sequence number that comes next has been given to something beside the log. */
+  advance(sequence: number): void {
+    this.#sequence = this.#nextSequence(sequence);
+  }
+
   /** Writes what is pending to the operating system. */
   write(): void {
     this.#log.write();

@@ -50,7 +50,7 @@ import { nextQuarantine, putAside } from './quarantine.ts';
 import { salvageLog } from './salvage-log.ts';
 import { mergeNewest } from './salvage-merge.ts';
 import { type DamagedTable, type SalvagedEntry, type SalvageParts, salvageTable } from './salvage-table.ts';
-import { SalvageWriter } from './salvage-writer.ts';
+import { EntryWriter } from './entry-writer.ts';
 import { STEP_BYTES, type Steps } from './steps.ts';
 import type { TableEntry } from './table-pages.ts';
 import { ValueCheck } from './value-check.ts';
@@ -97,7 +97,7 @@ class Repair {
   readonly #values: ValueCheck;
   readonly #findings = new Findings();
   readonly #losses = new Losses();
-  readonly #writer: SalvageWriter;
+  readonly #writer: EntryWriter;
   readonly #facts: ManifestFacts;
   #nextFileId: number;
   /** The tables of the new version. */
@@ -120,7 +120,7 @@ class Repair {
     this.#values = new ValueCheck(this.#memory, fileSystem, directory, { headless: this.#headless });
     this.#facts = manifestFacts(fileSystem, directory, this.#findings);
     this.#nextFileId = this.#facts.base.nextFileId;
-    this.#writer = new SalvageWriter(this.#memory, fileSystem, directory, dryRun ? undefined : () => this.#nextFileId++);
+    this.#writer = new EntryWriter(this.#memory, fileSystem, directory, dryRun ? undefined : () => this.#nextFileId++);
   }
 
   *steps(): Steps<RepairReport> {
@@ -238,7 +238,8 @@ class Repair {
     }
     for (const group of overlapping(found)) {
       const [only] = group;
-      if (group.length === 1 && only!.meta) {
+      // Below level 0 a table has keys of one keyspace.
+      if (group.length === 1 && only!.meta && keyspaceOf(only!.smallest) === keyspaceOf(only!.largest)) {
         this.#keep(BOTTOM_LEVEL, only!.meta);
         continue;
       }

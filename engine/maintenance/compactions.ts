@@ -24,6 +24,13 @@ import type { Versions } from './versions.ts';
 /** So long after the last memtable was filled, space is given back that was not worth the cost under load. */
 const REST_AFTER_MS = 2000;
 
+/** A key range that a compaction under way will write to. */
+export interface Occupied {
+  readonly level: number;
+  readonly smallest: Uint8Array;
+  readonly largest: Uint8Array;
+}
+
 export class Compactions {
   readonly #directory: string;
   readonly #settings: Readonly<EngineSettings>;
@@ -37,6 +44,7 @@ export class Compactions {
   /** What callers wait for, oldest first. */
   readonly #demands = new Set<Demand>();
   #running = false;
+  #current: Compaction | undefined;
   /** Set while writes are under way. */
   #restTimer: Timer | undefined;
   #jobs = 0;
@@ -61,6 +69,13 @@ export class Compactions {
     this.#snapshots = parts.snapshots;
     this.#progress = parts.progress;
     this.#events = parts.events;
+  }
+
+  /** Where what is under way will put its tables. */
+  get occupied(): Occupied[] {
+    if (this.#current === undefined) return [];
+    const keys = this.#current.inputs.flatMap(({ table }) => [table.smallest, table.largest]).toSorted((a, b) => Buffer.compare(a, b));
+    return [{ level: this.#current.target, smallest: keys[0]!, largest: keys.at(-1)! }];
   }
 
   get running(): boolean {
@@ -107,9 +122,11 @@ export class Compactions {
       return;
     }
     this.#running = true;
+    this.#current = compaction;
     const ended = this.#tell(compaction);
     this.#background.compact(this.#job(compaction), (error, result) => {
       this.#running = false;
+      this.#current = undefined;
       ended(error, result);
       if (error) this.#progress.jobFailed('compaction', error, () => this.start());
       else {

@@ -1,2 +1,3 @@
 /** Upkeep of the store: memtables, flushes, compactions, versions. */
+export type { Occupied } from './compactions.ts';
 export { Maintenance } from './maintenance.ts';

@@ -22,6 +22,7 @@ import { Compactions } from './compactions.ts';
 import { flushBytes, Flushes } from './flushes.ts';
 import { LiveRanges } from './live-ranges.ts';
 import { Memtables } from './memtables.ts';
+import type { Occupied } from './compactions.ts';
 import { Progress } from './progress.ts';
 import { Versions } from './versions.ts';
 
@@ -315,6 +316,28 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
       await progress.nextEnd();
     }
     if (progress.failure) throw progress.failure;
+  }
+
+  /**
+   * Adds tables that were made elsewhere, at a moment when everything written is in tables. `at` is called then, and says what to add from
+   * what there is; undefined: nothing. Returns whether anything was added; it is durable then.
+   */
+  async adopt(at: (version: Version, occupied: readonly Occupied[]) => VersionEdit | undefined): Promise<boolean> {
+    await this.flush();
+    const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
+    // What has come since is little: it is waited for on the spot, so that nothing gets in between.
+    for (this.seal(); memtables.newest !== undefined; this.seal()) {
+      progress.assertSpace('flush', this.#pressure.farBehind);
+      progress.assertNotClosing();
+      this.#background.waitSync(WAIT_SYNC_MS);
+    }
+    const edit = at(versions.version, this.#compactions.occupied);
+    if (edit === undefined) return false;
+    for (const { table } of edit.tablesAdded ?? []) versions.openTable(table);
+    versions.install(edit);
+    this.#compactions.start();
+    await this.recorded();
+    return true;
   }
 
   /**

@@ -9,6 +9,9 @@
  */
 export type FileKind = 'log' | 'block' | 'table' | 'manifest' | 'current' | 'temporary' | 'incomplete';
 
+/** Ids from here on are random: of block files that were made outside of any engine (engine/upkeep/table-files.ts). The counter stays below. */
+export const EXTERNAL_ID_FROM: number = 2 ** 30;
+
 /** Kinds whose ids come from the one counter. */
 const FILES_WITH_IDS: ReadonlySet<FileKind> = new Set(['log', 'block', 'table']);
 
@@ -56,7 +59,7 @@ export function highestFileId(listing: readonly string[]): number {
   let highest = 0;
   for (const name of listing) {
     const parsed = parseFileName(name);
-    if (parsed && FILES_WITH_IDS.has(parsed.kind)) highest = Math.max(highest, parsed.id);
+    if (parsed && FILES_WITH_IDS.has(parsed.kind) && parsed.id < EXTERNAL_ID_FROM) highest = Math.max(highest, parsed.id);
   }
   return highest;
 }

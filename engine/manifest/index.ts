@@ -1,5 +1,6 @@
 export {
   CURRENT_NAME,
+  EXTERNAL_ID_FROM,
   highestFileId,
   INCOMPLETE_NAME,
   logName,

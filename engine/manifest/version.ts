@@ -15,7 +15,7 @@ import { assert } from '../../base/assert.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
-import { blockName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
+import { blockName, EXTERNAL_ID_FROM, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
 import { type RangeTombstone, sameTombstone } from './range-tombstone.ts';
 import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 
@@ -256,7 +256,7 @@ function applySegments(
   }
   for (const { segment, bytes } of edit.segmentsAdded ?? []) {
     assert(!version.segments.has(segment), `a segment is added once (${segment})`);
-    assert(segment < next.nextFileId, `a segment is below the next file id (${segment})`);
+    assert(segment < next.nextFileId || segment >= EXTERNAL_ID_FROM, `a segment is below the next file id (${segment})`);
     segments.set(segment, { bytes, liveBytes: next.referencedBytes.get(segment) ?? 0 });
   }
   for (const segment of next.referencedBytes.keys()) {

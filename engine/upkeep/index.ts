@@ -1,4 +1,7 @@
 /** Stores out of stores: checkpoints, backups, restores. */
 export { listBackups, makeBackup, pruneBackups, restoreBackup, verifyBackup } from './backup.ts';
 export { makeCheckpoint } from './checkpoint.ts';
+export { Ingest } from './ingest.ts';
+export { placeTables } from './placement.ts';
+export { TableFiles } from './table-files.ts';
 export { newStoreId, storeIdSettings } from './store-id.ts';

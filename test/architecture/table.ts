@@ -48,7 +48,7 @@ export const PARTS: readonly Part[] = [
     grade: 'driven',
     imports: ['base', 'engine', 'engine/inspect', 'assembly/memory-map.ts'],
     packages: [],
-    holds: 'stores out of stores: checkpoints, backups',
+    holds: 'stores out of stores: checkpoints, backups, ingest',
   },
   { path: 'engine/open.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: puts the engine together' },
   {
@@ -57,6 +57,13 @@ export const PARTS: readonly Part[] = [
     imports: ['base/node'],
     packages: [],
     holds: 'door: copies of stores, directories of backups',
+  },
+  {
+    path: 'engine/create-table-writer.ts',
+    grade: 'edge',
+    imports: ['base/node'],
+    packages: [],
+    holds: 'door: tables outside of any engine',
   },
   { path: 'engine/offline.ts', grade: 'edge', imports: ['base/node'], packages: [], holds: 'door: work on a store that nobody has open' },
   { path: 'engine/memory/kernel.ts', grade: 'edge', imports: [], packages: [], holds: 'door: loads the WebAssembly module' },

@@ -1,22 +1,24 @@
-/** Writes entries in order into new tables of about TABLE_BYTES, or only counts them. */
+/** Writes entries in order into new tables, each with keys of one keyspace, or only counts them: for repair, and for tables from outside. */
 import { KIND_POINTER, PAGE_BYTES, POINTER_BYTES, WINDOW_FULL } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../base/env.ts';
+import { keyspaceOf } from '../keyspace-key.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import { type TableMeta, TableWriter } from '../table/index.ts';
 import type { TableEntry } from './table-pages.ts';
 import { decodePointer } from './value-check.ts';
 
-const TABLE_BYTES = 32 * 1024 * 1024;
+export const TABLE_BYTES: number = 32 * 1024 * 1024;
 /** A key and, behind it, a value as a page holds them. */
 const SCRATCH_BYTES = 32 * 1024;
 const VALUE_AT = 16 * 1024;
 
-export class SalvageWriter {
+export class EntryWriter {
   readonly #memory: LinearMemory;
   readonly #fileSystem: FileSystem;
   readonly #directory: string;
   readonly #takeFileId: (() => number) | undefined;
+  readonly #tableBytes: number;
   readonly #scratch: number;
   readonly #tables: TableMeta[] = [];
   #writer: TableWriter | undefined;
@@ -25,7 +27,14 @@ export class SalvageWriter {
   #entries = 0;
 
   /** `takeFileId`: ids for the tables; undefined: nothing is written. */
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, takeFileId: (() => number) | undefined) {
+  constructor(
+    memory: LinearMemory,
+    fileSystem: FileSystem,
+    directory: string,
+    takeFileId: (() => number) | undefined,
+    tableBytes: number = TABLE_BYTES,
+  ) {
+    this.#tableBytes = tableBytes;
     this.#memory = memory;
     this.#fileSystem = fileSystem;
     this.#directory = directory;
@@ -40,8 +49,7 @@ export class SalvageWriter {
   add(entry: TableEntry): void {
     this.#entries++;
     if (this.#takeFileId === undefined) return;
-    const sameKey = this.#lastKey !== undefined && Buffer.compare(this.#lastKey, entry.key) === 0;
-    if (this.#writer && !sameKey && this.#writer.pageBytes >= TABLE_BYTES - PAGE_BYTES) this.#finishTable();
+    if (this.#writer && this.#isBoundary(this.#lastKey!, entry.key)) this.#finishTable();
     this.#writer ??= new TableWriter(this.#memory, this.#fileSystem, this.#directory, this.#takeFileId());
     const { u8, kernel } = this.#memory;
     u8.set(entry.key, this.#scratch);
@@ -68,6 +76,12 @@ export class SalvageWriter {
   discard(): void {
     this.#writer?.discard();
     this.#writer = undefined;
+  }
+
+  /** Whether a table may end between the two: at its size, and wherever a keyspace ends. */
+  #isBoundary(last: Uint8Array, next: Uint8Array): boolean {
+    if (keyspaceOf(last) !== keyspaceOf(next)) return true;
+    return this.#writer!.pageBytes >= this.#tableBytes - PAGE_BYTES && Buffer.compare(last, next) !== 0;
   }
 
   #finishTable(): void {
