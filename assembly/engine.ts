@@ -11,7 +11,7 @@ export { pagePack, pageSealPacked, pageUnpack } from './page-pack';
 export { lz4Compress, lz4Decompress } from './lz4';
 export { pageFindKey } from './page-search';
 export { pageHashes } from './page-hashes';
-export { cacheInit, cacheBind, cacheDropTable, frameOf, pageLoaded, pageLink } from './page-cache';
+export { cacheArrayBytes, cacheInit, cacheBind, cacheDropTable, frameOf, frameOfScan, pageLoaded, pageLink } from './page-cache';
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep, flushKeptUnder } from './flush';
 export { rangeNewestOf, rangeAboveOf, rangeHidesAllOf } from './range-tombstones';

@@ -212,7 +212,7 @@ export const BUILDER_LARGEST: usize = BUILDER_SMALLEST + KEY_WINDOW_BYTES;
 // ---- the page cache (drawn in assembly/page-cache.ts) ----
 /** Context cell, u32: the cache that the context reads through (`cacheBind`). */
 export const PAGE_CACHE: usize = CELLS_FREE + 4;
-export const PAGE_CACHE_BYTES: i32 = 64;
+export const PAGE_CACHE_BYTES: i32 = 128;
 /** Fewer frames than cursors can pin would leave none to load into. */
 export const PAGE_CACHE_FRAMES_MIN: usize = CURSORS_MAX + 16;
 

@@ -17,7 +17,7 @@ import { CONTINUES } from './table';
 import { KEY_A, KEY_B, NEEDS_PAGE, NEEDS_TABLE, NEED_TABLE_HEADER, TABLE_MAX_SEQUENCE } from './memory-map';
 import { CURSOR_READY, cursorEnterPage, cursorFinish, cursorPlace, cursorSet, pageLowerBound } from './cursor';
 import { compareKeys, keyPrefix } from './key';
-import { frameOf } from './page-cache';
+import { frameOfScan } from './page-cache';
 import { leafRecord } from './memtable';
 import { memtableNext, memtablePrevious, memtableSeek, memtableSeekReverse } from './memtable-iterator';
 import { packBody } from './page';
@@ -185,7 +185,7 @@ export function settleTables(context: usize, cursor: usize): i32 {
     }
     const page = min(load<i32>(cursor, 92), pages - 1);
     store<i32>(cursor, page, 92);
-    const frame = frameOf(context, table, page);
+    const frame = frameOfScan(context, table, page);
     if (!frame) return NEEDS_PAGE;
     cursorEnterPage(cursor, frame);
     const count = load<i32>(cursor, 60);

@@ -16,8 +16,8 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
 for (const count of [1, 4]) {
   const memory = new LinearMemory(256 * 2 ** 20);
   const { kernel, u8, u32 } = memory;
-  const cache = memory.allocateSmall(64);
-  kernel['cacheInit']!(cache, memory.allocate(FRAMES * PAGE_BYTES), memory.allocate(FRAMES * 8), FRAMES);
+  const cache = memory.allocateSmall(128);
+  kernel['cacheInit']!(cache, memory.allocate(FRAMES * PAGE_BYTES), memory.allocate(kernel['cacheArrayBytes']!(FRAMES)), FRAMES);
   kernel['cacheBind']!(FRONT, cache);
   const runs = new Map<number, Run>();
   for (let i = 0; i < count; i++) {

@@ -5,7 +5,6 @@
 import { PAGE_BYTES, PAGE_CACHE_BYTES, PAGE_CACHE_FRAMES_MIN } from '../../assembly/memory-map.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 
-const DESCRIPTOR_BYTES = 8;
 const USED = 16;
 const LOADS = 20;
 const EVICTIONS = 24;
@@ -28,16 +27,18 @@ export class PageCache {
   readonly frames: number;
   readonly #memory: LinearMemory;
   readonly #framesAddress: number;
-  readonly #descriptors: number;
+  readonly #arrays: number;
+  readonly #arrayBytes: number;
 
   /** `bytes`: for pages; at least PAGE_CACHE_FRAMES_MIN frames are made. */
   constructor(memory: LinearMemory, bytes: number) {
     this.#memory = memory;
     this.frames = Math.max(PAGE_CACHE_FRAMES_MIN, Math.floor(bytes / PAGE_BYTES));
     this.#framesAddress = memory.allocate(this.frames * PAGE_BYTES);
-    this.#descriptors = memory.allocate(this.frames * DESCRIPTOR_BYTES);
+    this.#arrayBytes = memory.kernel['cacheArrayBytes']!(this.frames);
+    this.#arrays = memory.allocate(this.#arrayBytes);
     this.address = memory.allocateSmall(PAGE_CACHE_BYTES);
-    memory.kernel['cacheInit']!(this.address, this.#framesAddress, this.#descriptors, this.frames);
+    memory.kernel['cacheInit']!(this.address, this.#framesAddress, this.#arrays, this.frames);
   }
 
   /** Kernels of this context read through this cache from now on. */
@@ -62,7 +63,7 @@ export class PageCache {
   /** No table uses it any more. */
   free(): void {
     this.#memory.free(this.#framesAddress, this.frames * PAGE_BYTES);
-    this.#memory.free(this.#descriptors, this.frames * DESCRIPTOR_BYTES);
+    this.#memory.free(this.#arrays, this.#arrayBytes);
     this.#memory.freeSmall(this.address, PAGE_CACHE_BYTES);
   }
 

@@ -13,6 +13,7 @@ import {
   NEED_PAGE,
   NEED_TABLE_HEADER,
   PAGE_BYTES,
+  PAGE_CACHE_BYTES,
   TABLE_FILE_ID,
   TABLE_LARGEST,
   TABLE_HEADER_BYTES,
@@ -159,10 +160,15 @@ export class Sources {
   constructor(frames: number = 80, bytes: number = 256 * 1024 * 1024) {
     this.memory = new LinearMemory(bytes);
     this.view = this.memory.allocateSmall(64);
-    this.cache = this.memory.allocateSmall(64);
+    this.cache = this.memory.allocateSmall(PAGE_CACHE_BYTES);
     this.#ranges = new RangeTombstones(this.memory);
     const { kernel } = this.memory;
-    kernel['cacheInit']!(this.cache, this.memory.allocate(frames * PAGE_BYTES), this.memory.allocate(frames * 8), frames);
+    kernel['cacheInit']!(
+      this.cache,
+      this.memory.allocate(frames * PAGE_BYTES),
+      this.memory.allocate(kernel['cacheArrayBytes']!(frames)),
+      frames,
+    );
     kernel['cacheBind']!(FRONT, this.cache);
   }
 

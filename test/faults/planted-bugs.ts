@@ -332,9 +332,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an evicted page stays in the table of its owner',
     file: 'assembly/page-cache.ts',
-    find: '  if (owner) {\n    store<u32>(owner, 0);\n    store<u32>(descriptor, 0);\n    store<u32>(cache, load<u32>(cache, USED) - 1, USED);\n    store<u32>(cache, load<u32>(cache, EVICTIONS)',
-    plant:
-      '  if (owner) {\n    store<u32>(descriptor, 0);\n    store<u32>(cache, load<u32>(cache, USED) - 1, USED);\n    store<u32>(cache, load<u32>(cache, EVICTIONS)',
+    find: '  if (frames) store<u32>(frames + ((<usize>page) << 2), 0);\n',
+    plant: '  if (frames) store<u32>(frames + ((<usize>page) << 2), load<u32>(frames + ((<usize>page) << 2)));\n',
   },
   {
     name: 'a filter misses keys that it has',
