@@ -45,6 +45,31 @@ describe('a damaged store', () => {
       expect(await examine(image, image.files, image.batches)).toBe('harmless');
   });
 
+  it('is not fooled by sound bytes in the wrong place: pages, frames and values of other files', { timeout: 120_000 }, async () => {
+    const image = await layeredStore();
+    const kinds = [/table$/, /log$/, /block$/].map((kind) => [...image.files.keys()].filter((name) => kind.test(name)));
+    let cases = 0;
+    for (const names of kinds) {
+      for (const file of names) {
+        for (const from of names) {
+          if (file === from) continue;
+          // From where pages, frames and values begin: all of it, and the first of them.
+          for (const [at, bytes] of [
+            [0, 8192],
+            [0, Infinity],
+            [64, Infinity],
+            [1024, Infinity],
+            [1024, 400],
+          ] as const) {
+            cases++;
+            expect(await outcomeOf(image, { file, from, at, bytes: Math.min(bytes, image.files.get(from)!.length - at) })).toBeDefined();
+          }
+        }
+      }
+    }
+    expect(cases).toBeGreaterThan(30);
+  });
+
   it('is refused when any file but the newest log segment is gone, and nothing else is removed', async () => {
     const image = await layeredStore();
     for (const file of image.files.keys()) {

@@ -189,6 +189,8 @@ export class Interpreter {
     // In the model first: whatever happens during the call, the batch has been issued.
     this.model.apply(writes);
     const acknowledged = this.#issue(writes, durability).then(() => {
+      // What a dead machine says nobody hears.
+      if (this.fs.dead) return;
       if (durability === 'synced') this.#synced = Math.max(this.#synced, sequence);
       if (durability !== 'buffered') this.#inSystem = Math.max(this.#inSystem, sequence);
     });
@@ -223,6 +225,7 @@ export class Interpreter {
   async #durable(done: Promise<void>): Promise<void> {
     const { sequence } = this.model;
     await this.#until(done);
+    if (this.fs.dead) throw new PowerLoss();
     this.#synced = Math.max(this.#synced, sequence);
     this.#inSystem = Math.max(this.#inSystem, sequence);
   }
