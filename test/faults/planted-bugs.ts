@@ -105,8 +105,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   // ---- the manifest ----
   {
     name: 'a version edit is not synced',
-    file: MANIFEST,
-    find: '      await this.#file.datasync();\n',
+    file: 'engine/manifest/manifest.ts',
+    find: '      await this.#open().datasync();\n',
     plant: '',
   },
   {
@@ -147,9 +147,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'half an edit stays after the disk was full',
-    file: MANIFEST,
-    find: '      this.#file.truncateSync(this.#bytes);\n',
-    plant: '      this.#bytes = this.#file.sizeSync();\n',
+    file: 'engine/manifest/manifest.ts',
+    find: '      this.#open().truncateSync(this.#bytes);\n',
+    plant: '      this.#bytes = this.#open().sizeSync();\n',
   },
   {
     name: 'a manifest that may not be on disk counts',
@@ -186,14 +186,20 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a flush claims more sequences than it has',
     file: 'engine/maintenance/flushes.ts',
-    find: '    const { lastSequence } = memtables.sealed.at(-1)!.memtable;',
-    plant: '    const { lastSequence } = memtables.active ?? memtables.sealed.at(-1)!.memtable;',
+    find: '      lastSequence,\n      ...(result.table &&',
+    plant: '      lastSequence: memtables.active?.lastSequence ?? lastSequence,\n      ...(result.table &&',
   },
   {
     name: 'a file id is used again after a crash',
     file: 'engine/manifest/manifest.ts',
     find: '{ nextFileId: Math.max(found.nextFileId, highestFileId(listing) + 1) }',
     plant: '{ nextFileId: found.nextFileId }',
+  },
+  {
+    name: 'a range tombstone is lost with its memtable',
+    file: 'engine/maintenance/flushes.ts',
+    find: '      ...(rangeTombstones.length > 0 && { rangeTombstonesAdded: rangeTombstones }),\n',
+    plant: '',
   },
   {
     name: 'a memtable is freed before the log has written what lies in it',
@@ -374,8 +380,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an iterator does not hold its point in time',
     file: 'engine/key-values.ts',
-    find: '    snapshots.pin(sequence);\n    return new ScanIterator(scanSource, range, sequence, scanWindow, () => snapshots.unpin(sequence));',
-    plant: '    return new ScanIterator(scanSource, range, sequence, scanWindow, () => snapshots.count);',
+    find: 'scanWindow, snapshots.pinIterator(sequence));\n  }\n\n  iterator(',
+    plant: 'scanWindow, () => snapshots.count);\n  }\n\n  iterator(',
   },
   {
     name: 'a long key ties with another that begins alike',
