@@ -158,7 +158,9 @@ export interface EngineMetrics {
     readonly now: readonly DiskWork[];
   };
   readonly corruptions: number;
+  /** Made while it was open. */
   readonly checkpoints: number;
+  readonly backups: number;
   readonly events: {
     /** Lost because too many waited to be told. */
     readonly dropped: number;

@@ -203,6 +203,25 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async backup(target: string, options: BackupOptions = {}): Promise<BackupResult> {
     checkDirectory(target);
     checkOptions(options, BACKUP_OPTIONS);
+    this.#assertOpen();
+    const { events } = this.#parts;
+    const begunMs = events.nowMs();
+    events.emit({ type: 'backup-begun', target });
+    let result: BackupResult | undefined;
+    try {
+      result = await this.#backup(target, options);
+      return result;
+    } catch (error) {
+      events.corruption('backup', error);
+      throw error;
+    } finally {
+      const { files, bytes, copiedBytes } = result ?? { files: 0, bytes: 0, copiedBytes: 0 };
+      const durationMs = events.nowMs() - begunMs;
+      events.emit({ type: 'backup-ended', target, done: result !== undefined, durationMs, files, bytes, copiedBytes });
+    }
+  }
+
+  #backup(target: string, options: BackupOptions): Promise<BackupResult> {
     const { fileSystem, clock, log } = this.#parts;
     return this.#withFiles((image) => {
       const source = { image, sequence: this.#writer.sequence, sync: () => log.sync(), assertOpen: () => this.#assertOpen() };

@@ -26,6 +26,8 @@ export type {
   WriteResult,
 } from './api.ts';
 export type {
+  BackupBegun,
+  BackupEnded,
   CheckpointBegun,
   CheckpointEnded,
   CompactionBegun,

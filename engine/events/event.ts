@@ -136,7 +136,7 @@ export interface DiskFullEnded extends Omit<DiskFullBegun, 'type'> {
 export interface Corruption {
   readonly type: 'corruption';
   readonly atMs: number;
-  readonly during: 'read' | 'flush' | 'compaction' | 'checkpoint';
+  readonly during: 'read' | 'flush' | 'compaction' | 'checkpoint' | 'backup';
   /** Path of the file, and where in it; undefined where the error does not say. */
   readonly file: string | undefined;
   readonly offset: number | undefined;
@@ -171,6 +171,24 @@ export interface CheckpointEnded extends Omit<CheckpointBegun, 'type'> {
   readonly copiedBytes: number;
 }
 
+export interface BackupBegun {
+  readonly type: 'backup-begun';
+  readonly atMs: number;
+  /** The directory of backups. */
+  readonly target: string;
+}
+
+export interface BackupEnded extends Omit<BackupBegun, 'type'> {
+  readonly type: 'backup-ended';
+  /** False: it was given up, and its caller knows why. The figures are 0 then. */
+  readonly done: boolean;
+  readonly durationMs: number;
+  /** Of the store, and of these what no earlier backup had. */
+  readonly files: number;
+  readonly bytes: number;
+  readonly copiedBytes: number;
+}
+
 /** A listener threw, or its promise was rejected. For the other listeners; one that throws while it is told this is only counted. */
 export interface ListenerFailed {
   readonly type: 'listener-failed';
@@ -196,6 +214,8 @@ export type EngineEvent =
   | WritingFailed
   | CheckpointBegun
   | CheckpointEnded
+  | BackupBegun
+  | BackupEnded
   | ListenerFailed;
 
 export type EngineEventOf<T extends EngineEvent['type']> = Extract<EngineEvent, { type: T }>;

@@ -35,6 +35,7 @@ export class Tallies {
   corruptions = 0;
   writingFailed: string | undefined;
   checkpoints = 0;
+  backups = 0;
 
   count(event: EngineEvent): void {
     switch (event.type) {
@@ -81,9 +82,13 @@ export class Tallies {
       case 'checkpoint-ended':
         if (event.done) this.checkpoints++;
         return;
+      case 'backup-ended':
+        if (event.done) this.backups++;
+        return;
       case 'flush-begun':
       case 'compaction-begun':
       case 'checkpoint-begun':
+      case 'backup-begun':
       case 'listener-failed':
     }
   }

@@ -92,6 +92,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     diskFull: { ...tallies.diskFull, now: [...tallies.diskFullFor] },
     corruptions: tallies.corruptions,
     checkpoints: tallies.checkpoints,
+    backups: tallies.backups,
     events: { dropped: events.dropped, listenerFailures: events.failures },
     memory: { linearBytes: resources.memory.usedBytes, linearBytesMax: resources.memory.bytes, fileBytes: fileSystem.heldBytes ?? 0 },
   };

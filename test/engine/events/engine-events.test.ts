@@ -203,6 +203,30 @@ test('a checkpoint: done, and given up', async () => {
   await engine.close();
 });
 
+test('a backup: done, and given up at a file that is not there', async () => {
+  const fileSystem = new SimFileSystem();
+  const { engine, told, of } = await listen(fileSystem);
+  await engine.put('a', VALUE);
+  await engine.flush();
+  told.length = 0;
+  const { files, bytes, copiedBytes } = await engine.backup('/backups');
+  await turn();
+  expect(told).toMatchObject([
+    { type: 'backup-begun', target: '/backups' },
+    { type: 'backup-ended', done: true, files, bytes, copiedBytes },
+  ]);
+  expect(engine.metrics().backups).toBe(1);
+  for (let i = 0; i < 100; i++) void engine.put(key(i), VALUE);
+  await engine.flush();
+  const name = fileSystem.listSync('/store').findLast((each) => each.endsWith('.table'))!;
+  fileSystem.unlinkSync(`/store/${name}`);
+  await expect(engine.backup('/backups')).rejects.toThrow(name);
+  await turn();
+  expect(of('backup-ended').at(-1)).toMatchObject({ done: false, files: 0 });
+  expect(engine.metrics().backups).toBe(1);
+  await engine.close();
+});
+
 test('a listener may call the engine, and one that throws does it no harm', async () => {
   const { engine, of } = await listen(new SimFileSystem());
   engine.events.on('flush-ended', async () => engine.put('flushed', 'yes'));
