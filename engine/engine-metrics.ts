@@ -109,6 +109,8 @@ export interface EngineMetrics {
     /** Level 0 and on, down to the last that holds anything. */
     readonly levels: readonly LevelMetrics[];
   };
+  /** Those that may still hide something, in memtables and in the version. */
+  readonly rangeTombstones: number;
   readonly manifest: { readonly bytes: number; readonly bytesWritten: number };
   /** With shared resources: of all engines. */
   readonly pageCache: CacheMetrics;

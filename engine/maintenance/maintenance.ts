@@ -119,6 +119,9 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   get memtableBytes(): number {
     return this.#memtables.bytes;
   }
+  get memtableRangeTombstones(): number {
+    return this.#memtables.rangeTombstones.length;
+  }
   get activeBytes(): number {
     return this.#memtables.active?.bytes ?? 0;
   }

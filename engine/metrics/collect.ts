@@ -69,6 +69,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     flushes,
     compactions,
     tables,
+    rangeTombstones: version.rangeTombstones.length + maintenance.memtableRangeTombstones,
     manifest: { bytes: manifest.bytes, bytesWritten: manifest.bytesWritten },
     pageCache: pageCacheOf(resources),
     valueCache: valueCacheOf(sources.values, resources),

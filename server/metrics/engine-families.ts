@@ -81,7 +81,7 @@ function background({ flushes, compactions }: EngineMetrics): Family[] {
   ];
 }
 
-function stored({ tables, values, snapshots, keyspaces }: EngineMetrics): Family[] {
+function stored({ tables, rangeTombstones, values, snapshots, keyspaces }: EngineMetrics): Family[] {
   const levels = tables.levels.map((level, i) => ({ labels: { level: String(i) }, level }));
   return [
     labelled(
@@ -96,6 +96,7 @@ function stored({ tables, values, snapshots, keyspaces }: EngineMetrics): Family
     ),
     family(`${P}table_entries`, 'Versions of keys in tables, deletes included.', tables.entries),
     family(`${P}table_deletes`, 'Deletes in tables.', tables.deletes),
+    family(`${P}range_tombstones`, 'Range tombstones that may still hide something.', rangeTombstones),
     family(`${P}block_files`, 'Files that large values rest in.', values.files),
     family(`${P}block_file_bytes`, 'Bytes of those files.', values.fileBytes),
     family(`${P}live_value_bytes`, 'Bytes of large values that tables refer to.', values.liveBytes),

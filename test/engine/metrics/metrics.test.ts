@@ -82,6 +82,19 @@ test('deletes are counted with what they may hide until they have met it', async
   await engine.close();
 });
 
+test('range tombstones: in memtables, in the version, and gone with what they hid', async () => {
+  const engine = await openStore(new SimFileSystem(), { level0Compact: 2 });
+  for (let i = 0; i < 200; i++) void engine.put(key(i), VALUE);
+  await engine.flush();
+  await engine.deleteRange({ gte: key(0), lt: key(100) });
+  expect(engine.metrics().rangeTombstones).toBe(1);
+  void engine.put(key(150), VALUE);
+  await engine.flush();
+  await engine.settled();
+  expect(engine.metrics()).toMatchObject({ rangeTombstones: 0, tables: { entries: 100 } });
+  await engine.close();
+});
+
 test('caches: hits and misses, of pages and of large values', async () => {
   const engine = await openStore(new SimFileSystem());
   await engine.put('small', VALUE);
