@@ -182,6 +182,11 @@ export interface Keyspace extends KeyValues {
   readonly name: string;
   /** Those that were given; the engine's hold for the others. */
   readonly settings: Readonly<KeyspaceSettings>;
+  /**
+   * Deletes all its entries and forgets its name and settings, at a cost that does not depend on how much there is; durable when it settles.
+   * This object is of no use from the call on (`closed/KEYSPACE_DROPPED`); a keyspace that is made by the same name is another, empty one.
+   */
+  drop(): Promise<void>;
 }
 
 export interface CompactRange {

@@ -110,7 +110,10 @@ export class BatchPlanner {
         expiresAtMs =
           keepsExpiry(operation) && before.value !== undefined ? before.expiresAtMs : expiryOf(operation, keyspace.ttlMs, nowMs);
       }
-      written?.set(nameOf(keyspace, key), { internal: internalKey(keyspace.id, key), value, expiresAtMs });
+      // What has expired by now is not there for an increment behind it.
+      const expired = expiresAtMs !== NEVER && expiresAtMs <= nowMs();
+      const seen = expired ? { value: undefined, expiresAtMs: NEVER } : { value, expiresAtMs };
+      written?.set(nameOf(keyspace, key), { internal: internalKey(keyspace.id, key), ...seen });
       add(plan, keyspace, key, value, expiresAtMs);
     }
     if (deleted) plan = withoutOvertaken(plan);

@@ -4,7 +4,8 @@
  */
 import { SparrowError } from '../base/errors.ts';
 import type { Keyspace, KeyspaceSettings } from './api.ts';
-import { KEYSPACE_ID_MAX } from './keyspace-key.ts';
+import { planRangeDelete } from './batch-plan.ts';
+import { KEYSPACE_ID_MAX, keyspaceBegin, keyspaceEnd } from './keyspace-key.ts';
 import { checkKeyspaceName, sameSettings, shownSettings, type StoredSettings, storedSettings } from './keyspace-settings.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { Maintenance } from './maintenance/index.ts';
@@ -41,12 +42,25 @@ export class Keyspaces {
 
   /** What an operation's `keyspace` stands for. `invalid/KEYSPACE_FOREIGN` when it is no keyspace of this engine. */
   openOf(keyspace: Keyspace): OpenKeyspace {
-    const open = keyspace instanceof SparrowKeyspace ? keyspace.open : undefined;
-    if (open === undefined || this.#opened.get(open.id) !== keyspace) {
-      throw new SparrowError('invalid', 'KEYSPACE_FOREIGN', 'keyspace is not one of this engine', { field: 'keyspace' });
-    }
+    if (!(keyspace instanceof SparrowKeyspace)) throw foreign();
+    keyspace.open.assertOpen();
+    if (this.#opened.get(keyspace.open.id) !== keyspace) throw foreign();
+    return keyspace.open;
+  }
+
+  /**
+   * Deletes what is in the keyspace, then the keyspace. The edit goes to the manifest only when the log with the range delete is on disk
+   * (maintenance/versions.ts): after a crash in between, the keyspace is there and empty, but never gone with its entries left.
+   */
+  async #drop(keyspace: SparrowKeyspace): Promise<void> {
+    const { open, name } = keyspace;
     open.assertOpen();
-    return open;
+    const whole = { start: keyspaceBegin(open.id), end: keyspaceEnd(open.id) };
+    const written = this.#parts.writer.batch(planRangeDelete(open, whole), 'buffered', undefined);
+    open.close(() => new SparrowError('closed', 'KEYSPACE_DROPPED', `keyspace '${name}' has been dropped`, { keyspace: name }));
+    this.#opened.delete(open.id);
+    this.#maintenance.record({ keyspacesDropped: [open.id] });
+    await Promise.all([written, this.#maintenance.recorded()]);
   }
 
   /** Every later use of any is refused. */
@@ -79,26 +93,42 @@ export class Keyspaces {
     let keyspace = this.#opened.get(id);
     if (keyspace === undefined) {
       const settingsOf = (): StoredSettings => this.#maintenance.version.keyspaces.get(id)?.settings ?? {};
-      keyspace = new SparrowKeyspace(this.#parts, new OpenKeyspace(id, settingsOf(), this.#parts.settings), name, settingsOf);
+      const open = new OpenKeyspace(id, settingsOf(), this.#parts.settings);
+      keyspace = new SparrowKeyspace(this.#parts, { open, name, settings: settingsOf, drop: (each) => this.#drop(each) });
       this.#opened.set(id, keyspace);
     }
     return keyspace;
   }
 }
 
+interface KeyspaceParts {
+  readonly open: OpenKeyspace;
+  readonly name: string;
+  readonly settings: () => StoredSettings;
+  readonly drop: (keyspace: SparrowKeyspace) => Promise<void>;
+}
+
 class SparrowKeyspace extends StoredKeyValues implements Keyspace {
   readonly name: string;
   readonly open: OpenKeyspace;
-  readonly #settings: () => StoredSettings;
+  readonly #own: KeyspaceParts;
 
-  constructor(parts: KeyValueParts, open: OpenKeyspace, name: string, settings: () => StoredSettings) {
-    super(parts, open);
-    this.open = open;
-    this.name = name;
-    this.#settings = settings;
+  constructor(parts: KeyValueParts, own: KeyspaceParts) {
+    super(parts, own.open);
+    this.name = own.name;
+    this.open = own.open;
+    this.#own = own;
   }
 
   get settings(): Readonly<KeyspaceSettings> {
-    return shownSettings(this.#settings());
+    return shownSettings(this.#own.settings());
   }
+
+  drop(): Promise<void> {
+    return this.#own.drop(this);
+  }
+}
+
+function foreign(): SparrowError {
+  return new SparrowError('invalid', 'KEYSPACE_FOREIGN', 'keyspace is not one of this engine', { field: 'keyspace' });
 }

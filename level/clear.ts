@@ -1,6 +1,7 @@
 /**
- * Deleting a range: what is there now, or was at an explicit snapshot, however many keys that are. They go in batches of bounded size, so
- * it is not atomic (Level does not ask for that); writes that come after the call stay, except to keys that it deletes.
+ * Deleting a range. All of it is one range delete of the engine. Up to a limit, or what was there at an explicit snapshot, goes key by key, in
+ * batches of bounded size: that is not atomic (Level does not ask for it), and writes that come after the call stay, except to keys that it
+ * deletes.
  */
 import type { BatchOperation, Engine, Snapshot, WriteOptions } from '../engine/index.ts';
 import type { Range } from './range.ts';
@@ -17,6 +18,7 @@ export interface ClearOptions {
 }
 
 export async function clearRange(engine: Engine, { range, reverse, limit, snapshot, write }: ClearOptions): Promise<void> {
+  if (limit < 0 && snapshot === undefined) return engine.deleteRange(range, write);
   const keys = engine.scanSync({
     ...range,
     reverse,

@@ -69,6 +69,15 @@ describe('increment', () => {
     expect(engine.getEntrySync('m')).toMatchObject({ version: sequence, expiresAtMs: LATER });
   });
 
+  test('in a batch begins anew behind what has expired there', async () => {
+    const { counters } = await engine.write([
+      { type: 'increment', key: 'n', by: 5, expiresAtMs: 1 },
+      { type: 'increment', key: 'n' },
+    ]);
+    expect(counters).toEqual([5n, 1n]);
+    expect(engine.getEntrySync('n')).not.toHaveProperty('expiresAtMs');
+  });
+
   test.each<[string, () => Promise<unknown>, object]>([
     ['a value that is no counter', () => engine.increment('text'), { code: 'NOT_A_COUNTER', details: { bytes: 4, limit: 8 } }],
     ['more than 64 bits', () => engine.increment('max'), { code: 'COUNTER_OVERFLOW', details: { counter: String(MAX) } }],

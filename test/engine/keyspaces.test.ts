@@ -234,3 +234,81 @@ describe('keyspaces', () => {
     }
   });
 });
+
+describe('a keyspace that is dropped', () => {
+  test('is gone with its entries, and what is made by its name is another', async () => {
+    const fileSystem = new SimFileSystem();
+    const engine = await started(fileSystem);
+    const birds = await engine.keyspace('birds', { inlineThreshold: 64 });
+    const fish = await engine.keyspace('fish');
+    for (const store of [engine, birds, fish]) for (let i = 0; i < 50; i++) await store.put(`k${i}`, 'v'.repeat(100));
+    await engine.flush();
+    using snapshot = engine.snapshot();
+    const left = birds.scanSync();
+    await birds.drop();
+    expect(engine.keyspaces()).toEqual(['fish']);
+    expect([keysOf(engine).length, keysOf(fish).length]).toEqual([50, 50]);
+    for (const call of [() => birds.put('k', 'v'), () => birds.get('k'), () => birds.drop(), () => birds.deleteRange({})]) {
+      await expect(call()).rejects.toMatchObject({ kind: 'closed', code: 'KEYSPACE_DROPPED', details: { keyspace: 'birds' } });
+    }
+    await expect(engine.write([{ type: 'delete', key: 'k', keyspace: birds }])).rejects.toMatchObject({ code: 'KEYSPACE_DROPPED' });
+    // What was begun before goes on as of then.
+    expect([...left]).toHaveLength(50);
+    const again = await engine.keyspace('birds');
+    expect(again).not.toBe(birds);
+    expect([again.settings, keysOf(again), keysOf(again, { snapshot })]).toEqual([{}, [], []]);
+    await again.put('k', 'new');
+    await engine.close();
+    await using reopened = await started(fileSystem);
+    expect(reopened.keyspaces()).toEqual(['fish', 'birds']);
+    expect(keysOf(await reopened.keyspace('birds'))).toEqual(['k']);
+  });
+
+  test('gives back its space', async () => {
+    await using engine = await started();
+    const birds = await engine.keyspace('birds');
+    for (let i = 0; i < 300; i++) await birds.put(`k${i}`, Buffer.alloc(2000, i));
+    await engine.flush();
+    await engine.settled();
+    const before = engine.metrics().space.diskBytes;
+    expect(before).toBeGreaterThan(300 * 2000);
+    await birds.drop();
+    await engine.flush();
+    await engine.settled();
+    expect(engine.metrics().space.diskBytes).toBeLessThan(before / 5);
+  });
+
+  test('is either there, whole or empty, or gone with its entries when power is lost meanwhile', async () => {
+    let [kept, gone] = [0, 0];
+    for (let after = 1; ; after++) {
+      const fileSystem = new SimFileSystem();
+      const engine = await started(fileSystem);
+      const birds = await engine.keyspace('birds');
+      for (let i = 0; i < 10; i++) await birds.put(`k${i}`, 'v', { durability: 'synced' });
+      await engine.flush();
+      fileSystem.killAt(fileSystem.operations + after);
+      const dropped = await birds.drop().then(
+        () => true,
+        () => false,
+      );
+      const cut = fileSystem.dead;
+      fileSystem.crash('none');
+      await using again = await started(fileSystem);
+      const names = again.keyspaces();
+      if (dropped) expect(names).toEqual([]);
+      if (names.length > 0) {
+        kept++;
+        expect([0, 10]).toContain(keysOf(await again.keyspace('birds')).length);
+      } else {
+        gone++;
+        // Ids are not used again: nothing of it shows in another.
+        expect(keysOf(await again.keyspace('birds'))).toEqual([]);
+        expect(again.metrics().sequence).toBe(11);
+      }
+      if (!cut) break;
+      expect(after).toBeLessThan(30);
+    }
+    expect(kept).toBeGreaterThan(0);
+    expect(gone).toBeGreaterThan(0);
+  });
+});
