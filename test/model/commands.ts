@@ -3,12 +3,30 @@ import fc from 'fast-check';
 import type { Durability, EngineSettingsInput, ScanOptions } from '../../engine/index.ts';
 import { CRASH_MODES, type CrashMode } from '../sim/sim-file.ts';
 
+/** 0: the default one. The others are made when they are first used. */
+export const KEYSPACES = 4;
+
+/** Milliseconds from now; 0 or less: a time that has come; `never`: though the keyspace has a default. */
+export type DrawnTtl = number | 'never';
+
 /** `key` is a number that `keyOf` spells; `bytes` undefined is a delete. */
 export interface DrawnWrite {
   readonly key: number;
   readonly bytes: number | undefined;
   /** A delete of all keys between the two, the smaller one included. */
-  readonly to?: number;
+  readonly to?: number | undefined;
+  /** An increment. */
+  readonly by?: number | undefined;
+  readonly ttl?: DrawnTtl | undefined;
+  readonly keyspace?: number | undefined;
+}
+
+export interface DrawnCondition {
+  readonly key: number;
+  readonly keyspace: number;
+  readonly kind: 'absent' | 'value' | 'version';
+  /** It asks for what is not there. */
+  readonly wrong: boolean;
 }
 
 export interface DrawnScan {
@@ -21,15 +39,44 @@ export interface DrawnScan {
 }
 
 export type Command =
-  | { readonly type: 'write'; readonly writes: readonly DrawnWrite[]; readonly durability: Durability; readonly awaited: boolean }
-  | { readonly type: 'fill'; readonly from: number; readonly count: number; readonly bytes: number | undefined }
-  | { readonly type: 'get'; readonly keys: readonly number[] }
-  | { readonly type: 'scan'; readonly scan: DrawnScan }
+  | {
+      readonly type: 'write';
+      readonly writes: readonly DrawnWrite[];
+      readonly durability: Durability;
+      readonly awaited: boolean;
+      readonly conditions?: readonly DrawnCondition[];
+    }
+  | {
+      readonly type: 'fill';
+      readonly from: number;
+      readonly count: number;
+      readonly bytes: number | undefined;
+      readonly keyspace?: number;
+      readonly ttl?: DrawnTtl | undefined;
+    }
+  | { readonly type: 'get'; readonly keys: readonly number[]; readonly keyspace?: number }
+  | { readonly type: 'scan'; readonly scan: DrawnScan; readonly keyspace?: number }
   | { readonly type: 'snapshot' }
-  | { readonly type: 'readSnapshot'; readonly which: number; readonly keys: readonly number[]; readonly scan: DrawnScan }
+  | {
+      readonly type: 'readSnapshot';
+      readonly which: number;
+      readonly keys: readonly number[];
+      readonly scan: DrawnScan;
+      readonly keyspace?: number;
+    }
   | { readonly type: 'releaseSnapshot'; readonly which: number }
-  | { readonly type: 'openIterator'; readonly scan: DrawnScan }
-  | { readonly type: 'advanceIterator'; readonly which: number; readonly count: number }
+  /** `seeks`: by `iterator`, else by `scan`. */
+  | { readonly type: 'openIterator'; readonly scan: DrawnScan; readonly keyspace?: number; readonly seeks?: boolean }
+  | { readonly type: 'advanceIterator'; readonly which: number; readonly count: number; readonly to?: number | undefined }
+  /** Time goes by. */
+  | { readonly type: 'pass'; readonly ms: number }
+  | {
+      readonly type: 'settings';
+      readonly keyspace: number;
+      readonly ttlMs: number | undefined;
+      readonly inlineThreshold: number | undefined;
+    }
+  | { readonly type: 'drop'; readonly keyspace: number }
   | { readonly type: 'flush' }
   | { readonly type: 'sync' }
   | { readonly type: 'settle' }
@@ -69,18 +116,30 @@ export function scanOptionsOf(scan: DrawnScan): ScanOptions {
 }
 
 const key = fc.nat(KEYS - 1);
-const size = fc.oneof(
-  { weight: 6, arbitrary: fc.nat(40) },
-  { weight: 3, arbitrary: fc.constantFrom(0, 1, 63, 64, 255, 256, 1023, 1024, 4000, 4096, 7990, 8100) },
-  { weight: 1, arbitrary: fc.integer({ min: 10_000, max: 70_000 }) },
+const smallSize = fc.oneof(
+  { weight: 2, arbitrary: fc.nat(40) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1, 63, 64, 255, 256, 1023, 1024, 4000, 4096, 7990, 8100) },
 );
+const size = fc.oneof({ weight: 9, arbitrary: smallSize }, { weight: 1, arbitrary: fc.integer({ min: 10_000, max: 70_000 }) });
+const keyspace = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: KEYSPACES - 1 }) });
+const ttl: fc.Arbitrary<DrawnTtl | undefined> = fc.oneof(
+  { weight: 8, arbitrary: fc.constant(undefined) },
+  { weight: 2, arbitrary: fc.constantFrom(1, 3, 20, 200, 5000, 100_000) },
+  { weight: 1, arbitrary: fc.constantFrom<DrawnTtl>(0, -1, 'never') },
+);
+const deleted = fc.constant(undefined);
 const write: fc.Arbitrary<DrawnWrite> = fc.oneof(
-  {
-    weight: 12,
-    arbitrary: fc.record({ key, bytes: fc.oneof({ weight: 4, arbitrary: size }, { weight: 1, arbitrary: fc.constant(undefined) }) }),
-  },
-  { weight: 1, arbitrary: fc.record({ key, bytes: fc.constant(undefined), to: key }) },
+  { weight: 12, arbitrary: fc.record({ key, bytes: size, ttl, keyspace }) },
+  { weight: 3, arbitrary: fc.record({ key, bytes: deleted, keyspace }) },
+  { weight: 3, arbitrary: fc.record({ key: fc.nat(9), bytes: deleted, by: fc.integer({ min: -5, max: 9 }), ttl, keyspace }) },
+  { weight: 1, arbitrary: fc.record({ key, bytes: deleted, to: key, keyspace }) },
 );
+const condition: fc.Arbitrary<DrawnCondition> = fc.record({
+  key,
+  keyspace,
+  kind: fc.constantFrom('absent', 'value', 'version'),
+  wrong: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+});
 const bound = fc.option(fc.record({ key, exclusive: fc.boolean() }), { nil: undefined });
 const scan: fc.Arbitrary<DrawnScan> = fc.record({
   from: bound,
@@ -104,19 +163,49 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
       ),
       durability: fc.constantFrom<Durability>('buffered', 'os', 'synced'),
       awaited: fc.boolean(),
+      conditions: fc.oneof(
+        { weight: 4, arbitrary: fc.constant([]) },
+        { weight: 1, arbitrary: fc.array(condition, { minLength: 1, maxLength: 3 }) },
+      ),
     }),
   },
   {
     weight: 3,
-    arbitrary: fc.record({ type: fc.constant('fill' as const), from: key, count: fc.integer({ min: 1, max: 60 }), bytes: size }),
+    arbitrary: fc.record({
+      type: fc.constant('fill' as const),
+      from: key,
+      count: fc.integer({ min: 1, max: 60 }),
+      bytes: smallSize,
+      keyspace,
+      ttl,
+    }),
   },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant('get' as const), keys }) },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant('scan' as const), scan }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant('get' as const), keys, keyspace }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant('scan' as const), scan, keyspace }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('snapshot' as const) }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('readSnapshot' as const), which, keys, scan }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('readSnapshot' as const), which, keys, scan, keyspace }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('releaseSnapshot' as const), which }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('openIterator' as const), scan }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('advanceIterator' as const), which, count: fc.integer({ min: 1, max: 40 }) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('openIterator' as const), scan, keyspace, seeks: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('advanceIterator' as const),
+      which,
+      count: fc.integer({ min: 1, max: 40 }),
+      to: fc.option(key, { nil: undefined }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('pass' as const), ms: fc.constantFrom(1, 10, 150, 3000, 60_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('settings' as const),
+      keyspace: fc.integer({ min: 1, max: KEYSPACES - 1 }),
+      ttlMs: fc.constantFrom(undefined, 5, 1000),
+      inlineThreshold: fc.constantFrom(undefined, 64, 4096),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('drop' as const), keyspace: fc.integer({ min: 1, max: KEYSPACES - 1 }) }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('flush' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('sync' as const) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('settle' as const) }) },
@@ -143,7 +232,6 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
   levelRatio: fc.constantFrom(2, 10),
   garbageRatio: fc.constantFrom(0.05, 0.3, 0.9),
   callerSyncMs: fc.constantFrom(0, 0.5),
-  compression: fc.constantFrom('none' as const, 'lz4' as const, { upper: 'lz4' as const, bottom: 'zstd' as const }),
   manifestBytes: fc.constantFrom(256, 1024 * 1024),
   pageCacheBytes: fc.constant(1024 * 1024),
   memoryBytes: fc.constant(64 * 1024 * 1024),

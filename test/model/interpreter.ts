@@ -4,24 +4,32 @@
  * After a crash the store must hold the first n batches, whole, for some n between what was acknowledged as durable and what was issued;
  * the model then forgets the rest and both go on. Snapshots and iterators do not outlive a crash or a reopening.
  */
-import { open, type Durability, type Engine, type Entry, type ReadOptions, type ScanOptions, type Snapshot } from '../../engine/index.ts';
+import {
+  open,
+  type Durability,
+  type Engine,
+  type KeyValues,
+  type Keyspace,
+  type ReadOptions,
+  type ScanOptions,
+  type Snapshot,
+} from '../../engine/index.ts';
+import type { Scheduler } from '../../base/env.ts';
 import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
 import type { CrashMode } from '../sim/sim-file.ts';
 import { SimRandom } from '../sim/sim-random.ts';
 import { SimClock } from '../sim/sim-clock.ts';
 import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
-import { keyOf, scanOptionsOf, valueOf, type Command, type DrawnWrite, type Run } from './commands.ts';
-import { type Frozen, latin1, Model, type ModelWrite } from './model.ts';
+import { Disagreement, entryText, expectEntries, expectSame, expectValue, nameOf } from './agreement.ts';
+import { type Command, type DrawnCondition, type DrawnWrite, keyOf, KEYSPACES, type Run, scanOptionsOf } from './commands.ts';
+import { type Frozen, Model, type ModelState } from './model.ts';
+import { OpenIterator } from './open-iterator.ts';
+import { type Planned, WritePlanner } from './write-plan.ts';
+
+export { Disagreement } from './agreement.ts';
 
 const DIRECTORY = '/data';
-
-export class Disagreement extends Error {}
-
-interface OpenIterator {
-  readonly entries: IterableIterator<Entry>;
-  readonly expected: [string, string][];
-  at: number;
-}
+const HANDLES_MAX = 4;
 
 /** How a life of the store ends: power loss, or the death of the process alone. */
 export type End = CrashMode | 'process';
@@ -45,6 +53,14 @@ export interface Reached {
   /** Block files that compaction made, and manifests begun anew, in lives that ended without a crash. */
   relocations: number;
   rolls: number;
+  /** Reads of values that had expired. */
+  expired: number;
+  increments: number;
+  rangeDeletes: number;
+  drops: number;
+  /** Batches that were refused: a condition did not hold, or a value was no counter. */
+  refusals: number;
+  seeks: number;
 }
 
 export const NOTHING_REACHED: Readonly<Reached> = {
@@ -55,6 +71,12 @@ export const NOTHING_REACHED: Readonly<Reached> = {
   pointers: 0,
   relocations: 0,
   rolls: 0,
+  expired: 0,
+  increments: 0,
+  rangeDeletes: 0,
+  drops: 0,
+  refusals: 0,
+  seeks: 0,
 };
 
 export class Interpreter {
@@ -67,10 +89,13 @@ export class Interpreter {
   readonly #scheduler = new SimScheduler();
   readonly #clock = new SimClock(this.#scheduler);
   #engine!: Engine;
+  #life: Life = { over: false };
+  /** Keyspaces that have been opened in this life of the store; the default one is the engine. */
+  #stores: (KeyValues | undefined)[] = [];
+  readonly #planner = new WritePlanner(this.model, this.#clock);
   /** Batches that are durable against power loss, and against the death of the process. */
   #synced = 0;
   #inSystem = 0;
-  #stamp = 0;
   readonly #pending = new Set<Promise<void>>();
   #refused: unknown;
   #snapshots: { snapshot: Snapshot; frozen: Frozen }[] = [];
@@ -136,27 +161,44 @@ export class Interpreter {
   async #do(command: Command): Promise<void> {
     switch (command.type) {
       case 'write':
-        return this.#write(command.writes, command.durability, command.awaited);
-      case 'fill':
-        for (let i = 0; i < command.count; i++) await this.#write([{ key: command.from + i, bytes: command.bytes }], 'buffered', false);
+        return this.#write(command.writes, command.durability, command.awaited, command.conditions);
+      case 'fill': {
+        const { from, count, bytes, keyspace, ttl } = command;
+        for (let i = 0; i < count; i++) await this.#write([{ key: from + i, bytes, keyspace, ttl }], 'buffered', false);
         return;
+      }
       case 'get':
-        return this.#compareGets(command.keys, this.model, {});
+        await this.#store(command.keyspace);
+        return this.#compareGets(command.keys, command.keyspace, this.model, {});
       case 'scan':
-        return this.#compareScan(scanOptionsOf(command.scan), this.model);
+        await this.#store(command.keyspace);
+        return this.#compareScan(scanOptionsOf(command.scan), command.keyspace, this.model);
       case 'snapshot':
-        if (this.#snapshots.length < 4) this.#snapshots.push({ snapshot: this.#engine.snapshot(), frozen: this.model.freeze() });
+        if (this.#snapshots.length < HANDLES_MAX) this.#snapshots.push({ snapshot: this.#engine.snapshot(), frozen: this.model.freeze() });
         return;
       case 'readSnapshot':
-        return this.#readSnapshot(command.which, command.keys, scanOptionsOf(command.scan));
+        await this.#store(command.keyspace);
+        return this.#readSnapshot(command.which, command.keys, scanOptionsOf(command.scan), command.keyspace);
       case 'releaseSnapshot':
         this.#snapshots.splice(command.which, 1)[0]?.snapshot.release();
         return;
       case 'openIterator':
-        if (this.#iterators.length < 4) this.#openIterator(scanOptionsOf(command.scan));
+        await this.#store(command.keyspace);
+        if (this.#iterators.length < HANDLES_MAX) this.#openIterator(scanOptionsOf(command.scan), command.keyspace, command.seeks === true);
         return;
       case 'advanceIterator':
-        return this.#advanceIterator(command.which, command.count);
+        return this.#advanceIterator(command.which, command.count, command.to);
+      case 'pass':
+        return this.#scheduler.advance(command.ms);
+      case 'settings':
+        this.#planner.settings[command.keyspace] = {
+          ...(command.ttlMs !== undefined && { ttlMs: command.ttlMs }),
+          ...(command.inlineThreshold !== undefined && { inlineThreshold: command.inlineThreshold }),
+        };
+        await this.#openKeyspace(command.keyspace);
+        return;
+      case 'drop':
+        return this.#drop(command.keyspace);
       case 'flush':
         return this.#durable(this.#engine.flush());
       case 'sync':
@@ -174,26 +216,53 @@ export class Interpreter {
 
   // ---- writes ----
 
-  async #write(drawn: readonly DrawnWrite[], durability: Durability, awaited: boolean): Promise<void> {
-    const writes = drawn.map(({ key, bytes, to }): ModelWrite => {
-      if (to !== undefined) {
-        const [first, end] = [keyOf(key), keyOf(to)].toSorted((a, b) => Buffer.compare(a, b));
-        // A range without keys would be no batch.
-        const behind = Buffer.compare(first!, end!) === 0 ? Buffer.concat([end!, Buffer.alloc(1)]) : end!;
-        return { key: first!, value: undefined, end: behind };
-      }
-      const value = bytes === undefined ? undefined : valueOf(++this.#stamp, bytes);
-      return { key: keyOf(key), value };
-    });
+  async #write(
+    drawn: readonly DrawnWrite[],
+    durability: Durability,
+    awaited: boolean,
+    conditions: readonly DrawnCondition[] = [],
+  ): Promise<void> {
+    for (const { keyspace } of [...drawn, ...conditions]) await this.#store(keyspace);
+    const planned = this.#planner.plan(drawn, conditions, (keyspace) => this.#stores[keyspace]!);
+    if (planned.refusal !== undefined) return this.#refusal(planned, durability);
     const sequence = this.model.sequence + 1;
     // In the model first: whatever happens during the call, the batch has been issued.
-    this.model.apply(writes);
-    const acknowledged = this.#issue(writes, durability).then(() => {
+    this.model.apply(planned.writes);
+    for (const { by, to } of drawn)
+      this.reached[by !== undefined ? 'increments' : 'rangeDeletes'] += by !== undefined || to !== undefined ? 1 : 0;
+    const acknowledged = this.#issue(planned, durability, sequence).then(() => {
       // What a dead machine says nobody hears.
       if (this.fs.dead) return;
       if (durability === 'synced') this.#synced = Math.max(this.#synced, sequence);
       if (durability !== 'buffered') this.#inSystem = Math.max(this.#inSystem, sequence);
     });
+    await this.#follow(acknowledged, awaited);
+  }
+
+  async #issue({ call, operations, conditions, counters }: Planned, durability: Durability, sequence: number): Promise<void> {
+    if (call) return call({ durability });
+    const result = await this.#engine.write(operations, { durability, conditions });
+    expectSame('sequence of a batch', result.sequence, sequence);
+    expectSame('counters of a batch', result.counters.join(' '), counters.join(' '));
+  }
+
+  /** A batch that must be refused, and change nothing. */
+  async #refusal({ call, operations, conditions, refusal }: Planned, durability: Durability): Promise<void> {
+    const wanted = `refused: ${refusal}`;
+    const writing = call ? call({ durability }) : this.#engine.write(operations, { durability, conditions }).then(() => undefined);
+    let found = 'accepted';
+    try {
+      await this.#until(writing);
+    } catch (error) {
+      const { code, index } = error as { code?: string; index?: number };
+      found = `refused: ${code}${index === undefined ? '' : ` ${index}`}`;
+      if (found !== wanted) throw error;
+    }
+    expectSame('a batch', found, wanted);
+    this.reached.refusals++;
+  }
+
+  async #follow(acknowledged: Promise<void>, awaited: boolean): Promise<void> {
     const pending = acknowledged.finally(() => this.#pending.delete(pending));
     // Who does not wait is not told.
     pending.catch((error: unknown) => {
@@ -207,19 +276,33 @@ export class Interpreter {
     if (this.#refused) throw this.#refused;
   }
 
-  async #issue(writes: readonly ModelWrite[], durability: Durability): Promise<void> {
-    const [first] = writes;
-    const single = writes.length === 1 ? first : undefined;
-    if (single?.value !== undefined) return this.#engine.put(single.key, single.value, { durability });
-    if (single?.end) return this.#engine.deleteRange({ gte: single.key, lt: single.end }, { durability });
-    if (single) return this.#engine.delete(single.key, { durability });
-    const sequence = this.model.sequence;
-    const batch = writes.map(({ key, value, end }) => {
-      if (end) return { type: 'deleteRange' as const, gte: key, lt: end };
-      return value === undefined ? { type: 'delete' as const, key } : { type: 'put' as const, key, value };
+  // ---- keyspaces ----
+
+  async #store(keyspace = 0): Promise<KeyValues> {
+    return this.#stores[keyspace] ?? this.#openKeyspace(keyspace);
+  }
+
+  async #openKeyspace(keyspace: number): Promise<KeyValues> {
+    const opened = await this.#until(this.#engine.keyspace(keyspaceName(keyspace), this.#planner.settings[keyspace] ?? {}));
+    this.#stores[keyspace] = opened;
+    return opened;
+  }
+
+  async #drop(keyspace: number): Promise<void> {
+    if (!this.#engine.keyspaces().includes(keyspaceName(keyspace))) return;
+    const store = (await this.#store(keyspace)) as Keyspace;
+    const sequence = this.model.sequence + 1;
+    this.model.apply([{ keyspace, key: new Uint8Array(0), value: undefined, end: null }]);
+    this.#stores[keyspace] = undefined;
+    // A keyspace of that name is another one from now on, at older snapshots too.
+    for (const { frozen } of this.#snapshots) frozen.clear(keyspace);
+    this.reached.drops++;
+    const dropped = store.drop().then(() => {
+      if (this.fs.dead) return;
+      this.#synced = Math.max(this.#synced, sequence);
+      this.#inSystem = Math.max(this.#inSystem, sequence);
     });
-    const result = await this.#engine.write(batch, { durability });
-    expectSame('sequence of a batch', result.sequence, sequence);
+    await this.#follow(dropped, true);
   }
 
   async #durable(done: Promise<void>): Promise<void> {
@@ -232,62 +315,77 @@ export class Interpreter {
 
   // ---- reads ----
 
-  #compareGets(keys: readonly number[], expected: Model | Frozen, options: ReadOptions): void {
+  #compareGets(keys: readonly number[], keyspace = 0, expected: ModelState, options: ReadOptions): void {
+    const store = this.#stores[keyspace]!;
+    const nowMs = this.#clock.wallMs();
     const bytes = keys.map(keyOf);
-    const many = this.#engine.getManySync(bytes, options);
+    const many = store.getManySync(bytes, options);
     bytes.forEach((key, i) => {
-      const wanted = expected.get(key);
-      expectValue(key, this.#engine.getSync(key, options), wanted?.value);
+      const wanted = expected.get(keyspace, key, nowMs);
+      if (wanted === undefined && expected.get(keyspace, key, -Infinity)) this.reached.expired++;
+      expectValue(key, store.getSync(key, options), wanted?.value);
       expectValue(key, many[i], wanted?.value);
-      const entry = this.#engine.getEntrySync(key, options);
+      const entry = store.getEntrySync(key, options);
       expectValue(key, entry?.value, wanted?.value);
-      if (entry?.version !== wanted?.version) expectSame(`key ${name(key)}, version`, entry?.version, wanted?.version);
+      const what = (fact: string): string => `key ${nameOf(key)}, ${fact}`;
+      if (entry?.version !== wanted?.version) expectSame(what('version'), entry?.version, wanted?.version);
+      if (entry?.expiresAtMs !== wanted?.expiresAtMs) expectSame(what('expiry'), entry?.expiresAtMs, wanted?.expiresAtMs);
+      if (store.hasSync(key, options) !== (wanted !== undefined))
+        expectSame(what('whether it is there'), wanted === undefined, wanted !== undefined);
     });
   }
 
-  #compareScan(options: ScanOptions, expected: Model | Frozen): void {
-    compareEntries(options, [...this.#engine.scanSync(options)].map(entryText), expected.scan(options));
+  #compareScan(options: ScanOptions, keyspace = 0, expected: ModelState): void {
+    const found = [...this.#stores[keyspace]!.scanSync(options)].map(entryText);
+    expectEntries(options, found, expected.scan(keyspace, options, this.#clock.wallMs()));
   }
 
-  #compareAll(): void {
+  async #compareAll(): Promise<void> {
     expectSame('sequence', this.#engine.sequence, this.model.sequence);
-    this.#compareScan({}, this.model);
-    this.#compareScan({ reverse: true, keysOnly: true }, this.model);
-    this.#compareGets([...Array(80).keys()], this.model, {});
+    const names = this.#engine.keyspaces();
+    for (let keyspace = 0; keyspace < KEYSPACES; keyspace++) {
+      if (keyspace > 0 && !names.includes(keyspaceName(keyspace))) {
+        expectSame('entries of a keyspace that is not there', 0, this.model.entries(keyspace).length);
+        continue;
+      }
+      await this.#store(keyspace);
+      this.#compareScan({}, keyspace, this.model);
+      this.#compareScan({ reverse: true, keysOnly: true }, keyspace, this.model);
+      this.#compareGets(keyspace === 0 ? ALL_KEYS : SOME_KEYS, keyspace, this.model, {});
+    }
   }
 
-  #readSnapshot(which: number, keys: readonly number[], options: ScanOptions): void {
+  #readSnapshot(which: number, keys: readonly number[], options: ScanOptions, keyspace?: number): void {
     const held = this.#snapshots[which];
     if (!held) return;
     const { snapshot, frozen } = held;
     expectSame('sequence of a snapshot', snapshot.sequence, frozen.sequence);
-    this.#compareGets(keys, frozen, { snapshot });
-    this.#compareScan({ ...options, snapshot }, frozen);
+    this.#compareGets(keys, keyspace, frozen, { snapshot });
+    this.#compareScan({ ...options, snapshot }, keyspace, frozen);
   }
 
-  #openIterator(options: ScanOptions): void {
-    this.#iterators.push({ entries: this.#engine.scanSync(options), expected: this.model.scan(options), at: 0 });
+  #openIterator(options: ScanOptions, keyspace = 0, seeks: boolean): void {
+    const store = this.#stores[keyspace]!;
+    const iterator = seeks ? store.iterator(options) : store.scanSync(options);
+    this.#iterators.push(new OpenIterator(iterator, options, this.model.entries(keyspace, options), this.#clock.wallMs()));
   }
 
-  #advanceIterator(which: number, count: number): void {
+  #advanceIterator(which: number, count: number, to: number | undefined): void {
     const iterator = this.#iterators[which];
     if (!iterator) return;
-    for (let i = 0; i < count; i++) {
-      const next = iterator.entries.next();
-      const wanted = iterator.expected[iterator.at++];
-      expectSame('an iterator opened earlier', next.done ? 'end' : show(entryText(next.value)), wanted ? show(wanted) : 'end');
-      if (!next.done) continue;
-      this.#iterators.splice(which, 1);
-      return;
-    }
+    if (to !== undefined && iterator.seek(keyOf(to))) this.reached.seeks++;
+    if (!iterator.take(count, this.#clock.wallMs())) return;
+    iterator.close();
+    this.#iterators.splice(which, 1);
   }
 
   // ---- life ----
 
   async #open(): Promise<void> {
-    this.#engine = await this.#until(
-      open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler: this.#scheduler, clock: this.#clock }),
-    );
+    this.#life = { over: false };
+    const scheduler = lifelong(this.#scheduler, this.#life);
+    this.#engine = await this.#until(open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler, clock: this.#clock }));
+    this.#stores = [this.#engine];
   }
 
   async #close(): Promise<void> {
@@ -310,7 +408,7 @@ export class Interpreter {
     // What was written reaches the system when the engine closes.
     this.#inSystem = this.model.sequence;
     await this.#open();
-    this.#compareAll();
+    await this.#compareAll();
   }
 
   /** Power goes `after` operations from now, or when nothing more happens by itself. */
@@ -338,6 +436,7 @@ export class Interpreter {
       else this.fs.crash(next);
       // What was under way learns that the machine is gone before the next life begins.
       await this.#scheduler.runDry();
+      this.#life.over = true;
       this.#pending.clear();
       this.#refused = undefined;
       this.#planPowerLoss();
@@ -361,12 +460,12 @@ export class Interpreter {
     // What is there after power loss is on the disk.
     if (powerLost) this.#synced = sequence;
     this.#inSystem = sequence;
-    this.#compareAll();
+    await this.#compareAll();
   }
 
   #dropHandles(): void {
     for (const { snapshot } of this.#snapshots) snapshot.release();
-    for (const { entries } of this.#iterators) entries.return?.();
+    for (const iterator of this.#iterators) iterator.close();
     this.#snapshots = [];
     this.#iterators = [];
   }
@@ -376,43 +475,24 @@ export class Interpreter {
   }
 }
 
-function compareEntries(options: ScanOptions, found: readonly [string, string][], wanted: readonly [string, string][]): void {
-  const what = `scan ${JSON.stringify({ ...options, snapshot: options.snapshot?.sequence })}`;
-  for (let i = 0; i < Math.max(found.length, wanted.length); i++) {
-    const [has, should] = [found[i], wanted[i]];
-    if (has && should && has[0] === should[0] && has[1] === should[1]) continue;
-    expectSame(`${what}, entry ${i}`, has ? show(has) : 'end', should ? show(should) : 'end');
-  }
+/** A process: its timers end with it. */
+interface Life {
+  over: boolean;
 }
 
-function entryText([key, value]: Entry): [string, string] {
-  return [latin1(key), latin1(value)];
+function lifelong(scheduler: SimScheduler, life: Life): Scheduler {
+  const unlessOver = (task: () => void) => (): void => {
+    if (!life.over) task();
+  };
+  return {
+    after: (delayMs, task, background) => scheduler.after(delayMs, unlessOver(task), background),
+    soon: (task) => scheduler.soon(unlessOver(task)),
+  };
 }
 
-function show([key, value]: [string, string]): string {
-  return `${name(key)} = ${value.length > 60 ? `${value.slice(0, 40)}... ${value.length} ${hash(value)}` : JSON.stringify(value)}`;
-}
+const ALL_KEYS: readonly number[] = [...Array(80).keys()];
+const SOME_KEYS: readonly number[] = ALL_KEYS.filter((number) => number % 5 < 2);
 
-function expectValue(key: Uint8Array, found: Uint8Array | undefined, wanted: Uint8Array | undefined): void {
-  if (found === wanted || (found && wanted && Buffer.compare(found, wanted) === 0)) return;
-  throw new Disagreement(`key ${name(key)}: found ${String(describe(found))}, expected ${String(describe(wanted))}`);
-}
-
-function describe(value: Uint8Array | undefined): string | undefined {
-  return value === undefined ? undefined : show(['', latin1(value)]);
-}
-
-function name(key: Uint8Array | string): string {
-  const text = latin1(key);
-  return text.length > 30 ? `${text.slice(0, 10)}...${text.slice(-10)}` : JSON.stringify(text);
-}
-
-function hash(text: string): number {
-  let sum = 0;
-  for (let i = 0; i < text.length; i++) sum = (Math.imul(sum, 31) + text.charCodeAt(i)) | 0;
-  return sum >>> 0;
-}
-
-function expectSame(what: string, found: unknown, wanted: unknown): void {
-  if (!Object.is(found, wanted)) throw new Disagreement(`${what}: found ${String(found)}, expected ${String(wanted)}`);
+function keyspaceName(keyspace: number): string {
+  return `keyspace ${keyspace}`;
 }

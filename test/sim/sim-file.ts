@@ -30,13 +30,17 @@ export const CRASH_MODES: readonly CrashMode[] = ['none', 'all', 'random', 'torn
 interface DirtySector {
   version: number;
   /** States between the durable and the cached one, oldest first. */
-  readonly between: Uint8Array[];
+  between: Uint8Array[] | undefined;
 }
 
 /** What a datasync will make durable: the state of the moment when it was called. */
 export interface PendingSync {
   readonly bytes: number;
-  readonly sectors: readonly { readonly index: number; readonly version: number; readonly content: Uint8Array }[];
+  /** Dirty sectors, ascending, and the version of each. */
+  readonly sectors: readonly number[];
+  readonly versions: readonly number[];
+  /** From the first of them to the last. */
+  readonly content: Uint8Array;
 }
 
 export class SimFile {
@@ -81,17 +85,25 @@ export class SimFile {
   }
 
   beginSync(): PendingSync {
-    const sectors = [...this.#dirty].map(([index, { version }]) => ({ index, version, content: this.#sector(index) }));
-    return { bytes: this.#bytes, sectors };
+    const sectors = [...this.#dirty.keys()].sort((a, b) => a - b);
+    const versions = sectors.map((index) => this.#dirty.get(index)!.version);
+    const content =
+      sectors.length === 0 ? new Uint8Array(0) : this.#cached.slice(sectors[0]! * SECTOR_BYTES, (sectors.at(-1)! + 1) * SECTOR_BYTES);
+    return { bytes: this.#bytes, sectors, versions, content };
   }
 
   finishSync(pending: PendingSync): void {
-    for (const { index, version, content } of pending.sectors) {
-      this.#durable = grown(this.#durable, (index + 1) * SECTOR_BYTES);
-      this.#durable.set(content, index * SECTOR_BYTES);
+    const { sectors, versions, content } = pending;
+    const first = sectors[0] ?? 0;
+    const whole = sectors.length * SECTOR_BYTES >= content.length;
+    this.#durable = grown(this.#durable, first * SECTOR_BYTES + content.length);
+    if (whole) this.#durable.set(content, first * SECTOR_BYTES);
+    for (const [i, index] of sectors.entries()) {
+      const at = (index - first) * SECTOR_BYTES;
+      if (!whole) this.#durable.set(content.subarray(at, at + SECTOR_BYTES), index * SECTOR_BYTES);
       const dirty = this.#dirty.get(index);
-      if (dirty?.version === version) this.#dirty.delete(index);
-      else if (dirty) dirty.between.length = 0;
+      if (dirty?.version === versions[i]) this.#dirty.delete(index);
+      else if (dirty) dirty.between = undefined;
     }
     this.#durableBytes = pending.bytes;
     if (this.#bytes === pending.bytes) this.#sizesBetween = undefined;
@@ -126,7 +138,7 @@ export class SimFile {
     for (const [index, { between }] of this.#dirty) {
       this.#durable = grown(this.#durable, (index + 1) * SECTOR_BYTES);
       const at = index * SECTOR_BYTES;
-      const states = [this.#durable.slice(at, at + SECTOR_BYTES), ...between, this.#sector(index)];
+      const states = [this.#durable.slice(at, at + SECTOR_BYTES), ...(between ?? []), this.#sector(index)];
       // Half of the time the newest or the oldest: these are the likely ones.
       const state = random.chance(0.5) ? states[random.below(2) * (states.length - 1)]! : random.pick(states);
       this.#durable.set(state, at);
@@ -155,9 +167,9 @@ export class SimFile {
       const dirty = this.#dirty.get(index);
       const version = ++this.#version;
       if (dirty) {
-        remember(dirty.between, this.#sector(index));
+        remember((dirty.between ??= []), this.#sector(index));
         dirty.version = version;
-      } else this.#dirty.set(index, { version, between: [] });
+      } else this.#dirty.set(index, { version, between: undefined });
     }
   }
 }
