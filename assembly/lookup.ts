@@ -39,6 +39,7 @@ import {
   VIEW_LEVEL0_COUNT,
   VIEW_LEVELS,
   VIEW_LEVEL_COUNT,
+  VIEW_PROBES,
   VIEW_RANGES,
   VIEW_SEALED,
   VIEW_SEALED_COUNT,
@@ -84,6 +85,8 @@ export function lookup(context: usize, view: usize, keyBytes: i32, sequence: f64
     const record = memtableFind(<usize>load<u32>(sealed, VIEW_SEALED), key, keyBytes, limit);
     if (record) return recordAnswer(context, record, cover);
   }
+  const flushed = load<u32>(view, VIEW_LEVEL0_COUNT);
+  if (flushed) store<f64>(view, load<f64>(view, VIEW_PROBES) + <f64>flushed, VIEW_PROBES);
   store<u64>(context, cover, COVER);
   store<u64>(context, hashKey(key, keyBytes), HASH);
   store<u64>(context, limit, SEQUENCE);

@@ -184,6 +184,10 @@ export const VIEW_LEVEL0: usize = 28;
 export const VIEW_LEVEL_COUNT: usize = 32;
 export const VIEW_LEVELS: usize = 36;
 export const VIEW_RANGES: usize = 40;
+/** f64. */
+export const VIEW_PROBES: usize = 48;
+/** What a scan's seek in a table of level 0 counts there, where a look into it counts 1. */
+export const SCAN_PROBES: i32 = 12;
 
 // ---- a page builder (drawn in assembly/page-builder.ts): its size and the fields that the host reads ----
 export const BUILDER_BYTES: i32 = 26 * 1024;

@@ -39,11 +39,13 @@ import {
   SCAN_KEYS_ONLY,
   SCAN_LOWER_EXCLUSIVE,
   SCAN_NOW,
+  SCAN_PROBES,
   SCAN_REVERSE,
   SCAN_UPPER_INCLUSIVE,
   SLACK_BYTES,
   STACKS,
   STACK_BYTES,
+  VIEW_PROBES,
   VIEW_RANGES,
   WINDOW_FULL,
 } from './memory-map';
@@ -142,6 +144,7 @@ export function scanOpen(
   for (let i = 0; i < sealed; i++) openMemtable(context, count++, load<u32>(view + ((<usize>i) << 2), 8), backward);
   const flushed = load<i32>(view, 24);
   const tables = <usize>load<u32>(view, 28);
+  if (flushed) store<f64>(view, load<f64>(view, VIEW_PROBES) + <f64>(flushed * SCAN_PROBES), VIEW_PROBES);
   for (let i = 0; i < flushed; i++) {
     if (tableOutside(context, <usize>load<u32>(tables + ((<usize>i) << 2)))) continue;
     if (count == <i32>CURSORS_MAX) return -1;

@@ -23,6 +23,7 @@
  *  24 level-0 count u32, 28 address of u32 x count table headers, newest first
  *  32 level count u32 (levels 1..n), 36 address of n x { table count u32, address of u32 x count table headers ordered by key }
  *  40 range tombstones u32: address of their set (assembly/range-tombstones.ts), 0 when there are none
+ *  48 probes f64: how often reads have looked into a table of level 0, in looks of a point read; only ever grows
  *
  *  An index entry's flag bit 0 (CONTINUES): the page's first user key is also the last of the page before.
  *  Index keys are separators: at most the page's first key, greater than every key of the page before (unless CONTINUES).

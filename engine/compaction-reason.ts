@@ -12,6 +12,10 @@ export const COMPACTION_REASONS = [
   'deletes',
   /** Range tombstones hide versions in tables: those go, and then the tombstones. */
   'range-deletes',
+  /** Reads have looked into the tables of level 0 so often that merging them is cheaper. */
+  'reads',
+  /** Values have expired. */
+  'expiry',
   /** Somebody asked for it. */
   'demand',
 ] as const;

@@ -66,6 +66,8 @@ export interface EngineSettings extends ResourceSettings {
   levelRatio: number;
   /** Share of a block file that may be garbage before compaction moves its live values elsewhere. Default 0.3, 0.05 to 0.95. */
   garbageRatio: number;
+  /** A value that has expired takes space for at most about this long, whatever its neighbours do. Default 24 hours, 1 second to 10 years. */
+  expiryLagMs: number;
   /** The manifest is begun anew at this size. Default 1 MiB, 256 bytes to 64 MiB. */
   manifestBytes: number;
 }
@@ -84,6 +86,7 @@ export type ResourceSettingsInput = Partial<ResourceSettings>;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
+const HOUR_MS = 3_600_000;
 
 const VALUE_CACHE_PART = 16;
 
@@ -112,6 +115,7 @@ const RANGES: Record<Exclude<keyof EngineSettings, 'durability' | 'compression'>
   level1Bytes: { default: 128 * MIB, min: 256 * KIB, max: 16 * GIB, integer: true },
   levelRatio: { default: 10, min: 2, max: 100, integer: true },
   garbageRatio: { default: 0.3, min: 0.05, max: 0.95, integer: false },
+  expiryLagMs: { default: 24 * HOUR_MS, min: 1000, max: 10 * 365 * 24 * HOUR_MS, integer: true },
   manifestBytes: { default: MIB, min: 256, max: 64 * MIB, integer: true },
 };
 

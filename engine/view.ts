@@ -9,6 +9,7 @@ import {
   VIEW_LEVEL0_COUNT,
   VIEW_LEVEL_COUNT,
   VIEW_LEVELS,
+  VIEW_PROBES,
   VIEW_RANGES,
   VIEW_SEALED,
   VIEW_SEALED_COUNT,
@@ -56,6 +57,11 @@ export class View {
   /** Address of the set of range tombstones; 0: there are none. */
   setRanges(address: number): void {
     this.#set(VIEW_RANGES, address);
+  }
+
+  /** How often reads have looked into a table of level 0; a scan's seek counts for several. Never goes back. */
+  get level0Probes(): number {
+    return this.#memory.f64[(this.address + VIEW_PROBES) >>> 3]!;
   }
 
   free(): void {

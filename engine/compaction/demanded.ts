@@ -4,7 +4,7 @@
  */
 import type { TableMeta } from '../table/index.ts';
 import type { Compaction } from './compaction.ts';
-import { goDown, isBottom, oldestOverlapping, type PickerVersion } from './picker.ts';
+import { goDown, isBottom, oldestOverlapping, type PickerVersion } from './steps.ts';
 
 export interface Demand {
   /** Internal keys; undefined: from the first, to the last. */

@@ -10,4 +10,6 @@ export {
 } from './compaction.ts';
 export { pickDemanded, type Demand } from './demanded.ts';
 export { runCompaction } from './compaction-job.ts';
-export { levelBytesMax, pickCompaction, type Pace, type PickerSettings, type PickerVersion } from './picker.ts';
+export { areDeletesDue, expiredBytes, isExpiryDue, nextExpiry, type ExpirySettings } from './pick-unseen.ts';
+export { garbageShareAt, levelBytesMax, pickCompaction, type Circumstances, type Pace, type PickerSettings } from './picker.ts';
+export type { PickerVersion } from './steps.ts';

@@ -5,11 +5,15 @@
 import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type { Background } from '../background/index.ts';
 import {
+  type Circumstances,
   type Compaction,
+  type CompactionInput,
   type CompactionJob,
   type CompactionResult,
   type Demand,
   fileIdsWanted,
+  garbageShareAt,
+  nextExpiry,
   pickCompaction,
   pickDemanded,
 } from '../compaction/index.ts';
@@ -23,6 +27,9 @@ import type { Versions } from './versions.ts';
 
 /** So long after the last memtable was filled, space is given back that was not worth the cost under load. */
 const REST_AFTER_MS = 2000;
+/** What reads spend on level 0 is looked at so often. */
+const READS_CHECK_MS = 10_000;
+const WAKE_AFTER_MS_MAX = 3_600_000;
 
 /** A key range that a compaction under way will write to. */
 export interface Occupied {
@@ -47,6 +54,10 @@ export class Compactions {
   #current: Compaction | undefined;
   /** Set while writes are under way. */
   #restTimer: Timer | undefined;
+  /** Until something may be due that no change of the version brings. */
+  #wakeTimer: Timer | undefined;
+  /** Of what reads have spent on level 0, what has been repaid by merging it. */
+  #probesPaid = 0;
   #jobs = 0;
 
   constructor(parts: {
@@ -108,11 +119,15 @@ export class Compactions {
     const circumstances = {
       snapshots: this.#snapshots.sequences,
       pace: this.#restTimer === undefined ? ('resting' as const) : ('loaded' as const),
+      nowMs: this.#clock.wallMs(),
+      level0Probes: this.#versions.level0Probes - this.#probesPaid,
       hiddenPages: (table: TableMeta) => this.#versions.hiddenPages(table),
     };
     const compaction = this.#nextDemanded(this.#snapshots.oldest ?? Infinity) ?? pickCompaction(version, this.#settings, circumstances);
+    this.#wakeTimer?.cancel();
     if (compaction === undefined) {
       this.#progress.foundSpace('compaction');
+      this.#wakeLater(circumstances);
       return;
     }
     if (compaction.move || compaction.drop) {
@@ -159,8 +174,25 @@ export class Compactions {
     return undefined;
   }
 
+  /** Nothing is wanted now. Time alone may change that: values expire, and reads add up. */
+  #wakeLater({ nowMs, pace }: Pick<Circumstances, 'nowMs' | 'pace'>): void {
+    const { version } = this.#versions;
+    const delays: number[] = [];
+    const expiryMs = nextExpiry(version, this.#settings, garbageShareAt(pace, this.#settings), nowMs);
+    // The wall clock may jump: it is asked again once in a while.
+    if (expiryMs !== undefined) delays.push(Math.min(expiryMs - nowMs, WAKE_AFTER_MS_MAX));
+    if (version.levels[0]!.length > 1) delays.push(READS_CHECK_MS);
+    if (delays.length > 0) this.#wakeTimer = this.#scheduler.after(Math.ceil(Math.min(...delays)), () => this.start(), true);
+  }
+
+  /** What level 0 has cost so far is repaid when tables of it go. */
+  #pay(inputs: readonly CompactionInput[]): void {
+    if (inputs.some(({ level }) => level === 0)) this.#probesPaid = this.#versions.level0Probes;
+  }
+
   /** One that is done when it counts. */
   #takeEffect({ reason, target, inputs, drop }: Compaction): void {
+    this.#pay(inputs);
     const tablesRemoved = inputs.map(({ level, table }) => ({ level, fileId: table.fileId }));
     const tables = inputs.map(({ table }) => table.fileId);
     if (drop) {
@@ -215,6 +247,7 @@ export class Compactions {
   }
 
   #compacted(compaction: Compaction, result: CompactionResult): void {
+    this.#pay(compaction.inputs);
     for (const table of result.outputs) this.#versions.openTable(table);
     this.#versions.install({
       tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),

@@ -138,6 +138,11 @@ export class Versions {
     for (const table of this.#tables.values()) table.unload();
   }
 
+  /** How often reads have looked into a table of level 0. */
+  get level0Probes(): number {
+    return this.#view.level0Probes;
+  }
+
   /** How many of the table's pages lie within range tombstones that may hide something in it. */
   hiddenPages(meta: TableMeta): number {
     const table = this.#tables.get(meta.fileId)!;

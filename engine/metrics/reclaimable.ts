@@ -6,22 +6,18 @@
  *           and has not met its successor yet is not in it. Due: a file of which more than `garbageRatio` is garbage. Then its live
  *           values are to be moved.
  * deleted   each delete in a table at the mean size of the table's entries, plus what it can hide: one entry of the levels below, at their
- *           mean size with large values, as long as there are any. An upper bound. Due: a table of which over half are deletes that no
- *           snapshot keeps. Then it is to be rewritten.
- * expired   of each table's expiring bytes the share (now - earliest) / (latest - earliest), between 0 and 1. Never due by itself: it goes
- *           with the next compaction of its table.
+ *           mean size with large values, as long as there are any. An upper bound. Due: a table of which over half are deletes, or that is
+ *           dense with them in places, and that no snapshot keeps. Then it is to be rewritten.
+ * expired   of each table's expiring bytes the share (now - earliest) / (latest - earliest), between 0 and 1. Due: a table of which that is
+ *           at least `garbageRatio`, or in which something expired longer ago than `expiryLagMs`. Then it is to be rewritten.
  *
  * inMs = (debt of the levels + bytes to be moved or rewritten) / bytes that compactions have read and written in a millisecond of their
  * time. Undefined when nothing is due, or before the first compaction.
  */
-import { BLOCK_HEADER_BYTES } from '../compaction/index.ts';
+import { areDeletesDue, BLOCK_HEADER_BYTES, expiredBytes, type ExpirySettings, isExpiryDue } from '../compaction/index.ts';
 import type { Version } from '../manifest/index.ts';
-import type { EngineSettings } from '../settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import type { ReclaimableMetrics } from '../engine-metrics.ts';
-
-/** As the picker has it. */
-const DELETES_SHARE = 0.5;
 
 export interface Situation {
   /** The oldest sequence number that somebody reads at, Infinity: nobody does. */
@@ -37,7 +33,7 @@ type Found = { bytes: number; workBytes: number; due: boolean };
 
 export function reclaimable(
   version: Pick<Version, 'levels' | 'segments' | 'referencedBytes'>,
-  settings: Pick<EngineSettings, 'garbageRatio'>,
+  settings: ExpirySettings,
   situation: Situation,
 ): { garbage: ReclaimableMetrics; deleted: ReclaimableMetrics; expired: ReclaimableMetrics } {
   const answer = ({ bytes, workBytes, due }: Found): ReclaimableMetrics => {
@@ -48,7 +44,7 @@ export function reclaimable(
   return {
     garbage: answer(garbageOf(version, settings.garbageRatio)),
     deleted: answer(deletedOf(version, situation.oldestSnapshot)),
-    expired: answer(expiredOf(version, situation.nowMs)),
+    expired: answer(expiredOf(version, settings, situation.nowMs)),
   };
 }
 
@@ -87,8 +83,7 @@ function deletedOf({ levels }: Pick<Version, 'levels'>, oldestSnapshot: number):
     for (const table of tables) {
       deletes += table.tombstones;
       found.bytes += table.tombstones * (table.bytes / table.entries);
-      // The picker leaves level 0 to its own bound.
-      if (level === 0 || table.tombstones <= table.entries * DELETES_SHARE || table.maxSequence > oldestSnapshot) continue;
+      if (!areDeletesDue(table, level, oldestSnapshot)) continue;
       found.due = true;
       found.workBytes += 2 * table.bytes;
     }
@@ -101,13 +96,13 @@ function deletedOf({ levels }: Pick<Version, 'levels'>, oldestSnapshot: number):
   return found;
 }
 
-function expiredOf({ levels }: Pick<Version, 'levels'>, nowMs: number): Found {
+function expiredOf({ levels }: Pick<Version, 'levels'>, settings: ExpirySettings, nowMs: number): Found {
   const found: Found = { bytes: 0, workBytes: 0, due: false };
   for (const table of levels.flat()) {
-    if (!table.expiring) continue;
-    const { bytes, earliestMs, latestMs } = table.expiring;
-    if (nowMs >= latestMs) found.bytes += bytes;
-    else if (nowMs > earliestMs) found.bytes += (bytes * (nowMs - earliestMs)) / (latestMs - earliestMs);
+    found.bytes += expiredBytes(table, nowMs);
+    if (!isExpiryDue(table, settings, settings.garbageRatio, nowMs)) continue;
+    found.due = true;
+    found.workBytes += 2 * table.bytes;
   }
   return found;
 }

@@ -15,5 +15,5 @@ export {
 } from './table-format.ts';
 export { readFilter, readIndex, readTop, type SectionSource } from './table-sections.ts';
 export { SegmentTable } from './segment-table.ts';
-export type { SegmentReference, TableMeta } from './table-meta.ts';
+export type { Expiring, SegmentReference, TableMeta } from './table-meta.ts';
 export { TableWriter, type TableWriterOptions, TABLE_WINDOW_BYTES } from './table-writer.ts';

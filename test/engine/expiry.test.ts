@@ -127,6 +127,45 @@ describe('a value that expires', () => {
     await scheduler.until(engine.close());
   });
 
+  test('gives its space back by itself: whole tables unread, a part when it is enough, the rest after expiryLagMs', async () => {
+    const settings = { ...SETTINGS, expiryLagMs: 60_000 };
+    const engine = await scheduler.until(open('/data', settings, { fileSystem: disk, scheduler, clock }));
+    const begun = clock.wallMs();
+    const { tables } = engine.metrics();
+    expect(tables.count).toBe(0);
+    const fill = (prefix: string, expiresAtMs: number): void => {
+      for (let i = 0; i < 100; i++) void engine.put(`${prefix}${i}`, Buffer.alloc(100, prefix), { expiresAtMs, durability: 'buffered' });
+    };
+    const left = (): number => engine.metrics().tables.entries;
+    fill('a', begun + 10_000);
+    await flushed(engine);
+    const dropped: unknown[] = [];
+    engine.events.on('tables-dropped', (event) => dropped.push(event.reason));
+    await scheduler.advance(10_001);
+    expect(dropped).toEqual(['expiry']);
+    expect(left()).toBe(0);
+    // Half of a table.
+    fill('b', begun + 30_000);
+    fill('c', begun + 200_000);
+    await flushed(engine);
+    await scheduler.advance(15_000);
+    expect(left()).toBe(200);
+    await scheduler.advance(70_000);
+    await scheduler.until(engine.settled());
+    expect(left()).toBe(100);
+    // Little of one.
+    for (let i = 0; i < 5; i++) void engine.put(`d${i}`, 'brief', { expiresAtMs: begun + 150_000, durability: 'buffered' });
+    for (let i = 0; i < 100; i++) void engine.put(`e${i}`, Buffer.alloc(100), { durability: 'buffered' });
+    await flushed(engine);
+    await scheduler.advance(begun + 160_000 - clock.wallMs());
+    await scheduler.until(engine.settled());
+    expect(left()).toBe(205);
+    await scheduler.advance(50_001);
+    await scheduler.until(engine.settled());
+    expect(left()).toBe(100);
+    await scheduler.until(engine.close());
+  });
+
   test('may end while an iterator is on its way to it', async () => {
     const end = clock.wallMs() + 1000;
     const engine = await storeWith([

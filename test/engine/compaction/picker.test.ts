@@ -6,6 +6,8 @@
  *   level 0: 9[a-k] 8[c-z 6M]                             table 9 holds a to k in 4M (the default); level 0 newest first
  *   level 0: 7[1:a-2:c]                                   ... from keyspace 1 to keyspace 2 (else: all in the default one)
  *   level 1: 3[a-f 8M refers 5:1M del 60%]                refers to 1M of segment 5; 60 % of its entries are deletes
+ *   level 2: 4[a-f dense 10%]                             on a tenth of its 512 pages deletes are dense
+ *   level 2: 4[a-f expires 50% 100-300]                   half of its entries and bytes expire, between 100 and 300 ms
  *   level 2: 4[a-f hidden 40%]                            40 % of its pages lie within the range tombstones that reach it
  *   range a-f: 9                                          a range tombstone with sequence 9; tables are of the sequence that is their id
  *   block 5: 10M                                          a block file; its live bytes follow from the tables
@@ -16,6 +18,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { pickCompaction, type Compaction, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
 import { internalKey } from '../../../engine/keyspace-key.ts';
@@ -29,8 +32,17 @@ const STEPS_MAX = 50;
 const HEADER_BYTES = 64;
 
 class Store {
-  settings: PickerSettings = { level0Compact: 4, level1Bytes: 16 * MIB, levelRatio: 10, garbageRatio: 0.3, tableBytes: 4 * MIB };
+  settings: PickerSettings = {
+    level0Compact: 4,
+    level1Bytes: 16 * MIB,
+    levelRatio: 10,
+    garbageRatio: 0.3,
+    tableBytes: 4 * MIB,
+    expiryLagMs: 1000,
+  };
   snapshots: number[] = [];
+  nowMs = 0;
+  probes = 0;
   rangeTombstones: RangeTombstone[] = [];
   /** By table. */
   readonly hidden = new Map<number, number>();
@@ -45,6 +57,8 @@ class Store {
     return pickCompaction(version, this.settings, {
       snapshots: this.snapshots,
       pace: this.pace,
+      nowMs: this.nowMs,
+      level0Probes: this.probes,
       hiddenPages: (table) => table.pages * (this.hidden.get(table.fileId) ?? 0),
     });
   }
@@ -53,6 +67,7 @@ class Store {
   apply(compaction: Compaction): void {
     const { inputs, target, move, drop, dropDeletes, relocate } = compaction;
     const tables = inputs.map(({ table }) => table);
+    if (inputs.some(({ level }) => level === 0)) this.probes = 0;
     this.levels = this.levels.map((level) => level.filter((table) => !tables.includes(table)));
     const moved = new Map<number, number>();
     const outputs = move ? tables : drop ? [] : this.#merged(tables, dropDeletes, relocate, moved);
@@ -65,7 +80,7 @@ class Store {
   }
 
   #merged(tables: readonly TableMeta[], dropDeletes: boolean, relocate: readonly number[], moved: Map<number, number>): TableMeta[] {
-    const sorted = tables.toSorted((a, b) => Buffer.compare(a.smallest, b.smallest));
+    const sorted = tables.map((table) => this.#expired(table)).toSorted((a, b) => Buffer.compare(a.smallest, b.smallest));
     const target = this.#nextId++;
     const references = new Map<number, number>();
     for (const { segment, bytes } of sorted.flatMap((table) => table.references)) {
@@ -86,11 +101,22 @@ class Store {
         bytes,
         largest,
         clearedTo: Math.max(0, ...this.rangeTombstones.map(({ sequence }) => sequence)),
+        densePages: dropDeletes ? 0 : Math.max(...sorted.map((table) => table.densePages)),
         tombstones: dropDeletes ? 0 : Math.max(...sorted.map((table) => table.tombstones)),
         maxSequence: Math.max(...sorted.map((table) => table.maxSequence)),
         references: [...references].map(([segment, held]) => ({ segment, bytes: held })).toSorted((a, b) => a.segment - b.segment),
       },
     ];
+  }
+
+  /** What has expired counts as deletes, evenly between the earliest and the latest expiry. */
+  #expired(table: TableMeta): TableMeta {
+    const { expiring, ...rest } = table;
+    if (!expiring || expiring.earliestMs > this.nowMs) return table;
+    const { entries, bytes, earliestMs, latestMs } = expiring;
+    const passed = latestMs <= this.nowMs ? 1 : (this.nowMs - earliestMs) / (latestMs - earliestMs);
+    const left = { entries: Math.round(entries * (1 - passed)), bytes: bytes * (1 - passed), earliestMs: this.nowMs + 1, latestMs };
+    return { ...rest, tombstones: rest.tombstones + entries - left.entries, ...(left.entries > 0 && { expiring: left }) };
   }
 
   #liveBytes(segment: number): number {
@@ -117,11 +143,14 @@ function parseTables(text: string, hidden: Map<number, number>): TableMeta[] {
     }));
     const deletes = /del (\d+)%/.exec(rest!);
     const bytes = /^ (\d\S*[KM])/.exec(rest!);
+    const dense = /dense (\d+)%/.exec(rest!);
+    const expires = /expires (\d+)% (\d+)-(\d+)/.exec(rest!);
+    const tableBytes = bytes ? size(bytes[1]!) : 4 * MIB;
     const covered = /hidden (\d+)%/.exec(rest!);
     if (covered) hidden.set(Number(id), Number(covered[1]) / 100);
     return {
       fileId: Number(id),
-      bytes: bytes ? size(bytes[1]!) : 4 * MIB,
+      bytes: tableBytes,
       pages: 512,
       entries: 1000,
       tombstones: deletes ? Number(deletes[1]) * 10 : 0,
@@ -129,7 +158,15 @@ function parseTables(text: string, hidden: Map<number, number>): TableMeta[] {
       largest: keyIn(largest!),
       minSequence: Number(id),
       maxSequence: Number(id),
-      densePages: 0,
+      densePages: dense ? Math.ceil((512 * Number(dense[1])) / 100) : 0,
+      ...(expires && {
+        expiring: {
+          entries: Number(expires[1]) * 10,
+          bytes: (tableBytes * Number(expires[1])) / 100,
+          earliestMs: Number(expires[2]),
+          latestMs: Number(expires[3]),
+        },
+      }),
       pinnedBytes: 0,
       clearedTo: 0,
       references,
@@ -157,11 +194,11 @@ function show(compaction: Compaction | undefined): string {
   return `${reason} (${score.toFixed(2)}): ${verb} ${from.join(' and ')}${where}${extras.map((extra) => `, ${extra}`).join('')}`;
 }
 
-function settle(store: Store): string[] {
+function settle(store: Store, stepsMax = STEPS_MAX): string[] {
   const steps: string[] = [];
   for (let compaction = store.pick(); compaction; compaction = store.pick()) {
     steps.push(show(compaction));
-    if (steps.length > STEPS_MAX) return [...steps, 'and so on, without end'];
+    if (steps.length > stepsMax) return [...steps, 'and so on, without end'];
     store.apply(compaction);
   }
   return [...steps, 'nothing'];
@@ -175,8 +212,8 @@ function run(script: string): string {
   for (const line of script.split('\n')) {
     if (line === '') {
       if (answering) {
-        const { settings, snapshots, pace } = store;
-        store = Object.assign(new Store(), { settings, snapshots, pace });
+        const { settings, snapshots, pace, nowMs } = store;
+        store = Object.assign(new Store(), { settings, snapshots, pace, nowMs });
       }
       answering = false;
     }
@@ -188,7 +225,9 @@ function run(script: string): string {
     const block = /^block (\d+): (\S+)$/.exec(line);
     if (set) {
       for (const [name, value] of set[1]!.split(' ').map((pair) => pair.split('='))) {
-        if (name === 'snapshots') store.snapshots = value === 'none' ? [] : value!.split(',').map(Number);
+        if (name === 'now') store.nowMs = Number(value);
+        else if (name === 'probes') store.probes = Number(value);
+        else if (name === 'snapshots') store.snapshots = value === 'none' ? [] : value!.split(',').map(Number);
         else if (name === 'pace') store.pace = value as Pace;
         else store.settings = { ...store.settings, [name!]: /[KM]$/.test(value!) ? size(value!) : Number(value) };
       }
@@ -217,3 +256,73 @@ function keyIn(text: string): Uint8Array {
   const [, keyspace, key] = /^(?:(\d+):)?(.*)$/.exec(text)!;
   return internalKey(Number(keyspace ?? 0), Buffer.from(key!));
 }
+
+/** Cuts of the key space: tables between neighbours do not overlap. */
+const cuts = fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { minLength: 2, maxLength: 12 }).map((all) => all.toSorted((a, b) => a - b));
+const keyAt = (place: number): Uint8Array => keyIn(`k${String(place).padStart(2, '0')}`);
+const tableFacts = fc.record({
+  bytes: fc.integer({ min: 8192, max: 8 * MIB }),
+  deletes: fc.integer({ min: 0, max: 1000 }),
+  dense: fc.nat(512),
+  expiring: fc.option(fc.record({ share: fc.integer({ min: 1, max: 100 }), from: fc.nat(2000), more: fc.nat(3000) }), { nil: undefined }),
+  hidden: fc.nat(100),
+  sequence: fc.integer({ min: 1, max: 90 }),
+  cleared: fc.nat(60),
+  refers: fc.option(fc.record({ segment: fc.integer({ min: 1, max: 4 }), bytes: fc.integer({ min: 1, max: 4 * MIB }) }), {
+    nil: undefined,
+  }),
+});
+
+test('picking comes to an end, whatever the version, the clock and the snapshots', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(cuts, fc.array(tableFacts, { minLength: 12, maxLength: 12 })), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.tuple(fc.nat(98), fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 90 })), { maxLength: 80 }),
+      fc.uniqueArray(fc.nat(95), { maxLength: 3 }),
+      fc.nat(4000),
+      fc.constantFrom<Pace>('loaded', 'resting'),
+      fc.nat(1e8),
+      (levels, ranges, snapshots, nowMs, pace, probes) => {
+        const store = new Store();
+        Object.assign(store, { nowMs, pace, probes, snapshots: snapshots.toSorted((a, b) => a - b) });
+        for (const [from, bytes, sequence] of ranges)
+          store.rangeTombstones.push({ start: keyAt(from), end: keyAt(Math.min(99, from + bytes)), sequence });
+        let fileId = 0;
+        for (const [level, [places, facts]] of levels.entries()) {
+          store.levels[level] = places.slice(1).map((end, i): TableMeta => {
+            const { bytes, deletes, dense, expiring, hidden, sequence, cleared, refers } = facts[i]!;
+            store.hidden.set(++fileId, hidden / 100);
+            if (refers) store.blockBytes.set(refers.segment, 40 * MIB);
+            return {
+              fileId,
+              bytes,
+              pages: 512,
+              entries: 1000,
+              tombstones: deletes,
+              densePages: dense,
+              pinnedBytes: 0,
+              clearedTo: cleared,
+              // Level 0 overlaps, the others do not.
+              smallest: keyAt(level === 0 ? places[0]! : places[i]!),
+              largest: Buffer.concat([keyAt(end - 1), Buffer.from('~')]),
+              minSequence: Math.max(1, sequence - 5),
+              maxSequence: sequence,
+              references: refers ? [refers] : [],
+              ...(expiring && {
+                expiring: {
+                  entries: Math.min(1000 - deletes, expiring.share * 10),
+                  bytes: (bytes * expiring.share) / 100,
+                  earliestMs: expiring.from,
+                  latestMs: expiring.from + expiring.more,
+                },
+              }),
+            };
+          });
+        }
+        const steps = settle(store, 2000);
+        expect(steps.at(-1)).toBe('nothing');
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

@@ -32,7 +32,7 @@ function versionOf(
   };
 }
 
-const SETTINGS = { garbageRatio: 0.3 };
+const SETTINGS = { garbageRatio: 0.3, expiryLagMs: 10_000 };
 const NOW: Situation = { oldestSnapshot: Infinity, nowMs: 1000, debtBytes: 500, compactionBytesPerMs: 100 };
 const NONE = { bytes: 0, due: false, inMs: undefined };
 
@@ -85,7 +85,15 @@ describe('what can be reclaimed', () => {
     [9000, 1000],
   ])('expired at %i ms, of 1,000 bytes that expire from 1,000 to 3,000 ms: %i bytes', (nowMs, bytes) => {
     const version = versionOf([[table({ expiring: { entries: 10, bytes: 1000, earliestMs: 1000, latestMs: 3000 } })], [table({})]]);
-    expect(reclaimable(version, SETTINGS, { ...NOW, nowMs }).expired).toEqual({ bytes, due: false, inMs: undefined });
+    expect(reclaimable(version, SETTINGS, { ...NOW, nowMs }).expired).toMatchObject({ bytes, due: false });
+  });
+
+  it('expired: due where it is much, or long ago', () => {
+    const version = versionOf([[table({ expiring: { entries: 10, bytes: 1000, earliestMs: 1000, latestMs: 3000 } })]]);
+    const due = { due: true, inMs: (500 + 16_000) / 100 };
+    expect(reclaimable(version, SETTINGS, { ...NOW, nowMs: 10_999 }).expired).toMatchObject({ due: false, inMs: undefined });
+    expect(reclaimable(version, SETTINGS, { ...NOW, nowMs: 11_000 }).expired).toMatchObject(due);
+    expect(reclaimable(version, { ...SETTINGS, garbageRatio: 0.1 }, { ...NOW, nowMs: 3000 }).expired).toMatchObject(due);
   });
 
   it('expires at once where everything has the same time', () => {
