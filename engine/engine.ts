@@ -28,8 +28,7 @@ import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import { internalRange, scanRange } from './scan-range.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
-import { Ingest, makeBackup, makeCheckpoint, newStoreId, placeTables } from './upkeep/index.ts';
-import type { TableMeta } from './table/index.ts';
+import { makeBackup, makeCheckpoint, newStoreId, runIngest } from './upkeep/index.ts';
 import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
@@ -39,8 +38,6 @@ const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const COMPACT_OPTIONS: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix', 'keyspace'];
 const INGEST_OPTIONS: readonly string[] = ['mode', 'sequence', 'onProgress'];
 const INGEST_MODES: readonly string[] = ['link', 'copy', 'move'];
-/** How many writes may come while tables are prepared; 16 times as many when that was not enough. */
-const INGEST_SEQUENCE_GAP = 2 ** 20;
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 /** At closing, a memtable with more than this is flushed, so that the next opening has little to replay. */
 const FLUSH_AT_CLOSE_BYTES = 1024 * 1024;
@@ -242,53 +239,25 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     return this.#tracked(() => this.#ingest(directory, mode, options));
   }
 
-  async #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions): Promise<IngestResult> {
+  #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions): Promise<IngestResult> {
     const { fileSystem, scheduler, maintenance, settings } = this.#parts;
-    const pause = async (): Promise<void> => {
-      await new Promise<void>((resolve) => scheduler.soon(resolve));
-      this.#assertOpen();
-    };
-    const ingest = new Ingest({
-      fileSystem,
-      from: directory,
-      to: this.path,
-      tableBytes: settings.tableBytes,
-      takeFileId: () => maintenance.takeFileId(),
-      pause,
-      mode,
-      onProgress: options.onProgress,
-    });
-    const { segments } = ingest.manifest;
-    let levels: number[] | undefined;
-    let tables: readonly TableMeta[] = [];
-    let sequence = 0;
-    try {
-      await ingest.check();
-      const ids = new Map<string | null, number>([[null, DEFAULT_KEYSPACE]]);
-      for (const name of ingest.keyspaces) ids.set(name, this.#keyspaces.openOf(await this.keyspace(name)).id);
-      await ingest.takeBlockFiles();
-      for (let gap = INGEST_SEQUENCE_GAP; levels === undefined; gap *= 16) {
-        sequence = options.sequence ?? this.#writer.sequence + gap;
-        this.#writer.assertNext(sequence);
-        tables = await ingest.write(sequence, ids);
-        this.#assertOpen();
-        await maintenance.adopt((version, occupied) => {
-          // Overtaken by writes: with the sequence number of the caller that is an error, otherwise it is done again with more room.
-          if (this.#writer.sequence >= sequence && options.sequence === undefined) return undefined;
-          this.#writer.advance(sequence);
-          const tablesAdded = placeTables(version, occupied, tables);
-          levels = tablesAdded.map(({ level }) => level);
-          return { tablesAdded, segmentsAdded: segments, lastSequence: Math.max(version.lastSequence, sequence) };
-        });
-      }
-    } catch (error) {
-      // Once it counts it stays, whatever went wrong after.
-      if (levels === undefined) ingest.discard();
-      throw error;
-    }
-    ingest.clear();
-    const bytes = [...tables, ...segments].reduce((sum, each) => sum + each.bytes, 0);
-    return { sequence, entries: ingest.manifest.entries, tables: tables.length, levels, bytes };
+    return runIngest(
+      directory,
+      { ...options, mode },
+      {
+        fileSystem,
+        directory: this.path,
+        tableBytes: settings.tableBytes,
+        writer: this.#writer,
+        takeFileId: () => maintenance.takeFileId(),
+        keyspaceId: async (name) => this.#keyspaces.openOf(await this.keyspace(name)).id,
+        adopt: (at) => maintenance.adopt(at),
+        pause: async () => {
+          await new Promise<void>((resolve) => scheduler.soon(resolve));
+          this.#assertOpen();
+        },
+      },
+    );
   }
 
   /** Closing waits for the work. */

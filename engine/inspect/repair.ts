@@ -29,9 +29,6 @@ import {
   INCOMPLETE_NAME,
   LEVELS_MAX,
   logName,
-  Manifest,
-  manifestName,
-  obsoleteFiles,
   parseFileName,
   segmentsToReplay,
   tableName,
@@ -39,20 +36,21 @@ import {
   type AddedTable,
   type Version,
   type RangeTombstone,
+  sameTombstone,
 } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { readTableMeta, type TableMeta } from '../table/index.ts';
-import { checkBlockFiles, hasBlockHeader, writeBlockHeader } from './block-files.ts';
+import { checkBlockFiles, hasBlockHeader } from './block-files.ts';
 import { Findings } from './findings.ts';
+import { type FoundTable, overlapping } from './found-tables.ts';
 import { type FoundLoss, Losses } from './losses.ts';
 import { manifestFacts, type ManifestFacts } from './manifest-facts.ts';
-import { nextQuarantine, putAside } from './quarantine.ts';
-import { salvageLog } from './salvage-log.ts';
+import { replaceVersion } from './replace-version.ts';
+import { type SalvagedBatch, salvageLog } from './salvage-log.ts';
 import { mergeNewest } from './salvage-merge.ts';
-import { type DamagedTable, type SalvagedEntry, type SalvageParts, salvageTable } from './salvage-table.ts';
+import { type SalvagedEntry, type SalvageParts, salvageTable } from './salvage-table.ts';
 import { EntryWriter } from './entry-writer.ts';
 import { STEP_BYTES, type Steps } from './steps.ts';
-import type { TableEntry } from './table-pages.ts';
 import { ValueCheck } from './value-check.ts';
 import { verifyLog } from './verify-log.ts';
 import { verifyTable } from './verify-table.ts';
@@ -142,7 +140,13 @@ class Repair {
     const keyspacesAdded = this.#unnamedKeyspaces();
     const nextKeyspaceId = Math.max(base.nextKeyspaceId, ...keyspacesAdded.map(({ id }) => id + 1));
     const repaired = applyEdit(base, { ...edit, segmentsAdded: this.#segments(edit.logFloor), keyspacesAdded, nextKeyspaceId });
-    return this.#report(this.#replace(repaired));
+    return this.#report(
+      replaceVersion(this.#fileSystem, this.#directory, repaired, {
+        replaced: this.#replaced,
+        everythingElse: this.#facts.version === undefined,
+        headless: this.#headless,
+      }),
+    );
   }
 
   close(): void {
@@ -183,7 +187,7 @@ class Repair {
       return true;
     }
     for (const segment of segments) this.#replaced.add(logFileName(segment));
-    yield* this.#salvageLog(segments, version.lastSequence);
+    yield* this.#salvageLog(segments, version.lastSequence, false);
     return false;
   }
 
@@ -236,18 +240,6 @@ class Repair {
       if (table) found.push(table);
       else this.#replaced.add(name);
     }
-    for (const group of overlapping(found)) {
-      const [only] = group;
-      // Below level 0 a table has keys of one keyspace.
-      if (group.length === 1 && only!.meta && keyspaceOf(only!.smallest) === keyspaceOf(only!.largest)) {
-        this.#keep(BOTTOM_LEVEL, only!.meta);
-        continue;
-      }
-      for (const { fileId } of group) this.#replaced.add(tableName(fileId));
-      yield* this.#write(mergeNewest(group.map((table) => salvageTable(this.#salvage(), table))));
-      for (const made of this.#writer.finish()) this.#make(BOTTOM_LEVEL, made);
-    }
-    const inTables = Math.max(this.#facts.base.lastSequence, ...found.map(({ maxSequence }) => maxSequence));
     const segments = listing
       .flatMap((name) => {
         const parsed = parseFileName(name);
@@ -255,7 +247,23 @@ class Repair {
       })
       .toSorted((a, b) => a - b);
     for (const segment of segments) this.#replaced.add(logName(segment));
-    yield* this.#salvageLog(segments, inTables);
+    // A table that is not complete proves nothing: what it has may be a part of what its memtable had.
+    const complete = found.filter((table) => table.complete);
+    const inTables = complete.reduce((last, { maxSequence }) => Math.max(last, maxSequence), this.#facts.base.lastSequence);
+    // Where all are, what the log has besides is newer than they are, and goes above them. Otherwise it takes part in the merge.
+    if (complete.length === found.length) yield* this.#salvageLog(segments, inTables, true);
+    else found.push(...(yield* this.#logAsTable(segments, inTables)));
+    for (const group of overlapping(found)) {
+      const [only] = group;
+      // Below level 0 a table has keys of one keyspace.
+      if (group.length === 1 && only!.meta && keyspaceOf(only!.smallest) === keyspaceOf(only!.largest)) {
+        this.#keep(BOTTOM_LEVEL, only!.meta);
+        continue;
+      }
+      for (const { fileId, records } of group) if (!records) this.#replaced.add(tableName(fileId));
+      yield* this.#write(mergeNewest(group.map((table) => table.records?.values() ?? salvageTable(this.#salvage(), table))));
+      for (const made of this.#writer.finish()) this.#make(BOTTOM_LEVEL, made);
+    }
     return false;
   }
 
@@ -270,7 +278,7 @@ class Repair {
       findings.caught(error, path);
     }
     this.#take(findings);
-    if (meta && (yield* this.#isSound(meta))) return { ...meta, meta };
+    if (meta && (yield* this.#isSound(meta))) return { ...meta, meta, complete: true };
     const pages = meta?.pages ?? this.#pagesMax(path);
     // Losses are told when it is read for good.
     const looking = { ...this.#salvage(), losses: new Losses() };
@@ -296,7 +304,8 @@ class Repair {
       return undefined;
     }
     const maxSequence = Math.max(seen.maxSequence, meta?.maxSequence ?? 0);
-    return { fileId, pages, entries: meta?.entries, smallest: seen.smallest, largest: seen.largest, maxSequence, meta: undefined };
+    const { smallest, largest } = seen;
+    return { fileId, pages, entries: meta?.entries, smallest, largest, maxSequence, meta: undefined, complete: meta !== undefined };
   }
 
   #pagesMax(path: string): number {
@@ -334,34 +343,55 @@ class Repair {
   }
 
   /** Batches become sorted runs of level 0, each newer than the one before. */
-  *#salvageLog(segments: readonly number[], inTables: number): Steps<void> {
-    let run: TableEntry[] = [];
+  *#salvageLog(segments: readonly number[], inTables: number, olderRanges: boolean): Steps<void> {
+    let run: SalvagedEntry[] = [];
     let bytes = 0;
     const flush = (): void => {
-      // Of a key that a run, or a batch, has more than once, the last counts.
-      const newest = new Map<string, TableEntry>();
-      for (const record of run) newest.set(Buffer.from(record.key).toString('latin1'), record);
-      for (const record of [...newest.values()].toSorted((a, b) => Buffer.compare(a.key, b.key))) this.#writer.add(record);
+      for (const record of newestByKey(run)) this.#writer.add(record);
       for (const made of this.#writer.finish()) this.#make(0, made);
       run = [];
       bytes = 0;
     };
-    for (const batch of salvageLog(this.#salvage(), segments, inTables)) {
-      this.#batches++;
-      for (const record of batch.records) {
-        this.#keyspaces.add(keyspaceOf(record.key));
-        // Tables do not hold it: it hides what is older, here and in all of them.
-        if (record.kind === KIND_RANGE_DELETE) {
-          this.#rangeTombstones.push({ start: record.key, end: record.value, sequence: record.sequence });
-          continue;
-        }
-        run.push(record);
-        bytes += record.key.length + record.value.length + 64;
-      }
+    for (const batch of salvageLog(this.#salvage(), segments, inTables, olderRanges)) {
+      bytes += this.#takeBatch(batch, inTables, run);
       yield batch.bytes;
       if (bytes >= LOG_RUN_BYTES) flush();
     }
     flush();
+  }
+
+  /** Batches become one sorted run in memory, which takes part in a merge; none when there are none. */
+  *#logAsTable(segments: readonly number[], inTables: number): Steps<FoundTable[]> {
+    const run: SalvagedEntry[] = [];
+    for (const batch of salvageLog(this.#salvage(), segments, inTables, true)) {
+      this.#takeBatch(batch, inTables, run);
+      yield batch.bytes;
+    }
+    const records = newestByKey(run);
+    if (records.length === 0) return [];
+    const [smallest, largest] = [records[0]!.key, records.at(-1)!.key];
+    return [{ fileId: 0, pages: 0, smallest, largest, maxSequence: 0, meta: undefined, complete: true, records }];
+  }
+
+  /** Adds a batch's records to a run; their bytes, about. */
+  #takeBatch(batch: SalvagedBatch, inTables: number, run: SalvagedEntry[]): number {
+    let bytes = 0;
+    if (batch.sequence > inTables) this.#batches++;
+    for (const record of batch.records) {
+      this.#keyspaces.add(keyspaceOf(record.key));
+      // Tables do not hold it: it hides what is older, here and in all of them.
+      if (record.kind === KIND_RANGE_DELETE) this.#addRangeTombstone({ start: record.key, end: record.value, sequence: record.sequence });
+      else {
+        run.push(record);
+        bytes += record.key.length + record.value.length + 64;
+      }
+    }
+    return bytes;
+  }
+
+  #addRangeTombstone(tombstone: RangeTombstone): void {
+    const known = [...this.#facts.base.rangeTombstones, ...this.#rangeTombstones];
+    if (!known.some((each) => sameTombstone(each, tombstone))) this.#rangeTombstones.push(tombstone);
   }
 
   #salvage(): SalvageParts {
@@ -424,25 +454,6 @@ class Repair {
     }
   }
 
-  /** Puts the new version in the place of the old one; returns where the originals are. */
-  #replace(repaired: Version): string | undefined {
-    const [fileSystem, directory] = [this.#fileSystem, this.#directory];
-    for (const segment of this.#headless) if (repaired.segments.has(segment)) writeBlockHeader(fileSystem, directory, segment);
-    fileSystem.syncDirectorySync(directory);
-    const listing = fileSystem.listSync(directory);
-    const aside = [...this.#replaced].filter((name) => listing.includes(name));
-    // Without a manifest nobody can say that a file is of no use.
-    if (!this.#facts.version) aside.push(...obsoleteFiles(repaired, listing, 0).filter((name) => !aside.includes(name)));
-    const quarantine = aside.length > 0 ? nextQuarantine(fileSystem, directory) : undefined;
-    if (quarantine !== undefined) putAside(fileSystem, directory, quarantine, aside);
-    const manifestId = Manifest.write(fileSystem, directory, repaired);
-    assert(fileSystem.existsSync(`${directory}/${manifestName(manifestId)}`), 'the new manifest stands');
-    const gone = new Set(obsoleteFiles(repaired, listing, manifestId));
-    for (const name of aside) if (gone.has(name)) fileSystem.unlinkSync(`${directory}/${name}`);
-    fileSystem.syncDirectorySync(directory);
-    return quarantine;
-  }
-
   #report(quarantine: string | undefined): RepairReport {
     const { problems, problemCount, notices } = this.#findings;
     return {
@@ -466,24 +477,11 @@ class Repair {
   }
 }
 
-/** A table that was found in the directory; with `meta` it is sound. */
-interface FoundTable extends DamagedTable {
-  readonly smallest: Uint8Array;
-  readonly largest: Uint8Array;
-  readonly maxSequence: number;
-  readonly meta: TableMeta | undefined;
-}
-
-/** Groups of tables such that no two of different groups overlap, by key. */
-function overlapping(tables: readonly FoundTable[]): FoundTable[][] {
-  const groups: FoundTable[][] = [];
-  let end: Uint8Array | undefined;
-  for (const table of tables.toSorted((a, b) => Buffer.compare(a.smallest, b.smallest))) {
-    if (end !== undefined && Buffer.compare(table.smallest, end) <= 0) groups.at(-1)!.push(table);
-    else groups.push([table]);
-    if (end === undefined || Buffer.compare(table.largest, end) > 0) end = table.largest;
-  }
-  return groups;
+/** Of a key that a run, or a batch, has more than once, the last counts. */
+function newestByKey(run: readonly SalvagedEntry[]): SalvagedEntry[] {
+  const newest = new Map<string, SalvagedEntry>();
+  for (const record of run) newest.set(Buffer.from(record.key).toString('latin1'), record);
+  return [...newest.values()].toSorted((a, b) => Buffer.compare(a.key, b.key));
 }
 
 assert(BOTTOM_LEVEL < LEVELS_MAX, 'the bottom is a level');

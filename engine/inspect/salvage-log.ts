@@ -2,6 +2,7 @@
  * What can be read of a damaged log: every sound batch, whatever is between. Batches that the segment behind took the place of (leavings of a life
  * that ended in a torn batch) are not taken: they are beyond the length that it states, or have its sequence numbers.
  */
+import { KIND_RANGE_DELETE } from '../../assembly/memory-map.ts';
 import type { File } from '../../base/env.ts';
 import {
   findSyncedFrame,
@@ -15,12 +16,11 @@ import {
 } from '../log/index.ts';
 import { Findings } from './findings.ts';
 import { frameRecords, frameSequence } from './log-records.ts';
-import { type SalvageParts, withValue } from './salvage-table.ts';
-import type { TableEntry } from './table-pages.ts';
+import { type SalvagedEntry, type SalvageParts, withValue } from './salvage-table.ts';
 
 export interface SalvagedBatch {
   readonly sequence: number;
-  readonly records: readonly TableEntry[];
+  readonly records: readonly SalvagedEntry[];
   /** Header, records and payload. */
   readonly bytes: number;
 }
@@ -34,8 +34,16 @@ interface Opened {
   firstSequence: number;
 }
 
-/** Batches above `skipTo`, in order. `segments`: ascending. */
-export function* salvageLog(parts: SalvageParts, segments: readonly number[], skipTo: number): Generator<SalvagedBatch, void, void> {
+/**
+ * Batches above `skipTo`, in order; of older ones, where `olderRanges` says so, the range deletes: no table has those, and applying one again hides
+ * nothing that was not hidden. `segments`: ascending.
+ */
+export function* salvageLog(
+  parts: SalvageParts,
+  segments: readonly number[],
+  skipTo: number,
+  olderRanges: boolean,
+): Generator<SalvagedBatch, void, void> {
   const { memory, fileSystem, directory } = parts;
   const window = new LogWindow(memory);
   const opened: Opened[] = [];
@@ -48,7 +56,7 @@ export function* salvageLog(parts: SalvageParts, segments: readonly number[], sk
       const first = frames(window, each, file.sizeSync(), true).next();
       if (!first.done && first.value.frame) each.firstSequence = frameSequence(memory, first.value.frame.records);
     }
-    let last = skipTo;
+    let last = olderRanges ? 0 : skipTo;
     for (const [i, each] of opened.entries()) {
       const next = opened[i + 1];
       const follows = next?.header?.previousSegment === each.segment;
@@ -64,6 +72,11 @@ export function* salvageLog(parts: SalvageParts, segments: readonly number[], sk
         if (sequence <= last || sequence >= before) continue;
         last = sequence;
         const records = [...frameRecords(memory, frame.records, frame.recordBytes)];
+        if (sequence <= skipTo) {
+          const ranges = records.filter(({ kind }) => kind === KIND_RANGE_DELETE).map((record) => ({ ...record, lost: false }));
+          if (ranges.length > 0) yield { sequence, records: ranges, bytes: frame.bytes };
+          continue;
+        }
         yield { sequence, records: records.map((record) => withValue(parts.values, parts.losses, record)), bytes: frame.bytes };
       }
     }

@@ -1,205 +1,87 @@
 /**
- * Takes tables that were made elsewhere (table-files.ts) into an engine: checks every byte of them, writes their entries with the ids of the engine's
- * keyspaces and one sequence number into tables of its own, and gives the block files with the large values a second name (or copies them).
- * Nothing counts before the one edit that adds it all; what a crash leaves before, the next opening removes.
+ * Takes tables that were made elsewhere (table-files.ts) into an engine, in this order:
+ *
+ *   1. every byte of them is checked;
+ *   2. keyspaces are found by name, or made; block files get their place in the engine's directory;
+ *   3. a sequence number is chosen that is still to come, and the entries are written with it into tables of the engine, while it goes on;
+ *   4. at a moment when everything written is in tables, the engine's sequence number goes on to the chosen one and one edit adds it all, each table as
+ *      deep as nothing overlaps it (placement.ts). Should writes have come further by then, step 3 is done again.
+ *
+ * So whoever reads sees nothing of it or all, and a snapshot from before nothing for good. What a crash leaves before step 4 the next opening removes.
  */
-import { HEAP } from '../../assembly/memory-map.ts';
 import type { FileSystem } from '../../base/env.ts';
-import { SparrowError } from '../../base/errors.ts';
-import { blockFileName } from '../compaction/index.ts';
-import type { IngestOptions } from '../files-api.ts';
-import { EntryWriter, Findings, readPages, ValueCheck, verifyTable } from '../inspect/index.ts';
-import { internalKey, prefixBytesOf, keyspaceOf } from '../keyspace-key.ts';
-import { EXTERNAL_ID_FROM } from '../manifest/index.ts';
-import { LinearMemory } from '../memory/linear-memory.ts';
-import { openTableFile, readTableMeta, tableFileName, type TableMeta } from '../table/index.ts';
-import { copyFile, readWhole } from './copy-file.ts';
-import { decodeIngest, INGEST_NAME, type IngestManifest, type IngestTable } from './ingest-format.ts';
+import type { IngestOptions, IngestResult } from '../files-api.ts';
+import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
+import type { Occupied } from '../maintenance/index.ts';
+import type { Version, VersionEdit } from '../manifest/index.ts';
+import { IngestFiles } from './ingest-files.ts';
+import { placeTables } from './placement.ts';
 
-const MEMORY_BYTES: number = HEAP + 768 * 1024 * 1024;
-const CANNOT_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
-const STEP_BYTES = 1024 * 1024;
+/** How many writes may come while tables are prepared; so many times as many when that was not enough. */
+const SEQUENCE_GAP = 2 ** 20;
+const SEQUENCE_GAP_TIMES = 16;
 
-export interface IngestParts {
+/** The engine, as an ingest needs it. */
+export interface IngestHost {
   readonly fileSystem: FileSystem;
-  /** Where the tables are, and the engine's directory. */
-  readonly from: string;
-  readonly to: string;
+  readonly directory: string;
   readonly tableBytes: number;
-  readonly takeFileId: () => number;
+  readonly writer: {
+    readonly sequence: number;
+    /** Throws for a sequence number that cannot come next. */
+    assertNext(sequence: number): void;
+    advance(sequence: number): void;
+  };
+  takeFileId(): number;
+  keyspaceId(name: string): Promise<number>;
+  /** Calls `at` when everything written is in tables, and makes the edit count that it gives, if it gives one. */
+  adopt(at: (version: Version, occupied: readonly Occupied[]) => VersionEdit | undefined): Promise<boolean>;
   /** A turn of the event loop; throws when the engine is being closed. */
-  readonly pause: () => Promise<void>;
-  readonly mode: NonNullable<IngestOptions['mode']>;
-  readonly onProgress: ((bytes: number) => void) | undefined;
+  pause(): Promise<void>;
 }
 
-export class Ingest {
-  readonly manifest: IngestManifest;
-  readonly #parts: IngestParts;
-  readonly #memory = new LinearMemory(MEMORY_BYTES);
-  #made: TableMeta[] = [];
-  readonly #blocks: string[] = [];
-  #bytes = 0;
-
-  /** `invalid/NOT_INGESTABLE` when no table writer has finished there; `corrupt/CORRUPT_INGEST`. */
-  constructor(parts: IngestParts) {
-    this.#parts = parts;
-    const path = `${parts.from}/${INGEST_NAME}`;
-    if (!parts.fileSystem.existsSync(path)) {
-      throw new SparrowError('invalid', 'NOT_INGESTABLE', `${parts.from} holds no tables that a table writer has finished`, {
-        directory: parts.from,
+export async function runIngest(
+  directory: string,
+  options: IngestOptions & Required<Pick<IngestOptions, 'mode'>>,
+  host: IngestHost,
+): Promise<IngestResult> {
+  const { writer } = host;
+  const files = new IngestFiles({
+    fileSystem: host.fileSystem,
+    from: directory,
+    to: host.directory,
+    tableBytes: host.tableBytes,
+    takeFileId: () => host.takeFileId(),
+    pause: () => host.pause(),
+    mode: options.mode,
+    onProgress: options.onProgress,
+  });
+  const { segments, entries } = files.manifest;
+  let result: IngestResult | undefined;
+  try {
+    await files.check();
+    const ids = new Map<string | null, number>([[null, DEFAULT_KEYSPACE]]);
+    for (const name of files.keyspaces) ids.set(name, await host.keyspaceId(name));
+    await files.takeBlockFiles();
+    for (let gap = SEQUENCE_GAP; result === undefined; gap *= SEQUENCE_GAP_TIMES) {
+      const sequence = options.sequence ?? writer.sequence + gap;
+      writer.assertNext(sequence);
+      const tables = await files.write(sequence, ids);
+      await host.adopt((version, occupied) => {
+        // With a sequence number of the caller's it is an error to be overtaken, which `advance` says.
+        if (writer.sequence >= sequence && options.sequence === undefined) return undefined;
+        writer.advance(sequence);
+        const tablesAdded = placeTables(version, occupied, tables);
+        const bytes = [...tables, ...segments].reduce((sum, each) => sum + each.bytes, 0);
+        result = { sequence, entries, tables: tables.length, levels: tablesAdded.map(({ level }) => level), bytes };
+        return { tablesAdded, segmentsAdded: segments, lastSequence: Math.max(version.lastSequence, sequence) };
       });
     }
-    this.manifest = decodeIngest(readWhole(parts.fileSystem, path), path);
+  } catch (error) {
+    // Once it counts it stays, whatever goes wrong after.
+    if (result === undefined) files.discard();
+    throw error;
   }
-
-  /** Names of the keyspaces that are filled, but the default one. */
-  get keyspaces(): string[] {
-    return [...new Set(this.manifest.tables.flatMap(({ keyspace }) => keyspace ?? []))];
-  }
-
-  /** Compares every byte with its checksums. `corrupt/CORRUPT_INGEST` with the first problem. */
-  async check(): Promise<void> {
-    const { fileSystem, from: directory } = this.#parts;
-    const values = new ValueCheck(this.#memory, fileSystem, directory);
-    const findings = new Findings();
-    try {
-      for (const { fileId } of this.manifest.tables) {
-        const table = readTableMeta(fileSystem, directory, fileId);
-        const steps = verifyTable({ memory: this.#memory, fileSystem, zstd: undefined, directory, table, values, findings });
-        for (let step = steps.next(); !step.done; step = steps.next()) await this.#pause(step.value);
-      }
-    } finally {
-      values.close();
-    }
-    const [problem] = findings.problems;
-    if (problem) {
-      const { file, offset, what } = problem;
-      throw new SparrowError('corrupt', 'CORRUPT_INGEST', `${file} is damaged at offset ${offset}: ${what}`, { file, offset });
-    }
-  }
-
-  /** Gives the block files their place. `conflict/INGESTED_BEFORE` when the engine has them; `invalid/CANNOT_LINK`. */
-  async takeBlockFiles(): Promise<void> {
-    const { fileSystem, from, to, mode } = this.#parts;
-    for (const { segment, bytes } of this.manifest.segments) {
-      const name = blockFileName(segment);
-      if (segment < EXTERNAL_ID_FROM)
-        throw new SparrowError('corrupt', 'CORRUPT_INGEST', `${from}/${name} has an id that only engines give`, {
-          file: `${from}/${name}`,
-          offset: 0,
-        });
-      if (fileSystem.existsSync(`${to}/${name}`)) {
-        throw new SparrowError('conflict', 'INGESTED_BEFORE', `the engine has ${name} already: ${from} was ingested before`, {
-          directory: from,
-          name,
-        });
-      }
-      if (mode === 'copy') await this.#copy(name, bytes);
-      else this.#link(name);
-      this.#blocks.push(name);
-    }
-  }
-
-  /** Writes the entries with that sequence number; what an earlier call has written goes. `ids`: of the keyspaces, by name. */
-  async write(sequence: number, ids: ReadonlyMap<string | null, number>): Promise<readonly TableMeta[]> {
-    this.#discardTables();
-    const { fileSystem, to, tableBytes, takeFileId } = this.#parts;
-    const writer = new EntryWriter(this.#memory, fileSystem, to, takeFileId, tableBytes);
-    try {
-      for (const table of this.manifest.tables) {
-        await this.#rewrite(writer, table, ids.get(table.keyspace)!, sequence);
-        this.#made.push(...writer.finish());
-      }
-    } catch (error) {
-      writer.discard();
-      throw error;
-    }
-    fileSystem.syncDirectorySync(to);
-    return this.#made;
-  }
-
-  /** After a failure, before anything counts: removes what was made. */
-  discard(): void {
-    try {
-      this.#discardTables();
-      for (const name of this.#blocks) this.#parts.fileSystem.unlinkSync(`${this.#parts.to}/${name}`);
-    } catch {
-      // The failure before counts; the next opening removes what belongs to nothing.
-    }
-  }
-
-  /** The engine has it all on disk: a move leaves nothing behind. */
-  clear(): void {
-    const { fileSystem, from, mode } = this.#parts;
-    if (mode !== 'move') return;
-    // Without this file the others are nobody's.
-    fileSystem.unlinkSync(`${from}/${INGEST_NAME}`);
-    fileSystem.syncDirectorySync(from);
-    for (const { fileId } of this.manifest.tables) fileSystem.unlinkSync(`${from}/${tableFileName(fileId)}`);
-    for (const { segment } of this.manifest.segments) fileSystem.unlinkSync(`${from}/${blockFileName(segment)}`);
-  }
-
-  async #rewrite(writer: EntryWriter, { fileId }: IngestTable, keyspace: number, sequence: number): Promise<void> {
-    const { fileSystem, from } = this.#parts;
-    const path = `${from}/${tableFileName(fileId)}`;
-    const { pages } = readTableMeta(fileSystem, from, fileId);
-    const file = openTableFile(fileSystem, path);
-    let looked = 0;
-    try {
-      for (const page of readPages(this.#memory, file, fileId, pages, { packed: false, zstd: undefined })) {
-        if (page.entries === undefined)
-          throw new SparrowError('corrupt', 'CORRUPT_INGEST', `${path}: ${page.problem!}`, { file: path, offset: page.offset });
-        for (const entry of page.entries) {
-          const key = entry.key.subarray(prefixBytesOf(keyspaceOf(entry.key)));
-          writer.add({ ...entry, key: internalKey(keyspace, key), sequence });
-        }
-        looked += page.bytes;
-        if (looked < STEP_BYTES) continue;
-        await this.#pause(looked);
-        looked = 0;
-      }
-    } finally {
-      file.closeSync();
-    }
-    await this.#pause(looked);
-  }
-
-  async #copy(name: string, bytes: number): Promise<void> {
-    const { fileSystem, from, to } = this.#parts;
-    const target = fileSystem.openSync(`${to}/${name}`, 'create');
-    try {
-      await copyFile(fileSystem, `${from}/${name}`, bytes, target);
-    } finally {
-      target.closeSync();
-    }
-  }
-
-  #link(name: string): void {
-    const { fileSystem, from, to } = this.#parts;
-    try {
-      fileSystem.linkSync(`${from}/${name}`, `${to}/${name}`);
-    } catch (cause) {
-      const code = String((cause as NodeJS.ErrnoException).code);
-      if (!CANNOT_LINK.has(code)) throw cause;
-      throw new SparrowError(
-        'invalid',
-        'CANNOT_LINK',
-        `${from}/${name} cannot be linked into ${to} (${code}): another file system wants mode 'copy'`,
-        { directory: from, code },
-        cause,
-      );
-    }
-  }
-
-  #discardTables(): void {
-    for (const { fileId } of this.#made) this.#parts.fileSystem.unlinkSync(`${this.#parts.to}/${tableFileName(fileId)}`);
-    this.#made = [];
-  }
-
-  async #pause(bytes: number): Promise<void> {
-    this.#bytes += bytes;
-    this.#parts.onProgress?.(this.#bytes);
-    await this.#parts.pause();
-  }
+  files.clear();
+  return result;
 }

@@ -194,6 +194,25 @@ describe('repair', () => {
     await engine.close();
   });
 
+  it('does not take a table that a crash has cut short for the whole of its memtable', async () => {
+    const fs = new SimFileSystem();
+    const engine = await openStore(fs, '/data');
+    for (let i = 0; i < 300; i++) await engine.put(`key/${i}`, value(i, 150), { durability: 'os' });
+    await engine.deleteRange({ gte: 'key/100', lt: 'key/200' }, { durability: 'os' });
+    const before = await contents(engine);
+    const logs = new Map(files(fs, /log$/).map((name) => [name, fs.contents(`/data/${name}`)]));
+    await engine.flush();
+    await engine.close();
+    const [table] = files(fs, /table$/);
+    // What the flush had written when the power went: a page of the table, and no edit.
+    fs.replace(`/data/${table!}`, fs.contents(`/data/${table!}`).subarray(0, 8192));
+    for (const [name, bytes] of logs) fs.replace(`/data/${name}`, bytes);
+    for (const name of files(fs, /^(CURRENT|MANIFEST.*)$/)) fs.unlinkSync(`/data/${name}`);
+    const { report, after } = await repaired(fs);
+    expect(report.batches).toBe(301);
+    expect(sorted(after)).toEqual(sorted(before));
+  });
+
   it('is refused for a store in use, for what is none, and for a copy that never was whole', async () => {
     const { fs } = await lived();
     await expect(repair('/nowhere', {}, { fileSystem: fs })).rejects.toMatchObject({ code: 'NOT_A_STORE' });
