@@ -132,6 +132,11 @@ export interface EngineIterator extends Disposable {
 /** A fixed point in time. Keeps what it may need on disk until released. */
 export interface Snapshot extends Disposable {
   readonly sequence: number;
+  /**
+   * Bytes of older versions in tables, with their large values, that are kept for it: at most what compaction gives back after its release.
+   * What other snapshots see as well counts for each of them. 0 when it has been released.
+   */
+  readonly pinnedBytes: number;
   release(): void;
 }
 

@@ -76,10 +76,12 @@ export class Snapshots {
 export class PinnedSnapshot implements Snapshot {
   readonly sequence: number;
   readonly #snapshots: Snapshots;
+  readonly #pinnedBytesAt: (sequence: number) => number;
   #released = false;
 
-  constructor(snapshots: Snapshots, sequence: number) {
+  constructor(snapshots: Snapshots, sequence: number, pinnedBytesAt: (sequence: number) => number) {
     this.#snapshots = snapshots;
+    this.#pinnedBytesAt = pinnedBytesAt;
     this.sequence = sequence;
     snapshots.pin(sequence);
   }
@@ -92,6 +94,10 @@ export class PinnedSnapshot implements Snapshot {
     if (snapshot.#released)
       throw new SparrowError('closed', 'SNAPSHOT_RELEASED', 'the snapshot has been released', { sequence: snapshot.sequence });
     return snapshot.sequence;
+  }
+
+  get pinnedBytes(): number {
+    return this.#released ? 0 : this.#pinnedBytesAt(this.sequence);
   }
 
   release(): void {

@@ -118,6 +118,24 @@ test('syncs: how many calls each one served', async () => {
   await engine.close();
 });
 
+test('a snapshot tells what is kept for it, until it is released', async () => {
+  const engine = await openStore(new SimFileSystem());
+  for (let i = 0; i < 100; i++) await engine.put(key(i), LARGE);
+  const before = engine.snapshot();
+  for (let i = 0; i < 100; i++) await engine.delete(key(i));
+  const after = engine.snapshot();
+  expect([before.pinnedBytes, after.pinnedBytes]).toEqual([0, 0]);
+  await engine.flush();
+  await engine.settled();
+  const pinned = engine.metrics().snapshots.pinnedBytes;
+  expect(pinned).toBeGreaterThanOrEqual(100 * LARGE.length);
+  expect(before.pinnedBytes).toBe(pinned);
+  before.release();
+  expect(before.pinnedBytes).toBe(0);
+  after.release();
+  await engine.close();
+});
+
 test('snapshots: how many, how old', async () => {
   const engine = await openStore(new SimFileSystem());
   await engine.put('a', VALUE);
