@@ -44,6 +44,8 @@ export interface FileSystem {
   /** A second name for a file (hard link). */
   linkSync(existing: string, path: string): void;
   unlinkSync(path: string): void;
+  /** As unlinkSync, off the caller's thread: freeing a large file can take a disk hundreds of milliseconds. */
+  unlink(path: string): Promise<void>;
   existsSync(path: string): boolean;
   /** Names in a directory, sorted. */
   listSync(directory: string): string[];
@@ -51,6 +53,8 @@ export interface FileSystem {
   makeDirectorySync(path: string): void;
   /** Makes creations, renames and removals in the directory durable. */
   syncDirectorySync(path: string): void;
+  /** As syncDirectorySync, off the caller's thread. */
+  syncDirectory(path: string): Promise<void>;
   /** Takes the directory or throws `unavailable/LOCKED`. Ends with the process, however it dies. */
   lockDirectory(path: string): DirectoryLock;
 }

@@ -89,6 +89,10 @@ export class MemoryFileSystem implements FileSystem {
     nameGone(node);
   }
 
+  async unlink(path: string): Promise<void> {
+    this.unlinkSync(path);
+  }
+
   existsSync(path: string): boolean {
     return this.#find(path) !== undefined;
   }
@@ -109,6 +113,10 @@ export class MemoryFileSystem implements FileSystem {
 
   syncDirectorySync(path: string): void {
     this.#directory(path, 'fsync');
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    this.syncDirectorySync(path);
   }
 
   lockDirectory(path: string): DirectoryLock {

@@ -164,7 +164,7 @@ function build(door: Door, undo: Undo): Engine {
   }
   // From the newest on, one by one on disk: a segment that follows a missing one is never what a crash in here leaves.
   for (const segment of replay.dropped.toReversed()) {
-    values.remove(segment);
+    fileSystem.unlinkSync(values.forget(segment));
     fileSystem.syncDirectorySync(path);
   }
 

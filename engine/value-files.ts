@@ -52,11 +52,11 @@ export class ValueFiles {
     return this.#files.has(segment) || this.#fs.existsSync(this.#path(segment));
   }
 
-  /** Closes the segment's file and removes it from the directory. */
-  remove(segment: number): void {
+  /** Closes the segment's file, which is to be removed. Returns its path. */
+  forget(segment: number): string {
     this.#files.get(segment)?.closeSync();
     this.#files.delete(segment);
-    this.#fs.unlinkSync(this.#path(segment));
+    return this.#path(segment);
   }
 
   /**

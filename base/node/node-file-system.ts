@@ -23,6 +23,7 @@ import {
   writeSync,
   writevSync,
 } from 'node:fs';
+import { open as openFile, unlink as unlinkFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { assert } from '../assert.ts';
 import type { DirectoryLock, File, FileSystem, OpenMode } from '../env.ts';
@@ -49,6 +50,10 @@ export class NodeFileSystem implements FileSystem {
 
   unlinkSync(path: string): void {
     unlinkSync(path);
+  }
+
+  unlink(path: string): Promise<void> {
+    return unlinkFile(path);
   }
 
   existsSync(path: string): boolean {
@@ -80,6 +85,15 @@ export class NodeFileSystem implements FileSystem {
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
+    }
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const directory = await openFile(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
     }
   }
 

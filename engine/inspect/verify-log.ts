@@ -66,7 +66,13 @@ export function* verifyLog(parts: LogToVerify): Steps<LogTotals> {
         break;
       }
       if (i === 0 && header.previousSegment >= parts.floor && header.previousSegment !== 0) {
-        findings.problem(path, 0, `${logFileName(header.previousSegment)}, which it follows, is missing`);
+        const missing = `${logFileName(header.previousSegment)}, which it follows, is missing`;
+        if (lastSealed < 0) {
+          findings.notice(path, 0, `${missing}: they were never synced`);
+          cutOff(window, findings, opened);
+          break;
+        }
+        findings.problem(path, 0, missing);
       }
       const next = opened[i + 1];
       const follows = next?.header?.previousSegment === segment.segment;

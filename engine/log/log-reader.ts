@@ -6,7 +6,7 @@
  * - A segment before it must reach exactly the length that its successor states. When it falls short, or its successor is missing, and any
  *   segment behind it has a seal, that is corruption; without a seal nothing behind it was acknowledged as synced, and all of that goes.
  *   But when a frame in what would go says that it was synced, that is corruption too: then it is the header or the seal that is damaged.
- * - The first segment may follow only one from before the log's floor: otherwise the one that it follows is missing.
+ * - The first segment may follow only one from before the log's floor: otherwise the one that it follows is missing, and the same holds.
  * - A payload is part of its frame: a frame whose payload does not match is not sound.
  *
  * What is kept is on disk once the writer has synced it, whatever the process before died of, a failed sync included.
@@ -82,7 +82,10 @@ export function replayLog(parts: {
         break;
       }
       if (i === 0 && header.previousSegment >= floor && header.previousSegment !== 0) {
-        throw corrupt(path, 0, `segment ${header.previousSegment}, which it follows, is missing`);
+        if (lastSealed >= 0) throw corrupt(path, 0, `segment ${header.previousSegment}, which it follows, is missing`);
+        // Nothing behind it was synced either: names get to the disk in any order, and power was lost in between.
+        drop(window, directory, opened, replay);
+        break;
       }
       const next = opened[i + 1];
       // One that follows another than this stood behind segments that are gone: they were dropped when the log was cut off here.

@@ -66,6 +66,8 @@ export class LogWriter {
   #previous: UnsyncedSegment | undefined;
   readonly #older: UnsyncedSegment[] = [];
   #sealed = true;
+  /** The directory may not have the names of all segments on disk: the next sync brings them there. */
+  #nameUnsynced = false;
   #zeroedTo = 0;
 
   /** Pending ranges: finished ones, and the open one that the next frame most likely extends. */
@@ -240,7 +242,8 @@ export class LogWriter {
       this.#waiting.calls += calls;
       return this.#waiting.promise;
     }
-    if (calls === 1 && this.#callerSyncMs > 0 && this.#older.length === 0 && --this.#callerSyncPause < 0) return this.#syncOnCaller();
+    if (calls === 1 && this.#callerSyncMs > 0 && this.#older.length === 0 && !this.#nameUnsynced && --this.#callerSyncPause < 0)
+      return this.#syncOnCaller();
     const group = newGroup();
     group.calls = calls;
     void this.#runSync(group);
@@ -290,6 +293,7 @@ export class LogWriter {
     const file = this.#file;
     const segment = this.#segment;
     const written = this.#written;
+    if (this.#nameUnsynced) await this.#syncNames();
     // Oldest first: what is on disk must be a prefix of the log.
     while (this.#older.length > 0) {
       const older = this.#older[0]!;
@@ -330,6 +334,17 @@ export class LogWriter {
     this.#syncs++;
     this.#syncCalls += calls;
     this.#syncCallsMax = Math.max(this.#syncCallsMax, calls);
+  }
+
+  async #syncNames(): Promise<void> {
+    this.#nameUnsynced = false;
+    try {
+      await this.#fs.syncDirectory(this.#directory);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw this.#fail('fsync', cause);
+      this.#nameUnsynced = true;
+      throw this.#diskFull(cause);
+    }
   }
 
   async #datasync(file: File): Promise<void> {
@@ -381,7 +396,7 @@ export class LogWriter {
     try {
       file = this.#fs.openSync(path, 'create');
       this.#writeHeader(file, header);
-      this.#fs.syncDirectorySync(this.#directory);
+      this.#nameUnsynced = true;
       return file;
     } catch (cause) {
       file?.closeSync();

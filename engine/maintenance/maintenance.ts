@@ -371,7 +371,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
       if (progress.failure) throw progress.failure;
       this.#compactions.start();
       const working = this.#flushes.running || this.#compactions.running;
-      if (!working && memtables.sealed.length === 0 && versions.commitsEnded === versions.commitsBegun) return;
+      if (!working && memtables.sealed.length === 0 && !versions.isBusy) return;
       progress.assertSpace('flush', 'compaction', 'manifest');
       if (memtables.sealed.length > 0) progress.assertNotClosing();
       await progress.nextEnd();

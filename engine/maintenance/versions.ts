@@ -51,6 +51,9 @@ export class Versions {
   #commits: Promise<void> = Promise.resolve();
   #commitsBegun = 0;
   #commitsEnded = 0;
+  /** Files on their way out of the directory, in order. */
+  #removing: Promise<void> = Promise.resolve();
+  #removalsLeft = 0;
   /** How many hold the files, and the removals that wait for them. */
   #holders = 0;
   readonly #removals: (() => void)[] = [];
@@ -114,6 +117,11 @@ export class Versions {
   }
   get commitsEnded(): number {
     return this.#commitsEnded;
+  }
+
+  /** Whether edits are on their way to the disk, or dead files out of the directory. */
+  get isBusy(): boolean {
+    return this.#commitsEnded < this.#commitsBegun || this.#removalsLeft > 0;
   }
 
   /** An id that no file ever had. */
@@ -192,13 +200,14 @@ export class Versions {
     return () => {
       if (!held) return;
       held = false;
-      if (--this.#holders === 0) this.#progress.guarded('removal of files', () => this.#removals.splice(0).forEach((remove) => remove()));
+      if (--this.#holders === 0) for (const remove of this.#removals.splice(0)) remove();
     };
   }
 
   /** Waits for the edits under way, then closes the manifest and every table. */
   async close(): Promise<void> {
     await this.#commits;
+    await this.#removing;
     await this.#manifest.close();
     for (const table of this.#tables.values()) table.close();
   }
@@ -249,10 +258,22 @@ export class Versions {
     });
   }
 
+  /** One after another: it is not urgent, and each may keep the disk busy for long. */
   #remove({ tables, segments, bytes }: DeadFiles): void {
-    for (const fileId of tables) this.#fs.unlinkSync(`${this.#directory}/${tableName(fileId)}`);
-    for (const segment of segments) this.#values.remove(segment);
-    if (tables.length + segments.length > 0) this.#events.emit({ type: 'files-removed', tables, segments, bytes });
+    if (tables.length + segments.length === 0) return;
+    this.#removalsLeft++;
+    this.#removing = this.#removing.then(async () => {
+      try {
+        for (const fileId of tables) await this.#fs.unlink(`${this.#directory}/${tableName(fileId)}`);
+        for (const segment of segments) await this.#fs.unlink(this.#values.forget(segment));
+        this.#events.emit({ type: 'files-removed', tables, segments, bytes });
+      } catch (error) {
+        this.#progress.fail('removal of files', error as Error);
+      } finally {
+        this.#removalsLeft--;
+        this.#progress.ended();
+      }
+    });
   }
 
   /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */

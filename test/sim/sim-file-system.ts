@@ -206,6 +206,10 @@ export class SimFileSystem implements FileSystem {
     this.#operation('unlink', path, () => directory.remove(basename(path)));
   }
 
+  async unlink(path: string): Promise<void> {
+    this.unlinkSync(path);
+  }
+
   existsSync(path: string): boolean {
     this.#alive();
     const normal = normalize(path);
@@ -232,6 +236,10 @@ export class SimFileSystem implements FileSystem {
     this.#operation('sync-directory', path, () => undefined);
     directory.sync();
     this.#syncs++;
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    this.syncDirectorySync(path);
   }
 
   lockDirectory(path: string): DirectoryLock {

@@ -113,7 +113,7 @@ class DefaultWriter {
 }
 
 /** What a replay finds on a disk, of the default keyspace; a SparrowError becomes its code. */
-export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: number[]; dropped: number[] } | string {
+export function replayed(disk: SimFileSystem, floor?: number): { records: Replayed[]; segments: number[]; dropped: number[] } | string {
   const memory = new LinearMemory(256 * 1024 * 1024);
   const records: Replayed[] = [];
   const segments = disk
@@ -126,7 +126,7 @@ export function replayed(disk: SimFileSystem): { records: Replayed[]; segments: 
       fileSystem: disk,
       directory: DIRECTORY,
       segments,
-      floor: segments[0] ?? 0,
+      floor: floor ?? segments[0] ?? 0,
       onRecords: (address, bytes) => {
         for (let at = address; at < address + bytes;) {
           const valueBytes = memory.view.getUint32(at, true);
