@@ -34,8 +34,8 @@ const SMALL_FRAME_BYTES = 4096;
 const SEQUENCE_MAX: number = Number.MAX_SAFE_INTEGER;
 /** A record's flags stand above its kind. */
 const EXPIRING = FLAG_EXPIRES << 8;
-/** So many ticks of `os` writes settle without a turn of the event loop: some hundred microseconds. */
-const MICROTASK_TURNS = 128;
+/** So many `os` writes settle without a turn of the event loop: some hundred microseconds. */
+const MICROTASK_WRITES = 128;
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** The memtables, as the write path needs them. */
@@ -47,8 +47,8 @@ export interface MemtableOwner {
   /** Memtables of all engines together take too much: `relieveMemory` seals the largest. */
   readonly memoryIsShort: boolean;
   relieveMemory(): void;
-  /** A promise that writers should wait for before they write more, when the background is behind. */
-  readonly throttle: Promise<void> | undefined;
+  /** What a write of `bytes` should wait for before it counts as done, when the background is behind. */
+  admit(bytes: number): Promise<void> | undefined;
 }
 
 export class Writer {
@@ -65,7 +65,9 @@ export class Writer {
   #puts = 0;
   #userBytes = 0;
   #osGroup: Promise<void> | undefined;
-  #turns = 0;
+  /** Calls, and how many there had been when the event loop was last made to turn. */
+  #writes = 0;
+  #writesAtTurn = 0;
   #syncGroup: Promise<void> | undefined;
   /** Callers that wait for the group. */
   #syncWaiters = 0;
@@ -324,6 +326,7 @@ export class Writer {
 
   #settle(durability: Durability, bytes: number): Promise<void> {
     const log = this.#log;
+    this.#writes++;
     if (log.isDue) this.#writeDue();
     let settled: Promise<void>;
     if (durability === 'os') {
@@ -338,8 +341,8 @@ export class Writer {
       if (!this.#writeScheduled) this.#scheduleWrite();
       settled = RESOLVED;
     }
-    const throttle = this.#owner.throttle;
-    return throttle === undefined ? settled : settled.then(() => throttle);
+    const admitted = this.#owner.admit(bytes);
+    return admitted === undefined ? settled : settled.then(() => admitted);
   }
 
   /** A full disk keeps what is pending, this write too: who waits for it to get there is told below, the next write before it changes anything. */
@@ -356,7 +359,8 @@ export class Writer {
    * would keep the event loop from turning for good, so once in a while the turn of the loop is waited for.
    */
   #nextTurn(): Promise<void> {
-    if (++this.#turns % MICROTASK_TURNS !== 0) return RESOLVED;
+    if (this.#writes - this.#writesAtTurn < MICROTASK_WRITES) return RESOLVED;
+    this.#writesAtTurn = this.#writes;
     return new Promise((resolve) => this.#scheduler.soon(resolve));
   }
 

@@ -97,10 +97,10 @@ export interface FilesRemoved {
 }
 
 /**
- * Why writers wait. `memtables`: several wait to be flushed; `level0`: it has too many tables; `memory`: there is no linear memory for the
- * next memtable and its flush.
+ * Why writers wait. `memtables`: several wait to be flushed; `level0`: it has too many tables; `memory`: there is little linear memory left for
+ * memtables and their flushes; `levels`: a level below has several times its share; `garbage`: most of what block files hold is garbage.
  */
-export const STALL_REASONS = ['memtables', 'level0', 'memory'] as const;
+export const STALL_REASONS = ['memtables', 'level0', 'memory', 'levels', 'garbage'] as const;
 
 export type StallReason = (typeof STALL_REASONS)[number];
 

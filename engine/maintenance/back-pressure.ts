@@ -1,37 +1,53 @@
 /**
- * What writers feel of work that is left undone. Behind: they are asked to wait (a promise that their own waits for). Far behind: there is
- * no place for another sealed memtable, and whoever does not wait is made to. To wait for space on the disk is not the writers' part: they
- * are refused when there is nothing left to write into.
+ * What writers feel of work that is left undone (debt.ts): they are slowed by their promises, the more the more there is of it (pace.ts). A
+ * writer that does not await is not reached by that: when there is no place for another sealed memtable, or level 0 has as many tables as a
+ * scan has cursors for, the active memtable outgrows its size, and from twice its size on each write is held for a moment, with the thread.
+ *
+ * To wait for space on the disk is not the writers' part: they are refused when there is nothing left to write into.
  */
+import type { Clock, Scheduler } from '../../base/env.ts';
+import type { Background } from '../background/index.ts';
+import { BLOCK_HEADER_BYTES, levelBytesMax } from '../compaction/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
 import type { MemtableBudget } from '../memtable/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import { SEALED_MAX } from '../view.ts';
 import type { Compactions } from './compactions.ts';
+import { type Debt, NO_DEBT, passingDebt, standingDebt } from './debt.ts';
 import type { Memtables } from './memtables.ts';
+import { Pace, WAIT_MS_MAX } from './pace.ts';
 import type { Progress, Work } from './progress.ts';
 import type { Versions } from './versions.ts';
 
-/** Writers are asked to wait when this many memtables wait to be flushed, and made to wait at one less than the view has room for. */
-const SEALED_THROTTLE = 2;
-/** A writer that does not wait when asked to is made to wait at this many tables of level 0: a scan has a cursor for each, and some to spare. */
+/** At so many tables of level 0 no memtable is sealed: a scan has a cursor for each, and some to spare. */
 const LEVEL0_MAX = 48;
+/** Block files of fewer segments than this are not worth slowing anybody for. */
+const SEGMENTS_FEW = 8;
 
 export class BackPressure {
   readonly #settings: Readonly<EngineSettings>;
   readonly #budget: MemtableBudget;
+  readonly #clock: Clock;
+  readonly #background: Background;
   readonly #memtables: Memtables;
   readonly #versions: Versions;
   readonly #compactions: Compactions;
   readonly #progress: Progress;
   readonly #events: Events;
-  readonly #onRoom = (): void => this.#letGo();
-  /** What writers wait for while they are asked to. */
-  #room: { promise: Promise<void>; resolve: () => void } | undefined;
+  readonly #pace: Pace;
+  readonly #onRoom = (): void => this.changed();
+  /** Of the version, which changes with each job's end only. */
+  #standing: Debt = NO_DEBT;
+  /** Whether writers may have to be slowed. */
+  #isNear = false;
+  #stalled: { reason: StallReason; ended: () => void } | undefined;
 
   constructor(parts: {
     settings: Readonly<EngineSettings>;
     budget: MemtableBudget;
+    clock: Clock;
+    scheduler: Scheduler;
+    background: Background;
     memtables: Memtables;
     versions: Versions;
     compactions: Compactions;
@@ -40,19 +56,43 @@ export class BackPressure {
   }) {
     this.#settings = parts.settings;
     this.#budget = parts.budget;
+    this.#clock = parts.clock;
+    this.#background = parts.background;
     this.#memtables = parts.memtables;
     this.#versions = parts.versions;
     this.#compactions = parts.compactions;
     this.#progress = parts.progress;
     this.#events = parts.events;
-    parts.progress.onEnd(() => this.#letGo());
+    this.#pace = new Pace(parts.clock, parts.scheduler);
+    parts.progress.onEnd(() => this.changed());
   }
 
-  /** What writers should wait for before they write more. */
-  get throttle(): Promise<void> | undefined {
-    const reason = this.#behind();
-    if (reason === undefined || this.#progress.isShort) return undefined;
-    return (this.#room ??= this.#askToWait(reason)).promise;
+  /** A write of `bytes` was made. What it should wait for, if anything. */
+  admit(bytes: number): Promise<void> | undefined {
+    if (!this.#isNear && !this.#budget.isNear) return undefined;
+    if (this.#isOff) return undefined;
+    const { amount, reason } = this.#debt();
+    if (amount === 0) return undefined;
+    const wait = this.#pace.admit(bytes, amount);
+    if (wait && this.#stalled?.reason !== reason) {
+      this.#stalled?.ended();
+      this.#stalled = { reason, ended: stall(this.#events, reason, false) };
+    }
+    return wait;
+  }
+
+  /** A memtable was sealed, or something has ended. */
+  changed(): void {
+    this.#standing = this.#standingDebt();
+    const { amount } = this.#debt();
+    this.#isNear = amount > 0 || this.#memtables.sealed.length > 0;
+    if (amount > 0 && !this.#isOff) {
+      if (amount < 1) this.#pace.shorten();
+      return;
+    }
+    this.#pace.letGo();
+    this.#stalled?.ended();
+    this.#stalled = undefined;
   }
 
   /** What must get on before another memtable can be sealed, if so. */
@@ -63,33 +103,68 @@ export class BackPressure {
     return undefined;
   }
 
-  #askToWait(reason: StallReason): { promise: Promise<void>; resolve: () => void } {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const ended = stall(this.#events, reason, false);
-    return {
-      promise,
-      resolve: () => {
-        ended();
-        resolve();
-      },
+  /** Holds a writer that could not seal its memtable, with its thread, for a moment; not before the memtable has twice its size. */
+  hold(): void {
+    const active = this.#memtables.active;
+    if (!active || active.bytes < 2 * this.#settings.memtableBytes) return;
+    const goesOn = (): boolean => {
+      const work = this.farBehind;
+      return work !== undefined && !this.#progress.failure && !this.#progress.isFull(work);
     };
+    if (!goesOn()) return;
+    const ended = stall(this.#events, this.farBehind === 'flush' ? 'memtables' : 'level0', true);
+    const untilMs = this.#clock.monotonicMs() + WAIT_MS_MAX;
+    for (let leftMs = WAIT_MS_MAX; leftMs > 0 && goesOn(); leftMs = untilMs - this.#clock.monotonicMs()) this.#background.waitSync(leftMs);
+    ended();
   }
 
-  #behind(): StallReason | undefined {
-    if (this.#budget.isFull) {
-      // Another engine's flush may make room.
-      this.#budget.whenRoom(this.#onRoom);
-      return 'memory';
+  /** Nobody waits for what will not come. */
+  get #isOff(): boolean {
+    return this.#progress.isOver || this.#progress.isShort;
+  }
+
+  #debt(): Debt {
+    // Another engine's flush may make room.
+    if (this.#budget.isNear) this.#budget.whenRoom(this.#onRoom);
+    const passing = passingDebt({
+      sealed: this.#memtables.sealed.length,
+      sealedMax: SEALED_MAX - 1,
+      activeShare: (this.#memtables.active?.bytes ?? 0) / this.#settings.memtableBytes,
+      memoryShare: this.#budget.isNear ? this.#budget.share : 0,
+    });
+    return passing.amount > this.#standing.amount ? passing : this.#standing;
+  }
+
+  #standingDebt(): Debt {
+    const { version } = this.#versions;
+    const { level0Compact, level0Stop, segmentBytes } = this.#settings;
+    let valueBytes = 0;
+    let garbageBytes = 0;
+    for (const file of version.segments.values()) {
+      valueBytes += file.bytes - BLOCK_HEADER_BYTES;
+      garbageBytes += file.bytes - BLOCK_HEADER_BYTES - file.liveBytes;
     }
-    if (this.#memtables.sealed.length >= SEALED_THROTTLE) return 'memtables';
-    return this.#versions.version.levels[0]!.length >= this.#settings.level0Stop ? 'level0' : undefined;
+    return standingDebt({
+      level0: version.levels[0]!.length,
+      level0Compact,
+      level0Stop,
+      fullestLevel: this.#fullestLevel(),
+      valueBytes,
+      garbageBytes,
+      valueBytesFew: SEGMENTS_FEW * segmentBytes,
+    });
   }
 
-  #letGo(): void {
-    if (this.#room === undefined) return;
-    if (!this.#progress.isOver && !this.#progress.isShort && this.#behind() !== undefined) return;
-    this.#room.resolve();
-    this.#room = undefined;
+  #fullestLevel(): number {
+    let most = 0;
+    for (const [level, tables] of this.#versions.version.levels.entries()) {
+      // The last level has nowhere to go to.
+      if (level === 0 || level === this.#versions.version.levels.length - 1) continue;
+      let bytes = 0;
+      for (const table of tables) bytes += table.bytes;
+      most = Math.max(most, bytes / levelBytesMax(level, this.#settings));
+    }
+    return most;
   }
 }
 

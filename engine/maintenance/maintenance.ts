@@ -159,19 +159,16 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   }
 
   seal(): void {
-    const memtable = this.#memtables.active;
     const progress = this.#progress;
     // What has ended since takes effect now: a caller that awaits nothing but writes never lets the event loop bring it.
     this.#background.waitSync(0);
+    const memtable = this.#memtables.active;
     // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
     if (memtable === undefined || memtable.records === 0) return;
-    this.#waitWhile(this.#pressure.farBehind === 'flush' ? 'memtables' : 'level0', () => {
-      const work = this.#pressure.farBehind;
-      return work !== undefined && !progress.isFull(work);
-    });
+    if (this.#pressure.farBehind) this.#pressure.hold();
     if (progress.failure) throw progress.failure;
-    // The disk is full: it stays as it is, over its size, and `active` takes no more.
-    if (this.#pressure.farBehind) return;
+    // It outgrows its size. When the disk is full, `active` takes no more.
+    if (this.#pressure.farBehind || this.#memtables.active !== memtable) return;
     this.#sealActive(memtable);
     // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
     const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
@@ -204,6 +201,13 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     this.#onSealed();
     this.#compactions.busy();
     this.#flushes.start();
+    this.#pressure.changed();
+  }
+
+  /** One that has outgrown its size because it could not be sealed is sealed when it can be. */
+  #sealOverdue(): void {
+    const { active } = this.#memtables;
+    if (active && active.bytes >= this.#settings.memtableBytes) this.sealForMemory();
   }
 
   /** Holds the caller's thread until `isBehind` says no, or nothing will ever change that. */
@@ -233,8 +237,8 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     if (tombstones.some((tombstone) => tablesUnder(tombstone, levels).length > 0)) this.seal();
   }
 
-  get throttle(): Promise<void> | undefined {
-    return this.#pressure.throttle;
+  admit(bytes: number): Promise<void> | undefined {
+    return this.#pressure.admit(bytes);
   }
 
   /** The newest snapshot in use changed. */
@@ -283,7 +287,10 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   /** Recovery is over: goes on with what the last run left. */
   resume(): void {
     this.#budget.add(this);
-    this.#progress.onEnd(() => this.#budget.flushEnded());
+    this.#progress.onEnd(() => {
+      this.#budget.flushEnded();
+      this.#sealOverdue();
+    });
     if (this.activeBytes >= this.#settings.memtableBytes) this.seal();
     this.#compactions.start();
   }

@@ -13,6 +13,9 @@ export interface MemtableHolder {
   sealForMemory(): boolean;
 }
 
+/** From here on writers are slowed. */
+const NEAR_SHARE = 0.75;
+
 export class MemtableBudget {
   readonly bytesMax: number;
   readonly #holders = new Set<MemtableHolder>();
@@ -35,11 +38,15 @@ export class MemtableBudget {
     return this.#usedBytes - this.#sealedBytes > this.bytesMax / 2 && !this.#stuck;
   }
 
-  /** Whether it is used up, and a flush will change that: one of an engine that has failed or has no disk space left never will. */
-  get isFull(): boolean {
-    if (this.#usedBytes < this.bytesMax) return false;
-    for (const holder of this.#holders) if (holder.flushing) return true;
-    return false;
+  /** Whether it is about to be used up. */
+  get isNear(): boolean {
+    return this.#usedBytes > this.bytesMax * NEAR_SHARE;
+  }
+
+  /** How much of it is used, as far as a flush will change that: one of an engine that has failed or has no disk space left never will. */
+  get share(): number {
+    for (const holder of this.#holders) if (holder.flushing) return this.#usedBytes / this.bytesMax;
+    return 0;
   }
 
   add(holder: MemtableHolder): void {
@@ -68,7 +75,7 @@ export class MemtableBudget {
     }
   }
 
-  /** `listener` is called once, when there is room or no hope for it. */
+  /** `listener` is called once, when there is more room. */
   whenRoom(listener: () => void): void {
     this.#waiting.add(listener);
   }
@@ -93,7 +100,7 @@ export class MemtableBudget {
 
   /** A holder's flush ended, well or not. */
   flushEnded(): void {
-    if (this.#waiting.size === 0 || this.isFull) return;
+    if (this.#waiting.size === 0) return;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const listener of waiting) listener();

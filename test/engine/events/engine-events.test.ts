@@ -13,14 +13,14 @@ const BUFFERED = { durability: 'buffered' } as const;
 const code = (name: string): unknown => expect.objectContaining({ code: name });
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Each look at it is a millisecond later. */
+/** Each look at it is a hundredth of a millisecond later. */
 class CountingClock implements Clock {
   #ms = 0;
   wallMs(): number {
     return 1000;
   }
   monotonicMs(): number {
-    return this.#ms++;
+    return (this.#ms += 0.01);
   }
 }
 

@@ -63,7 +63,7 @@ export class LogHarness {
       seal: () => (memtable = undefined),
       memoryIsShort: false,
       relieveMemory: () => undefined,
-      throttle: undefined,
+      admit: () => undefined,
     };
     const writer = new Writer({
       memory: this.memory,

@@ -1,0 +1,84 @@
+/**
+ * Slows writers: each write is let go when those before it have used up the time that their bytes cost. What a byte costs doubles with each
+ * twelfth of debt, from 1 ms a mebibyte on: at a debt of a half writers get 16 MiB a second, at 1 a quarter of a mebibyte. So the debt comes
+ * to rest where writers bring as much as the background takes away, whatever that is; nothing is measured and nothing oscillates.
+ *
+ * A write does not wait for less than a timer can tell, a millisecond: it is let go at once and what it cost stays with the next. Nor for longer
+ * than WAIT_MS_MAX, unless the debt is full: then the place runs out, and time is all that there is.
+ */
+import type { Clock, Scheduler, Timer } from '../../base/env.ts';
+
+const MS_PER_MIB = 1;
+const STEPS = 12;
+const DEBT_MAX = 1.25;
+const WAIT_MS_MIN = 1;
+export const WAIT_MS_MAX = 40;
+const MIB = 1024 * 1024;
+
+type Group = { atMs: number; readonly promise: Promise<void>; readonly resolve: () => void };
+
+export class Pace {
+  readonly #clock: Clock;
+  readonly #scheduler: Scheduler;
+  /** When those who were let in have used up their time. */
+  #freeAtMs = 0;
+  /** Writers that wait, those who go first at the front. */
+  #waiting: Group[] = [];
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, scheduler: Scheduler) {
+    this.#clock = clock;
+    this.#scheduler = scheduler;
+  }
+
+  /** A promise that settles when a write of `bytes` may count as done, or undefined: at once. */
+  admit(bytes: number, debt: number): Promise<void> | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    const cost = (bytes / MIB) * MS_PER_MIB * 2 ** (Math.min(debt, DEBT_MAX) * STEPS);
+    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + cost;
+    if (debt < 1) this.#freeAtMs = Math.min(this.#freeAtMs, nowMs + WAIT_MS_MAX);
+    if (this.#freeAtMs - nowMs < WAIT_MS_MIN) return undefined;
+    return this.#group(Math.ceil(this.#freeAtMs)).promise;
+  }
+
+  /** The debt is not full any more: nobody waits for longer than others do. */
+  shorten(): void {
+    const latestMs = this.#clock.monotonicMs() + WAIT_MS_MAX;
+    if (!this.#waiting.some(({ atMs }) => atMs > latestMs)) return;
+    this.#freeAtMs = latestMs;
+    for (const group of this.#waiting) group.atMs = Math.min(group.atMs, latestMs);
+    this.#timer?.cancel();
+    this.#setTimer();
+  }
+
+  /** Lets all go, now. */
+  letGo(): void {
+    this.#freeAtMs = 0;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Who goes in the same millisecond shares a promise. */
+  #group(atMs: number): Group {
+    const last = this.#waiting.at(-1);
+    if (last && last.atMs >= atMs) return last;
+    const group = { atMs, ...Promise.withResolvers<void>() };
+    this.#waiting.push(group);
+    if (this.#waiting.length === 1) this.#setTimer();
+    return group;
+  }
+
+  #setTimer(): void {
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    const delayMs = Math.max(0, first.atMs - this.#clock.monotonicMs());
+    this.#timer = this.#scheduler.after(delayMs, () => {
+      this.#timer = undefined;
+      const nowMs = this.#clock.monotonicMs();
+      // A timer may be early by less than it can tell.
+      while (this.#waiting.length > 0 && this.#waiting[0]!.atMs < nowMs + WAIT_MS_MIN) this.#waiting.shift()!.resolve();
+      this.#setTimer();
+    });
+  }
+}
