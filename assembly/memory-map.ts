@@ -106,6 +106,8 @@ export const SCAN_ENTRY_BYTES: i32 = 16;
 export const SCAN_WINDOW_BYTES_MIN: i32 = 64 * 1024;
 /** Cell, f64: the time in ms since the epoch, which the host writes before `scanOpen`. What expires at or before it is not there. */
 export const SCAN_NOW: usize = CELLS + 336;
+/** Cell, u32: how many keys that are not there a forward scan has walked over before the first entry of its window. */
+export const SCAN_WALKED: usize = CELLS + 352;
 
 // ---- merge (assembly/merge.ts) ----
 /** Answers of `mergeStep`. */

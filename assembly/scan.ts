@@ -25,6 +25,7 @@
  *   312 moved u32            1: the winner is to be settled and the tree replayed
  *   316 begun u32            1: the tree is built
  *   320 window u32
+ *   352 SCAN_WALKED u32
  *   336 SCAN_NOW f64, the host's; 328..335 and 344..351 in scan-source.ts
  */
 import {
@@ -42,6 +43,7 @@ import {
   SCAN_PROBES,
   SCAN_REVERSE,
   SCAN_UPPER_INCLUSIVE,
+  SCAN_WALKED,
   SLACK_BYTES,
   STACKS,
   STACK_BYTES,
@@ -133,6 +135,7 @@ export function scanOpen(
   store<u32>(context, 0, MOVED);
   store<u32>(context, 0, BEGUN);
   store<u32>(context, 0, RESULT_ENTRIES);
+  store<u32>(context, 0, SCAN_WALKED);
   store<u32>(context, 0, RESULT_BYTES);
   store<i32>(context, 0, CURSOR_COUNT);
   beginRanges(context, load<u32>(view, VIEW_RANGES), backward);
@@ -299,7 +302,7 @@ function fillForward(context: usize, count: i32): i32 {
         const entries = load<u32>(context, RESULT_ENTRIES) + 1;
         store<u32>(context, entries, RESULT_ENTRIES);
         if (entries == entriesMax) return WINDOW_FULL;
-      }
+      } else if (!load<u32>(context, RESULT_ENTRIES)) store<u32>(context, load<u32>(context, SCAN_WALKED) + 1, SCAN_WALKED);
     }
     const status = moveOn(context, count, winner, false);
     if (status) return status;

@@ -7,6 +7,7 @@ import type { Clock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, Keyspace } from './api.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
+import { type DeleteRuns, RUN_MIN } from './delete-runs.ts';
 import { expiryOf, NEVER } from './expiry.ts';
 import { covers, keyRange, type KeyRange, KeyRanges } from './key-range.ts';
 import { checkOptions, toKey, toValue } from './keys.ts';
@@ -40,6 +41,8 @@ export interface BatchPlan {
   readonly expiries: number[];
   /** What the increments came to, in their order. */
   readonly counters: bigint[];
+  /** As the caller counts them: a range delete may stand for many. */
+  operations: number;
   /** With headers and padding. */
   recordBytes: number;
   /** Of large values, with padding. */
@@ -55,8 +58,10 @@ export class BatchPlanner {
   readonly #settings: Readonly<EngineSettings>;
   readonly #reader: Pick<Reader, 'getEntry'>;
   readonly #clock: Clock;
+  readonly #runs: DeleteRuns | undefined;
 
-  constructor(settings: Readonly<EngineSettings>, reader: Pick<Reader, 'getEntry'>, clock: Clock) {
+  constructor(settings: Readonly<EngineSettings>, reader: Pick<Reader, 'getEntry'>, clock: Clock, runs?: DeleteRuns) {
+    this.#runs = runs;
     this.#settings = settings;
     this.#reader = reader;
     this.#clock = clock;
@@ -117,6 +122,7 @@ export class BatchPlanner {
       add(plan, keyspace, key, value, expiresAtMs);
     }
     if (deleted) plan = withoutOvertaken(plan);
+    plan.operations = operations.length;
     const { maxBatchBytes } = this.#settings;
     if (plan.userBytes > maxBatchBytes) {
       throw new SparrowError(
@@ -130,7 +136,7 @@ export class BatchPlanner {
         },
       );
     }
-    return plan;
+    return this.#runs && operations.length >= RUN_MIN ? withRun(plan, this.#runs) : plan;
   }
 
   #stored(keyspace: OpenKeyspace, key: Uint8Array): Read {
@@ -140,14 +146,42 @@ export class BatchPlanner {
 }
 
 function emptyPlan(): BatchPlan {
-  return { keyspaces: [], keys: [], values: [], ends: [], expiries: [], counters: [], recordBytes: 0, payloadBytes: 0, userBytes: 0 };
+  return {
+    keyspaces: [],
+    keys: [],
+    values: [],
+    ends: [],
+    expiries: [],
+    counters: [],
+    operations: 0,
+    recordBytes: 0,
+    payloadBytes: 0,
+    userBytes: 0,
+  };
 }
 
 /** A batch of one range delete, or of nothing. */
 export function planRangeDelete(keyspace: OpenKeyspace, range: KeyRange | undefined): BatchPlan {
   const plan = emptyPlan();
   if (range) addRangeDelete(plan, keyspace, range);
+  plan.operations = 1;
   return plan;
+}
+
+/** A batch of deletes in key order: as many of them as have nothing in between become one range delete. */
+function withRun(plan: BatchPlan, runs: DeleteRuns): BatchPlan {
+  const { keyspaces, keys, values, ends, operations, userBytes } = plan;
+  const keyspace = keyspaces[0]!;
+  if (keys.length < RUN_MIN) return plan;
+  for (let i = 0; i < keys.length; i++) {
+    if (values[i] !== undefined || ends[i] !== undefined || keyspaces[i] !== keyspace) return plan;
+    if (i > 0 && Buffer.compare(keys[i - 1]!, keys[i]!) > 0) return plan;
+  }
+  const run = runs.coverBatch(keyspace.id, keys);
+  if (run === undefined) return plan;
+  const shorter = planRangeDelete(keyspace, run.range);
+  for (const key of keys.slice(run.deletes)) add(shorter, keyspace, key, undefined, NEVER);
+  return Object.assign(shorter, { operations, userBytes });
 }
 
 function add(plan: BatchPlan, keyspace: OpenKeyspace, key: Uint8Array, value: Uint8Array | undefined, expiresAtMs: number): void {

@@ -18,6 +18,7 @@ import type {
   VerifyReport,
 } from './files-api.ts';
 import { drive, imageOfEngine, type StoreImage, verifyImage } from './inspect/index.ts';
+import { DeleteRuns } from './delete-runs.ts';
 import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
 import { Keyspaces } from './keyspaces.ts';
@@ -27,6 +28,7 @@ import type { EngineEvents } from './events/index.ts';
 import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import { internalRange, scanRange } from './scan-range.ts';
+import type { ScanSource } from './scan.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import { makeBackup, makeCheckpoint, newStoreId, runIngest } from './upkeep/index.ts';
 import type { View } from './view.ts';
@@ -70,6 +72,30 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     const { settings, clock, writer, reader, snapshots, view, resources } = parts;
     const { memory } = resources;
     const keyspace = new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings);
+    const scanSource: ScanSource = {
+      memory,
+      get viewAddress() {
+        keyspace.assertOpen();
+        return view.address;
+      },
+      satisfy: (answer) => reader.satisfy(answer),
+      get nowMs() {
+        return reader.nowMs;
+      },
+      readPointer: (pointer, key, sequence, expires) => {
+        keyspace.assertOpen();
+        return reader.readPointer(pointer, key, sequence, expires);
+      },
+      scanned: (start, head, deletes, sequence) => {
+        if (sequence === writer.sequence) runs.scanned(start, head, deletes);
+      },
+    };
+    const runs = new DeleteRuns(
+      scanSource,
+      resources.scanWindow,
+      () => writer.sequence,
+      (key) => parts.maintenance.tombstoneBefore(key),
+    );
     const shared: KeyValueParts = {
       settings,
       clock,
@@ -77,21 +103,8 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       reader,
       snapshots,
       scanWindow: resources.scanWindow,
-      scanSource: {
-        memory,
-        get viewAddress() {
-          keyspace.assertOpen();
-          return view.address;
-        },
-        satisfy: (answer) => reader.satisfy(answer),
-        get nowMs() {
-          return reader.nowMs;
-        },
-        readPointer: (pointer, key, sequence, expires) => {
-          keyspace.assertOpen();
-          return reader.readPointer(pointer, key, sequence, expires);
-        },
-      },
+      scanSource,
+      runs,
     };
     super(shared, keyspace);
     this.#parts = parts;
@@ -100,7 +113,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     this.#snapshots = snapshots;
     this.#keyspace = keyspace;
     this.#keyspaces = new Keyspaces(shared, parts.maintenance);
-    this.#planner = new BatchPlanner(settings, reader, parts.clock);
+    this.#planner = new BatchPlanner(settings, reader, parts.clock, runs);
   }
 
   async write(batch: readonly BatchOperation[], options?: BatchOptions): Promise<WriteResult> {

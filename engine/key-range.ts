@@ -18,7 +18,7 @@ export function keyRange(given: GivenRange, keyspace: number, maxKeyBytes: numbe
 }
 
 /** The smallest key above: with a zero behind it, or, where that is longer than any key, the next of its length. */
-function successor(key: Uint8Array): Uint8Array {
+export function successor(key: Uint8Array): Uint8Array {
   if (key.length === KEY_BYTES_MAX) return prefixEnd(key)!;
   const longer = new Uint8Array(key.length + 1);
   longer.set(key);

@@ -18,6 +18,7 @@ import type {
 } from './api.ts';
 import { keepsExpiry, planRangeDelete } from './batch-plan.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
+import type { DeleteRuns } from './delete-runs.ts';
 import { expiryOf, NEVER } from './expiry.ts';
 import { StoredIterator } from './iterator.ts';
 import { lookupOrder } from './key-order.ts';
@@ -42,6 +43,7 @@ export interface KeyValueParts {
   readonly clock: Clock;
   readonly writer: Writer;
   readonly reader: Reader;
+  readonly runs: DeleteRuns;
   readonly snapshots: Snapshots;
   readonly scanSource: ScanSource;
   /** Address of SCAN_WINDOW_BYTES. */
@@ -53,6 +55,7 @@ export class StoredKeyValues implements KeyValues {
   readonly #keyspace: OpenKeyspace;
   readonly #writer: Writer;
   readonly #reader: Reader;
+  readonly #runs: DeleteRuns;
   readonly #maxKeyBytes: number;
   readonly #maxValueBytes: number;
   readonly #durability: Durability;
@@ -62,6 +65,7 @@ export class StoredKeyValues implements KeyValues {
     this.#keyspace = keyspace;
     this.#writer = parts.writer;
     this.#reader = parts.reader;
+    this.#runs = parts.runs;
     this.#maxKeyBytes = parts.settings.maxKeyBytes;
     this.#maxValueBytes = parts.settings.maxValueBytes;
     this.#durability = parts.settings.durability;
@@ -86,6 +90,8 @@ export class StoredKeyValues implements KeyValues {
       this.#keyspace.assertOpen();
       const keyBytes = toKey(key, this.#maxKeyBytes);
       const durability = this.durabilityOf(options, WRITE_OPTIONS);
+      const behind = this.#runs.coverHead(this.#keyspace.id, keyBytes);
+      if (behind) return this.#writer.batch(planRangeDelete(this.#keyspace, behind), durability, options?.sequence);
       return this.#writer.one(this.#keyspace, keyBytes, undefined, NEVER, durability, options?.sequence);
     } catch (error) {
       return Promise.reject(error as Error);

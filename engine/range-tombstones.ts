@@ -45,6 +45,17 @@ export class RangeTombstones {
     return this.#fragments.length;
   }
 
+  /** The last fragment that begins at or below the key. */
+  before(key: Uint8Array): Pick<RangeTombstone, 'start' | 'end'> | undefined {
+    let low = 0;
+    for (let high = this.#fragments.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (Buffer.compare(this.#fragments[middle]!.start, key) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return this.#fragments[low - 1];
+  }
+
   /** `tombstone` is at least as new as all before. `pinned`: sequences that somebody reads at, ascending. */
   add(tombstone: RangeTombstone, pinned: readonly number[]): void {
     const { start, end, sequence } = tombstone;

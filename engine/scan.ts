@@ -27,6 +27,7 @@ import {
   SCAN_NOW,
   SCAN_REVERSE,
   SCAN_UPPER_INCLUSIVE,
+  SCAN_WALKED,
   WINDOW_FULL,
 } from '../assembly/memory-map.ts';
 import type { Entry } from './api.ts';
@@ -47,6 +48,8 @@ export interface ScanSource {
    * the value may have moved; undefined when it has expired since and is gone.
    */
   readPointer(pointer: number, key: Uint8Array, sequence: number, expires: boolean): Uint8Array | undefined;
+  /** A forward scan from the internal key `start` at `sequence` has walked over so many keys that are not there before it found `head`. */
+  scanned?(start: Uint8Array, head: Uint8Array, deletes: number, sequence: number): void;
 }
 
 /** In linear memory; the kernel leaves a little of it unused. */
@@ -57,6 +60,7 @@ const ENTRIES_MAX = 0xffffffff;
 
 const CELL_ENTRIES = (FRONT + RESULT_ENTRIES) >>> 2;
 const CELL_NOW = (FRONT + SCAN_NOW) >>> 3;
+const CELL_WALKED = (FRONT + SCAN_WALKED) >>> 2;
 const CELL_BYTES = (FRONT + RESULT_BYTES) >>> 2;
 const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
@@ -117,6 +121,24 @@ export class RangeCursor {
       return [key, new Uint8Array(buffer, byteOffset + valueAt, valueBytes)];
     }
     return undefined;
+  }
+
+  /** How the next entry's key compares with `key`, which is as callers give it; undefined: there is none. Equal ones are passed. */
+  compareNext(key: Uint8Array): number | undefined {
+    if (this.#at === this.#bytes.length && !this.#fill()) return undefined;
+    const bytes = this.#bytes;
+    const at = this.#at;
+    const keyBytes = bytes[at]! | (bytes[at + 1]! << 8);
+    const valueBytes = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24);
+    const keyAt = at + SCAN_ENTRY_BYTES + this.#range.prefixBytes;
+    const keyEnd = at + SCAN_ENTRY_BYTES + keyBytes;
+    let same = keyEnd - keyAt === key.length;
+    // Neighbours differ at their ends.
+    for (let i = key.length - 1; same && i >= 0; i--) same = bytes[keyAt + i] === key[i];
+    if (!same) return Buffer.compare(bytes.subarray(keyAt, keyEnd), key);
+    this.#at = (keyEnd + valueBytes + 7) & ~7;
+    if (this.#at === bytes.length) this.#beginAt(new Uint8Array(bytes.subarray(at + SCAN_ENTRY_BYTES, keyEnd)), true);
+    return 0;
   }
 
   /** The next window is to bring this many entries, if it has room for them. */
@@ -198,7 +220,14 @@ export class RangeCursor {
     this.#bytes = Buffer.allocUnsafe(bytes);
     this.#bytes.set(memory.u8.subarray(this.#window, this.#window + bytes));
     this.#at = 0;
+    const walked = memory.u32[CELL_WALKED]!;
+    if (walked > 0 && bytes > 0 && !reverse && lower !== undefined) this.#tell(lower, walked);
     return bytes > 0;
+  }
+
+  #tell(start: Uint8Array, walked: number): void {
+    const head = this.#bytes.slice(SCAN_ENTRY_BYTES, SCAN_ENTRY_BYTES + (this.#bytes[0]! | (this.#bytes[1]! << 8)));
+    this.#source.scanned?.(start, head, walked, this.#sequence);
   }
 
   /** Undefined: it expired since the window was filled. */

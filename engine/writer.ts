@@ -184,7 +184,7 @@ export class Writer {
     log.append(frame, frameBytes);
     if (plan.payloadBytes > 0) log.append(payload, plan.payloadBytes);
     this.#sequence = next;
-    this.#puts += records;
+    this.#puts += plan.operations;
     this.#userBytes += plan.userBytes;
     return this.#after(memtable, frameBytes + plan.payloadBytes, durability);
   }

@@ -22,6 +22,11 @@ export class LiveRanges {
     return this.#ranges.fragments;
   }
 
+  /** The last stretch of keys under tombstones that begins at or below the key. */
+  before(key: Uint8Array): Pick<RangeTombstone, 'start' | 'end'> | undefined {
+    return this.#ranges.before(key);
+  }
+
   /** A newer one than all before. */
   add(tombstone: RangeTombstone): void {
     this.#ranges.add(tombstone, this.#snapshots.sequences);

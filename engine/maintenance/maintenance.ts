@@ -8,7 +8,7 @@ import type { SparrowError } from '../../base/errors.ts';
 import type { Background } from '../background/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
-import { type Manifest, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
+import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
 import type { Reader } from '../reader.ts';
@@ -143,6 +143,11 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   /** See Versions. */
   holdFiles(): () => void {
     return this.#versions.holdFiles();
+  }
+
+  /** The last stretch of keys under range tombstones that begins at or below the key. */
+  tombstoneBefore(key: Uint8Array): Pick<RangeTombstone, 'start' | 'end'> | undefined {
+    return this.#ranges.before(key);
   }
 
   /** An id that no file ever had. */
