@@ -25,6 +25,15 @@ describe('SimScheduler', () => {
     expect(seen.at(-1)).toBe('1000 background');
   });
 
+  it('advances no further than it is told when the next timer was cancelled', async () => {
+    const scheduler = new SimScheduler();
+    let ran = false;
+    scheduler.after(10, () => undefined).cancel();
+    scheduler.after(100_000, () => (ran = true));
+    await scheduler.advance(20);
+    expect([scheduler.nowMs, ran]).toEqual([20, false]);
+  });
+
   it('names a hang', async () => {
     const scheduler = new SimScheduler();
     const again = (): void => scheduler.soon(again);
