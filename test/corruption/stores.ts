@@ -40,13 +40,18 @@ export function keyOf(number: number): string {
 /** So late that it never comes while a test runs: the value carries its expiry all the same. */
 const NEVER_MS = 4_000_000_000_000;
 
-/** A keyspace of its own, to which every batch writes one key more. */
+/** A keyspace of its own, to which every batch writes one key more; now and then it deletes a range first. */
 export const KEYSPACE = 'nests';
 const KEYSPACE_KEYS = 5;
+const DELETES_RANGE = 9;
+const RANGE = { gte: 'key/1', lt: 'key/3' };
 
 export function keyspaceContentsAfter(batches: number): ReadonlyMap<string, string> {
   const contents = new Map<string, string>();
-  for (let number = 1; number <= batches; number++) contents.set(`key/${number % KEYSPACE_KEYS}`, `nest ${number}`);
+  for (let number = 1; number <= batches; number++) {
+    if (number % DELETES_RANGE === 0) for (const key of [...contents.keys()]) if (key >= RANGE.gte && key < RANGE.lt) contents.delete(key);
+    contents.set(`key/${number % KEYSPACE_KEYS}`, `nest ${number}`);
+  }
   return contents;
 }
 
@@ -108,7 +113,8 @@ async function writeTo(engine: Engine, to: number): Promise<void> {
 /** `batchOf` with what it writes to the keyspace. */
 export async function wholeBatchOf(engine: Engine, number: number): Promise<BatchOperation[]> {
   const keyspace = await engine.keyspace(KEYSPACE);
-  return [...batchOf(number), { type: 'put', key: `key/${number % KEYSPACE_KEYS}`, value: `nest ${number}`, keyspace }];
+  const range: BatchOperation[] = number % DELETES_RANGE === 0 ? [{ type: 'deleteRange', ...RANGE, keyspace }] : [];
+  return [...batchOf(number), ...range, { type: 'put', key: `key/${number % KEYSPACE_KEYS}`, value: `nest ${number}`, keyspace }];
 }
 
 /** Everything that a store can consist of. */

@@ -17,7 +17,10 @@ import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 /** Cheapest first. */
 const SUITES: readonly { readonly name: string; readonly paths: readonly string[] }[] = [
   { name: 'unit', paths: ['test/engine', 'test/assembly', 'test/formats', 'test/base'] },
-  { name: 'crash', paths: ['test/crash/failed-sync.test.ts', 'test/crash/crash.test.ts'] },
+  {
+    name: 'crash',
+    paths: ['test/crash/failed-sync.test.ts', 'test/crash/found-in-cache.test.ts', 'test/crash/upkeep.test.ts', 'test/crash/crash.test.ts'],
+  },
   { name: 'corruption', paths: ['test/corruption'] },
   { name: 'faults', paths: ['test/faults'] },
   { name: 'model', paths: ['test/model'] },

@@ -132,6 +132,13 @@ function write(): Promise<unknown> {
     keys.delete(key);
     return space.delete(key, { durability });
   }
+  if (choice === 75 && random.chance(0.2)) {
+    const range = { gte: key, lt: `${key}~` };
+    const wider = { gte: key.slice(0, -2), lt: key };
+    const chosen = random.chance(0.5) ? range : wider;
+    deleteRange(name, chosen);
+    return space.deleteRange(chosen, { durability });
+  }
   if (choice < 85) {
     const counter = `${name}/counter/${random.below(COUNTERS)}`;
     const by = BigInt(random.below(1000)) - 300n;
@@ -150,7 +157,12 @@ function batch(name: string, durability: 'os' | 'synced'): Promise<unknown> {
     const other = random.pick(KEYSPACES);
     const key = keyOf(random.below(KEYS));
     const within = withinOf(other);
-    if (random.chance(0.2)) {
+    if (random.chance(0.02)) {
+      const range = { gte: key, lt: keyOf(random.below(KEYS)) };
+      if (range.gte >= range.lt) continue;
+      operations.push({ type: 'deleteRange', ...range, ...within });
+      effects.push(() => deleteRange(other, range));
+    } else if (random.chance(0.2)) {
       operations.push({ type: 'delete', key, ...within });
       effects.push(() => model.get(other)!.delete(key));
     } else {
@@ -180,6 +192,11 @@ function batch(name: string, durability: 'os' | 'synced'): Promise<unknown> {
       if (!(error instanceof ConditionFailedError)) throw error;
     },
   );
+}
+
+function deleteRange(name: string, { gte, lt }: { gte: string; lt: string }): void {
+  const keys = model.get(name)!;
+  for (const key of [...keys.keys()]) if (key >= gte && key < lt) keys.delete(key);
 }
 
 function withinOf(name: string): { keyspace?: Keyspace } {
