@@ -1,5 +1,5 @@
 /** The embedded store: `import { open } from 'sparrowkv/engine'`. */
-export { open, type EngineComponents } from './open.ts';
+export { createResources, open, type EngineComponents } from './open.ts';
 export { openInMemory, type InMemoryComponents, type InMemorySettings } from './open-in-memory.ts';
 export { MemoryFileSystem, type MemoryFileSystemOptions } from '../base/memory-file-system.ts';
 export type {
@@ -81,7 +81,7 @@ export { createTableWriter, type TableFilesWriter, type TableWriterComponents } 
 export { backup, checkpoint, listBackups, pruneBackups, restore, verifyBackup, type BackupComponents } from './backups.ts';
 export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
-export { createResources, type Resources, type ResourceStats } from './resources.ts';
+export type { Resources, ResourceStats } from './resources.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export { SparrowError } from '../base/errors.ts';

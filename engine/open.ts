@@ -7,7 +7,7 @@
  * the first write.
  */
 import type { Clock, FileSystem, Random, Scheduler, Zstd } from '../base/env.ts';
-import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd } from '../base/node/index.ts';
+import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd, processMs } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
 import { SparrowEngine } from './engine.ts';
@@ -17,7 +17,13 @@ import { Maintenance } from './maintenance/index.ts';
 import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
 import { Reader } from './reader.ts';
 import { type Resources, SharedResources } from './resources.ts';
-import { type EngineSettings, type EngineSettingsInput, resolveSettings } from './settings.ts';
+import {
+  type EngineSettings,
+  type EngineSettingsInput,
+  resolveSettings,
+  resolveResourceSettings,
+  type ResourceSettingsInput,
+} from './settings.ts';
 import { Snapshots } from './snapshots.ts';
 import { requireZstd } from './table/index.ts';
 import { newStoreId, storeIdSettings } from './upkeep/index.ts';
@@ -68,6 +74,14 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   }
 }
 
+/**
+ * Resources for any number of engines: `open(path, settings, { resources })`. `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE` for settings.
+ * `close()` is refused while an engine uses them.
+ */
+export function createResources(settings?: ResourceSettingsInput): Resources {
+  return new SharedResources(resolveResourceSettings(settings), processMs);
+}
+
 interface Door {
   path: string;
   settings: Readonly<EngineSettings>;
@@ -104,7 +118,7 @@ function build(door: Door, undo: Undo): Engine {
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
 
-  const resources = door.shared ?? new SharedResources(settings);
+  const resources = door.shared ?? new SharedResources(settings, processMs);
   const exit = resources.enter(path);
   const leave = async (): Promise<void> => {
     exit();
@@ -126,6 +140,7 @@ function build(door: Door, undo: Undo): Engine {
   const maintenance = new Maintenance({
     memory,
     budget: resources.memtables,
+    io: resources.io,
     fileSystem,
     directory: path,
     zstd,
@@ -184,6 +199,7 @@ function build(door: Door, undo: Undo): Engine {
       return maintenance.takeFileId();
     },
     onSegment: (opened) => maintenance.segmentOpened(opened),
+    onSync: (ms) => resources.io.synced(ms, clock.monotonicMs()),
     unsynced: replay.segments,
   });
   maintenance.attachLog(log);

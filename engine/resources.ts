@@ -5,12 +5,12 @@
 import type { FileSystem, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { FRONT } from '../assembly/memory-map.ts';
-import { type Background, InlineBackground, WorkerPool } from './background/index.ts';
+import { type Background, InlineBackground, IO_BUDGET_BYTES, IoBudget, IoTuner, WorkerPool } from './background/index.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
 import { Staging } from './memory/staging.ts';
 import { MemtableBudget } from './memtable/index.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
-import { resolveResourceSettings, type ResourceSettings, type ResourceSettingsInput } from './settings.ts';
+import type { ResourceSettings } from './settings.ts';
 import { PageCache } from './table/index.ts';
 import { ValueCache } from './value-cache.ts';
 import { ValuePool } from './value-pool.ts';
@@ -33,14 +33,9 @@ export interface ResourceStats {
   /** What the caches hold. */
   pageCacheBytes: number;
   valueCacheBytes: number;
-}
-
-/**
- * Resources for any number of engines: `open(path, settings, { resources })`. `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE` for settings.
- * `close()` is refused while an engine uses them.
- */
-export function createResources(settings?: ResourceSettingsInput): Resources {
-  return new SharedResources(resolveResourceSettings(settings));
+  /** Read and written by the background threads so far, and what they may per second at present; Infinity: no bound. */
+  backgroundBytes: number;
+  backgroundBytesPerSec: number;
 }
 
 /** Linear memory for staging, windows and the like. */
@@ -58,12 +53,16 @@ export class SharedResources implements Resources {
   readonly scanWindow: number;
   /** Linear memory that is left for memtables and what comes and goes with them. */
   readonly memoryForMemtables: number;
+  /** For all that is read and written behind, and what sets its rate. */
+  readonly ioBudget: IoBudget;
+  readonly io: IoTuner;
   readonly #threads: WorkerPool;
   /** Paths of the engines that use it. */
   readonly #engines = new Map<object, string>();
   #closing: Promise<void> | undefined;
 
-  constructor(settings: Readonly<ResourceSettings>) {
+  /** `nowMs`: of a clock that all threads have in common. */
+  constructor(settings: Readonly<ResourceSettings>, nowMs: () => number) {
     this.settings = settings;
     this.memory = new LinearMemory(wholePages(settings.memoryBytes));
     this.pageCache = new PageCache(this.memory, settings.pageCacheBytes);
@@ -73,7 +72,10 @@ export class SharedResources implements Resources {
     this.staging = new Staging(this.memory);
     this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
     this.memoryForMemtables = this.memory.freeBytes - FIXED_BYTES;
-    this.#threads = new WorkerPool(this.memory, settings.backgroundThreads);
+    const budget = new SharedArrayBuffer(IO_BUDGET_BYTES);
+    this.ioBudget = new IoBudget(budget, nowMs);
+    this.io = new IoTuner(this.ioBudget, settings.backgroundBytesPerSecMax || Infinity);
+    this.#threads = new WorkerPool(this.memory, settings.backgroundThreads, budget);
   }
 
   /** What `open` was given, or `invalid/TYPE`. `closed/RESOURCES_CLOSED` once they are closed. */
@@ -104,6 +106,8 @@ export class SharedResources implements Resources {
       memtableBytes: this.memtables.usedBytes,
       pageCacheBytes: this.pageCache.usedBytes,
       valueCacheBytes: this.valueCache.usedBytes,
+      backgroundBytes: this.ioBudget.spentBytes,
+      backgroundBytesPerSec: this.ioBudget.rate,
     };
   }
 

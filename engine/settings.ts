@@ -24,6 +24,12 @@ export interface ResourceSettings {
    * memtableBytes alone decides. 4 MiB to 2 GiB.
    */
   memtableBytesTotal: number;
+  /**
+   * What background work of all engines together may read and write in a second, in bytes: flushes, compactions, moving of values. Less is
+   * used while syncs that callers wait for are slow because of it, unless work is left undone. 0, the default: no bound but that. Otherwise 1 MiB
+   * to 16 GiB. Too little of it slows writers down to what it allows.
+   */
+  backgroundBytesPerSecMax: number;
   /** Threads that flush and compact, started as they are needed. Default 1, 1 to 4. */
   backgroundThreads: number;
 }
@@ -100,6 +106,7 @@ const RESOURCE_RANGES: Record<keyof ResourceSettings, Range> = {
   valueCacheBytes: { default: 64 * MIB, min: 0, max: GIB, integer: true },
   memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
   memtableBytesTotal: { default: 2 * GIB, min: 4 * MIB, max: 2 * GIB, integer: true },
+  backgroundBytesPerSecMax: { default: 0, min: 0, max: 16 * GIB, integer: true },
   backgroundThreads: { default: 1, min: 1, max: THREADS_MAX, integer: true },
 };
 
@@ -143,7 +150,10 @@ export function resolveSettings(input: EngineSettingsInput = {}, shared?: Readon
     compression: checkCompression(compression),
     ...resolveNumbers(RANGES, { ...shared, ...numbers }, ['durability', 'compression']),
   };
-  if (!shared) fitValueCache(settings, input);
+  if (!shared) {
+    fitValueCache(settings, input);
+    checkBackgroundRate(settings);
+  }
   const planned = settings.pageCacheBytes + settings.valueCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
   if (planned > settings.memoryBytes * 0.9) {
     throw new SparrowError(
@@ -173,6 +183,7 @@ export function checkSetting(field: keyof typeof RANGES, value: number): number 
 export function resolveResourceSettings(input: ResourceSettingsInput = {}): Readonly<ResourceSettings> {
   const settings = resolveNumbers(RESOURCE_RANGES, input, []);
   fitValueCache(settings, input);
+  checkBackgroundRate(settings);
   if (input.memtableBytesTotal === undefined) settings.memtableBytesTotal = Math.floor(settings.memoryBytes / 4);
   const planned = settings.pageCacheBytes + settings.valueCacheBytes + settings.memtableBytesTotal;
   if (planned > settings.memoryBytes * 0.9) {
@@ -184,6 +195,14 @@ export function resolveResourceSettings(input: ResourceSettingsInput = {}): Read
     );
   }
   return Object.freeze(settings);
+}
+
+function checkBackgroundRate({ backgroundBytesPerSecMax: rate }: ResourceSettings): void {
+  if (rate === 0 || rate >= MIB) return;
+  throw new SparrowError('invalid', 'OPTION_RANGE', `backgroundBytesPerSecMax is 0 (no bound) or at least ${MIB}, not ${rate}`, {
+    field: 'backgroundBytesPerSecMax',
+    min: MIB,
+  });
 }
 
 /** Unless it was asked for, the cache of large values takes a part of the memory at most. */

@@ -1,5 +1,5 @@
 /** The environment of base/env.ts as Node and the operating system give it. The only way in to this folder. */
-export { NodeClock } from './node-clock.ts';
+export { NodeClock, processMs } from './node-clock.ts';
 export { NodeFileSystem } from './node-file-system.ts';
 export { NodeRandom } from './node-random.ts';
 export { NodeScheduler } from './node-scheduler.ts';

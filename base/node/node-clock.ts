@@ -10,3 +10,9 @@ export class NodeClock implements Clock {
     return performance.now();
   }
 }
+
+/** Milliseconds of a clock that all threads of the process have in common; each thread's `performance.now()` begins with the thread. */
+export function processMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}

@@ -10,7 +10,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Background, FlushJob, FlushResult, OnEnd } from './background.ts';
-import { type Answer, ANSWERS, controlBytes, fromWire, type Request } from './worker-protocol.ts';
+import { type Answer, ANSWERS, controlBytes, fromWire, type Request, sentWord } from './worker-protocol.ts';
 import { WorkerThread } from './worker-thread.ts';
 
 /** How often a caller that waits without yielding looks whether the threads are still there. */
@@ -30,6 +30,7 @@ type Job = {
 
 export class WorkerPool {
   readonly #memory: LinearMemory;
+  readonly #budget: SharedArrayBuffer;
   readonly #startMsMax: number;
   readonly #control: Int32Array<SharedArrayBuffer>;
   /** By number; undefined: not started, or dead. */
@@ -38,8 +39,10 @@ export class WorkerPool {
   readonly #jobs = new Map<number, Job>();
   #nextId = 1;
 
-  constructor(memory: LinearMemory, threads: number, startMsMax: number = START_MS_MAX) {
+  /** `budget`: shared memory of IO_BUDGET_BYTES. */
+  constructor(memory: LinearMemory, threads: number, budget: SharedArrayBuffer, startMsMax: number = START_MS_MAX) {
     this.#memory = memory;
+    this.#budget = budget;
     this.#startMsMax = startMsMax;
     this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
     this.#threads = Array.from({ length: threads }, () => undefined);
@@ -154,6 +157,8 @@ export class WorkerPool {
       memory: this.#memory,
       number,
       control: this.#control,
+      sentWord: sentWord(this.#threads.length, number),
+      budget: this.#budget,
       startMsMax: this.#startMsMax,
       onAnswer: (answer) => this.#take(answer),
       onDeath: (error) => this.#died(thread, error),

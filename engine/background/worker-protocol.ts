@@ -21,8 +21,13 @@ export const THREAD_STARTING = 0;
 export const THREAD_STARTED = 1;
 export const THREAD_GIVEN_UP = 2;
 
+/** Behind them one more for each thread: counts what it was sent, so that one that waits for its budget is woken. */
+export function sentWord(threads: number, number: number): number {
+  return THREADS + threads + number;
+}
+
 export function controlBytes(threads: number): number {
-  return (THREADS + threads) * 4;
+  return (THREADS + 2 * threads) * 4;
 }
 
 export function toWire(error: unknown): WireError {

@@ -18,11 +18,16 @@ export type WorkerData = {
   /** Not used by the thread but held, for as long as it lives. */
   lifeline: MessagePort;
   control: SharedArrayBuffer;
+  /** This thread's word of it that counts what it was sent. */
+  sentWord: number;
+  /** See io-budget.ts. */
+  budget: SharedArrayBuffer;
 };
 
 export class WorkerThread {
   readonly number: number;
   readonly #control: Int32Array<SharedArrayBuffer>;
+  readonly #sentWord: number;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #lifeline = new Lifeline();
@@ -35,6 +40,8 @@ export class WorkerThread {
     memory: LinearMemory;
     number: number;
     control: Int32Array<SharedArrayBuffer>;
+    sentWord: number;
+    budget: SharedArrayBuffer;
     /** A thread that a caller has waited for so long without yielding, and that has not even started, is given up. */
     startMsMax: number;
     onAnswer: (answer: Answer) => void;
@@ -43,6 +50,7 @@ export class WorkerThread {
   }) {
     this.number = parts.number;
     this.#control = parts.control;
+    this.#sentWord = parts.sentWord;
     this.#startMsMax = parts.startMsMax;
     this.#onAnswer = parts.onAnswer;
     Atomics.store(this.#control, THREADS + this.number, THREAD_STARTING);
@@ -54,6 +62,8 @@ export class WorkerThread {
       port: port2,
       lifeline: this.#lifeline.end,
       control: this.#control.buffer,
+      sentWord: this.#sentWord,
+      budget: parts.budget,
     };
     // The same file type as this one: sources in development, compiled files in the package.
     const file = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
@@ -77,6 +87,8 @@ export class WorkerThread {
 
   post(request: Request): void {
     this.#port.postMessage(request);
+    Atomics.add(this.#control, this.#sentWord, 1);
+    Atomics.notify(this.#control, this.#sentWord);
   }
 
   /** While it has work, the process stays alive. */

@@ -1,17 +1,22 @@
 /** A background thread: takes flushes and compactions from its port, flushes first, and answers each. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { NodeFileSystem, nodeZstd } from '../../base/node/index.ts';
+import { NodeFileSystem, nodeZstd, processMs } from '../../base/node/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { CONTEXT_BYTES, WORK } from '../../assembly/memory-map.ts';
 import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
+import { CountingFiles } from './counting-files.ts';
 import { runFlush } from './flush-job.ts';
+import { IoBudget } from './io-budget.ts';
 import { type Answer, ANSWERS, type Request, THREAD_STARTED, THREAD_STARTING, THREADS, toWire } from './worker-protocol.ts';
 import type { WorkerData } from './worker-thread.ts';
 
-const { memory, memoryBytes, number, port, lifeline, control } = workerData as WorkerData;
+const { memory, memoryBytes, number, port, lifeline, control, sentWord, budget } = workerData as WorkerData;
 const words = new Int32Array(control);
-const fileSystem = new NodeFileSystem();
+const io = new IoBudget(budget, processMs);
+const fileSystem = new CountingFiles(new NodeFileSystem());
 const context = WORK + number * CONTEXT_BYTES;
+/** The rate may have been raised while a compaction waits. */
+const LOOK_AFTER_MS = 100;
 const compactions: { id: number; job: CompactionJob }[] = [];
 /** The compaction under way, or the next one, is to be given up. */
 let cancelled: number | undefined;
@@ -38,19 +43,33 @@ function take(request: Request): void {
   while (receiveMessageOnPort(lifeline));
   if (request.kind === 'compact') compactions.push({ id: request.id, job: request.job });
   else if (request.kind === 'cancel') cancelled = request.id;
-  else attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context, nodeZstd));
+  else {
+    attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context, nodeZstd));
+    io.spend(fileSystem.takeBytes());
+  }
+}
+
+function takeAll(): void {
+  for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) take(next.message as Request);
 }
 
 /** Runs a compaction to its end, with flushes in between, unless it is cancelled. */
 function compact(id: number, job: CompactionJob): CompactionResult {
   const steps = runCompaction(fileSystem, job, nodeZstd);
   for (;;) {
-    for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) take(next.message as Request);
+    // A flush does not wait for what a compaction owes.
+    for (let sent = Atomics.load(words, sentWord); ; sent = Atomics.load(words, sentWord)) {
+      takeAll();
+      const waitMs = cancelled === id ? 0 : io.waitMs;
+      if (waitMs === 0) break;
+      Atomics.wait(words, sentWord, sent, Math.min(waitMs, LOOK_AFTER_MS));
+    }
     if (cancelled === id) {
       steps.return(undefined as never);
       throw new SparrowError('cancelled', 'ABORTED', 'the engine is closing');
     }
     const step = steps.next();
+    io.spend(fileSystem.takeBytes());
     if (step.done) return step.value;
   }
 }

@@ -55,6 +55,7 @@ export class LogWriter {
   readonly #callerSyncMs: number;
   readonly #nextSegment: () => number;
   readonly #onSegment: (opened: SegmentOpened) => void;
+  readonly #onSync: (ms: number) => void;
 
   #file: File | undefined;
   #segment = 0;
@@ -108,6 +109,8 @@ export class LogWriter {
     callerSyncMs: number;
     nextSegment: () => number;
     onSegment: (opened: SegmentOpened) => void;
+    /** A sync took so long, milliseconds. */
+    onSync: (ms: number) => void;
     unsynced: readonly UnsyncedSegment[];
   }) {
     this.#memory = parts.memory;
@@ -119,6 +122,7 @@ export class LogWriter {
     this.#callerSyncMs = parts.callerSyncMs;
     this.#nextSegment = parts.nextSegment;
     this.#onSegment = parts.onSegment;
+    this.#onSync = parts.onSync;
     this.#staging = parts.staging;
     this.#older.push(...parts.unsynced);
     this.#previous = parts.unsynced.at(-1);
@@ -348,8 +352,10 @@ export class LogWriter {
   }
 
   async #datasync(file: File): Promise<void> {
+    const begun = this.#clock.monotonicMs();
     try {
       await file.datasync();
+      this.#onSync(this.#clock.monotonicMs() - begun);
     } catch (cause) {
       throw this.#fail('fsync', cause);
     }

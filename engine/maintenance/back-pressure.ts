@@ -6,7 +6,7 @@
  * To wait for space on the disk is not the writers' part: they are refused when there is nothing left to write into.
  */
 import type { Clock, Scheduler } from '../../base/env.ts';
-import type { Background } from '../background/index.ts';
+import type { Background, IoTuner } from '../background/index.ts';
 import { BLOCK_HEADER_BYTES, levelBytesMax } from '../compaction/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
 import type { MemtableBudget } from '../memtable/index.ts';
@@ -27,6 +27,7 @@ const SEGMENTS_FEW = 8;
 export class BackPressure {
   readonly #settings: Readonly<EngineSettings>;
   readonly #budget: MemtableBudget;
+  readonly #io: IoTuner;
   readonly #clock: Clock;
   readonly #background: Background;
   readonly #memtables: Memtables;
@@ -45,6 +46,7 @@ export class BackPressure {
   constructor(parts: {
     settings: Readonly<EngineSettings>;
     budget: MemtableBudget;
+    io: IoTuner;
     clock: Clock;
     scheduler: Scheduler;
     background: Background;
@@ -56,6 +58,7 @@ export class BackPressure {
   }) {
     this.#settings = parts.settings;
     this.#budget = parts.budget;
+    this.#io = parts.io;
     this.#clock = parts.clock;
     this.#background = parts.background;
     this.#memtables = parts.memtables;
@@ -85,6 +88,7 @@ export class BackPressure {
   changed(): void {
     this.#standing = this.#standingDebt();
     const { amount } = this.#debt();
+    this.#io.debt(amount, this.#clock.monotonicMs());
     this.#isNear = amount > 0 || this.#memtables.sealed.length > 0;
     if (amount > 0 && !this.#isOff) {
       if (amount < 1) this.#pace.shorten();

@@ -5,7 +5,7 @@
  */
 import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
-import type { Background } from '../background/index.ts';
+import type { Background, IoTuner } from '../background/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
 import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
@@ -53,6 +53,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   constructor(parts: {
     memory: LinearMemory;
     budget: MemtableBudget;
+    io: IoTuner;
     fileSystem: FileSystem;
     directory: string;
     zstd: Zstd | undefined;

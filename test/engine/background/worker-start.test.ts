@@ -14,8 +14,8 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
     }
   };
   syncBuiltinESMExports();
-  const { WorkerPool } = await import('../../../engine/background/index.ts');
-  const pool = new WorkerPool(new LinearMemory(2 ** 26), 1, 300);
+  const { IO_BUDGET_BYTES, WorkerPool } = await import('../../../engine/background/index.ts');
+  const pool = new WorkerPool(new LinearMemory(2 ** 26), 1, new SharedArrayBuffer(IO_BUDGET_BYTES), 300);
   const background = pool.background();
   const ended: (string | undefined)[] = [];
   const job: FlushJob = {

@@ -55,6 +55,7 @@ export class LogHarness {
       callerSyncMs: settings.callerSyncMs,
       nextSegment: () => next++,
       onSegment: () => undefined,
+      onSync: () => undefined,
       unsynced: options.unsynced ?? [],
     });
     let memtable: Memtable | undefined;
