@@ -5,13 +5,25 @@ export { memtableSeek, memtableNext, memtableSeekReverse, memtablePrevious } fro
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';
 export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';
 export { filterBlocks, filterBuild, filterCount, filterPage, filterUnpack } from './filter';
-export { tableArrayBytes, tableOpen, tableFindPage } from './table-index';
+export { tableArrayBytes, tableOpen, tableOpenPaged, tableFindPage } from './table-index';
 export { indexPack, indexUnpack } from './index-pages';
 export { pagePack, pageSealPacked, pageUnpack } from './page-pack';
 export { lz4Compress, lz4Decompress } from './lz4';
 export { pageFindKey } from './page-search';
 export { pageHashes } from './page-hashes';
-export { cacheArrayBytes, cacheInit, cacheBind, cacheDropTable, frameOf, frameOfScan, pageLoaded, pageLink } from './page-cache';
+export {
+  cacheArrayBytes,
+  cacheInit,
+  cacheBind,
+  cacheDropTable,
+  cacheToArray,
+  cacheToBuckets,
+  cachedFrame,
+  frameOf,
+  frameOfScan,
+  pageLoaded,
+  pageLink,
+} from './page-cache';
 export { lookup, lookupResume } from './lookup';
 export { flushBegin, flushStep, flushKeptUnder } from './flush';
 export { rangeNewestOf, rangeAboveOf, rangeHidesAllOf } from './range-tombstones';

@@ -67,6 +67,18 @@ export function filterMayHold(filter: usize, blocks: u32, hash: u64): bool {
   return !v128.any_true(missing);
 }
 
+/** Which page of a filter in a file has the block of this hash. */
+// @ts-ignore: decorator
+@inline
+export function filterPageOf(blocks: u32, hash: u64): u32 {
+  return <u32>(((hash >> 32) * <u64>blocks) >> 32) / FILTER_PAGE_BLOCKS;
+}
+
+/** filterMayHold over the filter page `number` of a filter of `blocks`, the one that `filterPageOf` says. */
+export function filterPageMayHold(page: usize, number: u32, blocks: u32, hash: u64): bool {
+  return filterMayHold(page + FILTER_PAGE_HEADER_BYTES - <usize>number * FILTER_PAGE_BLOCKS * FILTER_BLOCK_BYTES, blocks, hash);
+}
+
 /** How many of `keys` hashes the filter may hold: for tests and benchmarks. */
 export function filterCount(filter: usize, blocks: u32, hashes: usize, keys: u32): u32 {
   let held: u32 = 0;

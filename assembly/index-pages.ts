@@ -28,6 +28,13 @@ export function storedUnits(flags: i32): u64 {
   return units ? units : PAGE_UNITS;
 }
 
+/** Whether an index page's entry with this body has CONTINUES. */
+// @ts-ignore: decorator
+@inline
+export function indexContinues(body: u64): bool {
+  return <i64>body < 0;
+}
+
 /**
  * Adds index entries to the builder of index pages until it is full or none is left.
  *   walk: | entry u32: the next one | reserved u32 | position u64: where its page is, in units |      the caller's: 0 but for the first entry

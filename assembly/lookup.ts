@@ -28,12 +28,14 @@ import {
   RESULT_VALUE_BYTES,
   TABLE_FILTER,
   TABLE_FILTER_BLOCKS,
+  TABLE_FILTER_PAGE,
   TABLE_LARGEST,
   TABLE_LARGEST_BYTES,
   TABLE_MAX_SEQUENCE,
   TABLE_PAGES,
   TABLE_SMALLEST,
   TABLE_SMALLEST_BYTES,
+  TABLE_USED,
   VIEW_ACTIVE,
   VIEW_LEVEL0,
   VIEW_LEVEL0_COUNT,
@@ -45,14 +47,14 @@ import {
   VIEW_SEALED_COUNT,
 } from './memory-map';
 import { compareKeys, hashKey } from './key';
-import { filterMayHold } from './filter';
+import { filterMayHold, filterPageMayHold, filterPageOf } from './filter';
 import { memtableFind } from './memtable';
 import { BODY_HEADER_BYTES, bodyFlags, bodyKind, bodySequence, pageCount } from './page';
 import { frameOf } from './page-cache';
 import { rangeNewest } from './range-tombstones';
 import { pageBody, pageFind, pageValueBytes } from './page-search';
 import { recordFlags, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
-import { tableFindPage, tableKeyContinues } from './table-index';
+import { BEFORE_PAGES, tableFindPage, tableKeyContinues } from './table-index';
 
 const LOOKUP: usize = CELLS + 896;
 const HASH: usize = LOOKUP;
@@ -153,14 +155,26 @@ function tableLookup(context: usize, table: usize): i32 {
       store<u32>(context, <u32>table, NEED_TABLE_HEADER);
       return NEEDS_TABLE;
     }
+    store<u32>(table, 1, TABLE_USED);
     const blocks = load<u32>(table, TABLE_FILTER_BLOCKS);
-    if (blocks && !filterMayHold(<usize>load<u32>(table, TABLE_FILTER), blocks, hash)) return NOT_HERE;
-    page = tableFindPage(table, key, keyBytes);
-    if (page < 0) return NOT_HERE;
+    if (blocks) {
+      const filter = <usize>load<u32>(table, TABLE_FILTER);
+      if (filter) {
+        if (!filterMayHold(filter, blocks, hash)) return NOT_HERE;
+      } else {
+        const number = filterPageOf(blocks, hash);
+        const frame = frameOf(context, table, load<u32>(table, TABLE_FILTER_PAGE) + number);
+        if (!frame) return NEEDS_PAGE;
+        if (!filterPageMayHold(frame, number, blocks, hash)) return NOT_HERE;
+      }
+    }
+    page = tableFindPage(context, table, key, keyBytes);
+    if (page < 0) return page == BEFORE_PAGES ? NOT_HERE : NEEDS_PAGE;
   }
   const sequence = load<u64>(context, SEQUENCE);
+  let frame: usize = 0;
   do {
-    const frame = frameOf(context, table, page);
+    frame = frameOf(context, table, page);
     if (!frame) {
       store<i32>(context, page, PAGE);
       return NEEDS_PAGE;
@@ -168,7 +182,7 @@ function tableLookup(context: usize, table: usize): i32 {
     const entry = pageFind(frame, key, keyBytes, hash, sequence);
     if (entry >= 0) return pageAnswer(context, frame, entry, cover);
     page++;
-  } while (tableKeyContinues(table, page, key, keyBytes));
+  } while (tableKeyContinues(table, page, frame, key, keyBytes));
   store<i32>(context, NO_PAGE, PAGE);
   return NOT_HERE;
 }

@@ -177,6 +177,12 @@ export const TABLE_SCRATCH: usize = 56;
 /** u64. */
 export const TABLE_MAX_SEQUENCE: usize = 64;
 export const TABLE_POSITIONS: usize = 72;
+export const TABLE_INDEX_ENTRIES: usize = 76;
+export const TABLE_FILTER_PAGE: usize = 80;
+export const TABLE_INDEX_PAGE: usize = 84;
+/** u32. */
+export const TABLE_USED: usize = 88;
+export const TABLE_BUCKETED: usize = 92;
 export const TABLE_HEADER_BYTES: i32 = 128;
 export const VIEW_ACTIVE: usize = 0;
 export const VIEW_SEALED_COUNT: usize = 4;

@@ -36,6 +36,7 @@ import {
   NEED_TABLE_HEADER,
   PAGE_CACHE,
   PAGE_CACHE_BYTES,
+  TABLE_BUCKETED,
   TABLE_FILE_ID,
   TABLE_FRAMES,
   TABLE_PAGES,
@@ -170,16 +171,12 @@ export function pageLink(context: usize): void {
   if (load<u32>(context, NEED_COLD)) enterCold(cache, descriptor, number);
   const frames = <usize>load<u32>(table, TABLE_FRAMES);
   if (frames) store<u32>(frames + ((<usize>page) << 2), <u32>frame);
-  else {
-    const bucket = bucketOf(cache, table, page);
-    store<u32>(descriptor, load<u32>(bucket), NEXT);
-    store<u32>(bucket, number + 1);
-  }
+  else enterBucket(cache, descriptor, number);
   store<u32>(cache, load<u32>(cache, USED) + 1, USED);
   store<u32>(cache, load<u32>(cache, LOADS) + 1, LOADS);
 }
 
-/** Frees every frame of a table, before its arrays are freed. Of one without an array of frames that takes a look at each. */
+/** Frees every frame of a table, before its arrays are freed. Of one without an array of frames it looks for them in all. */
 export function cacheDropTable(cache: usize, table: usize): void {
   let owner = <usize>load<u32>(table, TABLE_FRAMES);
   if (owner) {
@@ -190,9 +187,39 @@ export function cacheDropTable(cache: usize, table: usize): void {
     return;
   }
   const fresh = load<u32>(cache, FRESH);
-  for (let number: u32 = 0; number < fresh; number++) {
+  for (let number: u32 = 0; number < fresh && load<u32>(table, TABLE_BUCKETED); number++) {
     if (load<u32>(numbered(cache, number)) == <u32>table) release(cache, number);
   }
+}
+
+/**
+ * A table gets an array of frames at `frames`, for its `pages` pages of data: their frames go there from the buckets, and those of its
+ * other pages are freed.
+ */
+export function cacheToArray(cache: usize, table: usize, frames: usize, pages: u32): void {
+  memory.fill(frames, 0, (<usize>pages) << 2);
+  const fresh = load<u32>(cache, FRESH);
+  for (let number: u32 = 0; number < fresh && load<u32>(table, TABLE_BUCKETED); number++) {
+    const descriptor = numbered(cache, number);
+    if (load<u32>(descriptor) != <u32>table) continue;
+    const page = load<u32>(descriptor, PAGE);
+    if (page >= pages) release(cache, number);
+    else {
+      leaveBucket(cache, descriptor, number);
+      store<u32>(descriptor, 0, NEXT);
+      store<u32>(frames + ((<usize>page) << 2), <u32>frameAt(cache, number));
+    }
+  }
+}
+
+/** A table loses its array of frames, and its frames go to the buckets. */
+export function cacheToBuckets(cache: usize, table: usize): void {
+  let owner = <usize>load<u32>(table, TABLE_FRAMES);
+  for (const end = owner + ((<usize>load<u32>(table, TABLE_PAGES)) << 2); owner < end; owner += 4) {
+    const frame = <usize>load<u32>(owner);
+    if (frame) enterBucket(cache, descriptorOf(cache, frame), <u32>((frame - <usize>load<u32>(cache, FRAMES)) >> PAGE_SHIFT));
+  }
+  store<u32>(table, 0, TABLE_FRAMES);
 }
 
 /** Fills the NEED cells, with a free frame. Returns 0. */
@@ -278,11 +305,7 @@ function release(cache: usize, number: u32): void {
   const page = load<u32>(descriptor, PAGE);
   const frames = <usize>load<u32>(table, TABLE_FRAMES);
   if (frames) store<u32>(frames + ((<usize>page) << 2), 0);
-  else {
-    let link = bucketOf(cache, table, page);
-    while (load<u32>(link) != number + 1) link = numbered(cache, load<u32>(link) - 1) + NEXT;
-    store<u32>(link, load<u32>(descriptor, NEXT));
-  }
+  else leaveBucket(cache, descriptor, number);
   store<u32>(descriptor, 0);
   store<u16>(descriptor, 0, REFERENCED);
   store<u32>(descriptor, load<u32>(cache, FREE), NEXT);
@@ -299,6 +322,22 @@ function take(cache: usize, number: u32): void {
   let link = cache + FREE;
   while (load<u32>(link) != number + 1) link = numbered(cache, load<u32>(link) - 1) + NEXT;
   store<u32>(link, load<u32>(numbered(cache, number), NEXT));
+}
+
+function enterBucket(cache: usize, descriptor: usize, number: u32): void {
+  const bucket = bucketOf(cache, load<u32>(descriptor), load<i32>(descriptor, PAGE));
+  store<u32>(descriptor, load<u32>(bucket), NEXT);
+  store<u32>(bucket, number + 1);
+  const table = <usize>load<u32>(descriptor);
+  store<u32>(table, load<u32>(table, TABLE_BUCKETED) + 1, TABLE_BUCKETED);
+}
+
+function leaveBucket(cache: usize, descriptor: usize, number: u32): void {
+  let link = bucketOf(cache, load<u32>(descriptor), load<i32>(descriptor, PAGE));
+  while (load<u32>(link) != number + 1) link = numbered(cache, load<u32>(link) - 1) + NEXT;
+  store<u32>(link, load<u32>(descriptor, NEXT));
+  const table = <usize>load<u32>(descriptor);
+  store<u32>(table, load<u32>(table, TABLE_BUCKETED) - 1, TABLE_BUCKETED);
 }
 
 function bucketFrame(cache: usize, table: usize, page: i32): usize {

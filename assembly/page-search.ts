@@ -36,6 +36,19 @@ export function pageFind(page: usize, key: usize, keyBytes: i32, hash: u64, sequ
   return -1;
 }
 
+/** Whether the key is the last one of the page. */
+export function pageEndsWith(page: usize, key: usize, keyBytes: i32): bool {
+  const count = pageCount(page);
+  const prefixBytes = pagePrefixBytes(page);
+  const slot = load<u32>(pageSlots(page, count) + ((<usize>(count - 1)) << 2));
+  const suffixBytes = <i32>(slot >> 16);
+  return (
+    prefixBytes + suffixBytes == keyBytes &&
+    commonBytes(page + (slot & 0xffff), key + prefixBytes, suffixBytes) == suffixBytes &&
+    commonBytes(pagePrefix(page, count), key, prefixBytes) == prefixBytes
+  );
+}
+
 /** pageFind for the host, whose numbers are f64. */
 export function pageFindKey(page: usize, key: usize, keyBytes: i32, sequence: f64): i32 {
   return pageFind(page, key, keyBytes, hashKey(key, keyBytes), <u64>sequence);

@@ -14,7 +14,7 @@
  * hidden are not even opened.
  */
 import { CONTINUES } from './table';
-import { KEY_A, KEY_B, NEEDS_PAGE, NEEDS_TABLE, NEED_TABLE_HEADER, TABLE_MAX_SEQUENCE } from './memory-map';
+import { KEY_A, KEY_B, NEEDS_PAGE, NEEDS_TABLE, NEED_TABLE_HEADER, TABLE_INDEX_PAGE, TABLE_MAX_SEQUENCE, TABLE_USED } from './memory-map';
 import { CURSOR_READY, cursorEnterPage, cursorFinish, cursorPlace, cursorSet, pageLowerBound } from './cursor';
 import { compareKeys, keyPrefix } from './key';
 import { frameOfScan } from './page-cache';
@@ -35,7 +35,7 @@ import {
   rangeHidesAll,
 } from './range-tombstones';
 import { recordFlags, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue, recordValueBytes } from './record';
-import { tableFindPage } from './table-index';
+import { NEEDS_INDEX_PAGE, tableFindPage } from './table-index';
 
 export const BOUND_SEQUENCE: usize = 256;
 export const BOUND_LOWER_BYTES: usize = 264;
@@ -140,6 +140,8 @@ function stepPage(context: usize, cursor: usize, backward: bool): void {
   }
   store<i32>(cursor, page, 92);
   store<u32>(cursor, STEP, 76);
+  // A paged table's separators are not at hand.
+  if (load<u32>(table, TABLE_INDEX_PAGE)) return;
   // The separator between the two pages is the index key of the higher one.
   const separator = <usize>load<u32>(<usize>load<u32>(table, 8) + ((<usize>max(left, page)) << 2));
   const key = separator + 4;
@@ -175,7 +177,9 @@ export function settleTables(context: usize, cursor: usize): i32 {
       boundBytes = load<i32>(cursor, 120);
     }
     if (load<u32>(cursor, 76) == LOCATE) {
-      const page = tableFindPage(table, bound, boundBytes);
+      store<u32>(table, 1, TABLE_USED);
+      const page = tableFindPage(context, table, bound, boundBytes);
+      if (page == NEEDS_INDEX_PAGE) return NEEDS_PAGE;
       if (page < 0 && backward) {
         stepTable(context, cursor, backward);
         continue;
@@ -216,6 +220,8 @@ export function settleTables(context: usize, cursor: usize): i32 {
 // @ts-ignore: decorator
 @inline
 function continuesBehind(table: usize, page: i32, pages: i32): bool {
+  // Of a page that was found by a bound, the pages behind it begin at the bound or above.
+  if (load<u32>(table, TABLE_INDEX_PAGE)) return false;
   return page + 1 < pages && (load<u16>(<usize>load<u32>(<usize>load<u32>(table, 8) + ((<usize>(page + 1)) << 2)), 2) & CONTINUES) != 0;
 }
 

@@ -2,11 +2,11 @@
  * The header of an open table in linear memory, and of the view (memtables and tables) that a read sees.
  *
  *   table header, TABLE_HEADER_BYTES:
- *   0 page count u32      (0: index not loaded, reads answer NEEDS_TABLE)
- *   4 prefixes            u64 x pages: keyPrefix of each index key after the common prefix, for branch-free binary search
- *   8 key offsets         u32 x pages: address of each index entry | key bytes u16 | flags u16 | key |
+ *   0 page count u32      of data (0: index not loaded, reads answer NEEDS_TABLE)
+ *   4 prefixes            u64 x index entries: keyPrefix of each index key after the common prefix, for branch-free binary search
+ *   8 key offsets         u32 x index entries: address of each | key bytes u16 | flags u16 | key |
  *  12 index               address of the first index entry
- *  16 frames              u32 x pages: address of the page's frame in the cache, 0 when it is not there
+ *  16 frames              u32 x pages: address of the page's frame in the cache, 0 when it is not there; 0: the cache's buckets know
  *  20 filter              address, 24 filter blocks u32 (32 bytes each; 0: no filter, every key may be there)
  *  28 common prefix bytes u32 of all index keys
  *  32 file id u32
@@ -16,6 +16,10 @@
  *  56 scratch u64 of the host (a checksum while the table is loaded)
  *  64 max sequence u64        the newest version in it
  *  72 positions           u32 x pages: where each page is stored, in STORED_UNIT_BYTES; 0: no page is packed, each is at its number * PAGE_BYTES
+ *  76 index entries u32     as many as pages; of a paged table, as many as index pages: then they are those of the top
+ *  80 first filter page u32, 84 first index page u32      of a paged table: numbers of pages in the file; 0: filter and index are in memory
+ *  92 bucketed u32          frames that the cache's buckets know
+ *  88 used u32              1: a read has looked into it since the host last cleared this
  *
  *   view, 64 bytes:
  *   0 active memtable u32 (0: none)

@@ -112,6 +112,15 @@ export interface EngineMetrics {
   /** Those that may still hide something, in memtables and in the version. */
   readonly rangeTombstones: number;
   readonly manifest: { readonly bytes: number; readonly bytesWritten: number };
+  /** Indexes and filters of tables; with shared resources: of all engines. */
+  readonly indexes: {
+    /** Of those that are in memory as a whole. */
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly wholeTables: number;
+    /** Tables that found no room: they are read through the page cache, a page at a time. */
+    readonly pagedTables: number;
+  };
   /** With shared resources: of all engines. */
   readonly pageCache: CacheMetrics;
   /** With shared resources: hits and misses of this engine, bytes of all. */

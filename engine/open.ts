@@ -144,6 +144,7 @@ function build(door: Door, undo: Undo): Engine {
     fileSystem,
     directory: path,
     zstd,
+    indexBudget: resources.indexBudget,
     settings,
     scheduler,
     clock,

@@ -11,7 +11,7 @@ import { Staging } from './memory/staging.ts';
 import { MemtableBudget } from './memtable/index.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
 import type { ResourceSettings } from './settings.ts';
-import { PageCache } from './table/index.ts';
+import { IndexBudget, PageCache } from './table/index.ts';
 import { ValueCache } from './value-cache.ts';
 import { ValuePool } from './value-pool.ts';
 
@@ -36,6 +36,10 @@ export interface ResourceStats {
   /** Read and written by the background threads so far, and what they may per second at present; Infinity: no bound. */
   backgroundBytes: number;
   backgroundBytesPerSec: number;
+  /** Indexes and filters of tables that are in memory as a whole; how many tables those are, and how many are read page by page. */
+  indexBytes: number;
+  wholeTables: number;
+  pagedTables: number;
 }
 
 /** Linear memory for staging, windows and the like. */
@@ -46,6 +50,7 @@ export class SharedResources implements Resources {
   readonly memory: LinearMemory;
   readonly pageCache: PageCache;
   readonly valueCache: ValueCache;
+  readonly indexBudget: IndexBudget;
   readonly memtables: MemtableBudget;
   readonly staging: Staging;
   readonly valuePool: ValuePool = new ValuePool();
@@ -68,6 +73,7 @@ export class SharedResources implements Resources {
     this.pageCache = new PageCache(this.memory, settings.pageCacheBytes);
     this.pageCache.bind(FRONT);
     this.valueCache = new ValueCache(this.memory, settings.valueCacheBytes);
+    this.indexBudget = new IndexBudget(settings.indexBytes);
     this.memtables = new MemtableBudget(settings.memtableBytesTotal);
     this.staging = new Staging(this.memory);
     this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
@@ -108,6 +114,9 @@ export class SharedResources implements Resources {
       valueCacheBytes: this.valueCache.usedBytes,
       backgroundBytes: this.ioBudget.spentBytes,
       backgroundBytesPerSec: this.ioBudget.rate,
+      indexBytes: this.indexBudget.bytes,
+      wholeTables: this.indexBudget.wholeTables,
+      pagedTables: this.indexBudget.pagedTables,
     };
   }
 

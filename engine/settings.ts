@@ -16,6 +16,11 @@ export interface ResourceSettings {
    * A value over a quarter of it is not kept.
    */
   valueCacheBytes: number;
+  /**
+   * Indexes and filters of tables that are in memory as a whole. Those that find no room are read through the page cache, a page at a time.
+   * They take 1 to 2 % of the tables. Default 128 MiB, but at most an eighth of memoryBytes; 0 (all are read page by page) to 1.5 GiB.
+   */
+  indexBytes: number;
   /** Address space for everything that is kept outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
   memoryBytes: number;
   /**
@@ -98,12 +103,14 @@ const GIB = 1024 * MIB;
 const HOUR_MS = 3_600_000;
 
 const VALUE_CACHE_PART = 16;
+const INDEX_PART = 8;
 
 type Range = { default: number; min: number; max: number; integer: boolean };
 
 const RESOURCE_RANGES: Record<keyof ResourceSettings, Range> = {
   pageCacheBytes: { default: 256 * MIB, min: MIB, max: 1536 * MIB, integer: true },
   valueCacheBytes: { default: 64 * MIB, min: 0, max: GIB, integer: true },
+  indexBytes: { default: 128 * MIB, min: 0, max: 1536 * MIB, integer: true },
   memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
   memtableBytesTotal: { default: 2 * GIB, min: 4 * MIB, max: 2 * GIB, integer: true },
   backgroundBytesPerSecMax: { default: 0, min: 0, max: 16 * GIB, integer: true },
@@ -151,7 +158,7 @@ export function resolveSettings(input: EngineSettingsInput = {}, shared?: Readon
     ...resolveNumbers(RANGES, { ...shared, ...numbers }, ['durability', 'compression']),
   };
   if (!shared) {
-    fitValueCache(settings, input);
+    fitParts(settings, input);
     checkBackgroundRate(settings);
   }
   const planned = settings.pageCacheBytes + settings.valueCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
@@ -182,7 +189,7 @@ export function checkSetting(field: keyof typeof RANGES, value: number): number 
 /** As `resolveSettings`, for resources. */
 export function resolveResourceSettings(input: ResourceSettingsInput = {}): Readonly<ResourceSettings> {
   const settings = resolveNumbers(RESOURCE_RANGES, input, []);
-  fitValueCache(settings, input);
+  fitParts(settings, input);
   checkBackgroundRate(settings);
   if (input.memtableBytesTotal === undefined) settings.memtableBytesTotal = Math.floor(settings.memoryBytes / 4);
   const planned = settings.pageCacheBytes + settings.valueCacheBytes + settings.memtableBytesTotal;
@@ -205,8 +212,9 @@ function checkBackgroundRate({ backgroundBytesPerSecMax: rate }: ResourceSetting
   });
 }
 
-/** Unless it was asked for, the cache of large values takes a part of the memory at most. */
-function fitValueCache(settings: ResourceSettings, input: ResourceSettingsInput): void {
+/** Unless they were asked for, the cache of large values and the indexes take a part of the memory at most. */
+function fitParts(settings: ResourceSettings, input: ResourceSettingsInput): void {
+  if (input.indexBytes === undefined) settings.indexBytes = Math.min(settings.indexBytes, settings.memoryBytes / INDEX_PART);
   if (input.valueCacheBytes === undefined)
     settings.valueCacheBytes = Math.min(settings.valueCacheBytes, settings.memoryBytes / VALUE_CACHE_PART);
 }

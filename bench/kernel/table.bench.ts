@@ -84,13 +84,13 @@ group('point read of a cached table', () => {
 group('search in a page', () => {
   const frames = Array.from({ length: table.meta.pages }, (_, page) => kernel['frameOf']!(FRONT, table.header, page));
   // Search for a key of another page costs tags only; for one of this page, the whole.
-  const homes = shuffled.map((i) => frames[kernel['tableFindPage']!(table.header, keys + i * KEY_BYTES, KEY_BYTES)]!);
+  const homes = shuffled.map((i) => frames[kernel['tableFindPage']!(FRONT, table.header, keys + i * KEY_BYTES, KEY_BYTES)]!);
   bench('hit, random page', () => {
     const key = nextKey();
     return do_not_optimize(kernel['pageFindKey']!(homes[(turn - 1) & 0xffff]!, key, KEY_BYTES, NEWEST));
   });
   bench('hit, same page', () => do_not_optimize(kernel['pageFindKey']!(homes[0]!, keys + shuffled[0]! * KEY_BYTES, KEY_BYTES, NEWEST)));
-  bench('page of a key, by the index', () => do_not_optimize(kernel['tableFindPage']!(table.header, nextKey(), KEY_BYTES)));
+  bench('page of a key, by the index', () => do_not_optimize(kernel['tableFindPage']!(FRONT, table.header, nextKey(), KEY_BYTES)));
 });
 
 group(`${BATCH} keys`, () => {

@@ -13,6 +13,7 @@ import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
 import type { Reader } from '../reader.ts';
 import type { EngineSettings } from '../settings.ts';
+import type { IndexBudget } from '../table/index.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
 import type { View } from '../view.ts';
@@ -57,6 +58,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     fileSystem: FileSystem;
     directory: string;
     zstd: Zstd | undefined;
+    indexBudget: IndexBudget;
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
     clock: Clock;

@@ -20,7 +20,7 @@ import {
 } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Reader } from '../reader.ts';
-import { OpenTable, type TableMeta } from '../table/index.ts';
+import { type IndexBudget, OpenTable, type TableMeta } from '../table/index.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
 import type { View } from '../view.ts';
@@ -31,6 +31,7 @@ export class Versions {
   readonly #fs: FileSystem;
   readonly #directory: string;
   readonly #zstd: Zstd | undefined;
+  readonly #indexBudget: IndexBudget;
   readonly #manifest: Manifest;
   readonly #view: View;
   readonly #reader: Reader;
@@ -63,6 +64,7 @@ export class Versions {
     fileSystem: FileSystem;
     directory: string;
     zstd: Zstd | undefined;
+    indexBudget: IndexBudget;
     manifest: Manifest;
     version: Version;
     nextFileId: number;
@@ -81,6 +83,7 @@ export class Versions {
     this.#fs = parts.fileSystem;
     this.#directory = parts.directory;
     this.#zstd = parts.zstd;
+    this.#indexBudget = parts.indexBudget;
     this.#manifest = parts.manifest;
     this.#version = parts.version;
     this.#nextFileId = parts.nextFileId;
@@ -136,7 +139,7 @@ export class Versions {
   /** For reads; the view shows it with the edit that adds it. */
   openTable(meta: TableMeta): void {
     assert(!this.#tables.has(meta.fileId), 'a table is opened once');
-    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta, this.#zstd);
+    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta, { zstd: this.#zstd, indexBudget: this.#indexBudget });
     this.#tables.set(meta.fileId, table);
     this.#reader.addTable(table);
   }

@@ -71,6 +71,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     tables,
     rangeTombstones: version.rangeTombstones.length + maintenance.memtableRangeTombstones,
     manifest: { bytes: manifest.bytes, bytesWritten: manifest.bytesWritten },
+    indexes: indexesOf(resources),
     pageCache: pageCacheOf(resources),
     valueCache: valueCacheOf(sources.values, resources),
     values: { files: version.segments.size, fileBytes, liveBytes },
@@ -151,6 +152,11 @@ function stallsOf(tallies: Tallies): EngineMetrics['stalls'] {
     byReason: recordOf(STALL_REASONS, (reason) => ({ ...tallies.stalls.get(reason)! })),
     blocking: { ...tallies.blocking },
   };
+}
+
+function indexesOf({ indexBudget }: SharedResources): EngineMetrics['indexes'] {
+  const { bytes, bytesMax, wholeTables, pagedTables } = indexBudget;
+  return { bytes, bytesMax, wholeTables, pagedTables };
 }
 
 function pageCacheOf({ pageCache, settings }: SharedResources): CacheMetrics {

@@ -1,4 +1,5 @@
 /** Table files: sorted runs on disk. Written by flush and compaction, read through the page cache. */
+export { IndexBudget } from './index-budget.ts';
 export { OpenTable } from './open-table.ts';
 export { PageCache, type PageCacheStats } from './page-cache.ts';
 export { PAGE_COMPRESSIONS, type PageCompression, requireZstd, unpackPage } from './page-compression.ts';

@@ -107,8 +107,11 @@ function stored({ tables, rangeTombstones, values, snapshots, keyspaces }: Engin
   ];
 }
 
-function caches({ pageCache, valueCache }: EngineMetrics): Family[] {
+function caches({ indexes, pageCache, valueCache }: EngineMetrics): Family[] {
   return [
+    family(`${P}index_bytes`, 'Bytes of indexes and filters that are in memory as a whole.', indexes.bytes),
+    family(`${P}index_limit_bytes`, 'Bytes that they may take.', indexes.bytesMax),
+    byLabel(`${P}index_tables`, 'Tables by where their index is.', 'index', { whole: indexes.wholeTables, paged: indexes.pagedTables }),
     byLabel(`${P}cache_bytes`, 'Bytes in a cache.', 'cache', { page: pageCache.bytes, value: valueCache.bytes }),
     byLabel(`${P}cache_limit_bytes`, 'Bytes that a cache may hold.', 'cache', { page: pageCache.bytesMax, value: valueCache.bytesMax }),
     byLabel(`${P}cache_hits_total`, 'What a cache had.', 'cache', { page: pageCache.hits, value: valueCache.hits }),

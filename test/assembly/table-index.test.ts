@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { TABLE_HEADER_BYTES } from '../../assembly/memory-map.ts';
+import { FRONT, TABLE_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { entriesArbitrary, keyArbitrary } from './entries.ts';
 import { buildPages } from './twins/page-builder.ts';
@@ -22,7 +22,7 @@ function find(key: Uint8Array): number {
   memory.u8.set(key, window);
   // What lies behind a key must not matter.
   memory.u8.fill(key.length % 2 ? 0xff : 0, window + key.length, window + key.length + 16);
-  return kernel['tableFindPage']!(header, window, key.length);
+  return kernel['tableFindPage']!(FRONT, header, window, key.length);
 }
 
 function entry(text: string, continues = false): IndexEntry {

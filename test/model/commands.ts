@@ -232,6 +232,8 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
   levelRatio: fc.constantFrom(2, 10),
   garbageRatio: fc.constantFrom(0.05, 0.3, 0.9),
   callerSyncMs: fc.constantFrom(0, 0.5),
+  indexBytes: fc.constantFrom(0, 64 * 1024, 8 * 1024 * 1024),
+  compression: fc.constantFrom('none' as const, 'lz4' as const, { upper: 'lz4' as const, bottom: 'zstd' as const }),
   manifestBytes: fc.constantFrom(256, 1024 * 1024),
   pageCacheBytes: fc.constant(1024 * 1024),
   memoryBytes: fc.constant(64 * 1024 * 1024),

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { OpenTable, PAGE_COMPRESSIONS, readTableMeta, type TableMeta } from '../../../engine/table/index.ts';
+import { IndexBudget, OpenTable, PAGE_COMPRESSIONS, readTableMeta, type TableMeta } from '../../../engine/table/index.ts';
 import { entriesArbitrary } from '../../assembly/entries.ts';
 import type { PageEntry } from '../../assembly/twins/page.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -16,8 +16,8 @@ const SMALL: PageEntry[] = [
 ];
 
 /** Reads everything that the table holds, by every way there is. */
-function readAll(harness: TableHarness, meta: TableMeta): unknown[] {
-  const table = harness.open(meta);
+function readAll(harness: TableHarness, meta: TableMeta, indexBudget?: IndexBudget): unknown[] {
+  const table = harness.open(meta, indexBudget);
   try {
     const found = SMALL.map(({ key, sequence }) => harness.find(table, key, sequence));
     return [readTableMeta(harness.fileSystem, DIRECTORY, meta.fileId), ...found, harness.find(table, Buffer.from('bi'))];
@@ -29,15 +29,21 @@ function readAll(harness: TableHarness, meta: TableMeta): unknown[] {
 describe('open table', () => {
   test('every version is found at its sequence, and nothing else', () => {
     fc.assert(
-      fc.property(entriesArbitrary(40), fc.constantFrom(...PAGE_COMPRESSIONS), (entries, compression) => {
-        const harness = new TableHarness(new SimFileSystem());
-        const table = harness.open(harness.write(7, entries, [], { compression }));
-        for (const { key, sequence, kind, value } of entries) {
-          expect(harness.find(table, key, sequence)).toEqual({ kind, sequence, value });
-          expect(harness.find(table, Buffer.concat([key, Buffer.from('-')]).subarray(0, 4096), 0)).toBeUndefined();
-        }
-        table.close();
-      }),
+      fc.property(
+        entriesArbitrary(40),
+        fc.constantFrom(...PAGE_COMPRESSIONS),
+        fc.constantFrom(undefined, 0),
+        (entries, compression, bytesMax) => {
+          const harness = new TableHarness(new SimFileSystem());
+          const budget = bytesMax === undefined ? undefined : new IndexBudget(bytesMax);
+          const table = harness.open(harness.write(7, entries, [], { compression }), budget);
+          for (const { key, sequence, kind, value } of entries) {
+            expect(harness.find(table, key, sequence)).toEqual({ kind, sequence, value });
+            expect(harness.find(table, Buffer.concat([key, Buffer.from('-')]).subarray(0, 4096), 0)).toBeUndefined();
+          }
+          table.close();
+        },
+      ),
       { numRuns: 20 },
     );
   });
@@ -65,27 +71,30 @@ describe('open table', () => {
     expect([disk.openFiles, harness.memory.usedBytes, harness.cache.stats().used]).toEqual([[], used, 0]);
   });
 
-  test.each(PAGE_COMPRESSIONS)('any changed byte is detected, wherever it is (%s)', (compression) => {
-    const disk = new SimFileSystem();
-    const harness = new TableHarness(disk);
-    const meta = harness.write(7, SMALL, [{ segment: 5, bytes: 99 }], { compression });
-    expect([meta.pages, meta.bytes < 8192]).toEqual([2, compression !== 'none']);
-    readAll(harness, meta);
-    const undetected: number[] = [];
-    for (let at = 0; at < meta.bytes; at++) {
-      disk.flip(PATH, at, 1 << (at % 8));
-      try {
-        readAll(harness, meta);
-        undetected.push(at);
-      } catch (error) {
-        const { kind, code, details } = error as { kind: string; code: string; details: { file: string; offset: number } };
-        if (kind !== 'corrupt' || code !== 'CORRUPT_TABLE' || details.file !== PATH || details.offset > at) throw error;
+  test.each(PAGE_COMPRESSIONS.flatMap((each) => [[each, undefined] as const, [each, new IndexBudget(0)] as const]))(
+    'any changed byte is detected, wherever it is (%s, %o)',
+    (compression, budget) => {
+      const disk = new SimFileSystem();
+      const harness = new TableHarness(disk);
+      const meta = harness.write(7, SMALL, [{ segment: 5, bytes: 99 }], { compression });
+      expect([meta.pages, meta.bytes < 8192]).toEqual([2, compression !== 'none']);
+      readAll(harness, meta, budget);
+      const undetected: number[] = [];
+      for (let at = 0; at < meta.bytes; at++) {
+        disk.flip(PATH, at, 1 << (at % 8));
+        try {
+          readAll(harness, meta, budget);
+          undetected.push(at);
+        } catch (error) {
+          const { kind, code, details } = error as { kind: string; code: string; details: { file: string; offset: number } };
+          if (kind !== 'corrupt' || code !== 'CORRUPT_TABLE' || details.file !== PATH || details.offset > at) throw error;
+        }
+        disk.flip(PATH, at, 1 << (at % 8));
       }
-      disk.flip(PATH, at, 1 << (at % 8));
-    }
-    expect(undetected).toEqual([]);
-    readAll(harness, meta);
-  });
+      expect(undetected).toEqual([]);
+      readAll(harness, meta);
+    },
+  );
 
   test.each(PAGE_COMPRESSIONS)('any shorter file is detected (%s)', (compression) => {
     const disk = new SimFileSystem();
@@ -124,7 +133,7 @@ describe('open table', () => {
     const meta = harness.write(7, SMALL);
     readAll(harness, meta);
     const used = harness.memory.usedBytes;
-    // Footer, filter, index, top, page.
+    // Footer, top, filter, index, page.
     for (let read = 1; read <= 5; read++) {
       const table = harness.open(meta);
       disk.failAt({ at: disk.reads + read, error: 'EIO', on: 'read' });

@@ -19,6 +19,7 @@ import type { FileSystem } from '../../../base/env.ts';
 import { nodeZstd } from '../../../base/node/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import {
+  type IndexBudget,
   OpenTable,
   PageCache,
   TableWriter,
@@ -92,8 +93,10 @@ export class TableHarness {
     }
   }
 
-  open(meta: TableMeta): OpenTable {
-    return new OpenTable(this.memory, this.fileSystem, DIRECTORY, meta, nodeZstd);
+  /** With `indexBudget`: whole or paged, as that has room. */
+  open(meta: TableMeta, indexBudget?: IndexBudget): OpenTable {
+    const options = { zstd: nodeZstd, ...(indexBudget && { indexBudget }) };
+    return new OpenTable(this.memory, this.fileSystem, DIRECTORY, meta, options);
   }
 
   /** The newest version at or below `sequence`, deletes included. */
