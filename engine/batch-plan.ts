@@ -10,7 +10,7 @@ import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import { type DeleteRuns, RUN_MIN } from './delete-runs.ts';
 import { expiryOf, NEVER } from './expiry.ts';
 import { covers, keyRange, type KeyRange, KeyRanges } from './key-range.ts';
-import { checkOptions, toKey, toValue } from './keys.ts';
+import { checkArray, checkObject, checkOptions, toKey, toValue } from './keys.ts';
 import { internalKey } from './keyspace-key.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
@@ -69,6 +69,7 @@ export class BatchPlanner {
 
   /** `keyspaceOf`: what an operation's `keyspace` stands for; may throw. `invalid/*` when the batch cannot be written. */
   plan(operations: readonly BatchOperation[], keyspaceOf: (keyspace: Keyspace | undefined) => OpenKeyspace): BatchPlan {
+    checkArray(operations, 'batch');
     if (operations.length > OPERATIONS_MAX) {
       throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${operations.length} operations; the limit is ${OPERATIONS_MAX}`, {
         field: 'batch',
@@ -80,7 +81,7 @@ export class BatchPlanner {
     // Ranges that the batch has deleted so far.
     let deleted: KeyRanges | undefined;
     // An increment sees what comes before it in its batch.
-    const written = operations.some(({ type }) => type === 'increment') ? new Map<string, Written>() : undefined;
+    const written = operations.some((operation) => operation?.type === 'increment') ? new Map<string, Written>() : undefined;
     const nowMs = (): number => this.#clock.wallMs();
     for (const operation of operations) {
       checkFields(operation);
@@ -246,6 +247,7 @@ export function keepsExpiry(options: { ttlMs?: number; expiresAtMs?: number } | 
 }
 
 function checkFields(operation: BatchOperation): void {
+  checkObject(operation, 'operation');
   const { type } = operation as { type: unknown };
   if (typeof type === 'string' && Object.hasOwn(FIELDS, type)) return checkOptions(operation, FIELDS[type]!);
   const known = Object.keys(FIELDS)

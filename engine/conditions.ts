@@ -2,7 +2,7 @@
 import { ConditionFailedError } from '../base/condition-failed.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Condition, Keyspace, VersionedValue } from './api.ts';
-import { checkOptions, toBytes, toKey } from './keys.ts';
+import { checkArray, checkObject, checkOptions, toBytes, toKey } from './keys.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
 
@@ -21,7 +21,9 @@ export function assertConditions(
   maxKeyBytes: number,
   reader: Reader,
 ): void {
+  checkArray(conditions, 'conditions');
   const checked = conditions.map((condition, i): Checked => {
+    checkObject(condition, `conditions[${i}]`);
     checkOptions(condition, FIELDS);
     return { keyspace: keyspaceOf(condition.keyspace), key: toKey(condition.key, maxKeyBytes), holds: wantedOf(condition, i) };
   });

@@ -23,7 +23,7 @@ import { expiryOf, NEVER } from './expiry.ts';
 import { StoredIterator } from './iterator.ts';
 import { lookupOrder } from './key-order.ts';
 import { keyRange } from './key-range.ts';
-import { checkOptions, toKey, toValue } from './keys.ts';
+import { checkArray, checkObject, checkOptions, toKey, toValue } from './keys.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import { NEWEST, type Reader } from './reader.ts';
 import { type InternalRange, internalRange, scanRange } from './scan-range.ts';
@@ -101,6 +101,8 @@ export class StoredKeyValues implements KeyValues {
   deleteRange(range: KeyRange, options?: WriteOptions): Promise<void> {
     try {
       this.#keyspace.assertOpen();
+      // No range at all must not stand for all there is.
+      checkObject(range, 'range');
       checkOptions(range, RANGE_FIELDS);
       const covered = keyRange(range, this.#keyspace.id, this.#maxKeyBytes);
       return this.#writer.batch(planRangeDelete(this.#keyspace, covered), this.durabilityOf(options, WRITE_OPTIONS), options?.sequence);
@@ -150,6 +152,7 @@ export class StoredKeyValues implements KeyValues {
   getManySync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[] {
     this.#keyspace.assertOpen();
     const sequence = this.#sequenceOf(options);
+    checkArray(keys, 'keys');
     const checked = keys.map((key) => toKey(key, this.#maxKeyBytes));
     const values = Array<Uint8Array | undefined>(keys.length);
     const reader = this.#reader;
@@ -226,7 +229,8 @@ export class StoredKeyValues implements KeyValues {
 
   #sequenceOf(options: ReadOptions | undefined): number {
     if (options === undefined) return NEWEST;
-    if (options.snapshot !== undefined) return PinnedSnapshot.sequenceFor(options.snapshot, this.#parts.snapshots);
+    // A scan's options, too, come here with their snapshot.
+    if (options?.snapshot !== undefined) return PinnedSnapshot.sequenceFor(options.snapshot, this.#parts.snapshots);
     checkOptions(options, READ_OPTIONS);
     return NEWEST;
   }

@@ -37,12 +37,25 @@ export function toValue(value: Bytes, maxValueBytes: number): Uint8Array {
   return bytes;
 }
 
-/** `invalid/OPTION_UNKNOWN` for the first field of `options` that is not in `known`. */
+/** `invalid/TYPE` unless `options` is an object; `invalid/OPTION_UNKNOWN` for its first field that is not in `known`. */
 export function checkOptions(options: object | undefined, known: readonly string[]): void {
   if (options === undefined) return;
+  checkObject(options, 'options');
   for (const field in options) {
     if (!known.includes(field)) {
       throw new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown option '${field}'; known are: ${known.join(', ')}`, { field });
     }
   }
+}
+
+/** `invalid/TYPE`. */
+export function checkObject(value: unknown, field: string): void {
+  if (typeof value === 'object' && value !== null) return;
+  throw new SparrowError('invalid', 'TYPE', `${field} is an object, not ${value === null ? 'null' : typeof value}`, { field });
+}
+
+/** `invalid/TYPE`. */
+export function checkArray(value: unknown, field: string): void {
+  if (Array.isArray(value)) return;
+  throw new SparrowError('invalid', 'TYPE', `${field} is an array, not ${value === null ? 'null' : typeof value}`, { field });
 }

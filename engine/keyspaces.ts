@@ -16,6 +16,8 @@ export class Keyspaces {
   readonly #maintenance: Maintenance;
   /** By id. */
   readonly #opened = new Map<number, SparrowKeyspace>();
+  /** Set once the engine is being closed. */
+  #refusal: (() => SparrowError) | undefined;
 
   constructor(parts: KeyValueParts, maintenance: Maintenance) {
     this.#parts = parts;
@@ -34,10 +36,13 @@ export class Keyspaces {
   async open(name: string, given: KeyspaceSettings | undefined): Promise<Keyspace> {
     checkKeyspaceName(name);
     const settings = given && storedSettings(given);
-    const id = this.#record(name, settings);
-    // Another call may have recorded it, and it may not be on disk yet. An engine that has stopped writing still gives what there is, to read.
-    if (settings !== undefined || this.#maintenance.failure === undefined) await this.#maintenance.recorded();
-    return this.#keyspaceOf(id, name);
+    for (;;) {
+      const id = this.#record(name, settings);
+      // Another call may have recorded it, and it may not be on disk yet. An engine that has stopped writing still gives what there is, to read.
+      if (settings !== undefined || this.#maintenance.failure === undefined) await this.#maintenance.recorded();
+      // It may have been dropped meanwhile.
+      if (this.#maintenance.version.keyspaces.has(id)) return this.#keyspaceOf(id, name);
+    }
   }
 
   /** What an operation's `keyspace` stands for. `invalid/KEYSPACE_FOREIGN` when it is no keyspace of this engine. */
@@ -65,11 +70,13 @@ export class Keyspaces {
 
   /** Every later use of any is refused. */
   close(refusal: () => SparrowError): void {
+    this.#refusal = refusal;
     for (const { open } of this.#opened.values()) open.close(refusal);
   }
 
   /** Sees to it that the version has the keyspace, with these settings. Returns its id. */
   #record(name: string, settings: StoredSettings | undefined): number {
+    if (this.#refusal) throw this.#refusal();
     const { version } = this.#maintenance;
     for (const [id, known] of version.keyspaces) {
       if (known.name !== name) continue;

@@ -117,9 +117,11 @@ export class Memtables {
     for (const memtable of this.#unwritten.splice(0)) memtable.free();
   }
 
+  /** Nobody finds them after: a snapshot may be released when its engine has been closed, and the memory be somebody else's by then. */
   free(): void {
     this.#active?.free();
-    for (const { memtable } of this.#sealed) memtable.free();
+    this.#active = undefined;
+    for (const { memtable } of this.#sealed.splice(0)) memtable.free();
     this.freeWritten();
   }
 }

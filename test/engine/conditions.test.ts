@@ -87,6 +87,7 @@ describe('conditions', () => {
     ['absent: false', { key: 'a', absent: false }, { code: 'CONDITION' }],
     ['half a version', { key: 'a', version: 0.5 }, { code: 'CONDITION' }],
     ['a value of another type', { key: 'a', value: 7 }, { code: 'TYPE', details: { field: 'conditions[1].value' } }],
+    ['none', null, { code: 'TYPE', details: { field: 'conditions[1]' } }],
     ['an empty key', { key: '', absent: true }, { code: 'KEY_EMPTY' }],
     ['a field that is not known', { key: 'a', missing: true }, { code: 'OPTION_UNKNOWN', details: { field: 'missing' } }],
     ['a keyspace of no engine', { key: 'a', absent: true, keyspace: {} }, { code: 'KEYSPACE_FOREIGN' }],

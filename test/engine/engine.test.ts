@@ -183,6 +183,12 @@ describe('refusals', () => {
       () => engine.write([{ type: 'merge', key: 'k' } as never]),
       { kind: 'invalid', code: 'TYPE', details: { field: 'type' } },
     ],
+    ['no batch', () => engine.write(undefined as never), { kind: 'invalid', code: 'TYPE', details: { field: 'batch' } }],
+    ['no operation', () => engine.write([null as never]), { kind: 'invalid', code: 'TYPE', details: { field: 'operation' } }],
+    ['no range', () => engine.deleteRange(undefined as never), { kind: 'invalid', code: 'TYPE', details: { field: 'range' } }],
+    ['no keys', () => engine.getMany('key' as never), { kind: 'invalid', code: 'TYPE', details: { field: 'keys' } }],
+    ['options that are none', () => engine.put('k', 'v', null as never), { kind: 'invalid', code: 'TYPE', details: { field: 'options' } }],
+    ['read options that are none', () => engine.get('k', null as never), { kind: 'invalid', code: 'TYPE', details: { field: 'options' } }],
     ['an old sequence', () => engine.put('k', 'v', { sequence: 0 }), { kind: 'invalid', code: 'SEQUENCE', details: { field: 'sequence' } }],
     ['a foreign snapshot', () => engine.get('k', { snapshot: {} as never }), { kind: 'invalid', code: 'SNAPSHOT_FOREIGN' }],
   ])('%s', async (_, call, error) => {

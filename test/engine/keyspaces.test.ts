@@ -44,6 +44,23 @@ describe('internal keys', () => {
 });
 
 describe('keyspaces', () => {
+  test('one that is dropped while somebody opens it is made anew', async () => {
+    const disk = new SimFileSystem();
+    {
+      await using engine = await started(disk);
+      const birds = await engine.keyspace('birds');
+      await birds.put('k', 'old');
+      const [again] = await Promise.all([engine.keyspace('birds', { ttlMs: 1e9 }), birds.drop()]);
+      await again.put('k', 'new');
+      expect(engine.keyspaces()).toEqual(['birds']);
+      expect(await engine.keyspace('birds')).toBe(again);
+    }
+    await using engine = await started(disk);
+    const birds = await engine.keyspace('birds');
+    expect(text(birds.getSync('k'))).toBe('new');
+    expect(birds.settings.ttlMs).toBe(1e9);
+  });
+
   test('the same key in each is another key', async () => {
     await using engine = await started();
     const birds = await engine.keyspace('birds');

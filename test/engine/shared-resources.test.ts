@@ -139,3 +139,21 @@ test('settings of the resources are not taken as the engine’s own', async () =
   expect(() => createResources({ backgroundThreads: 5 })).toThrow(expect.objectContaining({ code: 'OPTION_RANGE' }) as Error);
   expect(() => createResources({ memoryBytes: 64 * MIB })).toThrow(expect.objectContaining({ code: 'OPTION_RANGE' }) as Error);
 });
+
+test('what outlives its engine leaves the memory of others alone when it is released', async () => {
+  const resources = createResources(SHARED);
+  const gone = await open('/gone', SMALL, { resources, fileSystem: new SimFileSystem() });
+  await gone.put('key', 'value');
+  const iterator = gone.iterator();
+  await gone.put('key', 'other');
+  const old = gone.snapshot();
+  await gone.close();
+  // It gets the memory that the memtable of the first one had.
+  await using engine = await open('/other', SMALL, { resources, fileSystem: new SimFileSystem() });
+  await engine.put('key', 'old');
+  using snapshot = engine.snapshot();
+  old.release();
+  iterator.close();
+  await engine.put('key', 'new');
+  expect(Buffer.from(engine.getSync('key', { snapshot })!).toString()).toBe('old');
+});
