@@ -43,9 +43,25 @@ export class KeyRanges {
   }
 
   has(key: Uint8Array): boolean {
+    return this.#over(key) !== undefined;
+  }
+
+  /** Whether every key of the range is in it. */
+  covers({ start, end }: KeyRange): boolean {
+    const range = this.#over(start);
+    return range !== undefined && Buffer.compare(end, range.end) <= 0;
+  }
+
+  /** Whether every key from `first` to `last`, both included, is in it. */
+  coversThrough(first: Uint8Array, last: Uint8Array): boolean {
+    return covers(this.#over(first), last);
+  }
+
+  /** The range that the key is in. */
+  #over(key: Uint8Array): KeyRange | undefined {
     // One that ends at the key may be followed by one that begins there.
     const at = this.#firstEndingAt(key);
-    return covers(this.#ranges[at], key) || covers(this.#ranges[at + 1], key);
+    return [this.#ranges[at], this.#ranges[at + 1]].find((range) => covers(range, key));
   }
 
   /** The first range that ends at or above the key. */

@@ -8,16 +8,7 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
-import {
-  applyEdit,
-  hidesIn,
-  isSpent,
-  type Manifest,
-  type RangeTombstone,
-  tableName,
-  type Version,
-  type VersionEdit,
-} from '../manifest/index.ts';
+import { applyEdit, hidesIn, type Manifest, spentTombstones, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Reader } from '../reader.ts';
 import { type IndexBudget, OpenTable, type TableMeta } from '../table/index.ts';
@@ -232,10 +223,10 @@ export class Versions {
     const { rangeTombstonesAdded: added, ...rest } = edit;
     if (!added && this.#version.rangeTombstones.length === 0) return edit;
     const { levels } = applyEdit(this.#version, rest);
-    const pinned = this.#snapshots.sequences;
-    const gone = (tombstone: RangeTombstone): boolean => isSpent(tombstone, levels, added ?? [], pinned);
-    const removed = this.#version.rangeTombstones.filter(gone);
-    const kept = added?.filter((tombstone) => !gone(tombstone)) ?? [];
+    const before = this.#version.rangeTombstones;
+    const spent = spentTombstones([...before, ...(added ?? [])], levels, added ?? [], this.#snapshots.sequences);
+    const removed = before.filter((tombstone) => spent.has(tombstone));
+    const kept = added?.filter((tombstone) => !spent.has(tombstone)) ?? [];
     return {
       ...rest,
       ...(kept.length > 0 && { rangeTombstonesAdded: kept.length === added!.length ? added! : kept }),

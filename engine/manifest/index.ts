@@ -23,7 +23,7 @@ export {
   type KeyspaceMeta,
   type Version,
 } from './version.ts';
-export { hidesAllOf, hidesIn, isSpent, reaches, sameTombstone, tablesUnder, type RangeTombstone } from './range-tombstone.ts';
+export { hidesAllOf, hidesIn, reaches, sameTombstone, spentTombstones, tablesUnder, type RangeTombstone } from './range-tombstone.ts';
 export {
   decodeEdit,
   encodeEdit,

@@ -1,4 +1,5 @@
 /** A range tombstone of the version, and what follows from it for tables. Pure. The structure that reads ask is engine/range-tombstones.ts. */
+import { KeyRanges } from '../key-range.ts';
 import type { TableMeta } from '../table/index.ts';
 
 /** Hides every version of a key in its range that is older than itself. */
@@ -43,32 +44,38 @@ export function tablesUnder(tombstone: RangeTombstone, levels: Levels): { level:
 }
 
 /**
- * Whether nothing is left for a tombstone of the version: there is nothing in any table (what is in memtables is newer), or one of `fresh`
- * hides as much and more, for all who read. `pinned`: sequences that somebody reads at.
+ * Those of the tombstones for which nothing is left: there is nothing in any table (what is in memtables is newer), or some of `fresh`, which
+ * come with this edit, hide as much and more, for all who read. `pinned`: sequences that somebody reads at, ascending. Tens of thousands of
+ * tombstones are no reason to hold the caller's thread: n log n.
  */
-export function isSpent(tombstone: RangeTombstone, levels: Levels, fresh: readonly RangeTombstone[], pinned: readonly number[]): boolean {
-  return fresh.some((newer) => outdoes(newer, tombstone, pinned)) || tablesUnder(tombstone, levels).length === 0;
-}
-
-function outdoes(newer: RangeTombstone, older: RangeTombstone, pinned: readonly number[]): boolean {
-  if (newer.sequence <= older.sequence) return false;
-  if (Buffer.compare(newer.start, older.start) > 0 || Buffer.compare(newer.end, older.end) < 0) return false;
-  return !pinned.some((pin) => older.sequence <= pin && pin < newer.sequence);
+export function spentTombstones(
+  tombstones: readonly RangeTombstone[],
+  levels: Levels,
+  fresh: readonly RangeTombstone[],
+  pinned: readonly number[],
+): Set<RangeTombstone> {
+  const spent = new Set(tombstones.filter((tombstone) => tablesUnder(tombstone, levels).length === 0));
+  if (fresh.length === 0) return spent;
+  // Newest first. Nobody tells one from those that are newer and cover it, unless a reader stands in between: then they count no more.
+  let newer = new KeyRanges();
+  let pins = pinned.length;
+  const outdoing = new Set(fresh);
+  for (const tombstone of [...new Set([...tombstones, ...fresh])].toSorted((a, b) => b.sequence - a.sequence)) {
+    if (pins > 0 && pinned[pins - 1]! >= tombstone.sequence) {
+      while (pins > 0 && pinned[pins - 1]! >= tombstone.sequence) pins--;
+      newer = new KeyRanges();
+    }
+    if (newer.covers(tombstone)) spent.add(tombstone);
+    else if (outdoing.has(tombstone)) newer.add(tombstone);
+  }
+  return spent;
 }
 
 /** Whether all that the table has is hidden: every key of its range by some tombstone that is newer than all its versions. */
 export function hidesAllOf(tombstones: readonly RangeTombstone[], table: TableMeta): boolean {
-  const newer = tombstones.filter((each) => each.sequence > table.maxSequence && reaches(each, table));
-  // Every key below `reached` is hidden.
-  let reached = table.smallest;
-  for (;;) {
-    const next = newer
-      .filter(({ start, end }) => Buffer.compare(start, reached) <= 0 && Buffer.compare(end, reached) > 0)
-      .reduce<Uint8Array | undefined>((far, { end }) => (far === undefined || Buffer.compare(end, far) > 0 ? end : far), undefined);
-    if (next === undefined) return false;
-    if (Buffer.compare(next, table.largest) > 0) return true;
-    reached = next;
-  }
+  const hidden = new KeyRanges();
+  for (const tombstone of tombstones) if (tombstone.sequence > table.maxSequence && reaches(tombstone, table)) hidden.add(tombstone);
+  return hidden.coversThrough(table.smallest, table.largest);
 }
 
 /** Of tables by key, the first that does not end below `key`. */

@@ -226,12 +226,15 @@ function applyReferences(version: Version, edit: VersionEdit): ReadonlyMap<numbe
 
 function applyRangeTombstones(version: Version, edit: VersionEdit, lastSequence: number): readonly RangeTombstone[] {
   if (!edit.rangeTombstonesAdded && !edit.rangeTombstonesRemoved) return version.rangeTombstones;
-  const tombstones = [...version.rangeTombstones];
-  for (const removed of edit.rangeTombstonesRemoved ?? []) {
-    const at = tombstones.findIndex((each) => sameTombstone(each, removed));
-    assert(at >= 0, `a range tombstone that is removed is there (${removed.sequence})`);
-    tombstones.splice(at, 1);
-  }
+  const removed = Map.groupBy(edit.rangeTombstonesRemoved ?? [], ({ sequence }) => sequence);
+  const tombstones = version.rangeTombstones.filter((each) => {
+    const same = removed.get(each.sequence);
+    const at = same?.findIndex((other) => sameTombstone(other, each)) ?? -1;
+    if (at < 0) return true;
+    same!.splice(at, 1);
+    return false;
+  });
+  for (const [sequence, left] of removed) assert(left.length === 0, `a range tombstone that is removed is there (${sequence})`);
   for (const added of edit.rangeTombstonesAdded ?? []) {
     assert(added.sequence <= lastSequence, `a range tombstone is of a sequence that is in the version (${added.sequence})`);
     assert(compareBytes(added.start, added.end) < 0, `a range tombstone covers something (${added.sequence})`);

@@ -22,7 +22,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { pickCompaction, type Compaction, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
 import { internalKey } from '../../../engine/keyspace-key.ts';
-import { isSpent, type RangeTombstone } from '../../../engine/manifest/index.ts';
+import { type RangeTombstone, spentTombstones } from '../../../engine/manifest/index.ts';
 import type { TableMeta } from '../../../engine/table/index.ts';
 
 const SCRIPTS = join(import.meta.dirname, '../../scripts/compaction');
@@ -75,7 +75,8 @@ class Store {
       target === 0 ? b.fileId - a.fileId : Buffer.compare(a.smallest, b.smallest),
     );
     for (const [segment, bytes] of moved) this.blockBytes.set(segment, bytes + HEADER_BYTES);
-    this.rangeTombstones = this.rangeTombstones.filter((tombstone) => !isSpent(tombstone, this.levels, [], this.snapshots));
+    const spent = spentTombstones(this.rangeTombstones, this.levels, [], this.snapshots);
+    this.rangeTombstones = this.rangeTombstones.filter((tombstone) => !spent.has(tombstone));
     for (const segment of this.blockBytes.keys()) if (this.#liveBytes(segment) === 0) this.blockBytes.delete(segment);
   }
 
