@@ -35,7 +35,7 @@ describe('a store that loses power', () => {
 
   it.each(SCRIPTS)(
     'keeps what was acknowledged, whatever the operation and whatever is left (%s)',
-    { timeout: 120_000 },
+    { timeout: 600_000 },
     async (script) => {
       const { operations } = await dryRun(script);
       let losses = 0;
@@ -46,7 +46,7 @@ describe('a store that loses power', () => {
     },
   );
 
-  it.each(SCRIPTS)('keeps it when power is lost again while it recovers (%s)', { timeout: 120_000 }, async (script) => {
+  it.each(SCRIPTS)('keeps it when power is lost again while it recovers (%s)', { timeout: 600_000 }, async (script) => {
     const { operations } = await dryRun(script);
     for (let after = 0; after < operations; after += 5) {
       const mode = MODES[after % MODES.length]!;
@@ -62,7 +62,7 @@ describe('a store that loses power', () => {
 });
 
 describe('a store whose disk fails', () => {
-  it.each(SCRIPTS)('keeps what was acknowledged, whatever the operation and the error (%s)', { timeout: 120_000 }, async (script) => {
+  it.each(SCRIPTS)('keeps what was acknowledged, whatever the operation and the error (%s)', { timeout: 600_000 }, async (script) => {
     const { operations } = await dryRun(script);
     for (let at = 1; at <= operations; at += 3) {
       for (const error of ['EIO', 'ENOSPC', 'short'] as const satisfies Fault['error'][]) {

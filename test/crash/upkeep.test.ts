@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 
 describe('power lost', () => {
-  it.each(UPKEEP_TASKS)('in the midst of $name', { timeout: 120_000 }, async (task) => {
+  it.each(UPKEEP_TASKS)('in the midst of $name', { timeout: 600_000 }, async (task) => {
     const operations = await runTask(task, image, 0, 'all');
     expect(operations).toBeGreaterThan(5);
     for (let at = 1; at <= operations; at++) {

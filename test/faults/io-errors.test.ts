@@ -24,7 +24,7 @@ describe('a disk that fails at any operation', () => {
     expect(whole).toMatchObject({ hit: false, stopped: false });
   });
 
-  it('everything is told, nothing is wrong', { timeout: 120_000 }, async () => {
+  it('everything is told, nothing is wrong', { timeout: 600_000 }, async () => {
     let stopped = 0;
     for (let at = 1; at <= whole.operations; at++) {
       const fault: Fault = { at, error: at % 3 === 0 ? 'ENOSPC' : 'EIO', forGood: at % 2 === 0 };
@@ -35,7 +35,7 @@ describe('a disk that fails at any operation', () => {
     expect(stopped).toBeGreaterThan(whole.operations / 4);
   });
 
-  it('a full disk is no end: with space again everything goes on without opening anew', { timeout: 120_000 }, async () => {
+  it('a full disk is no end: with space again everything goes on without opening anew', { timeout: 600_000 }, async () => {
     for (let at = 1; at <= whole.operations; at++) {
       const fault: Fault = { at, error: at % 3 === 0 ? 'short' : 'ENOSPC', forGood: at % 2 === 0, on: 'space' };
       const life = await live({ fault, end: at % 4 < 2 ? 'process' : 'power' });
@@ -43,7 +43,7 @@ describe('a disk that fails at any operation', () => {
     }
   });
 
-  it('EIO when reading: that call fails, the next is right', { timeout: 120_000 }, async () => {
+  it('EIO when reading: that call fails, the next is right', { timeout: 600_000 }, async () => {
     let hits = 0;
     for (let at = 1; at <= whole.reads; at += 3) {
       const life = await live({ fault: { at, error: 'EIO', on: 'read', forGood: at % 2 === 0 }, end: 'power' });

@@ -31,8 +31,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a new log segment has no synced directory entry',
-    file: LOG_WRITER,
-    find: '      this.#fs.syncDirectorySync(this.#directory);\n',
+    file: 'engine/log/log-writer.ts',
+    find: '      await this.#fs.syncDirectory(this.#directory);\n',
     plant: '',
   },
   {
@@ -43,9 +43,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a failed sync is not final',
-    file: LOG_WRITER,
-    find: "      await file.datasync();\n    } catch (cause) {\n      throw this.#fail('fsync', cause);",
-    plant: '      await file.datasync();\n    } catch (cause) {\n      throw cause;',
+    file: 'engine/log/log-writer.ts',
+    find: "      this.#onSync(this.#clock.monotonicMs() - begun);\n    } catch (cause) {\n      throw this.#fail('fsync', cause);",
+    plant: '      this.#onSync(this.#clock.monotonicMs() - begun);\n    } catch (cause) {\n      throw cause;',
   },
   {
     name: 'a failed sync is tried again',
@@ -252,7 +252,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'tombstones are lost above the bottom',
-    file: PICKER,
+    file: 'engine/compaction/steps.ts',
     find: 'dropDeletes: !move && isBottom(version, target, inputs)',
     plant: 'dropDeletes: !move',
   },
@@ -264,7 +264,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'level 0 goes down without what overlaps it',
-    file: PICKER,
+    file: 'engine/compaction/steps.ts',
     find: '    for (const table of tables) if (overlaps(table, range)) chosen.add(table);\n',
     plant: '    chosen.add(tables[0]!);\n',
   },

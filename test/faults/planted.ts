@@ -16,6 +16,10 @@ import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 
 /** Cheapest first. */
 const SUITES: readonly { readonly name: string; readonly paths: readonly string[] }[] = [
+  {
+    name: 'parts',
+    paths: ['test/assembly', 'test/formats', 'test/engine/table', 'test/engine/log', 'test/engine/manifest', 'test/engine/compaction'],
+  },
   { name: 'unit', paths: ['test/engine', 'test/assembly', 'test/formats', 'test/base'] },
   {
     name: 'crash',
