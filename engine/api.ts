@@ -144,7 +144,10 @@ export interface Snapshot extends Disposable {
 export interface KeyValues {
   put(key: Bytes, value: Bytes, options?: PutOptions): Promise<void>;
   delete(key: Bytes, options?: WriteOptions): Promise<void>;
-  /** Deletes all keys of the range, however many: the cost does not depend on that. Without bounds: all there are. */
+  /**
+   * Deletes all keys of the range, however many: the cost does not depend on that. `{}`: all there are. `invalid/SCAN_BOUNDS` when every bound that
+   * is given is undefined.
+   */
   deleteRange(range: KeyRange, options?: WriteOptions): Promise<void>;
   /**
    * Adds to a counter and gives what it came to: a value of 8 bytes, a signed 64-bit integer, little-endian; a missing key counts as 0.

@@ -28,9 +28,14 @@ export function checkTtl(ttlMs: number): number {
 }
 
 function outOfRange(field: string, value: unknown, max: number): SparrowError {
-  return new SparrowError('invalid', 'OPTION_RANGE', `${field} is a whole number of milliseconds from 1 to ${max}, not ${String(value)}`, {
-    field,
-    min: 1,
-    max,
-  });
+  return new SparrowError(
+    'invalid',
+    'OPTION_RANGE',
+    `${field} is a whole number of milliseconds from 1 to ${max}, not ${typeof value === 'string' ? `'${value}'` : String(value)}`,
+    {
+      field,
+      min: 1,
+      max,
+    },
+  );
 }

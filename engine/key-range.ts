@@ -1,5 +1,6 @@
 /** Ranges of internal keys, both ends of one keyspace: what a range delete covers. Pure. */
 import { KEY_BYTES_MAX } from '../assembly/memory-map.ts';
+import { SparrowError } from '../base/errors.ts';
 import type { KeyRange as GivenRange } from './api.ts';
 import { internalRange, prefixEnd, scanRange } from './scan-range.ts';
 
@@ -9,8 +10,18 @@ export interface KeyRange {
   readonly end: Uint8Array;
 }
 
-/** What the caller's bounds come to in a keyspace; undefined: no key at all. Throws as a scan with these bounds does. */
+/**
+ * What the caller's bounds come to in a keyspace; undefined: no key at all. Throws as a scan with these bounds does, and `invalid/SCAN_BOUNDS` when
+ * all that are given are undefined: `{}` asks for all keys, `{ prefix: undefined }` is a mistake that would delete them.
+ */
 export function keyRange(given: GivenRange, keyspace: number, maxKeyBytes: number): KeyRange | undefined {
+  const bounds = Object.entries(given);
+  if (bounds.length > 0 && bounds.every(([, bound]) => bound === undefined)) {
+    const field = bounds[0]![0];
+    throw new SparrowError('invalid', 'SCAN_BOUNDS', `${field} is undefined; a range without any bound, which is all keys, is {}`, {
+      field,
+    });
+  }
   const { lower, lowerExclusive, upper, upperInclusive } = internalRange(scanRange(given, maxKeyBytes), keyspace);
   const start = lowerExclusive ? successor(lower!) : lower!;
   const end = upperInclusive ? successor(upper!) : upper!;

@@ -12,8 +12,10 @@ import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
 import { SparrowEngine } from './engine.ts';
 import { Events } from './events/index.ts';
+import { checkOptions } from './keys.ts';
 import { LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
+import { makeDirectory } from './make-directory.ts';
 import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
 import { Reader } from './reader.ts';
 import { type Resources, SharedResources } from './resources.ts';
@@ -47,14 +49,17 @@ export interface EngineComponents {
   resources?: Resources;
 }
 
+const COMPONENTS: readonly string[] = ['fileSystem', 'scheduler', 'clock', 'random', 'zstd', 'background', 'resources'];
+
 /**
  * Opens the store in directory `path`, making it when it is not there. Only one holder at a time: `unavailable/LOCKED` otherwise.
- * `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE`, `invalid/OPTION_SHARED` for settings; `corrupt/CORRUPT_*` with file and offset when something durable is damaged.
+ * `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE`, `invalid/OPTION_SHARED` for settings and components; `invalid/NO_DIRECTORY` where no directory can be; `corrupt/CORRUPT_*` with file and offset when something durable is damaged.
  */
 export async function open(path: string, settings?: EngineSettingsInput, components: EngineComponents = {}): Promise<Engine> {
   if (typeof path !== 'string' || path === '') {
     throw new SparrowError('invalid', 'TYPE', 'path is the name of a directory', { field: 'path' });
   }
+  checkOptions(components, COMPONENTS);
   const shared = components.resources && SharedResources.from(components.resources);
   const resolved = resolveSettings(settings, shared?.settings);
   const fileSystem = components.fileSystem ?? new NodeFileSystem();
@@ -64,7 +69,7 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   const background = components.background ?? (components.fileSystem ? 'inline' : 'worker');
   const zstd = 'zstd' in components ? components.zstd : nodeZstd;
   if (Object.values(resolved.compression).includes('zstd')) requireZstd(zstd, 'what the setting compression asks for');
-  fileSystem.makeDirectorySync(path);
+  makeDirectory(fileSystem, path);
   const lock = fileSystem.lockDirectory(path);
   try {
     return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, zstd, background, lock });

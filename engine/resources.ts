@@ -125,10 +125,15 @@ export class SharedResources implements Resources {
     if (path !== undefined) {
       const others = this.#engines.size > 1 ? ` and ${this.#engines.size - 1} more` : '';
       return Promise.reject(
-        new SparrowError('invalid', 'RESOURCES_IN_USE', `resources are closed after their engines; the one at ${path}${others} is open`, {
-          path,
-          engines: this.#engines.size,
-        }),
+        new SparrowError(
+          'invalid',
+          'RESOURCES_IN_USE',
+          `resources are closed after their engines; still open: the one at ${path}${others}`,
+          {
+            path,
+            engines: this.#engines.size,
+          },
+        ),
       );
     }
     return (this.#closing ??= this.#threads.close());

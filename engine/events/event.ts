@@ -218,6 +218,28 @@ export type EngineEvent =
   | BackupEnded
   | ListenerFailed;
 
+/** Each type once: the compiler sees to it. */
+export const EVENT_TYPES: readonly EngineEvent['type'][] = Object.keys({
+  'flush-begun': 0,
+  'flush-ended': 0,
+  'compaction-begun': 0,
+  'compaction-ended': 0,
+  'tables-moved': 0,
+  'tables-dropped': 0,
+  'files-removed': 0,
+  'stall-begun': 0,
+  'stall-ended': 0,
+  'disk-full-begun': 0,
+  'disk-full-ended': 0,
+  corruption: 0,
+  'writing-failed': 0,
+  'checkpoint-begun': 0,
+  'checkpoint-ended': 0,
+  'backup-begun': 0,
+  'backup-ended': 0,
+  'listener-failed': 0,
+} satisfies Record<EngineEvent['type'], 0>) as EngineEvent['type'][];
+
 export type EngineEventOf<T extends EngineEvent['type']> = Extract<EngineEvent, { type: T }>;
 
 /**
@@ -227,7 +249,7 @@ export type EngineEventOf<T extends EngineEvent['type']> = Extract<EngineEvent, 
  * it is counted, and the listener stays.
  */
 export interface EngineEvents {
-  /** Calls `listener` with every event of one type, until what is returned is called. */
+  /** Calls `listener` with every event of one type, until what is returned is called. `invalid/OPTION_UNKNOWN` for a type that there is not. */
   on<T extends EngineEvent['type']>(type: T, listener: (event: EngineEventOf<T>) => unknown): () => void;
   /** Calls `listener` with every event. */
   onAny(listener: (event: EngineEvent) => unknown): () => void;

@@ -5,7 +5,7 @@
  */
 import type { Clock, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { Corruption, EngineEvent, EngineEventOf, EngineEvents } from './event.ts';
+import { type Corruption, type EngineEvent, type EngineEventOf, type EngineEvents, EVENT_TYPES } from './event.ts';
 import { Tallies } from './tallies.ts';
 
 /** Events that wait to be told. A caller that never yields lets nobody be told. */
@@ -66,6 +66,11 @@ export class Events implements EngineEvents {
   }
 
   on<T extends EngineEvent['type']>(type: T, listener: (event: EngineEventOf<T>) => unknown): () => void {
+    if (!EVENT_TYPES.includes(type)) {
+      throw new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown event '${String(type)}'; known are: ${EVENT_TYPES.join(', ')}`, {
+        field: 'type',
+      });
+    }
     return this.#listen({ type, call: listener as Listener['call'] });
   }
 

@@ -5,6 +5,7 @@
  */
 import type { DirectoryLock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { makeDirectory } from '../make-directory.ts';
 import {
   type BackedUpFile,
   backupName,
@@ -37,17 +38,17 @@ export class BackupTarget {
     this.#lock = lock;
   }
 
-  /** To make backups in, and the directory where it is not there. `conflict/NOT_EMPTY` for one that holds anything else; `unavailable/LOCKED`. */
+  /** To make backups in, and the directory where it is not there. `conflict/NOT_EMPTY` for one that holds anything else; `unavailable/LOCKED`; `invalid/NO_DIRECTORY`. */
   static make(fileSystem: FileSystem, path: string): BackupTarget {
-    const there = fileSystem.existsSync(path) ? fileSystem.listSync(path) : [];
-    const foreign = there.find((name) => !isOurs(name));
+    makeDirectory(fileSystem, path);
+    const foreign = fileSystem.listSync(path).find((name) => !isOurs(name));
     if (foreign !== undefined) {
       throw new SparrowError('conflict', 'NOT_EMPTY', `${path} is no directory of backups: it holds '${foreign}'`, {
         directory: path,
         name: foreign,
       });
     }
-    fileSystem.makeDirectorySync(`${path}/${FILES}`);
+    makeDirectory(fileSystem, `${path}/${FILES}`);
     return new BackupTarget(fileSystem, path, fileSystem.lockDirectory(path));
   }
 

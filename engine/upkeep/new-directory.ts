@@ -8,6 +8,7 @@
  */
 import type { DirectoryLock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { makeDirectory } from '../make-directory.ts';
 import { INCOMPLETE_NAME, Manifest, parseFileName, type Version } from '../manifest/index.ts';
 
 /** The lock's files stay where a directory was ever locked. */
@@ -20,12 +21,12 @@ export class NewDirectory {
 
   /**
    * Makes the directory where it is not there. `conflict/NOT_EMPTY` when it holds anything but what an attempt that died has left,
-   * `unavailable/LOCKED` when somebody is at it.
+   * `unavailable/LOCKED` when somebody is at it, `invalid/NO_DIRECTORY`.
    */
   constructor(fileSystem: FileSystem, path: string) {
     this.path = path;
     this.#fs = fileSystem;
-    fileSystem.makeDirectorySync(path);
+    makeDirectory(fileSystem, path);
     assertEmpty(path, this.#names());
     this.#lock = fileSystem.lockDirectory(path);
     try {

@@ -16,6 +16,7 @@ import { EntryWriter } from '../inspect/index.ts';
 import { internalKey } from '../keyspace-key.ts';
 import { checkKeyspaceName } from '../keyspace-settings.ts';
 import { checkOptions, toKey, toValue } from '../keys.ts';
+import { makeDirectory } from '../make-directory.ts';
 import { EXTERNAL_ID_FROM, INCOMPLETE_NAME } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { encodeIngest, INGEST_NAME, type IngestTable } from './ingest-format.ts';
@@ -55,7 +56,7 @@ export class TableFiles {
     this.#random = random;
     this.#inlineThreshold = range('inlineThreshold', settings.inlineThreshold ?? 1024, 64, 4096);
     const tableBytes = range('tableBytes', settings.tableBytes ?? 32 * 1024 * 1024, 64 * 1024, 256 * 1024 * 1024);
-    fileSystem.makeDirectorySync(directory);
+    makeDirectory(fileSystem, directory);
     const [name] = fileSystem.listSync(directory);
     if (name !== undefined)
       throw new SparrowError('conflict', 'NOT_EMPTY', `${directory} is not empty: it holds '${name}'`, { directory, name });
