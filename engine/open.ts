@@ -6,17 +6,18 @@
  * replayed into a memtable, passing over what tables already have; files that belong to nothing are removed; a new log segment is opened with
  * the first write.
  */
-import type { Clock, FileSystem, Random, Scheduler, Zstd } from '../base/env.ts';
+import type { Clock, FileSystem, Random, Scheduler, Zstd, Timer } from '../base/env.ts';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd, processMs } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
 import { SparrowEngine } from './engine.ts';
 import { Events } from './events/index.ts';
 import { checkOptions } from './keys.ts';
-import { LogWriter, replayLog } from './log/index.ts';
+import { logFileName, LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { makeDirectory } from './make-directory.ts';
 import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
+import type { OpenFiles } from './open-files.ts';
 import { Reader } from './reader.ts';
 import { type Resources, SharedResources } from './resources.ts';
 import {
@@ -32,6 +33,8 @@ import { newStoreId, storeIdSettings } from './upkeep/index.ts';
 import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
 import { Writer } from './writer.ts';
+
+const LOG_RESTS_AFTER_MS = 2000;
 
 /** What the engine touches the world through. Defaults: the real file system, the event loop, the system's clock, a worker thread. */
 export interface EngineComponents {
@@ -125,7 +128,9 @@ function build(door: Door, undo: Undo): Engine {
 
   const resources = door.shared ?? new SharedResources(settings, processMs);
   const exit = resources.enter(path);
+  let letGo: (() => void) | undefined;
   const leave = async (): Promise<void> => {
+    letGo?.();
     exit();
     if (resources !== door.shared) await resources.close();
   };
@@ -133,7 +138,7 @@ function build(door: Door, undo: Undo): Engine {
   const { memory } = resources;
   const view = new View(memory);
   undo(() => view.free());
-  const values = new ValueFiles(memory, resources.valueCache, fileSystem, path);
+  const values = new ValueFiles(memory, resources.valueCache, fileSystem, resources.files, path);
   undo(() => values.close());
   let log: LogWriter | undefined;
   const events = new Events(clock, scheduler);
@@ -146,6 +151,7 @@ function build(door: Door, undo: Undo): Engine {
     memory,
     budget: resources.memtables,
     io: resources.io,
+    files: resources.files,
     fileSystem,
     directory: path,
     zstd,
@@ -205,10 +211,17 @@ function build(door: Door, undo: Undo): Engine {
       return maintenance.takeFileId();
     },
     onSegment: (opened) => maintenance.segmentOpened(opened),
+    onDone: (segment) => values.release(segment),
+    reopen: (segment) => {
+      const file = fileSystem.openSync(`${path}/${logFileName(segment)}`, 'write');
+      values.add(segment, file);
+      return file;
+    },
     onSync: (ms) => resources.io.synced(ms, clock.monotonicMs()),
     unsynced: replay.segments,
   });
   maintenance.attachLog(log);
+  letGo = holdFiles(resources.files, log, scheduler);
   const writer = new Writer({
     memory,
     log,
@@ -246,6 +259,27 @@ function build(door: Door, undo: Undo): Engine {
   for (const name of obsolete) fileSystem.unlinkSync(`${path}/${name}`);
   maintenance.resume();
   return engine;
+}
+
+/** While there are too many files, the log gives up its own once it has not been written to for a while. */
+function holdFiles(files: OpenFiles, log: LogWriter, scheduler: Scheduler): () => void {
+  let timer: Timer | undefined;
+  const ask = (): void => {
+    if (timer) return;
+    const [segment, offset] = [log.segment, log.nextOffset];
+    const look = (): void => {
+      timer = undefined;
+      if (!files.isOver) return;
+      if (log.segment === segment && log.nextOffset === offset) log.rest();
+      else ask();
+    };
+    timer = scheduler.after(LOG_RESTS_AFTER_MS, look, true);
+  };
+  files.addHolder(ask);
+  return () => {
+    files.removeHolder(ask);
+    timer?.cancel();
+  };
 }
 
 function assertComplete(version: Version, listing: readonly string[], directory: string): void {

@@ -9,6 +9,7 @@ import { type Background, InlineBackground, IO_BUDGET_BYTES, IoBudget, IoTuner, 
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
 import { Staging } from './memory/staging.ts';
 import { MemtableBudget } from './memtable/index.ts';
+import { OpenFiles } from './open-files.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
 import type { ResourceSettings } from './settings.ts';
 import { IndexBudget, PageCache } from './table/index.ts';
@@ -33,6 +34,8 @@ export interface ResourceStats {
   /** What the caches hold. */
   pageCacheBytes: number;
   valueCacheBytes: number;
+  /** Files that are open for reading, or because a log writes them. */
+  openFiles: number;
   /** Read and written by the background threads so far, and what they may per second at present; Infinity: no bound. */
   backgroundBytes: number;
   backgroundBytesPerSec: number;
@@ -52,6 +55,7 @@ export class SharedResources implements Resources {
   readonly valueCache: ValueCache;
   readonly indexBudget: IndexBudget;
   readonly memtables: MemtableBudget;
+  readonly files: OpenFiles;
   readonly staging: Staging;
   readonly valuePool: ValuePool = new ValuePool();
   /** Address of SCAN_WINDOW_BYTES. */
@@ -75,6 +79,7 @@ export class SharedResources implements Resources {
     this.valueCache = new ValueCache(this.memory, settings.valueCacheBytes);
     this.indexBudget = new IndexBudget(settings.indexBytes);
     this.memtables = new MemtableBudget(settings.memtableBytesTotal);
+    this.files = new OpenFiles(settings.openFilesMax);
     this.staging = new Staging(this.memory);
     this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
     this.memoryForMemtables = this.memory.freeBytes - FIXED_BYTES;
@@ -112,6 +117,7 @@ export class SharedResources implements Resources {
       memtableBytes: this.memtables.usedBytes,
       pageCacheBytes: this.pageCache.usedBytes,
       valueCacheBytes: this.valueCache.usedBytes,
+      openFiles: this.files.count,
       backgroundBytes: this.ioBudget.spentBytes,
       backgroundBytesPerSec: this.ioBudget.rate,
       indexBytes: this.indexBudget.bytes,

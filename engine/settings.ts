@@ -35,6 +35,11 @@ export interface ResourceSettings {
    * to 16 GiB. Too little of it slows writers down to what it allows.
    */
   backgroundBytesPerSecMax: number;
+  /**
+   * Tables, files of large values and logs that all engines together keep open; beyond it the one used least recently is closed until it is
+   * used again. A log that is written stays open, and each engine has one descriptor more for its lock. Default 512, 16 to 1,000,000.
+   */
+  openFilesMax: number;
   /** Threads that flush and compact, started as they are needed. Default 1, 1 to 4. */
   backgroundThreads: number;
 }
@@ -114,6 +119,7 @@ const RESOURCE_RANGES: Record<keyof ResourceSettings, Range> = {
   memoryBytes: { default: GIB, min: 64 * MIB, max: 2 * GIB, integer: true },
   memtableBytesTotal: { default: 2 * GIB, min: 4 * MIB, max: 2 * GIB, integer: true },
   backgroundBytesPerSecMax: { default: 0, min: 0, max: 16 * GIB, integer: true },
+  openFilesMax: { default: 512, min: 16, max: 1_000_000, integer: true },
   backgroundThreads: { default: 1, min: 1, max: THREADS_MAX, integer: true },
 };
 

@@ -9,6 +9,7 @@ import { SparrowError } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import { openValueFile, valueFilePath } from './compaction/index.ts';
+import type { OpenFiles, PooledFile } from './open-files.ts';
 import type { ValueCache } from './value-cache.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
@@ -17,7 +18,10 @@ export class ValueFiles {
   readonly #memory: LinearMemory;
   readonly #fs: FileSystem;
   readonly #directory: string;
-  readonly #files = new Map<number, File>();
+  readonly #pool: OpenFiles;
+  /** Files that the log holds, and others that were read from. */
+  readonly #held = new Map<number, File>();
+  readonly #files = new Map<number, PooledFile>();
   readonly #cache: ValueCache;
   /** This engine's number in the cache. */
   readonly #owner: number;
@@ -26,8 +30,9 @@ export class ValueFiles {
   #window = 0;
   #capacity = 0;
 
-  constructor(memory: LinearMemory, cache: ValueCache, fileSystem: FileSystem, directory: string) {
+  constructor(memory: LinearMemory, cache: ValueCache, fileSystem: FileSystem, files: OpenFiles, directory: string) {
     this.#memory = memory;
+    this.#pool = files;
     this.#cache = cache;
     this.#owner = cache.takeOwner();
     this.#fs = fileSystem;
@@ -42,19 +47,33 @@ export class ValueFiles {
     return this.#misses;
   }
 
+  /** A file of the log, which holds it until `release`. */
   add(segment: number, file: File): void {
-    assert(!this.#files.has(segment), 'a segment is opened once');
-    this.#files.set(segment, file);
+    assert(!this.#held.has(segment), 'a segment is held once');
+    this.#files.get(segment)?.close();
+    this.#files.delete(segment);
+    this.#held.set(segment, file);
+    this.#pool.hold();
+  }
+
+  /** The log is done with the file: it is on disk and takes no more. It is opened again when a value is read from it. */
+  release(segment: number): void {
+    const file = this.#held.get(segment);
+    if (file === undefined) return;
+    this.#held.delete(segment);
+    file.closeSync();
+    this.#pool.letGo();
   }
 
   /** Whether the segment is there: not removed. */
   has(segment: number): boolean {
-    return this.#files.has(segment) || this.#fs.existsSync(this.#path(segment));
+    return this.#held.has(segment) || this.#fs.existsSync(this.#path(segment));
   }
 
   /** Closes the segment's file, which is to be removed. Returns its path. */
   forget(segment: number): string {
-    this.#files.get(segment)?.closeSync();
+    this.release(segment);
+    this.#files.get(segment)?.close();
     this.#files.delete(segment);
     return this.#path(segment);
   }
@@ -95,7 +114,8 @@ export class ValueFiles {
   }
 
   close(): void {
-    for (const file of this.#files.values()) file.closeSync();
+    for (const segment of [...this.#held.keys()]) this.release(segment);
+    for (const file of this.#files.values()) file.close();
     this.#files.clear();
     this.#cache.drop(this.#owner);
     if (this.#capacity > 0) this.#memory.free(this.#window, this.#capacity);
@@ -103,19 +123,22 @@ export class ValueFiles {
   }
 
   #open(segment: number): File {
+    const held = this.#held.get(segment);
+    if (held) return held;
     let file = this.#files.get(segment);
-    if (file === undefined) {
-      try {
-        file = openValueFile(this.#fs, this.#directory, segment).file;
-      } catch (cause) {
-        // A disk that cannot be read now says nothing of what is on it.
-        if ((cause as { code?: unknown }).code !== 'ENOENT') throw cause;
-        const path = this.#path(segment);
-        throw new SparrowError('corrupt', 'CORRUPT_VALUE', `${path}, which holds large values, is missing`, { file: path }, cause);
-      }
-      this.#files.set(segment, file);
+    if (file === undefined) this.#files.set(segment, (file = this.#pool.add(() => this.#openFile(segment))));
+    return file.use();
+  }
+
+  #openFile(segment: number): File {
+    try {
+      return openValueFile(this.#fs, this.#directory, segment).file;
+    } catch (cause) {
+      // A disk that cannot be read now says nothing of what is on it.
+      if ((cause as { code?: unknown }).code !== 'ENOENT') throw cause;
+      const path = this.#path(segment);
+      throw new SparrowError('corrupt', 'CORRUPT_VALUE', `${path}, which holds large values, is missing`, { file: path }, cause);
     }
-    return file;
   }
 
   #path(segment: number): string {

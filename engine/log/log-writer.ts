@@ -56,6 +56,8 @@ export class LogWriter {
   readonly #nextSegment: () => number;
   readonly #onSegment: (opened: SegmentOpened) => void;
   readonly #onSync: (ms: number) => void;
+  readonly #onDone: (segment: number) => void;
+  readonly #reopen: (segment: number) => File;
 
   #file: File | undefined;
   #segment = 0;
@@ -67,6 +69,8 @@ export class LogWriter {
   #previous: UnsyncedSegment | undefined;
   readonly #older: UnsyncedSegment[] = [];
   #sealed = true;
+  /** The segment is on disk as far as it goes, and its file not open here. */
+  #isResting = false;
   /** The directory may not have the names of all segments on disk: the next sync brings them there. */
   #nameUnsynced = false;
   #zeroedTo = 0;
@@ -109,6 +113,10 @@ export class LogWriter {
     callerSyncMs: number;
     nextSegment: () => number;
     onSegment: (opened: SegmentOpened) => void;
+    /** A segment is closed and on disk: its file is not needed here any more. */
+    onDone: (segment: number) => void;
+    /** A segment that was done with is written again: its file, from now on held until the next `onDone`. */
+    reopen: (segment: number) => File;
     /** A sync took so long, milliseconds. */
     onSync: (ms: number) => void;
     unsynced: readonly UnsyncedSegment[];
@@ -123,6 +131,8 @@ export class LogWriter {
     this.#nextSegment = parts.nextSegment;
     this.#onSegment = parts.onSegment;
     this.#onSync = parts.onSync;
+    this.#onDone = parts.onDone;
+    this.#reopen = parts.reopen;
     this.#staging = parts.staging;
     this.#older.push(...parts.unsynced);
     this.#previous = parts.unsynced.at(-1);
@@ -130,6 +140,7 @@ export class LogWriter {
 
   /** The segment of the next frame; opens one when there is none or `bytes` do not fit the current. Call before laying out a frame. */
   prepare(bytes: number): number {
+    if (this.#isResting) this.#wake();
     if (this.#file === undefined || (this.#next + bytes > this.#segmentBytes && this.#next > FRAMES_OFFSET)) this.#roll();
     return this.#segment;
   }
@@ -302,10 +313,13 @@ export class LogWriter {
     while (this.#older.length > 0) {
       const older = this.#older[0]!;
       await this.#datasync(older.file);
-      if (this.#older[0] === older) this.#older.shift();
+      if (this.#older[0] !== older) continue;
+      this.#older.shift();
+      this.#onDone(older.segment);
     }
-    if (file === undefined) return;
-    if (!this.#sealed && this.#segment === segment) this.#seal();
+    // One that was closed meanwhile was among the older ones.
+    if (file === undefined || this.#segment !== segment) return;
+    if (!this.#sealed) this.#seal();
     await this.#datasync(file);
     if (this.#segment === segment) this.#syncedTo = written;
   }
@@ -340,6 +354,30 @@ export class LogWriter {
     this.#syncCallsMax = Math.max(this.#syncCallsMax, calls);
   }
 
+  /** Nobody writes for a while: brings everything to the disk and lets go of the file, unless a write comes in between. */
+  rest(): void {
+    if (this.#failure || this.#closed || this.#isResting) return;
+    const [segment, next] = [this.#segment, this.#next];
+    const settle = (): void => {
+      if (this.#failure || this.#closed || this.#syncing || this.#file === undefined) return;
+      if (this.#segment !== segment || this.#next !== next || this.#syncedTo !== next) return;
+      this.#file = undefined;
+      this.#isResting = true;
+      this.#onDone(segment);
+    };
+    if (this.#syncedTo === next && this.#older.length === 0 && !this.#nameUnsynced) settle();
+    else void this.sync().then(settle, () => undefined);
+  }
+
+  #wake(): void {
+    this.#isResting = false;
+    try {
+      this.#file = this.#reopen(this.#segment);
+    } catch (cause) {
+      throw this.#fail('open', cause);
+    }
+  }
+
   async #syncNames(): Promise<void> {
     this.#nameUnsynced = false;
     try {
@@ -366,7 +404,9 @@ export class LogWriter {
    * there is nothing to close or something is still pending. For the owner, when all that is in the log is in tables as well.
    */
   retire(): { segment: number; bytes: number } | undefined {
-    if (this.#failure || this.#file === undefined || this.#next !== this.#written) return undefined;
+    if (this.#failure || this.#next !== this.#written) return undefined;
+    if (this.#isResting) this.#wake();
+    if (this.#file === undefined) return undefined;
     const closed = { segment: this.#segment, bytes: this.#next, file: this.#file };
     this.#previous = closed;
     this.#older.push(closed);

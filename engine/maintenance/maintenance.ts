@@ -11,6 +11,7 @@ import type { LogWriter, SegmentOpened } from '../log/index.ts';
 import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
+import type { OpenFiles } from '../open-files.ts';
 import type { Reader } from '../reader.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { IndexBudget } from '../table/index.ts';
@@ -56,6 +57,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     budget: MemtableBudget;
     io: IoTuner;
     fileSystem: FileSystem;
+    files: OpenFiles;
     directory: string;
     zstd: Zstd | undefined;
     indexBudget: IndexBudget;

@@ -10,6 +10,7 @@ import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import { applyEdit, hidesIn, type Manifest, spentTombstones, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { OpenFiles } from '../open-files.ts';
 import type { Reader } from '../reader.ts';
 import { type IndexBudget, OpenTable, type TableMeta } from '../table/index.ts';
 import type { Snapshots } from '../snapshots.ts';
@@ -20,6 +21,7 @@ import { isFull, type Progress } from './progress.ts';
 export class Versions {
   readonly #memory: LinearMemory;
   readonly #fs: FileSystem;
+  readonly #files: OpenFiles;
   readonly #directory: string;
   readonly #zstd: Zstd | undefined;
   readonly #indexBudget: IndexBudget;
@@ -53,6 +55,7 @@ export class Versions {
   constructor(parts: {
     memory: LinearMemory;
     fileSystem: FileSystem;
+    files: OpenFiles;
     directory: string;
     zstd: Zstd | undefined;
     indexBudget: IndexBudget;
@@ -72,6 +75,7 @@ export class Versions {
   }) {
     this.#memory = parts.memory;
     this.#fs = parts.fileSystem;
+    this.#files = parts.files;
     this.#directory = parts.directory;
     this.#zstd = parts.zstd;
     this.#indexBudget = parts.indexBudget;
@@ -130,7 +134,11 @@ export class Versions {
   /** For reads; the view shows it with the edit that adds it. */
   openTable(meta: TableMeta): void {
     assert(!this.#tables.has(meta.fileId), 'a table is opened once');
-    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta, { zstd: this.#zstd, indexBudget: this.#indexBudget });
+    const table = new OpenTable(this.#memory, this.#fs, this.#directory, meta, {
+      files: this.#files,
+      zstd: this.#zstd,
+      indexBudget: this.#indexBudget,
+    });
     this.#tables.set(meta.fileId, table);
     this.#reader.addTable(table);
   }

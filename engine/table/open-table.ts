@@ -31,13 +31,14 @@ import {
   TABLE_USED,
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
-import type { File, FileSystem, Zstd } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import { SMALL_BYTES_MAX, type LinearMemory } from '../memory/linear-memory.ts';
 import type { IndexBudget, WholeTable } from './index-budget.ts';
+import { OpenFiles, type PooledFile } from '../open-files.ts';
 import { openTableFile, readFooter, readTableBytes } from './read-table.ts';
 import { unpackPage } from './page-compression.ts';
-import { corruptTable, filterBlocksIn, sectionPages, tableFileName, tableLayout } from './table-format.ts';
+import { corruptTable, filterBlocksIn, sectionPages, tableFileName, type TableFooter, tableLayout } from './table-format.ts';
 import type { TableMeta } from './table-meta.ts';
 import { decodeTop, readFilter, readIndex, readPlace, readTop, type SectionSource, type TableTop } from './table-sections.ts';
 
@@ -60,12 +61,11 @@ export class OpenTable implements WholeTable {
   /** Address of the header, for views. */
   readonly header: number;
   readonly #memory: LinearMemory;
-  readonly #fileSystem: FileSystem;
-  #file: File | undefined;
+  readonly #file: PooledFile;
   readonly #zstd: Zstd | undefined;
   readonly #budget: IndexBudget | undefined;
   /** While it is loaded: what its file is made of. */
-  #sections: SectionSource | undefined;
+  #footer: TableFooter | undefined;
   #top: TableTop | undefined;
   /** Whole: filter, index entries and the kernel's arrays, in one piece. Otherwise the top of the index and its arrays. */
   #index: { address: number; bytes: number; whole: boolean } | undefined;
@@ -73,18 +73,18 @@ export class OpenTable implements WholeTable {
   #sectionReads = 0;
   #closed = false;
 
-  /** Touches no file. Without a budget its index is always whole. */
+  /** Touches no file. Without `files` its own stays open once it was read; without a budget its index is always whole. */
   constructor(
     memory: LinearMemory,
     fileSystem: FileSystem,
     directory: string,
     meta: TableMeta,
-    options: { readonly zstd?: Zstd | undefined; readonly indexBudget?: IndexBudget } = {},
+    options: { readonly files?: OpenFiles; readonly zstd?: Zstd | undefined; readonly indexBudget?: IndexBudget } = {},
   ) {
     this.meta = meta;
     this.path = `${directory}/${tableFileName(meta.fileId)}`;
     this.#memory = memory;
-    this.#fileSystem = fileSystem;
+    this.#file = (options.files ?? new OpenFiles(1)).add(() => openTableFile(fileSystem, this.path));
     this.#zstd = options.zstd;
     this.#budget = options.indexBudget;
     this.header = memory.allocateSmall(headerBytes(meta));
@@ -131,14 +131,14 @@ export class OpenTable implements WholeTable {
     assert(!this.#closed, 'a closed table is not read');
     if (this.#index) return;
     const { meta, path } = this;
-    const file = this.#open();
+    const file = this.#file.use();
     const footer = readFooter(file, path, meta.fileId);
     const layout = tableLayout(footer);
     if (layout.fileBytes !== meta.bytes || footer.pages !== meta.pages) {
       throw corruptTable(path, layout.footer, `the manifest knows it with ${meta.pages} pages and ${meta.bytes} bytes`);
     }
-    this.#sections = { memory: this.#memory, file, path, footer };
-    this.#top = decodeTop(readTop(this.#sections), footer, path);
+    this.#footer = footer;
+    this.#top = decodeTop(readTop(this.#source()), footer, path);
     if (this.#budget?.hasRoom(this.#wholeBytes()) === false || !this.#openWhole()) this.#openPaged();
   }
 
@@ -188,11 +188,11 @@ export class OpenTable implements WholeTable {
     const { kernel, u8 } = this.#memory;
     const { position, stored } = this.#placeOf(page);
     if (stored === 0) {
-      readTableBytes(this.#open(), this.path, u8, frame, PAGE_BYTES, position);
+      readTableBytes(this.#file.use(), this.path, u8, frame, PAGE_BYTES, position);
       if (kernel['pageLoaded']!(FRONT) !== 1) throw this.#corruptPage(page, position);
       return;
     }
-    readTableBytes(this.#open(), this.path, u8, PACKED, stored, position);
+    readTableBytes(this.#file.use(), this.path, u8, PACKED, stored, position);
     const { fileId } = this.meta;
     if (!unpackPage(this.#memory, this.#zstd, { address: PACKED, stored }, { address: frame, fileId, number: page })) {
       throw this.#corruptPage(page, position);
@@ -207,7 +207,7 @@ export class OpenTable implements WholeTable {
     if (cache !== 0) this.#memory.kernel['cacheDropTable']!(cache, this.header);
     this.#set(TABLE_PAGES, 0);
     this.#freeIndex();
-    this.#sections = undefined;
+    this.#footer = undefined;
     this.#top = undefined;
   }
 
@@ -217,24 +217,22 @@ export class OpenTable implements WholeTable {
     this.#closed = true;
     this.unload();
     this.#memory.freeSmall(this.header, headerBytes(this.meta));
-    this.#file?.closeSync();
-    this.#file = undefined;
+    this.#file.close();
   }
 
-  #open(): File {
-    this.#file ??= openTableFile(this.#fileSystem, this.path);
-    return this.#file;
+  #source(): SectionSource {
+    return { memory: this.#memory, file: this.#file.use(), path: this.path, footer: this.#footer! };
   }
 
   /** Bytes of linear memory that index and filter take as a whole. */
   #wholeBytes(): number {
-    const { footer } = this.#sections!;
+    const footer = this.#footer!;
     return this.#arraysAt() + this.#memory.kernel['tableArrayBytes']!(footer.pages, footer.packed ? 1 : 0);
   }
 
   /** Where, behind filter and index entries, the arrays begin. */
   #arraysAt(): number {
-    const { filterBytes, indexEntryBytes } = this.#sections!.footer;
+    const { filterBytes, indexEntryBytes } = this.#footer!;
     return Math.ceil((filterBlocksIn(filterBytes) * FILTER_BLOCK_BYTES + indexEntryBytes + KEY_SLACK_BYTES) / 8) * 8;
   }
 
@@ -242,7 +240,7 @@ export class OpenTable implements WholeTable {
   #openWhole(): boolean {
     const memory = this.#memory;
     const { kernel, u32 } = memory;
-    const source = this.#sections!;
+    const source = this.#source();
     const { footer } = source;
     const bytes = this.#wholeBytes();
     let address: number;
@@ -284,7 +282,7 @@ export class OpenTable implements WholeTable {
   /** Brings the top of the index into memory. */
   #openPaged(): void {
     const memory = this.#memory;
-    const { footer } = this.#sections!;
+    const footer = this.#footer!;
     const { keys, firstPages } = this.#top!;
     const arraysAt = Math.ceil((keys.length + KEY_SLACK_BYTES) / 8) * 8;
     const bytes = arraysAt + memory.kernel['tableArrayBytes']!(firstPages.length, 0);
@@ -324,7 +322,7 @@ export class OpenTable implements WholeTable {
   /** A page of the filter or the index. */
   #loadSectionPage(page: number, frame: number): void {
     const { u8, kernel } = this.#memory;
-    const { footer } = this.#sections!;
+    const footer = this.#footer!;
     const { filter, index, top } = tableLayout(footer);
     const filterPages = sectionPages(footer.filterBytes);
     const sections = filterPages + sectionPages(footer.indexBytes);
@@ -337,7 +335,7 @@ export class OpenTable implements WholeTable {
     const inFilter = page - footer.pages < filterPages;
     const at = inFilter ? filter + (page - footer.pages) * PAGE_BYTES : index + (page - footer.pages - filterPages) * PAGE_BYTES;
     const bytes = Math.min(PAGE_BYTES, (inFilter ? index : top) - at);
-    readTableBytes(this.#open(), this.path, u8, frame, bytes, at);
+    readTableBytes(this.#file.use(), this.path, u8, frame, bytes, at);
     // The end of the last one is zeros that are not stored.
     u8.fill(0, frame + bytes, frame + PAGE_BYTES);
     if (kernel['pageLoaded']!(FRONT) !== 1) {
@@ -348,7 +346,7 @@ export class OpenTable implements WholeTable {
   /** Where a page of data is in the file, and what a packed one takes there (else 0). */
   #placeOf(page: number): { position: number; stored: number } {
     const { u8, u32 } = this.#memory;
-    if (!this.#sections!.footer.packed) return { position: page * PAGE_BYTES, stored: 0 };
+    if (!this.#footer!.packed) return { position: page * PAGE_BYTES, stored: 0 };
     if (!this.#index!.whole) return this.#placeInIndexPage(page);
     const positions = u32[(this.header + TABLE_POSITIONS) >>> 2]!;
     const entry = u32[(u32[(this.header + TABLE_KEY_OFFSETS) >>> 2]! >>> 2) + page]!;
@@ -359,7 +357,7 @@ export class OpenTable implements WholeTable {
   /** The index page that has the place was mostly just searched, and is in the cache; otherwise it is read past it. */
   #placeInIndexPage(page: number): { position: number; stored: number } {
     const memory = this.#memory;
-    const { footer } = this.#sections!;
+    const footer = this.#footer!;
     const { firstPages } = this.#top!;
     const number = firstPages.findLastIndex((first) => first <= page);
     const indexPage = footer.pages + sectionPages(footer.filterBytes) + number;
@@ -369,7 +367,7 @@ export class OpenTable implements WholeTable {
       const { index, top } = tableLayout(footer);
       const at = index + number * PAGE_BYTES;
       const bytes = Math.min(PAGE_BYTES, top - at);
-      readTableBytes(this.#open(), this.path, memory.u8, address, bytes, at);
+      readTableBytes(this.#file.use(), this.path, memory.u8, address, bytes, at);
       memory.u8.fill(0, address + bytes, address + PAGE_BYTES);
       if (memory.kernel['pagesVerify']!(address, 1, footer.fileId, indexPage) !== 1) {
         throw corruptTable(this.path, at, 'the index does not match its checksum');

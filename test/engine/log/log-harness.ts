@@ -55,6 +55,8 @@ export class LogHarness {
       callerSyncMs: settings.callerSyncMs,
       nextSegment: () => next++,
       onSegment: () => undefined,
+      onDone: () => undefined,
+      reopen: (segment) => this.disk.openSync(this.path(segment), 'write'),
       onSync: () => undefined,
       unsynced: options.unsynced ?? [],
     });
