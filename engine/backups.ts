@@ -33,8 +33,8 @@ export interface BackupComponents extends OfflineComponents {
 }
 
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
-const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
-const CHOICE_OPTIONS: readonly string[] = ['backup', 'onProgress'];
+const BACKUP_OPTIONS: readonly string[] = ['onProgress', 'signal'];
+const CHOICE_OPTIONS: readonly string[] = ['backup', 'onProgress', 'signal'];
 
 /**
  * Adds a backup of the store to the directory of backups `target`, making it where it is not there. `source`: an engine, which keeps serving (as
@@ -86,7 +86,7 @@ export async function verifyBackup(
   components: BackupComponents = {},
 ): Promise<VerifyBackupReport> {
   checkOptions(options, CHOICE_OPTIONS);
-  return await upkeep.verifyBackup(components.fileSystem ?? new NodeFileSystem(), target, options.backup, options.onProgress);
+  return await upkeep.verifyBackup(components.fileSystem ?? new NodeFileSystem(), target, options);
 }
 
 /**
@@ -102,12 +102,10 @@ export async function restore(
   checkOptions(options, CHOICE_OPTIONS);
   checkName(directory, 'directory');
   const random = randomOf(components);
-  const { backup: chosen, onProgress } = options;
   const storeId = random && upkeep.newStoreId(random);
   return await upkeep.restoreBackup(components.fileSystem ?? new NodeFileSystem(), target, directory, {
-    backup: chosen,
+    ...options,
     storeId,
-    onProgress,
   });
 }
 

@@ -35,7 +35,7 @@ import type { View } from './view.ts';
 import type { Writer } from './writer.ts';
 
 const BATCH_OPTIONS: readonly string[] = ['durability', 'sequence', 'conditions'];
-const BACKUP_OPTIONS: readonly string[] = ['onProgress'];
+const BACKUP_OPTIONS: readonly string[] = ['onProgress', 'signal'];
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
 const COMPACT_OPTIONS: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix', 'keyspace'];
 const INGEST_OPTIONS: readonly string[] = ['mode', 'sequence', 'onProgress'];

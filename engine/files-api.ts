@@ -116,6 +116,8 @@ export interface RepairReport {
 export interface BackupOptions {
   /** Called now and then with the bytes of the store that the backup has so far. */
   onProgress?: (bytes: number) => void;
+  /** `cancelled/ABORTED` when it is aborted; the other backups stay as they are. */
+  signal?: AbortSignal;
 }
 
 export interface BackupResult {
@@ -151,6 +153,8 @@ export interface VerifyBackupOptions {
   backup?: number;
   /** Called now and then with the bytes read so far. */
   onProgress?: (bytes: number) => void;
+  /** `cancelled/ABORTED` when it is aborted. */
+  signal?: AbortSignal;
 }
 
 export interface VerifyBackupReport {
@@ -170,6 +174,8 @@ export interface RestoreOptions {
   backup?: number;
   /** Called now and then with the bytes restored so far. */
   onProgress?: (bytes: number) => void;
+  /** `cancelled/ABORTED` when it is aborted; the directory is left empty. */
+  signal?: AbortSignal;
 }
 
 export interface RestoreResult {

@@ -94,5 +94,7 @@ function assertStore(fileSystem: FileSystem, directory: string): void {
     );
   }
   if (names.some((name) => parseFileName(name) !== undefined)) return;
-  throw new SparrowError('invalid', 'NOT_A_STORE', `${directory} holds no store`, { directory });
+  // The --data of a server: the store is one level down.
+  const inside = names.includes('engine') && names.includes('raft') ? `; that of this server is ${directory}/engine` : '';
+  throw new SparrowError('invalid', 'NOT_A_STORE', `${directory} holds no store${inside}`, { directory });
 }

@@ -32,10 +32,17 @@ export class Findings {
   caught(error: unknown, file: string): void {
     if (error instanceof SparrowError && (error.kind === 'corrupt' || error.code.startsWith('FORMAT_'))) {
       const { file: named, offset } = error.details;
-      this.problem(typeof named === 'string' ? named : file, typeof offset === 'number' ? offset : 0, error.message);
+      const at = typeof named === 'string' ? named : file;
+      this.problem(at, typeof offset === 'number' ? offset : 0, withoutPlace(error.message, at));
     } else if (isSystemError(error)) this.problem(file, 0, `it cannot be read: ${error.message}`);
     else throw error;
   }
+}
+
+/** A message that begins with its place says what is wrong behind that. */
+export function withoutPlace(message: string, file: string): string {
+  if (!message.startsWith(`${file} is corrupt at offset `)) return message;
+  return message.slice(message.indexOf(': ', file.length) + 2);
 }
 
 /** An answer of the operating system about a file. */

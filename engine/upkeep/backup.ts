@@ -7,7 +7,16 @@
  */
 import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { BackupInfo, BackupOptions, BackupResult, Finding, RestoreResult, VerifyBackupReport } from '../files-api.ts';
+import type {
+  BackupInfo,
+  BackupOptions,
+  BackupResult,
+  Finding,
+  RestoreOptions,
+  RestoreResult,
+  VerifyBackupOptions,
+  VerifyBackupReport,
+} from '../files-api.ts';
 import type { ImageFile, StoreImage } from '../inspect/index.ts';
 import { applyEdit, decodeEdit, EMPTY_VERSION, encodeEdit, snapshotEdit, type Version } from '../manifest/index.ts';
 import { type BackedUpFile, type BackupManifest, corruptBackup, storedName } from './backup-format.ts';
@@ -49,7 +58,7 @@ export async function makeBackup(
             store,
           );
     await source.sync();
-    const taking = new Taking(fileSystem, backups, source, known, options.onProgress);
+    const taking = new Taking(fileSystem, backups, source, known, options);
     for (const file of source.image.files) await taking.take(file);
     const id = (before.at(-1)?.id ?? 0) + 1;
     const { files, copiedFiles, copiedBytes } = taking;
@@ -80,7 +89,7 @@ class Taking {
   readonly #target: BackupTarget;
   readonly #source: BackupSource;
   readonly #known: ReadonlyMap<string, BackedUpFile>;
-  readonly #onProgress: ((bytes: number) => void) | undefined;
+  readonly #options: BackupOptions;
   readonly #check = new FileCheck();
   #bytes = 0;
 
@@ -89,28 +98,33 @@ class Taking {
     target: BackupTarget,
     source: BackupSource,
     known: ReadonlyMap<string, BackedUpFile>,
-    onProgress: ((bytes: number) => void) | undefined,
+    options: BackupOptions,
   ) {
     this.#fs = fileSystem;
     this.#target = target;
     this.#source = source;
     this.#known = known;
-    this.#onProgress = onProgress;
+    this.#options = options;
   }
 
   async take(file: ImageFile): Promise<void> {
-    this.#source.assertOpen();
+    this.#assertWanted();
     const { name, bytes } = file;
     const path = `${this.#source.image.directory}/${name}`;
     let taken = this.#same(file) ?? (await this.#compared(path, file));
     if (taken === undefined) {
-      taken = await this.#target.take(path, name, bytes, this.#check, () => this.#source.assertOpen());
+      taken = await this.#target.take(path, name, bytes, this.#check, () => this.#assertWanted());
       this.copiedFiles++;
       this.copiedBytes += bytes;
     }
     this.files.push(taken);
     this.#bytes += bytes;
-    this.#onProgress?.(this.#bytes);
+    this.#options.onProgress?.(this.#bytes);
+  }
+
+  #assertWanted(): void {
+    assertWanted(this.#options.signal);
+    this.#source.assertOpen();
   }
 
   #same({ name, bytes, immutable }: ImageFile): BackedUpFile | undefined {
@@ -123,12 +137,16 @@ class Taking {
     if (!this.#target.hasName(name)) return undefined;
     this.#check.reset();
     await readPieces(this.#fs, path, bytes, (piece) => {
-      this.#source.assertOpen();
+      this.#assertWanted();
       this.#check.add(piece);
     });
     const file = { name, bytes, check: this.#check.take() };
     return this.#target.has(file) ? file : undefined;
   }
+}
+
+function assertWanted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new SparrowError('cancelled', 'ABORTED', 'the work on backups was given up');
 }
 
 /** Oldest first. */
@@ -150,8 +168,7 @@ export function listBackups(fileSystem: FileSystem, target: string): BackupInfo[
 export async function verifyBackup(
   fileSystem: FileSystem,
   target: string,
-  backup: number | undefined,
-  onProgress: ((bytes: number) => void) | undefined,
+  { backup, onProgress, signal }: VerifyBackupOptions,
 ): Promise<VerifyBackupReport> {
   const backups = BackupTarget.open(fileSystem, target, true);
   try {
@@ -171,7 +188,7 @@ export async function verifyBackup(
       for (const file of manifest.files) {
         const name = storedName(file);
         if (!checked.has(name)) {
-          const problem = await problemOf(backups, file, check);
+          const problem = await problemOf(backups, file, check, () => assertWanted(signal));
           checked.set(name, problem);
           if (problem) problems.push(findingOf(problem));
           bytes += file.bytes;
@@ -187,9 +204,14 @@ export async function verifyBackup(
   }
 }
 
-async function problemOf(backups: BackupTarget, file: BackedUpFile, check: FileCheck): Promise<SparrowError | undefined> {
+async function problemOf(
+  backups: BackupTarget,
+  file: BackedUpFile,
+  check: FileCheck,
+  onPiece: () => void,
+): Promise<SparrowError | undefined> {
   try {
-    await backups.read(file, check, () => undefined);
+    await backups.read(file, check, onPiece);
     return undefined;
   } catch (error) {
     if (error instanceof SparrowError && error.kind === 'corrupt') return error;
@@ -208,7 +230,7 @@ export async function restoreBackup(
   fileSystem: FileSystem,
   target: string,
   directory: string,
-  parts: { backup: number | undefined; storeId: number | undefined; onProgress: ((bytes: number) => void) | undefined },
+  parts: RestoreOptions & { storeId: number | undefined },
 ): Promise<RestoreResult> {
   const backups = BackupTarget.open(fileSystem, target, true);
   try {
@@ -221,7 +243,10 @@ export async function restoreBackup(
       for (const file of manifest.files) {
         const copy = made.create(file.name);
         try {
-          await backups.read(file, check, (piece, at) => copy.writeSync(piece, 0, piece.length, at));
+          await backups.read(file, check, (piece, at) => {
+            assertWanted(parts.signal);
+            copy.writeSync(piece, 0, piece.length, at);
+          });
           await copy.datasync();
         } finally {
           copy.closeSync();

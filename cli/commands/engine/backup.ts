@@ -8,7 +8,15 @@ import { findingLines, print, toJson, watched } from './show.ts';
 
 const BACKUP_HELP = `
 TARGET is a directory for backups alone, made when it is not there; it may hold several, of several
-stores. What an earlier one has is not copied again.
+stores. What an earlier one has is not copied again. Files are taken as they are: whether DIR is whole
+is what "engine verify" tells. Interrupted, it leaves the other backups as they were.
+`;
+const RESTORE_HELP = `
+Every file is compared with its checksum on the way. Interrupted, it leaves DIR empty.
+
+Examples:
+  sparrowkv engine restore /mnt/backups ./data/engine
+  sparrowkv engine restore /mnt/backups ./before --backup 3
 `;
 const BACKUPS_HELP = `
 Without an option, lists them. --verify reads every file and compares it with its checksum, and exits
@@ -23,8 +31,8 @@ export function addBackup(engine: Command): void {
     .addHelpText('after', BACKUP_HELP)
     .action(async (directory: string, target: string, { json }: { json?: boolean }) => {
       const { backup } = await import('../../../engine/index.ts');
-      await watched('backing up', async ({ onProgress }) => {
-        const result = await backup(directory, target, { onProgress });
+      await watched('backing up', async (watch) => {
+        const result = await backup(directory, target, watch);
         const { files, bytes, copiedFiles, copiedBytes } = result;
         const text = `backup ${result.backup} in ${target}: ${plural(files, 'file')}, ${formatBytes(bytes)}, of which ${copiedFiles} with ${formatBytes(copiedBytes)} are new\n`;
         await print(json === true ? toJson(result, 2) : text);
@@ -54,10 +62,11 @@ export function addRestore(engine: Command): void {
     .description('make a store of a backup; DIR does not exist or is empty')
     .option('--backup <number>', 'which one (default: the newest)', parseKeep)
     .option('--json', 'the result, as JSON')
+    .addHelpText('after', RESTORE_HELP)
     .action(async (target: string, directory: string, { backup, json }: { backup?: number; json?: boolean }) => {
       const { restore } = await import('../../../engine/index.ts');
-      await watched('restoring', async ({ onProgress }) => {
-        const result = await restore(target, directory, { onProgress, ...(backup !== undefined && { backup }) });
+      await watched('restoring', async (watch) => {
+        const result = await restore(target, directory, { ...watch, ...(backup !== undefined && { backup }) });
         const text = `${directory} is backup ${result.backup}: ${plural(result.files, 'file')}, ${formatBytes(result.bytes)}\n`;
         await print(json === true ? toJson(result, 2) : text);
         return EXIT_OK;
@@ -74,8 +83,8 @@ async function list(target: string, json: boolean): Promise<void> {
 
 async function verify(target: string, json: boolean): Promise<void> {
   const { verifyBackup } = await import('../../../engine/index.ts');
-  await watched('verifying', async ({ onProgress }) => {
-    const report = await verifyBackup(target, { onProgress });
+  await watched('verifying', async (watch) => {
+    const report = await verifyBackup(target, watch);
     const { problems, unsound, backups, files, bytes } = report;
     const verdict = report.sound ? 'all are whole' : `damaged: backup ${unsound.join(', ')}`;
     const text = `${findingLines('problem', problems, problems.length)}${plural(backups, 'backup')}, ${plural(files, 'file')}, ${formatBytes(bytes)}: ${verdict}\n`;

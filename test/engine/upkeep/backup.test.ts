@@ -30,6 +30,29 @@ async function restored(fs: SimFileSystem, number: number, directory = `/restore
   return contentsOf(fs, directory);
 }
 
+describe('work on backups that is given up', () => {
+  it('is cancelled, leaves the older backups whole, and can be done again', async () => {
+    const fs = newDisk();
+    const engine = await openWithId(fs);
+    await live(engine, 2);
+    await engine.backup('/backups');
+    await live(engine, 3);
+    const giveUp = new AbortController();
+    const options = { signal: giveUp.signal, onProgress: () => giveUp.abort() };
+    const refusal = { kind: 'cancelled', code: 'ABORTED' };
+    await expect(engine.backup('/backups', options)).rejects.toMatchObject(refusal);
+    await engine.close();
+    await expect(backup('/data', '/backups', options, { fileSystem: fs, clock })).rejects.toMatchObject(refusal);
+    expect(listBackups('/backups', { fileSystem: fs })).toHaveLength(1);
+    await expect(verifyBackup('/backups', options, { fileSystem: fs })).rejects.toMatchObject(refusal);
+    await expect(restore('/backups', '/restored', options, { fileSystem: fs })).rejects.toMatchObject(refusal);
+    expect(await verifyBackup('/backups', {}, { fileSystem: fs })).toMatchObject({ sound: true });
+    await restore('/backups', '/restored', {}, { fileSystem: fs });
+    expect(await verify('/restored', {}, { fileSystem: fs })).toMatchObject({ problems: [] });
+    expect(fs.openFiles).toEqual([]);
+  });
+});
+
 describe('a backup', () => {
   it('of an engine in use holds that moment, and later ones copy what is new', async () => {
     const fs = newDisk();
