@@ -37,6 +37,9 @@ export {
   mergeRelocated,
   mergeDropped,
   mergeTakeKeptUnder,
+  mergeRules,
+  mergeLeftOut,
+  mergeTakeSpared,
   pagesVerify,
 } from './merge';
 export { segmentEntry } from './segment-table';

@@ -4,7 +4,8 @@
  * Which versions stay: of one key, newest first, the first stays, and an older one with sequence q below a newer one with sequence p stays
  * only when a snapshot s has q <= s < p. With MERGE_DROP_DELETES (nothing below the output can hold the inputs' keys) a delete that no
  * snapshot is older than goes too: then no version below it stays either. What has expired counts as a delete and becomes one.
- * A range tombstone over a version is like a newer version of its key.
+ * A range tombstone over a version is like a newer version of its key. The newest version of a key that its keyspace's rule leaves out becomes a
+ * delete as well, unless a snapshot sees it.
  *
  * Versions of one key are never divided between outputs, so that the tables of a level never share a key. An output ends where its keyspace
  * does (engine/keyspace-key.ts), so that a table below level 0 has one keyspace's settings.
@@ -25,6 +26,9 @@
  *   852 output keyspace u32   the first entry's, NO_KEYSPACE, or ANY_KEYSPACE for an output that takes all that is left
  *   864 ranges u32          868 range at i32      range tombstones: the set, and the first fragment that ends above the key; 0: none
  *   872 kept under f64      the oldest range tombstone over a version that was kept in spite of it, for a snapshot; 0: none
+ *   880 rules u32           884 their end u32      rules of what to keep (assembly/keep-rules.ts); 0: none
+ *   888 rule u32            892 its keyspace u32   of the key decided last; rule 0: there is none
+ *   896 left out f64        904 spared f64         versions that a rule leaves out: dropped or made deletes; kept, for a snapshot
  */
 import {
   KEY_B,
@@ -59,6 +63,7 @@ import {
   cursorValue,
   cursorValueBytes,
 } from './cursor';
+import { keyspaceMark, leavesOut, ruleFor } from './keep-rules';
 import { bodyFlags, bodyKind, bodySequence, packBody, pageChecksum, pageCount, pageSeed } from './page';
 import { builderAdd, builderPages, builderPinned } from './page-builder';
 import { commonBytes, copy } from './key';
@@ -87,11 +92,15 @@ const OUTPUT_KEYSPACE: usize = 852;
 
 const NO_KEYSPACE: u32 = 0xffffffff;
 const ANY_KEYSPACE: u32 = 0xfffffffe;
-/** First byte of an internal key whose keyspace's id takes two more. */
-const LONG_KEYSPACE: u32 = 240;
 const RANGES: usize = 864;
 const RANGE_AT: usize = 868;
 const KEPT_UNDER: usize = 872;
+const RULES: usize = 880;
+const RULES_END: usize = 884;
+const RULE: usize = 888;
+const RULE_KEYSPACE: usize = 892;
+const LEFT_OUT: usize = 896;
+const SPARED: usize = 904;
 
 // Fields of a cursor over pages in a buffer.
 const PAGES_END: usize = 96;
@@ -135,6 +144,7 @@ export function mergeBegin(
   store<u32>(context, <u32>ranges, RANGES);
   store<i32>(context, 0, RANGE_AT);
   store<f64>(context, 0, KEPT_UNDER);
+  mergeRules(context, 0, 0);
   store<i32>(context, flags, FLAGS);
   store<u32>(context, <u32>snapshots, SNAPSHOTS);
   store<i32>(context, snapshotCount, SNAPSHOT_COUNT);
@@ -146,6 +156,28 @@ export function mergeBegin(
   store<u32>(context, 0, POINTER);
   store<f64>(context, 0, DROPPED);
   store<i32>(context, 0, OPENED);
+}
+
+/** After `mergeBegin`: rules of what to keep, which stay until the merge is done. */
+export function mergeRules(context: usize, rules: usize, end: usize): void {
+  store<u32>(context, <u32>rules, RULES);
+  store<u32>(context, <u32>end, RULES_END);
+  store<u32>(context, 0, RULE);
+  store<u32>(context, NO_KEYSPACE, RULE_KEYSPACE);
+  store<f64>(context, 0, LEFT_OUT);
+  store<f64>(context, 0, SPARED);
+}
+
+/** How many versions have been dropped or made deletes because of rules. */
+export function mergeLeftOut(context: usize): f64 {
+  return load<f64>(context, LEFT_OUT);
+}
+
+/** How many versions were kept in spite of a rule since it was asked last. */
+export function mergeTakeSpared(context: usize): f64 {
+  const spared = load<f64>(context, SPARED);
+  store<f64>(context, 0, SPARED);
+  return spared;
 }
 
 /**
@@ -251,6 +283,7 @@ function merge(context: usize, inputs: i32): i32 {
   const last = context + KEY_B;
   const now = load<u64>(context, NOW);
   const ranges = <usize>load<u32>(context, RANGES);
+  const rules = load<u32>(context, RULES) != 0;
   // Keys up to this length are the same when their ranks are.
   const ranked = load<i32>(cursorAt(context, 0), 108) + 8;
   let winner = tournamentWinner(context);
@@ -282,6 +315,19 @@ function merge(context: usize, inputs: i32): i32 {
     const cover = ranges ? tombstoneOver(context, ranges, key, keyBytes, sequence) : 0;
     if (cover && cover < newer) newer = cover;
     let keep = newer == NOBODY || snapshotWithin(context, sequence, newer);
+    let spared = false;
+    let leftOut = false;
+    if (rules && keep && kind != KIND_DELETE && isLeftOut(context, key, keyBytes)) {
+      spared = snapshotWithin(context, sequence, newer);
+      leftOut = !spared;
+    }
+    if (leftOut) {
+      kind = KIND_DELETE;
+      body = packBody(sequence, KIND_DELETE, 0);
+      valueBytes = 0;
+      ended = pointer;
+      pointer = 0;
+    }
     if (keep && kind == KIND_DELETE && dropDeletes) keep = snapshotWithin(context, 0, sequence);
     let full = false;
     if (keep) {
@@ -303,11 +349,13 @@ function merge(context: usize, inputs: i32): i32 {
       if (added < 0) return MERGE_BROKEN;
       if (newer != NOBODY) builderPinned(builder, pinned);
       if (cover) keptUnder(context, cover);
+      if (spared) store<f64>(context, load<f64>(context, SPARED) + 1, SPARED);
       full = added != 0;
     } else {
       store<f64>(context, load<f64>(context, DROPPED) + 1, DROPPED);
       if (pointer) ended = pointer;
     }
+    if (leftOut) store<f64>(context, load<f64>(context, LEFT_OUT) + 1, LEFT_OUT);
     if (ended) {
       const entry = entryOf(context, ended);
       if (!entry) return MERGE_BROKEN;
@@ -336,13 +384,23 @@ function merge(context: usize, inputs: i32): i32 {
 // @ts-ignore: decorator
 @inline
 function leavesKeyspace(context: usize, key: usize): bool {
-  let keyspace = <u32>load<u8>(key);
-  if (keyspace == LONG_KEYSPACE) keyspace |= (<u32>load<u16>(key, 1)) << 8;
+  const keyspace = keyspaceMark(key);
   const output = load<u32>(context, OUTPUT_KEYSPACE);
   if (output == keyspace) return false;
   if (output < ANY_KEYSPACE) return true;
   if (output == NO_KEYSPACE) store<u32>(context, keyspace, OUTPUT_KEYSPACE);
   return false;
+}
+
+/** Whether the rule of its keyspace leaves out the key. Keys come in order: those of a keyspace one after another. */
+function isLeftOut(context: usize, key: usize, keyBytes: i32): bool {
+  const keyspace = keyspaceMark(key);
+  if (keyspace != load<u32>(context, RULE_KEYSPACE)) {
+    store<u32>(context, keyspace, RULE_KEYSPACE);
+    store<u32>(context, <u32>ruleFor(<usize>load<u32>(context, RULES), <usize>load<u32>(context, RULES_END), keyspace), RULE);
+  }
+  const rule = <usize>load<u32>(context, RULE);
+  return rule != 0 && leavesOut(rule, key, keyBytes);
 }
 
 /** The oldest range tombstone that is newer than the version and covers its key; 0: none. Keys come in order. */

@@ -190,11 +190,30 @@ export interface Keyspace extends KeyValues {
   readonly name: string;
   /** Those that were given; the engine's hold for the others. */
   readonly settings: Readonly<KeyspaceSettings>;
+  /** What `keepOnly` was told last. Undefined: everything is kept. */
+  readonly kept: Readonly<KeepRule> | undefined;
+  /**
+   * From now on compaction leaves out what the rule does not keep, on its way and at no cost to writes: what was written before, and what will be.
+   * Until it has come to an entry, reads still find it; after that they do not. What a snapshot sees it keeps. Durable when it settles.
+   * `undefined`: everything is kept again; what has gone is gone. `invalid/KEEP_RULE`.
+   */
+  keepOnly(rule: KeepRule | undefined): Promise<void>;
   /**
    * Deletes all its entries and forgets its name and settings, at a cost that does not depend on how much there is; durable when it settles.
    * This object is of no use from the call on (`closed/KEYSPACE_DROPPED`); a keyspace that is made by the same name is another, empty one.
    */
   drop(): Promise<void>;
+}
+
+/**
+ * Which keys of a keyspace to keep: those that are within the bounds and have the hash that is given. Plain data, because compaction asks it on a
+ * thread of its own.
+ */
+export interface KeepRule {
+  gte?: Bytes;
+  lt?: Bytes;
+  /** Keys of which `(keepHash(key) & mask) === value`, as unsigned numbers of 32 bits. */
+  hash?: { mask: number; value: number };
 }
 
 export interface CompactRange {

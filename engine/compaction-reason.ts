@@ -16,6 +16,8 @@ export const COMPACTION_REASONS = [
   'reads',
   /** Values have expired. */
   'expiry',
+  /** A keyspace was given a rule that leaves out what a table may have. */
+  'rules',
   /** Somebody asked for it. */
   'demand',
 ] as const;

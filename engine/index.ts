@@ -13,6 +13,7 @@ export type {
   EngineIterator,
   Entry,
   Expiry,
+  KeepRule,
   KeyRange,
   Keyspace,
   KeyspaceSettings,
@@ -81,6 +82,7 @@ export { createTableWriter, type TableFilesWriter, type TableWriterComponents } 
 export { backup, checkpoint, listBackups, pruneBackups, restore, verifyBackup, type BackupComponents } from './backups.ts';
 export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
+export { keepHash } from './keep-rule.ts';
 export type { Resources, ResourceStats } from './resources.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';

@@ -3,8 +3,9 @@
  * write to them. What there is, is in the version (manifest/version.ts); internal keys are in keyspace-key.ts.
  */
 import { SparrowError } from '../base/errors.ts';
-import type { Keyspace, KeyspaceSettings } from './api.ts';
+import type { KeepRule, Keyspace, KeyspaceSettings } from './api.ts';
 import { planRangeDelete } from './batch-plan.ts';
+import { shownKeepRule, storedKeepRule } from './keep-rule.ts';
 import { KEYSPACE_ID_MAX, keyspaceBegin, keyspaceEnd } from './keyspace-key.ts';
 import { checkKeyspaceName, sameSettings, shownSettings, type StoredSettings, storedSettings } from './keyspace-settings.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
@@ -68,6 +69,16 @@ export class Keyspaces {
     await Promise.all([written, this.#maintenance.recorded()]);
   }
 
+  #ruleOf(id: number): KeepRule | undefined {
+    const rule = this.#maintenance.version.keyspaces.get(id)?.rule;
+    return rule && shownKeepRule(rule);
+  }
+
+  async #keepOnly({ id }: OpenKeyspace, rule: KeepRule | undefined): Promise<void> {
+    this.#maintenance.setRule(id, rule && ((ruleId) => storedKeepRule(rule, ruleId)));
+    await this.#maintenance.recorded();
+  }
+
   /** Every later use of any is refused. */
   close(refusal: () => SparrowError): void {
     this.#refusal = refusal;
@@ -101,7 +112,14 @@ export class Keyspaces {
     if (keyspace === undefined) {
       const settingsOf = (): StoredSettings => this.#maintenance.version.keyspaces.get(id)?.settings ?? {};
       const open = new OpenKeyspace(id, settingsOf(), this.#parts.settings);
-      keyspace = new SparrowKeyspace(this.#parts, { open, name, settings: settingsOf, drop: (each) => this.#drop(each) });
+      keyspace = new SparrowKeyspace(this.#parts, {
+        open,
+        name,
+        settings: settingsOf,
+        kept: () => this.#ruleOf(id),
+        keepOnly: (rule) => this.#keepOnly(open, rule),
+        drop: (each) => this.#drop(each),
+      });
       this.#opened.set(id, keyspace);
     }
     return keyspace;
@@ -112,6 +130,8 @@ interface KeyspaceParts {
   readonly open: OpenKeyspace;
   readonly name: string;
   readonly settings: () => StoredSettings;
+  readonly kept: () => KeepRule | undefined;
+  readonly keepOnly: (rule: KeepRule | undefined) => Promise<void>;
   readonly drop: (keyspace: SparrowKeyspace) => Promise<void>;
 }
 
@@ -129,6 +149,15 @@ class SparrowKeyspace extends StoredKeyValues implements Keyspace {
 
   get settings(): Readonly<KeyspaceSettings> {
     return shownSettings(this.#own.settings());
+  }
+
+  get kept(): Readonly<KeepRule> | undefined {
+    return this.#own.kept();
+  }
+
+  async keepOnly(rule: KeepRule | undefined): Promise<void> {
+    this.open.assertOpen();
+    await this.#own.keepOnly(rule);
   }
 
   drop(): Promise<void> {

@@ -28,6 +28,7 @@ import { openTableFile, readFooter, SegmentTable, tableFileName, type TableFoote
 import { BlockFileWriter } from './block-file.ts';
 import type { CompactionInput, CompactionJob, CompactionResult } from './compaction.ts';
 import { InputStream } from './input-stream.ts';
+import { layRules, rulesBytes } from './rule-table.ts';
 
 const STEP_BYTES = 1024 * 1024;
 const MIB = 1024 * 1024;
@@ -104,6 +105,8 @@ class CompactionRun {
       nowMs,
       ranges.address,
     );
+    const rules = layRules(this.#memory, this.#job.rules);
+    kernel['mergeRules']!(WORK, rules.from, rules.to);
     this.#beginOutput();
     for (let yielded = 0; ;) {
       const answer = kernel['mergeStep']!(WORK);
@@ -161,10 +164,11 @@ class CompactionRun {
       writer.discard();
       return;
     }
-    const { clearedTo } = this.#job;
+    const { clearedTo, rules, ruledTo } = this.#job;
     const keptUnder = this.#memory.kernel['mergeTakeKeptUnder']!(WORK);
+    const spared = this.#memory.kernel['mergeTakeSpared']!(WORK);
     const table = writer.finish(this.#segments.takeLive(), keptUnder === 0 ? clearedTo : Math.min(clearedTo, keptUnder - 1));
-    this.#outputs.push(table);
+    this.#outputs.push(rules.length > 0 && spared === 0 ? { ...table, ruledTo } : table);
     this.#bytesWritten += table.bytes;
   }
 
@@ -177,6 +181,7 @@ class CompactionRun {
       blockFile: blockBytes === undefined ? undefined : { segment: this.#blockFile!.segment, bytes: blockBytes },
       dead: this.#segments.takeDead(),
       versionsDropped: this.#memory.kernel['mergeDropped']!(WORK),
+      versionsLeftOut: this.#memory.kernel['mergeLeftOut']!(WORK),
       bytesRead: this.#bytesRead + (this.#blockFile?.bytesRead ?? 0),
       bytesWritten: this.#bytesWritten + (blockBytes ?? 0),
     };
@@ -225,7 +230,7 @@ function memoryBytes(job: CompactionJob, runs: number, footers: readonly TableFo
   const areas = entries * 64 + indexBytes * 8;
   const values = job.relocate.length > 0 ? 300 * MIB : 0;
   const ranges = job.rangeTombstones.reduce((sum, { start, end }) => sum + 4 * (start.length + end.length) + 512, 0);
-  const wanted = HEAP + 16 * MIB + runs * 512 * 1024 + areas + values + ranges;
+  const wanted = HEAP + 16 * MIB + runs * 512 * 1024 + areas + values + ranges + rulesBytes(job.rules);
   return Math.min(Math.ceil(wanted / 65536) * 65536, LINEAR_MEMORY_BYTES_MAX - 65536);
 }
 

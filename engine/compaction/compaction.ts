@@ -2,6 +2,7 @@
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { CompactionReason } from '../compaction-reason.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
+import type { KeyspaceRule } from './rule-table.ts';
 import type { PageCompression, SegmentReference, TableMeta } from '../table/index.ts';
 
 export type { CompactionReason } from '../compaction-reason.ts';
@@ -44,6 +45,9 @@ export interface CompactionJob {
   readonly rangeTombstones: readonly RangeTombstone[];
   /** All range tombstones up to this sequence are among them, or hide nothing there. */
   readonly clearedTo: number;
+  /** Of keyspaces that the inputs may have keys of; as of `ruledTo`, the id of the newest rule there is. */
+  readonly rules: readonly KeyspaceRule[];
+  readonly ruledTo: number;
   /** Size of its pages, not compressed, at which an output ends, at the next key. */
   readonly tableBytes: number;
   /** Of the outputs. */
@@ -60,6 +64,8 @@ export interface CompactionResult {
   /** Bytes of values that were dropped or moved away, by segment, ascending. */
   readonly dead: readonly SegmentReference[];
   readonly versionsDropped: number;
+  /** Of what nobody was reading at, what rules left out. */
+  readonly versionsLeftOut: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
 }

@@ -8,6 +8,7 @@ export {
   type CompactionReason,
   type CompactionResult,
 } from './compaction.ts';
+export type { KeyspaceRule } from './rule-table.ts';
 export { pickDemanded, type Demand } from './demanded.ts';
 export { runCompaction } from './compaction-job.ts';
 export { areDeletesDue, expiredBytes, isExpiryDue, nextExpiry, type ExpirySettings } from './pick-unseen.ts';

@@ -19,15 +19,19 @@
  *            where it is: the part that should have by now / garbageRatio (a half under load), or how long ago the first has / expiryLagMs.
  * - deletes: 1 for a table of which over half are deletes, or on a twentieth of whose pages they are dense, and that no snapshot keeps: it
  *            goes down, or drops them where nothing is below.
+ * - rules:   1 for a table that may have what its keyspace's rule leaves out, and that no snapshot sees.
  *
  * Each step makes its own reason smaller, so that picking comes to an end when writing does: tables only go down, a rewritten table no
- * longer refers to the files that were over the bound, its deletes and what has expired are gone, and range tombstones hide nothing in it.
+ * longer refers to the files that were over the bound, its deletes and what has expired are gone, range tombstones hide nothing in it, and its
+ * keyspace's rule leaves nothing out of it.
  */
 import type { EngineSettings } from '../settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { BLOCK_HEADER_BYTES } from './block-file.ts';
 import type { Compaction, CompactionInput } from './compaction.ts';
 import { type ExpirySettings, pickDeletes, pickExpiry, pickRangeDeletes } from './pick-unseen.ts';
+import { pickRules } from './pick-rules.ts';
+import type { KeyspaceRule } from './rule-table.ts';
 import { goDown, isBottom, oldestOverlapping, overlapping, type PickerVersion } from './steps.ts';
 
 export type PickerSettings = ExpirySettings & Pick<EngineSettings, 'level0Compact' | 'level1Bytes' | 'levelRatio' | 'tableBytes'>;
@@ -55,6 +59,8 @@ export interface Circumstances {
   readonly level0Probes: number;
   /** How many pages of the table lie within range tombstones that hide versions in it. Asked for those only in which some may. */
   readonly hiddenPages: (table: TableMeta) => number;
+  /** Of keyspaces, those that can be applied now. */
+  readonly rules: readonly KeyspaceRule[];
 }
 
 export function pickCompaction(version: PickerVersion, settings: PickerSettings, circumstances: Circumstances): Compaction | undefined {
@@ -69,6 +75,7 @@ export function pickCompaction(version: PickerVersion, settings: PickerSettings,
     pickRangeDeletes(version, { snapshots, loaded: pace === 'loaded', hiddenPages: circumstances.hiddenPages }),
     pickExpiry(version, settings, garbageShare, circumstances.nowMs),
     pickDeletes(version, snapshots[0] ?? Infinity),
+    pickRules(version, circumstances.rules, snapshots.at(-1) ?? -1),
   ];
   let best: Compaction | undefined;
   for (const candidate of candidates) if (candidate && (!best || candidate.score > best.score)) best = candidate;

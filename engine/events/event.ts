@@ -5,7 +5,8 @@
 import type { CompactionReason } from '../compaction-reason.ts';
 
 /**
- * How a job ended. `disk-full`: it is tried again once there is room. `repeated`: it needs more memory and is begun again with that.
+ * How a job ended. `disk-full`: it is tried again once there is room. `repeated`: a flush that needs more memory and is begun again with that, or a
+ * compaction that left out by a rule (`keepOnly`) what somebody began to read meanwhile, and is picked anew without rules.
  * `cancelled`: the engine closes. `failed`: nothing is written any more (see `writing-failed`).
  */
 export type Outcome = 'done' | 'disk-full' | 'repeated' | 'cancelled' | 'failed';

@@ -161,6 +161,7 @@ function withFacts(base: Version, edit: VersionEdit): Version {
     keyspacesAdded: added,
     keyspacesAltered: (edit.keyspacesAltered ?? []).filter(({ id }) => base.keyspaces.has(id)),
     keyspacesDropped: (edit.keyspacesDropped ?? []).filter((id) => base.keyspaces.has(id)),
+    keyspaceRules: (edit.keyspaceRules ?? []).filter(({ id }) => base.keyspaces.has(id) || added.some((keyspace) => keyspace.id === id)),
   });
 }
 

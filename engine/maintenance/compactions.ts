@@ -1,6 +1,9 @@
 /**
  * When compactions run: after every change of the version the picker is asked what to do next, and it is done, one at a time. Under load
  * the picker bears more garbage than at rest.
+ *
+ * A rule of what to keep (engine/keep-rule.ts) takes away what everybody sees. A snapshot or scan that began while a job with rules ran would see it
+ * go: then the job was in vain, and is done again without rules, which rest for a while.
  */
 import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type { Background } from '../background/index.ts';
@@ -11,12 +14,14 @@ import {
   type CompactionJob,
   type CompactionResult,
   type Demand,
+  type KeyspaceRule,
   fileIdsWanted,
   garbageShareAt,
   nextExpiry,
   pickCompaction,
   pickDemanded,
 } from '../compaction/index.ts';
+import { keyspaceOf } from '../keyspace-key.ts';
 import { hidesIn } from '../manifest/index.ts';
 import type { Events } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
@@ -30,6 +35,8 @@ const REST_AFTER_MS = 2000;
 /** What reads spend on level 0 is looked at so often. */
 const READS_CHECK_MS = 10_000;
 const WAKE_AFTER_MS_MAX = 3_600_000;
+/** After somebody began to read while a job with rules ran, and still did at its end. */
+const RULES_REST_MS = 5000;
 
 /** A key range that a compaction under way will write to. */
 export interface Occupied {
@@ -59,6 +66,8 @@ export class Compactions {
   /** Of what reads have spent on level 0, what has been repaid by merging it. */
   #probesPaid = 0;
   #jobs = 0;
+  /** Set while rules rest. */
+  #rulesTimer: Timer | undefined;
 
   constructor(parts: {
     directory: string;
@@ -122,6 +131,7 @@ export class Compactions {
       nowMs: this.#clock.wallMs(),
       level0Probes: this.#versions.level0Probes - this.#probesPaid,
       hiddenPages: (table: TableMeta) => this.#versions.hiddenPages(table),
+      rules: this.#rules(),
     };
     const compaction = this.#nextDemanded(this.#snapshots.oldest ?? Infinity) ?? pickCompaction(version, this.#settings, circumstances);
     this.#wakeTimer?.cancel();
@@ -139,15 +149,18 @@ export class Compactions {
     this.#running = true;
     this.#current = compaction;
     const ended = this.#tell(compaction);
-    this.#background.compact(this.#job(compaction), (error, result) => {
+    const job = this.#job(compaction);
+    this.#background.compact(job, (error, result) => {
       this.#running = false;
       this.#current = undefined;
-      ended(error, result);
+      const inVain = result !== undefined && this.#takesFromReaders(job, result);
+      ended(error, inVain ? undefined : result, inVain);
       if (error) this.#progress.jobFailed('compaction', error, () => this.start());
       else {
         this.#progress.foundSpace('compaction');
         this.#progress.guarded('compaction', () => {
-          this.#compacted(compaction, result!);
+          if (inVain) this.#inVain(result);
+          else this.#compacted(compaction, result!);
           this.start();
         });
       }
@@ -213,7 +226,29 @@ export class Compactions {
     const { rangeTombstones: all, lastSequence: clearedTo } = this.#versions.version;
     const rangeTombstones = all.filter((tombstone) => inputs.some(({ table }) => hidesIn(tombstone, table)));
     const cleared = { rangeTombstones, clearedTo };
-    return { directory: this.#directory, compression, inputs, dropDeletes, relocate, snapshots, nowMs, ...cleared, tableBytes, fileIds };
+    const rules = this.#rules().filter(({ keyspace }) => inputs.some(({ table }) => mayHave(table, keyspace)));
+    const ruledTo = Math.max(0, ...rules.map(({ rule }) => rule.id));
+    const common = { directory: this.#directory, compression, snapshots, nowMs, rules, ruledTo, tableBytes, fileIds };
+    return { ...common, inputs, dropDeletes, relocate, ...cleared };
+  }
+
+  #rules(): KeyspaceRule[] {
+    if (this.#rulesTimer !== undefined) return [];
+    return [...this.#versions.version.keyspaces].flatMap(([keyspace, { rule }]) => (rule ? [{ keyspace, rule }] : []));
+  }
+
+  /** Whether somebody reads now who did not when the job began, and rules left out anything. */
+  #takesFromReaders({ snapshots }: CompactionJob, { versionsLeftOut }: CompactionResult): boolean {
+    return versionsLeftOut > 0 && this.#snapshots.sequences.some((sequence) => !snapshots.includes(sequence));
+  }
+
+  #inVain({ outputs, blockFile }: CompactionResult): void {
+    this.#versions.discard(outputs, blockFile);
+    const resume = (): void => {
+      this.#rulesTimer = undefined;
+      this.start();
+    };
+    this.#rulesTimer = this.#scheduler.after(RULES_REST_MS, resume, true);
   }
 
   /** Whether no level below has tables. What level 0 holds is on its way down. */
@@ -222,19 +257,24 @@ export class Compactions {
   }
 
   /** Tells that the compaction begins, and by what it returns that it has ended. */
-  #tell({ reason, target, inputs, relocate }: Compaction): (error: Error | undefined, result: CompactionResult | undefined) => void {
+  #tell({
+    reason,
+    target,
+    inputs,
+    relocate,
+  }: Compaction): (error: Error | undefined, result: CompactionResult | undefined, inVain: boolean) => void {
     const events = this.#events;
     const begunMs = events.nowMs();
     const tables = inputs.map(({ level, table }) => ({ level, table: table.fileId, bytes: table.bytes }));
     const inputBytes = tables.reduce((sum, table) => sum + table.bytes, 0);
     const told = { job: ++this.#jobs, reason, target, inputs: tables, inputBytes, relocated: relocate };
     events.emit({ type: 'compaction-begun', ...told });
-    return (error, result) => {
+    return (error, result, inVain) => {
       events.corruption('compaction', error);
       events.emit({
         type: 'compaction-ended',
         ...told,
-        outcome: outcomeOf(error),
+        outcome: inVain ? 'repeated' : outcomeOf(error),
         durationMs: events.nowMs() - begunMs,
         outputs: (result?.outputs ?? []).map((table) => ({ level: target, table: table.fileId, bytes: table.bytes })),
         blockFile: result?.blockFile,
@@ -255,4 +295,8 @@ export class Compactions {
       ...(result.blockFile && { segmentsAdded: [result.blockFile] }),
     });
   }
+}
+
+function mayHave({ smallest, largest }: TableMeta, keyspace: number): boolean {
+  return keyspaceOf(smallest) <= keyspace && keyspace <= keyspaceOf(largest);
 }

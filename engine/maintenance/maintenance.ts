@@ -7,6 +7,7 @@ import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.t
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
+import type { StoredKeepRule } from '../keep-rule.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
 import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
@@ -323,9 +324,16 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   }
 
   /** Makes an edit of the registry of keyspaces count; it is durable when `recorded` settles. */
-  record(edit: Pick<VersionEdit, 'keyspacesAdded' | 'keyspacesAltered' | 'keyspacesDropped'>): void {
+  record(edit: Pick<VersionEdit, 'keyspacesAdded' | 'keyspacesAltered' | 'keyspacesDropped' | 'keyspaceRules'>): void {
     if (this.#progress.failure) throw this.#progress.failure;
     this.#versions.install(edit);
+  }
+
+  /** Gives a keyspace the rule that `ruleOf` makes with an id, in the place of the one that it had. */
+  setRule(keyspace: number, ruleOf: ((id: number) => StoredKeepRule) | undefined): void {
+    const rule = ruleOf?.(this.#versions.takeFileId());
+    this.record({ keyspaceRules: [{ id: keyspace, rule }] });
+    this.#compactions.start();
   }
 
   /** Settles when the manifest has every edit made so far. `exhausted/DISK_FULL` when that cannot be now. */

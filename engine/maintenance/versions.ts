@@ -192,6 +192,12 @@ export class Versions {
     this.#commit(complete, { tables: [...gone], segments: [...dead.keys()], bytes });
   }
 
+  /** Removes what a job has made for nothing. */
+  discard(tables: readonly TableMeta[], blockFile: { readonly segment: number; readonly bytes: number } | undefined): void {
+    const bytes = tables.reduce((sum, table) => sum + table.bytes, blockFile?.bytes ?? 0);
+    this.#remove({ tables: tables.map(({ fileId }) => fileId), segments: blockFile ? [blockFile.segment] : [], bytes });
+  }
+
   /**
    * Keeps every file that is there, whether the version still names it or not, until what it returns is called: for somebody who links or
    * copies them. What a crash leaves behind of it the next opening removes.

@@ -18,11 +18,14 @@
  *  13 next keyspace id varint
  *
  *  14 range tombstone added, 15 removed   sequence varint, start bytes varint, start, end bytes varint, end
+ *  16 keyspace's rule  keyspace varint, rule        in the place of the one it had; without rule: it has none
  *
  *   setting: | name bytes varint | name | value varint |
+ *   rule:    | id varint | gte bytes varint | gte | lt bytes varint | lt | hash mask varint | hash value varint |      no bytes, no mask: not given
  */
 import { SparrowError } from '../../base/errors.ts';
 import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
+import type { StoredKeepRule } from '../keep-rule.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { SegmentReference, TableMeta } from '../table/index.ts';
 import type { RangeTombstone } from './range-tombstone.ts';
@@ -53,6 +56,13 @@ export interface VersionEdit {
   readonly nextKeyspaceId?: number;
   readonly rangeTombstonesAdded?: readonly RangeTombstone[];
   readonly rangeTombstonesRemoved?: readonly RangeTombstone[];
+  readonly keyspaceRules?: readonly KeyspaceRule[];
+}
+
+/** What to keep of a keyspace from now on; without `rule`: everything. */
+export interface KeyspaceRule {
+  readonly id: number;
+  readonly rule: StoredKeepRule | undefined;
 }
 
 export interface AlteredKeyspace {
@@ -96,9 +106,12 @@ const TAG = {
   nextKeyspaceId: 13 << 1,
   rangeTombstoneAdded: 14 << 1,
   rangeTombstoneRemoved: 15 << 1,
+  keyspaceRule: 16 << 1,
 } as const;
 
 const OPTIONAL = 1;
+const NO_BYTES = new Uint8Array(0);
+const NO_HASH = { mask: 0, value: 0 };
 
 /** Of a table. All may be overlooked: they say what may be done earlier, not what is true. */
 const DETAIL = {
@@ -106,6 +119,7 @@ const DETAIL = {
   densePages: (2 << 1) | OPTIONAL,
   pinnedBytes: (3 << 1) | OPTIONAL,
   clearedTo: (4 << 1) | OPTIONAL,
+  ruledTo: (5 << 1) | OPTIONAL,
 } as const;
 
 export function encodeEdit(edit: VersionEdit): Uint8Array {
@@ -128,6 +142,12 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
     out.field(TAG.keyspaceAltered, (body) => {
       body.varint(id);
       for (const [field, value] of Object.entries(settings)) body.setting(field, value);
+    });
+  }
+  for (const { id, rule } of edit.keyspaceRules ?? []) {
+    out.field(TAG.keyspaceRule, (body) => {
+      body.varint(id);
+      if (rule) body.rule(rule);
     });
   }
   for (const { level, fileId } of edit.tablesRemoved ?? []) {
@@ -165,6 +185,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
   const keyspacesDropped: number[] = [];
   const rangeTombstonesAdded: RangeTombstone[] = [];
   const rangeTombstonesRemoved: RangeTombstone[] = [];
+  const keyspaceRules: KeyspaceRule[] = [];
   const input = new Decoder(bytes, offset, end);
   while (!input.done) {
     const tag = input.varint('tag');
@@ -185,6 +206,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
     else if (tag === TAG.keyspaceDropped) keyspacesDropped.push(body.varint('keyspace'));
     else if (tag === TAG.rangeTombstoneAdded) rangeTombstonesAdded.push(body.tombstone());
     else if (tag === TAG.rangeTombstoneRemoved) rangeTombstonesRemoved.push(body.tombstone());
+    else if (tag === TAG.keyspaceRule) keyspaceRules.push({ id: body.varint('keyspace'), rule: body.rule() });
     else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
     else continue;
     body.expectDone();
@@ -201,6 +223,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
     ...(keyspacesDropped.length > 0 && { keyspacesDropped }),
     ...(rangeTombstonesAdded.length > 0 && { rangeTombstonesAdded }),
     ...(rangeTombstonesRemoved.length > 0 && { rangeTombstonesRemoved }),
+    ...(keyspaceRules.length > 0 && { keyspaceRules }),
   };
 }
 
@@ -211,7 +234,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
  * | detail x n |                                        as fields of the edit, their numbers apart; what is 0 is left out
  *
  *   1 expiring     entries, bytes, earliest ms, latest ms - earliest ms          3 pinned bytes
- *   2 dense pages                                                               4 cleared to       varints
+ *   2 dense pages                                                               4 cleared to       5 ruled to       varints
  */
 function encodeTable(out: Encoder, { level, table }: AddedTable): void {
   out.varint(level);
@@ -231,7 +254,7 @@ function encodeTable(out: Encoder, { level, table }: AddedTable): void {
     out.varint(bytes);
     before = segment;
   }
-  const { expiring, densePages, pinnedBytes, clearedTo } = table;
+  const { expiring, densePages, pinnedBytes, clearedTo, ruledTo } = table;
   if (expiring) {
     out.field(DETAIL.expiring, (body) => {
       body.varint(expiring.entries);
@@ -243,6 +266,7 @@ function encodeTable(out: Encoder, { level, table }: AddedTable): void {
   if (densePages > 0) out.field(DETAIL.densePages, (body) => body.varint(densePages));
   if (pinnedBytes > 0) out.field(DETAIL.pinnedBytes, (body) => body.varint(pinnedBytes));
   if (clearedTo > 0) out.field(DETAIL.clearedTo, (body) => body.varint(clearedTo));
+  if (ruledTo !== undefined) out.field(DETAIL.ruledTo, (body) => body.varint(ruledTo));
 }
 
 function decodeTable(input: Decoder): AddedTable {
@@ -266,7 +290,7 @@ function decodeTable(input: Decoder): AddedTable {
   return { level, table: { ...table, ...decodeDetails(input) } };
 }
 
-type Details = Pick<TableMeta, 'densePages' | 'pinnedBytes' | 'clearedTo' | 'expiring'>;
+type Details = Pick<TableMeta, 'densePages' | 'pinnedBytes' | 'clearedTo' | 'expiring' | 'ruledTo'>;
 
 function decodeDetails(input: Decoder): Details {
   const details: { -readonly [name in keyof Details]: Details[name] } = { densePages: 0, pinnedBytes: 0, clearedTo: 0 };
@@ -279,6 +303,7 @@ function decodeDetails(input: Decoder): Details {
     } else if (tag === DETAIL.densePages) details.densePages = body.varint('dense pages');
     else if (tag === DETAIL.pinnedBytes) details.pinnedBytes = body.varint('pinned bytes');
     else if (tag === DETAIL.clearedTo) details.clearedTo = body.varint('cleared to');
+    else if (tag === DETAIL.ruledTo) details.ruledTo = body.varint('ruled to');
     else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
     else continue;
     body.expectDone();
@@ -323,6 +348,14 @@ class Encoder {
     this.varint(sequence);
     this.bytes(start);
     this.bytes(end);
+  }
+
+  rule({ id, gte = NO_BYTES, lt = NO_BYTES, hash = NO_HASH }: StoredKeepRule): void {
+    this.varint(id);
+    this.bytes(gte);
+    this.bytes(lt);
+    this.varint(hash.mask);
+    this.varint(hash.value);
   }
 
   field(tag: number, write: (body: Encoder) => void): void {
@@ -375,6 +408,14 @@ class Decoder {
 
   tombstone(): RangeTombstone {
     return { sequence: this.varint('sequence'), start: this.bytes('start of a range'), end: this.bytes('end of a range') };
+  }
+
+  /** What is left. */
+  rule(): StoredKeepRule | undefined {
+    if (this.done) return undefined;
+    const [id, gte, lt] = [this.varint('rule'), this.bytes('gte of a rule'), this.bytes('lt of a rule')];
+    const hash = { mask: this.varint('mask of a rule'), value: this.varint('value of a rule') };
+    return { id, ...(gte.length > 0 && { gte }), ...(lt.length > 0 && { lt }), ...(hash.mask !== 0 && { hash }) };
   }
 
   text(what: string): string {

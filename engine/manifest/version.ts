@@ -13,6 +13,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
+import type { StoredKeepRule } from '../keep-rule.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { blockName, EXTERNAL_ID_FROM, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
@@ -29,6 +30,8 @@ export interface BlockFile {
 export interface KeyspaceMeta {
   readonly name: string;
   readonly settings: StoredSettings;
+  /** What is kept of it; undefined: everything. */
+  readonly rule?: StoredKeepRule;
 }
 
 export interface Version {
@@ -96,6 +99,7 @@ export function snapshotEdit(version: Version): VersionEdit {
     tablesAdded: version.levels.flatMap((tables, level) => tables.map((table) => ({ level, table }))),
     segmentsAdded: [...version.segments].map(([segment, { bytes }]) => ({ segment, bytes })),
     rangeTombstonesAdded: version.rangeTombstones,
+    keyspaceRules: [...version.keyspaces].flatMap(([id, { rule }]) => (rule ? [{ id, rule }] : [])),
   };
 }
 
@@ -148,15 +152,15 @@ function advanced(before: number, after: number | undefined, what: string): numb
 }
 
 function applyKeyspaces(version: Version, edit: VersionEdit): Pick<Version, 'keyspaces' | 'nextKeyspaceId'> {
-  const { keyspacesDropped: dropped, keyspacesAltered: altered, keyspacesAdded: added } = edit;
+  const { keyspacesDropped: dropped, keyspacesAltered: altered, keyspacesAdded: added, keyspaceRules: rules } = edit;
   let nextKeyspaceId = advanced(version.nextKeyspaceId, edit.nextKeyspaceId, 'next keyspace id');
-  if (!dropped && !altered && !added) return { keyspaces: version.keyspaces, nextKeyspaceId };
+  if (!dropped && !altered && !added && !rules) return { keyspaces: version.keyspaces, nextKeyspaceId };
   const keyspaces = new Map(version.keyspaces);
   for (const id of dropped ?? []) assert(keyspaces.delete(id), `a keyspace that is dropped is there (${id})`);
   for (const { id, settings } of altered ?? []) {
     const before = keyspaces.get(id);
     assert(before !== undefined, `a keyspace that is altered is there (${id})`);
-    keyspaces.set(id, { name: before.name, settings });
+    keyspaces.set(id, { ...before, settings });
   }
   for (const { id, name, settings } of added ?? []) {
     // In a snapshot of a version the next id is stated, and all ids are below it.
@@ -165,6 +169,12 @@ function applyKeyspaces(version: Version, edit: VersionEdit): Pick<Version, 'key
     assert(!keyspaces.values().some((other) => other.name === name), `names of keyspaces are distinct (${name})`);
     keyspaces.set(id, { name, settings });
     nextKeyspaceId = Math.max(nextKeyspaceId, id + 1);
+  }
+  for (const { id, rule } of rules ?? []) {
+    const before = keyspaces.get(id);
+    assert(before !== undefined, `a keyspace that is given a rule is there (${id})`);
+    const { name, settings } = before;
+    keyspaces.set(id, { name, settings, ...(rule && { rule }) });
   }
   return { keyspaces, nextKeyspaceId };
 }

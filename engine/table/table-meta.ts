@@ -19,6 +19,11 @@ export interface TableMeta {
   readonly pinnedBytes: number;
   /** Range tombstones up to this sequence number hide nothing in it any more: what they cover was left out when it was written. */
   readonly clearedTo: number;
+  /**
+   * Nothing in it is left out by its keyspace's rule when that has this id or an older one (engine/keep-rule.ts). The manifest alone says so.
+   * Undefined: no rule was applied when it was written.
+   */
+  readonly ruledTo?: number;
   /** Undefined: nothing in it expires. */
   readonly expiring?: Expiring;
   /** Bytes of large values that its pointers refer to, for each segment, ascending by segment. */

@@ -19,12 +19,15 @@ import {
   PAGE_BYTES,
   WORK,
 } from '../../assembly/memory-map.ts';
+import type { KeyspaceRule } from '../../engine/compaction/index.ts';
+import { layRules } from '../../engine/compaction/rule-table.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { SegmentTable, type SegmentReference } from '../../engine/table/index.ts';
 import { buildTable, del, pointer, put, range, readPages, showVersion as show, type Version } from './sources.ts';
 import type { RangeTombstone } from '../../engine/manifest/index.ts';
 import { RangeTombstones } from '../../engine/range-tombstones.ts';
 import { withExpiry } from './twins/expiry.ts';
+import { isLeftOut } from './twins/keep-rules.ts';
 import { bytesBySegment, survivors } from './twins/merge.ts';
 import { covers } from './twins/range-tombstones.ts';
 
@@ -42,6 +45,7 @@ interface MergeOptions {
   moved?: (old: Uint8Array) => Uint8Array;
   nowMs?: number;
   tombstones?: RangeTombstone[];
+  rules?: KeyspaceRule[];
 }
 
 interface Merged {
@@ -50,6 +54,8 @@ interface Merged {
   dead: SegmentReference[];
   dropped: number;
   keptUnder: number;
+  leftOut: number;
+  spared: number;
 }
 
 /** Drives the kernel as the compaction job does, over inputs in memory. */
@@ -118,6 +124,8 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
     options.nowMs ?? 0,
     ranges.address,
   );
+  const rules = layRules(memory, options.rules ?? []);
+  kernel['mergeRules']!(WORK, rules.from, rules.to);
   begin();
   const fresh = memory.allocateSmall(64);
   for (;;) {
@@ -138,7 +146,9 @@ function merge(inputs: readonly (readonly Version[])[], options: MergeOptions = 
   }
   finish();
   const keptUnder = kernel['mergeTakeKeptUnder']!(WORK);
-  return { outputs, live, dead: segments.takeDead(), dropped: kernel['mergeDropped']!(WORK), keptUnder };
+  const [dropped, leftOut, spared] = [kernel['mergeDropped']!(WORK), kernel['mergeLeftOut']!(WORK), kernel['mergeTakeSpared']!(WORK)];
+  expect(kernel['mergeTakeSpared']!(WORK)).toBe(0);
+  return { outputs, live, dead: segments.takeDead(), dropped, keptUnder, leftOut, spared };
 }
 
 function versionsOfLastKey(versions: readonly Version[]): number {
@@ -268,6 +278,28 @@ describe('merge', () => {
     expect(kept({ tombstones: [range('b', 'c', 5)] })).toEqual([['a9', 'b8', 'c12', 'd4', 'e6'], 0]);
   });
 
+  test('what the rule of its keyspace leaves out becomes a delete, or goes; what a snapshot sees stays', () => {
+    const inputs = [
+      [put('\u0001a', 9), put('\u0001b', 8), put('\u0002a', 1)],
+      [pointer('\u0001a', 5, 3, 700), pointer('\u0001c', 6, 3, 40), del('\u0001d', 4)],
+    ];
+    const rules = [{ keyspace: 1, rule: { id: 7, gte: Buffer.from('b'), lt: Buffer.from('c') } }];
+    const kept = (options: MergeOptions): [string[], number, number] => {
+      const { outputs, leftOut, spared } = merge(inputs, { rules, ...options });
+      return [
+        outputs.flat().map(({ key, sequence, kind }) => `${key[0]}${String.fromCharCode(key[1]!)}${sequence}:${kind}`),
+        leftOut,
+        spared,
+      ];
+    };
+    expect(kept({})).toEqual([['1a9:3', '1b8:1', '1c6:3', '1d4:3', '2a1:1'], 2, 0]);
+    expect(kept({ dropDeletes: true })).toEqual([['1b8:1', '2a1:1'], 2, 0]);
+    expect(merge(inputs, { rules }).dead).toEqual([{ segment: 3, bytes: 740 }]);
+    expect(kept({ snapshots: [6] })).toEqual([['1a9:3', '1a5:2', '1b8:1', '1c6:2', '1d4:3', '2a1:1'], 1, 2]);
+    expect(kept({ snapshots: [20], dropDeletes: true })).toEqual([['1a9:1', '1b8:1', '1c6:2', '2a1:1'], 0, 2]);
+    expect(kept({ rules: [{ keyspace: 3, rule: { id: 7, lt: Buffer.from('a') } }] })[1]).toBe(0);
+  });
+
   test('moves the value of a pointer that expires, and leaves the expiry as it is', () => {
     const fresh = withExpiry(pointer('a', 2, 12, 40), NOW + 1);
     const { outputs } = merge([[withExpiry(pointer('a', 2, 3, 40), NOW + 1)]], {
@@ -337,6 +369,20 @@ describe('merge', () => {
       place: fc.nat(99),
       expiry: fc.option(fc.nat(100), { nil: undefined }),
     });
+    // Keyspaces 0 and 0x61, of which those keys are.
+    const bound = fc.option(
+      fc.constantFrom('-', 'a', '-rather-long-common-prefix/3').map((text) => Buffer.from(text)),
+      { nil: undefined },
+    );
+    const rulesArbitrary = fc.uniqueArray(
+      fc
+        .record({ keyspace: fc.constantFrom(0, 0x61), gte: bound, lt: bound, mask: fc.nat(3), value: fc.nat(3) })
+        .map(({ keyspace, gte, lt, mask, value }): KeyspaceRule => ({
+          keyspace,
+          rule: { id: 1, ...(gte && { gte }), ...(lt && { lt }), ...(mask && { hash: { mask, value: value & mask } }) },
+        })),
+      { maxLength: 2, selector: ({ keyspace }) => keyspace },
+    );
     fc.assert(
       fc.property(
         fc.array(versionArbitrary, { minLength: 1, maxLength: 300, size: 'max' }),
@@ -346,7 +392,8 @@ describe('merge', () => {
         fc.constantFrom(1, 2, 5, 1000),
         fc.integer({ min: 1, max: 3 }),
         fc.oneof(fc.constant([]), fc.array(fc.tuple(fc.nat(299), fc.nat(299), fc.nat(330)), { maxLength: 8 })),
-        (drafts, inputCount, snapshotDrafts, dropDeletes, pagesMax, chunk, rangeDrafts) => {
+        fc.oneof(fc.constant<KeyspaceRule[]>([]), rulesArbitrary),
+        (drafts, inputCount, snapshotDrafts, dropDeletes, pagesMax, chunk, rangeDrafts, rules) => {
           const plain = drafts.map(({ key, kind, bytes }, i): Version => {
             if (kind === KIND_POINTER) return { ...pointer('', i + 1, 1 + (bytes % 4), bytes), key };
             return { key, sequence: i + 1, kind, value: new Uint8Array(kind === KIND_DELETE ? 0 : bytes).fill(i) };
@@ -362,14 +409,16 @@ describe('merge', () => {
           const inputs = Array.from({ length: inputCount }, (_, i) => versions.filter((_, at) => drafts[at]!.place % inputCount === i));
           const merged = merge(
             inputs.filter((input) => input.length > 0),
-            { dropDeletes, snapshots, pagesMax, chunk, nowMs: NOW, tombstones },
+            { dropDeletes, snapshots, pagesMax, chunk, nowMs: NOW, tombstones, rules },
           );
-          const expected = survivors(versions, snapshots, dropDeletes, NOW, tombstones);
+          const expected = survivors(versions, snapshots, dropDeletes, NOW, tombstones, rules);
           const under = expected.flatMap(({ key, sequence }) => tombstones.filter((each) => each.sequence > sequence && covers(each, key)));
           // The oldest, or a later one that no snapshot can tell from it.
           const oldest = Math.min(Infinity, ...under.map(({ sequence }) => sequence));
           expect(merged.keptUnder === 0).toBe(oldest === Infinity);
           if (oldest < Infinity) expect(merged.keptUnder).toBeGreaterThanOrEqual(oldest);
+          const spared = expected.filter((version) => version.kind !== KIND_DELETE && isLeftOut(rules, version.key));
+          expect(merged.spared).toBe(spared.length);
           expect(merged.outputs.flat().map(show)).toEqual(expected.map(show));
           expect(merged.dropped).toBe(versions.length - expected.length);
           expect(merged.dead).toEqual(

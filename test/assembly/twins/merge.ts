@@ -1,9 +1,11 @@
 /** The twin of assembly/merge.ts: which versions a merge keeps, and the bytes that pointers hold. */
 import { KIND_DELETE, KIND_POINTER } from '../../../assembly/memory-map.ts';
 import type { SegmentReference } from '../../../engine/table/index.ts';
+import type { KeyspaceRule } from '../../../engine/compaction/index.ts';
 import type { RangeTombstone } from '../../../engine/manifest/index.ts';
 import { compareVersions, type Version } from '../sources.ts';
 import { asOf, plainValue } from './expiry.ts';
+import { isLeftOut } from './keep-rules.ts';
 import { oldestAbove } from './range-tombstones.ts';
 
 /** In order. `snapshots`: sequence numbers that somebody reads at. */
@@ -13,6 +15,7 @@ export function survivors(
   dropDeletes: boolean,
   nowMs: number = 0,
   tombstones: readonly RangeTombstone[] = [],
+  rules: readonly KeyspaceRule[] = [],
 ): Version[] {
   const kept: Version[] = [];
   let newer: Version | undefined;
@@ -23,7 +26,10 @@ export function survivors(
     // Who sees it: everybody from its sequence up to the one before the next newer version. `Infinity` stands for reads of the present.
     const seen = above === Infinity || snapshots.some((snapshot) => snapshot >= version.sequence && snapshot < above);
     const hides = !dropDeletes || snapshots.some((snapshot) => snapshot < version.sequence);
-    if (seen && (version.kind !== KIND_DELETE || hides)) kept.push(version);
+    if (!seen) continue;
+    const isRead = snapshots.some((snapshot) => snapshot >= version.sequence && snapshot < above);
+    const left = !isRead && isLeftOut(rules, version.key) ? { ...version, kind: KIND_DELETE, value: new Uint8Array(0), flags: 0 } : version;
+    if (left.kind !== KIND_DELETE || hides) kept.push(version.kind === KIND_DELETE ? version : left);
   }
   return kept;
 }

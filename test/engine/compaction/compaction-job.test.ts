@@ -92,6 +92,8 @@ function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Par
     compression: 'none',
     rangeTombstones: [],
     clearedTo: 0,
+    rules: [],
+    ruledTo: 0,
     tableBytes,
     fileIds,
     ...rest,

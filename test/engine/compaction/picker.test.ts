@@ -9,6 +9,8 @@
  *   level 2: 4[a-f dense 10%]                             on a tenth of its 512 pages deletes are dense
  *   level 2: 4[a-f expires 50% 100-300]                   half of its entries and bytes expire, between 100 and 300 ms
  *   level 2: 4[a-f hidden 40%]                            40 % of its pages lie within the range tombstones that reach it
+ *   level 2: 4[1:a-1:f ruled 3]                           the rule with id 3 has been applied to it
+ *   rule 1: 5 gte c lt k hash                             keyspace 1 has a rule with id 5; each of its parts may be missing
  *   range a-f: 9                                          a range tombstone with sequence 9; tables are of the sequence that is their id
  *   block 5: 10M                                          a block file; its live bytes follow from the tables
  *   pick                                                  what follows, up to an empty line, is the answer
@@ -20,7 +22,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { pickCompaction, type Compaction, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
+import { pickCompaction, type Compaction, type KeyspaceRule, type Pace, type PickerSettings } from '../../../engine/compaction/index.ts';
 import { internalKey } from '../../../engine/keyspace-key.ts';
 import { type RangeTombstone, spentTombstones } from '../../../engine/manifest/index.ts';
 import type { TableMeta } from '../../../engine/table/index.ts';
@@ -47,6 +49,7 @@ class Store {
   /** By table. */
   readonly hidden = new Map<number, number>();
   pace: Pace = 'resting';
+  rules: KeyspaceRule[] = [];
   levels: TableMeta[][] = Array.from({ length: LEVELS }, () => []);
   readonly blockBytes = new Map<number, number>();
   #nextId = 100;
@@ -60,6 +63,7 @@ class Store {
       nowMs: this.nowMs,
       level0Probes: this.probes,
       hiddenPages: (table) => table.pages * (this.hidden.get(table.fileId) ?? 0),
+      rules: this.rules,
     });
   }
 
@@ -102,6 +106,7 @@ class Store {
         bytes,
         largest,
         clearedTo: Math.max(0, ...this.rangeTombstones.map(({ sequence }) => sequence)),
+        ...(this.rules.length > 0 && { ruledTo: Math.max(...this.rules.map(({ rule }) => rule.id)) }),
         densePages: dropDeletes ? 0 : Math.max(...sorted.map((table) => table.densePages)),
         tombstones: dropDeletes ? 0 : Math.max(...sorted.map((table) => table.tombstones)),
         maxSequence: Math.max(...sorted.map((table) => table.maxSequence)),
@@ -147,6 +152,7 @@ function parseTables(text: string, hidden: Map<number, number>): TableMeta[] {
     const dense = /dense (\d+)%/.exec(rest!);
     const expires = /expires (\d+)% (\d+)-(\d+)/.exec(rest!);
     const tableBytes = bytes ? size(bytes[1]!) : 4 * MIB;
+    const ruled = /ruled (\d+)/.exec(rest!);
     const covered = /hidden (\d+)%/.exec(rest!);
     if (covered) hidden.set(Number(id), Number(covered[1]) / 100);
     return {
@@ -170,6 +176,7 @@ function parseTables(text: string, hidden: Map<number, number>): TableMeta[] {
       }),
       pinnedBytes: 0,
       clearedTo: 0,
+      ...(ruled && { ruledTo: Number(ruled[1]) }),
       references,
     };
   });
@@ -223,6 +230,7 @@ function run(script: string): string {
     const set = /^set (.*)$/.exec(line);
     const level = /^level (\d): (.*)$/.exec(line);
     const range = /^range (\S+)-(\S+): (\d+)$/.exec(line);
+    const rule = /^rule (\d+): (\d+)(?: gte (\S+))?(?: lt (\S+))?( hash)?$/.exec(line);
     const block = /^block (\d+): (\S+)$/.exec(line);
     if (set) {
       for (const [name, value] of set[1]!.split(' ').map((pair) => pair.split('='))) {
@@ -234,7 +242,11 @@ function run(script: string): string {
       }
     } else if (level) store.levels[Number(level[1])] = parseTables(level[2]!, store.hidden);
     else if (range) store.rangeTombstones.push({ start: keyIn(range[1]!), end: keyIn(range[2]!), sequence: Number(range[3]) });
-    else if (block) store.blockBytes.set(Number(block[1]), size(block[2]!) + HEADER_BYTES);
+    else if (rule) {
+      const [gte, lt] = [rule[3], rule[4]].map((text) => text && Buffer.from(text)) as (Buffer | undefined)[];
+      const parts = { ...(gte && { gte }), ...(lt && { lt }), ...(rule[5] && { hash: { mask: 1, value: 0 } }) };
+      store.rules.push({ keyspace: Number(rule[1]), rule: { id: Number(rule[2]), ...parts } });
+    } else if (block) store.blockBytes.set(Number(block[1]), size(block[2]!) + HEADER_BYTES);
     else if (line === 'pick' || line === 'settle') {
       answering = true;
       out.push(...(line === 'pick' ? [show(store.pick())] : settle(store)));
@@ -269,6 +281,7 @@ const tableFacts = fc.record({
   hidden: fc.nat(100),
   sequence: fc.integer({ min: 1, max: 90 }),
   cleared: fc.nat(60),
+  ruled: fc.option(fc.nat(9), { nil: undefined }),
   refers: fc.option(fc.record({ segment: fc.integer({ min: 1, max: 4 }), bytes: fc.integer({ min: 1, max: 4 * MIB }) }), {
     nil: undefined,
   }),
@@ -283,15 +296,20 @@ test('picking comes to an end, whatever the version, the clock and the snapshots
       fc.nat(4000),
       fc.constantFrom<Pace>('loaded', 'resting'),
       fc.nat(1e8),
-      (levels, ranges, snapshots, nowMs, pace, probes) => {
+      fc.option(fc.record({ id: fc.nat(9), gte: fc.nat(98), hash: fc.boolean() }), { nil: undefined }),
+      (levels, ranges, snapshots, nowMs, pace, probes, rule) => {
         const store = new Store();
         Object.assign(store, { nowMs, pace, probes, snapshots: snapshots.toSorted((a, b) => a - b) });
+        if (rule) {
+          const hash = rule.hash ? { hash: { mask: 1, value: 0 } } : {};
+          store.rules = [{ keyspace: 0, rule: { id: rule.id, gte: keyAt(rule.gte).subarray(1), ...hash } }];
+        }
         for (const [from, bytes, sequence] of ranges)
           store.rangeTombstones.push({ start: keyAt(from), end: keyAt(Math.min(99, from + bytes)), sequence });
         let fileId = 0;
         for (const [level, [places, facts]] of levels.entries()) {
           store.levels[level] = places.slice(1).map((end, i): TableMeta => {
-            const { bytes, deletes, dense, expiring, hidden, sequence, cleared, refers } = facts[i]!;
+            const { bytes, deletes, dense, expiring, hidden, sequence, cleared, ruled, refers } = facts[i]!;
             store.hidden.set(++fileId, hidden / 100);
             if (refers) store.blockBytes.set(refers.segment, 40 * MIB);
             return {
@@ -303,6 +321,7 @@ test('picking comes to an end, whatever the version, the clock and the snapshots
               densePages: dense,
               pinnedBytes: 0,
               clearedTo: cleared,
+              ...(ruled !== undefined && { ruledTo: ruled }),
               // Level 0 overlaps, the others do not.
               smallest: keyAt(level === 0 ? places[0]! : places[i]!),
               largest: Buffer.concat([keyAt(end - 1), Buffer.from('~')]),

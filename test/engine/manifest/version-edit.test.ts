@@ -22,6 +22,7 @@ const FULL: VersionEdit = {
         densePages: 3,
         pinnedBytes: 300,
         clearedTo: 77,
+        ruledTo: 8,
         expiring: { entries: 5, bytes: 200, earliestMs: 1000, latestMs: 1128 },
         references: [
           { segment: 4, bytes: 1000 },
@@ -38,6 +39,10 @@ const FULL: VersionEdit = {
   keyspacesAdded: [{ id: 299, name: 'birds', settings: { inlineThreshold: 64 } }],
   keyspacesAltered: [{ id: 2, settings: {} }],
   keyspacesDropped: [3],
+  keyspaceRules: [
+    { id: 2, rule: { id: 8, gte: key('m'), hash: { mask: 3, value: 1 } } },
+    { id: 4, rule: undefined },
+  ],
 };
 
 const counts = fc.oneof(fc.nat(1000), fc.maxSafeNat());
@@ -57,6 +62,14 @@ const REQUIRED: (keyof TableMeta)[] = [
   'clearedTo',
   'references',
 ];
+const anyRule = fc
+  .record({ id: counts, gte: fc.uint8Array(), lt: fc.uint8Array(), mask: fc.nat(), value: fc.nat() })
+  .map(({ id, gte, lt, mask, value }) => ({
+    id,
+    ...(gte.length > 0 && { gte }),
+    ...(lt.length > 0 && { lt }),
+    ...(mask > 0 && { hash: { mask, value } }),
+  }));
 const anySettings = fc.dictionary(
   fc.string({ minLength: 1 }).filter((name) => name !== '__proto__'),
   counts,
@@ -91,6 +104,7 @@ const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
             densePages: counts,
             pinnedBytes: counts,
             clearedTo: counts,
+            ruledTo: counts,
             expiring: fc.record({ entries: counts, bytes: counts, earliestMs: fc.nat(), latestMs: fc.nat().map((more) => 2 ** 31 + more) }),
             references: fc
               .uniqueArray(fc.nat(), { maxLength: 4 })
@@ -112,6 +126,7 @@ const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
     }),
     keyspacesAltered: fc.array(fc.record({ id: counts, settings: anySettings }), { minLength: 1, maxLength: 3 }),
     keyspacesDropped: fc.array(counts, { minLength: 1, maxLength: 3 }),
+    keyspaceRules: fc.array(fc.record({ id: counts, rule: fc.option(anyRule, { nil: undefined }) }), { minLength: 1, maxLength: 3 }),
   },
   { requiredKeys: [] },
 );
@@ -129,8 +144,10 @@ describe('version edit', () => {
         '18 01 03', // keyspace 3 dropped
         '14 19 ab02 05 6269726473 0f 696e6c696e655468726573686f6c64 40', // keyspace 299 added: birds, inlineThreshold 64
         '16 01 02', // keyspace 2 altered: no settings
+        '20 07 02 08 01 6d 00 03 01', // rule 8 of keyspace 2: from m, hash & 3 is 1
+        '20 01 04', // keyspace 4 has no rule
         '0c 02 01 03', // table 3 of level 1 removed
-        '0a 27 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f 03 07 05 c801 e807 8001 05 01 03 07 02 ac02 09 01 4d', // table 9 added to level 2
+        '0a 2a 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f 03 07 05 c801 e807 8001 05 01 03 07 02 ac02 09 01 4d 0b 01 08', // table 9 added to level 2
         '0e 04 06 f0a204', // segment 6 added, 70000 bytes
         '10 01 02', // segment 2 removed
         '1c 06 ac02 01 63 01 67', // a range tombstone of sequence 300 from c to g added
