@@ -2,7 +2,7 @@
  * The memtable: an adaptive radix tree (Leis et al., ICDE 2013) over records that lie in arena chunks, where they are the log's image.
  * Nodes live in chunks of their own. One writer (the caller's thread); a sealed memtable is read by the background thread as well.
  *
- *   header, 64 bytes:
+ *   header, 72 bytes:
  *    0 root u32            a reference (see below), 0: empty
  *    4 record top u32      where the next frame goes;  8 record end u32
  *   12 node top u32;      16 node end u32
@@ -14,6 +14,7 @@
  *   48 pointers u32       records of KIND_POINTER inserted
  *   52 deletes u32
  *   56 range deletes u32  records of KIND_RANGE_DELETE: counted here, kept by the host (engine/range-tombstones.ts), not in the tree
+ *   64 pinned bytes f64   keys, stored and large values of versions that were kept when they were overwritten, since there was no snapshot
  *
  * A reference: 0 none; bit 0 clear: address of a node; bits 1..0 = 01: address of a record; 11: address of a version
  * { record u32, older reference u32 }. Everything is 8-aligned, so the low bits are free.
@@ -25,7 +26,17 @@
  */
 import { KIND_DELETE, KIND_POINTER, KIND_RANGE_DELETE, RECORD_HEADER_BYTES, FRAME_HEADER_BYTES } from './memory-map';
 import { commonBytes, compareKeys } from './key';
-import { recordBytes, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue } from './record';
+import {
+  expiryBytes,
+  recordBytes,
+  recordFlags,
+  recordKey,
+  recordKeyBytes,
+  recordKind,
+  recordSequence,
+  recordValue,
+  recordValueBytes,
+} from './record';
 import { sealFrame } from './frame';
 
 const NODE_HEADER_BYTES: usize = 16;
@@ -207,11 +218,20 @@ function overwrite(memtable: usize, leaf: u32, record: usize): u32 {
   let kept = leaf;
   while (true) {
     const older = recordSequence(leafFirst(kept));
-    if (<f64>older <= newest && older != own) return newVersion(memtable, record, kept);
+    if (<f64>older <= newest && older != own) {
+      pin(memtable, leafFirst(kept));
+      return newVersion(memtable, record, kept);
+    }
     if (!(kept & 2)) break;
     kept = load<u32>(<usize>(kept & ~3), 4);
   }
   return <u32>record | 1;
+}
+
+function pin(memtable: usize, record: usize): void {
+  let bytes = <f64>(recordKeyBytes(record) + recordValueBytes(record));
+  if (recordKind(record) == KIND_POINTER) bytes += <f64>load<u32>(recordValue(record) + <usize>expiryBytes(recordFlags(record)), 4);
+  store<f64>(memtable, load<f64>(memtable, 64) + bytes, 64);
 }
 
 function newVersion(memtable: usize, record: usize, older: u32): u32 {
@@ -306,7 +326,7 @@ function insert(memtable: usize, record: usize): i32 {
 
 /** Clears a header. The host sets the chunks' bounds. */
 export function memtableInit(memtable: usize): void {
-  memory.fill(memtable, 0, 64);
+  memory.fill(memtable, 0, 72);
   store<f64>(memtable, -1, 32);
 }
 

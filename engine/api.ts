@@ -133,7 +133,7 @@ export interface EngineIterator extends Disposable {
 export interface Snapshot extends Disposable {
   readonly sequence: number;
   /**
-   * Bytes of older versions in tables, with their large values, that are kept for it: at most what compaction gives back after its release.
+   * Bytes of older versions, with their large values, that are kept for it: at most what flushes and compactions give back after its release.
    * What other snapshots see as well counts for each of them. 0 when it has been released.
    */
   readonly pinnedBytes: number;

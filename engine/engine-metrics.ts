@@ -154,7 +154,7 @@ export interface EngineMetrics {
     readonly iterators: number;
     /** The oldest sequence number that is held; undefined: none. */
     readonly oldestSequence: number | undefined;
-    /** Bytes that tables keep for nothing but snapshots, when they were written. */
+    /** Bytes that memtables keep for nothing but snapshots, and tables, when they were written: at most. */
     readonly pinnedBytes: number;
   };
   readonly stalls: WaitMetrics & {

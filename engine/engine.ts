@@ -146,12 +146,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   snapshot(): Snapshot {
     this.#assertOpen();
     const { maintenance } = this.#parts;
-    // What a table keeps for snapshots is as old as this one, or it is kept for older ones.
-    const pinnedBytesAt = (sequence: number): number => {
-      const tables = maintenance.version.levels.flat().filter(({ minSequence }) => minSequence <= sequence);
-      return tables.reduce((sum, { pinnedBytes }) => sum + pinnedBytes, 0);
-    };
-    return new PinnedSnapshot(this.#snapshots, this.#writer.sequence, pinnedBytesAt);
+    return new PinnedSnapshot(this.#snapshots, this.#writer.sequence, (sequence) => maintenance.pinnedBytes(sequence));
   }
 
   // ---- upkeep ----

@@ -122,6 +122,15 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   get sealedCount(): number {
     return this.#memtables.sealed.length;
   }
+  /**
+   * Bytes of versions as old as `sequence` that are kept for snapshots alone, in tables and memtables, at most. What a table keeps for snapshots is as
+   * old as this one, or it is kept for older ones.
+   */
+  pinnedBytes(sequence: number = Infinity): number {
+    const tables = this.version.levels.flat().filter(({ minSequence }) => minSequence <= sequence);
+    const inMemtables = this.#snapshots.count === 0 ? 0 : this.#memtables.pinnedBytes(sequence);
+    return tables.reduce((sum, { pinnedBytes }) => sum + pinnedBytes, inMemtables);
+  }
   get memtableBytes(): number {
     return this.#memtables.bytes;
   }

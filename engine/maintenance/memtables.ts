@@ -49,6 +49,17 @@ export class Memtables {
   get bytes(): number {
     return (this.#active?.bytes ?? 0) + this.#sealed.reduce((sum, { memtable }) => sum + memtable.bytes, 0);
   }
+  /** Of versions as old as `sequence` that are kept for snapshots alone: at most. */
+  pinnedBytes(sequence: number): number {
+    let bytes = 0;
+    let older = -1;
+    const newestFirst = [...(this.#active ? [this.#active] : []), ...this.#sealed.map(({ memtable }) => memtable)];
+    for (const memtable of newestFirst.toReversed()) {
+      if (older < sequence) bytes += memtable.pinnedBytes;
+      older = memtable.lastSequence;
+    }
+    return bytes;
+  }
   /** The newest memtable that has records. */
   get newest(): Memtable | undefined {
     return this.#active?.records ? this.#active : this.#sealed[0]?.memtable;

@@ -10,7 +10,7 @@ import type { RangeTombstone } from '../manifest/index.ts';
 import type { MemtableBudget } from './memtable-budget.ts';
 import { type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
 
-const HEADER_BYTES = 64;
+const HEADER_BYTES = 72;
 /** Kernels may read a little past what they are given. */
 const SLACK_BYTES = 64;
 /** The first chunks have twice as much. */
@@ -161,9 +161,15 @@ export class Memtable {
     return this.#arenaBytes;
   }
 
+  /** Of versions that are kept for snapshots alone, with their large values: at most. */
+  get pinnedBytes(): number {
+    return this.#memory.f64[(this.address + 64) >>> 3]!;
+  }
+
   /** The newest snapshot in use: what it can see is kept when it is overwritten. -1: none. */
   set newestSnapshot(sequence: number) {
     this.#memory.f64[(this.address + 32) >>> 3] = sequence;
+    if (sequence < 0) this.#memory.f64[(this.address + 64) >>> 3] = 0;
   }
 
   /** It takes no more writes. */

@@ -88,7 +88,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
       count: snapshots.count,
       iterators: snapshots.iterators,
       oldestSequence: snapshots.oldest,
-      pinnedBytes: sum(version.levels.flat().map((table) => table.pinnedBytes)),
+      pinnedBytes: maintenance.pinnedBytes(),
     },
     stalls: stallsOf(tallies),
     diskFull: { ...tallies.diskFull, now: [...tallies.diskFullFor] },
