@@ -69,8 +69,27 @@ const RANGE_DELETES: readonly Command[] = [
   write('buffered', false, { key: 79, bytes: 2000 }),
 ];
 
-export type Script = 'life' | 'rangeDeletes';
-const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = { life: COMMANDS, rangeDeletes: RANGE_DELETES };
+/** Values that expire: before a flush, before a compaction that drops them or a table of them, and after. */
+const EXPIRY: readonly Command[] = [
+  { type: 'fill', from: 36, count: 12, bytes: 1500, ttl: 1000 },
+  write('synced', true, { key: 70, bytes: 700, ttl: 5 }, { key: 71, bytes: 5, ttl: 10_000 }),
+  { type: 'pass', ms: 10 },
+  { type: 'flush' },
+  { type: 'fill', from: 42, count: 12, bytes: 900 },
+  { type: 'snapshot' },
+  { type: 'flush' },
+  { type: 'pass', ms: 2000 },
+  { type: 'settle' },
+  { type: 'releaseSnapshot', which: 0 },
+  { type: 'pass', ms: 20_000 },
+  write('os', true, { key: 71, bytes: 6, ttl: 10_000 }),
+  { type: 'flush' },
+  { type: 'settle' },
+  write('buffered', false, { key: 79, bytes: 2000, ttl: 'never' }),
+];
+
+export type Script = 'life' | 'rangeDeletes' | 'expiry';
+const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = { life: COMMANDS, rangeDeletes: RANGE_DELETES, expiry: EXPIRY };
 
 export function scriptedRun(seed: number, script: Script = 'life'): Run {
   // Both ways of a sync: on the caller's thread and beside it.
