@@ -264,8 +264,8 @@ export interface Engine extends KeyValues, AsyncDisposable {
   readonly events: EngineEvents;
   /**
    * Adds a backup of what the engine holds now to the directory of backups `target`, making it where it is not there. What an earlier backup of
-   * this store has is not copied again. The engine keeps serving; files that the backup wants stay until it has ended.
-   * `conflict/NOT_EMPTY` for a directory that holds something else.
+   * this store has is not copied again; what none has is verified, and damage is `corrupt/CORRUPT_STORE`: no backup is made. The engine keeps
+   * serving; files that the backup wants stay until it has ended. `conflict/NOT_EMPTY` for a directory that holds something else.
    */
   backup(target: string, options?: BackupOptions): Promise<BackupResult>;
   /**

@@ -5,7 +5,7 @@
  */
 import type { Clock, Random } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import { NodeClock, NodeFileSystem, NodeRandom } from '../base/node/index.ts';
+import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd } from '../base/node/index.ts';
 import type { Engine } from './api.ts';
 import type {
   BackupInfo,
@@ -49,10 +49,10 @@ export async function backup(
   if (typeof source !== 'string') return await source.backup(target, options);
   checkOptions(options, BACKUP_OPTIONS);
   checkName(target, 'target');
-  const clock = components.clock ?? new NodeClock();
+  const { clock = new NodeClock(), scheduler = new NodeScheduler() } = components;
   return await withStoreLocked(source, components, (fileSystem) => {
     const image = imageOfDirectory(fileSystem, source, readVersion(fileSystem, source).version);
-    const still = { image, sequence: undefined, sync: () => Promise.resolve(), assertOpen: () => undefined };
+    const still = { image, scheduler, zstd: nodeZstd, sequence: undefined, sync: () => Promise.resolve(), assertOpen: () => undefined };
     return upkeep.makeBackup(fileSystem, still, target, clock.wallMs(), options);
   });
 }

@@ -233,9 +233,10 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   #backup(target: string, options: BackupOptions): Promise<BackupResult> {
-    const { fileSystem, clock, log } = this.#parts;
+    const { fileSystem, scheduler, zstd, clock, log } = this.#parts;
     return this.#withFiles((image) => {
-      const source = { image, sequence: this.#writer.sequence, sync: () => log.sync(), assertOpen: () => this.#assertOpen() };
+      const { sequence } = this.#writer;
+      const source = { image, scheduler, zstd, sequence, sync: () => log.sync(), assertOpen: () => this.#assertOpen() };
       return makeBackup(fileSystem, source, target, clock.wallMs(), options);
     });
   }

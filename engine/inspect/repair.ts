@@ -180,7 +180,15 @@ class Repair {
     const findings = new Findings();
     const [memory, fileSystem, directory] = [this.#memory, this.#fileSystem, this.#directory];
     const whole = segments.map((segment) => ({ segment, bytes: Infinity }));
-    const { frames } = yield* verifyLog({ memory, fileSystem, directory, segments: whole, floor: version.logFloor, findings });
+    const { frames } = yield* verifyLog({
+      memory,
+      fileSystem,
+      directory,
+      segments: whole,
+      floor: version.logFloor,
+      isWhole: false,
+      findings,
+    });
     this.#take(findings);
     if (findings.problemCount === 0) {
       this.#batches = frames;

@@ -22,6 +22,8 @@ export interface StoreImage {
   readonly version: Version;
   /** Tables, then block files, then the log in order. */
   readonly files: readonly ImageFile[];
+  /** Whether the log has sound frames up to where it is cut: an open engine knows. Of a directory, the end may be torn. */
+  readonly logIsWhole: boolean;
 }
 
 /** What an open engine is made of now; its log has handed everything to the operating system. */
@@ -43,14 +45,14 @@ export function imageOfEngine(
     .toSorted(([a], [b]) => a - b)
     .map(([segment, bytes]) => logFile(fileSystem, directory, segment, bytes, true));
   if (active.segment !== 0) log.push(logFile(fileSystem, directory, active.segment, active.bytes, false));
-  return { directory, version, files: [...filesOfVersion(fileSystem, directory, version), ...log] };
+  return { directory, version, files: [...filesOfVersion(fileSystem, directory, version), ...log], logIsWhole: true };
 }
 
 /** What a store is made of that nobody has open; the caller has locked it. */
 export function imageOfDirectory(fileSystem: FileSystem, directory: string, version: Version): StoreImage {
   const segments = segmentsToReplay(version, fileSystem.listSync(directory));
   const log = segments.map((segment) => logFile(fileSystem, directory, segment, Infinity, true));
-  return { directory, version, files: [...filesOfVersion(fileSystem, directory, version), ...log] };
+  return { directory, version, files: [...filesOfVersion(fileSystem, directory, version), ...log], logIsWhole: false };
 }
 
 function filesOfVersion(fileSystem: FileSystem, directory: string, version: Version): ImageFile[] {

@@ -29,6 +29,8 @@ export interface LogToVerify {
   readonly segments: readonly { readonly segment: number; readonly bytes: number }[];
   /** The oldest segment that must be there, if the log ever had it. */
   readonly floor: number;
+  /** Whether all the bytes that count are frames: no end may be torn. */
+  readonly isWhole: boolean;
   readonly findings: Findings;
 }
 
@@ -53,7 +55,7 @@ export function* verifyLog(parts: LogToVerify): Steps<LogTotals> {
   const opened = openSegments(parts);
   const window = new LogWindow(memory);
   try {
-    const lastSealed = opened.findLastIndex(({ sealed }) => sealed);
+    const lastSealed = parts.isWhole ? opened.length : opened.findLastIndex(({ sealed }) => sealed);
     for (const [i, segment] of opened.entries()) {
       const { path, header, bytes } = segment;
       const mustBeWhole = i < lastSealed;
@@ -78,7 +80,10 @@ export function* verifyLog(parts: LogToVerify): Steps<LogTotals> {
       const follows = next?.header?.previousSegment === segment.segment;
       const limit = follows ? next.header!.previousBytes : undefined;
       const end = yield* walk(window, segment, Math.min(limit ?? bytes, bytes), totals, findings);
-      if (limit === undefined && end < bytes) checkEnd(window, findings, segment, end);
+      if (limit === undefined && end < bytes) {
+        if (parts.isWhole) findings.problem(path, end, `its batches end here, ${bytes - end} bytes early`);
+        else checkEnd(window, findings, segment, end);
+      }
       if (next === undefined || end === limit) continue;
       if (mustBeWhole) {
         const stated = follows
@@ -100,7 +105,11 @@ export function* verifyLog(parts: LogToVerify): Steps<LogTotals> {
 }
 
 /** The frames of a segment that lives on as a block file. */
-export function* verifyPassedSegment(parts: Omit<LogToVerify, 'segments' | 'floor'>, segment: number, bytes: number): Steps<void> {
+export function* verifyPassedSegment(
+  parts: Omit<LogToVerify, 'segments' | 'floor' | 'isWhole'>,
+  segment: number,
+  bytes: number,
+): Steps<void> {
   const { memory, fileSystem, directory, findings } = parts;
   const path = `${directory}/${logFileName(segment)}`;
   const file = fileSystem.openSync(path, 'read');

@@ -22,6 +22,7 @@ import {
   type Version,
 } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
+import type { TableMeta } from '../table/index.ts';
 import { Findings } from './findings.ts';
 import type { Steps } from './steps.ts';
 import { imageOfDirectory, type StoreImage } from './store-image.ts';
@@ -63,12 +64,16 @@ export function* verifyDirectory(fileSystem: FileSystem, directory: string, zstd
   return yield* verifyImage(fileSystem, imageOfDirectory(fileSystem, directory, version), zstd, findings);
 }
 
-/** The files of an image; they stay while this runs. */
+/**
+ * The files of an image; they stay while this runs. `only`: the names of those that have not been verified before, when the others have; a
+ * table is looked at, too, when one of them holds values of it.
+ */
 export function* verifyImage(
   fileSystem: FileSystem,
   image: StoreImage,
   zstd: Zstd | undefined,
   findings: Findings = new Findings(),
+  only?: ReadonlySet<string>,
 ): Steps<VerifyReport> {
   const { directory, version } = image;
   const memory = new LinearMemory(MEMORY_BYTES);
@@ -76,6 +81,13 @@ export function* verifyImage(
   const missing = new Set(missingFiles(version, fileSystem.listSync(directory)));
   for (const name of missing) findings.problem(`${directory}/${name}`, 0, 'it is part of the store, by its manifest, and is missing');
   const gone = new Set([...missing].map((name) => parseFileName(name)!).flatMap(({ kind, id }) => (kind === 'table' ? [] : [id])));
+  const chosen = image.files.filter(({ name }) => only === undefined || only.has(name));
+  const segmentsChosen = new Set(
+    chosen.flatMap(({ name }) => parseFileName(name) ?? []).flatMap(({ kind, id }) => (kind === 'table' ? [] : [id])),
+  );
+  const isChosen = ({ fileId, references }: TableMeta): boolean =>
+    only === undefined || only.has(tableName(fileId)) || references.some(({ segment }) => segmentsChosen.has(segment));
+  for (const segment of version.referencedBytes.keys()) if (only && !segmentsChosen.has(segment)) gone.add(segment);
   const values = new ValueCheck(memory, fileSystem, directory, { missing: gone });
   const totals = { entries: 0, values: 0, valueBytes: 0, batches: 0, lastSequence: version.lastSequence };
   let bytes = 0;
@@ -85,7 +97,7 @@ export function* verifyImage(
   };
   try {
     for (const table of version.levels.flat()) {
-      if (missing.has(tableName(table.fileId))) continue;
+      if (missing.has(tableName(table.fileId)) || !isChosen(table)) continue;
       const of = yield* counted(verifyTable({ ...parts, zstd, table, values }), count);
       totals.entries += of.entries;
       totals.values += of.values;
@@ -104,16 +116,18 @@ export function* verifyImage(
         );
       }
     }
-    for (const { name, bytes: stated } of image.files) {
+    for (const { name, bytes: stated } of chosen) {
       const segment = logFileSegment(name);
       if (segment === undefined || !version.segments.has(segment) || !fileSystem.existsSync(`${directory}/${name}`)) continue;
       yield* counted(verifyPassedSegment(parts, segment, stated), count);
     }
-    const segments = image.files.flatMap((file) => {
-      const segment = logFileSegment(file.name);
-      return segment === undefined || version.segments.has(segment) ? [] : [{ segment, bytes: file.bytes }];
+    const logged = image.files.flatMap(({ name, bytes }) => {
+      const segment = logFileSegment(name);
+      return segment === undefined || version.segments.has(segment) ? [] : [{ segment, bytes, name }];
     });
-    const log = yield* counted(verifyLog({ ...parts, segments, floor: version.logFloor }), count);
+    // The log is one: of a segment alone nobody could say whether it ends where it should.
+    const segments = only === undefined || logged.some(({ name }) => only.has(name)) ? logged : [];
+    const log = yield* counted(verifyLog({ ...parts, segments, floor: version.logFloor, isWhole: image.logIsWhole }), count);
     totals.batches = log.frames;
     totals.lastSequence = Math.max(totals.lastSequence, log.lastSequence);
     checkBlockFiles(fileSystem, directory, version, findings);

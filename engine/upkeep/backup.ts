@@ -1,11 +1,12 @@
 /**
  * Backups of a store into a directory of backups (backup-target.ts): each is the whole store at one moment, and takes the space of what no earlier
- * one has. Every file is hashed as it is copied, and compared with that whenever it is read again.
+ * one has. Every file is hashed as it is copied, and compared with that whenever it is read again; and no backup is made of what does not match the
+ * checksums that the store itself has: what no earlier one has is verified before it counts.
  *
  * A file that an earlier backup of this very store has under the same name and length is the same (ids are used once, files never change): it is
  * not even read. Of a store without an id, or from before it was restored, files are read and compared by their checks.
  */
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Scheduler, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type {
   BackupInfo,
@@ -17,10 +18,10 @@ import type {
   VerifyBackupOptions,
   VerifyBackupReport,
 } from '../files-api.ts';
-import type { ImageFile, StoreImage } from '../inspect/index.ts';
+import { drive, type ImageFile, type StoreImage, verifyImage } from '../inspect/index.ts';
 import { applyEdit, decodeEdit, EMPTY_VERSION, encodeEdit, snapshotEdit, type Version } from '../manifest/index.ts';
 import { type BackedUpFile, type BackupManifest, corruptBackup, storedName } from './backup-format.ts';
-import { BackupTarget } from './backup-target.ts';
+import { BackupTarget, type FoundBackup } from './backup-target.ts';
 import { readPieces } from './copy-file.ts';
 import { FileCheck } from './file-check.ts';
 import { NewDirectory } from './new-directory.ts';
@@ -29,6 +30,8 @@ import { storeIdOf, withStoreId } from './store-id.ts';
 /** Where a backup is taken from. */
 export interface BackupSource {
   readonly image: StoreImage;
+  readonly scheduler: Scheduler;
+  readonly zstd: Zstd | undefined;
   /** Of the last write in the image, where it is known. */
   readonly sequence: number | undefined;
   /** Settles when everything in the image is on disk. */
@@ -37,7 +40,10 @@ export interface BackupSource {
   assertOpen(): void;
 }
 
-/** Adds a backup to those in `target`. It counts when the promise settles; until then the others are untouched. */
+/**
+ * Adds a backup to those in `target`. It counts when the promise settles; until then the others are untouched. `corrupt/CORRUPT_STORE` when a file
+ * is damaged that no earlier backup has.
+ */
 export async function makeBackup(
   fileSystem: FileSystem,
   source: BackupSource,
@@ -60,6 +66,7 @@ export async function makeBackup(
     await source.sync();
     const taking = new Taking(fileSystem, backups, source, known, options);
     for (const file of source.image.files) await taking.take(file);
+    await assertSound(fileSystem, source, unverified(taking.files, before), options.signal);
     const id = (before.at(-1)?.id ?? 0) + 1;
     const { files, copiedFiles, copiedBytes } = taking;
     const edit = encodeEdit(snapshotEdit(source.image.version));
@@ -69,6 +76,36 @@ export async function makeBackup(
   } finally {
     backups.release();
   }
+}
+
+/** Names of the files that no backup has as they are. */
+function unverified(files: readonly BackedUpFile[], before: readonly FoundBackup[]): Set<string> {
+  const had = new Set(before.flatMap(({ manifest }) => (manifest instanceof SparrowError ? [] : manifest.files.map(storedName))));
+  return new Set(files.filter((file) => !had.has(storedName(file))).map(({ name }) => name));
+}
+
+async function assertSound(
+  fileSystem: FileSystem,
+  { image, scheduler, zstd, assertOpen }: BackupSource,
+  names: ReadonlySet<string>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (names.size === 0) return;
+  const steps = verifyImage(fileSystem, image, zstd, undefined, names);
+  const check = (): void => {
+    assertOpen();
+    assertWanted(signal);
+  };
+  const { problems, problemCount } = await drive(steps, scheduler, {}, check);
+  const [problem] = problems;
+  if (problem === undefined) return;
+  const { file, offset, what } = problem;
+  const more = problemCount > 1 ? ` (and ${problemCount - 1} more)` : '';
+  throw new SparrowError('corrupt', 'CORRUPT_STORE', `no backup was made: ${file} is damaged at offset ${offset}: ${what}${more}`, {
+    file,
+    offset,
+    problems: problemCount,
+  });
 }
 
 /** Files that backups of the store have, by name. */

@@ -130,6 +130,53 @@ describe('a backup', () => {
     expect(one).not.toEqual(other);
   });
 
+  it.each([
+    ['a table', '.table'],
+    ['values that compaction moved', '.block'],
+    ['the log', '.log'],
+  ])('is not made of damage in %s, and the next one has nothing of it', async (_, suffix) => {
+    const fs = newDisk();
+    const engine = await openWithId(fs);
+    await live(engine, 3);
+    await engine.settled();
+    for (let i = 0; i < 20; i++) await engine.put(`tail/${i}`, value(i, 300));
+    await engine.sync();
+    const expected = await contents(engine);
+    const names = fs.listSync('/data').filter((name) => name.endsWith(suffix));
+    const name = `/data/${suffix === '.log' ? names.at(-1)! : names[0]!}`;
+    const sound = fs.contents(name);
+    const bad = Uint8Array.from(sound);
+    // A log: within its first batch. Others: anywhere in pages and values.
+    bad[suffix === '.log' ? 1060 : Math.floor(bad.length / 3)]! ^= 4;
+    fs.replace(name, bad);
+    const refusal = { kind: 'corrupt', code: 'CORRUPT_STORE', details: { file: name } };
+    await expect(engine.backup('/backups')).rejects.toMatchObject(refusal);
+    expect(listBackups('/backups', { fileSystem: fs })).toEqual([]);
+    fs.replace(name, sound);
+    expect(await engine.backup('/backups')).toMatchObject({ backup: 1 });
+    await engine.close();
+    expect(await restored(fs, 1)).toEqual(expected);
+  });
+
+  it("with the store's own checksums looks at no more than what is new", async () => {
+    const fs = newDisk();
+    const engine = await openWithId(fs);
+    await live(engine, 2);
+    await engine.settled();
+    await engine.backup('/backups');
+    const [table] = fs.listSync('/data').filter((name) => name.endsWith('.table'));
+    const damaged = Uint8Array.from(fs.contents(`/data/${table}`));
+    damaged[100]! ^= 1;
+    fs.replace(`/data/${table}`, damaged);
+    await engine.put('new', 'value');
+    expect(await engine.backup('/backups')).toMatchObject({ backup: 2, copiedFiles: 1 });
+    const expected = await contentsOf(fs, '/data').catch(() => undefined);
+    expect(expected).toBeUndefined();
+    await engine.close();
+    // The sound table is in both.
+    expect((await restored(fs, 2)).size).toBeGreaterThan(0);
+  });
+
   it('is refused where something else is, in use, or not there', async () => {
     const fs = newDisk();
     const engine = await openStore(fs, '/data');
