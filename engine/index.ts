@@ -83,7 +83,7 @@ export { backup, checkpoint, listBackups, pruneBackups, restore, verifyBackup, t
 export { dump, repair, stats, verify, type OfflineComponents } from './offline.ts';
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { keepHash } from './keep-rule.ts';
-export type { Resources, ResourceStats } from './resources.ts';
+export type { Resources, ResourceStats } from './resources-api.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export { SparrowError } from '../base/errors.ts';

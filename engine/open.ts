@@ -19,7 +19,8 @@ import { makeDirectory } from './make-directory.ts';
 import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
 import type { OpenFiles } from './open-files.ts';
 import { Reader } from './reader.ts';
-import { type Resources, SharedResources } from './resources.ts';
+import type { Resources } from './resources-api.ts';
+import { SharedResources } from './resources.ts';
 import {
   type EngineSettings,
   type EngineSettingsInput,

@@ -11,39 +11,11 @@ import { Staging } from './memory/staging.ts';
 import { MemtableBudget } from './memtable/index.ts';
 import { OpenFiles } from './open-files.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
+import type { Resources, ResourceStats } from './resources-api.ts';
 import type { ResourceSettings } from './settings.ts';
 import { IndexBudget, PageCache } from './table/index.ts';
 import { ValueCache } from './value-cache.ts';
 import { ValuePool } from './value-pool.ts';
-
-/** What engines of one process share (`createResources`): memory, caches, background threads. */
-export interface Resources extends AsyncDisposable {
-  readonly settings: Readonly<ResourceSettings>;
-  stats(): ResourceStats;
-  /** Ends the threads. Idempotent. `invalid/RESOURCES_IN_USE` while an engine uses them: engines are closed first. */
-  close(): Promise<void>;
-}
-
-export interface ResourceStats {
-  /** Engines that are open. */
-  engines: number;
-  /** Linear memory that is handed out, caches included whether they are filled or not. */
-  linearMemoryBytes: number;
-  /** Of it, what memtables take. */
-  memtableBytes: number;
-  /** What the caches hold. */
-  pageCacheBytes: number;
-  valueCacheBytes: number;
-  /** Files that are open for reading, or because a log writes them. */
-  openFiles: number;
-  /** Read and written by the background threads so far, and what they may per second at present; Infinity: no bound. */
-  backgroundBytes: number;
-  backgroundBytesPerSec: number;
-  /** Indexes and filters of tables that are in memory as a whole; how many tables those are, and how many are read page by page. */
-  indexBytes: number;
-  wholeTables: number;
-  pagedTables: number;
-}
 
 /** Linear memory for staging, windows and the like. */
 const FIXED_BYTES = 8 * 1024 * 1024;

@@ -5,6 +5,7 @@
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { FLUSH_DONE, WINDOW_FULL } from '../../assembly/memory-map.ts';
+import type { WasmMemory } from '../memory/kernel.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { RangeTombstones } from '../range-tombstones.ts';
 import { SegmentTable, TableWriter } from '../table/index.ts';
@@ -12,7 +13,7 @@ import type { FlushJob, FlushResult } from './background.ts';
 
 /** `context`: the thread's (assembly/memory-map.ts). */
 export function runFlush(
-  owner: { memory: WebAssembly.Memory; bytes: number },
+  owner: { memory: WasmMemory; bytes: number },
   fileSystem: FileSystem,
   job: FlushJob,
   context: number,

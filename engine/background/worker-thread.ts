@@ -4,13 +4,14 @@
  */
 import { type MessagePort, MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { extname } from 'node:path';
+import type { WasmMemory } from '../memory/kernel.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import { Lifeline } from './lifeline.ts';
 import { type Answer, type Request, THREAD_GIVEN_UP, THREAD_STARTED, THREAD_STARTING, THREADS } from './worker-protocol.ts';
 
 /** What a thread is started with. */
 export type WorkerData = {
-  memory: WebAssembly.Memory;
+  memory: WasmMemory;
   memoryBytes: number;
   /** Which of the threads it is, from 0. */
   number: number;

@@ -8,9 +8,17 @@ import { SparrowError } from '../../base/errors.ts';
 /** Every kernel takes and returns numbers: addresses and lengths as u32 (mind the sign: use `>>> 0`), sequences as f64. */
 export type Kernel = Readonly<Record<string, (...operands: number[]) => number>>;
 
+/**
+ * A shared WebAssembly.Memory. Named here, because TypeScript knows that type only from its browser library, which programs that use the
+ * engine's types need not have.
+ */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+}
+
 let compiled: WebAssembly.Module | undefined;
 
-export function kernelModule(): WebAssembly.Module {
+function kernelModule(): WebAssembly.Module {
   if (compiled) return compiled;
   const file = new URL('../../assembly/engine.wasm', import.meta.url);
   try {
@@ -27,6 +35,6 @@ export function kernelModule(): WebAssembly.Module {
   return compiled;
 }
 
-export function bindKernel(memory: WebAssembly.Memory): Kernel {
+export function bindKernel(memory: WasmMemory): Kernel {
   return new WebAssembly.Instance(kernelModule(), { env: { memory } }).exports as unknown as Kernel;
 }

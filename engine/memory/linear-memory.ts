@@ -9,7 +9,7 @@
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { HEAP, SLACK_BYTES } from '../../assembly/memory-map.ts';
-import { bindKernel, type Kernel } from './kernel.ts';
+import { bindKernel, type Kernel, type WasmMemory } from './kernel.ts';
 
 export const WASM_PAGE_BYTES: number = 65536;
 const UNIT_BYTES = 65536;
@@ -21,10 +21,10 @@ export const LINEAR_MEMORY_BYTES_MAX: number = 2 ** 31;
 type FreeRun = { address: number; bytes: number };
 
 /** A range of another LinearMemory's heap, both ends 64 KiB aligned. */
-export type Lent = { memory: WebAssembly.Memory; from: number; to: number };
+export type Lent = { memory: WasmMemory; from: number; to: number };
 
 export class LinearMemory {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly kernel: Kernel;
   readonly bytes: number;
   readonly u8: Uint8Array<SharedArrayBuffer>;
