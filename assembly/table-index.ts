@@ -31,7 +31,7 @@ import {
 } from './memory-map';
 import { pageLowerBound } from './cursor';
 import { indexContinues, storedUnits } from './index-pages';
-import { pageCount, pagePrefixBytes, pageSlots } from './page';
+import { pageCount, pagePrefix, pagePrefixBytes, pageSlots } from './page';
 import { frameOf } from './page-cache';
 import { pageEndsWith } from './page-search';
 import { commonBytes, compareKeys, keyPrefix } from './key';
@@ -148,8 +148,11 @@ export function tableFindPage(context: usize, table: usize, key: usize, keyBytes
   const slot = load<u32>(pageSlots(frame, count) + ((<usize>at) << 2));
   const suffix = frame + (slot & 0xffff);
   const suffixBytes = <i32>(slot >> 16);
+  const prefixBytes = pagePrefixBytes(frame);
   const same =
-    pagePrefixBytes(frame) + suffixBytes == keyBytes && commonBytes(suffix, key + pagePrefixBytes(frame), suffixBytes) == suffixBytes;
+    prefixBytes + suffixBytes == keyBytes &&
+    commonBytes(pagePrefix(frame, count), key, prefixBytes) == prefixBytes &&
+    commonBytes(suffix, key + prefixBytes, suffixBytes) == suffixBytes;
   return same && !indexContinues(load<u64>(suffix + suffixBytes)) ? first + at : first + at - 1;
 }
 

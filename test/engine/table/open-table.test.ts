@@ -48,6 +48,23 @@ describe('open table', () => {
     );
   });
 
+  test("a key of the length of an index page's first key, and before it, is found in the page before", () => {
+    const harness = new TableHarness(new SimFileSystem());
+    const long = (bytes: number, end: number): Buffer => Buffer.concat([Buffer.alloc(bytes - 1, 'a'), Buffer.of(end)]);
+    const versions = (key: Buffer, count: number, newest: number, bytes: number) =>
+      Array.from({ length: count }, (_, i) => ({ ...entry('', newest - i, 'x'.repeat(bytes)), key }));
+    // The first index page ends in front of the last key, whose versions then fill one by themselves. The top keeps a shorter separator for it.
+    const entries = [
+      ...versions(Buffer.from('0'), 4, 99, 3000),
+      ...versions(long(4014, 0x1d), 3, 79, 3000),
+      ...versions(long(4082, 0x45), 1, 59, 100),
+      ...versions(long(4082, 0xce), 6, 39, 3100),
+    ];
+    const table = harness.open(harness.write(7, entries), new IndexBudget(0));
+    for (const { key, sequence } of entries) expect(harness.find(table, key, sequence)?.sequence).toBe(sequence);
+    table.close();
+  });
+
   test('touches its file only when a read needs it', () => {
     const disk = new SimFileSystem();
     const harness = new TableHarness(disk);
