@@ -136,6 +136,8 @@ export class LogWriter {
     this.#staging = parts.staging;
     this.#older.push(...parts.unsynced);
     this.#previous = parts.unsynced.at(-1);
+    // Whoever began them may have ended before their names were on disk.
+    this.#nameUnsynced = parts.unsynced.length > 0;
   }
 
   /** The segment of the next frame; opens one when there is none or `bytes` do not fit the current. Call before laying out a frame. */

@@ -55,4 +55,17 @@ describe('what an opening found in the cache of the system only', () => {
       await engine.close();
     }
   });
+
+  it('a log segment: its name is on disk when a sync of what it holds is acknowledged', async () => {
+    const fileSystem = new SimFileSystem();
+    const first = await at(fileSystem);
+    await first.put('wren', 'sings', { durability: 'buffered' });
+    await first.close();
+    const second = await at(fileSystem);
+    await second.sync();
+    fileSystem.crash('none');
+    const engine = await at(fileSystem);
+    expect(text(engine.getSync('wren'))).toBe('sings');
+    await engine.close();
+  });
 });
