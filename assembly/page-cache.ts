@@ -88,7 +88,7 @@ export function cacheArrayBytes(count: u32): u32 {
   return (count << DESCRIPTOR_SHIFT) + (count / COLD_SHARE) * 4 + slots(count) * 12;
 }
 
-/** `arrays`: cacheArrayBytes; `count`: at least PAGE_CACHE_FRAMES_MIN. Frames must be followed by SLACK_BYTES. */
+/** `arrays`: cacheArrayBytes, cleared; `count`: at least PAGE_CACHE_FRAMES_MIN. Frames must be followed by SLACK_BYTES. */
 export function cacheInit(cache: usize, frames: usize, arrays: usize, count: u32): void {
   memory.fill(cache, 0, PAGE_CACHE_BYTES);
   const queue = arrays + ((<usize>count) << DESCRIPTOR_SHIFT);
@@ -102,7 +102,6 @@ export function cacheInit(cache: usize, frames: usize, arrays: usize, count: u32
   store<u32>(cache, <u32>ghosts, GHOSTS);
   store<u32>(cache, <u32>ghosts + size * 8, BUCKETS);
   store<u32>(cache, size - 1, MASK);
-  memory.fill(ghosts, 0, <usize>size * 12);
 }
 
 /** The context reads through this cache from now on. */

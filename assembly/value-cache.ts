@@ -29,14 +29,13 @@ const USED: usize = 24;
 const ENTRY_HEADER_BYTES: u32 = 32;
 const REFERENCED: u32 = 1;
 
-/** `ringBytes`: a multiple of 32. `slots`: u32 x a power of two. Touches little of the ring: memory is taken as it fills. */
+/** `ringBytes`: a multiple of 32. `slots`: u32 x a power of two, cleared. Touches little of either: memory is taken as they fill. */
 export function valueCacheInit(cache: usize, ring: usize, ringBytes: u32, slots: usize, slotCount: u32): void {
   memory.fill(cache, 0, VALUE_CACHE_BYTES);
   store<u32>(cache, <u32>ring, RING);
   store<u32>(cache, ringBytes, RING_BYTES);
   store<u32>(cache, <u32>slots, SLOTS);
   store<u32>(cache, slotCount - 1, MASK);
-  memory.fill(slots, 0, (<usize>slotCount) << 2);
   clear(ring, ringBytes);
 }
 

@@ -121,7 +121,7 @@ function build(door: Door, undo: Undo): Engine {
   const { path, settings, fileSystem, scheduler, clock, random, zstd } = door;
   const { manifest, version } = Manifest.open(fileSystem, path, {
     rollBytes: settings.manifestBytes,
-    settings: storeIdSettings(random && newStoreId(random)),
+    settings: () => storeIdSettings(random && newStoreId(random)),
   });
   undo(() => manifest.close());
   const listing = fileSystem.listSync(path);

@@ -25,8 +25,10 @@ export class ValueCache {
     this.#address = memory.allocateSmall(VALUE_CACHE_BYTES);
     let slots = 16;
     while (slots * VALUE_BYTES_EXPECTED < bytes) slots *= 2;
-    this.#slots = piece(memory, slots * 2 * 4);
-    this.#ring = piece(memory, Math.max(ENTRY_UNIT_BYTES, Math.floor(bytes / ENTRY_UNIT_BYTES) * ENTRY_UNIT_BYTES));
+    const slotBytes = slots * 2 * 4;
+    this.#slots = { address: memory.allocateCleared(slotBytes), bytes: slotBytes };
+    const ringBytes = Math.max(ENTRY_UNIT_BYTES, Math.floor(bytes / ENTRY_UNIT_BYTES) * ENTRY_UNIT_BYTES);
+    this.#ring = { address: memory.allocate(ringBytes), bytes: ringBytes };
     const { kernel } = memory;
     kernel['valueCacheInit']!(this.#address, this.#ring.address, this.#ring.bytes, this.#slots.address, slots * 2);
     this.#find = kernel['valueCacheFind']!;
@@ -70,8 +72,4 @@ export class ValueCache {
     for (const { address, bytes } of [this.#ring, this.#slots]) this.#memory.free(address, bytes);
     this.#memory.freeSmall(this.#address, VALUE_CACHE_BYTES);
   }
-}
-
-function piece(memory: LinearMemory, bytes: number): { address: number; bytes: number } {
-  return { address: memory.allocate(bytes), bytes };
 }

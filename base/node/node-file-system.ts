@@ -65,6 +65,8 @@ export class NodeFileSystem implements FileSystem {
   }
 
   makeDirectorySync(path: string): void {
+    // Mostly it is there: asking is cheaper than the error that making it would throw.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
     const directory = resolve(path);
     const parent = dirname(directory);
     // One by one: node's recursive form never returns where an existing parent answers ENOENT, as in /proc.

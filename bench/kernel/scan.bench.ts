@@ -17,7 +17,7 @@ for (const count of [1, 4]) {
   const memory = new LinearMemory(256 * 2 ** 20);
   const { kernel, u8, u32 } = memory;
   const cache = memory.allocateSmall(128);
-  kernel['cacheInit']!(cache, memory.allocate(FRAMES * PAGE_BYTES), memory.allocate(kernel['cacheArrayBytes']!(FRAMES)), FRAMES);
+  kernel['cacheInit']!(cache, memory.allocate(FRAMES * PAGE_BYTES), memory.allocateCleared(kernel['cacheArrayBytes']!(FRAMES)), FRAMES);
   kernel['cacheBind']!(FRONT, cache);
   const runs = new Map<number, Run>();
   for (let i = 0; i < count; i++) {

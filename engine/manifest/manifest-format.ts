@@ -120,7 +120,9 @@ export function encodeCurrent(manifestId: number): Uint8Array {
 
 /** The manifest's id that CURRENT names, or `corrupt/CORRUPT_MANIFEST`. */
 export function decodeCurrent(bytes: Uint8Array, file: string): number {
-  const match = /^(MANIFEST-\d{6,10}) ([0-9a-f]{16})\n$/.exec(new TextDecoder('latin1').decode(bytes));
+  const match = /^(MANIFEST-\d{6,10}) ([0-9a-f]{16})\n$/.exec(
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'),
+  );
   const parsed = match && parseFileName(match[1]!);
   if (!parsed || checkOfName(match[1]!) !== match[2]) throw corruptManifest(file, 0, 'it does not name a manifest');
   return parsed.id;

@@ -35,8 +35,8 @@ import { decodeEdit, encodeEdit, FORMAT_VERSION, type VersionEdit } from './vers
 const ROLL_BYTES = 1024 * 1024;
 
 export interface ManifestOptions {
-  /** Settings that are fixed at creation; an existing store keeps its own. */
-  readonly settings?: Readonly<Record<string, number>>;
+  /** Settings that are fixed at creation, asked for then; an existing store keeps its own. */
+  readonly settings?: () => Readonly<Record<string, number>>;
   /** A manifest larger than this is replaced by one edit in a new file. Default 1 MiB. */
   readonly rollBytes?: number;
 }
@@ -96,7 +96,7 @@ export class Manifest {
     const listing = fs.listSync(directory);
     assertComplete(directory, listing);
     const created = !listing.includes(CURRENT_NAME);
-    const opened = created ? create(fs, directory, listing, options.settings ?? {}) : load(fs, directory, listing);
+    const opened = created ? create(fs, directory, listing, options.settings?.() ?? {}) : load(fs, directory, listing);
     const manifest = new Manifest(fs, directory, opened, options.rollBytes ?? ROLL_BYTES);
     manifest.#rest();
     return { manifest, version: manifest.version, created };

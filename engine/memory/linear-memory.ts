@@ -5,6 +5,7 @@
  * units in power-of-two classes (`allocateSmall`: headers, views). Bookkeeping is the host's: the kernels only see addresses.
  * Freed units are reused last-in-first-out, because memory already touched is faster than fresh pages.
  * The size is fixed when the memory is made (address space, not memory: pages are taken when they are first written), at most 2 GiB.
+ * What was never handed out is zeros, and stays without pages until somebody writes there: `allocateCleared` leaves it so.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -37,6 +38,8 @@ export class LinearMemory {
   /** Never-used space of the heap, from here to its end. */
   #fresh: number;
   readonly #end: number;
+  /** Nothing from here on has ever been handed out. */
+  #untouched: number;
   /** Freed runs, most recently freed last; neighbours are merged when a search fails. */
   #free: FreeRun[] = [];
   readonly #small = new Map<number, number[]>();
@@ -59,6 +62,8 @@ export class LinearMemory {
     this.#fresh = lent?.from ?? HEAP;
     // The last unit stays unused: what lies before it may be read past its end.
     this.#end = lent?.to ?? bytes - UNIT_BYTES;
+    // What is lent has been somebody's.
+    this.#untouched = lent ? this.#end : this.#fresh;
     const buffer = this.memory.buffer as SharedArrayBuffer;
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
@@ -100,6 +105,15 @@ export class LinearMemory {
       );
     }
     this.#used += size;
+    this.#untouched = Math.max(this.#untouched, address + size);
+    return address;
+  }
+
+  /** As `allocate`, all zeros. */
+  allocateCleared(bytes: number): number {
+    const untouched = this.#untouched;
+    const address = this.allocate(bytes);
+    if (address < untouched) this.u8.fill(0, address, Math.min(address + bytes, untouched));
     return address;
   }
 

@@ -36,7 +36,7 @@ export class PageCache {
     this.frames = Math.max(PAGE_CACHE_FRAMES_MIN, Math.floor(bytes / PAGE_BYTES));
     this.#framesAddress = memory.allocate(this.frames * PAGE_BYTES);
     this.#arrayBytes = memory.kernel['cacheArrayBytes']!(this.frames);
-    this.#arrays = memory.allocate(this.#arrayBytes);
+    this.#arrays = memory.allocateCleared(this.#arrayBytes);
     this.address = memory.allocateSmall(PAGE_CACHE_BYTES);
     memory.kernel['cacheInit']!(this.address, this.#framesAddress, this.#arrays, this.frames);
   }

@@ -166,7 +166,7 @@ export class Sources {
     kernel['cacheInit']!(
       this.cache,
       this.memory.allocate(frames * PAGE_BYTES),
-      this.memory.allocate(kernel['cacheArrayBytes']!(frames)),
+      this.memory.allocateCleared(kernel['cacheArrayBytes']!(frames)),
       frames,
     );
     kernel['cacheBind']!(FRONT, this.cache);

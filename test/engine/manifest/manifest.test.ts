@@ -35,14 +35,14 @@ function edits(count: number): VersionEdit[] {
 describe('Manifest', () => {
   it('makes a store in an empty directory, and finds it again with its settings', async () => {
     const fs = disk();
-    const first = Manifest.open(fs, DIRECTORY, { settings: { pageBytes: 8192 } });
+    const first = Manifest.open(fs, DIRECTORY, { settings: () => ({ pageBytes: 8192 }) });
     expect(first.created).toBe(true);
     expect(fs.listSync(DIRECTORY)).toEqual(['CURRENT', 'MANIFEST-000001']);
     for (const edit of edits(5)) await first.manifest.append(edit);
     expect(fileIds(first.manifest.version)).toEqual([[4, 2, 1], [3]]);
     await first.manifest.close();
     await first.manifest.close();
-    const second = Manifest.open(fs, DIRECTORY, { settings: { pageBytes: 4096 } });
+    const second = Manifest.open(fs, DIRECTORY, { settings: () => ({ pageBytes: 4096 }) });
     expect(second.created).toBe(false);
     expect(second.version.settings).toEqual(new Map([['pageBytes', 8192]]));
     expect(describeVersion(second.version)).toBe(describeVersion(first.manifest.version));
