@@ -7,6 +7,7 @@ import type { Clock, Random } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd } from '../base/node/index.ts';
 import type { Engine } from './api.ts';
+import { UpkeepIo } from './background/index.ts';
 import type {
   BackupInfo,
   BackupOptions,
@@ -22,6 +23,8 @@ import { imageOfDirectory } from './inspect/index.ts';
 import { checkOptions } from './keys.ts';
 import { readVersion } from './manifest/index.ts';
 import { type OfflineComponents, withStoreLocked } from './offline.ts';
+import type { Resources } from './resources-api.ts';
+import { SharedResources } from './resources.ts';
 import * as upkeep from './upkeep/index.ts';
 
 /** Beside what offline work uses. Defaults: the system's clock and randomness. */
@@ -30,6 +33,8 @@ export interface BackupComponents extends OfflineComponents {
   clock?: Clock;
   /** Gives a restored store its id. Default with a file system of one's own: none. */
   random?: Random;
+  /** Of engines that are open in this process: a restore then takes what it reads and writes from the budget of their background I/O. */
+  resources?: Resources;
 }
 
 const CHECKPOINT_OPTIONS: readonly string[] = ['copy'];
@@ -103,10 +108,14 @@ export async function restore(
   checkName(directory, 'directory');
   const random = randomOf(components);
   const storeId = random && upkeep.newStoreId(random);
-  return await upkeep.restoreBackup(components.fileSystem ?? new NodeFileSystem(), target, directory, {
-    ...options,
-    storeId,
-  });
+  const { fileSystem = new NodeFileSystem(), scheduler = new NodeScheduler(), resources } = components;
+  if (resources === undefined) return await upkeep.restoreBackup(fileSystem, target, directory, { ...options, storeId });
+  const io = new UpkeepIo(fileSystem, SharedResources.from(resources).ioBudget, 'restore', scheduler, () => undefined);
+  try {
+    return await upkeep.restoreBackup(io.fileSystem, target, directory, { ...options, storeId, pause: () => io.pause() });
+  } finally {
+    io.end();
+  }
 }
 
 /** Removes all but the newest `keep` backups that can be read; returns the numbers of those removed, oldest first. */

@@ -4,6 +4,7 @@
  */
 import type { CompactionReason } from './compaction-reason.ts';
 import type { DiskWork, StallReason } from './events/index.ts';
+import type { IoKind } from './io-kind.ts';
 
 export interface WorkMetrics {
   readonly count: number;
@@ -167,6 +168,13 @@ export interface EngineMetrics {
   readonly diskFull: WaitMetrics & {
     /** What finds no room now. */
     readonly now: readonly DiskWork[];
+  };
+  /** The budget of what is read and written behind. With shared resources: of all engines. */
+  readonly backgroundIo: {
+    /** Read and written so far, by work. */
+    readonly bytesByKind: Readonly<Record<IoKind, number>>;
+    /** What may be read and written in a second at present; Infinity: no bound. */
+    readonly bytesPerSec: number;
   };
   readonly corruptions: number;
   /** Made while it was open. */

@@ -5,6 +5,7 @@
 import type { DirectoryLock, Random, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, BatchOptions, CompactRange, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
+import { UpkeepIo } from './background/index.ts';
 import { BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
 } from './files-api.ts';
 import { drive, imageOfEngine, type StoreImage, verifyImage } from './inspect/index.ts';
 import { DeleteRuns } from './delete-runs.ts';
+import type { IoKind } from './io-kind.ts';
 import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
 import { Keyspaces } from './keyspaces.ts';
@@ -202,11 +204,12 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   #checkpoint(directory: string, options: CheckpointOptions): Promise<CheckpointResult> {
-    return this.#withFiles((image) =>
-      makeCheckpoint(this.#parts.fileSystem, image, directory, options, {
+    return this.#withFiles('checkpoint', (image, io) =>
+      makeCheckpoint(io.fileSystem, image, directory, options, {
         sync: () => this.#parts.log.sync(),
         assertOpen: () => this.#assertOpen(),
         storeId: this.#parts.random && newStoreId(this.#parts.random),
+        pause: () => io.pause(),
       }),
     );
   }
@@ -233,11 +236,12 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   #backup(target: string, options: BackupOptions): Promise<BackupResult> {
-    const { fileSystem, scheduler, zstd, clock, log } = this.#parts;
-    return this.#withFiles((image) => {
+    const { scheduler, zstd, clock, log } = this.#parts;
+    return this.#withFiles('backup', (image, io) => {
       const { sequence } = this.#writer;
-      const source = { image, scheduler, zstd, sequence, sync: () => log.sync(), assertOpen: () => this.#assertOpen() };
-      return makeBackup(fileSystem, source, target, clock.wallMs(), options);
+      const assertOpen = (): void => this.#assertOpen();
+      const source = { image, scheduler, zstd, sequence, sync: () => log.sync(), assertOpen, pause: () => io.pause() };
+      return makeBackup(io.fileSystem, source, target, clock.wallMs(), options);
     });
   }
 
@@ -251,26 +255,23 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       });
     }
     this.#assertOpen();
-    return this.#tracked(() => this.#ingest(directory, mode, options));
+    return this.#tracked(() => this.#withIo('ingest', (io) => this.#ingest(directory, mode, options, io)));
   }
 
-  #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions): Promise<IngestResult> {
-    const { fileSystem, scheduler, maintenance, settings } = this.#parts;
+  #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions, io: UpkeepIo): Promise<IngestResult> {
+    const { maintenance, settings } = this.#parts;
     return runIngest(
       directory,
       { ...options, mode },
       {
-        fileSystem,
+        fileSystem: io.fileSystem,
         directory: this.path,
         tableBytes: settings.tableBytes,
         writer: this.#writer,
         takeFileId: () => maintenance.takeFileId(),
         keyspaceId: async (name) => this.#keyspaces.openOf(await this.keyspace(name)).id,
         adopt: (at) => maintenance.adopt(at),
-        pause: async () => {
-          await new Promise<void>((resolve) => scheduler.soon(resolve));
-          this.#assertOpen();
-        },
+        pause: () => io.pause(),
       },
     );
   }
@@ -288,14 +289,26 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
 
   async verify(options: InspectOptions = {}): Promise<VerifyReport> {
     checkOptions(options, INSPECT_OPTIONS);
-    const { fileSystem, scheduler } = this.#parts;
-    return this.#withFiles((image) =>
-      drive(verifyImage(fileSystem, image, this.#parts.zstd), scheduler, options, () => this.#assertOpen()),
+    const { scheduler, zstd } = this.#parts;
+    const check = (): void => this.#assertOpen();
+    return this.#withFiles('verify', (image, io) =>
+      drive(verifyImage(io.fileSystem, image, zstd), scheduler, options, check, () => io.pause()),
     );
   }
 
+  /** What the work reads and writes is spent of the budget. */
+  async #withIo<T>(kind: IoKind, work: (io: UpkeepIo) => Promise<T>): Promise<T> {
+    const { fileSystem, resources, scheduler } = this.#parts;
+    const io = new UpkeepIo(fileSystem, resources.ioBudget, kind, scheduler, () => this.#assertOpen());
+    try {
+      return await work(io);
+    } finally {
+      io.end();
+    }
+  }
+
   /** Lends out the files of this moment. They are kept until the work has ended, and closing waits for it. */
-  async #withFiles<T>(work: (image: StoreImage) => Promise<T>): Promise<T> {
+  async #withFiles<T>(kind: IoKind, work: (image: StoreImage, io: UpkeepIo) => Promise<T>): Promise<T> {
     this.#assertOpen();
     const { fileSystem, maintenance, log } = this.#parts;
     this.#writer.write();
@@ -304,7 +317,8 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       try {
         const { version, nextFileId, closedSegments } = maintenance;
         const active = { segment: log.segment, bytes: log.nextOffset };
-        return await work(imageOfEngine(fileSystem, this.path, { version, nextFileId, closedSegments, active }));
+        const image = imageOfEngine(fileSystem, this.path, { version, nextFileId, closedSegments, active });
+        return await this.#withIo(kind, (io) => work(image, io));
       } finally {
         release();
       }

@@ -127,7 +127,9 @@ function build(door: Door, undo: Undo): Engine {
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
 
-  const resources = door.shared ?? new SharedResources(settings, processMs);
+  // Inline there is one thread, which has the engine's clock.
+  const nowMs = door.background === 'inline' ? (): number => clock.monotonicMs() : processMs;
+  const resources = door.shared ?? new SharedResources(settings, nowMs);
   const exit = resources.enter(path);
   let letGo: (() => void) | undefined;
   const leave = async (): Promise<void> => {

@@ -1,4 +1,5 @@
 /** What engines can share, as users see it. Types only; implemented by resources.ts, made by `createResources`. */
+import type { IoKind } from './io-kind.ts';
 import type { ResourceSettings } from './settings.ts';
 
 /** What engines of one process share (`createResources`): memory, caches, background threads. */
@@ -21,8 +22,9 @@ export interface ResourceStats {
   valueCacheBytes: number;
   /** Files that are open for reading, or because a log writes them. */
   openFiles: number;
-  /** Read and written by the background threads so far, and what they may per second at present; Infinity: no bound. */
+  /** Read and written behind so far, in all and by work, and what may be per second at present; Infinity: no bound. */
   backgroundBytes: number;
+  backgroundBytesByKind: Readonly<Record<IoKind, number>>;
   backgroundBytesPerSec: number;
   /** Indexes and filters of tables that are in memory as a whole; how many tables those are, and how many are read page by page. */
   indexBytes: number;

@@ -6,6 +6,7 @@ import type { FileSystem, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { FRONT } from '../assembly/memory-map.ts';
 import { type Background, InlineBackground, IO_BUDGET_BYTES, IoBudget, IoTuner, WorkerPool } from './background/index.ts';
+import { IO_KINDS, type IoKind } from './io-kind.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
 import { Staging } from './memory/staging.ts';
 import { MemtableBudget } from './memtable/index.ts';
@@ -79,7 +80,7 @@ export class SharedResources implements Resources {
 
   /** For one engine. `worker`: on the shared threads; `inline`: on the caller's, over the engine's file system. */
   background(kind: 'worker' | 'inline', fileSystem: FileSystem, scheduler: Scheduler, zstd: Zstd | undefined): Background {
-    return kind === 'worker' ? this.#threads.background() : new InlineBackground(this.memory, fileSystem, scheduler, zstd);
+    return kind === 'worker' ? this.#threads.background() : new InlineBackground(this.memory, fileSystem, scheduler, this.ioBudget, zstd);
   }
 
   stats(): ResourceStats {
@@ -91,6 +92,7 @@ export class SharedResources implements Resources {
       valueCacheBytes: this.valueCache.usedBytes,
       openFiles: this.files.count,
       backgroundBytes: this.ioBudget.spentBytes,
+      backgroundBytesByKind: Object.fromEntries(IO_KINDS.map((kind) => [kind, this.ioBudget.spentOn(kind)])) as Record<IoKind, number>,
       backgroundBytesPerSec: this.ioBudget.rate,
       indexBytes: this.indexBudget.bytes,
       wholeTables: this.indexBudget.wholeTables,

@@ -30,8 +30,8 @@ export interface ResourceSettings {
    */
   memtableBytesTotal: number;
   /**
-   * What background work of all engines together may read and write in a second, in bytes: flushes, compactions, moving of values. Less is
-   * used while syncs that callers wait for are slow because of it, unless work is left undone. 0, the default: no bound but that. Otherwise 1 MiB
+   * What background work of all engines together may read and write in a second, in bytes: flushes, compactions, moving of values, backups,
+   * checkpoints, ingests, verifying. Less is used while syncs that callers wait for are slow because of it, unless work is left undone. 0, the default: no bound but that. Otherwise 1 MiB
    * to 16 GiB. Too little of it slows writers down to what it allows.
    */
   backgroundBytesPerSecMax: number;

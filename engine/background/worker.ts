@@ -45,7 +45,7 @@ function take(request: Request): void {
   else if (request.kind === 'cancel') cancelled = request.id;
   else {
     attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context, nodeZstd));
-    io.spend(fileSystem.takeBytes());
+    io.spend('flush', fileSystem.takeBytes());
   }
 }
 
@@ -69,7 +69,7 @@ function compact(id: number, job: CompactionJob): CompactionResult {
       throw new SparrowError('cancelled', 'ABORTED', 'the engine is closing');
     }
     const step = steps.next();
-    io.spend(fileSystem.takeBytes());
+    io.spend('compaction', fileSystem.takeBytes());
     if (step.done) return step.value;
   }
 }

@@ -11,12 +11,13 @@ export type Steps<T> = Generator<number, T, void>;
 /** A step is about so large. */
 export const STEP_BYTES: number = 1024 * 1024;
 
-/** Runs the steps, a turn of the event loop between any two; `check` throws to give up. */
+/** Runs the steps, a turn of the event loop (or `pause`) between any two; `check` throws to give up. */
 export async function drive<T>(
   steps: Steps<T>,
   scheduler: Scheduler,
   options: InspectOptions = {},
   check: () => void = () => undefined,
+  pause: () => Promise<void> = () => new Promise((resolve) => scheduler.soon(resolve)),
 ): Promise<T> {
   let bytes = 0;
   try {
@@ -27,7 +28,7 @@ export async function drive<T>(
       if (step.done) return step.value;
       bytes += step.value;
       options.onProgress?.(bytes);
-      await new Promise<void>((resolve) => scheduler.soon(resolve));
+      await pause();
     }
   } finally {
     // Closes what the steps have open, when they are not over.

@@ -3,6 +3,7 @@ import type { Clock, FileSystem } from '../../base/env.ts';
 import { levelBytesMax } from '../compaction/index.ts';
 import { COMPACTION_REASONS } from '../compaction-reason.ts';
 import { type Events, STALL_REASONS, type Tallies } from '../events/index.ts';
+import { IO_KINDS } from '../io-kind.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { Maintenance } from '../maintenance/index.ts';
 import type { Manifest, Version } from '../manifest/index.ts';
@@ -92,6 +93,10 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     },
     stalls: stallsOf(tallies),
     diskFull: { ...tallies.diskFull, now: [...tallies.diskFullFor] },
+    backgroundIo: {
+      bytesByKind: recordOf(IO_KINDS, (kind) => resources.ioBudget.spentOn(kind)),
+      bytesPerSec: resources.ioBudget.rate,
+    },
     corruptions: tallies.corruptions,
     checkpoints: tallies.checkpoints,
     backups: tallies.backups,

@@ -15,7 +15,7 @@ import {
   parseBackupName,
   storedName,
 } from './backup-format.ts';
-import { copyFile, readPieces, readWhole } from './copy-file.ts';
+import { copyFile, type Pause, readPieces, readWhole } from './copy-file.ts';
 import type { FileCheck } from './file-check.ts';
 
 const FILES = 'files';
@@ -135,15 +135,22 @@ export class BackupTarget {
   }
 
   /** Takes the first `bytes` of a file in; its check. */
-  async take(path: string, name: string, bytes: number, check: FileCheck, assertOpen: () => void): Promise<BackedUpFile> {
+  async take(
+    path: string,
+    name: string,
+    bytes: number,
+    check: FileCheck,
+    { assertOpen, pause }: { assertOpen: () => void; pause: Pause | undefined },
+  ): Promise<BackedUpFile> {
     const temporary = `${this.path}/${FILES}/${name}${TEMPORARY}`;
     const target = this.#replace(temporary);
     check.reset();
     try {
-      await copyFile(this.#fs, path, bytes, target, (piece) => {
+      const onPiece = (piece: Uint8Array): void => {
         assertOpen();
         check.add(piece);
-      });
+      };
+      await copyFile(this.#fs, path, bytes, target, onPiece, pause);
     } finally {
       target.closeSync();
     }
@@ -153,13 +160,14 @@ export class BackupTarget {
   }
 
   /** Reads a file of a backup, a piece at a time. `corrupt/CORRUPT_BACKUP` at the end of one that is not what was taken. */
-  async read(file: BackedUpFile, check: FileCheck, onPiece: (piece: Uint8Array, at: number) => void): Promise<void> {
+  async read(file: BackedUpFile, check: FileCheck, onPiece: (piece: Uint8Array, at: number) => void, pause?: Pause): Promise<void> {
     const path = this.#pathOf(file);
     check.reset();
-    await readPieces(this.#fs, path, file.bytes, (piece, at) => {
+    const onEach = (piece: Uint8Array, at: number): void => {
       check.add(piece);
       onPiece(piece, at);
-    });
+    };
+    await readPieces(this.#fs, path, file.bytes, onEach, pause);
     if (check.take() !== file.check) {
       throw new SparrowError('corrupt', 'CORRUPT_BACKUP', `${path} does not match the checksum that its backup has`, {
         file: path,

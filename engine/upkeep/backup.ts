@@ -22,7 +22,7 @@ import { drive, type ImageFile, type StoreImage, verifyImage } from '../inspect/
 import { applyEdit, decodeEdit, EMPTY_VERSION, encodeEdit, snapshotEdit, type Version } from '../manifest/index.ts';
 import { type BackedUpFile, type BackupManifest, corruptBackup, storedName } from './backup-format.ts';
 import { BackupTarget, type FoundBackup } from './backup-target.ts';
-import { readPieces } from './copy-file.ts';
+import { type Pause, readPieces } from './copy-file.ts';
 import { FileCheck } from './file-check.ts';
 import { NewDirectory } from './new-directory.ts';
 import { storeIdOf, withStoreId } from './store-id.ts';
@@ -38,6 +38,8 @@ export interface BackupSource {
   sync(): Promise<void>;
   /** Throws when the source is being closed. */
   assertOpen(): void;
+  /** Between pieces, of a source that somebody uses meanwhile. */
+  readonly pause?: Pause;
 }
 
 /**
@@ -86,7 +88,7 @@ function unverified(files: readonly BackedUpFile[], before: readonly FoundBackup
 
 async function assertSound(
   fileSystem: FileSystem,
-  { image, scheduler, zstd, assertOpen }: BackupSource,
+  { image, scheduler, zstd, assertOpen, pause }: BackupSource,
   names: ReadonlySet<string>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -96,7 +98,7 @@ async function assertSound(
     assertOpen();
     assertWanted(signal);
   };
-  const { problems, problemCount } = await drive(steps, scheduler, {}, check);
+  const { problems, problemCount } = await drive(steps, scheduler, {}, check, pause);
   const [problem] = problems;
   if (problem === undefined) return;
   const { file, offset, what } = problem;
@@ -150,7 +152,10 @@ class Taking {
     const path = `${this.#source.image.directory}/${name}`;
     let taken = this.#same(file) ?? (await this.#compared(path, file));
     if (taken === undefined) {
-      taken = await this.#target.take(path, name, bytes, this.#check, () => this.#assertWanted());
+      taken = await this.#target.take(path, name, bytes, this.#check, {
+        assertOpen: () => this.#assertWanted(),
+        pause: this.#source.pause,
+      });
       this.copiedFiles++;
       this.copiedBytes += bytes;
     }
@@ -173,10 +178,11 @@ class Taking {
   async #compared(path: string, { name, bytes }: ImageFile): Promise<BackedUpFile | undefined> {
     if (!this.#target.hasName(name)) return undefined;
     this.#check.reset();
-    await readPieces(this.#fs, path, bytes, (piece) => {
+    const onPiece = (piece: Uint8Array): void => {
       this.#assertWanted();
       this.#check.add(piece);
-    });
+    };
+    await readPieces(this.#fs, path, bytes, onPiece, this.#source.pause);
     const file = { name, bytes, check: this.#check.take() };
     return this.#target.has(file) ? file : undefined;
   }
@@ -267,7 +273,7 @@ export async function restoreBackup(
   fileSystem: FileSystem,
   target: string,
   directory: string,
-  parts: RestoreOptions & { storeId: number | undefined },
+  parts: RestoreOptions & { storeId: number | undefined; pause?: Pause },
 ): Promise<RestoreResult> {
   const backups = BackupTarget.open(fileSystem, target, true);
   try {
@@ -280,10 +286,11 @@ export async function restoreBackup(
       for (const file of manifest.files) {
         const copy = made.create(file.name);
         try {
-          await backups.read(file, check, (piece, at) => {
+          const onPiece = (piece: Uint8Array, at: number): void => {
             assertWanted(parts.signal);
             copy.writeSync(piece, 0, piece.length, at);
-          });
+          };
+          await backups.read(file, check, onPiece, parts.pause);
           await copy.datasync();
         } finally {
           copy.closeSync();

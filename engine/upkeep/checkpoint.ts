@@ -9,7 +9,7 @@ import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { CheckpointOptions, CheckpointResult } from '../files-api.ts';
 import { logFileSegment, sealCopiedSegment } from '../log/index.ts';
-import { copyFile } from './copy-file.ts';
+import { copyFile, type Pause } from './copy-file.ts';
 import { NewDirectory } from './new-directory.ts';
 import type { ImageFile, StoreImage } from '../inspect/index.ts';
 import { withStoreId } from './store-id.ts';
@@ -17,13 +17,16 @@ import { withStoreId } from './store-id.ts';
 /** What a file system answers that cannot link these two. */
 const CANNOT_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
-/** `sync`: settles when everything in the image is on disk. `assertOpen`: throws when the source is being closed. `storeId`: the copy's. */
+/**
+ * `sync`: settles when everything in the image is on disk. `assertOpen`: throws when the source is being closed. `storeId`: the copy's. `pause`:
+ * between pieces of what is copied, where somebody uses the source meanwhile.
+ */
 export async function makeCheckpoint(
   fileSystem: FileSystem,
   image: StoreImage,
   directory: string,
   options: CheckpointOptions,
-  source: { sync: () => Promise<void>; assertOpen: () => void; storeId: number | undefined },
+  source: { sync: () => Promise<void>; assertOpen: () => void; storeId: number | undefined; pause?: Pause },
 ): Promise<CheckpointResult> {
   const target = new NewDirectory(fileSystem, directory);
   let linkedBytes = 0;
@@ -34,7 +37,7 @@ export async function makeCheckpoint(
       source.assertOpen();
       if (file.immutable && link(image.directory, file, target, options)) linkedBytes += file.bytes;
       else {
-        await copy(fileSystem, image.directory, file, target);
+        await copy(fileSystem, image.directory, file, target, source.pause);
         copiedBytes += file.bytes;
       }
     }
@@ -66,10 +69,16 @@ function link(from: string, { name }: ImageFile, target: NewDirectory, options: 
   }
 }
 
-async function copy(fileSystem: FileSystem, from: string, { name, bytes, immutable }: ImageFile, target: NewDirectory): Promise<void> {
+async function copy(
+  fileSystem: FileSystem,
+  from: string,
+  { name, bytes, immutable }: ImageFile,
+  target: NewDirectory,
+  pause: Pause | undefined,
+): Promise<void> {
   const file = target.create(name);
   try {
-    await copyFile(fileSystem, `${from}/${name}`, bytes, file);
+    await copyFile(fileSystem, `${from}/${name}`, bytes, file, undefined, pause);
     const segment = logFileSegment(name);
     if (immutable || segment === undefined) return;
     // Everything before it is on disk here: without a seal, damage there would pass for the torn end of a log.

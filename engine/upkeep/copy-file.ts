@@ -1,8 +1,14 @@
-/** Reads and copies files a piece at a time, so that whoever else uses the thread gets on in between. */
+/**
+ * Reads and copies files a piece at a time, so that whoever else uses the thread gets on in between; and, with a `Pause`, whoever else uses the
+ * disk.
+ */
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 
 export const PIECE_BYTES: number = 1024 * 1024;
+
+/** Called after each piece; settles when the next may be done, throws to give up (background/upkeep-io.ts). */
+export type Pause = () => Promise<void>;
 
 /**
  * Hands over the first `bytes` of `path`, PIECE_BYTES at a time; a piece is valid during the call. `onPiece` may throw to give up. A file that
@@ -13,6 +19,7 @@ export async function readPieces(
   path: string,
   bytes: number,
   onPiece: (piece: Uint8Array, at: number) => void,
+  pause?: Pause,
 ): Promise<void> {
   const source = fileSystem.openSync(path, 'read');
   try {
@@ -29,6 +36,7 @@ export async function readPieces(
       }
       onPiece(buffer.subarray(0, wanted), at);
       at += wanted;
+      await pause?.();
     }
   } finally {
     source.closeSync();
@@ -42,11 +50,13 @@ export async function copyFile(
   bytes: number,
   target: File,
   onPiece: (piece: Uint8Array) => void = () => undefined,
+  pause?: Pause,
 ): Promise<void> {
-  await readPieces(fileSystem, path, bytes, (piece, at) => {
+  const onEach = (piece: Uint8Array, at: number): void => {
     onPiece(piece);
     target.writeSync(piece, 0, piece.length, at);
-  });
+  };
+  await readPieces(fileSystem, path, bytes, onEach, pause);
   await target.datasync();
 }
 

@@ -26,7 +26,7 @@ export interface IngestFilesParts {
   readonly to: string;
   readonly tableBytes: number;
   readonly takeFileId: () => number;
-  /** A turn of the event loop; throws when the engine is being closed. */
+  /** Between pieces: a turn of the event loop, or more (background/upkeep-io.ts); throws when the engine is being closed. */
   readonly pause: () => Promise<void>;
   readonly mode: NonNullable<IngestOptions['mode']>;
   readonly onProgress: ((bytes: number) => void) | undefined;
@@ -168,7 +168,7 @@ export class IngestFiles {
     const { fileSystem, from, to } = this.#parts;
     const target = fileSystem.openSync(`${to}/${name}`, 'create');
     try {
-      await copyFile(fileSystem, `${from}/${name}`, bytes, target);
+      await copyFile(fileSystem, `${from}/${name}`, bytes, target, undefined, this.#parts.pause);
     } finally {
       target.closeSync();
     }

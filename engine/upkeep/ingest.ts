@@ -36,7 +36,7 @@ export interface IngestHost {
   keyspaceId(name: string): Promise<number>;
   /** Calls `at` when everything written is in tables, and makes the edit count that it gives, if it gives one. */
   adopt(at: (version: Version, occupied: readonly Occupied[]) => VersionEdit | undefined): Promise<boolean>;
-  /** A turn of the event loop; throws when the engine is being closed. */
+  /** Between pieces: a turn of the event loop, or more (background/upkeep-io.ts); throws when the engine is being closed. */
   pause(): Promise<void>;
 }
 

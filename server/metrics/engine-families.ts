@@ -40,7 +40,7 @@ function writing({ sequence, writes, reads, log, memtables, flushes, compactions
   ];
 }
 
-function background({ flushes, compactions }: EngineMetrics): Family[] {
+function background({ flushes, compactions, backgroundIo }: EngineMetrics): Family[] {
   const reasons = Object.entries(compactions.byReason);
   const each = (of: (work: (typeof reasons)[number][1]) => number): Record<string, number> =>
     Object.fromEntries(reasons.map(([reason, work]) => [reason, of(work)]));
@@ -75,6 +75,7 @@ function background({ flushes, compactions }: EngineMetrics): Family[] {
       flush: Number(flushes.running),
       compaction: Number(compactions.running),
     }),
+    byLabel(`${P}background_io_bytes_total`, 'Bytes that work behind has read and written.', 'work', { ...backgroundIo.bytesByKind }),
     family(`${P}tables_moved_total`, 'Tables that changed level without being rewritten.', compactions.moves),
     family(`${P}versions_dropped_total`, 'Entries that compactions dropped.', compactions.versionsDropped),
     family(`${P}compaction_debt_bytes`, 'Bytes that levels hold beyond their share.', compactions.debtBytes),

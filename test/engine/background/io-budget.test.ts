@@ -19,7 +19,7 @@ function work(hand: Hand, budget: IoBudget, ms: number, stepBytes: number, stepM
   let bytes = 0;
   while (hand.ms - from < ms) {
     hand.ms += budget.waitMs;
-    budget.spend(stepBytes);
+    budget.spend('compaction', stepBytes);
     bytes += stepBytes;
     hand.ms += stepMs;
   }
@@ -30,9 +30,11 @@ describe('io budget', () => {
   test('without a bound nobody waits, and what is spent is counted', () => {
     const { budget } = new Hand();
     expect(budget.rate).toBe(Infinity);
-    budget.spend(1e12);
+    budget.spend('compaction', 1e12);
     expect(budget.waitMs).toBe(0);
-    expect(budget.spentBytes).toBe(1e12);
+    budget.spend('backup', 5);
+    expect(budget.spentBytes).toBe(1e12 + 5);
+    expect([budget.spentOn('compaction'), budget.spentOn('backup'), budget.spentOn('ingest')]).toEqual([1e12, 5, 0]);
   });
 
   test.each([
@@ -54,7 +56,7 @@ describe('io budget', () => {
     const hand = new Hand();
     hand.budget.rate = 10 * MIB;
     const other = new IoBudget(hand.shared, () => hand.ms);
-    other.spend(5 * MIB);
+    other.spend('flush', 5 * MIB);
     expect(hand.budget.waitMs).toBeCloseTo(450, 0);
     hand.budget.rate = 20 * MIB;
     expect(other.waitMs).toBe(0);
@@ -69,7 +71,7 @@ describe('io tuner', () => {
   /** Syncs each hundredth of a second for a while, with so much done behind. */
   const pass = ({ hand, tuner }: ReturnType<typeof tune>, ms: number, syncMs: number, bytesPerSec: number, debt = 0): void => {
     for (const until = hand.ms + ms; hand.ms < until; hand.ms += 10) {
-      hand.budget.spend(Math.round(Math.min(bytesPerSec, hand.budget.rate) / 100));
+      hand.budget.spend('compaction', Math.round(Math.min(bytesPerSec, hand.budget.rate) / 100));
       tuner.debt(debt, hand.ms);
       tuner.synced(syncMs, hand.ms);
     }
