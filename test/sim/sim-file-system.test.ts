@@ -235,3 +235,54 @@ describe('SimFileSystem: faults', () => {
     fill(file, 2, 1, 2000);
   });
 });
+
+describe('faults that nobody is told of', () => {
+  function file(contents: readonly number[]): { fs: SimFileSystem; open: ReturnType<SimFileSystem['openSync']> } {
+    const fs = new SimFileSystem({ seed: 5 });
+    fs.makeDirectorySync('/data');
+    const open = fs.openSync('/data/a', 'create');
+    for (const [i, value] of contents.entries()) open.writeSync(new Uint8Array(512).fill(value), 0, 512, i * 512);
+    open.datasyncSync();
+    fs.syncDirectorySync('/data');
+    return { fs, open };
+  }
+
+  it('a write goes elsewhere, once', () => {
+    const { fs, open } = file([1, 2, 3, 4]);
+    fs.failAt({ at: 0, error: 'misdirected' });
+    open.writeSync(new Uint8Array(512).fill(9), 0, 512, 512);
+    const found = [0, 1, 2, 3, 4].filter((sector) => fs.contents('/data/a')[sector * 512] === 9);
+    expect(found).toHaveLength(1);
+    expect(found[0]).not.toBe(1);
+    expect(fs.contents('/data/a')[512]).toBe(2);
+    open.writeSync(new Uint8Array(512).fill(9), 0, 512, 512);
+    expect(fs.contents('/data/a')[512]).toBe(9);
+    expect(fs.faultsHit).toBe(1);
+  });
+
+  it('a sync does nothing, and a later one does', async () => {
+    for (const [syncs, left] of [
+      [1, 1],
+      [2, 9],
+    ] as const) {
+      const { fs, open } = file([1]);
+      open.writeSync(Uint8Array.of(9), 0, 1, 0);
+      fs.failAt({ at: fs.operations, error: 'lie' });
+      for (let i = 0; i < syncs; i++) await open.datasync();
+      expect(fs.contents('/data/a')[0]).toBe(9);
+      fs.crash('none');
+      expect(fs.contents('/data/a')[0]).toBe(left);
+    }
+  });
+
+  it('a read gives one bit wrongly, once', () => {
+    const { fs, open } = file([0]);
+    const wrongBits = (): number => {
+      const bytes = new Uint8Array(512);
+      open.readSync(bytes, 0, 512, 0);
+      return bytes.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0);
+    };
+    fs.failAt({ at: 0, error: 'rot' });
+    expect([wrongBits(), wrongBits()]).toEqual([1, 0]);
+  });
+});

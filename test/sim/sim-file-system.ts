@@ -2,7 +2,8 @@
  * A disk in memory that is as unkind as a real one may be. Synchronous calls happen at once; asynchronous ones settle through `settle`,
  * and take effect only then. Every call that changes the disk counts as an *operation*; faults are planned by the operation's number:
  *
- *   failAt    EIO, ENOSPC or a short write, once or from then on; a datasync that fails drops what it should have written
+ *   failAt    EIO, ENOSPC or a short write, once or from then on; a datasync that fails drops what it should have written. And what nobody
+ *             is told: a write that goes to another place, a sync that does nothing, a bit that is read wrongly
  *   killAt    the operation is begun (it may or may not be found on the disk) and the machine is dead: every call throws PowerLoss
  *             until `crash` has decided what is left
  *
@@ -12,7 +13,7 @@ import { dirname, join, normalize, basename } from 'node:path';
 import type { DirectoryLock, File, FileSystem, OpenMode } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { SimDirectory } from './sim-directory.ts';
-import { SimFile, type CrashMode } from './sim-file.ts';
+import { SECTOR_BYTES, SimFile, type CrashMode } from './sim-file.ts';
 import { SimRandom } from './sim-random.ts';
 
 /** Thrown by everything once the machine is dead. Not an operating system's error: nothing may handle it. */
@@ -26,13 +27,24 @@ export class PowerLoss extends Error {
 export interface Fault {
   /** Number of the operation, the first is 1; for `on: 'read'`, number of the read; for `on: 'space'` without `forGood`, the next that fits. */
   readonly at: number;
-  /** `short`: half of a write arrives, then ENOSPC. On anything but a write it is ENOSPC. */
-  readonly error: 'EIO' | 'ENOSPC' | 'short';
+  /**
+   * - `short`: half of a write arrives, then ENOSPC. On anything but a write it is ENOSPC.
+   * - `misdirected`: a write goes to other sectors of the file, or of another one in the directory, and says that it was done.
+   * - `lie`: a sync of a file says that it was done and makes nothing durable; a later one does.
+   * - `rot`: a read gives one bit wrongly.
+   *
+   * Those three wait, from `at` on, for the first call that they fit.
+   */
+  readonly error: 'EIO' | 'ENOSPC' | 'short' | Silent;
   /** Every operation from `at` on. */
   readonly forGood?: boolean;
   /** `space`: only what takes space fails, a write or the making of a file, at the operation or later. */
   readonly on?: 'operation' | 'read' | 'space';
 }
+
+/** Faults that nobody is told of. */
+type Silent = 'misdirected' | 'lie' | 'rot';
+const SILENT: ReadonlySet<string> = new Set<Silent>(['misdirected', 'lie', 'rot']);
 
 /** Calls that a full disk refuses. */
 const TAKES_SPACE: ReadonlySet<string> = new Set(['create', 'write', 'link']);
@@ -45,6 +57,8 @@ export interface SimFileSystemOptions {
   readonly capacityBytes?: number;
   /** Keeps `trace`. */
   readonly traced?: boolean;
+  /** Told of every operation, and the bytes that it writes, before it happens. */
+  readonly observe?: (operation: string, bytes?: Uint8Array) => void;
 }
 
 export class SimFileSystem implements FileSystem {
@@ -55,6 +69,7 @@ export class SimFileSystem implements FileSystem {
   readonly random: SimRandom;
   readonly #settle: (complete: () => void) => void;
   readonly #traced: boolean;
+  readonly #observe: ((operation: string, bytes?: Uint8Array) => void) | undefined;
   readonly #directories = new Map<string, SimDirectory>([['/', new SimDirectory()]]);
   readonly #locked = new Set<string>();
   #operations = 0;
@@ -66,6 +81,7 @@ export class SimFileSystem implements FileSystem {
   #faultsHit = 0;
   /** A fault of the plan has hit. */
   #spent = false;
+  readonly #spentSilently = new Set<Fault>();
   #killAt = Infinity;
   #dead = false;
   /** Handles of an earlier life are dead. */
@@ -77,6 +93,7 @@ export class SimFileSystem implements FileSystem {
     this.#settle = options.settle ?? queueMicrotask;
     this.capacityBytes = options.capacityBytes ?? Infinity;
     this.#traced = options.traced ?? false;
+    this.#observe = options.observe;
   }
 
   get operations(): number {
@@ -283,9 +300,14 @@ export class SimFileSystem implements FileSystem {
         this.#bytesRead += bytes;
         return bytes;
       },
-      operation: (call, detail, begun, short) => {
+      rots: () => this.#faults.length > 0 && this.#silent('rot'),
+      lies: () => this.#faults.length > 0 && this.#silent('lie'),
+      place: (file, position, bytes) =>
+        this.#faults.length > 0 && this.#silent('misdirected') ? this.#elsewhere(path, file, position, bytes) : { file, position },
+      random: this.random,
+      operation: (call, detail, begun, short, bytes) => {
         alive();
-        this.#operation(call, `${path} ${detail}`, begun, short);
+        this.#operation(call, `${path} ${detail}`, begun, short, bytes);
       },
       room: (bytes) => {
         if (bytes > 0 && this.#usedBytes() + bytes > this.capacityBytes) throw systemError('ENOSPC', 'write', path);
@@ -300,9 +322,10 @@ export class SimFileSystem implements FileSystem {
   }
 
   /** Counts; `begun` is the effect that programs see at once. Throws when a fault is planned here. */
-  #operation(call: string, detail: string, begun: () => void, short?: () => void): void {
+  #operation(call: string, detail: string, begun: () => void, short?: () => void, bytes?: Uint8Array): void {
     this.#alive();
     this.#operations++;
+    this.#observe?.(`${call} ${detail}`, bytes);
     if (this.#traced) this.trace.push(`${this.#operations} ${call} ${detail}`);
     if (this.#operations >= this.#killAt) {
       this.#dead = true;
@@ -317,7 +340,8 @@ export class SimFileSystem implements FileSystem {
   }
 
   #fault(kind: 'operation' | 'read', number: number, call: string): Fault | undefined {
-    const fault = this.#faults.find(({ on = 'operation', at, forGood }) => {
+    const fault = this.#faults.find(({ on = 'operation', at, forGood, error }) => {
+      if (isSilent(error)) return false;
       if (on === 'space') return kind === 'operation' && TAKES_SPACE.has(call) && number >= at && (forGood || !this.#spent);
       return on === kind && (at === number || (forGood && number > at));
     });
@@ -325,6 +349,28 @@ export class SimFileSystem implements FileSystem {
     this.#faultsHit++;
     this.#spent = true;
     return fault;
+  }
+
+  /** Whether a fault of this kind is due, which nobody is to be told of. */
+  #silent(error: Silent): boolean {
+    const number = error === 'rot' ? this.#reads : this.#operations;
+    const fault = this.#faults.find(
+      (each) => each.error === error && number >= each.at && (each.forGood || !this.#spentSilently.has(each)),
+    );
+    if (!fault) return false;
+    this.#spentSilently.add(fault);
+    this.#faultsHit++;
+    if (this.#traced) this.trace.push(`  fault: ${error}`);
+    return true;
+  }
+
+  /** Where a write that loses its way goes: another file, or other sectors. */
+  #elsewhere(path: string, file: SimFile, position: number, bytes: number): { file: SimFile; position: number } {
+    const others = [...this.#directory(dirname(normalize(path)), 'open').files()].filter((other) => other.bytes >= bytes);
+    const target = others.length > 0 && this.random.chance(0.5) ? this.random.pick(others) : file;
+    const sectors = Math.ceil(Math.max(target.bytes, bytes) / SECTOR_BYTES);
+    const away = (Math.floor(position / SECTOR_BYTES) + 1 + this.random.below(Math.max(1, sectors))) % (sectors + 1);
+    return { file: target, position: away * SECTOR_BYTES + (position % SECTOR_BYTES) };
   }
 
   #usedBytes(): number {
@@ -356,7 +402,11 @@ interface Disk {
   alive(): void;
   closed(handle: SimHandle): void;
   read(call: string, body: () => number): number;
-  operation(call: string, detail: string, begun: () => void, short?: () => void): void;
+  operation(call: string, detail: string, begun: () => void, short?: () => void, bytes?: Uint8Array): void;
+  readonly random: SimRandom;
+  rots(): boolean;
+  lies(): boolean;
+  place(file: SimFile, position: number, bytes: number): { file: SimFile; position: number };
   room(bytes: number): void;
   written(bytes: number): void;
   synced(): void;
@@ -378,7 +428,12 @@ class SimHandle implements File {
 
   readSync(target: Uint8Array, targetOffset: number, length: number, position: number): number {
     this.#use(false);
-    return this.#disk.read('read', () => this.#file.read(target, targetOffset, length, position));
+    const bytes = this.#disk.read('read', () => this.#file.read(target, targetOffset, length, position));
+    if (bytes > 0 && this.#disk.rots()) {
+      const { random } = this.#disk;
+      target[targetOffset + random.below(bytes)]! ^= 1 << random.below(8);
+    }
+    return bytes;
   }
 
   read(target: Uint8Array, targetOffset: number, length: number, position: number): Promise<number> {
@@ -391,7 +446,8 @@ class SimHandle implements File {
     const bytes = source.slice(sourceOffset, sourceOffset + length);
     const put = (part: Uint8Array): void => {
       this.#disk.room(position + part.length - this.#file.bytes);
-      this.#file.write(part, position);
+      const place = this.#disk.place(this.#file, position, part.length);
+      place.file.write(part, place.position);
       this.#disk.written(part.length);
     };
     this.#disk.operation(
@@ -399,6 +455,7 @@ class SimHandle implements File {
       `${length} at ${position}`,
       () => put(bytes),
       () => put(bytes.subarray(0, length >> 1)),
+      bytes,
     );
   }
 
@@ -455,10 +512,10 @@ class SimHandle implements File {
       if (!(error instanceof PowerLoss)) this.#file.drop();
       throw error;
     }
-    const pending = this.#file.beginSync();
+    const pending = this.#disk.lies() ? undefined : this.#file.beginSync();
     return () => {
       this.#disk.alive();
-      this.#file.finishSync(pending);
+      if (pending) this.#file.finishSync(pending);
       this.#disk.synced();
     };
   }
@@ -480,6 +537,10 @@ class SimHandle implements File {
     if (this.#closed) throw new Error(`a closed file is used: ${this.path}`);
     if (writing && !this.#writable) throw systemError('EBADF', 'write', this.path);
   }
+}
+
+function isSilent(error: Fault['error']): error is Silent {
+  return SILENT.has(error);
 }
 
 function systemError(code: string, call: string, path: string): Error {

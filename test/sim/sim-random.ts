@@ -22,6 +22,16 @@ export class SimRandom implements Random {
     return this.u32() % count;
   }
 
+  /** From 0 to 1, 1 excluded. */
+  fraction(): number {
+    return this.u32() / 2 ** 32;
+  }
+
+  /** Another source, whose words do not depend on how many are drawn here later. */
+  fork(): SimRandom {
+    return new SimRandom(this.u32());
+  }
+
   chance(probability: number): boolean {
     return this.u32() < probability * 2 ** 32;
   }

@@ -10,13 +10,16 @@ interface Event {
   readonly order: number;
   readonly task: () => void;
   readonly background: boolean;
-  cancelled: boolean;
+  /** Cancelled, or has run. */
+  over: boolean;
 }
 
 export class SimScheduler implements Scheduler {
   #nowMs = 0;
   #order = 0;
-  /** Sorted by time, then order; short in every test, so that a heap would only be longer to read. */
+  #pending = 0;
+  #ran = 0;
+  /** A binary heap: an event comes before the two at twice its place, plus one and plus two. */
   readonly #events: Event[] = [];
 
   get nowMs(): number {
@@ -25,20 +28,25 @@ export class SimScheduler implements Scheduler {
 
   /** Events that keep a run going: not cancelled, not background. */
   get pending(): number {
-    return this.#events.filter((event) => !event.background && !event.cancelled).length;
+    return this.#pending;
+  }
+
+  /** Events that have run. */
+  get ran(): number {
+    return this.#ran;
   }
 
   after(delayMs: number, task: () => void, background = false): Timer {
     assert(delayMs >= 0, 'a delay is not negative');
-    const event: Event = { atMs: this.#nowMs + delayMs, order: this.#order++, task, background, cancelled: false };
-    let at = this.#events.length;
-    while (at > 0 && this.#events[at - 1]!.atMs > event.atMs) at--;
-    this.#events.splice(at, 0, event);
-    return {
-      cancel(): void {
-        event.cancelled = true;
-      },
-    };
+    return this.at(this.#nowMs + delayMs, task, background);
+  }
+
+  /** Runs `task` at a time, or now if that has passed. */
+  at(atMs: number, task: () => void, background = false): Timer {
+    const event: Event = { atMs: Math.max(atMs, this.#nowMs), order: this.#order++, task, background, over: false };
+    push(this.#events, event);
+    if (!background) this.#pending++;
+    return { cancel: () => this.#end(event) };
   }
 
   soon(task: () => void): void {
@@ -47,27 +55,21 @@ export class SimScheduler implements Scheduler {
 
   /** Runs the next event, moving the clock to it. False when there is none. */
   async step(): Promise<boolean> {
-    for (;;) {
-      const event = this.#events.shift();
-      if (!event) return false;
-      if (event.cancelled) continue;
-      this.#nowMs = Math.max(this.#nowMs, event.atMs);
-      event.task();
-      await drain();
-      return true;
-    }
+    if (this.#next() === undefined) return false;
+    const event = pop(this.#events);
+    this.#end(event);
+    this.#nowMs = Math.max(this.#nowMs, event.atMs);
+    this.#ran++;
+    event.task();
+    await drain();
+    return true;
   }
 
   /** Runs all events of the next `ms` milliseconds and moves the clock by exactly that. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     await drain();
-    for (;;) {
-      // Cancelled ones first: a step passes over them to whatever comes next, which may be far in the future.
-      while (this.#events[0]?.cancelled) this.#events.shift();
-      if (this.#events.length === 0 || this.#events[0]!.atMs > untilMs) break;
-      await this.step();
-    }
+    for (let next = this.#next(); next !== undefined && next.atMs <= untilMs; next = this.#next()) await this.step();
     this.#nowMs = untilMs;
   }
 
@@ -95,9 +97,54 @@ export class SimScheduler implements Scheduler {
       await this.step();
     }
   }
+
+  /** The next event that is not cancelled. */
+  #next(): Event | undefined {
+    while (this.#events[0]?.over) pop(this.#events);
+    return this.#events[0];
+  }
+
+  #end(event: Event): void {
+    if (!event.over && !event.background) this.#pending--;
+    event.over = true;
+  }
 }
 
 /** Lets every promise that can settle now settle. */
 export function drain(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+}
+
+function push(heap: Event[], event: Event): void {
+  let at = heap.length;
+  heap.push(event);
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (!isBefore(event, heap[parent]!)) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = event;
+}
+
+/** Takes the first event out; there is one. */
+function pop(heap: Event[]): Event {
+  const first = heap[0]!;
+  const last = heap.pop()!;
+  if (heap.length === 0) return first;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+    if (!isBefore(heap[child]!, last)) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = last;
+  return first;
 }
