@@ -12,8 +12,8 @@ export {
 } from './file-names.ts';
 export { Manifest, readVersion, soundEdits, versionOf, type FoundVersion, type ManifestOptions } from './manifest.ts';
 export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-format.ts';
+export { applyEdit } from './version-builder.ts';
 export {
-  applyEdit,
   EMPTY_VERSION,
   missingFiles,
   obsoleteFiles,

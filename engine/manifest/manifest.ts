@@ -29,7 +29,8 @@ import {
   encodeManifestHeader,
   soundFrames,
 } from './manifest-format.ts';
-import { applyEdit, EMPTY_VERSION, obsoleteFiles, snapshotEdit, type Version } from './version.ts';
+import { applyEdit, VersionBuilder } from './version-builder.ts';
+import { EMPTY_VERSION, obsoleteFiles, snapshotEdit, type Version } from './version.ts';
 import { decodeEdit, encodeEdit, FORMAT_VERSION, type VersionEdit } from './version-edit.ts';
 
 const ROLL_BYTES = 1024 * 1024;
@@ -378,15 +379,15 @@ export function soundEdits(bytes: Uint8Array, manifestId: number, path: string):
   return soundFrames(bytes, manifestId, path).map(({ offset, end }) => decodeEdit(bytes, offset, end));
 }
 
-function replayAll(decoded: DecodedManifest, bytes: Uint8Array, path: string): Version {
-  let version = EMPTY_VERSION;
-  for (const { offset, end } of decoded.edits) version = replay(version, bytes, offset, end, path);
-  return version;
+function replayAll({ edits }: DecodedManifest, bytes: Uint8Array, path: string): Version {
+  const builder = new VersionBuilder(EMPTY_VERSION);
+  for (const { offset, end } of edits) replay(path, offset, () => builder.apply(decodeEdit(bytes, offset, end)));
+  return replay(path, edits.at(-1)!.offset, () => builder.version());
 }
 
-function replay(version: Version, bytes: Uint8Array, offset: number, end: number, path: string): Version {
+function replay<T>(path: string, offset: number, work: () => T): T {
   try {
-    return applyEdit(version, decodeEdit(bytes, offset, end));
+    return work();
   } catch (cause) {
     if (cause instanceof SparrowError && cause.kind === 'invalid') throw cause;
     throw corruptManifest(path, offset, `a version edit cannot be applied: ${(cause as Error).message}`, cause);

@@ -80,6 +80,7 @@ export const PARTS: readonly Part[] = [
   },
   { path: 'engine/compaction/steps.ts', grade: 'pure', imports: [], packages: [], holds: 'what a compaction can be' },
   { path: 'engine/manifest/version.ts', grade: 'pure', imports: [], packages: [], holds: 'which files make up the store' },
+  { path: 'engine/manifest/version-builder.ts', grade: 'pure', imports: [], packages: [], holds: 'versions out of edits' },
   { path: 'engine/manifest/version-edit.ts', grade: 'pure', imports: [], packages: [], holds: 'the change from one version to the next' },
   { path: 'engine/log/log-format.ts', grade: 'pure', imports: [], packages: [], holds: 'bytes of the log' },
   { path: 'proto', grade: 'edge', imports: ['base'], packages: ['@bufbuild/protobuf', '@grpc/grpc-js'], holds: 'the wire contract' },

@@ -367,7 +367,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'level 0 is read oldest first',
-    file: 'engine/manifest/version.ts',
+    file: 'engine/manifest/version-builder.ts',
     find: 'b.maxSequence - a.maxSequence || b.fileId - a.fileId',
     plant: 'a.maxSequence - b.maxSequence || a.fileId - b.fileId',
   },

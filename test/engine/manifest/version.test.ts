@@ -10,6 +10,7 @@ import {
   type Version,
   type VersionEdit,
 } from '../../../engine/manifest/index.ts';
+import { VersionBuilder } from '../../../engine/manifest/version-builder.ts';
 import { describeVersion, fileIds, key, table } from './tables.ts';
 
 function after(...edits: readonly VersionEdit[]): Version {
@@ -133,6 +134,47 @@ describe('applyEdit', () => {
   it('asserts that nothing refers to a block file that is removed', () => {
     const version = after(BASE, { segmentsAdded: [{ segment: 5, bytes: 9000 }] });
     expect(() => applyEdit(version, { segmentsRemoved: [5] })).toThrow('nothing refers to a segment that is removed');
+  });
+});
+
+describe('VersionBuilder', () => {
+  it('makes of many edits what they make one by one, whatever is asked for in between', () => {
+    const edits: VersionEdit[] = [
+      BASE,
+      { keyspacesAdded: [{ id: 1, name: 'birds', settings: {} }], settings: { storeId: 7 } },
+      { tablesRemoved: [{ level: 0, fileId: 12 }], tablesAdded: [{ level: 2, table: table(12, 'b', 'y') }], lastSequence: 129 },
+      { logFloor: 8, segmentsAdded: [{ segment: 5, bytes: 9000 }], nextFileId: 101 },
+      { rangeTombstonesAdded: [{ sequence: 120, start: key('a'), end: key('b') }], settings: { storeId: 8 } },
+      {
+        tablesRemoved: [
+          { level: 0, fileId: 10 },
+          { level: 0, fileId: 11 },
+          { level: 1, fileId: 3 },
+        ],
+        tablesAdded: [{ level: 1, table: table(100, 'a', 'c', { references: [{ segment: 8, bytes: 1 }] }) }],
+        segmentsRemoved: [5],
+        rangeTombstonesRemoved: [{ sequence: 120, start: key('a'), end: key('b') }],
+      },
+      { keyspacesDropped: [1], keyspacesAdded: [{ id: 2, name: 'birds', settings: {} }] },
+    ];
+    const builder = new VersionBuilder(EMPTY_VERSION);
+    const made = edits.map((edit) => {
+      builder.apply(edit);
+      return builder.version();
+    });
+    made.forEach((version, i) => expect(describeVersion(version)).toBe(describeVersion(after(...edits.slice(0, i + 1)))));
+    const atOnce = new VersionBuilder(EMPTY_VERSION);
+    for (const edit of edits) atOnce.apply(edit);
+    expect(describeVersion(atOnce.version())).toBe(describeVersion(made.at(-1)!));
+  });
+
+  it('asserts of the whole what edits one by one are asserted to leave', () => {
+    const builder = new VersionBuilder(after(BASE));
+    builder.apply({ tablesAdded: [{ level: 1, table: table(20, 'b', 'd') }] });
+    expect(() => builder.version()).toThrow('tables of level 1 do not overlap (3, 20)');
+    const other = new VersionBuilder(after(BASE));
+    other.apply({ logFloor: 6 });
+    expect(() => other.version()).toThrow('a segment that tables refer to exists (5)');
   });
 });
 
