@@ -11,16 +11,15 @@
  *
  * The upper 32 bits of a key's hash choose the block (multiply-shift), the lower 32 set one bit in each of its eight words:
  * bit (low * SALT[word]) >> 27. On disk, so blocks for a count, salts and hash are part of the format (docs/formats/table.md).
- * 12 bits a key: about 0.5 % false; a probe touches one cache line, about 5 ns. Twin: test/assembly/twins/filter.ts.
+ * With 12 bits a key about 0.5 % false; a probe touches one cache line, about 5 ns. With 0 bits it is one block, which soon has all bits set: readers
+ * need not know that there is no filter. Twin: test/assembly/twins/filter.ts.
  */
 import { FILTER_BLOCK_BYTES, FILTER_PAGE_BLOCKS, FILTER_PAGE_HEADER_BYTES, PAGE_BYTES } from './memory-map';
 import { pageChecksum, pageSeed } from './page';
 
-const BITS_PER_KEY: u32 = 12;
-
 /** Blocks of a filter for `keys` keys; at least one. */
-export function filterBlocks(keys: u32): u32 {
-  return max<u32>(1, <u32>((<u64>keys * BITS_PER_KEY + 255) >> 8));
+export function filterBlocks(keys: u32, bitsPerKey: u32): u32 {
+  return max<u32>(1, <u32>((<u64>keys * bitsPerKey + 255) >> 8));
 }
 
 /** Fills `blocks` blocks at `filter` from `keys` hashes (u64 each). */

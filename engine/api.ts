@@ -16,6 +16,7 @@ import type {
   InspectOptions,
   VerifyReport,
 } from './files-api.ts';
+import type { KeyspaceSettings } from './keyspaces-api.ts';
 
 export type Bytes = Uint8Array | string;
 
@@ -172,14 +173,6 @@ export interface KeyValues {
   scanSync(options?: ScanOptions): IterableIterator<Entry>;
   /** A place in the range that can be moved by `seek`. `limit` counts all entries that it gives. */
   iterator(options?: ScanOptions): EngineIterator;
-}
-
-/** What is particular to the entries of a keyspace. Kept in the store. */
-export interface KeyspaceSettings {
-  /** As the engine's setting of that name, which holds where this is not given. 64 to 4096 bytes. */
-  inlineThreshold?: number;
-  /** `ttlMs` of writes that do not give theirs. Milliseconds, from 1. */
-  ttlMs?: number;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The door to tables that are made outside of any engine: `engine.ingest` takes what is written here. */
-import type { FileSystem, Random } from '../base/env.ts';
-import { NodeFileSystem, NodeRandom } from '../base/node/index.ts';
+import type { FileSystem, Random, Zstd } from '../base/env.ts';
+import { NodeFileSystem, NodeRandom, nodeZstd } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Bytes } from './api.ts';
 import type { TableFileEntryOptions, TableFilesInfo, TableFilesSettings } from './files-api.ts';
@@ -10,6 +10,8 @@ import { TableFiles } from './upkeep/index.ts';
 export interface TableWriterComponents {
   fileSystem?: FileSystem;
   random?: Random;
+  /** For tables that are compressed by it. Default: node:zlib's, where it has it. */
+  zstd?: Zstd | undefined;
 }
 
 /** Writes entries in order into files of their own. */
@@ -34,5 +36,7 @@ export function createTableWriter(
   if (typeof directory !== 'string' || directory === '') {
     throw new SparrowError('invalid', 'TYPE', 'directory is the name of a directory', { field: 'directory' });
   }
-  return new TableFiles(components.fileSystem ?? new NodeFileSystem(), directory, components.random ?? new NodeRandom(), settings);
+  const { fileSystem = new NodeFileSystem(), random = new NodeRandom() } = components;
+  const zstd = 'zstd' in components ? components.zstd : nodeZstd;
+  return new TableFiles(fileSystem, directory, random, settings, zstd);
 }

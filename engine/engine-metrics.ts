@@ -5,6 +5,7 @@
 import type { CompactionReason } from './compaction-reason.ts';
 import type { DiskWork, StallReason } from './events/index.ts';
 import type { IoKind } from './io-kind.ts';
+import type { KeyspaceSettings } from './keyspaces-api.ts';
 
 export interface WorkMetrics {
   readonly count: number;
@@ -54,6 +55,8 @@ export interface EngineMetrics {
   readonly sequence: number;
   /** Without the default one. */
   readonly keyspaces: number;
+  /** By name, of those that have settings of their own. */
+  readonly keyspaceSettings: Readonly<Record<string, Readonly<KeyspaceSettings>>>;
   /** Why nothing is written any more, if so. */
   readonly failure: string | undefined;
 

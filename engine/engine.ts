@@ -4,7 +4,7 @@
  */
 import type { DirectoryLock, Random, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { BatchOperation, BatchOptions, CompactRange, Engine, Keyspace, KeyspaceSettings, Snapshot, WriteResult } from './api.ts';
+import type { BatchOperation, BatchOptions, CompactRange, Engine, Keyspace, Snapshot, WriteResult } from './api.ts';
 import { UpkeepIo } from './background/index.ts';
 import { BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
@@ -23,6 +23,8 @@ import { DeleteRuns } from './delete-runs.ts';
 import type { IoKind } from './io-kind.ts';
 import { checkOptions } from './keys.ts';
 import { DEFAULT_KEYSPACE } from './keyspace-key.ts';
+import { tableForms } from './keyspace-settings.ts';
+import type { KeyspaceSettings } from './keyspaces-api.ts';
 import { Keyspaces } from './keyspaces.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
@@ -114,7 +116,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     this.#writer = writer;
     this.#snapshots = snapshots;
     this.#keyspace = keyspace;
-    this.#keyspaces = new Keyspaces(shared, parts.maintenance);
+    this.#keyspaces = new Keyspaces(shared, parts.maintenance, parts.zstd);
     this.#planner = new BatchPlanner(settings, reader, parts.clock, runs);
   }
 
@@ -259,7 +261,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions, io: UpkeepIo): Promise<IngestResult> {
-    const { maintenance, settings } = this.#parts;
+    const { maintenance, settings, zstd } = this.#parts;
     return runIngest(
       directory,
       { ...options, mode },
@@ -269,6 +271,8 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         tableBytes: settings.tableBytes,
         writer: this.#writer,
         takeFileId: () => maintenance.takeFileId(),
+        forms: () => tableForms(maintenance.version.keyspaces, settings, 'bottom'),
+        zstd,
         keyspaceId: async (name) => this.#keyspaces.openOf(await this.keyspace(name)).id,
         adopt: (at) => maintenance.adopt(at),
         pause: () => io.pause(),

@@ -1,4 +1,5 @@
 /** The store as files, as users see it: what checkpoints, backups, ingests, inspections and repairs take and answer. Types only. */
+import type { CompressionSetting, PageCompression } from './table/index.ts';
 
 export interface CheckpointOptions {
   /** Copy files where they cannot be linked (another file system) instead of refusing. */
@@ -63,6 +64,9 @@ export interface UserKey {
 export interface RepairOptions extends InspectOptions {
   /** Only say what a repair would find and lose. */
   dryRun?: boolean;
+  /** Of tables that are made, as the engine's settings of these names; the store knows those of its keyspaces. Default: `none` and 12. */
+  compression?: CompressionSetting;
+  filterBitsPerKey?: number;
 }
 
 /** Something that a repair could not save. */
@@ -190,6 +194,8 @@ export interface TableFilesSettings {
   inlineThreshold?: number;
   /** About how large a table gets, 64 KiB to 256 MiB. Default 32 MiB. */
   tableBytes?: number;
+  /** Of the pages of these files; those of the engine that takes them in are compressed as its settings say. Default `none`. */
+  compression?: PageCompression;
 }
 
 export interface TableFileEntryOptions {

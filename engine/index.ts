@@ -16,7 +16,6 @@ export type {
   KeepRule,
   KeyRange,
   Keyspace,
-  KeyspaceSettings,
   KeyValues,
   PutOptions,
   ReadOptions,
@@ -84,6 +83,7 @@ export { dump, repair, stats, verify, type OfflineComponents } from './offline.t
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { keepHash } from './keep-rule.ts';
 export type { Resources, ResourceStats } from './resources-api.ts';
+export type { KeyspaceSettings } from './keyspaces-api.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export { SparrowError } from '../base/errors.ts';

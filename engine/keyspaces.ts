@@ -2,27 +2,38 @@
  * The keyspaces of an engine: hands out one object for each, and has new ones and new settings recorded in the manifest before anyone can
  * write to them. What there is, is in the version (manifest/version.ts); internal keys are in keyspace-key.ts.
  */
+import type { Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { KeepRule, Keyspace, KeyspaceSettings } from './api.ts';
+import type { KeepRule, Keyspace } from './api.ts';
 import { planRangeDelete } from './batch-plan.ts';
 import { shownKeepRule, storedKeepRule } from './keep-rule.ts';
 import { KEYSPACE_ID_MAX, keyspaceBegin, keyspaceEnd } from './keyspace-key.ts';
-import { checkKeyspaceName, sameSettings, shownSettings, type StoredSettings, storedSettings } from './keyspace-settings.ts';
+import {
+  assertWritable,
+  checkKeyspaceName,
+  sameSettings,
+  shownSettings,
+  type StoredSettings,
+  storedSettings,
+} from './keyspace-settings.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
+import type { KeyspaceSettings } from './keyspaces-api.ts';
 import type { Maintenance } from './maintenance/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 
 export class Keyspaces {
   readonly #parts: KeyValueParts;
   readonly #maintenance: Maintenance;
+  readonly #zstd: Zstd | undefined;
   /** By id. */
   readonly #opened = new Map<number, SparrowKeyspace>();
   /** Set once the engine is being closed. */
   #refusal: (() => SparrowError) | undefined;
 
-  constructor(parts: KeyValueParts, maintenance: Maintenance) {
+  constructor(parts: KeyValueParts, maintenance: Maintenance, zstd: Zstd | undefined) {
     this.#parts = parts;
     this.#maintenance = maintenance;
+    this.#zstd = zstd;
   }
 
   get count(): number {
@@ -37,6 +48,7 @@ export class Keyspaces {
   async open(name: string, given: KeyspaceSettings | undefined): Promise<Keyspace> {
     checkKeyspaceName(name);
     const settings = given && storedSettings(given);
+    if (settings) assertWritable({ name, settings }, this.#zstd);
     for (;;) {
       const id = this.#record(name, settings);
       // Another call may have recorded it, and it may not be on disk yet. An engine that has stopped writing still gives what there is, to read.

@@ -28,7 +28,7 @@ export interface OfflineComponents {
 }
 
 const INSPECT_OPTIONS: readonly string[] = ['onProgress', 'signal'];
-const REPAIR_OPTIONS: readonly string[] = [...INSPECT_OPTIONS, 'dryRun'];
+const REPAIR_OPTIONS: readonly string[] = [...INSPECT_OPTIONS, 'dryRun', 'compression', 'filterBitsPerKey'];
 const DUMP_OPTIONS: readonly string[] = ['entries', 'limit'];
 
 /** Reads every byte of a store that counts, changes nothing, and says what is wrong with it. Does not reject for damage. */

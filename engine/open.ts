@@ -13,6 +13,7 @@ import type { Engine } from './api.ts';
 import { SparrowEngine } from './engine.ts';
 import { Events } from './events/index.ts';
 import { checkOptions } from './keys.ts';
+import { assertWritable } from './keyspace-settings.ts';
 import { logFileName, LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { makeDirectory } from './make-directory.ts';
@@ -124,6 +125,7 @@ function build(door: Door, undo: Undo): Engine {
     settings: () => storeIdSettings(random && newStoreId(random)),
   });
   undo(() => manifest.close());
+  for (const keyspace of version.keyspaces.values()) assertWritable(keyspace, zstd);
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
 

@@ -103,7 +103,7 @@ group(`${BATCH} keys`, () => {
     return kernel['builderFinish']!(builder);
   };
   if (build() * PAGE_BYTES < BATCH * VALUE_BYTES) throw new Error('the builder lost entries');
-  const blocks = kernel['filterBlocks']!(BATCH);
+  const blocks = kernel['filterBlocks']!(BATCH, 12);
   const filter = memory.allocate(blocks * 32);
   bench('built into pages', () => do_not_optimize(build()));
   bench('built into a filter', () => kernel['filterBuild']!(filter, blocks, hashes, BATCH));

@@ -7,7 +7,7 @@
  */
 import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
-import type { PageCompression, TableMeta } from '../table/index.ts';
+import type { TableForms, TableMeta } from '../table/index.ts';
 
 export interface FlushJob {
   directory: string;
@@ -26,7 +26,8 @@ export interface FlushJob {
   rangeTombstones: readonly RangeTombstone[];
   /** In how many segments its pointers may lead, at most. */
   segments: number;
-  compression: PageCompression;
+  /** How the table is written. */
+  forms: TableForms;
   /** Scratch space lent for the job: a range of the engine's linear memory. */
   lent: { from: number; to: number };
 }

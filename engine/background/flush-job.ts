@@ -25,7 +25,7 @@ export function runFlush(
   const segments = new SegmentTable(memory, job.segments);
   const writer = new TableWriter(memory, fileSystem, job.directory, job.fileId, {
     keys: job.records,
-    compression: job.compression,
+    forms: job.forms,
     zstd,
   });
   try {

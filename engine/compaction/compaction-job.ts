@@ -151,8 +151,8 @@ class CompactionRun {
   }
 
   #beginOutput(): void {
-    const { directory, tableBytes, compression } = this.#job;
-    const options = { compression, zstd: this.#zstd };
+    const { directory, tableBytes, forms } = this.#job;
+    const options = { forms, zstd: this.#zstd };
     this.#writer = new TableWriter(this.#memory, this.#fileSystem, directory, this.#takeFileId(), options);
     const pages = this.#fileIds.length > 0 ? Math.max(1, Math.floor(tableBytes / PAGE_BYTES)) : NO_END;
     this.#memory.kernel['mergeOutput']!(WORK, this.#writer.builder, pages);

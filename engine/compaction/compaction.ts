@@ -1,9 +1,10 @@
 /** The vocabulary of compaction: what the picker decides, what a job is told and what it answers. Plain data: it crosses threads. */
+import { PAGE_BYTES } from '../../assembly/memory-map.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { CompactionReason } from '../compaction-reason.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import type { KeyspaceRule } from './rule-table.ts';
-import type { PageCompression, SegmentReference, TableMeta } from '../table/index.ts';
+import type { SegmentReference, TableForms, TableMeta } from '../table/index.ts';
 
 export type { CompactionReason } from '../compaction-reason.ts';
 
@@ -50,8 +51,8 @@ export interface CompactionJob {
   readonly ruledTo: number;
   /** Size of its pages, not compressed, at which an output ends, at the next key. */
   readonly tableBytes: number;
-  /** Of the outputs. */
-  readonly compression: PageCompression;
+  /** How the outputs are written. */
+  readonly forms: TableForms;
   /** Ids for the outputs and the block file, never used before, as many as `fileIdsWanted` says; those left over are just not used. */
   readonly fileIds: readonly number[];
 }
@@ -70,9 +71,13 @@ export interface CompactionResult {
   readonly bytesWritten: number;
 }
 
+/** Of keyspaces that are not there any more, and of which snapshots still see something, so many have outputs of their own. */
+const DROPPED_KEYSPACES_MAX = 64;
+
 /**
- * How many ids a job may use. Outputs take about what the inputs took, and each ends where its keyspace does (`keyspaces`: ids of all there
- * are); should they need more (the last id's table then takes all that is left), nothing is lost but an even size.
+ * How many ids a job may use. The pages of the outputs are about those of the inputs, and each output ends where its keyspace does (`keyspaces`: ids
+ * of all there are). Should they need more, the last id's table takes all that is left: then nothing is lost but an even size, and keyspaces share
+ * a table.
  */
 export function fileIdsWanted(
   compaction: Pick<Compaction, 'inputs' | 'relocate'>,
@@ -80,10 +85,12 @@ export function fileIdsWanted(
   keyspaces: Iterable<number> = [],
 ): number {
   const tables = compaction.inputs.map(({ table }) => table);
-  const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);
+  // As they are in memory: packed ones take less in their files.
+  const bytes = tables.reduce((sum, table) => sum + table.pages * PAGE_BYTES, 0);
   const first = Math.min(...tables.map((table) => keyspaceOf(table.smallest)));
   const last = Math.max(...tables.map((table) => keyspaceOf(table.largest)));
   let ends = 0;
   for (const id of keyspaces) if (id > first && id <= last) ends++;
+  ends += Math.min(DROPPED_KEYSPACES_MAX, last - first - ends);
   return Math.ceil((bytes * 1.25) / tableBytes) + 1 + ends + (compaction.relocate.length > 0 ? 1 : 0);
 }

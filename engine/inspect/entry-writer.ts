@@ -1,10 +1,10 @@
 /** Writes entries in order into new tables, each with keys of one keyspace, or only counts them: for repair, and for tables from outside. */
 import { KIND_POINTER, PAGE_BYTES, POINTER_BYTES, WINDOW_FULL } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import { type TableMeta, TableWriter } from '../table/index.ts';
+import { type TableForms, type TableMeta, TableWriter } from '../table/index.ts';
 import type { TableEntry } from './table-pages.ts';
 import { decodePointer } from './value-check.ts';
 
@@ -13,12 +13,21 @@ export const TABLE_BYTES: number = 32 * 1024 * 1024;
 const SCRATCH_BYTES = 32 * 1024;
 const VALUE_AT = 16 * 1024;
 
+export interface EntryWriterParts {
+  readonly memory: LinearMemory;
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  /** Ids for the tables; undefined: nothing is written. */
+  readonly takeFileId: (() => number) | undefined;
+  readonly tableBytes?: number;
+  readonly zstd: Zstd | undefined;
+}
+
 export class EntryWriter {
+  readonly #parts: EntryWriterParts;
   readonly #memory: LinearMemory;
-  readonly #fileSystem: FileSystem;
-  readonly #directory: string;
-  readonly #takeFileId: (() => number) | undefined;
   readonly #tableBytes: number;
+  #forms: TableForms;
   readonly #scratch: number;
   readonly #tables: TableMeta[] = [];
   #writer: TableWriter | undefined;
@@ -26,20 +35,17 @@ export class EntryWriter {
   #lastKey: Uint8Array | undefined;
   #entries = 0;
 
-  /** `takeFileId`: ids for the tables; undefined: nothing is written. */
-  constructor(
-    memory: LinearMemory,
-    fileSystem: FileSystem,
-    directory: string,
-    takeFileId: (() => number) | undefined,
-    tableBytes: number = TABLE_BYTES,
-  ) {
-    this.#tableBytes = tableBytes;
-    this.#memory = memory;
-    this.#fileSystem = fileSystem;
-    this.#directory = directory;
-    this.#takeFileId = takeFileId;
-    this.#scratch = memory.allocateSmall(SCRATCH_BYTES);
+  constructor(parts: EntryWriterParts, forms: TableForms) {
+    this.#parts = parts;
+    this.#memory = parts.memory;
+    this.#tableBytes = parts.tableBytes ?? TABLE_BYTES;
+    this.#forms = forms;
+    this.#scratch = parts.memory.allocateSmall(SCRATCH_BYTES);
+  }
+
+  /** How tables are written from the next one on. */
+  set forms(forms: TableForms) {
+    this.#forms = forms;
   }
 
   get entries(): number {
@@ -48,9 +54,9 @@ export class EntryWriter {
 
   add(entry: TableEntry): void {
     this.#entries++;
-    if (this.#takeFileId === undefined) return;
+    if (this.#parts.takeFileId === undefined) return;
     if (this.#writer && this.#isBoundary(this.#lastKey!, entry.key)) this.#finishTable();
-    this.#writer ??= new TableWriter(this.#memory, this.#fileSystem, this.#directory, this.#takeFileId());
+    this.#writer ??= this.#begin(this.#parts.takeFileId());
     const { u8, kernel } = this.#memory;
     u8.set(entry.key, this.#scratch);
     u8.set(entry.value, this.#scratch + VALUE_AT);
@@ -76,6 +82,11 @@ export class EntryWriter {
   discard(): void {
     this.#writer?.discard();
     this.#writer = undefined;
+  }
+
+  #begin(fileId: number): TableWriter {
+    const { memory, fileSystem, directory, zstd } = this.#parts;
+    return new TableWriter(memory, fileSystem, directory, fileId, { forms: this.#forms, zstd });
   }
 
   /** Whether a table may end between the two: at its size, and wherever a keyspace ends. */

@@ -23,6 +23,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { valueFilePath } from '../compaction/index.ts';
 import type { RepairOptions, RepairReport } from '../files-api.ts';
 import { DEFAULT_KEYSPACE, keyspaceOf } from '../keyspace-key.ts';
+import { assertWritable, tableForms } from '../keyspace-settings.ts';
 import { logFileName } from '../log/index.ts';
 import {
   applyEdit,
@@ -39,7 +40,8 @@ import {
   sameTombstone,
 } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
-import { readTableMeta, type TableMeta } from '../table/index.ts';
+import { type EngineSettings, resolveSettings } from '../settings.ts';
+import { type LevelCompression, readTableMeta, requireZstd, type TableForms, type TableMeta } from '../table/index.ts';
 import { checkBlockFiles, hasBlockHeader } from './block-files.ts';
 import { Findings } from './findings.ts';
 import { type FoundTable, overlapping } from './found-tables.ts';
@@ -76,7 +78,7 @@ export function* repairDirectory(
       { directory },
     );
   }
-  const repair = new Repair(fileSystem, directory, options.dryRun ?? false, zstd);
+  const repair = new Repair(fileSystem, directory, options, zstd);
   try {
     return yield* repair.steps();
   } finally {
@@ -97,6 +99,7 @@ class Repair {
   readonly #losses = new Losses();
   readonly #writer: EntryWriter;
   readonly #facts: ManifestFacts;
+  readonly #settings: Pick<EngineSettings, 'compression' | 'filterBitsPerKey'>;
   #nextFileId: number;
   /** The tables of the new version. */
   readonly #tables: AddedTable[] = [];
@@ -109,7 +112,12 @@ class Repair {
   #tablesMade = 0;
   #batches = 0;
 
-  constructor(fileSystem: FileSystem, directory: string, dryRun: boolean, zstd: Zstd | undefined) {
+  constructor(
+    fileSystem: FileSystem,
+    directory: string,
+    { dryRun = false, compression, filterBitsPerKey }: RepairOptions,
+    zstd: Zstd | undefined,
+  ) {
     this.#fileSystem = fileSystem;
     this.#zstd = zstd;
     this.#directory = directory;
@@ -118,7 +126,14 @@ class Repair {
     this.#values = new ValueCheck(this.#memory, fileSystem, directory, { headless: this.#headless });
     this.#facts = manifestFacts(fileSystem, directory, this.#findings);
     this.#nextFileId = this.#facts.base.nextFileId;
-    this.#writer = new EntryWriter(this.#memory, fileSystem, directory, dryRun ? undefined : () => this.#nextFileId++);
+    this.#settings = resolveSettings({
+      ...(compression !== undefined && { compression }),
+      ...(filterBitsPerKey !== undefined && { filterBitsPerKey }),
+    });
+    if (Object.values(this.#settings.compression).includes('zstd')) requireZstd(zstd, 'what the option compression asks for');
+    for (const keyspace of this.#facts.base.keyspaces.values()) assertWritable(keyspace, zstd);
+    const takeFileId = dryRun ? undefined : (): number => this.#nextFileId++;
+    this.#writer = new EntryWriter({ memory: this.#memory, fileSystem, directory, takeFileId, zstd }, this.#forms('bottom'));
   }
 
   *steps(): Steps<RepairReport> {
@@ -213,6 +228,8 @@ class Repair {
       });
     } else {
       this.#replaced.add(name);
+      const isDeepest = level > 0 && version.levels.slice(level + 1).every((tables) => tables.length === 0);
+      this.#writer.forms = this.#forms(isDeepest ? 'bottom' : 'upper');
       yield* this.#write(salvageTable(this.#salvage(), table));
       for (const made of this.#writer.finish()) this.#make(level, made);
     }
@@ -268,6 +285,7 @@ class Repair {
         this.#keep(BOTTOM_LEVEL, only!.meta);
         continue;
       }
+      this.#writer.forms = this.#forms('bottom');
       for (const { fileId, records } of group) if (!records) this.#replaced.add(tableName(fileId));
       yield* this.#write(mergeNewest(group.map((table) => table.records?.values() ?? salvageTable(this.#salvage(), table))));
       for (const made of this.#writer.finish()) this.#make(BOTTOM_LEVEL, made);
@@ -354,6 +372,7 @@ class Repair {
   *#salvageLog(segments: readonly number[], inTables: number, olderRanges: boolean): Steps<void> {
     let run: SalvagedEntry[] = [];
     let bytes = 0;
+    this.#writer.forms = this.#forms('upper');
     const flush = (): void => {
       for (const record of newestByKey(run)) this.#writer.add(record);
       for (const made of this.#writer.finish()) this.#make(0, made);
@@ -395,6 +414,10 @@ class Repair {
       }
     }
     return bytes;
+  }
+
+  #forms(place: keyof LevelCompression): TableForms {
+    return tableForms(this.#facts.base.keyspaces, this.#settings, place);
   }
 
   #addRangeTombstone(tombstone: RangeTombstone): void {

@@ -1,6 +1,8 @@
 /** Figures of a store that nobody has open, from its manifest and the sizes of its files alone. */
 import type { FileSystem } from '../../base/env.ts';
 import type { UserKey } from '../files-api.ts';
+import { shownSettings } from '../keyspace-settings.ts';
+import type { KeyspaceSettings } from '../keyspaces-api.ts';
 import { manifestName, obsoleteFiles, readVersion } from '../manifest/index.ts';
 import { imageOfDirectory } from './store-image.ts';
 import { logFileSegment } from '../log/index.ts';
@@ -20,8 +22,8 @@ export interface LevelStats {
 export interface StoreStats {
   readonly directory: string;
   readonly manifest: string;
-  /** Ids and names, without the default one. */
-  readonly keyspaces: readonly { readonly id: number; readonly name: string }[];
+  /** Without the default one. */
+  readonly keyspaces: readonly { readonly id: number; readonly name: string; readonly settings: Readonly<KeyspaceSettings> }[];
   /** Everything up to it is in tables; the log may hold more. */
   readonly lastSequence: number;
   /** Levels that have tables. */
@@ -68,7 +70,7 @@ export function storeStats(fileSystem: FileSystem, directory: string): StoreStat
   return {
     directory,
     manifest: manifestName(manifestId),
-    keyspaces: [...version.keyspaces].map(([id, { name }]) => ({ id, name })),
+    keyspaces: [...version.keyspaces].map(([id, { name, settings }]) => ({ id, name, settings: shownSettings(settings) })),
     lastSequence: version.lastSequence,
     levels,
     tables: sum(levels.map((level) => level.tables)),

@@ -22,11 +22,12 @@ import {
   pickDemanded,
 } from '../compaction/index.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
+import { tableForms } from '../keyspace-settings.ts';
 import { hidesIn } from '../manifest/index.ts';
 import type { Events } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
-import type { TableMeta } from '../table/index.ts';
+import { formsWithin, type TableForms, type TableMeta } from '../table/index.ts';
 import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
@@ -222,14 +223,28 @@ export class Compactions {
     const wanted = fileIdsWanted({ inputs, relocate }, tableBytes, this.#versions.version.keyspaces.keys());
     const fileIds = Array.from({ length: wanted }, () => this.#versions.takeFileId());
     const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
-    const compression = this.#settings.compression[this.#isDeepest(target) ? 'bottom' : 'upper'];
     const { rangeTombstones: all, lastSequence: clearedTo } = this.#versions.version;
     const rangeTombstones = all.filter((tombstone) => inputs.some(({ table }) => hidesIn(tombstone, table)));
     const cleared = { rangeTombstones, clearedTo };
     const rules = this.#rules().filter(({ keyspace }) => inputs.some(({ table }) => mayHave(table, keyspace)));
     const ruledTo = Math.max(0, ...rules.map(({ rule }) => rule.id));
-    const common = { directory: this.#directory, compression, snapshots, nowMs, rules, ruledTo, tableBytes, fileIds };
+    const common = {
+      directory: this.#directory,
+      forms: this.#forms(inputs, target),
+      snapshots,
+      nowMs,
+      rules,
+      ruledTo,
+      tableBytes,
+      fileIds,
+    };
     return { ...common, inputs, dropDeletes, relocate, ...cleared };
+  }
+
+  #forms(inputs: readonly CompactionInput[], target: number): TableForms {
+    const forms = tableForms(this.#versions.version.keyspaces, this.#settings, this.#isDeepest(target) ? 'bottom' : 'upper');
+    const ids = inputs.flatMap(({ table }) => [keyspaceOf(table.smallest), keyspaceOf(table.largest)]);
+    return formsWithin(forms, Math.min(...ids), Math.max(...ids));
   }
 
   #rules(): KeyspaceRule[] {

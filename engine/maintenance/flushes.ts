@@ -5,6 +5,7 @@
 import type { Clock } from '../../base/env.ts';
 import type { Background, FlushJob, FlushResult } from '../background/index.ts';
 import type { Events } from '../events/index.ts';
+import { tableForms } from '../keyspace-settings.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable } from '../memtable/index.ts';
@@ -125,7 +126,7 @@ export class Flushes {
       rangeTombstones: memtable.rangeTombstones,
       snapshots: this.#snapshots.sequences,
       nowMs: this.#clock.wallMs(),
-      compression: this.#settings.compression.upper,
+      forms: tableForms(this.#versions.version.keyspaces, this.#settings, 'upper'),
       segments: lastSegment - memtable.firstSegment + 1,
       lent: { from, to: from + lentBytes + 64 },
     };

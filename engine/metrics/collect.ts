@@ -4,6 +4,7 @@ import { levelBytesMax } from '../compaction/index.ts';
 import { COMPACTION_REASONS } from '../compaction-reason.ts';
 import { type Events, STALL_REASONS, type Tallies } from '../events/index.ts';
 import { IO_KINDS } from '../io-kind.ts';
+import { shownSettings } from '../keyspace-settings.ts';
 import type { LogWriter } from '../log/index.ts';
 import type { Maintenance } from '../maintenance/index.ts';
 import type { Manifest, Version } from '../manifest/index.ts';
@@ -56,6 +57,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     uptimeMs: clock.monotonicMs() - openedMs,
     sequence: writer.sequence,
     keyspaces: version.keyspaces.size,
+    keyspaceSettings: settingsOf(version),
     failure: log.failure?.message ?? maintenance.failure?.message,
     writes: { operations: writer.puts, userBytes: writer.userBytes, amplification: ratio(written, writer.userBytes) },
     reads: { gets: reader.gets, pageReads: reader.pageReads },
@@ -103,6 +105,11 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     events: { dropped: events.dropped, listenerFailures: events.failures },
     memory: { linearBytes: resources.memory.usedBytes, linearBytesMax: resources.memory.bytes, fileBytes: fileSystem.heldBytes ?? 0 },
   };
+}
+
+function settingsOf({ keyspaces }: Version): EngineMetrics['keyspaceSettings'] {
+  const own = [...keyspaces.values()].filter(({ settings }) => Object.keys(settings).length > 0);
+  return Object.fromEntries(own.map(({ name, settings }) => [name, shownSettings(settings)]));
 }
 
 function tablesOf(version: Version, settings: EngineSettings): EngineMetrics['tables'] {

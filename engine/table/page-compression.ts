@@ -10,6 +10,15 @@ import type { LinearMemory } from '../memory/linear-memory.ts';
 /** `lz4`: about half the bytes for 3 us a page read from a file. `zstd`: about a third for 25 us. */
 export type PageCompression = 'none' | 'lz4' | 'zstd';
 
+/** Compression by level: the deepest one that has tables, and those above. */
+export interface LevelCompression {
+  upper: PageCompression;
+  bottom: PageCompression;
+}
+
+/** As a caller gives it: one for all levels, or by level. */
+export type CompressionSetting = PageCompression | Partial<LevelCompression>;
+
 export const PAGE_COMPRESSIONS: readonly PageCompression[] = ['none', 'lz4', 'zstd'];
 
 export const CODECS: Record<PageCompression, number> = { none: CODEC_PLAIN, lz4: CODEC_LZ4, zstd: CODEC_ZSTD };

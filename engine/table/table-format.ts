@@ -41,7 +41,7 @@ export const FOOTER_BYTES = 80;
 export const SECTION_TOP = 0xffffffff;
 export const SECTION_PROPERTIES = 0xfffffffd;
 export const SECTION_FOOTER = 0xfffffffc;
-/** Split-block Bloom, 12 bits a key. */
+/** Split-block Bloom. */
 export const FILTER_SPLIT_BLOCK = 1;
 const PROPERTIES_HEADER_BYTES = 104;
 const REFERENCE_BYTES = 12;

@@ -43,7 +43,6 @@ import { assert } from '../../base/assert.ts';
 import type { File, FileSystem, Zstd } from '../../base/env.ts';
 import type { Xxh64 } from '../../base/xxh64.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import type { PageCompression } from './page-compression.ts';
 import { PagePacker } from './page-packer.ts';
 import {
   encodeFooter,
@@ -56,6 +55,7 @@ import {
   tableMeta,
   type TableProperties,
 } from './table-format.ts';
+import { filterBitsOf, PLAIN_FORMS, type TableForms } from './table-form.ts';
 import type { SegmentReference, TableMeta } from './table-meta.ts';
 
 /** Bytes of pages that are written at once; the builder needs two pages more. */
@@ -79,7 +79,8 @@ export interface TableWriterOptions {
   readonly windowBytes?: number;
   /** About how many keys there will be; the area for their hashes then has its size from the start, and no second one beside it while it grows. */
   readonly keys?: number;
-  readonly compression?: PageCompression;
+  /** Default: pages as they are, and filters of 12 bits a key. */
+  readonly forms?: TableForms;
   readonly zstd?: Zstd | undefined;
 }
 
@@ -91,6 +92,7 @@ export class TableWriter {
   readonly #memory: LinearMemory;
   readonly #fileSystem: FileSystem;
   readonly #file: File;
+  readonly #forms: TableForms;
   #window: Area = NO_AREA;
   #index: Area = NO_AREA;
   #hashes: Area = NO_AREA;
@@ -100,19 +102,20 @@ export class TableWriter {
 
   /** Creates the file. `invalid/ZSTD_MISSING` when it is to be compressed by what there is not. */
   constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, fileId: number, options: TableWriterOptions = {}) {
-    const { windowBytes = TABLE_WINDOW_BYTES, keys = 0, compression = 'none', zstd } = options;
+    const { windowBytes = TABLE_WINDOW_BYTES, keys = 0, forms = PLAIN_FORMS, zstd } = options;
     assert(windowBytes % PAGE_BYTES === 0 && windowBytes > 0, 'a window holds whole pages');
     this.fileId = fileId;
     this.path = `${directory}/${tableFileName(fileId)}`;
     this.#memory = memory;
     this.#fileSystem = fileSystem;
+    this.#forms = forms;
     this.#file = fileSystem.openSync(this.path, 'create');
     try {
       this.builder = memory.allocateSmall(BUILDER_BYTES);
       this.#window = this.#allocate(windowBytes + 2 * PAGE_BYTES);
       this.#index = this.#allocate(AREA_BYTES_MIN);
       this.#hashes = this.#allocate(Math.max(AREA_BYTES_MIN, keys * HASH_AREA_BYTES));
-      if (compression !== 'none') this.#packer = new PagePacker(memory, fileId, compression, zstd);
+      this.#packer = PagePacker.of(memory, fileId, forms, zstd);
     } catch (error) {
       this.discard();
       throw error;
@@ -165,7 +168,7 @@ export class TableWriter {
     const properties = this.#properties(references, clearedTo);
     const encoded = encodeProperties(properties);
     const { fileId } = this;
-    const filterBytes = this.#writeFilter(properties.distinctKeys, pages);
+    const filterBytes = this.#writeFilter(properties, pages);
     const indexEntryBytes = this.#field(BUILDER_INDEX_AT) - this.#index.address;
     const { indexBytes, topBytes, topCheck } = this.#writeIndex(indexEntryBytes, pages + Math.ceil(filterBytes / PAGE_BYTES));
     const sizes = { fileId, pages, pageBytes, filterBytes, indexBytes, indexEntryBytes, topBytes, propertiesBytes: encoded.length };
@@ -206,9 +209,9 @@ export class TableWriter {
   }
 
   /** Makes the filter and writes its pages, which are numbered from `firstPage` on. Returns their bytes. */
-  #writeFilter(keys: number, firstPage: number): number {
+  #writeFilter({ distinctKeys: keys, smallest, largest }: TableProperties, firstPage: number): number {
     const { kernel } = this.#memory;
-    const blocks = kernel['filterBlocks']!(keys);
+    const blocks = kernel['filterBlocks']!(keys, filterBitsOf(this.#forms, smallest, largest));
     const filter = this.#allocate(blocks * FILTER_BLOCK_BYTES);
     try {
       kernel['filterBuild']!(filter.address, blocks, this.#hashes.address, keys);

@@ -3,7 +3,7 @@
  * one sequence number into tables of the engine, and gives the block files with the large values a second name there, or copies them.
  */
 import { HEAP } from '../../assembly/memory-map.ts';
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { blockFileName } from '../compaction/index.ts';
 import type { IngestOptions } from '../files-api.ts';
@@ -11,7 +11,7 @@ import { EntryWriter, Findings, readPages, ValueCheck, verifyTable } from '../in
 import { internalKey, prefixBytesOf, keyspaceOf } from '../keyspace-key.ts';
 import { EXTERNAL_ID_FROM } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
-import { openTableFile, readTableMeta, tableFileName, type TableMeta } from '../table/index.ts';
+import { openTableFile, readFooter, readTableMeta, tableFileName, type TableForms, type TableMeta } from '../table/index.ts';
 import { copyFile, readWhole } from './copy-file.ts';
 import { decodeIngest, INGEST_NAME, type IngestManifest, type IngestTable } from './ingest-format.ts';
 
@@ -25,6 +25,9 @@ export interface IngestFilesParts {
   readonly from: string;
   readonly to: string;
   readonly tableBytes: number;
+  /** How tables of the engine are written. */
+  readonly forms: () => TableForms;
+  readonly zstd: Zstd | undefined;
   readonly takeFileId: () => number;
   /** Between pieces: a turn of the event loop, or more (background/upkeep-io.ts); throws when the engine is being closed. */
   readonly pause: () => Promise<void>;
@@ -59,13 +62,13 @@ export class IngestFiles {
 
   /** Compares every byte with its checksums. `corrupt/CORRUPT_INGEST` with the first problem. */
   async check(): Promise<void> {
-    const { fileSystem, from: directory } = this.#parts;
+    const { fileSystem, from: directory, zstd } = this.#parts;
     const values = new ValueCheck(this.#memory, fileSystem, directory);
     const findings = new Findings();
     try {
       for (const { fileId } of this.manifest.tables) {
         const table = readTableMeta(fileSystem, directory, fileId);
-        const steps = verifyTable({ memory: this.#memory, fileSystem, zstd: undefined, directory, table, values, findings });
+        const steps = verifyTable({ memory: this.#memory, fileSystem, zstd, directory, table, values, findings });
         for (let step = steps.next(); !step.done; step = steps.next()) await this.#pause(step.value);
       }
     } finally {
@@ -103,8 +106,8 @@ export class IngestFiles {
   /** Writes the entries with that sequence number; what an earlier call has written goes. `ids`: of the keyspaces, by name. */
   async write(sequence: number, ids: ReadonlyMap<string | null, number>): Promise<readonly TableMeta[]> {
     this.#discardTables();
-    const { fileSystem, to, tableBytes, takeFileId } = this.#parts;
-    const writer = new EntryWriter(this.#memory, fileSystem, to, takeFileId, tableBytes);
+    const { fileSystem, to, tableBytes, takeFileId, forms, zstd } = this.#parts;
+    const writer = new EntryWriter({ memory: this.#memory, fileSystem, directory: to, takeFileId, tableBytes, zstd }, forms());
     try {
       for (const table of this.manifest.tables) {
         await this.#rewrite(writer, table, ids.get(table.keyspace)!, sequence);
@@ -140,13 +143,13 @@ export class IngestFiles {
   }
 
   async #rewrite(writer: EntryWriter, { fileId }: IngestTable, keyspace: number, sequence: number): Promise<void> {
-    const { fileSystem, from } = this.#parts;
+    const { fileSystem, from, zstd } = this.#parts;
     const path = `${from}/${tableFileName(fileId)}`;
-    const { pages } = readTableMeta(fileSystem, from, fileId);
     const file = openTableFile(fileSystem, path);
     let looked = 0;
     try {
-      for (const page of readPages(this.#memory, file, fileId, pages, { packed: false, zstd: undefined })) {
+      const { pages, packed } = readFooter(file, path, fileId);
+      for (const page of readPages(this.#memory, file, fileId, pages, { packed, zstd })) {
         if (page.entries === undefined)
           throw new SparrowError('corrupt', 'CORRUPT_INGEST', `${path}: ${page.problem!}`, { file: path, offset: page.offset });
         for (const entry of page.entries) {

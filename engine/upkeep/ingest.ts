@@ -9,11 +9,12 @@
  *
  * So whoever reads sees nothing of it or all, and a snapshot from before nothing for good. What a crash leaves before step 4 the next opening removes.
  */
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { IngestOptions, IngestResult } from '../files-api.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { Occupied } from '../maintenance/index.ts';
 import type { Version, VersionEdit } from '../manifest/index.ts';
+import type { TableForms } from '../table/index.ts';
 import { IngestFiles } from './ingest-files.ts';
 import { placeTables } from './placement.ts';
 
@@ -26,6 +27,7 @@ export interface IngestHost {
   readonly fileSystem: FileSystem;
   readonly directory: string;
   readonly tableBytes: number;
+  readonly zstd: Zstd | undefined;
   readonly writer: {
     readonly sequence: number;
     /** Throws for a sequence number that cannot come next. */
@@ -33,6 +35,8 @@ export interface IngestHost {
     advance(sequence: number): void;
   };
   takeFileId(): number;
+  /** How tables of the deepest level are written: there most of an ingest comes to lie. */
+  forms(): TableForms;
   keyspaceId(name: string): Promise<number>;
   /** Calls `at` when everything written is in tables, and makes the edit count that it gives, if it gives one. */
   adopt(at: (version: Version, occupied: readonly Occupied[]) => VersionEdit | undefined): Promise<boolean>;
@@ -52,6 +56,8 @@ export async function runIngest(
     to: host.directory,
     tableBytes: host.tableBytes,
     takeFileId: () => host.takeFileId(),
+    forms: () => host.forms(),
+    zstd: host.zstd,
     pause: () => host.pause(),
     mode: options.mode,
     onProgress: options.onProgress,

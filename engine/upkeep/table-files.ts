@@ -6,7 +6,7 @@
  */
 import { EXPIRY_BYTES, FLAG_EXPIRES, HEAP, KIND_POINTER, KIND_PUT, POINTER_BYTES } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
-import type { File, FileSystem, Random } from '../../base/env.ts';
+import type { File, FileSystem, Random, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Bytes } from '../api.ts';
 import { BLOCK_HEADER_BYTES, blockFileName, encodeBlockHeader } from '../compaction/index.ts';
@@ -19,6 +19,8 @@ import { checkOptions, toKey, toValue } from '../keys.ts';
 import { makeDirectory } from '../make-directory.ts';
 import { EXTERNAL_ID_FROM, INCOMPLETE_NAME } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
+import { checkPageCompression } from '../settings.ts';
+import { PLAIN_FORMS, requireZstd } from '../table/index.ts';
 import { encodeIngest, INGEST_NAME, type IngestTable } from './ingest-format.ts';
 
 const KEY_BYTES_MAX = 4096;
@@ -28,7 +30,7 @@ const ENTRY_BYTES_MAX = 8000;
 const MEMORY_BYTES: number = HEAP + 768 * 1024 * 1024;
 /** Offsets in pointers have 32 bits. */
 const BLOCK_FILE_BYTES_MAX = 2 ** 31;
-const SETTINGS: readonly string[] = ['inlineThreshold', 'tableBytes'];
+const SETTINGS: readonly string[] = ['inlineThreshold', 'tableBytes', 'compression'];
 const ENTRY_OPTIONS: readonly string[] = ['keyspace', 'expiresAtMs'];
 
 export class TableFiles {
@@ -48,9 +50,11 @@ export class TableFiles {
   #entries = 0;
   #state: 'open' | 'finished' | 'discarded' = 'open';
 
-  /** `conflict/NOT_EMPTY` when the directory holds anything. */
-  constructor(fileSystem: FileSystem, directory: string, random: Random, settings: TableFilesSettings) {
+  /** `conflict/NOT_EMPTY` when the directory holds anything; `invalid/ZSTD_MISSING`. */
+  constructor(fileSystem: FileSystem, directory: string, random: Random, settings: TableFilesSettings, zstd: Zstd | undefined) {
     checkOptions(settings, SETTINGS);
+    const compression = checkPageCompression(settings.compression ?? 'none');
+    if (compression === 'zstd') requireZstd(zstd, 'what the setting compression asks for');
     this.#fs = fileSystem;
     this.#directory = directory;
     this.#random = random;
@@ -62,7 +66,9 @@ export class TableFiles {
       throw new SparrowError('conflict', 'NOT_EMPTY', `${directory} is not empty: it holds '${name}'`, { directory, name });
     fileSystem.openSync(`${directory}/${INCOMPLETE_NAME}`, 'create').closeSync();
     fileSystem.syncDirectorySync(directory);
-    this.#entriesOut = new EntryWriter(this.#memory, fileSystem, directory, () => this.#nextFileId++, tableBytes);
+    const takeFileId = (): number => this.#nextFileId++;
+    const forms = { own: { ...PLAIN_FORMS.own, compression }, keyspaces: new Map() };
+    this.#entriesOut = new EntryWriter({ memory: this.#memory, fileSystem, directory, takeFileId, tableBytes, zstd }, forms);
   }
 
   /**

@@ -17,9 +17,9 @@ function setHashes(values: readonly bigint[]): void {
 }
 
 /** Builds a filter and returns its blocks. */
-function build(values: readonly bigint[]): number {
+function build(values: readonly bigint[], bitsPerKey = 12): number {
   setHashes(values);
-  const blocks = kernel['filterBlocks']!(values.length);
+  const blocks = kernel['filterBlocks']!(values.length, bitsPerKey);
   kernel['filterBuild']!(filter, blocks, hashes, values.length);
   return blocks;
 }
@@ -28,9 +28,9 @@ describe('filter', () => {
   test('has the bytes of its twin', () => {
     const values = fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 400, size: 'max' });
     fc.assert(
-      fc.property(values, (drawn) => {
-        const blocks = build(drawn);
-        expect(memory.u8.slice(filter, filter + blocks * 32)).toEqual(buildFilter(drawn));
+      fc.property(values, fc.nat(32), (drawn, bitsPerKey) => {
+        const blocks = build(drawn, bitsPerKey);
+        expect(memory.u8.slice(filter, filter + blocks * 32)).toEqual(buildFilter(drawn, bitsPerKey));
         expect(kernel['filterCount']!(filter, blocks, hashes, drawn.length)).toBe(drawn.length);
       }),
     );
@@ -42,5 +42,19 @@ describe('filter', () => {
     setHashes(hashesOf(20_000, 100_000));
     const falsePositives = kernel['filterCount']!(filter, blocks, hashes, 100_000);
     expect(falsePositives).toBeLessThan(800);
+  });
+
+  test('of more bits lets fewer pass; of none it is one block, which lets all pass', () => {
+    const keys = hashesOf(0, 20_000);
+    const others = hashesOf(20_000, 20_000);
+    const passing = [0, 4, 8, 12, 20].map((bitsPerKey) => {
+      const blocks = build(keys, bitsPerKey);
+      expect(blocks).toBe(Math.max(1, Math.ceil((20_000 * bitsPerKey) / 256)));
+      setHashes(others);
+      return kernel['filterCount']!(filter, blocks, hashes, others.length);
+    });
+    expect(passing[0]).toBe(others.length);
+    expect(passing).toEqual(passing.toSorted((a, b) => b - a));
+    expect(passing.at(-1)).toBeLessThan(20);
   });
 });

@@ -1,6 +1,7 @@
 /** `sparrowkv engine stats DIR`. */
 import type { Command } from 'commander';
 
+import type { StoreStats } from '../../../engine/index.ts';
 import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
 import { print, rows, showKey, toJson } from './show.ts';
 
@@ -30,8 +31,15 @@ async function stats(directory: string, json: boolean): Promise<void> {
         `${formatBytes(found.liveValueBytes)} live in ${plural(found.blockFiles, 'block file')} of ${formatBytes(found.blockFileBytes)}`,
       ],
       ['log', `${plural(found.logSegments, 'segment')}, ${formatBytes(found.logBytes)}`],
-      ...(keyspaces.length > 0 ? [['keyspaces', keyspaces.map(({ id, name }) => `${id} ${name}`).join(', ')] as const] : []),
+      ...(keyspaces.length > 0 ? [['keyspaces', keyspaces.map(showKeyspace).join(', ')] as const] : []),
       ...(obsoleteFiles.length > 0 ? [['leftovers', `${obsoleteFiles.join(' ')} (the next opening removes them)`] as const] : []),
     ]),
   );
+}
+
+function showKeyspace({ id, name, settings: { compression, ...numbers } }: StoreStats['keyspaces'][number]): string {
+  const levels = typeof compression === 'object' ? Object.entries(compression).map(([level, codec]) => `${level} ${codec}`) : compression;
+  const shown = Object.entries(numbers).map(([setting, value]) => `${setting} ${value}`);
+  if (levels !== undefined) shown.push(`compression ${[levels].flat().join(', ')}`);
+  return `${id} ${name}${shown.length > 0 ? ` (${shown.join(', ')})` : ''}`;
 }

@@ -33,7 +33,7 @@ export function filterPages(filter: Uint8Array, fileId: number, firstPage: numbe
 /** Pages of data, filter, index and top: all of a table that comes before the properties. */
 export function encodeTable(built: BuiltPages, fileId: number, packed: boolean): Uint8Array {
   const pages = built.pages.map((page, number) => (packed ? packPage(page, fileId, number) : page));
-  const filter = filterPages(buildFilter(built.hashes), fileId, pages.length);
+  const filter = filterPages(buildFilter(built.hashes, 12), fileId, pages.length);
   let position = 0;
   const entries = decodeIndex(built.index).map(({ key, continues }, i) => {
     const units = pages[i]!.length === PAGE_BYTES ? 0 : pages[i]!.length / 8;

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import type { FlushJob } from '../../../engine/background/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
+import { PLAIN_FORMS } from '../../../engine/table/index.ts';
 
 it('a thread that dies before it runs fails its jobs while the caller waits', async () => {
   const threads = process.getBuiltinModule('node:worker_threads');
@@ -28,7 +29,7 @@ it('a thread that dies before it runs fails its jobs while the caller waits', as
     rangeTombstones: [],
     segments: 0,
     nowMs: 0,
-    compression: 'none',
+    forms: PLAIN_FORMS,
     lent: { from: 0, to: 0 },
   };
   for (let times = 1; times <= 2; times++) {

@@ -22,6 +22,7 @@ import { nodeZstd } from '../../../base/node/index.ts';
 import { compareVersions, del, pointer, put, readPages, showVersion, type Version } from '../../assembly/sources.ts';
 import { bytesBySegment, survivors } from '../../assembly/twins/merge.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
+import { formsOf } from '../table/table-harness.ts';
 
 const DIRECTORY = '/store';
 const KIB = 1024;
@@ -44,7 +45,7 @@ function newDisk(): SimFileSystem {
 }
 
 function writeTable(fileId: number, versions: readonly Version[], compression: PageCompression = 'none'): TableMeta {
-  const writer = new TableWriter(memory, fileSystem, DIRECTORY, fileId, { compression, zstd: nodeZstd });
+  const writer = new TableWriter(memory, fileSystem, DIRECTORY, fileId, { forms: formsOf(compression), zstd: nodeZstd });
   const scratch = memory.allocate(16 * KIB);
   for (const { key, sequence, kind, value } of versions.toSorted(compareVersions)) {
     memory.u8.set(key, scratch);
@@ -89,7 +90,7 @@ function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Par
     relocate: [],
     snapshots: [],
     nowMs: 0,
-    compression: 'none',
+    forms: formsOf(),
     rangeTombstones: [],
     clearedTo: 0,
     rules: [],
@@ -370,7 +371,11 @@ describe('compaction job', () => {
         .map((third, n) => ({ level: 0, table: writeTable(20 + 10 * i + n, third, PAGE_COMPRESSIONS[(i + n) % 3]) }))
         .toReversed();
       const { outputs } = run(
-        jobOf(inputs, { compression, tableBytes: 256 * KIB, fileIds: Array.from({ length: 20 }, (_, n) => 500 + 100 * i + n) }),
+        jobOf(inputs, {
+          forms: formsOf(compression),
+          tableBytes: 256 * KIB,
+          fileIds: Array.from({ length: 20 }, (_, n) => 500 + 100 * i + n),
+        }),
       );
       expect(outputs.length).toBeGreaterThan(1);
       expect(outputs.flatMap(readTable).map(showVersion)).toEqual(expected);
@@ -379,5 +384,18 @@ describe('compaction job', () => {
       expect(share < 0.7).toBe(compression !== 'none');
       for (const { table } of inputs) fileSystem.unlinkSync(`${DIRECTORY}/${tableFileName(table.fileId)}`);
     }
+  });
+
+  test('outputs of packed tables have their size: it counts pages as they are in memory', () => {
+    const versions = Array.from({ length: 6000 }, (_, i) =>
+      put(`key${String(i).padStart(5, '0')}`, i + 1, `value ${i} of many `.repeat(9)),
+    );
+    const inputs = [writeTable(20, versions.slice(0, 3000), 'zstd'), writeTable(21, versions.slice(2000), 'zstd')].map((table) => ({
+      level: 0,
+      table,
+    }));
+    const { outputs } = run(jobOf(inputs, { forms: formsOf('zstd'), tableBytes: 128 * KIB }));
+    expect(outputs.flatMap(readTable).map(showVersion)).toEqual(versions.map(showVersion));
+    for (const { pages } of outputs) expect(pages * PAGE_BYTES).toBeLessThan(160 * KIB);
   });
 });

@@ -111,7 +111,7 @@ describe('stats', () => {
     const bytes = named(/\.(log|table|block)$/).reduce((sum, path) => sum + fileSystem.contents(path).length, 0);
     expect(figures).toMatchObject({ directory: '/data', diskBytes: bytes, obsoleteFiles: [] });
     expect(figures.levels.length).toBeGreaterThan(1);
-    expect(figures.keyspaces).toEqual([{ id: 1, name: 'birds' }]);
+    expect(figures.keyspaces).toEqual([{ id: 1, name: 'birds', settings: {} }]);
     expect(figures.liveValueBytes).toBeLessThanOrEqual(figures.blockFileBytes);
     fileSystem.replace('/data/000999.table', Buffer.from('x'));
     expect((await stats('/data', { fileSystem })).obsoleteFiles).toEqual(['000999.table']);

@@ -19,17 +19,25 @@ import type { FileSystem } from '../../../base/env.ts';
 import { nodeZstd } from '../../../base/node/index.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import {
+  FILTER_BITS_PER_KEY,
   type IndexBudget,
   OpenTable,
   PageCache,
+  type PageCompression,
   TableWriter,
   type SegmentReference,
+  type TableForms,
   type TableMeta,
   type TableWriterOptions,
 } from '../../../engine/table/index.ts';
 import type { PageEntry } from '../../assembly/twins/page.ts';
 
 export const DIRECTORY = '/store';
+
+/** One form for all keyspaces. */
+export function formsOf(compression: PageCompression = 'none', filterBitsPerKey: number = FILTER_BITS_PER_KEY): TableForms {
+  return { own: { compression, filterBitsPerKey }, keyspaces: new Map() };
+}
 
 export interface Found {
   readonly kind: number;
@@ -80,9 +88,9 @@ export class TableHarness {
     fileId: number,
     entries: readonly PageEntry[],
     references: readonly SegmentReference[] = [],
-    options: TableWriterOptions = {},
+    { compression, ...options }: TableWriterOptions & { compression?: PageCompression } = {},
   ): TableMeta {
-    const all = { windowBytes: 8192, zstd: nodeZstd, ...options };
+    const all = { windowBytes: 8192, zstd: nodeZstd, forms: formsOf(compression), ...options };
     const writer = new TableWriter(this.memory, this.fileSystem, DIRECTORY, fileId, all);
     try {
       for (const entry of entries) this.add(writer, entry);
