@@ -140,10 +140,11 @@ function build(door: Door, undo: Undo): Engine {
     if (resources !== door.shared) await resources.close();
   };
   undo(leave);
+  resources.reserve(settings);
   const { memory } = resources;
   const view = new View(memory);
   undo(() => view.free());
-  const values = new ValueFiles(memory, resources.valueCache, fileSystem, resources.files, path);
+  const values = new ValueFiles(memory, resources.valueCache, resources.valueWindow, fileSystem, resources.files, path);
   undo(() => values.close());
   let log: LogWriter | undefined;
   const events = new Events(clock, scheduler);
@@ -155,6 +156,7 @@ function build(door: Door, undo: Undo): Engine {
   const maintenance = new Maintenance({
     memory,
     budget: resources.memtables,
+    flushScratch: resources.flushScratch,
     io: resources.io,
     files: resources.files,
     fileSystem,
@@ -234,7 +236,7 @@ function build(door: Door, undo: Undo): Engine {
     settings,
     scheduler,
     sequence,
-    batchMemoryBytesMax: resources.memoryForMemtables - 3 * settings.memtableBytes,
+    batchMemoryBytesMax: resources.memoryForMemtables - settings.memtableBytes,
   });
   const engine = new SparrowEngine({
     fileSystem,

@@ -7,19 +7,19 @@ import { SparrowError } from '../base/errors.ts';
 import { FRONT } from '../assembly/memory-map.ts';
 import { type Background, InlineBackground, IO_BUDGET_BYTES, IoBudget, IoTuner, WorkerPool } from './background/index.ts';
 import { IO_KINDS, type IoKind } from './io-kind.ts';
+import { flushScratchBytesMax } from './flush-scratch.ts';
 import { LINEAR_MEMORY_BYTES_MAX, LinearMemory, WASM_PAGE_BYTES } from './memory/linear-memory.ts';
+import { Reserve } from './memory/reserve.ts';
 import { Staging } from './memory/staging.ts';
+import { KEPT_FREE_BYTES, SMALL_AREA_BYTES, valueWindowBytes } from './memory-plan.ts';
 import { MemtableBudget } from './memtable/index.ts';
 import { OpenFiles } from './open-files.ts';
 import { SCAN_WINDOW_BYTES } from './scan.ts';
 import type { Resources, ResourceStats } from './resources-api.ts';
-import type { ResourceSettings } from './settings.ts';
+import type { EngineSettings, ResourceSettings } from './settings.ts';
 import { IndexBudget, PageCache } from './table/index.ts';
 import { ValueCache } from './value-cache.ts';
 import { ValuePool } from './value-pool.ts';
-
-/** Linear memory for staging, windows and the like. */
-const FIXED_BYTES = 8 * 1024 * 1024;
 
 export class SharedResources implements Resources {
   readonly settings: Readonly<ResourceSettings>;
@@ -33,11 +33,13 @@ export class SharedResources implements Resources {
   readonly valuePool: ValuePool = new ValuePool();
   /** Address of SCAN_WINDOW_BYTES. */
   readonly scanWindow: number;
-  /** Linear memory that is left for memtables and what comes and goes with them. */
-  readonly memoryForMemtables: number;
+  /** For a flush, and for large values that are read. */
+  readonly flushScratch: Reserve;
+  readonly valueWindow: Reserve;
   /** For all that is read and written behind, and what sets its rate. */
   readonly ioBudget: IoBudget;
   readonly io: IoTuner;
+  readonly #memoryForEngines: number;
   readonly #threads: WorkerPool;
   /** Paths of the engines that use it. */
   readonly #engines = new Map<object, string>();
@@ -47,6 +49,7 @@ export class SharedResources implements Resources {
   constructor(settings: Readonly<ResourceSettings>, nowMs: () => number) {
     this.settings = settings;
     this.memory = new LinearMemory(wholePages(settings.memoryBytes));
+    this.memory.provideSmall(SMALL_AREA_BYTES);
     this.pageCache = new PageCache(this.memory, settings.pageCacheBytes);
     this.pageCache.bind(FRONT);
     this.valueCache = new ValueCache(this.memory, settings.valueCacheBytes);
@@ -55,7 +58,9 @@ export class SharedResources implements Resources {
     this.files = new OpenFiles(settings.openFilesMax);
     this.staging = new Staging(this.memory);
     this.scanWindow = this.memory.allocate(SCAN_WINDOW_BYTES);
-    this.memoryForMemtables = this.memory.freeBytes - FIXED_BYTES;
+    this.flushScratch = new Reserve(this.memory);
+    this.valueWindow = new Reserve(this.memory);
+    this.#memoryForEngines = this.memory.freeBytes - KEPT_FREE_BYTES;
     const budget = new SharedArrayBuffer(IO_BUDGET_BYTES);
     this.ioBudget = new IoBudget(budget, nowMs);
     this.io = new IoTuner(this.ioBudget, settings.backgroundBytesPerSecMax || Infinity);
@@ -76,6 +81,17 @@ export class SharedResources implements Resources {
     const user = {};
     this.#engines.set(user, path);
     return () => this.#engines.delete(user);
+  }
+
+  /** Sets aside what an engine cannot be without, or `exhausted/MEMORY_BUDGET`. */
+  reserve(settings: Readonly<EngineSettings>): void {
+    this.flushScratch.require(flushScratchBytesMax(settings.memtableBytes));
+    this.valueWindow.require(valueWindowBytes(settings));
+  }
+
+  /** Linear memory that is left for memtables and what comes and goes with them. */
+  get memoryForMemtables(): number {
+    return this.#memoryForEngines - this.flushScratch.bytes - this.valueWindow.bytes;
   }
 
   /** For one engine. `worker`: on the shared threads; `inline`: on the caller's, over the engine's file system. */

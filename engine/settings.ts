@@ -12,6 +12,7 @@ import {
   PAGE_COMPRESSIONS,
   type PageCompression,
 } from './table/index.ts';
+import { planMemory, plannedBytes, planResources } from './memory-plan.ts';
 
 /** What engines may share (resources.ts). An engine without shared resources takes these among its own settings. */
 export interface ResourceSettings {
@@ -171,15 +172,7 @@ export function resolveSettings(input: EngineSettingsInput = {}, shared?: Readon
     fitParts(settings, input);
     checkBackgroundRate(settings);
   }
-  const planned = settings.pageCacheBytes + settings.valueCacheBytes + 3 * settings.memtableBytes + settings.maxBatchBytes;
-  if (planned > settings.memoryBytes * 0.9) {
-    throw new SparrowError(
-      'invalid',
-      'OPTION_RANGE',
-      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + valueCacheBytes + 3 x memtableBytes + maxBatchBytes (${planned}) and a tenth to spare`,
-      { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
-    );
-  }
+  checkMemory(settings, { ...planMemory(settings) });
   if (settings.level0Stop < settings.level0Compact) {
     throw new SparrowError(
       'invalid',
@@ -202,16 +195,25 @@ export function resolveResourceSettings(input: ResourceSettingsInput = {}): Read
   fitParts(settings, input);
   checkBackgroundRate(settings);
   if (input.memtableBytesTotal === undefined) settings.memtableBytesTotal = Math.floor(settings.memoryBytes / 4);
-  const planned = settings.pageCacheBytes + settings.valueCacheBytes + settings.memtableBytesTotal;
-  if (planned > settings.memoryBytes * 0.9) {
-    throw new SparrowError(
-      'invalid',
-      'OPTION_RANGE',
-      `memoryBytes (${settings.memoryBytes}) has no room for pageCacheBytes + valueCacheBytes + memtableBytesTotal (${planned}) and a tenth to spare`,
-      { field: 'memoryBytes', limit: settings.memoryBytes, wanted: planned },
-    );
-  }
+  checkMemory(settings, { ...planResources(settings), memtableBytesTotal: settings.memtableBytesTotal });
   return Object.freeze(settings);
+}
+
+/** Whether all that cannot be done without fits the memory. `plan`: bytes by setting, and `fixed`. */
+function checkMemory(settings: Readonly<ResourceSettings>, { fixed, ...plan }: { fixed: number } & Record<string, number>): void {
+  const planned = plannedBytes({ fixed, ...plan });
+  const limit = settings.memoryBytes;
+  if (planned <= limit) return;
+  const parts = Object.entries(plan).toSorted(([, a], [, b]) => b - a);
+  const [largest, second] = parts.map(([field]) => field);
+  const taken = parts.map(([field, bytes]) => `${bytes} for ${field}`).join(', ');
+  const raise = planned <= RESOURCE_RANGES.memoryBytes.max ? `set memoryBytes to ${planned} or more, or ` : '';
+  throw new SparrowError(
+    'invalid',
+    'OPTION_RANGE',
+    `memoryBytes (${limit}) is less than the other settings take: ${planned} (${taken}, ${fixed} in any case); ${raise}lower ${largest} or ${second}`,
+    { field: 'memoryBytes', limit, wanted: planned },
+  );
 }
 
 function checkBackgroundRate({ backgroundBytesPerSecMax: rate }: ResourceSettings): void {

@@ -3,11 +3,14 @@
  * of its own; only the caller's thread uses it. The ring takes address space at once, but memory only as it fills.
  */
 import { VALUE_CACHE_BYTES, VALUE_CACHE_ENTRIES, VALUE_CACHE_USED } from '../assembly/memory-map.ts';
-import type { LinearMemory } from './memory/linear-memory.ts';
+import { type LinearMemory, unitBytes } from './memory/linear-memory.ts';
 
 /** Slots are for values of this size on the average; smaller ones run out of slots first. */
 const VALUE_BYTES_EXPECTED = 1024;
 const ENTRY_UNIT_BYTES = 32;
+/** Of the ring, one value takes a quarter at most, its header and what it is rounded up by included. */
+const CACHED_PART = 4;
+const ENTRY_HEADER_BYTES_MAX = 128;
 
 export class ValueCache {
   readonly #memory: LinearMemory;
@@ -23,8 +26,7 @@ export class ValueCache {
   constructor(memory: LinearMemory, bytes: number) {
     this.#memory = memory;
     this.#address = memory.allocateSmall(VALUE_CACHE_BYTES);
-    let slots = 16;
-    while (slots * VALUE_BYTES_EXPECTED < bytes) slots *= 2;
+    const slots = slotsFor(bytes);
     const slotBytes = slots * 2 * 4;
     this.#slots = { address: memory.allocateCleared(slotBytes), bytes: slotBytes };
     const ringBytes = Math.max(ENTRY_UNIT_BYTES, Math.floor(bytes / ENTRY_UNIT_BYTES) * ENTRY_UNIT_BYTES);
@@ -72,4 +74,20 @@ export class ValueCache {
     for (const { address, bytes } of [this.#ring, this.#slots]) this.#memory.free(address, bytes);
     this.#memory.freeSmall(this.#address, VALUE_CACHE_BYTES);
   }
+}
+
+/** What a cache for `bytes` of values takes. */
+export function valueCacheMemory(bytes: number): number {
+  return unitBytes(Math.max(ENTRY_UNIT_BYTES, bytes)) + unitBytes(slotsFor(bytes) * 2 * 4);
+}
+
+/** The largest value that a cache of `bytes` keeps; larger ones are read into a window. */
+export function cachedValueBytesMax(bytes: number): number {
+  return Math.max(0, Math.floor(bytes / CACHED_PART) - ENTRY_HEADER_BYTES_MAX);
+}
+
+function slotsFor(bytes: number): number {
+  let slots = 16;
+  while (slots * VALUE_BYTES_EXPECTED < bytes) slots *= 2;
+  return slots;
 }

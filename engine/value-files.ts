@@ -8,11 +8,10 @@ import type { File, FileSystem } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
+import type { Reserve } from './memory/reserve.ts';
 import { openValueFile, valueFilePath } from './compaction/index.ts';
 import type { OpenFiles, PooledFile } from './open-files.ts';
 import type { ValueCache } from './value-cache.ts';
-
-const WINDOW_BYTES = 1024 * 1024;
 
 export class ValueFiles {
   readonly #memory: LinearMemory;
@@ -23,15 +22,16 @@ export class ValueFiles {
   readonly #held = new Map<number, File>();
   readonly #files = new Map<number, PooledFile>();
   readonly #cache: ValueCache;
+  readonly #window: Reserve;
   /** This engine's number in the cache. */
   readonly #owner: number;
   #hits = 0;
   #misses = 0;
-  #window = 0;
-  #capacity = 0;
 
-  constructor(memory: LinearMemory, cache: ValueCache, fileSystem: FileSystem, files: OpenFiles, directory: string) {
+  /** `window`: where values that the cache does not take are read to. */
+  constructor(memory: LinearMemory, cache: ValueCache, window: Reserve, fileSystem: FileSystem, files: OpenFiles, directory: string) {
     this.#memory = memory;
+    this.#window = window;
     this.#pool = files;
     this.#cache = cache;
     this.#owner = cache.takeOwner();
@@ -95,7 +95,7 @@ export class ValueFiles {
     const bytes = view.getUint32(pointer + 4, true);
     const offset = view.getUint32(pointer + 8, true);
     const kept = cache.reserve(bytes);
-    const window = kept === 0 ? this.#reserve(bytes) : kept;
+    const window = kept === 0 ? this.#window.window(bytes) : kept;
     const got = this.#open(segment).readSync(this.#memory.u8, window, bytes, offset);
     if (got !== bytes || this.#memory.kernel['checkPointer']!(pointer, window) !== 1) {
       const file = this.#path(segment);
@@ -118,8 +118,6 @@ export class ValueFiles {
     for (const file of this.#files.values()) file.close();
     this.#files.clear();
     this.#cache.drop(this.#owner);
-    if (this.#capacity > 0) this.#memory.free(this.#window, this.#capacity);
-    this.#capacity = 0;
   }
 
   #open(segment: number): File {
@@ -143,14 +141,5 @@ export class ValueFiles {
 
   #path(segment: number): string {
     return valueFilePath(this.#fs, this.#directory, segment);
-  }
-
-  #reserve(bytes: number): number {
-    if (bytes > this.#capacity) {
-      if (this.#capacity > 0) this.#memory.free(this.#window, this.#capacity);
-      this.#capacity = Math.max(bytes, WINDOW_BYTES);
-      this.#window = this.#memory.allocate(this.#capacity);
-    }
-    return this.#window;
   }
 }

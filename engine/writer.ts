@@ -22,7 +22,7 @@ import { type BatchPlan, isLarge } from './batch-plan.ts';
 import { NEVER } from './expiry.ts';
 import { writePrefix } from './keyspace-key.ts';
 import type { LogWriter } from './log/index.ts';
-import type { LinearMemory } from './memory/linear-memory.ts';
+import { isMemoryShort, type LinearMemory } from './memory/linear-memory.ts';
 import { type Memtable, NODE_BYTES_PER_RECORD } from './memtable/index.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
 import type { EngineSettings } from './settings.ts';
@@ -114,6 +114,22 @@ export class Writer {
     durability: Durability,
     sequence: number | undefined,
   ): Promise<void> {
+    const before = this.#sequence;
+    try {
+      return this.#one(keyspace, key, value, expiresAtMs, durability, sequence);
+    } catch (error) {
+      return this.#withRoom(error, before, () => this.#one(keyspace, key, value, expiresAtMs, durability, sequence));
+    }
+  }
+
+  #one(
+    keyspace: OpenKeyspace,
+    key: Uint8Array,
+    value: Uint8Array | undefined,
+    expiresAtMs: number,
+    durability: Durability,
+    sequence: number | undefined,
+  ): Promise<void> {
     const log = this.#log;
     log.assertWritable();
     const next = this.#nextSequence(sequence);
@@ -157,6 +173,15 @@ export class Writer {
 
   /** A batch; all or nothing. Returns its sequence number by way of `sequence` and the promise that settles at `durability`. */
   batch(plan: BatchPlan, durability: Durability, sequence: number | undefined): Promise<void> {
+    const before = this.#sequence;
+    try {
+      return this.#batch(plan, durability, sequence);
+    } catch (error) {
+      return this.#withRoom(error, before, () => this.#batch(plan, durability, sequence));
+    }
+  }
+
+  #batch(plan: BatchPlan, durability: Durability, sequence: number | undefined): Promise<void> {
     const log = this.#log;
     log.assertWritable();
     this.#assertFits(plan);
@@ -220,6 +245,24 @@ export class Writer {
     this.#logBytesOfMemtable = 0;
   }
 
+  /**
+   * A write that found no memory waits for some, on the spot, and is done from its beginning: it may get another memtable. What it has laid out
+   * by then nobody has seen. `sequence`: what there was before it; when that has changed, it is not what failed.
+   */
+  #withRoom(error: unknown, sequence: number, write: () => Promise<void>): Promise<void> {
+    for (;;) {
+      if (!isMemoryShort(error) || this.#sequence !== sequence || this.#log.failure) throw error;
+      // What was staged for it in vain goes too.
+      this.#log.write();
+      if (!this.#memory.makeRoom()) throw error;
+      try {
+        return write();
+      } catch (again) {
+        error = again;
+      }
+    }
+  }
+
   #nextSequence(given: number | undefined): number {
     const next = given ?? this.#sequence + 1;
     if (!Number.isSafeInteger(next) || next <= this.#sequence || next >= SEQUENCE_MAX) {
@@ -251,7 +294,7 @@ export class Writer {
       'invalid',
       'BATCH_TOO_LARGE',
       `batch of ${records} operations and ${plan.userBytes} bytes takes ${bytes} bytes of memory; there are ${this.#batchMemoryBytesMax} for it ` +
-        '(memoryBytes without the caches and three memtables)',
+        '(memoryBytes without the caches, what is set aside for flushes and reads, and a memtable)',
       { field: 'batch', limit: this.#batchMemoryBytesMax, bytes, operations: records },
     );
   }

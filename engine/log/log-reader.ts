@@ -16,7 +16,7 @@
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { FRAME_HEADER_BYTES } from '../../assembly/memory-map.ts';
-import type { LinearMemory } from '../memory/linear-memory.ts';
+import { isMemoryShort, type LinearMemory } from '../memory/linear-memory.ts';
 import {
   decodeHeader,
   FRAMES_OFFSET,
@@ -304,7 +304,7 @@ export class Window {
     if (has >= wanted || (has > 0 && offset + has >= end)) return has;
     if (wanted > this.#capacity) {
       this.memory.free(this.#address, this.#capacity);
-      this.#address = this.memory.allocate(wanted);
+      this.#address = this.#allocate(wanted);
       this.#capacity = wanted;
     }
     const bytes = Math.min(this.#capacity, end - offset);
@@ -312,6 +312,17 @@ export class Window {
     this.#from = offset;
     this.#file = file;
     return this.#bytes;
+  }
+
+  /** What has been replayed goes to tables if it must: nobody holds an address of it in between. */
+  #allocate(bytes: number): number {
+    for (;;) {
+      try {
+        return this.memory.allocate(bytes);
+      } catch (error) {
+        if (!isMemoryShort(error) || !this.memory.makeRoom()) throw error;
+      }
+    }
   }
 
   /** Address of a file offset that `read` brought in. */

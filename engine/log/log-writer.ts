@@ -11,7 +11,7 @@ import { assert } from '../../base/assert.ts';
 import type { Clock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Events } from '../events/index.ts';
-import type { LinearMemory } from '../memory/linear-memory.ts';
+import { LEFT_BYTES, type LinearMemory } from '../memory/linear-memory.ts';
 import { type Staging, STAGING_BYTES } from '../memory/staging.ts';
 import {
   encodeHeader,
@@ -204,7 +204,7 @@ export class LogWriter {
     if (this.#stagedBytes + bytes > STAGING_BYTES) {
       if (this.#stagedBytes > 0) this.write();
       if (bytes > STAGING_BYTES) {
-        const address = this.#memory.allocate(bytes);
+        const address = this.#memory.allocate(bytes, LEFT_BYTES);
         this.#oversize.push({ address, bytes });
         return address;
       }
@@ -223,7 +223,11 @@ export class LogWriter {
   /** Hands everything pending to the operating system. Throws when it cannot, see the failure model. */
   write(): void {
     if (this.#failure) throw this.#failure;
-    if (this.#next === this.#written) return;
+    if (this.#next === this.#written) {
+      // Staged by a write that found no memory for the rest.
+      this.#freeStaged();
+      return;
+    }
     const u8 = this.#memory.u8;
     try {
       if (this.#ranges.length === 0) this.#file!.writeSync(u8, this.#from, this.#to - this.#from, this.#written);

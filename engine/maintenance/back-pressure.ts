@@ -16,7 +16,7 @@ import type { Compactions } from './compactions.ts';
 import { type Debt, NO_DEBT, passingDebt, standingDebt } from './debt.ts';
 import type { Memtables } from './memtables.ts';
 import { Pace, WAIT_MS_MAX } from './pace.ts';
-import type { Progress, Work } from './progress.ts';
+import { type Progress, stall, type Work } from './progress.ts';
 import type { Versions } from './versions.ts';
 
 /** At so many tables of level 0 no memtable is sealed: a scan has a cursor for each, and some to spare. */
@@ -170,11 +170,4 @@ export class BackPressure {
     }
     return most;
   }
-}
-
-/** Tells that writers wait from now on, and, when what it returns is called, that they wait no longer. */
-export function stall(events: Events, reason: StallReason, blocking: boolean): () => void {
-  const begunMs = events.nowMs();
-  events.emit({ type: 'stall-begun', reason, blocking });
-  return () => events.emit({ type: 'stall-ended', reason, blocking, durationMs: events.nowMs() - begunMs });
 }

@@ -7,34 +7,26 @@ import type { Background, FlushJob, FlushResult } from '../background/index.ts';
 import type { Events } from '../events/index.ts';
 import { tableForms } from '../keyspace-settings.ts';
 import type { LogWriter } from '../log/index.ts';
-import type { LinearMemory } from '../memory/linear-memory.ts';
-import type { Memtable } from '../memtable/index.ts';
+import { isMemoryShort, type LinearMemory } from '../memory/linear-memory.ts';
+import type { Reserve } from '../memory/reserve.ts';
+import { flushScratchBytes } from '../flush-scratch.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { Memtables, Sealed } from './memtables.ts';
 import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
-/**
- * What a flush needs beside the memtable: window and builder; for each record its hash (twice) and share of the filter; for each byte its
- * share of the index, which is a guess: when it was too small, the flush is done again with twice as much.
- */
-const LENT_BYTES = 4 * 1024 * 1024;
-const LENT_BYTES_PER_RECORD = 20;
-const LENT_SHARE = 1 / 16;
-/** Range tombstones: fragments in pieces of a few sizes, up to two for each. */
-const LENT_BYTES_FOR_RANGES = 1024 * 1024;
-const LENT_BYTES_PER_RANGE = 512;
-
 type BegunFlush = {
   readonly job: FlushJob;
-  readonly lentBytes: number;
+  /** Lent out of the memory; 0: it has what is set aside for flushes. */
+  readonly allocatedBytes: number;
   readonly told: { table: number; records: number; memtableBytes: number };
   readonly begunMs: number;
 };
 
 export class Flushes {
   readonly #memory: LinearMemory;
+  readonly #scratch: Reserve;
   readonly #directory: string;
   readonly #settings: Readonly<EngineSettings>;
   readonly #clock: Clock;
@@ -52,6 +44,8 @@ export class Flushes {
 
   constructor(parts: {
     memory: LinearMemory;
+    /** Set aside for flushes. */
+    flushScratch: Reserve;
     directory: string;
     settings: Readonly<EngineSettings>;
     clock: Clock;
@@ -65,6 +59,7 @@ export class Flushes {
     onFlushed: () => void;
   }) {
     this.#memory = parts.memory;
+    this.#scratch = parts.flushScratch;
     this.#directory = parts.directory;
     this.#settings = parts.settings;
     this.#clock = parts.clock;
@@ -98,8 +93,8 @@ export class Flushes {
     };
     this.#background.flush(prepare, (error, result) => {
       this.#running = false;
-      // When there was too little scratch space it is done again. Without space to lend there never will be: no write would make room.
-      const again = begun !== undefined && error !== undefined && (error as NodeJS.ErrnoException).code === 'MEMORY_BUDGET';
+      // When there was too little scratch space it is done again.
+      const again = begun !== undefined && isMemoryShort(error);
       if (begun) this.#ended(begun, again, error, result);
       if (again) {
         this.#times *= 2;
@@ -115,28 +110,38 @@ export class Flushes {
   }
 
   #begin({ memtable, lastSegment }: Sealed): BegunFlush {
-    const lentBytes = (flushBytes(memtable) + 64) * this.#times - 64;
-    const from = this.#allocate(lentBytes);
+    const { records, rangeTombstones } = memtable;
+    const wanted = { records, bytes: memtable.bytes, rangeTombstones: rangeTombstones.length };
+    const lentBytes = (flushScratchBytes(wanted) + 64) * this.#times - 64;
+    const reserved = this.#scratch.take(lentBytes);
+    const from = reserved ?? this.#allocate(lentBytes);
+    const bytes = reserved === undefined ? lentBytes : this.#scratch.bytes;
     const job = {
       directory: this.#directory,
       fileId: this.#versions.takeFileId(),
       memtable: memtable.address,
-      records: memtable.records,
+      records,
       lastSequence: memtable.lastSequence,
-      rangeTombstones: memtable.rangeTombstones,
+      rangeTombstones,
       snapshots: this.#snapshots.sequences,
       nowMs: this.#clock.wallMs(),
       forms: tableForms(this.#versions.version.keyspaces, this.#settings, 'upper'),
       segments: lastSegment - memtable.firstSegment + 1,
-      lent: { from, to: from + lentBytes + 64 },
+      lent: { from, to: from + bytes + 64 },
     };
-    const told = { table: job.fileId, records: memtable.records, memtableBytes: memtable.bytes };
+    const told = { table: job.fileId, records, memtableBytes: memtable.bytes };
     this.#events.emit({ type: 'flush-begun', ...told });
-    return { job, lentBytes, told, begunMs: this.#events.nowMs() };
+    return { job, allocatedBytes: reserved === undefined ? lentBytes : 0, told, begunMs: this.#events.nowMs() };
   }
 
-  #ended({ job, lentBytes, told, begunMs }: BegunFlush, again: boolean, error: Error | undefined, result: FlushResult | undefined): void {
-    this.#memory.free(job.lent.from, lentBytes);
+  #ended(
+    { job, allocatedBytes, told, begunMs }: BegunFlush,
+    again: boolean,
+    error: Error | undefined,
+    result: FlushResult | undefined,
+  ): void {
+    if (allocatedBytes > 0) this.#memory.free(job.lent.from, allocatedBytes);
+    else this.#scratch.give();
     const durationMs = this.#events.nowMs() - begunMs;
     this.#events.corruption('flush', error);
     const outcome = again ? 'repeated' : outcomeOf(error);
@@ -147,7 +152,7 @@ export class Flushes {
     try {
       return this.#memory.allocate(bytes);
     } catch {
-      this.#versions.unloadTables();
+      this.#memory.giveBack();
       return this.#memory.allocate(bytes);
     }
   }
@@ -185,11 +190,4 @@ export class Flushes {
     const closed = log.retire();
     if (closed) this.#versions.segmentClosed(closed.segment, closed.bytes);
   }
-}
-
-/** Scratch space for a flush. */
-export function flushBytes(memtable: Memtable): number {
-  const ranges = memtable.rangeTombstones.length === 0 ? 0 : LENT_BYTES_FOR_RANGES + memtable.rangeTombstones.length * LENT_BYTES_PER_RANGE;
-  const bytes = LENT_BYTES + memtable.records * LENT_BYTES_PER_RECORD + memtable.bytes * LENT_SHARE + ranges;
-  return Math.ceil(bytes / 65536) * 65536 - 64;
 }

@@ -3,14 +3,16 @@
  * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
  * is what others ask for: a memtable to write to, a flush, rest.
  */
+import { RECORD_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
-import type { Events, StallReason } from '../events/index.ts';
+import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { LogWriter, SegmentOpened } from '../log/index.ts';
 import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
-import type { LinearMemory } from '../memory/linear-memory.ts';
+import { isMemoryShort, type LinearMemory, type MemoryHolder } from '../memory/linear-memory.ts';
+import type { Reserve } from '../memory/reserve.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
 import type { OpenFiles } from '../open-files.ts';
 import type { Reader } from '../reader.ts';
@@ -20,24 +22,27 @@ import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
 import type { View } from '../view.ts';
 import type { MemtableOwner } from '../writer.ts';
-import { BackPressure, stall } from './back-pressure.ts';
+import { BackPressure } from './back-pressure.ts';
 import { Compactions } from './compactions.ts';
-import { flushBytes, Flushes } from './flushes.ts';
+import { Flushes } from './flushes.ts';
 import { LiveRanges } from './live-ranges.ts';
 import { Memtables } from './memtables.ts';
 import type { Occupied } from './compactions.ts';
-import { Progress } from './progress.ts';
+import { Progress, stall } from './progress.ts';
 import { Versions } from './versions.ts';
 
 const WAIT_SYNC_MS = 1000;
+/** So long a write that found no memory waits for a flush to give some back. */
+const MAKE_ROOM_MS_MAX = 10_000;
 /** So long after the last range delete its memtable is flushed, if it hides anything in tables. */
 const FLUSH_RANGES_AFTER_MS = 2000;
 
-export class Maintenance implements MemtableOwner, MemtableHolder {
+export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder {
   readonly #memory: LinearMemory;
   readonly #budget: MemtableBudget;
   readonly #settings: Readonly<EngineSettings>;
   readonly #scheduler: Scheduler;
+  readonly #clock: Clock;
   readonly #background: Background;
   readonly #values: ValueFiles;
   readonly #snapshots: Snapshots;
@@ -50,11 +55,16 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   readonly #flushes: Flushes;
   readonly #compactions: Compactions;
   readonly #pressure: BackPressure;
+  readonly #leaveMemory: () => void;
   #log: LogWriter | undefined;
+  /** The segment that is being replayed. */
+  #replaying = 0;
   #rangeTimer: Timer | undefined;
 
   constructor(parts: {
     memory: LinearMemory;
+    /** Set aside for flushes. */
+    flushScratch: Reserve;
     budget: MemtableBudget;
     io: IoTuner;
     fileSystem: FileSystem;
@@ -81,6 +91,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     this.#budget = parts.budget;
     this.#settings = parts.settings;
     this.#scheduler = parts.scheduler;
+    this.#clock = parts.clock;
     this.#background = parts.background;
     this.#values = parts.values;
     this.#snapshots = parts.snapshots;
@@ -103,6 +114,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     this.#memtables = memtables;
     this.#versions = versions;
     this.#compactions = compactions;
+    this.#leaveMemory = parts.memory.addHolder(this);
   }
 
   /** The log, once recovery has made it. */
@@ -190,9 +202,6 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     // It outgrows its size. When the disk is full, `active` takes no more.
     if (this.#pressure.farBehind || this.#memtables.active !== memtable) return;
     this.#sealActive(memtable);
-    // The next one will take about as much, and its flush too: without room for both, writes would be refused before it is full.
-    const wanted = memtable.arenaBytes + 2 * flushBytes(memtable);
-    this.#waitWhile('memory', () => this.#flushes.running && this.#memory.freeBytes < wanted && !progress.isFull('flush'));
   }
 
   get memoryIsShort(): boolean {
@@ -230,13 +239,37 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     if (active && active.bytes >= this.#settings.memtableBytes) this.sealForMemory();
   }
 
-  /** Holds the caller's thread until `isBehind` says no, or nothing will ever change that. */
-  #waitWhile(reason: StallReason, isBehind: () => boolean): void {
-    const goesOn = (): boolean => this.#progress.failure === undefined && isBehind();
-    if (!goesOn()) return;
-    const ended = stall(this.#events, reason, true);
-    while (goesOn()) this.#background.waitSync(WAIT_SYNC_MS);
+  // ---- who holds memory that others want ----
+
+  giveBack(): void {
+    this.#versions.unloadTables();
+  }
+
+  /**
+   * A memtable is flushed, on the spot: who asks holds nothing of it. It ends: a flush that has found its memory goes on to its end, or its thread
+   * dies and it fails; one that finds none is not under way; and one that waits behind others for longer than that is given up.
+   */
+  makeRoom(): boolean {
+    const [progress, memtables, memory] = [this.#progress, this.#memtables, this.#memory];
+    const used = memory.usedBytes;
+    this.#background.waitSync(0);
+    if (memory.usedBytes < used) return true;
+    progress.retry('flush');
+    const { active } = memtables;
+    if (!this.#flushes.running && memtables.sealed.length === 0 && active?.records && !progress.isOver) {
+      if (this.#log) this.#sealActive(active);
+      else this.#sealReplayed();
+    }
+    if (!this.#flushes.running) return false;
+    const ended = stall(this.#events, 'memory', true);
+    const untilMs = this.#clock.monotonicMs() + MAKE_ROOM_MS_MAX;
+    while (this.#flushes.running && memory.usedBytes >= used && !progress.failure) {
+      const leftMs = untilMs - this.#clock.monotonicMs();
+      if (leftMs <= 0) break;
+      this.#background.waitSync(Math.min(leftMs, WAIT_SYNC_MS));
+    }
     ended();
+    return memory.usedBytes < used;
   }
 
   /** What a range delete hides in tables is given back once its memtable is flushed: when none has come for a while, that is done for it alone. */
@@ -277,9 +310,9 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
 
   /** Recovery found records: copies those with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far. */
   replay(address: number, bytes: number, segment: number, skipTo: number): number {
-    if (this.activeBytes >= this.#settings.memtableBytes) this.#flushReplayed(segment);
-    const memtable = this.active(segment);
-    const at = memtable.reserve(bytes);
+    this.#replaying = segment;
+    if (this.activeBytes >= this.#settings.memtableBytes) this.#flushReplayed();
+    const { memtable, at } = this.#roomToReplay(address, bytes, segment);
     this.#memory.u8.copyWithin(at, address, address + bytes);
     const before = memtable.records;
     memtable.setTop(at + bytes);
@@ -289,14 +322,31 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     return memtable.lastSequence;
   }
 
+  /** A memtable that has room for all of a batch, so that none is flushed with half of one. When there is none, those before are flushed. */
+  #roomToReplay(address: number, bytes: number, segment: number): { memtable: Memtable; at: number } {
+    for (;;) {
+      try {
+        const memtable = this.active(segment);
+        memtable.provide(recordsIn(this.#memory, address, bytes));
+        return { memtable, at: memtable.reserve(bytes) };
+      } catch (error) {
+        if (!isMemoryShort(error) || !this.#memory.makeRoom()) throw error;
+      }
+    }
+  }
+
   /** What the log holds may be more than memory: it goes to tables as it did before. Their edits wait for the log, which is not there yet. */
-  #flushReplayed(segment: number): void {
+  #flushReplayed(): void {
     if (this.#pressure.farBehind) return;
-    this.#memtables.seal(segment);
-    this.#flushes.start();
+    this.#sealReplayed();
     const progress = this.#progress;
     while (this.#flushes.running && !progress.failure && !progress.isFull('flush')) this.#background.waitSync(WAIT_SYNC_MS);
     if (progress.failure) throw progress.failure;
+  }
+
+  #sealReplayed(): void {
+    this.#memtables.seal(this.#replaying);
+    this.#flushes.start();
   }
 
   /** A segment that recovery found and that nobody writes to any more. */
@@ -413,6 +463,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
   }
 
   async close(): Promise<void> {
+    this.#leaveMemory();
     this.#budget.remove(this);
     this.#budget.flushEnded();
     this.#rangeTimer?.cancel();
@@ -436,4 +487,13 @@ export class Maintenance implements MemtableOwner, MemtableHolder {
     this.#background.waitSync(0);
     this.#progress.assertSpace(this.#pressure.farBehind);
   }
+}
+
+/** Of a batch that a log has. */
+function recordsIn({ u16, u32 }: LinearMemory, address: number, bytes: number): number {
+  let records = 0;
+  for (let at = address; at < address + bytes; records++) {
+    at = (at + RECORD_HEADER_BYTES + u16[(at + 4) >>> 1]! + u32[at >>> 2]! + 7) & ~7;
+  }
+  return records;
 }

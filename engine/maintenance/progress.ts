@@ -1,16 +1,21 @@
 /**
  * Whether background work can go on, and who waits for it: it goes on until it has failed (for good: what it would do next is not known to
- * be safe), until the engine closes, or while the disk has no room (for now: what found none is tried again in a while, or when somebody asks).
+ * be safe), until the engine closes, or while the disk has no room (for now: what found none is tried again in a while, or when somebody
+ * asks). A flush that finds no memory waits in the same way, but nobody is told before it has waited for long: who holds the memory is at work.
  */
 import type { Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { Events, Outcome } from '../events/index.ts';
+import type { Events, Outcome, StallReason } from '../events/index.ts';
+import { isMemoryShort } from '../memory/linear-memory.ts';
 
 /** What is tried again when the disk was full. */
 export type Work = 'flush' | 'compaction' | 'manifest';
 
-/** After a full disk stopped a job. */
+/** After a full disk stopped a job, or a full memory. */
 const RETRY_DELAY_MS = 500;
+const RETRY_MEMORY_DELAY_MS = 20;
+/** So long a lack of memory is nobody's business. */
+const MEMORY_WAIT_MS = 5000;
 
 export class Progress {
   readonly #scheduler: Scheduler;
@@ -22,6 +27,8 @@ export class Progress {
   readonly #full = new Map<Work, SparrowError>();
   /** Since when work has found no space, for its events. */
   readonly #fullSince = new Map<Work, number>();
+  /** Since when work has found no memory, and how the stall of that ends. */
+  readonly #memoryShort = new Map<Work, { sinceMs: number; ended: () => void }>();
   /** Attempts that a timer will make again. */
   readonly #retrying = new Map<Work, { retry: () => void; timer: Timer }>();
   readonly #waiting: (() => void)[] = [];
@@ -43,12 +50,12 @@ export class Progress {
   get isOver(): boolean {
     return this.#closing || this.#failure !== undefined;
   }
-  /** Whether any work waits for room on the disk. */
+  /** Whether any work waits for room on the disk, or has waited for memory for long. */
   get isShort(): boolean {
     return this.#full.size > 0;
   }
 
-  /** Whether the last attempt at this work found the disk full. */
+  /** Whether the last attempt at this work found the disk full, or no memory for long. */
   isFull(work: Work): boolean {
     return this.#full.has(work);
   }
@@ -103,18 +110,21 @@ export class Progress {
     }
   }
 
-  /** A full disk is waited out; anything else stops the engine from writing. */
+  /** A full disk and a full memory are waited out; anything else stops the engine from writing. */
   jobFailed(work: Work, error: Error, retry: () => void): void {
     if (isCancelled(error)) return;
-    if (isFull(error)) this.retryLater(work, error, retry);
+    if (isMemoryShort(error)) this.#retryWithMemory(work, error, retry);
+    else if (isFull(error)) this.retryLater(work, error, retry);
     else this.fail(work, error);
   }
 
-  // ---- a full disk ----
+  // ---- a full disk, or memory ----
 
   /** The work has had the space it needs. */
   foundSpace(work: Work): void {
     this.#full.delete(work);
+    this.#memoryShort.get(work)?.ended();
+    this.#memoryShort.delete(work);
     const since = this.#fullSince.get(work);
     if (since === undefined) return;
     this.#fullSince.delete(work);
@@ -128,7 +138,23 @@ export class Progress {
       this.#fullSince.set(work, this.#events.nowMs());
       this.#events.emit({ type: 'disk-full-begun', work });
     }
-    const timer = this.#scheduler.after(RETRY_DELAY_MS, () => this.retry(work), true);
+    this.#retryAfter(RETRY_DELAY_MS, work, retry);
+  }
+
+  #retryWithMemory(work: Work, cause: Error, retry: () => void): void {
+    const short = this.#memoryShort.get(work);
+    const nowMs = this.#events.nowMs();
+    if (!short) this.#memoryShort.set(work, { sinceMs: nowMs, ended: stall(this.#events, 'memory', false) });
+    else if (nowMs - short.sinceMs >= MEMORY_WAIT_MS) {
+      const [directory, details] = [this.#directory, (cause as SparrowError).details];
+      const message = `no memory is given back for the ${work} in ${directory}: ${cause.message}`;
+      this.#full.set(work, new SparrowError('exhausted', 'MEMORY_BUDGET', message, { ...details, directory }, cause));
+    }
+    this.#retryAfter(RETRY_MEMORY_DELAY_MS, work, retry);
+  }
+
+  #retryAfter(ms: number, work: Work, retry: () => void): void {
+    const timer = this.#scheduler.after(ms, () => this.retry(work), true);
     this.#retrying.set(work, { retry, timer });
     this.ended();
   }
@@ -153,6 +179,13 @@ export class Progress {
     if (this.#failure) throw this.#failure;
     for (const each of work) if (each !== undefined && this.#full.has(each)) throw this.#full.get(each)!;
   }
+}
+
+/** Tells that writers wait from now on, and, when what it returns is called, that they wait no longer. */
+export function stall(events: Events, reason: StallReason, blocking: boolean): () => void {
+  const begunMs = events.nowMs();
+  events.emit({ type: 'stall-begun', reason, blocking });
+  return () => events.emit({ type: 'stall-ended', reason, blocking, durationMs: events.nowMs() - begunMs });
 }
 
 /** How a job ended that failed so. */

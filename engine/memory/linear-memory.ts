@@ -21,6 +21,19 @@ export const LINEAR_MEMORY_BYTES_MAX: number = 2 ** 31;
 
 type FreeRun = { address: number; bytes: number };
 
+/**
+ * Who can do with less, or can wait, leaves so much for those who can do neither: headers of tables, views, tops of indexes.
+ */
+export const LEFT_BYTES: number = 1024 * 1024;
+
+/** Somebody who holds memory that others may want more urgently. */
+export interface MemoryHolder {
+  /** Gives back at once what can be had again later. */
+  giveBack(): void;
+  /** Waits until work that holds memory has ended. Whether any memory was given back. */
+  makeRoom(): boolean;
+}
+
 /** A range of another LinearMemory's heap, both ends 64 KiB aligned. */
 export type Lent = { memory: WasmMemory; from: number; to: number };
 
@@ -37,13 +50,17 @@ export class LinearMemory {
 
   /** Never-used space of the heap, from here to its end. */
   #fresh: number;
+  readonly #start: number;
   readonly #end: number;
   /** Nothing from here on has ever been handed out. */
   #untouched: number;
   /** Freed runs, most recently freed last; neighbours are merged when a search fails. */
   #free: FreeRun[] = [];
   readonly #small = new Map<number, number[]>();
+  /** Set aside for small pieces, and not cut up yet. */
+  readonly #smallUnits: number[] = [];
   #used = 0;
+  readonly #holders = new Set<MemoryHolder>();
 
   /**
    * `bytes`: size of the memory, a multiple of 64 KiB, at most 2 GiB.
@@ -59,7 +76,7 @@ export class LinearMemory {
         maximum: LINEAR_MEMORY_BYTES_MAX / WASM_PAGE_BYTES,
         shared: true,
       });
-    this.#fresh = lent?.from ?? HEAP;
+    this.#start = this.#fresh = lent?.from ?? HEAP;
     // The last unit stays unused: what lies before it may be read past its end.
     this.#end = lent?.to ?? bytes - UNIT_BYTES;
     // What is lent has been somebody's.
@@ -81,29 +98,22 @@ export class LinearMemory {
 
   /** Bytes that have not been handed out, wherever they lie. */
   get freeBytes(): number {
-    return this.#end - HEAP - this.#used;
+    return this.#end - this.#start - this.#used;
   }
 
-  /** Address of at least `bytes`, 64 KiB aligned, not cleared. `exhausted/MEMORY_BUDGET` when the memory is full. Free with the same size. */
-  allocate(bytes: number): number {
+  /**
+   * Address of at least `bytes`, 64 KiB aligned, not cleared. `exhausted/MEMORY_BUDGET` when the memory is full, or would have less than
+   * `leave` left. Free with the same size.
+   */
+  allocate(bytes: number, leave = 0): number {
     const size = unitBytes(bytes);
+    if (size + leave > this.freeBytes) throw this.#full(size);
     let address = this.#takeFree(size) ?? this.#takeFresh(size);
     if (address === undefined) {
       this.#mergeFree();
       address = this.#takeFree(size) ?? this.#takeFresh(size);
     }
-    if (address === undefined) {
-      throw new SparrowError(
-        'exhausted',
-        'MEMORY_BUDGET',
-        `the engine's memory of ${this.bytes} bytes has no ${size} bytes left (memoryBytes)`,
-        {
-          field: 'memoryBytes',
-          limit: this.bytes,
-          wanted: size,
-        },
-      );
-    }
+    if (address === undefined) throw this.#full(size);
     this.#used += size;
     this.#untouched = Math.max(this.#untouched, address + size);
     return address;
@@ -117,10 +127,39 @@ export class LinearMemory {
     return address;
   }
 
+  /** Whoever holds memory and can give some back, until what is returned is called. */
+  addHolder(holder: MemoryHolder): () => void {
+    this.#holders.add(holder);
+    return () => this.#holders.delete(holder);
+  }
+
+  /** Memory that can be had again later is given back. No kernel call is under way. Whether there was any. */
+  giveBack(): boolean {
+    const used = this.#used;
+    for (const holder of this.#holders) holder.giveBack();
+    return this.#used < used;
+  }
+
+  /**
+   * Sees to it that there is more memory, and waits for it if need be. Nobody in the midst of anything holds an address of a memtable or a
+   * table. Whether there is more.
+   */
+  makeRoom(): boolean {
+    if (this.giveBack()) return true;
+    for (const holder of this.#holders) if (holder.makeRoom()) return true;
+    return false;
+  }
+
   free(address: number, bytes: number): void {
     const size = unitBytes(bytes);
     this.#used -= size;
     this.#free.push({ address, bytes: size });
+  }
+
+  /** Sets `bytes`, a multiple of 64 KiB, aside for small pieces: they stay for long, and must not lie about between large ones. */
+  provideSmall(bytes: number): void {
+    const address = this.allocate(bytes - SLACK_BYTES);
+    for (let unit = address + bytes - UNIT_BYTES; unit >= address; unit -= UNIT_BYTES) this.#smallUnits.push(unit);
   }
 
   /** Address of at least `bytes` (32 KiB at most), 64-byte aligned, cleared. Free with the same size. */
@@ -129,7 +168,7 @@ export class LinearMemory {
     let list = this.#small.get(size);
     if (!list) this.#small.set(size, (list = []));
     if (list.length === 0) {
-      const unit = this.allocate(UNIT_BYTES - SLACK_BYTES);
+      const unit = this.#smallUnits.pop() ?? this.allocate(UNIT_BYTES - SLACK_BYTES);
       for (let at = unit + UNIT_BYTES - size; at >= unit; at -= size) list.push(at);
     }
     const address = list.pop()!;
@@ -139,6 +178,15 @@ export class LinearMemory {
 
   freeSmall(address: number, bytes: number): void {
     this.#small.get(smallClass(bytes))!.push(address);
+  }
+
+  #full(size: number): SparrowError {
+    return new SparrowError(
+      'exhausted',
+      'MEMORY_BUDGET',
+      `the engine's memory of ${this.bytes} bytes has no ${size} bytes left: set memoryBytes higher`,
+      { field: 'memoryBytes', limit: this.bytes, wanted: size },
+    );
   }
 
   #takeFresh(size: number): number | undefined {
@@ -180,7 +228,8 @@ export class LinearMemory {
   }
 }
 
-function unitBytes(bytes: number): number {
+/** What `allocate` takes for so many bytes. */
+export function unitBytes(bytes: number): number {
   return Math.ceil((bytes + SLACK_BYTES) / UNIT_BYTES) * UNIT_BYTES;
 }
 
@@ -189,4 +238,8 @@ function smallClass(bytes: number): number {
   let size = SMALL_BYTES_MIN;
   while (size < bytes) size *= 2;
   return size;
+}
+
+export function isMemoryShort(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === 'MEMORY_BUDGET';
 }

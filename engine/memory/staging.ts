@@ -2,7 +2,7 @@
  * Areas in which logs keep large values from the moment that they are written until the log hands them to the operating system: a tick at
  * most. A log takes one with its first such value of a tick and gives it back with its write, so a few serve any number of engines.
  */
-import type { LinearMemory } from './linear-memory.ts';
+import { LEFT_BYTES, type LinearMemory } from './linear-memory.ts';
 
 export const STAGING_BYTES: number = 1024 * 1024;
 /** Areas that are kept for the next who wants one. */
@@ -18,7 +18,7 @@ export class Staging {
 
   /** Address of STAGING_BYTES. `exhausted/MEMORY_BUDGET` when there is no room. */
   take(): number {
-    return this.#free.pop() ?? this.#memory.allocate(STAGING_BYTES);
+    return this.#free.pop() ?? this.#memory.allocate(STAGING_BYTES, LEFT_BYTES);
   }
 
   give(address: number): void {

@@ -8,7 +8,7 @@ import { assert } from '../../base/assert.ts';
 import { KIND_RANGE_DELETE, RECORD_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import type { MemtableBudget } from './memtable-budget.ts';
-import { type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
+import { LEFT_BYTES, type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
 
 const HEADER_BYTES = 72;
 /** Kernels may read a little past what they are given. */
@@ -197,7 +197,7 @@ export class Memtable {
   }
 
   #add(bytes: number): number {
-    const address = isSmall(bytes) ? this.#memory.allocateSmall(bytes + SLACK_BYTES) : this.#memory.allocate(bytes);
+    const address = isSmall(bytes) ? this.#memory.allocateSmall(bytes + SLACK_BYTES) : this.#memory.allocate(bytes, LEFT_BYTES);
     this.#chunks.push({ address, bytes });
     this.#arenaBytes += bytes;
     this.#budget?.grew(bytes);

@@ -1,7 +1,7 @@
 /** Table files: sorted runs on disk. Written by flush and compaction, read through the page cache. */
 export { IndexBudget } from './index-budget.ts';
 export { OpenTable } from './open-table.ts';
-export { PageCache, type PageCacheStats } from './page-cache.ts';
+export { PageCache, pageCacheMemory, type PageCacheStats } from './page-cache.ts';
 export {
   CODECS,
   type CompressionSetting,

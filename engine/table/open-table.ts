@@ -33,7 +33,7 @@ import {
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
-import { SMALL_BYTES_MAX, type LinearMemory } from '../memory/linear-memory.ts';
+import { LEFT_BYTES, SMALL_BYTES_MAX, type LinearMemory } from '../memory/linear-memory.ts';
 import type { IndexBudget, WholeTable } from './index-budget.ts';
 import { OpenFiles, type PooledFile } from '../open-files.ts';
 import { openTableFile, readFooter, readTableBytes } from './read-table.ts';
@@ -245,7 +245,7 @@ export class OpenTable implements WholeTable {
     const bytes = this.#wholeBytes();
     let address: number;
     try {
-      address = memory.allocate(bytes);
+      address = memory.allocate(bytes, LEFT_BYTES);
     } catch {
       return false;
     }

@@ -3,7 +3,7 @@
  * linear memory may share it; only the caller's thread uses it. Frames take address space at once, but memory only when first filled.
  */
 import { PAGE_BYTES, PAGE_CACHE_BYTES, PAGE_CACHE_FRAMES_MIN } from '../../assembly/memory-map.ts';
-import type { LinearMemory } from '../memory/linear-memory.ts';
+import { type LinearMemory, unitBytes } from '../memory/linear-memory.ts';
 
 const USED = 16;
 const LOADS = 20;
@@ -33,7 +33,7 @@ export class PageCache {
   /** `bytes`: for pages; at least PAGE_CACHE_FRAMES_MIN frames are made. */
   constructor(memory: LinearMemory, bytes: number) {
     this.#memory = memory;
-    this.frames = Math.max(PAGE_CACHE_FRAMES_MIN, Math.floor(bytes / PAGE_BYTES));
+    this.frames = framesIn(bytes);
     this.#framesAddress = memory.allocate(this.frames * PAGE_BYTES);
     this.#arrayBytes = memory.kernel['cacheArrayBytes']!(this.frames);
     this.#arrays = memory.allocateCleared(this.#arrayBytes);
@@ -70,4 +70,15 @@ export class PageCache {
   #field(offset: number): number {
     return this.#memory.u32[(this.address + offset) >>> 2]!;
   }
+}
+
+/** What a cache for `bytes` of pages takes: frames; for each a descriptor, a place among the ghosts and in the buckets (cacheArrayBytes). */
+export function pageCacheMemory(bytes: number): number {
+  const frames = framesIn(bytes);
+  const slots = 2 ** (32 - Math.clz32(frames - 1));
+  return unitBytes(frames * PAGE_BYTES) + unitBytes(frames * 16 + Math.floor(frames / 16) * 4 + slots * 12);
+}
+
+function framesIn(bytes: number): number {
+  return Math.max(PAGE_CACHE_FRAMES_MIN, Math.floor(bytes / PAGE_BYTES));
 }

@@ -5,7 +5,14 @@ import { SimFileSystem } from '../sim/sim-file-system.ts';
 import { SimScheduler } from '../sim/sim-scheduler.ts';
 
 const MIB = 2 ** 20;
-const SMALL = { memoryBytes: 64 * MIB, memtableBytes: 64 * 1024, pageCacheBytes: MIB, valueCacheBytes: 0, maxBatchBytes: 48 * MIB };
+const SMALL = {
+  memoryBytes: 64 * MIB,
+  memtableBytes: 64 * 1024,
+  pageCacheBytes: MIB,
+  valueCacheBytes: 0,
+  maxBatchBytes: 40 * MIB,
+  maxValueBytes: 2 * MIB,
+};
 
 function batchOf(operations: number, valueBytes: number): BatchOperation[] {
   const value = new Uint8Array(valueBytes).fill(7);

@@ -38,6 +38,8 @@ function check(engine: Engine, name: string, entries: number): void {
 
 test.each([1, 2])('many at once, with %i background threads, each with its own content', async (backgroundThreads) => {
   await using resources = createResources({ ...SHARED, backgroundThreads });
+  // What is set aside for flushes and reads stays with the resources.
+  await (await open(`${directory}/before`, SMALL, { resources })).close();
   const before = resources.stats();
   const names = Array.from({ length: 8 }, (_, i) => `engine ${i}`);
   const openAll = (): Promise<Engine[]> => Promise.all(names.map((name) => open(join(directory, name), SMALL, { resources })));

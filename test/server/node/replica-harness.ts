@@ -33,7 +33,7 @@ export class ReplicaHarness {
     const scheduler = new NodeScheduler();
     const engine = await open(
       '/engine',
-      { memtableBytes: 256 * 1024, memoryBytes: 64 << 20, pageCacheBytes: 1 << 20, maxBatchBytes: 32 << 20 },
+      { memtableBytes: 256 * 1024, memoryBytes: 128 << 20, pageCacheBytes: 1 << 20, maxBatchBytes: 32 << 20 },
       { fileSystem, scheduler },
     );
     const stopped: SparrowError[] = [];
