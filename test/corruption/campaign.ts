@@ -1,12 +1,12 @@
 /**
- * Every byte of every file flipped, every length: node test/corruption/campaign.ts [--store layers|log] [--masks one|all] [--stride 1] [--from 0]
+ * Every byte of every file flipped, every length: node test/corruption/campaign.ts [--store layers|log|lz4|zstd|keyspaces] [--masks one|all] [--stride 1] [--from 0]
  *
  * Prints how many cases had which outcome, by kind of file, and every case that is wrong; exits with 1 when there is one.
  */
 import { parseArgs } from 'node:util';
 import { damaged, describeDamage, everyDamage, vouchedFor } from './damage.ts';
 import { examine, type Outcome } from './examine.ts';
-import { layeredStore, loggedStore } from './stores.ts';
+import { allStores } from './stores.ts';
 
 const { values } = parseArgs({
   options: {
@@ -22,7 +22,7 @@ const WRONG_MAX = 20;
 let wrong = 0;
 let cases = 0;
 const began = performance.now();
-for (const image of [await layeredStore(), await loggedStore()]) {
+for (const image of await allStores()) {
   if (values.store !== undefined && values.store !== image.name) continue;
   const counts = new Map<string, Map<Outcome, number>>();
   let number = 0;

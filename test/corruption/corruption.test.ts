@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { damaged, describeDamage, everyDamage, vouchedFor, type Damage } from './damage.ts';
 import { examine, type Outcome, WrongStore } from './examine.ts';
-import { layeredStore, loggedStore, type StoreImage } from './stores.ts';
+import { allStores, keyspacesStore, layeredStore, loggedStore, packedStores, type StoreImage } from './stores.ts';
 
 async function outcomeOf(image: StoreImage, damage: Damage): Promise<Outcome> {
   try {
@@ -40,13 +40,23 @@ describe('a damaged store', () => {
     expect(outcomes.get('refused')).toBeGreaterThan(3);
   });
 
+  it.each([
+    ['lz4', async () => (await packedStores())[0]!],
+    ['zstd', async () => (await packedStores())[1]!],
+    ['keyspaces', keyspacesStore],
+  ] as const)('whose pages are packed does so too (%s)', { timeout: 600_000 }, async (name, store) => {
+    const image = await store();
+    expect(image.name).toBe(name);
+    const outcomes = await sample(image, 211);
+    for (const outcome of ['refused', 'noticed', 'harmless', 'cut'] as const) expect(outcomes.get(outcome), outcome).toBeGreaterThan(2);
+  });
+
   it('undamaged, is whole', async () => {
-    for (const image of [await layeredStore(), await loggedStore()])
-      expect(await examine(image, image.files, image.batches)).toBe('harmless');
+    for (const image of await allStores()) expect(await examine(image, image.files, image.batches)).toBe('harmless');
   });
 
   it('is not fooled by sound bytes in the wrong place: pages, frames and values of other files', { timeout: 600_000 }, async () => {
-    const image = await layeredStore();
+    const image = await keyspacesStore();
     const kinds = [/table$/, /log$/, /block$/].map((kind) => [...image.files.keys()].filter((name) => kind.test(name)));
     let cases = 0;
     for (const names of kinds) {

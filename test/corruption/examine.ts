@@ -5,20 +5,11 @@
  * A right store holds the first n batches. Damage may look like the torn end of a log that power loss leaves, so n may be smaller than what was
  * written; but never smaller than what something undamaged on disk vouches for (`floor`).
  */
+import { isDeepStrictEqual } from 'node:util';
 import { SparrowError } from '../../base/errors.ts';
 import { type Engine, open } from '../../engine/index.ts';
 import type { SimFileSystem } from '../sim/sim-file-system.ts';
-import {
-  ALL_KEYS,
-  contentsAfter,
-  DIRECTORY,
-  diskOf,
-  KEYSPACE,
-  keyspaceContentsAfter,
-  SETTINGS,
-  type StoreImage,
-  wholeBatchOf,
-} from './stores.ts';
+import { ALL_KEYS, contentsAfter, DIRECTORY, diskOf, KEYSPACE, keyspaceContentsAfter, type StoreImage, wholeBatchOf } from './stores.ts';
 
 /** `refused`: opening fails; `noticed`: some reads or background work fail; `harmless`: all is right; `cut`: the end of the log is gone. */
 export type Outcome = 'refused' | 'noticed' | 'harmless' | 'cut';
@@ -31,10 +22,10 @@ export class WrongStore extends Error {}
 
 export async function examine(image: StoreImage, files: ReadonlyMap<string, Uint8Array>, floor: number): Promise<Outcome> {
   const disk = diskOf(files);
-  const first = await openOrRefuse(disk);
+  const first = await openOrRefuse(image, disk);
   if (!first) {
     // What was refused is refused again: no opening makes a damaged store look sound.
-    const again = await openOrRefuse(disk);
+    const again = await openOrRefuse(image, disk);
     if (again) {
       await again.close();
       throw new WrongStore('it opens at the second attempt');
@@ -46,18 +37,20 @@ export async function examine(image: StoreImage, files: ReadonlyMap<string, Uint
   if (batches < floor || batches > image.batches) {
     throw new WrongStore(`it is at batch ${batches}; vouched for are ${floor}, written were ${image.batches}`);
   }
+  expectSettings(first, image);
   let noticed = await readAll(first, batches);
   noticed = (await goOn(first, batches + 1)) || noticed;
   noticed = (await readAll(first, first.sequence)) || noticed;
   const { sequence } = first;
   await first.close().catch(expectCorrupt);
   if (disk.openFiles.length > 0) throw new WrongStore(`files are left open: ${disk.openFiles.join(' ')}`);
-  const second = await openOrRefuse(disk);
+  const second = await openOrRefuse(image, disk);
   if (second) {
     // A store that stopped writing may have kept its last batch to itself.
     const found = second.sequence;
     if (found !== sequence && !(noticed && found === batches))
       throw new WrongStore(`opened again it is at batch ${found}, not ${sequence}`);
+    expectSettings(second, image);
     noticed = (await readAll(second, found)) || noticed;
     await second.close().catch(expectCorrupt);
   } else noticed = true;
@@ -65,6 +58,14 @@ export async function examine(image: StoreImage, files: ReadonlyMap<string, Uint
     throw new WrongStore(`${disk.reads} reads of ${disk.bytesRead} bytes for a store this small`);
   if (noticed) return 'noticed';
   return batches < image.batches ? 'cut' : 'harmless';
+}
+
+/** The keyspace has settings that it was given. Which: an edit that damage takes from the manifest's end looks torn when nothing follows from it. */
+function expectSettings(engine: Engine, { keyspaceSettings }: StoreImage): void {
+  const found = engine.metrics().keyspaceSettings[KEYSPACE];
+  const known = keyspaceSettings.some((settings) => isDeepStrictEqual(settings, found));
+  if (!known && !(found === undefined && (keyspaceSettings.length === 0 || !engine.keyspaces().includes(KEYSPACE))))
+    throw new WrongStore(`the keyspace has settings that it was never given: ${JSON.stringify(found)}`);
 }
 
 /** A repair wants everything that was there, what looked as if it belonged to nothing too. A torn manifest is succeeded by a new one. */
@@ -77,9 +78,9 @@ function expectUntouched(disk: SimFileSystem, files: ReadonlyMap<string, Uint8Ar
   }
 }
 
-async function openOrRefuse(disk: SimFileSystem): Promise<Engine | undefined> {
+async function openOrRefuse({ settings }: StoreImage, disk: SimFileSystem): Promise<Engine | undefined> {
   try {
-    return await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+    return await open(DIRECTORY, settings, { fileSystem: disk });
   } catch (error) {
     expectCorrupt(error);
     if (disk.openFiles.length > 0) throw new WrongStore(`refused, it leaves files open: ${disk.openFiles.join(' ')}`, { cause: error });

@@ -2,8 +2,11 @@
  * Small stores that hold every kind of file, to be damaged byte by byte: CURRENT, a manifest of several edits, tables of two levels, a log
  * segment that lives on as a block file, a block file that compaction made, and a log of two segments. Batch n is a function of n alone, so that
  * what a store must hold follows from how many batches are in it.
+ *
+ *   layers      all of that             log          a log alone
+ *   lz4, zstd   as layers, packed       keyspaces    as layers, and a keyspace with settings of its own that are altered in its life
  */
-import { type BatchOperation, type Engine, type EngineSettingsInput, open } from '../../engine/index.ts';
+import { type BatchOperation, type Engine, type EngineSettingsInput, type KeyspaceSettings, open } from '../../engine/index.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
 export const DIRECTORY = '/store';
@@ -24,6 +27,10 @@ export const SETTINGS: EngineSettingsInput = {
 
 export interface StoreImage {
   readonly name: string;
+  /** What it was written with, and is opened with. */
+  readonly settings: EngineSettingsInput;
+  /** What its keyspace has had, in the form in which it is shown, one after another. */
+  readonly keyspaceSettings: readonly KeyspaceSettings[];
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** Batches that it holds. */
   readonly batches: number;
@@ -100,9 +107,8 @@ export function diskOf(files: ReadonlyMap<string, Uint8Array>): SimFileSystem {
   return disk;
 }
 
-export function imageOf(name: string, disk: SimFileSystem, batches: number): StoreImage {
-  const files = new Map(disk.listSync(DIRECTORY).map((file) => [file, disk.contents(`${DIRECTORY}/${file}`)]));
-  return { name, files, batches };
+function filesOf(disk: SimFileSystem): StoreImage['files'] {
+  return new Map(disk.listSync(DIRECTORY).map((file) => [file, disk.contents(`${DIRECTORY}/${file}`)]));
 }
 
 /** Writes batches up to `to`, each by itself. */
@@ -118,14 +124,44 @@ export async function wholeBatchOf(engine: Engine, number: number): Promise<Batc
 }
 
 /** Everything that a store can consist of. */
-export async function layeredStore(): Promise<StoreImage> {
+export function layeredStore(): Promise<StoreImage> {
+  return layers('layers', {}, []);
+}
+
+/** Every store that is to be damaged. */
+export async function allStores(): Promise<StoreImage[]> {
+  return [await layeredStore(), await loggedStore(), ...(await packedStores()), await keyspacesStore()];
+}
+
+export function packedStores(): Promise<StoreImage[]> {
+  return Promise.all([layers('lz4', { compression: 'lz4' }, []), layers('zstd', { compression: 'zstd', filterBitsPerKey: 0 }, [])]);
+}
+
+/** Tables of a keyspace beside those of the default one, each packed in its own way, and pages of both in one table of level 0. */
+export function keyspacesStore(): Promise<StoreImage> {
+  const ofKeyspace: KeyspaceSettings[] = [
+    { compression: 'zstd', filterBitsPerKey: 0 },
+    { compression: { upper: 'none', bottom: 'zstd' }, inlineThreshold: 64 },
+    { compression: 'lz4', filterBitsPerKey: 20 },
+  ];
+  return layers('keyspaces', { compression: { upper: 'lz4', bottom: 'none' } }, ofKeyspace);
+}
+
+/** `altered`: settings of the keyspace, from the start, from batch 21 and from batch 35 on. */
+async function layers(name: string, own: EngineSettingsInput, altered: readonly KeyspaceSettings[]): Promise<StoreImage> {
+  const settings = { ...SETTINGS, ...own };
   const disk = new SimFileSystem();
-  let engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+  const alter = async (step: number): Promise<void> => {
+    if (altered[step] !== undefined) await engine.keyspace(KEYSPACE, altered[step]);
+  };
+  let engine = await open(DIRECTORY, settings, { fileSystem: disk });
+  await alter(0);
   await writeTo(engine, 12);
   await engine.flush();
   await writeTo(engine, 20);
   await engine.flush();
   await engine.settled();
+  await alter(1);
   await writeTo(engine, 28);
   await engine.flush();
   // The first frame that is synced tells the next one, which vouches for it.
@@ -133,14 +169,15 @@ export async function layeredStore(): Promise<StoreImage> {
   await engine.sync();
   await writeTo(engine, 34);
   await engine.close();
-  engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+  engine = await open(DIRECTORY, settings, { fileSystem: disk });
+  await alter(2);
   await writeTo(engine, 36);
   await engine.sync();
   await writeTo(engine, 38);
   await engine.sync();
   await writeTo(engine, 39);
   await engine.close();
-  return imageOf('layers', disk, 39);
+  return { name, settings, keyspaceSettings: altered, files: filesOf(disk), batches: 39 };
 }
 
 /** A log alone, with zeros ahead of small synced writes, as a process leaves it that dies. */
@@ -152,5 +189,5 @@ export async function loggedStore(): Promise<StoreImage> {
   }
   await new Promise((resolve) => setImmediate(resolve));
   disk.endProcess();
-  return imageOf('log', disk, 9);
+  return { name: 'log', settings: SETTINGS, keyspaceSettings: [], files: filesOf(disk), batches: 9 };
 }

@@ -3,7 +3,7 @@ import { PAGE_BYTES } from '../../../assembly/memory-map.ts';
 import { stats, type Engine, type VerifyReport, verify } from '../../../engine/index.ts';
 import { damaged, describeDamage, everyDamage, vouchedFor } from '../../corruption/damage.ts';
 import { examine } from '../../corruption/examine.ts';
-import { DIRECTORY, diskOf, layeredStore, loggedStore, type StoreImage } from '../../corruption/stores.ts';
+import { DIRECTORY, diskOf, keyspacesStore, layeredStore, loggedStore, type StoreImage } from '../../corruption/stores.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { live, openStore } from '../upkeep/store-life.ts';
 
@@ -97,6 +97,8 @@ describe('verify of a damaged store', () => {
     expect(found).toBeGreaterThan(sound);
     const log = await compare(await loggedStore(), 307);
     expect([log.found > 5, log.sound > 5]).toEqual([true, true]);
+    const packed = await compare(await keyspacesStore(), 389);
+    expect(packed.found).toBeGreaterThan(packed.sound);
   });
 
   it('finds every byte of a table, with the place', { timeout: 120_000 }, async () => {
