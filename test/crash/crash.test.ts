@@ -8,7 +8,7 @@ import type { Fault } from '../sim/sim-file-system.ts';
 import { CRASH_MODES } from '../sim/sim-file.ts';
 import { type Script, scriptedRun } from './script.ts';
 
-const SCRIPTS: readonly Script[] = ['life', 'rangeDeletes', 'expiry'];
+const SCRIPTS: readonly Script[] = ['life', 'rangeDeletes', 'expiry', 'settings'];
 const MODES: readonly End[] = [...CRASH_MODES, 'process'];
 
 async function dryRun(script: Script): Promise<{ operations: number; reached: Reached }> {

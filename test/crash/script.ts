@@ -88,8 +88,36 @@ const EXPIRY: readonly Command[] = [
   write('buffered', false, { key: 79, bytes: 2000, ttl: 'never' }),
 ];
 
-export type Script = 'life' | 'rangeDeletes' | 'expiry';
-const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = { life: COMMANDS, rangeDeletes: RANGE_DELETES, expiry: EXPIRY };
+/** Keyspaces whose settings are altered between the tables that they hold for, while they are dropped and made again, and after all. */
+const SETTINGS_ALTERED: readonly Command[] = [
+  { type: 'settings', keyspace: 1, settings: { compression: 'lz4', filterBitsPerKey: 0 } },
+  { type: 'fill', from: 36, count: 30, bytes: 200, keyspace: 1 },
+  { type: 'fill', from: 36, count: 20, bytes: 200 },
+  { type: 'flush' },
+  { type: 'settings', keyspace: 1, settings: { compression: { upper: 'zstd', bottom: 'none' }, inlineThreshold: 64 } },
+  { type: 'settings', keyspace: 2, settings: { compression: 'zstd' } },
+  { type: 'fill', from: 40, count: 30, bytes: 200, keyspace: 1 },
+  { type: 'fill', from: 40, count: 30, bytes: 90, keyspace: 2 },
+  { type: 'flush' },
+  { type: 'settle' },
+  { type: 'settings', keyspace: 2, settings: {} },
+  write('synced', true, { key: 45, bytes: 100, keyspace: 2 }, { key: 45, bytes: 100, keyspace: 1 }),
+  { type: 'drop', keyspace: 1 },
+  { type: 'reopen' },
+  { type: 'settings', keyspace: 1, settings: { filterBitsPerKey: 20 } },
+  { type: 'fill', from: 50, count: 10, bytes: 200, keyspace: 1 },
+  { type: 'flush' },
+  { type: 'settle' },
+  write('buffered', false, { key: 79, bytes: 2000 }),
+];
+
+export type Script = 'life' | 'rangeDeletes' | 'expiry' | 'settings';
+const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = {
+  life: COMMANDS,
+  rangeDeletes: RANGE_DELETES,
+  expiry: EXPIRY,
+  settings: SETTINGS_ALTERED,
+};
 
 export function scriptedRun(seed: number, script: Script = 'life'): Run {
   // Both ways of a sync: on the caller's thread and beside it.

@@ -1,6 +1,6 @@
 /** What a model run may do, and how runs are drawn. Small domains, so that keys collide, memtables overlap and snapshots matter. */
 import fc from 'fast-check';
-import type { Durability, EngineSettingsInput, ScanOptions } from '../../engine/index.ts';
+import type { Durability, EngineSettingsInput, KeyspaceSettings, ScanOptions } from '../../engine/index.ts';
 import { CRASH_MODES, type CrashMode } from '../sim/sim-file.ts';
 
 /** 0: the default one. The others are made when they are first used. */
@@ -70,12 +70,8 @@ export type Command =
   | { readonly type: 'advanceIterator'; readonly which: number; readonly count: number; readonly to?: number | undefined }
   /** Time goes by. */
   | { readonly type: 'pass'; readonly ms: number }
-  | {
-      readonly type: 'settings';
-      readonly keyspace: number;
-      readonly ttlMs: number | undefined;
-      readonly inlineThreshold: number | undefined;
-    }
+  /** In the form in which a keyspace shows them. */
+  | { readonly type: 'settings'; readonly keyspace: number; readonly settings: KeyspaceSettings }
   | { readonly type: 'drop'; readonly keyspace: number }
   | { readonly type: 'flush' }
   | { readonly type: 'sync' }
@@ -201,8 +197,21 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('settings' as const),
       keyspace: fc.integer({ min: 1, max: KEYSPACES - 1 }),
-      ttlMs: fc.constantFrom(undefined, 5, 1000),
-      inlineThreshold: fc.constantFrom(undefined, 64, 4096),
+      settings: fc.record(
+        {
+          ttlMs: fc.constantFrom(5, 1000),
+          inlineThreshold: fc.constantFrom(64, 4096),
+          compression: fc.constantFrom<NonNullable<KeyspaceSettings['compression']>>(
+            'none',
+            'lz4',
+            'zstd',
+            { bottom: 'zstd' },
+            { upper: 'lz4', bottom: 'none' },
+          ),
+          filterBitsPerKey: fc.constantFrom(0, 2, 20),
+        },
+        { requiredKeys: [], noNullPrototype: true },
+      ),
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('drop' as const), keyspace: fc.integer({ min: 1, max: KEYSPACES - 1 }) }) },
@@ -234,6 +243,7 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
   callerSyncMs: fc.constantFrom(0, 0.5),
   indexBytes: fc.constantFrom(0, 64 * 1024, 8 * 1024 * 1024),
   compression: fc.constantFrom('none' as const, 'lz4' as const, { upper: 'lz4' as const, bottom: 'zstd' as const }),
+  filterBitsPerKey: fc.constantFrom(12, 12, 0, 3),
   manifestBytes: fc.constantFrom(256, 1024 * 1024),
   pageCacheBytes: fc.constant(1024 * 1024),
   memoryBytes: fc.constant(64 * 1024 * 1024),

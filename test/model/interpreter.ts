@@ -4,12 +4,14 @@
  * After a crash the store must hold the first n batches, whole, for some n between what was acknowledged as durable and what was issued;
  * the model then forgets the rest and both go on. Snapshots and iterators do not outlive a crash or a reopening.
  */
+import { isDeepStrictEqual } from 'node:util';
 import {
   open,
   type Durability,
   type Engine,
   type KeyValues,
   type Keyspace,
+  type KeyspaceSettings,
   type ReadOptions,
   type ScanOptions,
   type Snapshot,
@@ -58,6 +60,8 @@ export interface Reached {
   increments: number;
   rangeDeletes: number;
   drops: number;
+  /** Times that a keyspace was found with settings of its own, in a store that was opened again. */
+  settingsKept: number;
   /** Batches that were refused: a condition did not hold, or a value was no counter. */
   refusals: number;
   seeks: number;
@@ -75,6 +79,7 @@ export const NOTHING_REACHED: Readonly<Reached> = {
   increments: 0,
   rangeDeletes: 0,
   drops: 0,
+  settingsKept: 0,
   refusals: 0,
   seeks: 0,
 };
@@ -96,6 +101,8 @@ export class Interpreter {
   /** Batches that are durable against power loss, and against the death of the process. */
   #synced = 0;
   #inSystem = 0;
+  /** Of each keyspace, settings that are durable. Those of the planner may be on their way. */
+  readonly #settingsKept: (KeyspaceSettings | undefined)[] = [];
   readonly #pending = new Set<Promise<void>>();
   #refused: unknown;
   #snapshots: { snapshot: Snapshot; frozen: Frozen }[] = [];
@@ -191,10 +198,7 @@ export class Interpreter {
       case 'pass':
         return this.#scheduler.advance(command.ms);
       case 'settings':
-        this.#planner.settings[command.keyspace] = {
-          ...(command.ttlMs !== undefined && { ttlMs: command.ttlMs }),
-          ...(command.inlineThreshold !== undefined && { inlineThreshold: command.inlineThreshold }),
-        };
+        this.#planner.settings[command.keyspace] = command.settings;
         await this.#openKeyspace(command.keyspace);
         return;
       case 'drop':
@@ -283,9 +287,27 @@ export class Interpreter {
   }
 
   async #openKeyspace(keyspace: number): Promise<KeyValues> {
-    const opened = await this.#until(this.#engine.keyspace(keyspaceName(keyspace), this.#planner.settings[keyspace] ?? {}));
+    const settings = this.#planner.settings[keyspace] ?? {};
+    const opened = await this.#until(this.#engine.keyspace(keyspaceName(keyspace), settings));
     this.#stores[keyspace] = opened;
+    if (!this.fs.dead) this.#settingsKept[keyspace] = settings;
     return opened;
+  }
+
+  /** A store that was opened again has the settings that were durable, or those that were being altered to. */
+  #compareSettings(): void {
+    const { keyspaceSettings } = this.#engine.metrics();
+    for (let keyspace = 1; keyspace < KEYSPACES; keyspace++) {
+      const name = keyspaceName(keyspace);
+      if (!this.#engine.keyspaces().includes(name)) continue;
+      const found = keyspaceSettings[name] ?? {};
+      const given = this.#planner.settings[keyspace] ?? {};
+      const kept = this.#settingsKept[keyspace] ?? given;
+      if (!isDeepStrictEqual(found, kept) && !isDeepStrictEqual(found, given))
+        expectSame(`settings of keyspace ${name}`, JSON.stringify(found), JSON.stringify(kept));
+      this.#settingsKept[keyspace] = found;
+      if (Object.keys(found).length > 0) this.reached.settingsKept++;
+    }
   }
 
   async #drop(keyspace: number): Promise<void> {
@@ -386,6 +408,7 @@ export class Interpreter {
     const scheduler = lifelong(this.#scheduler, this.#life);
     this.#engine = await this.#until(open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler, clock: this.#clock }));
     this.#stores = [this.#engine];
+    this.#compareSettings();
   }
 
   async #close(): Promise<void> {
