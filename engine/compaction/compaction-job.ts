@@ -136,9 +136,15 @@ class CompactionRun {
 
   /** Removes what was written. */
   discard(): void {
-    this.#writer?.discard();
-    this.#blockFile?.discard();
-    for (const { fileId } of this.#outputs) this.#fileSystem.unlinkSync(`${this.#job.directory}/${tableFileName(fileId)}`);
+    try {
+      this.#writer?.discard();
+    } finally {
+      try {
+        this.#blockFile?.discard();
+      } finally {
+        for (const { fileId } of this.#outputs) this.#fileSystem.unlinkSync(`${this.#job.directory}/${tableFileName(fileId)}`);
+      }
+    }
   }
 
   /** After a failure, which may well go on: then that failure is what counts, and the next opening removes what no manifest names. */

@@ -4,7 +4,7 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import { type TableForms, type TableMeta, TableWriter } from '../table/index.ts';
+import { tableFileName, type TableForms, type TableMeta, TableWriter } from '../table/index.ts';
 import type { TableEntry } from './table-pages.ts';
 import { decodePointer } from './value-check.ts';
 
@@ -78,10 +78,16 @@ export class EntryWriter {
     return this.#tables.splice(0);
   }
 
-  /** Gives up: removes the table under way. */
+  /** Gives up: removes the table under way, and those that `finish` has not given yet. */
   discard(): void {
-    this.#writer?.discard();
+    const writer = this.#writer;
     this.#writer = undefined;
+    try {
+      writer?.discard();
+    } finally {
+      const { fileSystem, directory } = this.#parts;
+      for (const { fileId } of this.#tables.splice(0)) fileSystem.unlinkSync(`${directory}/${tableFileName(fileId)}`);
+    }
   }
 
   #begin(fileId: number): TableWriter {

@@ -140,8 +140,12 @@ class Repair {
     const { version, base } = this.#facts;
     for (const name of this.#facts.damaged) this.#replaced.add(name);
     const keepsLog = version ? yield* this.#knownTables(version) : yield* this.#foundTables();
-    if (this.#findings.problemCount === 0) return this.#report(undefined);
     if (this.#dryRun) return this.#report(undefined);
+    if (this.#findings.problemCount === 0) {
+      // A repair before this one may have died at its last step: what it made is here for all to see, and not on disk.
+      this.#fileSystem.syncDirectorySync(this.#directory);
+      return this.#report(undefined);
+    }
     const edit = {
       nextFileId: this.#nextFileId,
       lastSequence: [

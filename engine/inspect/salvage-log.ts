@@ -29,7 +29,7 @@ interface Opened {
   readonly segment: number;
   readonly path: string;
   readonly file: File;
-  readonly header: SegmentHeader | undefined;
+  header: SegmentHeader | undefined;
   /** Of its first sound batch; Infinity when it has none. */
   firstSequence: number;
 }
@@ -51,8 +51,9 @@ export function* salvageLog(
     for (const segment of segments) {
       const path = `${directory}/${logFileName(segment)}`;
       const file = fileSystem.openSync(path, 'read');
-      const each: Opened = { segment, path, file, header: readHeader(memory, file, segment, path), firstSequence: Infinity };
+      const each: Opened = { segment, path, file, header: undefined, firstSequence: Infinity };
       opened.push(each);
+      each.header = readHeader(memory, file, segment, path);
       const first = frames(window, each, file.sizeSync(), true).next();
       if (!first.done && first.value.frame) each.firstSequence = frameSequence(memory, first.value.frame.records);
     }

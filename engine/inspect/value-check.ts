@@ -94,7 +94,7 @@ export class ValueCheck {
           : openValueFile(this.#fileSystem, this.#directory, segment).file;
       } catch (error) {
         if (!isSystemError(error) && !(error instanceof SparrowError && error.kind === 'corrupt')) throw error;
-        file = error.message;
+        file = isSystemError(error) ? `its file cannot be read: ${error.message}` : error.message;
       }
     }
     this.#files.set(segment, file);

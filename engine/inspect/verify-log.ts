@@ -139,12 +139,14 @@ function openSegments(parts: LogToVerify): Opened[] {
   const opened: Opened[] = [];
   for (const { segment, bytes } of parts.segments) {
     const path = `${directory}/${logFileName(segment)}`;
+    let file: File | undefined;
     try {
-      const file = fileSystem.openSync(path, 'read');
+      file = fileSystem.openSync(path, 'read');
       const header = headerOf(parts, path, file, segment);
       const sealed = header !== undefined && isSealed(memory, file, header);
       opened.push({ segment, path, file, bytes: Math.min(bytes, file.sizeSync()), header, sealed });
     } catch (error) {
+      file?.closeSync();
       findings.caught(error, path);
     }
   }

@@ -143,6 +143,12 @@ export class Manifest {
     if (this.#unsynced === undefined) return;
     try {
       this.#open().writeSync(this.#unsynced, 0, this.#unsynced.length, this.#bytes - this.#unsynced.length);
+    } catch (cause) {
+      // The same bytes as there were, or a part of them: nothing to take back.
+      if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') throw this.#diskFull(cause);
+      throw this.#fail('write', cause);
+    }
+    try {
       this.#open().datasyncSync();
       this.#fs.syncDirectorySync(this.#directory);
     } catch (cause) {
@@ -248,13 +254,12 @@ export class Manifest {
     } catch (second) {
       return this.#fail('truncate', second);
     }
-    return new SparrowError(
-      'exhausted',
-      'DISK_FULL',
-      `${this.#directory}: no space left for the manifest`,
-      { directory: this.#directory },
-      cause,
-    );
+    return this.#diskFull(cause);
+  }
+
+  #diskFull(cause: unknown): SparrowError {
+    const directory = this.#directory;
+    return new SparrowError('exhausted', 'DISK_FULL', `${directory}: no space left for the manifest`, { directory }, cause);
   }
 
   #roll(): void {

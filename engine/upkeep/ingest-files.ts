@@ -99,7 +99,6 @@ export class IngestFiles {
       }
       if (mode === 'copy') await this.#copy(name, bytes);
       else this.#link(name);
-      this.#blocks.push(name);
     }
   }
 
@@ -170,6 +169,8 @@ export class IngestFiles {
   async #copy(name: string, bytes: number): Promise<void> {
     const { fileSystem, from, to } = this.#parts;
     const target = fileSystem.openSync(`${to}/${name}`, 'create');
+    // Whatever becomes of the copy, its file is there.
+    this.#blocks.push(name);
     try {
       await copyFile(fileSystem, `${from}/${name}`, bytes, target, undefined, this.#parts.pause);
     } finally {
@@ -181,6 +182,7 @@ export class IngestFiles {
     const { fileSystem, from, to } = this.#parts;
     try {
       fileSystem.linkSync(`${from}/${name}`, `${to}/${name}`);
+      this.#blocks.push(name);
     } catch (cause) {
       const code = String((cause as NodeJS.ErrnoException).code);
       if (!CANNOT_LINK.has(code)) throw cause;

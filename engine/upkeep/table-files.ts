@@ -127,8 +127,8 @@ export class TableFiles {
   discard(): void {
     if (this.#state !== 'open') return;
     this.#state = 'discarded';
-    this.#entriesOut.discard();
     this.#block?.file.closeSync();
+    this.#entriesOut.discard();
     for (const name of this.#fs.listSync(this.#directory)) if (name !== INCOMPLETE_NAME) this.#fs.unlinkSync(`${this.#directory}/${name}`);
     this.#fs.unlinkSync(`${this.#directory}/${INCOMPLETE_NAME}`);
   }
@@ -182,7 +182,12 @@ export class TableFiles {
   #beginBlock(): { segment: number; file: File; bytes: number } {
     const segment = EXTERNAL_ID_FROM + (this.#random.u32() % EXTERNAL_ID_FROM);
     const file = this.#fs.openSync(`${this.#directory}/${blockFileName(segment)}`, 'create');
-    file.writeSync(encodeBlockHeader(segment), 0, BLOCK_HEADER_BYTES, 0);
+    try {
+      file.writeSync(encodeBlockHeader(segment), 0, BLOCK_HEADER_BYTES, 0);
+    } catch (error) {
+      file.closeSync();
+      throw error;
+    }
     return { segment, file, bytes: BLOCK_HEADER_BYTES };
   }
 

@@ -3,6 +3,8 @@
  *
  * Each state is a random run of commands or the script, with power lost at a random operation (or the disk failing there), and again while
  * it recovers. Prints the seed of the first state that is wrong, and exits with 1.
+ *
+ * `--upkeep`: instead, every operation of every upkeep task in every form of loss, and again at a few operations of what is done about it.
  */
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
@@ -10,12 +12,22 @@ import { anyRun } from '../model/commands.ts';
 import { type End, Interpreter, type Trouble } from '../model/interpreter.ts';
 import { CRASH_MODES } from '../sim/sim-file.ts';
 import { SimRandom } from '../sim/sim-random.ts';
-import { scriptedRun } from './script.ts';
+import { layeredStore } from '../corruption/stores.ts';
+import { SCRIPT_NAMES, scriptedRun } from './script.ts';
+import { runTask } from './upkeep-life.ts';
+import { UPKEEP_TASKS } from './upkeep-tasks.ts';
 
 const MODES: readonly End[] = [...CRASH_MODES, 'process'];
 const REPORT_EVERY = 500;
 
-const { values } = parseArgs({ options: { seed: { type: 'string', default: '1' }, states: { type: 'string', default: '10000' } } });
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    states: { type: 'string', default: '10000' },
+    upkeep: { type: 'boolean', default: false },
+  },
+});
+if (values.upkeep) await loseInUpkeep();
 const first = Number(values.seed);
 const states = Number(values.states);
 
@@ -24,7 +36,7 @@ let losses = 0;
 for (let seed = first; seed < first + states; seed++) {
   const random = new SimRandom(seed);
   const run = random.chance(0.5)
-    ? scriptedRun(seed, random.chance(0.5) ? 'life' : 'rangeDeletes')
+    ? scriptedRun(seed, random.pick(SCRIPT_NAMES))
     : { ...fc.sample(anyRun(60), { seed, numRuns: 1 })[0]!, seed };
   const trouble = drawTrouble(random);
   try {
@@ -54,4 +66,27 @@ function drawTrouble(random: SimRandom): Trouble {
       { after: random.below(100), mode: mode() },
     ],
   };
+}
+
+async function loseInUpkeep(): Promise<never> {
+  const image = await layeredStore();
+  let [losses, wrong] = [0, 0];
+  for (const task of UPKEEP_TASKS) {
+    const { operations } = await runTask(task, image);
+    for (let at = 1; at <= operations; at++) {
+      for (const mode of CRASH_MODES) {
+        for (const again of [undefined, 1 + (at % 5), 1 + ((at * 7) % 40)]) {
+          losses++;
+          const loss = { at, mode, ...(again !== undefined && { again }) };
+          await runTask(task, image, loss).catch((error: unknown) => {
+            wrong++;
+            console.error(`${task.name}, ${JSON.stringify(loss)}: ${String(error)}`);
+          });
+        }
+      }
+    }
+    console.log(`${task.name}: ${operations} operations`);
+  }
+  console.log(`${losses} power losses in ${UPKEEP_TASKS.length} kinds of upkeep, ${wrong} wrong`);
+  process.exit(wrong > 0 ? 1 : 0);
 }

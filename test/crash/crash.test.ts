@@ -6,9 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { Disagreement, type End, Interpreter, type Reached, type Trouble } from '../model/interpreter.ts';
 import type { Fault } from '../sim/sim-file-system.ts';
 import { CRASH_MODES } from '../sim/sim-file.ts';
-import { type Script, scriptedRun } from './script.ts';
+import { type Script, SCRIPT_NAMES, scriptedRun } from './script.ts';
 
-const SCRIPTS: readonly Script[] = ['life', 'rangeDeletes', 'expiry', 'settings'];
 const MODES: readonly End[] = [...CRASH_MODES, 'process'];
 
 async function dryRun(script: Script): Promise<{ operations: number; reached: Reached }> {
@@ -33,7 +32,7 @@ describe('a store that loses power', () => {
       expect(reached[what], what).toBeGreaterThan(0);
   });
 
-  it.each(SCRIPTS)(
+  it.each(SCRIPT_NAMES)(
     'keeps what was acknowledged, whatever the operation and whatever is left (%s)',
     { timeout: 600_000 },
     async (script) => {
@@ -46,7 +45,7 @@ describe('a store that loses power', () => {
     },
   );
 
-  it.each(SCRIPTS)('keeps it when power is lost again while it recovers (%s)', { timeout: 600_000 }, async (script) => {
+  it.each(SCRIPT_NAMES)('keeps it when power is lost again while it recovers (%s)', { timeout: 600_000 }, async (script) => {
     const { operations } = await dryRun(script);
     for (let after = 0; after < operations; after += 5) {
       const mode = MODES[after % MODES.length]!;
@@ -62,7 +61,7 @@ describe('a store that loses power', () => {
 });
 
 describe('a store whose disk fails', () => {
-  it.each(SCRIPTS)('keeps what was acknowledged, whatever the operation and the error (%s)', { timeout: 600_000 }, async (script) => {
+  it.each(SCRIPT_NAMES)('keeps what was acknowledged, whatever the operation and the error (%s)', { timeout: 600_000 }, async (script) => {
     const { operations } = await dryRun(script);
     for (let at = 1; at <= operations; at += 3) {
       for (const error of ['EIO', 'ENOSPC', 'short'] as const satisfies Fault['error'][]) {

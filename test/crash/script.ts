@@ -111,13 +111,33 @@ const SETTINGS_ALTERED: readonly Command[] = [
   write('buffered', false, { key: 79, bytes: 2000 }),
 ];
 
-export type Script = 'life' | 'rangeDeletes' | 'expiry' | 'settings';
+/** Keyspaces that are made, dropped with what tables and log have of them, and made anew under the same name. */
+const KEYSPACES: readonly Command[] = [
+  { type: 'fill', from: 36, count: 12, bytes: 1500, keyspace: 1 },
+  write('synced', true, { key: 1, bytes: 20, keyspace: 2 }, { key: 2, bytes: 700 }),
+  { type: 'flush' },
+  { type: 'fill', from: 40, count: 6, bytes: 90, keyspace: 1 },
+  { type: 'snapshot' },
+  { type: 'drop', keyspace: 1 },
+  write('os', true, { key: 40, bytes: 300, keyspace: 1 }),
+  { type: 'flush' },
+  { type: 'releaseSnapshot', which: 0 },
+  { type: 'drop', keyspace: 2 },
+  { type: 'settle' },
+  write('synced', true, { key: 41, bytes: 10, keyspace: 2 }),
+  { type: 'drop', keyspace: 1 },
+  write('buffered', false, { key: 79, bytes: 2000, keyspace: 3 }),
+];
+
+export type Script = 'life' | 'rangeDeletes' | 'expiry' | 'settings' | 'keyspaces';
 const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = {
   life: COMMANDS,
   rangeDeletes: RANGE_DELETES,
   expiry: EXPIRY,
   settings: SETTINGS_ALTERED,
+  keyspaces: KEYSPACES,
 };
+export const SCRIPT_NAMES = Object.keys(SCRIPTS) as readonly Script[];
 
 export function scriptedRun(seed: number, script: Script = 'life'): Run {
   // Both ways of a sync: on the caller's thread and beside it.

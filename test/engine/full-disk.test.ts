@@ -76,3 +76,21 @@ test('an edit of the manifest waits for the log that has no room', async () => {
   for (let i = 0; i < 600; i++) expect(again.getSync(`k${i}`)).toBeDefined();
   await scheduler.until(again.close());
 });
+
+test('a disk that is full when a store has just been opened is no end', async () => {
+  const fileSystem = new SimFileSystem();
+  const scheduler = new SimScheduler();
+  const first = await open('/store', SMALL, { fileSystem });
+  await first.put('before', VALUE, { durability: 'synced' });
+  await first.flush();
+  await first.close();
+  const engine = await scheduler.until(open('/store', SMALL, { fileSystem, scheduler }));
+  // The first write brings what the opening has found to the disk, in case only the system's cache had it.
+  fileSystem.failAt({ at: 1, error: 'ENOSPC', on: 'space', forGood: true });
+  await expect(engine.put('refused', VALUE)).rejects.toThrow(code('DISK_FULL'));
+  fileSystem.failAt();
+  await scheduler.until(engine.put('after', VALUE, { durability: 'synced' }));
+  await scheduler.until(engine.flush());
+  expect([...engine.scanSync()].map(([key]) => Buffer.from(key).toString())).toEqual(['after', 'before']);
+  await engine.close();
+});

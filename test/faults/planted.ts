@@ -3,7 +3,7 @@
  *
  *   node test/faults/planted.ts [--only PATTERN] [--table FILE]
  *
- * Suites run cheapest first and end at the first failure. Prints a table, and exits with 1 when a bug was found by nothing or does not fit the
+ * The tests that found a bug the last time are asked first, then suites, cheapest first; a run ends at the first failure. Prints a table, and exits with 1 when a bug was found by nothing or does not fit the
  * sources any more. `--table` writes the table as Markdown.
  */
 import { spawnSync } from 'node:child_process';
@@ -70,7 +70,7 @@ function plantAndRun(bug: PlantedBug, kernels: Uint8Array): { suite: string; tes
   );
   try {
     if (bug.file.startsWith('assembly/')) run(process.execPath, ['scripts/build-kernels.ts']);
-    for (const { name, paths } of SUITES) {
+    for (const { name, paths } of [{ name: 'as before', paths: [bug.foundBy] }, ...SUITES]) {
       const test = firstFailure(paths);
       if (test !== undefined) return { suite: name, test };
     }
