@@ -5,6 +5,13 @@ import type { Random } from '../../base/env.ts';
 export class SimRandom implements Random {
   readonly #generator: ReturnType<typeof xoroshiro128plus>;
 
+  /** Seeds that follow one another give sources that have nothing in common; those of the constructor begin alike. */
+  static mixed(seed: number): SimRandom {
+    let mixed = Math.imul(seed ^ (seed >>> 16), 0x7feb352d);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x846ca68b);
+    return new SimRandom(mixed ^ (mixed >>> 16));
+  }
+
   constructor(seed: number) {
     this.#generator = xoroshiro128plus(seed);
   }

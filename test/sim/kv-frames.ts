@@ -1,0 +1,38 @@
+/** Requests and answers between a simulated client and a simulated server: JSON, one frame each. */
+import type { Condition, Found, WriteAnswer } from './kv-client.ts';
+
+export interface RequestFrame {
+  readonly call: number;
+  readonly read?: readonly string[];
+  readonly write?: {
+    readonly client: string;
+    readonly sequence: number;
+    readonly seen: number;
+    readonly puts: Readonly<Record<string, string>>;
+    readonly conditions: readonly Condition[];
+  };
+}
+
+export interface AnswerFrame {
+  readonly call: number;
+  readonly found?: readonly Found[];
+  readonly written?: WriteAnswer;
+  /** `applied` false: this attempt had no effect. */
+  readonly error?: { readonly kind: string; readonly code: string; readonly applied: boolean | undefined };
+}
+
+export function encodeFrame(frame: RequestFrame | AnswerFrame): Uint8Array {
+  return Buffer.from(JSON.stringify(frame));
+}
+
+export function decodeRequest(bytes: Uint8Array): RequestFrame {
+  return decode(bytes) as RequestFrame;
+}
+
+export function decodeAnswer(bytes: Uint8Array): AnswerFrame {
+  return decode(bytes) as AnswerFrame;
+}
+
+function decode(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+}

@@ -1,0 +1,159 @@
+/**
+ * The server's stack on a simulated machine: engine, Raft log, replica and the verbs of the gateway, put together as server/server.ts does;
+ * instead of gRPC, frames over a simulated connection. With settings so small that files roll, memtables fill and the log is cut within
+ * seconds, drawn from the node's randomness.
+ */
+import type { FileSystem } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { open } from '../../engine/index.ts';
+import type { WriteRequest } from '../../proto/index.ts';
+import { KvCalls } from '../../server/gateway/kv-calls.ts';
+import { LogStore, NO_LIMIT, Replica } from '../../server/node/index.ts';
+import { resolveSettings } from '../../server/settings.ts';
+import { hash } from '../server/node/hash.ts';
+import type { Condition, Found } from './kv-client.ts';
+import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from './kv-frames.ts';
+import { TraceHash } from './trace-hash.ts';
+import { type Environment, isDiskError, type Program } from './sim-node.ts';
+import type { SimRandom } from './sim-random.ts';
+
+const KIB = 1024;
+const MIB: number = 1024 * KIB;
+
+export interface StackSettings {
+  readonly memtableBytes: number;
+  readonly engineSegmentBytes: number;
+  readonly raftSegmentBytes: number;
+  readonly checkpointBytes: number;
+  readonly callerSyncMs: number;
+  readonly inlineThreshold: number;
+}
+
+/** Small ones, and now and then those of production. */
+export function drawStackSettings(random: SimRandom): StackSettings {
+  return {
+    memtableBytes: random.pick([64, 64, 256]) * KIB,
+    engineSegmentBytes: random.pick([64, 64, 1024]) * KIB,
+    raftSegmentBytes: random.pick([4, 16, 64]) * KIB,
+    checkpointBytes: random.pick([2, 8, 32, 1024]) * KIB,
+    callerSyncMs: random.pick([0, 0.5]),
+    inlineThreshold: random.pick([64, 1024]),
+  };
+}
+
+/** The verbs that the program answers with: KvCalls, or what a test puts before it. */
+export type Calls = Pick<KvCalls, 'multiGet' | 'write'>;
+
+export interface StackHooks {
+  readonly fileSystem?: (fileSystem: FileSystem) => FileSystem;
+  readonly calls?: (calls: Calls) => Calls;
+}
+
+const SERVER_SETTINGS = resolveSettings({ data: '/data' });
+
+export async function bootServer(environment: Environment, settings: StackSettings, hooks: StackHooks = {}): Promise<Program> {
+  const { clock, scheduler, random, endpoint } = environment;
+  const fileSystem = hooks.fileSystem?.(environment.fileSystem) ?? environment.fileSystem;
+  const engine = await open(
+    '/data/engine',
+    {
+      memtableBytes: settings.memtableBytes,
+      segmentBytes: settings.engineSegmentBytes,
+      callerSyncMs: settings.callerSyncMs,
+      inlineThreshold: settings.inlineThreshold,
+      memoryBytes: 64 * MIB,
+      pageCacheBytes: MIB,
+      maxBatchBytes: 32 * MIB,
+      tableBytes: 64 * KIB,
+      level0Compact: 2,
+      level1Bytes: 256 * KIB,
+      manifestBytes: 4 * KIB,
+    },
+    { fileSystem, scheduler, clock },
+  );
+  const log = LogStore.open({ fileSystem, directory: '/data/raft', hash, segmentBytes: settings.raftSegmentBytes });
+  const { tickMs, electionTicks, heartbeatTicks } = SERVER_SETTINGS.raft;
+  const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
+  const replica = await Replica.open(
+    {
+      id: 1,
+      voters: [1],
+      tickMs,
+      electionTicks,
+      heartbeatTicks,
+      writeBytesInFlightMax,
+      writesWaitingMax,
+      checkpointBytes: settings.checkpointBytes,
+    },
+    {
+      engine,
+      log,
+      clock,
+      scheduler,
+      random,
+      send: () => {
+        throw new Error('there is nobody to send to');
+      },
+      onStopped: (error) => environment.exit(error),
+    },
+  );
+  const kv = new KvCalls(replica, engine, SERVER_SETTINGS);
+  const calls = hooks.calls?.(kv) ?? kv;
+  endpoint.listen((connection) => ({
+    frame: (bytes) => {
+      const request = decodeRequest(bytes);
+      void answer(calls, request).then(
+        (frame) => connection.send(encodeFrame(frame)),
+        (error: unknown) => environment.exit(error as Error),
+      );
+    },
+    closed: () => undefined,
+  }));
+  return {
+    digest() {
+      const trace = new TraceHash();
+      for (const [key, value] of engine.scanSync()) {
+        trace.fold('', key);
+        trace.fold('', value);
+      }
+      const { term, lastIndex, appliedIndex } = replica.stats();
+      return `term ${term} last ${lastIndex} applied ${appliedIndex} data ${trace.hex}`;
+    },
+  };
+}
+
+async function answer(calls: Calls, request: RequestFrame): Promise<AnswerFrame> {
+  const { call, read, write } = request;
+  try {
+    if (read) {
+      const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)) });
+      return { call, found: entries.map(({ found, value, version }) => foundOf(found, value, version)) };
+    }
+    const { applied, version, failed } = await calls.write(writeRequest(write!), NO_LIMIT);
+    if (applied) return { call, written: { applied, version } };
+    return { call, written: { applied, condition: failed!.index, found: foundOf(failed!.found, failed!.value, failed!.version) } };
+  } catch (error) {
+    // What the disk says of a read goes to the caller as it is; the gateway calls it internal.
+    if (isDiskError(error)) return { call, error: { kind: 'internal', code: error.code, applied: undefined } };
+    if (!(error instanceof SparrowError)) throw error;
+    const { kind, code, details } = error;
+    return { call, error: { kind, code, applied: details['applied'] === false ? false : undefined } };
+  }
+}
+
+function foundOf(found: boolean, value: Uint8Array, version: number): Found {
+  return { value: found ? Buffer.from(value).toString() : undefined, version };
+}
+
+function writeRequest({ client, sequence, seen, puts, conditions }: NonNullable<RequestFrame['write']>): WriteRequest {
+  return {
+    requestId: { client: Buffer.from(client), sequence, seen },
+    conditions: conditions.map(({ key, version }: Condition) => ({
+      key: Buffer.from(key),
+      expected: version === 0 ? { $case: 'absent', value: true } : { $case: 'version', value: version },
+    })),
+    operations: Object.entries(puts).map(([key, value]) => ({
+      operation: { $case: 'put', value: { key: Buffer.from(key), value: Buffer.from(value) } },
+    })),
+  };
+}

@@ -1,0 +1,207 @@
+/**
+ * A machine: disk, clock, address; and the program that lives on it. Each start is a new *life*, with an environment of its own. When a life
+ * ends, its timers die, what its disk was about to answer is never answered, its connections break; nothing of it runs again. Its disk
+ * becomes what the crash leaves (`SimFileSystem.crash`), or stays in the system's cache when only the process ended.
+ */
+import type { Clock, FileSystem, Random, Scheduler, Timer } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import { SimClock } from './sim-clock.ts';
+import { SimFileSystem } from './sim-file-system.ts';
+import type { CrashMode } from './sim-file.ts';
+import type { SimEndpoint } from './sim-network.ts';
+import type { SimRandom } from './sim-random.ts';
+import type { World } from './world.ts';
+
+/** All that a program knows of the outside world. */
+export interface Environment {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly fileSystem: FileSystem;
+  readonly endpoint: SimEndpoint;
+  /** The program cannot go on: it ends, and is started again. */
+  exit(why: Error): void;
+}
+
+export interface Program {
+  /** Of its state, for the trace and for comparing. */
+  digest(): string;
+}
+
+/** Settles when the program serves. */
+export type Boot = (environment: Environment) => Promise<Program>;
+
+/** `process`: the process dies, the machine runs on. Otherwise the power fails, with what that leaves on the disk. */
+export type Ending = CrashMode | 'process';
+
+const DISK_MS_MIN = 0.02;
+const DISK_MS_MAX = 0.3;
+/** A program that ended itself is started again. */
+const RESTART_MS = 200;
+
+interface Life {
+  over: boolean;
+  /** What waits for the process to run again; undefined while it runs. */
+  held: (() => void)[] | undefined;
+}
+
+export class SimNode {
+  readonly name: string;
+  readonly disk: SimFileSystem;
+  readonly clock: SimClock;
+  /** How many times slower the disk is than usual. */
+  diskSlowness = 1;
+  /** Errors of damage are to be expected: damage was planted. */
+  damaged = false;
+  readonly #world: World;
+  readonly #boot: Boot;
+  readonly #random: SimRandom;
+  #life: Life = { over: true, held: undefined };
+  #program: Program | undefined;
+  /** The ending that is planned at an operation of the disk, and for how long nothing runs then. */
+  #planned: { readonly ending: Ending; readonly downMs: number } | undefined;
+
+  constructor(world: World, name: string, boot: Boot) {
+    this.#world = world;
+    this.name = name;
+    this.#boot = boot;
+    this.#random = world.random.fork();
+    const { random, trace } = { random: this.#random.fork(), trace: world.trace };
+    this.clock = new SimClock(world.scheduler, (random.fraction() - 0.5) * 1e-3);
+    this.clock.jumpWall(random.below(2000) - 1000);
+    this.disk = new SimFileSystem({
+      seed: random.u32(),
+      settle: (complete) => {
+        const ms = (DISK_MS_MIN + random.fraction() * (DISK_MS_MAX - DISK_MS_MIN)) * this.diskSlowness;
+        this.#after(this.#life, ms, complete);
+      },
+      observe: (operation, bytes) => trace.fold(`${name} ${operation}`, bytes),
+    });
+  }
+
+  get isUp(): boolean {
+    return !this.#life.over;
+  }
+
+  /** The program, once it serves. */
+  get program(): Program | undefined {
+    return this.isUp ? this.#program : undefined;
+  }
+
+  start(): void {
+    if (this.isUp) return;
+    const world = this.#world;
+    const life: Life = { over: false, held: undefined };
+    this.#life = life;
+    this.#program = undefined;
+    world.network.revive(this.name);
+    world.counters.add('start');
+    const environment: Environment = {
+      name: this.name,
+      clock: this.clock,
+      scheduler: {
+        after: (delayMs, task, background) => this.#after(life, delayMs, task, background),
+        soon: (task) => void this.#after(life, 0, task),
+      },
+      random: this.#random.fork(),
+      fileSystem: this.disk,
+      endpoint: world.network.endpoint(this.name),
+      exit: (why) => this.#exit(life, why),
+    };
+    this.#boot(environment).then(
+      (program) => {
+        if (life.over) return;
+        this.#program = program;
+        world.trace.fold(`${this.name} serves at ${world.nowMs}: ${program.digest()}`);
+      },
+      (error: unknown) => this.#exit(life, error as Error),
+    );
+  }
+
+  /** The life ends, now. Starts again after `downMs`. */
+  end(ending: Ending, downMs: number): void {
+    if (!this.isUp) return;
+    this.#world.counters.add(ending === 'process' ? 'process ended' : 'power lost');
+    this.#world.trace.fold(`${this.name} ends at ${this.#world.nowMs}: ${ending}`);
+    this.#life.over = true;
+    this.#life.held = undefined;
+    this.#planned = undefined;
+    if (ending === 'process') this.disk.endProcess();
+    else this.disk.crash(ending);
+    this.#world.network.end(this.name, ending === 'process' ? 'process' : 'machine');
+    this.#world.scheduler.after(downMs, () => this.start());
+  }
+
+  /** Power fails, or the process dies, in the midst of an operation of the disk, `after` more of them from now. */
+  endAtOperation(after: number, ending: Ending, downMs: number): void {
+    this.#planned = { ending, downMs };
+    this.disk.killAt(this.disk.operations + 1 + after);
+  }
+
+  /** What is planned for the disk will not happen. */
+  forgetPlans(): void {
+    this.#planned = undefined;
+    this.disk.killAt(Infinity);
+    this.disk.failAt();
+  }
+
+  /** Called after every event: whether a planned ending has come. */
+  noteEnding(): void {
+    if (!this.disk.dead || !this.#planned || !this.isUp) return;
+    this.#world.counters.add('ended in an operation');
+    this.end(this.#planned.ending, this.#planned.downMs);
+  }
+
+  /** The process stands still, as under SIGSTOP; the world goes on. */
+  pause(forMs: number): void {
+    const life = this.#life;
+    if (life.over || life.held) return;
+    life.held = [];
+    this.#world.scheduler.after(forMs, () => {
+      const held = life.held ?? [];
+      life.held = undefined;
+      // In their order, one event each, as the timers would have come.
+      for (const task of held) this.#after(life, 0, task);
+    });
+  }
+
+  #after(life: Life, delayMs: number, task: () => void, background?: boolean): Timer {
+    return this.#world.scheduler.after(
+      delayMs,
+      () => {
+        if (life.over) return;
+        if (life.held) life.held.push(task);
+        else task();
+      },
+      background,
+    );
+  }
+
+  #exit(life: Life, why: Error): void {
+    if (life.over || this.disk.dead) return;
+    const kind = why instanceof SparrowError ? rootKind(why) : 'foreign';
+    this.#world.counters.add(`exit: ${kind}`);
+    this.#world.trace.fold(`${this.name} exits: ${why.message}`);
+    const wrong = kind === 'internal' || kind === 'foreign' || (kind === 'corrupt' && !this.damaged);
+    if (wrong && !comesOfDisk(why)) this.#world.alarm(new Error(`${this.name} ended itself: ${why.message}`, { cause: why }));
+    // Not within the event that it happens in: what it is about to do it still does.
+    this.#world.scheduler.soon(() => {
+      if (!life.over) this.end('process', RESTART_MS);
+    });
+  }
+}
+
+/** A stopped replica tells why it stopped by its cause. */
+function rootKind(error: SparrowError): string {
+  return error.cause instanceof SparrowError ? rootKind(error.cause) : error.kind;
+}
+
+/** The operating system's own word for what a disk did. */
+export function isDiskError(error: unknown): error is NodeJS.ErrnoException & { code: string } {
+  return error instanceof Error && 'code' in error && (error.code === 'EIO' || error.code === 'ENOSPC');
+}
+
+function comesOfDisk(error: unknown): boolean {
+  return error instanceof Error && (isDiskError(error) || comesOfDisk(error.cause));
+}

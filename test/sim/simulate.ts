@@ -1,0 +1,140 @@
+/**
+ * One run: a world, a server in it, clients at work while a plan of faults is followed. Then everything is healed: what still waits must be
+ * answered within a bound. Then power fails once more, leaving only what is durable, and all is read again. At last the histories are checked.
+ *
+ * A run is a function of its seed and plan: it gives the same hash whenever and wherever it runs.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { Counters } from './counters.ts';
+import { BEARABLE, drawPlan, type Fault, followPlan, heal } from './fault-plan.ts';
+import { bootServer, drawStackSettings, type StackSettings } from './server-program.ts';
+import { SimClient } from './sim-client.ts';
+import type { Environment, Program } from './sim-node.ts';
+import { SimRandom } from './sim-random.ts';
+import { shrink } from './shrink.ts';
+import { World } from './world.ts';
+import { type Workload, WORKLOADS } from './workloads/index.ts';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Default: drawn from the seed. */
+  readonly plan?: readonly Fault[];
+  /** Virtual milliseconds in which faults happen. Default 3,000. */
+  readonly forMs?: number;
+  /** What runs on the node. Default: today's server of one voter. */
+  readonly boot?: (environment: Environment, settings: StackSettings) => Promise<Program>;
+  readonly traced?: boolean;
+}
+
+export interface SimulationResult {
+  readonly hash: string;
+  /** What is wrong; undefined: nothing. */
+  readonly failure: string | undefined;
+  readonly plan: readonly Fault[];
+  readonly counters: Counters;
+  /** Operations of clients with a known outcome. */
+  readonly answered: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly trace: readonly string[];
+}
+
+const SERVER = 'server';
+const CLIENTS_MAX = 4;
+const THINK_MS_MAX = 60;
+/** Of a client's call; the bound within which everything ends once the world is healed follows from it. */
+const TIMEOUT_MS = 4000;
+const HEALED_MS_MAX = 10_000;
+
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { seed, forMs = 3000, boot = bootServer, traced = false } = options;
+  const random = SimRandom.mixed(seed ^ 0x51b0);
+  const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
+  // Drawn in any case: what is drawn after it must not depend on whether a plan was given.
+  const drawn = drawPlan(random.u32(), { nodes: [SERVER], clients: clientNames, forMs, faultsMax: 8, ...BEARABLE });
+  const plan = options.plan ?? drawn;
+  const settings = drawStackSettings(random);
+  const world = new World({ seed, traced });
+  const server = world.addNode(SERVER, (environment) => boot(environment, settings));
+  const clients = clientNames.map((name) => new SimClient(world, name, [SERVER], TIMEOUT_MS));
+  const kinds = WORKLOADS.filter(() => random.chance(0.5));
+  const nowMs = (): number => world.nowMs;
+  const workloads = (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs));
+
+  let failure: string | undefined;
+  try {
+    failure = await live();
+  } catch (error) {
+    failure = errorText(error);
+  }
+  const answered = workloads.reduce((sum, workload) => sum + workload.answered, 0);
+  for (const workload of workloads) failure ??= verdictText(workload);
+  world.counters.add('operations', answered);
+  const { trace, counters, scheduler } = world;
+  trace.fold(`answered ${answered} ${counters.text}`);
+  return { hash: trace.hex, failure, plan, counters, answered, events: scheduler.ran, simulatedMs: world.nowMs, trace: trace.lines };
+
+  async function live(): Promise<string | undefined> {
+    if (!(await world.run(HEALED_MS_MAX, () => server.program !== undefined))) return 'the server does not come up';
+    followPlan(world, plan);
+    let working = true;
+    let busy = clients.length;
+    for (const [i, client] of clients.entries()) {
+      const mine = random.fork();
+      const work = async (): Promise<void> => {
+        while (working) {
+          await mine.pick(workloads).act(i, client, mine);
+          await world.sleep(mine.fraction() * THINK_MS_MAX);
+        }
+      };
+      void work().then(
+        () => busy--,
+        (error: unknown) => world.alarm(error as Error),
+      );
+    }
+    await world.run(forMs);
+    working = false;
+    heal(world);
+    if (!(await world.run(HEALED_MS_MAX, () => busy === 0))) return `${busy} clients wait for answers for ever`;
+    if (!(await everybodyActs())) return 'the healed world does not serve';
+    server.end('none', 10);
+    if (!(await everybodyActs())) return 'the server does not come up again after the last loss of power';
+    world.trace.fold(server.program!.digest());
+    return undefined;
+  }
+
+  /** Until every client has seen every workload again. */
+  async function everybodyActs(): Promise<boolean> {
+    let left = clients.length;
+    for (const [i, client] of clients.entries()) {
+      const before = async (): Promise<void> => {
+        for (const workload of workloads) {
+          for (let times = 0; times < 4; times++) await workload.act(i, client, random);
+        }
+      };
+      void before().then(
+        () => left--,
+        (error: unknown) => world.alarm(error as Error),
+      );
+    }
+    return world.run(HEALED_MS_MAX, () => left === 0 && server.program !== undefined);
+  }
+}
+
+/** The shortest part of the plan with which the run still fails. */
+export function shrinkPlan(options: SimulationOptions, plan: readonly Fault[]): Promise<readonly Fault[]> {
+  return shrink(plan, async (some) => (await simulate({ ...options, plan: some })).failure !== undefined);
+}
+
+function verdictText(workload: Workload): string | undefined {
+  const verdict = workload.check();
+  if (verdict.verdict === 'ok') return undefined;
+  if (verdict.verdict === 'violation') return verdict.text;
+  return `${workload.name} ${verdict.part}: undecided after ${verdict.visited} states`;
+}
+
+function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = error instanceof SparrowError ? `${error.kind}/${error.code}: ` : '';
+  return `${code}${error.stack ?? error.message}${error.cause === undefined ? '' : `\ncaused by ${errorText(error.cause)}`}`;
+}

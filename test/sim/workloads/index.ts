@@ -1,0 +1,18 @@
+/** What clients do in the simulation: workload.ts is the place to start. */
+import { Bank } from './bank.ts';
+import { CounterWorkload } from './counters.ts';
+import { Lists } from './lists.ts';
+import { Registers } from './registers.ts';
+import { Sets } from './sets.ts';
+import type { Workload } from './workload.ts';
+
+export type { Workload } from './workload.ts';
+export { Bank, CounterWorkload, Lists, Registers, Sets };
+
+export const WORKLOADS: readonly ((nowMs: () => number) => Workload)[] = [
+  (nowMs) => new Registers(nowMs),
+  (nowMs) => new Sets(nowMs),
+  (nowMs) => new Lists(nowMs),
+  (nowMs) => new CounterWorkload(nowMs),
+  (nowMs) => new Bank(nowMs),
+];

@@ -1,0 +1,45 @@
+/** Lists that are appended to by reading and conditional writing. */
+import { appendListModel, type AppendInput, type AppendOutput, check, History, type Verdict } from '../linearizability/index.ts';
+import type { Found, KvClient } from '../kv-client.ts';
+import type { SimRandom } from '../sim-random.ts';
+import { modify } from './modify.ts';
+import type { Workload } from './workload.ts';
+
+export class Lists implements Workload {
+  readonly name = 'lists';
+  readonly #history: History<AppendInput, AppendOutput>;
+  #elements = 0;
+
+  constructor(nowMs: () => number) {
+    this.#history = new History(nowMs);
+  }
+
+  get answered(): number {
+    return this.#history.answered;
+  }
+
+  check(): Verdict<unknown, unknown> {
+    return check(appendListModel, this.#history.operations);
+  }
+
+  async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
+    const key = `list/${random.below(2)}`;
+    if (random.chance(0.4)) {
+      const invocation = this.#history.invoke(client, { type: 'read', key });
+      const outcome = await store.read([key]);
+      if (outcome.status === 'answered') invocation.respond(listOf(outcome.answer[0]!));
+      else invocation.lose();
+      return;
+    }
+    const element = this.#elements++;
+    const change = ([found]: readonly Found[]): { puts: Record<string, string>; output: readonly number[] } => {
+      const list = [...listOf(found!), element];
+      return { puts: { [key]: list.join() }, output: list };
+    };
+    await modify(store, [key], change, () => this.#history.invoke(client, { type: 'append', key, element }));
+  }
+}
+
+function listOf({ value }: Found): number[] {
+  return value === undefined ? [] : value.split(',').map(Number);
+}
