@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { FileSystem } from '../../base/env.ts';
 import type { HardState } from '../raft/index.ts';
-import { type Hash64, segmentName, segmentOfName } from './log-format.ts';
+import { type Frame, type Hash64, SEGMENT_HEADER_BYTES, segmentName, segmentOfName } from './log-format.ts';
 import { corrupt, parseSegment, readSegmentFile } from './log-segment.ts';
 
 export interface RecoveredSegment {
@@ -15,6 +15,8 @@ export interface RecoveredSegment {
   previousTerm: number;
   /** End of its frames. */
   bytes: number;
+  /** What is known to be durable: what came before its last batch. Of the last segment; others were synced when the next one began. */
+  synced: number;
 }
 
 export interface RecoveredLog {
@@ -59,7 +61,13 @@ export function recoverLog(fileSystem: FileSystem, directory: string, hash: Hash
     } else {
       continueAt(log, header.previousIndex, header.previousTerm, path);
     }
-    log.segments.push({ segment, previousIndex: header.previousIndex, previousTerm: header.previousTerm, bytes: end });
+    log.segments.push({
+      segment,
+      previousIndex: header.previousIndex,
+      previousTerm: header.previousTerm,
+      bytes: end,
+      synced: syncedOf(frames),
+    });
     takeState(log, header.hardState);
     for (const frame of frames) {
       if (frame.kind === 'state') {
@@ -77,6 +85,12 @@ export function recoverLog(fileSystem: FileSystem, directory: string, hash: Hash
   // A commit index travels ahead of nothing, but a batch that was cut off may have held the entries that it covers.
   log.hardState.commit = Math.min(log.hardState.commit, log.lastIndex);
   return log;
+}
+
+/** Each batch begins with how much was durable before it. */
+function syncedOf(frames: readonly Frame[]): number {
+  const batch = frames.findLast(({ kind }) => kind === 'state');
+  return batch?.kind === 'state' ? batch.synced : SEGMENT_HEADER_BYTES;
 }
 
 /** A further segment begins: after the last entry, or earlier when it begins with entries that replace some. */

@@ -113,10 +113,8 @@ export class LogStore {
     } else {
       this.#file = options.fileSystem.openSync(this.#path(last.segment), 'write');
       // Frames after a torn one may have reached the disk: left there, they could come back to life behind a new one.
-      if (this.#file.sizeSync() > last.bytes) {
-        this.#file.truncateSync(last.bytes);
-        this.#file.datasyncSync();
-      }
+      if (this.#file.sizeSync() > last.bytes) this.#file.truncateSync(last.bytes);
+      this.#makeDurable(last);
       this.#end = this.#synced = this.#fileBytes = last.bytes;
     }
   }
@@ -340,7 +338,22 @@ export class LogStore {
     file.datasyncSync();
     if (spare !== undefined) fileSystem.renameSync(join(directory, spare), path);
     fileSystem.syncDirectorySync(directory);
-    return { segment: { segment, previousIndex, previousTerm, bytes: SEGMENT_HEADER_BYTES }, file, fileBytes: file.sizeSync() };
+    const begun = { segment, previousIndex, previousTerm, bytes: SEGMENT_HEADER_BYTES, synced: SEGMENT_HEADER_BYTES };
+    return { segment: begun, file, fileBytes: file.sizeSync() };
+  }
+
+  /**
+   * What was found may be in the system's cache only: the process before this one died before its sync, or the sync failed, after which the
+   * system calls the pages clean and no later sync writes them. It is written again before anything is built upon it.
+   */
+  #makeDurable({ synced, bytes }: RecoveredSegment): void {
+    const from = synced === SEGMENT_HEADER_BYTES ? 0 : synced;
+    const found = Buffer.allocUnsafe(bytes - from);
+    const read = this.#file.readSync(found, 0, found.length, from);
+    assert(read === found.length, 'what was recovered is there');
+    this.#file.writeSync(found, 0, found.length, from);
+    this.#file.datasyncSync();
+    this.#options.fileSystem.syncDirectorySync(this.#options.directory);
   }
 
   #path(segment: number): string {

@@ -57,6 +57,37 @@ describe('the Raft log on disk', () => {
     expect(contents(open(fileSystem))).toEqual(['1/1 entry 1']);
   });
 
+  it('builds on nothing that only the cache of the system holds', async () => {
+    for (const before of [0, 1]) {
+      const fileSystem = new SimFileSystem();
+      const store = open(fileSystem);
+      if (before > 0) await store.append(STATE, [entry(1)], true);
+      // The next append writes, and syncs at the operation after that (the file grows first, when nothing was written yet).
+      fileSystem.failAt({ at: fileSystem.operations + (before > 0 ? 2 : 3), error: 'EIO' });
+      // Over several sectors: cutting the unused end off must not be what brings it to the disk.
+      await expect(store.append(STATE, [entry(before + 1, 1, 'x'.repeat(5000))], true)).rejects.toMatchObject({ code: 'LOG_FAILED' });
+      expect(fileSystem.faultsHit).toBe(1);
+      fileSystem.endProcess();
+      const again = open(fileSystem);
+      expect(again.recovered.lastIndex).toBe(before + 1);
+      await again.append(STATE, [entry(before + 2)], true);
+      fileSystem.crash('none');
+      expect(open(fileSystem).recovered.lastIndex).toBe(before + 2);
+    }
+  });
+
+  it('is found under its name though the process died before that was synced', async () => {
+    const fileSystem = new SimFileSystem();
+    fileSystem.makeDirectorySync(DIRECTORY);
+    // Made, written, synced; dead before the directory is.
+    fileSystem.killAt(4);
+    expect(() => open(fileSystem)).toThrow(PowerLoss);
+    fileSystem.endProcess();
+    await open(fileSystem).append(STATE, [entry(1)], true);
+    fileSystem.crash('none');
+    expect(contents(open(fileSystem))).toEqual(['1/1 entry 1']);
+  });
+
   it('replaces entries from an index on', async () => {
     const fileSystem = new SimFileSystem();
     const store = open(fileSystem);
