@@ -3,6 +3,7 @@
  *
  * Stops at the first run that fails, shrinks its plan of faults, prints what is left of it and how to repeat it, and exits with 1.
  *
+ *   --no-shrink       does not shrink
  *   --replay          runs the one seed and prints its plan, verdict and hash; with --trace also everything that happened
  *   --plan FILE       with --replay: the faults of that file (one JSON object a line) instead of those of the seed
  */
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     replay: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     plan: { type: 'string' },
+    'no-shrink': { type: 'boolean', default: false },
   },
 });
 const first = Number(values.seed);
@@ -49,6 +51,7 @@ async function campaign(): Promise<number> {
     const result = await simulate({ seed });
     if (result.failure !== undefined) {
       console.error(`seed ${seed} is wrong: ${result.failure}`);
+      if (values['no-shrink']) return 1;
       const plan = await shrinkPlan({ seed }, result.plan);
       console.error(`${plan.length} of its ${result.plan.length} faults are enough:\n${planText(plan)}`);
       const shrunk = await simulate({ seed, plan });

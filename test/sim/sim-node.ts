@@ -6,11 +6,13 @@
 import type { Clock, FileSystem, Random, Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { SimClock } from './sim-clock.ts';
+import type { Counters } from './counters.ts';
 import { SimFileSystem } from './sim-file-system.ts';
 import type { CrashMode } from './sim-file.ts';
-import type { SimEndpoint } from './sim-network.ts';
+import type { SimEndpoint, SimNetwork } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
-import type { World } from './world.ts';
+import type { SimScheduler } from './sim-scheduler.ts';
+import type { TraceHash } from './trace-hash.ts';
 
 /** All that a program knows of the outside world. */
 export interface Environment {
@@ -29,6 +31,17 @@ export interface Program {
   digest(): string;
 }
 
+/** What a machine stands in (world.ts). */
+export interface Surroundings {
+  readonly scheduler: SimScheduler;
+  readonly network: SimNetwork;
+  readonly random: SimRandom;
+  readonly trace: TraceHash;
+  readonly counters: Counters;
+  /** What must never happen has happened: the run is over. */
+  alarm(error: Error): void;
+}
+
 /** Settles when the program serves. */
 export type Boot = (environment: Environment) => Promise<Program>;
 
@@ -39,6 +52,9 @@ const DISK_MS_MIN = 0.02;
 const DISK_MS_MAX = 0.3;
 /** A program that ended itself is started again. */
 const RESTART_MS = 200;
+
+/** Kinds of errors for which a program must never end, whatever happens around it. */
+const OURS: ReadonlySet<string> = new Set(['internal', 'invalid', 'foreign']);
 
 interface Life {
   over: boolean;
@@ -54,7 +70,7 @@ export class SimNode {
   diskSlowness = 1;
   /** Errors of damage are to be expected: damage was planted. */
   damaged = false;
-  readonly #world: World;
+  readonly #world: Surroundings;
   readonly #boot: Boot;
   readonly #random: SimRandom;
   #life: Life = { over: true, held: undefined };
@@ -62,7 +78,7 @@ export class SimNode {
   /** The ending that is planned at an operation of the disk, and for how long nothing runs then. */
   #planned: { readonly ending: Ending; readonly downMs: number } | undefined;
 
-  constructor(world: World, name: string, boot: Boot) {
+  constructor(world: Surroundings, name: string, boot: Boot) {
     this.#world = world;
     this.name = name;
     this.#boot = boot;
@@ -113,7 +129,7 @@ export class SimNode {
       (program) => {
         if (life.over) return;
         this.#program = program;
-        world.trace.fold(`${this.name} serves at ${world.nowMs}: ${program.digest()}`);
+        world.trace.fold(`${this.name} serves at ${world.scheduler.nowMs}: ${program.digest()}`);
       },
       (error: unknown) => this.#exit(life, error as Error),
     );
@@ -123,7 +139,7 @@ export class SimNode {
   end(ending: Ending, downMs: number): void {
     if (!this.isUp) return;
     this.#world.counters.add(ending === 'process' ? 'process ended' : 'power lost');
-    this.#world.trace.fold(`${this.name} ends at ${this.#world.nowMs}: ${ending}`);
+    this.#world.trace.fold(`${this.name} ends at ${this.#world.scheduler.nowMs}: ${ending}`);
     this.#life.over = true;
     this.#life.held = undefined;
     this.#planned = undefined;
@@ -183,7 +199,7 @@ export class SimNode {
     const kind = why instanceof SparrowError ? rootKind(why) : 'foreign';
     this.#world.counters.add(`exit: ${kind}`);
     this.#world.trace.fold(`${this.name} exits: ${why.message}`);
-    const wrong = kind === 'internal' || kind === 'foreign' || (kind === 'corrupt' && !this.damaged);
+    const wrong = OURS.has(kind) || (kind === 'corrupt' && !this.damaged);
     if (wrong && !comesOfDisk(why)) this.#world.alarm(new Error(`${this.name} ended itself: ${why.message}`, { cause: why }));
     // Not within the event that it happens in: what it is about to do it still does.
     this.#world.scheduler.soon(() => {

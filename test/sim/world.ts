@@ -9,7 +9,7 @@
 import { Counters } from './counters.ts';
 import { type LinkSettings, SimLinks } from './sim-links.ts';
 import { SimNetwork, type SimNetworkSettings } from './sim-network.ts';
-import { type Boot, SimNode } from './sim-node.ts';
+import { type Boot, SimNode, type Surroundings } from './sim-node.ts';
 import { SimRandom } from './sim-random.ts';
 import { drain, SimScheduler } from './sim-scheduler.ts';
 import { TraceHash } from './trace-hash.ts';
@@ -22,7 +22,7 @@ export interface WorldOptions {
   readonly traced?: boolean;
 }
 
-export class World {
+export class World implements Surroundings {
   readonly scheduler: SimScheduler = new SimScheduler();
   readonly random: SimRandom;
   readonly trace: TraceHash;
@@ -30,7 +30,6 @@ export class World {
   readonly links: SimLinks;
   readonly network: SimNetwork;
   readonly nodes: Map<string, SimNode> = new Map();
-  /** What must never happen and did: the run is over. */
   #alarm: Error | undefined;
 
   constructor({ seed, links, network, traced }: WorldOptions) {
@@ -52,6 +51,7 @@ export class World {
     return node;
   }
 
+  /** What must never happen has happened: `run` throws it. */
   alarm(error: Error): void {
     this.#alarm ??= error;
   }

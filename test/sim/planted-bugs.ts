@@ -1,0 +1,142 @@
+/**
+ * Bugs to plant in the server's sources, one at a time, to see how many seeds of the simulation each takes (planted.ts). Every one is an edit:
+ * `find` stands in the file exactly once and gives way to `plant`.
+ */
+export interface PlantedBug {
+  readonly name: string;
+  readonly file: string;
+  readonly find: string;
+  readonly plant: string;
+}
+
+const LOG_STORE = 'server/node/log-store.ts';
+const REPLICA = 'server/node/replica.ts';
+const MACHINE = 'server/node/state-machine.ts';
+const REQUESTS = 'server/node/request-table.ts';
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'the Raft log is not synced',
+    file: LOG_STORE,
+    find: '          await this.#file.datasync();\n',
+    plant: '          await Promise.resolve();\n',
+  },
+  {
+    name: 'a failed sync of the Raft log goes unnoticed',
+    file: LOG_STORE,
+    find: '          await this.#file.datasync();\n',
+    plant: '          await this.#file.datasync().catch(() => undefined);\n',
+  },
+  {
+    name: 'a failed sync of the Raft log is tried again',
+    file: LOG_STORE,
+    find: '          await this.#file.datasync();\n',
+    plant: '          await this.#file.datasync().catch(() => this.#file.datasync());\n',
+  },
+  {
+    name: 'a new segment of the Raft log has no synced directory entry',
+    file: LOG_STORE,
+    find: '    fileSystem.syncDirectorySync(directory);\n    const begun',
+    plant: '    const begun',
+  },
+  {
+    name: 'a new segment of the Raft log has no synced header',
+    file: LOG_STORE,
+    find: '    file.datasyncSync();\n    if (spare',
+    plant: '    if (spare',
+  },
+  {
+    name: 'what follows a torn end of the Raft log stays',
+    file: LOG_STORE,
+    find: '      if (this.#file.sizeSync() > last.bytes) this.#file.truncateSync(last.bytes);\n',
+    plant: '',
+  },
+  {
+    name: 'what only the cache holds of the Raft log is built upon',
+    file: LOG_STORE,
+    find: '      this.#makeDurable(last);\n',
+    plant: '',
+  },
+  {
+    name: 'segments of the Raft log are removed beyond what the engine has',
+    file: LOG_STORE,
+    find: 'while (this.#segments.length > 1 && this.#segments[1]!.previousIndex <= index) {',
+    plant: 'while (this.#segments.length > 1) {',
+  },
+  {
+    name: 'a spare file gets its name before its header',
+    file: LOG_STORE,
+    find: '    file.writeSync(header, 0, header.length, 0);\n    file.datasyncSync();\n    if (spare !== undefined) fileSystem.renameSync(join(directory, spare), path);\n',
+    plant:
+      '    if (spare !== undefined) fileSystem.renameSync(join(directory, spare), path);\n    fileSystem.syncDirectorySync(directory);\n    file.writeSync(header, 0, header.length, 0);\n    file.datasyncSync();\n',
+  },
+  {
+    name: 'entries count as durable before they are',
+    file: REPLICA,
+    find: '    this.#parts.log.append(output.hardState, output.entries, output.mustSync).then(\n',
+    plant:
+      '    this.#parts.log.append(output.hardState, output.entries, output.mustSync).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+  },
+  {
+    name: 'the Raft log is cut before the engine is synced',
+    file: REPLICA,
+    find: '    this.#checkpointing = durable\n',
+    plant: '    durable.catch(() => undefined);\n    this.#checkpointing = Promise.resolve()\n',
+  },
+  {
+    name: 'what was logged and not applied is not applied after a restart',
+    file: REPLICA,
+    find: '      if (entry.index <= commit) await machine.apply(entry);\n',
+    plant: '      if (entry.index <= commit) await machine.apply(entry.index % 7 === 0 ? { ...entry, data: new Uint8Array(0) } : entry);\n',
+  },
+  {
+    name: 'identified writes are not remembered',
+    file: MACHINE,
+    find: '    if (id !== undefined) this.#requests.remember(id, index, remembered, batch);\n',
+    plant: '',
+  },
+  {
+    name: 'identified writes are forgotten with a restart',
+    file: MACHINE,
+    find: '    this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));\n',
+    plant: '',
+  },
+  {
+    name: 'an identified write is remembered beside its batch, not in it',
+    file: REQUESTS,
+    find: "    batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });\n",
+    plant:
+      "    if (slot % 4 !== 0) batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });\n",
+  },
+  {
+    name: 'a condition holds for any version',
+    file: MACHINE,
+    find: 'current?.version === condition.version',
+    plant: 'current !== undefined',
+  },
+  {
+    name: 'a condition on a missing key always holds',
+    file: MACHINE,
+    find: '          ? current === undefined\n',
+    plant: '          ? true\n',
+  },
+  {
+    name: 'a remembered write answers with the newest version',
+    file: MACHINE,
+    find: "command.kind === 'write' ? appliedAt(before.index)",
+    plant: "command.kind === 'write' ? appliedAt(index)",
+  },
+  {
+    name: 'the last operation of a batch is lost',
+    file: MACHINE,
+    find: '      for (const operation of command.operations) batch.push(operation);\n',
+    plant: '      for (const operation of command.operations.slice(0, 1)) batch.push(operation);\n',
+  },
+  {
+    name: 'a multiGet looks at its keys at several moments',
+    file: 'server/gateway/kv-calls.ts',
+    find: '    return ready === undefined ? this.#multiGet(request) : ready.then(() => this.#multiGet(request));\n',
+    plant:
+      '    const first = this.#multiGet({ keys: request.keys.slice(0, 1) });\n    return new Promise((resolve) => setImmediate(resolve)).then(() => {\n      const others = this.#multiGet({ keys: request.keys.slice(1) });\n      return { entries: [...first.entries, ...others.entries] };\n    });\n',
+  },
+];
