@@ -32,6 +32,7 @@ export {
   mergeInput,
   mergeFeed,
   mergeBegin,
+  mergeBounds,
   mergeOutput,
   mergeStep,
   mergeRelocated,

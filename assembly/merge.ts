@@ -29,6 +29,8 @@
  *   880 rules u32           884 their end u32      rules of what to keep (assembly/keep-rules.ts); 0: none
  *   888 rule u32            892 its keyspace u32   of the key decided last; rule 0: there is none
  *   896 left out f64        904 spared f64         versions that a rule leaves out: dropped or made deletes; kept, for a snapshot
+ *   912 from u32            916 from bytes i32     the first key that is taken; 0: all
+ *   920 to u32              924 to bytes i32       the first key that is not taken any more; 0: all are
  */
 import {
   KEY_B,
@@ -62,6 +64,7 @@ import {
   cursorSkip,
   cursorValue,
   cursorValueBytes,
+  pageLowerBound,
 } from './cursor';
 import { keyspaceMark, leavesOut, ruleFor } from './keep-rules';
 import { bodyFlags, bodyKind, bodySequence, packBody, pageChecksum, pageCount, pageSeed } from './page';
@@ -102,7 +105,13 @@ const RULE_KEYSPACE: usize = 892;
 const LEFT_OUT: usize = 896;
 const SPARED: usize = 904;
 
+const FROM: usize = 912;
+const FROM_BYTES: usize = 916;
+const TO: usize = 920;
+const TO_BYTES: usize = 924;
+
 // Fields of a cursor over pages in a buffer.
+const ENTRIES: usize = 60;
 const PAGES_END: usize = 96;
 const LAST: usize = 100;
 const NEXT_PAGE: usize = 104;
@@ -145,6 +154,7 @@ export function mergeBegin(
   store<i32>(context, 0, RANGE_AT);
   store<f64>(context, 0, KEPT_UNDER);
   mergeRules(context, 0, 0);
+  mergeBounds(context, 0, 0, 0, 0);
   store<i32>(context, flags, FLAGS);
   store<u32>(context, <u32>snapshots, SNAPSHOTS);
   store<i32>(context, snapshotCount, SNAPSHOT_COUNT);
@@ -156,6 +166,17 @@ export function mergeBegin(
   store<u32>(context, 0, POINTER);
   store<f64>(context, 0, DROPPED);
   store<i32>(context, 0, OPENED);
+}
+
+/**
+ * After `mergeBegin`: only keys from `from` on and below `to` are taken (0: no bound); others are passed over as if they were not there. Each is followed
+ * by SLACK_BYTES and stays until the merge is done.
+ */
+export function mergeBounds(context: usize, from: usize, fromBytes: i32, to: usize, toBytes: i32): void {
+  store<u32>(context, <u32>from, FROM);
+  store<i32>(context, fromBytes, FROM_BYTES);
+  store<u32>(context, <u32>to, TO);
+  store<i32>(context, toBytes, TO_BYTES);
 }
 
 /** After `mergeBegin`: rules of what to keep, which stay until the merge is done. */
@@ -216,8 +237,8 @@ export function pagesVerify(address: usize, pages: i32, fileId: u32, firstPage: 
   return pages;
 }
 
-/** Stands on the first entry of the next page of the buffer, or finishes. False: the host must feed it. */
-function enterNext(cursor: usize): bool {
+/** Stands on the first entry within the bounds of the next page of the buffer, or finishes. False: the host must feed it. */
+function enterNext(context: usize, cursor: usize): bool {
   while (true) {
     const page = <usize>load<u32>(cursor, NEXT_PAGE);
     if (page >= <usize>load<u32>(cursor, PAGES_END)) {
@@ -226,9 +247,27 @@ function enterNext(cursor: usize): bool {
       return true;
     }
     store<u32>(cursor, <u32>(page + PAGE_BYTES), NEXT_PAGE);
-    if (!pageCount(page)) continue;
+    const count = pageCount(page);
+    if (!count) continue;
+    const from = <usize>load<u32>(context, FROM);
+    const first = from ? pageLowerBound(page, from, load<i32>(context, FROM_BYTES)) : 0;
+    if (first == count) continue;
     cursorEnterPage(cursor, page);
-    cursorPlace(cursor, 0);
+    const to = <usize>load<u32>(context, TO);
+    if (to) {
+      const end = pageLowerBound(page, to, load<i32>(context, TO_BYTES));
+      if (end <= first) {
+        cursorFinish(cursor);
+        return true;
+      }
+      if (end < count) {
+        // What is behind is nobody's here: the page ends early, and with it the input.
+        store<i32>(cursor, end, ENTRIES);
+        store<u32>(cursor, load<u32>(cursor, PAGES_END), NEXT_PAGE);
+        store<u32>(cursor, 1, LAST);
+      }
+    }
+    cursorPlace(cursor, first);
     return true;
   }
   return false;
@@ -262,7 +301,7 @@ export function mergeStep(context: usize): i32 {
   if (phase == OPENING) {
     for (let i = load<i32>(context, OPENED); i < inputs; i++) {
       const cursor = cursorAt(context, i);
-      if (!enterNext(cursor)) {
+      if (!enterNext(context, cursor)) {
         store<i32>(context, i, OPENED);
         return askInput(context, cursor);
       }
@@ -270,7 +309,7 @@ export function mergeStep(context: usize): i32 {
     tournamentBegin(context, inputs);
   } else if (phase == REFILLING) {
     const winner = tournamentWinner(context);
-    if (!enterNext(winner)) return askInput(context, winner);
+    if (!enterNext(context, winner)) return askInput(context, winner);
     tournamentReplay(context, inputs, winner);
   }
   store<u32>(context, MERGING, PHASE);
@@ -369,8 +408,8 @@ function merge(context: usize, inputs: i32): i32 {
     store<u64>(context, sequence, LAST_SEQUENCE);
 
     const next = load<i32>(winner, 64) + 1;
-    if (next < load<i32>(winner, 60)) cursorPlace(winner, next);
-    else if (!enterNext(winner)) {
+    if (next < load<i32>(winner, ENTRIES)) cursorPlace(winner, next);
+    else if (!enterNext(context, winner)) {
       store<u32>(context, REFILLING, PHASE);
       return full ? MERGE_OUTPUT_READY : askInput(context, winner);
     }

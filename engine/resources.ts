@@ -96,7 +96,9 @@ export class SharedResources implements Resources {
 
   /** For one engine. `worker`: on the shared threads; `inline`: on the caller's, over the engine's file system. */
   background(kind: 'worker' | 'inline', fileSystem: FileSystem, scheduler: Scheduler, zstd: Zstd | undefined): Background {
-    return kind === 'worker' ? this.#threads.background() : new InlineBackground(this.memory, fileSystem, scheduler, this.ioBudget, zstd);
+    return kind === 'worker'
+      ? this.#threads.background()
+      : new InlineBackground(this.memory, fileSystem, scheduler, this.ioBudget, this.settings.backgroundThreads, zstd);
   }
 
   stats(): ResourceStats {

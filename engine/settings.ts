@@ -47,7 +47,10 @@ export interface ResourceSettings {
    * used again. A log that is written stays open, and each engine has one descriptor more for its lock. Default 512, 16 to 1,000,000.
    */
   openFilesMax: number;
-  /** Threads that flush and compact, started as they are needed. Default 1, 1 to 4. */
+  /**
+   * Threads that flush and compact, started as they are needed. A large compaction is run in parts by as many as are free. Each may keep as much
+   * processor busy as the caller's thread: worth it where there are cores to spare. Default 1, 1 to 4.
+   */
   backgroundThreads: number;
 }
 

@@ -5,7 +5,7 @@
  * Jobs and results are plain data. A job that fails rejects; nothing of it is visible then, because tables only count once the manifest
  * names them.
  */
-import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
+import type { CompactionJob, CompactionPart, CompactionResult, SplitJob } from '../compaction/index.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import type { TableForms, TableMeta } from '../table/index.ts';
 
@@ -47,7 +47,12 @@ export interface Background {
    * `exhausted/MEMORY_BUDGET` it is called again after another job has ended; when there is none, or for other errors, that is the end.
    */
   flush(prepare: () => FlushJob, onEnd: OnEnd<FlushResult>): void;
-  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void;
+  /** Returns what gives the job up: then it ends as `cancelled/ABORTED`, unless it has been done by then. */
+  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): () => void;
+  /** Finds out how a compaction may be divided. */
+  split(job: SplitJob, onEnd: OnEnd<readonly CompactionPart[]>): void;
+  /** How many compactions could begin at once now. */
+  readonly compactionsFree: number;
   /**
    * Lets background work get on while the caller's thread does not yield: waits until some job has ended, at most `ms`, and calls its
    * `onEnd`. For a caller that writes without ever awaiting.

@@ -5,7 +5,14 @@
 import { WORK } from '../../assembly/memory-map.ts';
 import type { FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
+import {
+  type CompactionJob,
+  type CompactionPart,
+  type CompactionResult,
+  runCompaction,
+  runSplit,
+  type SplitJob,
+} from '../compaction/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Background, FlushJob, FlushResult, OnEnd } from './background.ts';
 import { CountingFiles } from './counting-files.ts';
@@ -15,7 +22,13 @@ import type { IoBudget } from './io-budget.ts';
 /** The rate may have been raised while a compaction waits. */
 const LOOK_AFTER_MS = 100;
 
-type Compacting = { steps: Generator<void, CompactionResult, void>; onEnd: OnEnd<CompactionResult> };
+/** A compaction, or the division of one. */
+type Compacting = {
+  readonly begin: () => Generator<void, unknown, void>;
+  readonly onEnd: OnEnd<unknown>;
+  /** Undefined: not begun. */
+  steps: Generator<void, unknown, void> | undefined;
+};
 
 export class InlineBackground implements Background {
   readonly #memory: LinearMemory;
@@ -24,14 +37,17 @@ export class InlineBackground implements Background {
   readonly #budget: IoBudget;
   readonly #zstd: Zstd | undefined;
   readonly #flushes: { prepare: () => FlushJob; onEnd: OnEnd<FlushResult> }[] = [];
-  readonly #compactions: { job: CompactionJob; onEnd: OnEnd<CompactionResult> }[] = [];
-  #compacting: Compacting | undefined;
+  /** Those that have begun, and the next to go on first: they take turns. Then those that wait. */
+  #compactions: Compacting[] = [];
+  readonly #atOnce: number;
   #scheduled = false;
   /** Set while a compaction waits for the budget. */
   #waiting: Timer | undefined;
   #closed = false;
 
-  constructor(memory: LinearMemory, fileSystem: FileSystem, scheduler: Scheduler, budget: IoBudget, zstd?: Zstd) {
+  /** `atOnce`: so many compactions take turns, where threads would run them beside one another. */
+  constructor(memory: LinearMemory, fileSystem: FileSystem, scheduler: Scheduler, budget: IoBudget, atOnce: number, zstd?: Zstd) {
+    this.#atOnce = atOnce;
     this.#memory = memory;
     this.#fs = new CountingFiles(fileSystem);
     this.#scheduler = scheduler;
@@ -44,9 +60,16 @@ export class InlineBackground implements Background {
     this.#schedule();
   }
 
-  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void {
-    this.#compactions.push({ job, onEnd });
-    this.#schedule();
+  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): () => void {
+    return this.#add({ begin: () => runCompaction(this.#fs, job, this.#zstd), onEnd: onEnd as OnEnd<unknown>, steps: undefined });
+  }
+
+  split(job: SplitJob, onEnd: OnEnd<readonly CompactionPart[]>): void {
+    this.#add({ begin: () => runSplit(this.#fs, job), onEnd: onEnd as OnEnd<unknown>, steps: undefined });
+  }
+
+  get compactionsFree(): number {
+    return Math.max(0, this.#atOnce - this.#compactions.length);
   }
 
   /** On this thread nothing else would pay what is owed: the step is made all the same. */
@@ -57,14 +80,29 @@ export class InlineBackground implements Background {
   close(): Promise<void> {
     this.#closed = true;
     this.#waiting?.cancel();
-    const cancelled = new SparrowError('cancelled', 'ABORTED', 'the engine is closing');
-    const running = this.#compacting;
-    this.#compacting = undefined;
-    running?.steps.return(undefined as never);
-    running?.onEnd(cancelled, undefined);
-    for (const { onEnd } of this.#flushes.splice(0)) onEnd(cancelled, undefined);
-    for (const { onEnd } of this.#compactions.splice(0)) onEnd(cancelled, undefined);
+    for (const { onEnd } of this.#flushes.splice(0)) onEnd(cancelled('the engine is closing'), undefined);
+    for (const compacting of [...this.#compactions]) this.#giveUp(compacting, 'the engine is closing');
     return Promise.resolve();
+  }
+
+  #add(compacting: Compacting): () => void {
+    this.#compactions.push(compacting);
+    if (this.#closed) this.#giveUp(compacting, 'the engine is closing');
+    else this.#schedule();
+    return () => this.#giveUp(compacting, 'the compaction was given up');
+  }
+
+  #giveUp(compacting: Compacting, why: string): void {
+    if (!this.#remove(compacting)) return;
+    compacting.steps?.return(undefined);
+    compacting.onEnd(cancelled(why), undefined);
+  }
+
+  /** False: it has ended before. */
+  #remove(compacting: Compacting): boolean {
+    const at = this.#compactions.indexOf(compacting);
+    if (at >= 0) this.#compactions.splice(at, 1);
+    return at >= 0;
   }
 
   #schedule(): void {
@@ -75,7 +113,7 @@ export class InlineBackground implements Background {
       this.#scheduled = false;
       if (this.#closed) return;
       this.#step();
-      if (this.#flushes.length > 0 || this.#compactions.length > 0 || this.#compacting) this.#schedule();
+      if (this.#flushes.length > 0 || this.#compactions.length > 0) this.#schedule();
     };
     // A flush does not wait for what a compaction owes.
     const waitMs = this.#flushes.length > 0 ? 0 : this.#budget.waitMs;
@@ -103,22 +141,28 @@ export class InlineBackground implements Background {
       flush.onEnd(undefined, result);
       return;
     }
-    const next = this.#compacting ? undefined : this.#compactions.shift();
-    if (next) this.#compacting = { steps: runCompaction(this.#fs, next.job, this.#zstd), onEnd: next.onEnd };
-    const compacting = this.#compacting;
+    const [compacting] = this.#compactions;
     if (!compacting) return;
-    let done: IteratorResult<void, CompactionResult>;
+    let step: IteratorResult<void, unknown>;
     try {
-      done = compacting.steps.next();
+      step = (compacting.steps ??= compacting.begin()).next();
     } catch (error) {
-      this.#compacting = undefined;
+      this.#remove(compacting);
       compacting.onEnd(error as Error, undefined);
       return;
     } finally {
       this.#budget.spend('compaction', this.#fs.takeBytes());
     }
-    if (!done.done) return;
-    this.#compacting = undefined;
-    compacting.onEnd(undefined, done.value);
+    this.#remove(compacting);
+    if (step.done) {
+      compacting.onEnd(undefined, step.value);
+      return;
+    }
+    // Behind the others that take turns.
+    this.#compactions.splice(Math.min(this.#atOnce - 1, this.#compactions.length), 0, compacting);
   }
+}
+
+function cancelled(why: string): SparrowError {
+  return new SparrowError('cancelled', 'ABORTED', why);
 }

@@ -7,7 +7,7 @@
  * learns of it too.
  */
 import { SparrowError } from '../../base/errors.ts';
-import type { CompactionJob, CompactionResult } from '../compaction/index.ts';
+import type { CompactionJob, CompactionPart, CompactionResult, SplitJob } from '../compaction/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Background, FlushJob, FlushResult, OnEnd } from './background.ts';
 import { type Answer, ANSWERS, controlBytes, fromWire, type Request, sentWord } from './worker-protocol.ts';
@@ -66,19 +66,36 @@ export class WorkerPool {
     this.#startWaiting('flush');
   }
 
-  compact(owner: PoolBackground, job: CompactionJob, onEnd: OnEnd<unknown>): void {
+  /** Returns the job's id. */
+  compact(
+    owner: PoolBackground,
+    work: { kind: 'compact'; job: CompactionJob } | { kind: 'split'; job: SplitJob },
+    onEnd: OnEnd<unknown>,
+  ): number {
     const id = this.#nextId++;
-    this.#jobs.set(id, { id, kind: 'compact', request: () => ({ id, kind: 'compact', job }), owner, onEnd, thread: undefined });
+    this.#jobs.set(id, { id, kind: 'compact', request: () => ({ id, ...work }), owner, onEnd, thread: undefined });
     this.#startWaiting('compact');
+    return id;
+  }
+
+  /** Threads without a compaction, but for compactions that wait for one. */
+  get compactionsFree(): number {
+    let free = this.#threads.length;
+    for (const { kind } of this.#jobs.values()) if (kind === 'compact') free--;
+    return Math.max(0, free);
   }
 
   /** Gives up an owner's jobs: those that have not begun at once, a compaction when it answers. A flush that has begun goes on to its end. */
   cancel(owner: PoolBackground): void {
-    for (const job of [...this.#jobs.values()]) {
-      if (job.owner !== owner) continue;
-      if (!job.thread) this.#end(job, new SparrowError('cancelled', 'ABORTED', 'the engine is closing'), undefined);
-      else if (job.kind === 'compact') job.thread.post({ id: job.id, kind: 'cancel' });
-    }
+    for (const job of [...this.#jobs.values()]) if (job.owner === owner) this.cancelJob(job.id, 'the engine is closing');
+  }
+
+  /** Gives up one job, as `cancel` does, if it has not ended. */
+  cancelJob(id: number, why: string): void {
+    const job = this.#jobs.get(id);
+    if (!job) return;
+    if (!job.thread) this.#end(job, new SparrowError('cancelled', 'ABORTED', why), undefined);
+    else if (job.kind === 'compact') job.thread.post({ id, kind: 'cancel' });
   }
 
   hasJobs(owner: PoolBackground): boolean {
@@ -196,6 +213,7 @@ export class WorkerPool {
 class PoolBackground implements Background {
   readonly #pool: WorkerPool;
   #drained: (() => void) | undefined;
+  #closed = false;
 
   constructor(pool: WorkerPool) {
     this.#pool = pool;
@@ -205,8 +223,18 @@ class PoolBackground implements Background {
     this.#pool.flush(this, prepare, onEnd as OnEnd<unknown>);
   }
 
-  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): void {
-    this.#pool.compact(this, job, onEnd as OnEnd<unknown>);
+  compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): () => void {
+    const id = this.#pool.compact(this, { kind: 'compact', job }, onEnd as OnEnd<unknown>);
+    if (this.#closed) this.#pool.cancelJob(id, 'the engine is closing');
+    return () => this.#pool.cancelJob(id, 'the compaction was given up');
+  }
+
+  split(job: SplitJob, onEnd: OnEnd<readonly CompactionPart[]>): void {
+    this.#pool.compact(this, { kind: 'split', job }, onEnd as OnEnd<unknown>);
+  }
+
+  get compactionsFree(): number {
+    return this.#pool.compactionsFree;
   }
 
   waitSync(ms: number): void {
@@ -214,6 +242,7 @@ class PoolBackground implements Background {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#pool.cancel(this);
     while (this.#pool.hasJobs(this)) await new Promise<void>((resolve) => (this.#drained = resolve));
   }

@@ -1,12 +1,13 @@
 /** What passes between the caller's thread and a background thread: messages, and words that both see. */
 import { SparrowError, type ErrorDetails, type ErrorKind } from '../../base/errors.ts';
-import type { CompactionJob } from '../compaction/index.ts';
+import type { CompactionJob, SplitJob } from '../compaction/index.ts';
 import type { FlushJob } from './background.ts';
 
-/** What goes to the thread. `cancel` names a compaction that may be given up; it is answered all the same. */
+/** What goes to the thread. `cancel` names a compaction, or the division of one, that may be given up; it is answered all the same. */
 export type Request =
   | { id: number; kind: 'flush'; job: FlushJob }
   | { id: number; kind: 'compact'; job: CompactionJob }
+  | { id: number; kind: 'split'; job: SplitJob }
   | { id: number; kind: 'cancel' };
 
 /** What comes back: errors as data, because a thrown SparrowError would lose its class on the way. */

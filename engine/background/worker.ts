@@ -3,7 +3,7 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { NodeFileSystem, nodeZstd, processMs } from '../../base/node/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { CONTEXT_BYTES, WORK } from '../../assembly/memory-map.ts';
-import { type CompactionJob, type CompactionResult, runCompaction } from '../compaction/index.ts';
+import { runCompaction, runSplit } from '../compaction/index.ts';
 import { CountingFiles } from './counting-files.ts';
 import { runFlush } from './flush-job.ts';
 import { IoBudget } from './io-budget.ts';
@@ -17,7 +17,7 @@ const fileSystem = new CountingFiles(new NodeFileSystem());
 const context = WORK + number * CONTEXT_BYTES;
 /** The rate may have been raised while a compaction waits. */
 const LOOK_AFTER_MS = 100;
-const compactions: { id: number; job: CompactionJob }[] = [];
+const compactions: { id: number; begin: () => Generator<void, unknown, void> }[] = [];
 /** The compaction under way, or the next one, is to be given up. */
 let cancelled: number | undefined;
 
@@ -41,7 +41,8 @@ function attempt(id: number, work: () => unknown): void {
 function take(request: Request): void {
   // What a waiting caller sent to learn whether this thread is there.
   while (receiveMessageOnPort(lifeline));
-  if (request.kind === 'compact') compactions.push({ id: request.id, job: request.job });
+  if (request.kind === 'compact') compactions.push({ id: request.id, begin: () => runCompaction(fileSystem, request.job, nodeZstd) });
+  else if (request.kind === 'split') compactions.push({ id: request.id, begin: () => runSplit(fileSystem, request.job) });
   else if (request.kind === 'cancel') cancelled = request.id;
   else {
     attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context, nodeZstd));
@@ -54,8 +55,8 @@ function takeAll(): void {
 }
 
 /** Runs a compaction to its end, with flushes in between, unless it is cancelled. */
-function compact(id: number, job: CompactionJob): CompactionResult {
-  const steps = runCompaction(fileSystem, job, nodeZstd);
+function compact(id: number, begin: () => Generator<void, unknown, void>): unknown {
+  const steps = begin();
   for (;;) {
     // A flush does not wait for what a compaction owes.
     for (let sent = Atomics.load(words, sentWord); ; sent = Atomics.load(words, sentWord)) {
@@ -80,7 +81,7 @@ if (Atomics.compareExchange(words, THREADS + number, THREAD_STARTING, THREAD_STA
 port.on('message', (request: Request) => {
   take(request);
   for (let next = compactions.shift(); next; next = compactions.shift()) {
-    const { id, job } = next;
-    attempt(id, () => compact(id, job));
+    const { id, begin } = next;
+    attempt(id, () => compact(id, begin));
   }
 });

@@ -18,6 +18,7 @@ import {
   MERGE_RELOCATE,
   MERGE_SPLIT,
   PAGE_BYTES,
+  SLACK_BYTES,
   WORK,
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
@@ -26,7 +27,7 @@ import { LINEAR_MEMORY_BYTES_MAX, LinearMemory } from '../memory/linear-memory.t
 import { RangeTombstones } from '../range-tombstones.ts';
 import { openTableFile, readFooter, SegmentTable, tableFileName, type TableFooter, type TableMeta, TableWriter } from '../table/index.ts';
 import { BlockFileWriter } from './block-file.ts';
-import type { CompactionInput, CompactionJob, CompactionResult } from './compaction.ts';
+import { type CompactionInput, type CompactionJob, type CompactionResult, shareOf } from './compaction.ts';
 import { InputStream } from './input-stream.ts';
 import { layRules, rulesBytes } from './rule-table.ts';
 
@@ -83,7 +84,7 @@ class CompactionRun {
     }
     const shared = sharedKeyBytes(job.inputs);
     const files = { fileSystem, directory: job.directory, zstd };
-    this.#streams = runs.map((tables, i) => new InputStream(i, this.#memory, files, tables, shared));
+    this.#streams = runs.map((run, i) => new InputStream(i, this.#memory, files, run, shared));
   }
 
   *steps(): Generator<void, CompactionResult, void> {
@@ -107,6 +108,8 @@ class CompactionRun {
     );
     const rules = layRules(this.#memory, this.#job.rules);
     kernel['mergeRules']!(WORK, rules.from, rules.to);
+    const [from, to] = [this.#layBound(this.#job.from), this.#layBound(this.#job.to)];
+    kernel['mergeBounds']!(WORK, from.address, from.bytes, to.address, to.bytes);
     this.#beginOutput();
     for (let yielded = 0; ;) {
       const answer = kernel['mergeStep']!(WORK);
@@ -156,6 +159,13 @@ class CompactionRun {
     }
   }
 
+  #layBound(key: Uint8Array | undefined): { address: number; bytes: number } {
+    if (key === undefined) return { address: 0, bytes: 0 };
+    const address = this.#memory.allocateSmall(key.length + SLACK_BYTES);
+    this.#memory.u8.set(key, address);
+    return { address, bytes: key.length };
+  }
+
   #beginOutput(): void {
     const { directory, tableBytes, forms } = this.#job;
     const options = { forms, zstd: this.#zstd };
@@ -184,7 +194,7 @@ class CompactionRun {
     this.#fileSystem.syncDirectorySync(this.#job.directory);
     return {
       outputs: this.#outputs,
-      blockFile: blockBytes === undefined ? undefined : { segment: this.#blockFile!.segment, bytes: blockBytes },
+      blockFiles: blockBytes === undefined ? [] : [{ segment: this.#blockFile!.segment, bytes: blockBytes }],
       dead: this.#segments.takeDead(),
       versionsDropped: this.#memory.kernel['mergeDropped']!(WORK),
       versionsLeftOut: this.#memory.kernel['mergeLeftOut']!(WORK),
@@ -201,19 +211,20 @@ class CompactionRun {
 }
 
 /** Tables of level 0 one by one, those of another level in a row. */
-function sortedRuns(inputs: readonly CompactionInput[]): TableMeta[][] {
-  const runs: TableMeta[][] = [];
-  const byLevel = new Map<number, TableMeta[]>();
-  for (const { level, table } of inputs) {
+function sortedRuns(inputs: readonly CompactionInput[]): CompactionInput[][] {
+  const runs: CompactionInput[][] = [];
+  const byLevel = new Map<number, CompactionInput[]>();
+  for (const input of inputs) {
+    const { level } = input;
     const run = level === 0 ? undefined : byLevel.get(level);
-    if (run) run.push(table);
+    if (run) run.push(input);
     else {
-      const begun = [table];
+      const begun = [input];
       runs.push(begun);
       byLevel.set(level, begun);
     }
   }
-  for (const run of runs) run.sort((a, b) => Buffer.compare(a.smallest, b.smallest));
+  for (const run of runs) run.sort((a, b) => Buffer.compare(a.table.smallest, b.table.smallest));
   return runs;
 }
 
@@ -230,8 +241,8 @@ function sharedKeyBytes(inputs: readonly CompactionInput[]): number {
  * which double when they grow, so that old and new stand side by side; and where values pass through, room for the largest.
  */
 function memoryBytes(job: CompactionJob, runs: number, footers: readonly TableFooter[]): number {
-  const entries = job.inputs.reduce((sum, { table }) => sum + table.entries, 0);
-  const indexBytes = footers.reduce((sum, footer) => sum + footer.indexEntryBytes, 0);
+  const entries = job.inputs.reduce((sum, input) => sum + input.table.entries * shareOf(input), 0);
+  const indexBytes = footers.reduce((sum, footer, i) => sum + footer.indexEntryBytes * shareOf(job.inputs[i]!), 0);
   // Hashes: up to 32 bytes a key in the new area, 16 in the old one, 16 in those before.
   const areas = entries * 64 + indexBytes * 8;
   const values = job.relocate.length > 0 ? 300 * MIB : 0;

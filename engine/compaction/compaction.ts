@@ -4,13 +4,15 @@ import { keyspaceOf } from '../keyspace-key.ts';
 import type { CompactionReason } from '../compaction-reason.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import type { KeyspaceRule } from './rule-table.ts';
-import type { SegmentReference, TableForms, TableMeta } from '../table/index.ts';
+import type { PageRange, SegmentReference, TableForms, TableMeta } from '../table/index.ts';
 
 export type { CompactionReason } from '../compaction-reason.ts';
 
 export interface CompactionInput {
   readonly level: number;
   readonly table: TableMeta;
+  /** Of a part of a compaction: the pages that may hold its keys. Undefined: all. */
+  readonly pages?: PageRange;
 }
 
 /** What to do next. */
@@ -36,6 +38,9 @@ export interface Compaction {
 export interface CompactionJob {
   readonly directory: string;
   readonly inputs: readonly CompactionInput[];
+  /** Of a part (split.ts): its first key, and the first that is not its any more. Undefined: all. */
+  readonly from?: Uint8Array | undefined;
+  readonly to?: Uint8Array | undefined;
   readonly dropDeletes: boolean;
   readonly relocate: readonly number[];
   /** Sequence numbers that somebody reads at, ascending. */
@@ -60,8 +65,8 @@ export interface CompactionJob {
 export interface CompactionResult {
   /** By key. None when nothing was left. */
   readonly outputs: readonly TableMeta[];
-  /** The block file that relocated values went to. */
-  readonly blockFile: { readonly segment: number; readonly bytes: number } | undefined;
+  /** Those that relocated values went to: of a job one at most. */
+  readonly blockFiles: readonly { readonly segment: number; readonly bytes: number }[];
   /** Bytes of values that were dropped or moved away, by segment, ascending. */
   readonly dead: readonly SegmentReference[];
   readonly versionsDropped: number;
@@ -69,6 +74,27 @@ export interface CompactionResult {
   readonly versionsLeftOut: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
+}
+
+/** Of parts, by key, what the whole has come to. */
+export function joinResults(parts: readonly CompactionResult[]): CompactionResult {
+  const sum = (of: (part: CompactionResult) => number): number => parts.reduce((total, part) => total + of(part), 0);
+  const dead = new Map<number, number>();
+  for (const { segment, bytes } of parts.flatMap((part) => part.dead)) dead.set(segment, (dead.get(segment) ?? 0) + bytes);
+  return {
+    outputs: parts.flatMap(({ outputs }) => outputs),
+    blockFiles: parts.flatMap(({ blockFiles }) => blockFiles),
+    dead: [...dead].map(([segment, bytes]) => ({ segment, bytes })).toSorted((a, b) => a.segment - b.segment),
+    versionsDropped: sum((part) => part.versionsDropped),
+    versionsLeftOut: sum((part) => part.versionsLeftOut),
+    bytesRead: sum((part) => part.bytesRead),
+    bytesWritten: sum((part) => part.bytesWritten),
+  };
+}
+
+/** What a job reads of an input, of 1. */
+export function shareOf({ table, pages }: CompactionInput): number {
+  return pages ? (pages.end - pages.first) / table.pages : 1;
 }
 
 /** Of keyspaces that are not there any more, and of which snapshots still see something, so many have outputs of their own. */
@@ -86,7 +112,7 @@ export function fileIdsWanted(
 ): number {
   const tables = compaction.inputs.map(({ table }) => table);
   // As they are in memory: packed ones take less in their files.
-  const bytes = tables.reduce((sum, table) => sum + table.pages * PAGE_BYTES, 0);
+  const bytes = compaction.inputs.reduce((sum, input) => sum + input.table.pages * PAGE_BYTES * shareOf(input), 0);
   const first = Math.min(...tables.map((table) => keyspaceOf(table.smallest)));
   const last = Math.max(...tables.map((table) => keyspaceOf(table.largest)));
   let ends = 0;

@@ -2,6 +2,7 @@
 export { BLOCK_HEADER_BYTES, blockFileName, encodeBlockHeader, openValueFile, valueFilePath } from './block-file.ts';
 export {
   fileIdsWanted,
+  joinResults,
   type Compaction,
   type CompactionInput,
   type CompactionJob,
@@ -11,6 +12,8 @@ export {
 export type { KeyspaceRule } from './rule-table.ts';
 export { pickDemanded, type Demand } from './demanded.ts';
 export { runCompaction } from './compaction-job.ts';
+export { type CompactionPart, splitCompaction, type SplitInput } from './split.ts';
+export { runSplit, type SplitJob } from './split-job.ts';
 export { areDeletesDue, expiredBytes, isExpiryDue, nextExpiry, type ExpirySettings } from './pick-unseen.ts';
 export { garbageShareAt, levelBytesMax, pickCompaction, type Circumstances, type Pace, type PickerSettings } from './picker.ts';
 export type { PickerVersion } from './steps.ts';

@@ -5,42 +5,43 @@
 import { BLOCK_BYTES, WORK } from '../../assembly/memory-map.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import { PageStream, type TableMeta } from '../table/index.ts';
+import { PageStream } from '../table/index.ts';
+import type { CompactionInput } from './compaction.ts';
 
 export class InputStream {
   /** The merge's number for this input. */
-  readonly #input: number;
+  readonly #number: number;
   readonly #memory: LinearMemory;
   readonly #fileSystem: FileSystem;
   readonly #zstd: Zstd | undefined;
   readonly #directory: string;
-  readonly #tables: readonly TableMeta[];
+  readonly #inputs: readonly CompactionInput[];
   readonly #buffer: number;
   #table = 0;
   #pages: PageStream | undefined;
 
   /** `sharedBytes`: leading bytes that all keys of all inputs have in common. */
   constructor(
-    input: number,
+    number: number,
     memory: LinearMemory,
     files: { fileSystem: FileSystem; directory: string; zstd: Zstd | undefined },
-    tables: readonly TableMeta[],
+    inputs: readonly CompactionInput[],
     sharedBytes: number,
   ) {
-    this.#input = input;
+    this.#number = number;
     this.#memory = memory;
     this.#fileSystem = files.fileSystem;
     this.#directory = files.directory;
     this.#zstd = files.zstd;
-    this.#tables = tables;
+    this.#inputs = inputs;
     this.#buffer = memory.allocate(BLOCK_BYTES);
-    memory.kernel['mergeInput']!(WORK, input, sharedBytes);
+    memory.kernel['mergeInput']!(WORK, number, sharedBytes);
   }
 
   /** Gives the merge the next block. Returns the bytes that were read for it. */
   feed(): number {
-    const { fileId } = this.#tables[this.#table]!;
-    const stream = (this.#pages ??= new PageStream(this.#memory, this.#fileSystem, this.#directory, fileId, this.#zstd));
+    const { table, pages: range } = this.#inputs[this.#table]!;
+    const stream = (this.#pages ??= new PageStream(this.#memory, this.#fileSystem, this.#directory, table.fileId, this.#zstd, range));
     const before = stream.bytesRead;
     const pages = stream.next(this.#buffer);
     const bytes = stream.bytesRead - before;
@@ -48,7 +49,7 @@ export class InputStream {
       this.close();
       this.#table++;
     }
-    this.#memory.kernel['mergeFeed']!(WORK, this.#input, this.#buffer, pages, this.#table === this.#tables.length ? 1 : 0);
+    this.#memory.kernel['mergeFeed']!(WORK, this.#number, this.#buffer, pages, this.#table === this.#inputs.length ? 1 : 0);
     return bytes;
   }
 

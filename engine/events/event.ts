@@ -58,8 +58,10 @@ export interface CompactionEnded extends Omit<CompactionBegun, 'type'> {
   readonly durationMs: number;
   /** Empty unless done. */
   readonly outputs: readonly CompactionTable[];
-  /** The block file that live values moved to, if any did. */
-  readonly blockFile: { readonly segment: number; readonly bytes: number } | undefined;
+  /** Those that live values moved to: one of each part, if any did. */
+  readonly blockFiles: readonly { readonly segment: number; readonly bytes: number }[];
+  /** In how many parts it was run, beside one another; 0 unless any was done. */
+  readonly parts: number;
   /** Tables and values, as far as it got. 0 unless done. */
   readonly bytesRead: number;
   readonly bytesWritten: number;

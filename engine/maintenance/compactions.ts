@@ -1,6 +1,6 @@
 /**
- * When compactions run: after every change of the version the picker is asked what to do next, and it is done, one at a time. Under load
- * the picker bears more garbage than at rest.
+ * When compactions run: after every change of the version the picker is asked what to do next, and it is done, one at a time; a large one in
+ * parts, where there are threads for them (parted-compaction.ts). Under load the picker bears more garbage than at rest.
  *
  * A rule of what to keep (engine/keep-rule.ts) takes away what everybody sees. A snapshot or scan that began while a job with rules ran would see it
  * go: then the job was in vain, and is done again without rules, which rest for a while.
@@ -17,6 +17,7 @@ import {
   type KeyspaceRule,
   fileIdsWanted,
   garbageShareAt,
+  joinResults,
   nextExpiry,
   pickCompaction,
   pickDemanded,
@@ -28,6 +29,7 @@ import type { Events } from '../events/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
 import { formsWithin, type TableForms, type TableMeta } from '../table/index.ts';
+import { compactInParts, type Parting } from './parted-compaction.ts';
 import { outcomeOf, type Progress } from './progress.ts';
 import type { Versions } from './versions.ts';
 
@@ -38,6 +40,9 @@ const READS_CHECK_MS = 10_000;
 const WAKE_AFTER_MS_MAX = 3_600_000;
 /** After somebody began to read while a job with rules ran, and still did at its end. */
 const RULES_REST_MS = 5000;
+
+/** A compaction is divided between threads into parts of so many tables' worth at least: each ends with a table that is not full. */
+const PART_TABLES_MIN = 1;
 
 /** A key range that a compaction under way will write to. */
 export interface Occupied {
@@ -151,11 +156,14 @@ export class Compactions {
     this.#current = compaction;
     const ended = this.#tell(compaction);
     const job = this.#job(compaction);
-    this.#background.compact(job, (error, result) => {
+    compactInParts(this.#background, job, this.#parting(compaction), (error, results) => {
       this.#running = false;
       this.#current = undefined;
+      const result = error ? undefined : joinResults(results);
       const inVain = result !== undefined && this.#takesFromReaders(job, result);
-      ended(error, inVain ? undefined : result, inVain);
+      ended(error, inVain ? undefined : result, inVain, results.length);
+      // Parts that were done before another failed.
+      for (const { outputs, blockFiles } of error ? results : []) this.#versions.discard(outputs, blockFiles);
       if (error) this.#progress.jobFailed('compaction', error, () => this.start());
       else {
         this.#progress.foundSpace('compaction');
@@ -218,10 +226,23 @@ export class Compactions {
     }
   }
 
+  /** Level 0 is in the order of its tables: what is rewritten there stays one. */
+  #parting({ inputs, target, relocate }: Compaction): Parting {
+    const { tableBytes } = this.#settings;
+    const partBytesMin = PART_TABLES_MIN * tableBytes;
+    const bytes = inputs.reduce((sum, { table }) => sum + table.bytes, 0);
+    const partsMax = target === 0 ? 1 : Math.min(this.#background.compactionsFree, Math.floor(bytes / partBytesMin));
+    return { partsMax, partBytesMin, fileIds: (part) => this.#takeFileIds({ inputs: part.inputs, relocate }) };
+  }
+
+  #takeFileIds(of: Pick<Compaction, 'inputs' | 'relocate'>): number[] {
+    const wanted = fileIdsWanted(of, this.#settings.tableBytes, this.#versions.version.keyspaces.keys());
+    return Array.from({ length: wanted }, () => this.#versions.takeFileId());
+  }
+
   #job({ inputs, dropDeletes, relocate, target }: Compaction): CompactionJob {
     const { tableBytes } = this.#settings;
-    const wanted = fileIdsWanted({ inputs, relocate }, tableBytes, this.#versions.version.keyspaces.keys());
-    const fileIds = Array.from({ length: wanted }, () => this.#versions.takeFileId());
+    const fileIds = this.#takeFileIds({ inputs, relocate });
     const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
     const { rangeTombstones: all, lastSequence: clearedTo } = this.#versions.version;
     const rangeTombstones = all.filter((tombstone) => inputs.some(({ table }) => hidesIn(tombstone, table)));
@@ -257,8 +278,8 @@ export class Compactions {
     return versionsLeftOut > 0 && this.#snapshots.sequences.some((sequence) => !snapshots.includes(sequence));
   }
 
-  #inVain({ outputs, blockFile }: CompactionResult): void {
-    this.#versions.discard(outputs, blockFile);
+  #inVain({ outputs, blockFiles }: CompactionResult): void {
+    this.#versions.discard(outputs, blockFiles);
     const resume = (): void => {
       this.#rulesTimer = undefined;
       this.start();
@@ -277,14 +298,14 @@ export class Compactions {
     target,
     inputs,
     relocate,
-  }: Compaction): (error: Error | undefined, result: CompactionResult | undefined, inVain: boolean) => void {
+  }: Compaction): (error: Error | undefined, result: CompactionResult | undefined, inVain: boolean, parts: number) => void {
     const events = this.#events;
     const begunMs = events.nowMs();
     const tables = inputs.map(({ level, table }) => ({ level, table: table.fileId, bytes: table.bytes }));
     const inputBytes = tables.reduce((sum, table) => sum + table.bytes, 0);
     const told = { job: ++this.#jobs, reason, target, inputs: tables, inputBytes, relocated: relocate };
     events.emit({ type: 'compaction-begun', ...told });
-    return (error, result, inVain) => {
+    return (error, result, inVain, parts) => {
       events.corruption('compaction', error);
       events.emit({
         type: 'compaction-ended',
@@ -292,7 +313,8 @@ export class Compactions {
         outcome: inVain ? 'repeated' : outcomeOf(error),
         durationMs: events.nowMs() - begunMs,
         outputs: (result?.outputs ?? []).map((table) => ({ level: target, table: table.fileId, bytes: table.bytes })),
-        blockFile: result?.blockFile,
+        blockFiles: result?.blockFiles ?? [],
+        parts,
         bytesRead: result?.bytesRead ?? 0,
         bytesWritten: result?.bytesWritten ?? 0,
         versionsDropped: result?.versionsDropped ?? 0,
@@ -307,7 +329,7 @@ export class Compactions {
     this.#versions.install({
       tablesRemoved: compaction.inputs.map(({ level, table }) => ({ level, fileId: table.fileId })),
       tablesAdded: result.outputs.map((table) => ({ level: compaction.target, table })),
-      ...(result.blockFile && { segmentsAdded: [result.blockFile] }),
+      ...(result.blockFiles.length > 0 && { segmentsAdded: [...result.blockFiles] }),
     });
   }
 }

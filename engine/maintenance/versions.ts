@@ -193,9 +193,9 @@ export class Versions {
   }
 
   /** Removes what a job has made for nothing. */
-  discard(tables: readonly TableMeta[], blockFile: { readonly segment: number; readonly bytes: number } | undefined): void {
-    const bytes = tables.reduce((sum, table) => sum + table.bytes, blockFile?.bytes ?? 0);
-    this.#remove({ tables: tables.map(({ fileId }) => fileId), segments: blockFile ? [blockFile.segment] : [], bytes });
+  discard(tables: readonly TableMeta[], blockFiles: readonly { readonly segment: number; readonly bytes: number }[]): void {
+    const bytes = [...tables, ...blockFiles].reduce((sum, file) => sum + file.bytes, 0);
+    this.#remove({ tables: tables.map(({ fileId }) => fileId), segments: blockFiles.map(({ segment }) => segment), bytes });
   }
 
   /**

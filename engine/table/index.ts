@@ -11,7 +11,8 @@ export {
   requireZstd,
   unpackPage,
 } from './page-compression.ts';
-export { PageStream } from './page-stream.ts';
+export { PageKeys } from './page-keys.ts';
+export { type PageRange, PageStream } from './page-stream.ts';
 export { openTableFile, readFooter, readTableBytes, readTableMeta } from './read-table.ts';
 export {
   corruptTable,

@@ -3,6 +3,7 @@
  * else goes through whole tables. Pages say themselves whether they are packed, so the index is not needed.
  */
 import { BLOCK_BYTES, PACKED_HEADER_BYTES, PACKED_MARK, PAGE_BYTES, STORED_UNIT_BYTES } from '../../assembly/memory-map.ts';
+import { assert } from '../../base/assert.ts';
 import type { File, FileSystem, Zstd } from '../../base/env.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import { unpackPage } from './page-compression.ts';
@@ -11,13 +12,21 @@ import { corruptTable, tableFileName } from './table-format.ts';
 
 const BLOCK_PAGES = BLOCK_BYTES / PAGE_BYTES;
 
+/** Some of a table's pages: from `first` up to `end`; `position`: where the first begins in the file, bytes. */
+export interface PageRange {
+  readonly first: number;
+  readonly end: number;
+  readonly position: number;
+}
+
 export class PageStream {
   readonly #memory: LinearMemory;
   readonly #zstd: Zstd | undefined;
   readonly #fileId: number;
   readonly #path: string;
   readonly #file: File;
-  readonly #pages: number;
+  /** The page to end before. */
+  readonly #last: number;
   /** Where the pages of data end in the file. */
   readonly #end: number;
   /** BLOCK_BYTES for what the file has, between `#at` and `#filled`; 0 when no page is packed. */
@@ -26,9 +35,10 @@ export class PageStream {
   #filled = 0;
   #page = 0;
   #position = 0;
+  #bytesRead = 0;
 
-  /** Opens the file. Throws as `openTableFile` and `readFooter` do. */
-  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, fileId: number, zstd: Zstd | undefined) {
+  /** Opens the file, for all of its pages or some. Throws as `openTableFile` and `readFooter` do. */
+  constructor(memory: LinearMemory, fileSystem: FileSystem, directory: string, fileId: number, zstd: Zstd | undefined, range?: PageRange) {
     this.#memory = memory;
     this.#zstd = zstd;
     this.#fileId = fileId;
@@ -36,7 +46,10 @@ export class PageStream {
     this.#file = openTableFile(fileSystem, this.#path);
     try {
       const footer = readFooter(this.#file, this.#path, fileId);
-      this.#pages = footer.pages;
+      this.#page = range?.first ?? 0;
+      this.#position = range?.position ?? 0;
+      this.#last = range?.end ?? footer.pages;
+      assert(this.#page <= this.#last && this.#last <= footer.pages, 'pages are those of the table');
       this.#end = footer.pageBytes;
       this.#stored = footer.packed ? memory.allocate(BLOCK_BYTES) : 0;
     } catch (error) {
@@ -46,17 +59,17 @@ export class PageStream {
   }
 
   get done(): boolean {
-    return this.#page === this.#pages;
+    return this.#page === this.#last;
   }
 
   /** Bytes read from the file so far. */
   get bytesRead(): number {
-    return this.#position;
+    return this.#bytesRead;
   }
 
   /** Brings the next pages, a block of them at most, to `address`. Returns how many. `corrupt/CORRUPT_TABLE`. */
   next(address: number): number {
-    const pages = Math.min(BLOCK_PAGES, this.#pages - this.#page);
+    const pages = Math.min(BLOCK_PAGES, this.#last - this.#page);
     if (this.#stored === 0) this.#read(address, pages);
     else for (let i = 0; i < pages; i++) this.#unpack(address + i * PAGE_BYTES, this.#page + i);
     this.#page += pages;
@@ -110,6 +123,7 @@ export class PageStream {
     const got = this.#file.readSync(this.#memory.u8, address, bytes, this.#position);
     if (got !== bytes) throw this.#corrupt(this.#position + got, 'the file ends there, within its pages');
     this.#position += bytes;
+    this.#bytesRead += bytes;
   }
 
   #corrupt(offset: number, what: string): Error {

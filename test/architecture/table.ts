@@ -79,6 +79,7 @@ export const PARTS: readonly Part[] = [
     holds: 'what nobody sees: hidden, expired, deleted',
   },
   { path: 'engine/compaction/steps.ts', grade: 'pure', imports: [], packages: [], holds: 'what a compaction can be' },
+  { path: 'engine/compaction/split.ts', grade: 'pure', imports: [], packages: [], holds: 'how a large compaction is divided' },
   { path: 'engine/manifest/version.ts', grade: 'pure', imports: [], packages: [], holds: 'which files make up the store' },
   { path: 'engine/manifest/version-builder.ts', grade: 'pure', imports: [], packages: [], holds: 'versions out of edits' },
   { path: 'engine/manifest/version-edit.ts', grade: 'pure', imports: [], packages: [], holds: 'the change from one version to the next' },

@@ -26,6 +26,10 @@ function write(durability: 'buffered' | 'os' | 'synced', awaited: boolean, ...wr
   return { type: 'write', writes, durability, awaited };
 }
 
+function many(from: number, count: number, bytes: number): DrawnWrite[] {
+  return Array.from({ length: count }, (_, i) => ({ key: from + i, bytes }));
+}
+
 const COMMANDS: readonly Command[] = [
   write('synced', true, { key: 1, bytes: 20 }),
   write('buffered', false, { key: 2, bytes: 30 }),
@@ -111,6 +115,19 @@ const SETTINGS_ALTERED: readonly Command[] = [
   write('buffered', false, { key: 79, bytes: 2000 }),
 ];
 
+/** Small values, so that tables are large, and level 0 is merged in parts; a deleted range and values to move among them. */
+const PARTS: readonly Command[] = [
+  write('os', true, ...many(36, 36, 3900), ...many(50, 3, 9000)),
+  { type: 'flush' },
+  write('synced', true, ...many(40, 36, 3800)),
+  write('synced', true, { key: 50, bytes: undefined, to: 56 }, { key: 44, bytes: 600 }),
+  { type: 'flush' },
+  { type: 'settle' },
+  write('os', true, { key: 36, bytes: undefined }),
+  { type: 'settle' },
+  write('buffered', false, { key: 79, bytes: 2000 }),
+];
+
 /** Keyspaces that are made, dropped with what tables and log have of them, and made anew under the same name. */
 const KEYSPACES: readonly Command[] = [
   { type: 'fill', from: 36, count: 12, bytes: 1500, keyspace: 1 },
@@ -129,17 +146,20 @@ const KEYSPACES: readonly Command[] = [
   write('buffered', false, { key: 79, bytes: 2000, keyspace: 3 }),
 ];
 
-export type Script = 'life' | 'rangeDeletes' | 'expiry' | 'settings' | 'keyspaces';
+export type Script = 'life' | 'rangeDeletes' | 'expiry' | 'settings' | 'keyspaces' | 'parts';
 const SCRIPTS: Readonly<Record<Script, readonly Command[]>> = {
   life: COMMANDS,
   rangeDeletes: RANGE_DELETES,
   expiry: EXPIRY,
   settings: SETTINGS_ALTERED,
   keyspaces: KEYSPACES,
+  parts: PARTS,
 };
 export const SCRIPT_NAMES = Object.keys(SCRIPTS) as readonly Script[];
+/** What a script has otherwise. */
+const OTHERWISE: Partial<Readonly<Record<Script, EngineSettingsInput>>> = { parts: { inlineThreshold: 4096, backgroundThreads: 2 } };
 
 export function scriptedRun(seed: number, script: Script = 'life'): Run {
   // Both ways of a sync: on the caller's thread and beside it.
-  return { seed, settings: { ...SETTINGS, callerSyncMs: seed % 2 === 0 ? 0 : 0.5 }, commands: SCRIPTS[script] };
+  return { seed, settings: { ...SETTINGS, ...OTHERWISE[script], callerSyncMs: seed % 2 === 0 ? 0 : 0.5 }, commands: SCRIPTS[script] };
 }

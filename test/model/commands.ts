@@ -171,7 +171,8 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
       type: fc.constant('fill' as const),
       from: key,
       count: fc.integer({ min: 1, max: 60 }),
-      bytes: smallSize,
+      // Sometimes as much as makes compactions large enough for parts.
+      bytes: fc.oneof({ weight: 3, arbitrary: smallSize }, { weight: 1, arbitrary: fc.constant(3900) }),
       keyspace,
       ttl,
     }),
@@ -237,6 +238,7 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
   segmentBytes: fc.constantFrom(64 * 1024, 256 * 1024),
   tableBytes: fc.constant(64 * 1024),
   level0Compact: fc.constantFrom(1, 2, 4),
+  backgroundThreads: fc.constantFrom(1, 2, 3),
   level1Bytes: fc.constant(256 * 1024),
   levelRatio: fc.constantFrom(2, 10),
   garbageRatio: fc.constantFrom(0.05, 0.3, 0.9),

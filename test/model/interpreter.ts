@@ -48,6 +48,8 @@ export interface Trouble {
 export interface Reached {
   flushes: number;
   compactions: number;
+  /** Compactions that were run in parts. */
+  parted: number;
   crashes: number;
   /** Crashes that took batches away. */
   losses: number;
@@ -70,6 +72,7 @@ export interface Reached {
 export const NOTHING_REACHED: Readonly<Reached> = {
   flushes: 0,
   compactions: 0,
+  parted: 0,
   crashes: 0,
   losses: 0,
   pointers: 0,
@@ -409,6 +412,9 @@ export class Interpreter {
     this.#engine = await this.#until(open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler, clock: this.#clock }));
     this.#stores = [this.#engine];
     this.#compareSettings();
+    this.#engine.events.on('compaction-ended', ({ parts }) => {
+      if (parts > 1) this.reached.parted++;
+    });
   }
 
   async #close(): Promise<void> {

@@ -4,10 +4,13 @@ import { KIND_DELETE, KIND_POINTER, BLOCK_BYTES, PAGE_BYTES } from '../../../ass
 import {
   blockFileName,
   fileIdsWanted,
+  joinResults,
   runCompaction,
+  runSplit,
   type CompactionJob,
   type CompactionResult,
 } from '../../../engine/compaction/index.ts';
+import { internalKey } from '../../../engine/keyspace-key.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import {
   readTableMeta,
@@ -66,7 +69,9 @@ function readFile(name: string, length: number, position = 0): Uint8Array {
 }
 
 function readTable(table: TableMeta): Version[] {
-  expect(readTableMeta(fileSystem, DIRECTORY, table.fileId)).toEqual(table);
+  // The manifest alone knows which rules were applied.
+  const { ruledTo: _, ...stated } = table;
+  expect(readTableMeta(fileSystem, DIRECTORY, table.fileId)).toEqual(stated);
   const buffer = memory.allocate(BLOCK_BYTES);
   const stream = new PageStream(memory, fileSystem, DIRECTORY, table.fileId, nodeZstd);
   const versions: Version[] = [];
@@ -109,6 +114,21 @@ function run(job: CompactionJob, onStep = (): void => {}): CompactionResult {
     if (step.done) return structuredClone(step.value);
     onStep();
   }
+}
+
+/** The same, in parts. */
+function runInParts(job: CompactionJob, partsMax: number): { result: CompactionResult; parts: number } {
+  const { directory, inputs, tableBytes, relocate } = job;
+  const steps = runSplit(fileSystem, structuredClone({ directory, inputs, partsMax, partBytesMin: 64 }));
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  const parts = structuredClone(step.value);
+  const results = parts.map((part, i) => {
+    const wanted = fileIdsWanted({ inputs: part.inputs, relocate }, tableBytes, [1, 2]);
+    const fileIds = Array.from({ length: wanted }, (_, n) => 1000 * (i + 1) + n);
+    return run({ ...job, inputs: part.inputs, from: part.from, to: part.to, fileIds });
+  });
+  return { result: joinResults(results), parts: parts.length };
 }
 
 function failureOf(work: () => void): { code: string } | undefined {
@@ -175,7 +195,7 @@ describe('compaction job', () => {
       ...level0.map((versions, i) => ({ level: 0, table: writeTable(10 + i, versions) })),
       ...level1.map((versions, i) => ({ level: 1, table: writeTable(20 + i, versions) })),
     ];
-    const { outputs, versionsDropped, bytesRead, bytesWritten, blockFile, dead } = run(jobOf(inputs, { dropDeletes: true }));
+    const { outputs, versionsDropped, bytesRead, bytesWritten, blockFiles, dead } = run(jobOf(inputs, { dropDeletes: true }));
     const all = [...level0, ...level1].flat();
     const expected = survivors(all, [], true);
     expect(outputs.flatMap(readTable).map(showVersion)).toEqual(expected.map(showVersion));
@@ -184,7 +204,7 @@ describe('compaction job', () => {
     for (const table of outputs.slice(0, -1)) expect(table.pages).toBe(8);
     expect(bytesRead).toBe(inputs.reduce((sum, { table }) => sum + table.pages * PAGE_BYTES, 0));
     expect(bytesWritten).toBe(outputs.reduce((sum, table) => sum + table.bytes, 0));
-    expect(blockFile).toBeUndefined();
+    expect(blockFiles).toEqual([]);
     expect(dead).toEqual([]);
   });
 
@@ -245,8 +265,9 @@ describe('compaction job', () => {
       { level: 0, table: writeTable(11, newer) },
       { level: 1, table: writeTable(10, [...old, ...large]) },
     ];
-    const { outputs, blockFile, dead } = run(jobOf(inputs, { dropDeletes: true, relocate: [3, 5] }));
+    const { outputs, blockFiles, dead } = run(jobOf(inputs, { dropDeletes: true, relocate: [3, 5] }));
     const versions = outputs.flatMap(readTable);
+    const [blockFile] = blockFiles;
     const name = blockFileName(blockFile!.segment);
     expect(versions.map(({ key }) => Buffer.from(key).toString())).toEqual(['k00', ...values.slice(2).map(({ key }) => key), 'k40', 'k41']);
     const heldBy = (version: Version): Uint8Array => {
@@ -357,6 +378,82 @@ describe('compaction job', () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  test('in parts it keeps, drops, moves and counts what it does as a whole', () => {
+    const draft = fc.record({ key: fc.nat(300), kind: fc.nat(9), bytes: fc.nat(700), place: fc.nat(99) });
+    let divided = 0;
+    fc.assert(
+      fc.property(
+        fc.array(draft, { minLength: 500, maxLength: 1200, size: 'max' }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.uniqueArray(fc.nat(900), { maxLength: 4 }),
+        fc.boolean(),
+        fc.array(fc.tuple(fc.nat(299), fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 900 })), { maxLength: 4 }),
+        fc.constantFrom(...PAGE_COMPRESSIONS),
+        fc.integer({ min: 2, max: 5 }),
+        fc.option(fc.nat(300), { nil: undefined }),
+        (drafts, level0, pins, dropDeletes, ranges, compression, partsMax, keepFrom) => {
+          fileSystem = newDisk();
+          // Of two keyspaces; every tenth a value of a segment.
+          const name = (key: number): Uint8Array => internalKey(key % 2, Buffer.from(`k${String(key >> 1).padStart(3, '0')}`));
+          const held = drafts.flatMap(({ key, kind, bytes }, i) =>
+            kind === 1
+              ? [{ key: Buffer.from(name(key)).toString('latin1'), sequence: i + 1, value: bytesOfLength(1000 + bytes, i % 251) }]
+              : [],
+          );
+          const pointers = new Map(writeSegment(3, held).map((version) => [version.sequence, version]));
+          const versions = drafts.map(({ key, kind, bytes }, i): Version => {
+            const moved = pointers.get(i + 1);
+            if (moved) return { ...moved, key: name(key) };
+            const version = kind === 0 ? del('', i + 1) : { ...put('', i + 1), value: new Uint8Array(300 + bytes).fill(i) };
+            return { ...version, key: name(key) };
+          });
+          const runs = Array.from({ length: level0 + 1 }, (_, n) => versions.filter((_, at) => drafts[at]!.place % (level0 + 1) === n));
+          const inputs = runs
+            .filter((each) => each.length > 0)
+            .map((each, n, all) => ({ level: n < all.length - 1 ? 0 : 1, table: writeTable(10 + n, each, compression) }));
+          const rangeTombstones = ranges.flatMap(([from, length, sequence]) => {
+            const [start, end] = [name(from & ~1), name((from & ~1) + 2 * length)];
+            return [{ start, end, sequence }];
+          });
+          const rules =
+            keepFrom === undefined ? [] : [{ keyspace: 1, rule: { id: 7, gte: Buffer.from(`k${String(keepFrom).padStart(3, '0')}`) } }];
+          const rest = { dropDeletes, rangeTombstones, rules, ruledTo: 7, relocate: [3], clearedTo: 900, compression };
+          const job = jobOf(inputs, { ...rest, snapshots: pins.toSorted((a, b) => a - b), tableBytes: 4 * PAGE_BYTES });
+          const whole = run({ ...job, fileIds: Array.from({ length: 500 }, (_, n) => 400_000 + n) });
+          const { result, parts } = runInParts(job, partsMax);
+          divided += parts > 1 ? 1 : 0;
+          const contents = ({ outputs }: CompactionResult): string[] =>
+            outputs.flatMap(readTable).map((version) => {
+              if (version.kind !== KIND_POINTER) return showVersion(version);
+              const value = readValue(
+                version,
+                blockFileName(new DataView(version.value.buffer, version.value.byteOffset).getUint32(0, true)),
+              );
+              return `${showVersion({ ...version, value: new Uint8Array(0) })} ${summary(value).join(' ')}`;
+            });
+          expect(contents(result)).toEqual(contents(whole));
+          const facts = ({ dead, versionsDropped, versionsLeftOut }: CompactionResult): object => ({
+            dead,
+            versionsDropped,
+            versionsLeftOut,
+          });
+          expect(facts(result)).toEqual(facts(whole));
+          const sizeOf = (tables: readonly TableMeta[], field: 'entries' | 'tombstones' | 'pinnedBytes'): number =>
+            tables.reduce((sum, table) => sum + table[field], 0);
+          for (const field of ['entries', 'tombstones', 'pinnedBytes'] as const)
+            expect(sizeOf(result.outputs, field)).toBe(sizeOf(whole.outputs, field));
+          // Tables ascend and do not share a key.
+          for (const [n, table] of result.outputs.entries())
+            if (n > 0) expect(Buffer.compare(result.outputs[n - 1]!.largest, table.smallest)).toBeLessThan(0);
+          for (const { references } of result.outputs)
+            for (const { segment } of references) expect(result.blockFiles.map((file) => file.segment)).toContain(segment);
+        },
+      ),
+      { numRuns: 30, endOnFailure: true, unbiased: true },
+    );
+    expect(divided).toBeGreaterThan(20);
   });
 
   test('tables compressed in any way are merged into tables compressed in any other', () => {

@@ -65,7 +65,9 @@ test('compactions: why, of what, into what; moves; and files whose space is back
   for (const event of ended) {
     expect(event).toMatchObject({ outcome: 'done' });
     expect(event.inputBytes).toBe(event.inputs.reduce((sum, { bytes }) => sum + bytes, 0));
-    expect(event.bytesWritten).toBe(event.outputs.reduce((sum, { bytes }) => sum + bytes, 0) + (event.blockFile?.bytes ?? 0));
+    expect(event.bytesWritten).toBe(
+      event.outputs.reduce((sum, { bytes }) => sum + bytes, 0) + event.blockFiles.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
     expect(event.bytesRead).toBeGreaterThan(0);
   }
   // Of 3,000 that were written; some of them never left their memtable.
