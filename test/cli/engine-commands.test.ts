@@ -113,7 +113,8 @@ describe('sparrowkv engine', { timeout: 60_000 }, () => {
       expect.stringMatching(/lost: pages of 8\.2 kB in .* keys .* to .*, \d+ entries/),
     ]);
     expect(dry.stdout.toString()).toContain('can be repaired');
-    const done = await engine('repair', store);
+    expect(await engine('repair', store, '--compression', 'snappy')).toMatchObject({ code: 2, stderr: expect.stringContaining('lz4') });
+    const done = await engine('repair', store, '--compression', 'lz4');
     expect([done.code, done.stdout.toString()]).toEqual([1, expect.stringContaining(`the originals are in ${join(store, 'repair-001')}`)]);
     expect((await engine('verify', store)).code).toBe(0);
   });

@@ -1,7 +1,7 @@
 /** `sparrowkv engine repair DIR`. */
 import type { Command } from 'commander';
 
-import type { Loss } from '../../../engine/index.ts';
+import type { Loss, RepairOptions } from '../../../engine/index.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../../exit.ts';
 import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
 import { findingLines, print, showKey, toJson, watched } from './show.ts';
@@ -21,15 +21,21 @@ export function addRepair(engine: Command): void {
     .command('repair <dir>')
     .description('make a store of what is left of a damaged one')
     .option('--dry-run', 'only tell what would be lost')
+    .option('--compression <codec>', 'of tables that are made, unless their keyspace says: none, lz4 or zstd', 'none')
     .option('--json', 'the whole report, as JSON')
     .addHelpText('after', HELP)
-    .action((directory: string, options: { dryRun?: boolean; json?: boolean }) => repair(directory, options));
+    .action((directory: string, options: Options) => repair(directory, options));
 }
 
-async function repair(directory: string, { dryRun = false, json = false }: { dryRun?: boolean; json?: boolean }): Promise<void> {
+interface Options extends Pick<Required<RepairOptions>, 'compression'> {
+  dryRun?: boolean;
+  json?: boolean;
+}
+
+async function repair(directory: string, { dryRun = false, json = false, compression }: Options): Promise<void> {
   const engine = await import('../../../engine/index.ts');
   await watched(dryRun ? 'looking' : 'repairing', async (watch) => {
-    const report = await engine.repair(directory, { ...watch, dryRun });
+    const report = await engine.repair(directory, { ...watch, dryRun, compression });
     const code = report.lostCount > 0 ? EXIT_NOT_FOUND : EXIT_OK;
     if (json) {
       await print(toJson(report, 2));
