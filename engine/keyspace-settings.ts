@@ -88,11 +88,20 @@ export function tableForms(
   return { own, keyspaces: new Map(others) };
 }
 
-/** `invalid/ZSTD_MISSING` and `invalid/FORMAT_NEWER` when this runtime or this version cannot write tables as a keyspace wants them. */
+/**
+ * Refuses settings that a store has and that tables cannot be written by: `invalid/ZSTD_MISSING` in a runtime without it, `invalid/FORMAT_NEWER` for values
+ * that only a later version takes.
+ */
 export function assertWritable(
   { name, settings }: { readonly name: string; readonly settings: StoredSettings },
   zstd: Zstd | undefined,
 ): void {
+  try {
+    storedSettings(shownSettings(settings));
+  } catch (cause) {
+    const what = `keyspace '${name}' has settings that only a later version takes: ${(cause as Error).message}`;
+    throw new SparrowError('invalid', 'FORMAT_NEWER', what, { keyspace: name }, cause);
+  }
   if (Object.values(compressionOf(settings)).includes('zstd')) requireZstd(zstd, `keyspace '${name}'`);
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../../engine/index.ts';
 import { readPages } from '../../engine/inspect/index.ts';
 import { keyspaceOf } from '../../engine/keyspace-key.ts';
-import { readVersion, type Version } from '../../engine/manifest/index.ts';
+import { Manifest, readVersion, type Version } from '../../engine/manifest/index.ts';
 import { LinearMemory } from '../../engine/memory/linear-memory.ts';
 import { readFooter, readTableMeta, tableFileName, decodeProperties, tableLayout } from '../../engine/table/index.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
@@ -227,6 +227,26 @@ describe('settings of a keyspace', () => {
       }
       await using again = await open('/data', SMALL, { fileSystem: disk });
       await readAll(again, 1);
+    }
+  });
+
+  test('that only a later version takes are refused at the door, and those that it adds are kept', async () => {
+    for (const settings of [{ compressionBottom: 7 }, { filterBitsPerKey: 1000 }, { inlineThreshold: 5000 }, { later: 3 }] as const) {
+      const disk = new SimFileSystem();
+      await (await open('/data', SMALL, { fileSystem: disk })).close();
+      const { manifest } = Manifest.open(disk, '/data');
+      await manifest.append({ keyspacesAdded: [{ id: 1, name: 'new', settings }] });
+      await manifest.close();
+      const opened = open('/data', SMALL, { fileSystem: disk });
+      if ('later' in settings) {
+        await using engine = await opened;
+        expect([(await engine.keyspace('new')).settings, readVersion(disk, '/data').version.keyspaces.get(1)!.settings]).toEqual([
+          {},
+          settings,
+        ]);
+      } else {
+        await expect(opened).rejects.toMatchObject({ kind: 'invalid', code: 'FORMAT_NEWER', details: { keyspace: 'new' } });
+      }
     }
   });
 
