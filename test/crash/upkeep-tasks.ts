@@ -9,6 +9,7 @@ import {
   createTableWriter,
   type Engine,
   type IngestOptions,
+  type KeyspaceSettings,
   listBackups,
   pruneBackups,
   repair,
@@ -51,6 +52,9 @@ export interface UpkeepTask {
 /** So many batches come before a copy is made. */
 const MORE = 2;
 const RULE = { gte: 'key/2' };
+
+/** In the form in which they are shown. */
+const ALTERED: KeyspaceSettings = { filterBitsPerKey: 0, compression: 'lz4' };
 
 export const UPKEEP_TASKS: readonly UpkeepTask[] = [
   {
@@ -213,6 +217,35 @@ export const UPKEEP_TASKS: readonly UpkeepTask[] = [
         expectSame('keys of the new one, compacted', [...textsOf(await engine.keyspace(KEYSPACE)).keys()].join(), 'new');
       });
       await world.expectStore(DIRECTORY, batches, batches);
+      return outcome;
+    },
+  },
+  {
+    name: 'settings of a keyspace',
+    begin: (image) => Promise.resolve(storeOf(image)),
+    async work(_, engine) {
+      const keyspace = await engine.keyspace(KEYSPACE, ALTERED);
+      await keyspace.put('packed', 'by lz4', { durability: 'synced' });
+      await engine.flush();
+    },
+    async check(world, ended) {
+      const { batches } = world.image;
+      const outcome = await world.withStore(async (engine) => {
+        const keyspace = await engine.keyspace(KEYSPACE);
+        const altered = Object.keys(keyspace.settings).length > 0;
+        // The edit is on disk before anything is written by it.
+        if (ended || keyspace.hasSync('packed')) expectSame('settings that were altered', altered, true);
+        await engine.keyspace(KEYSPACE, ALTERED);
+        await keyspace.delete('packed', { durability: 'synced' });
+        return altered ? 'whole' : 'nothing';
+      });
+      world.losePower();
+      await world.withStore(async (engine) => {
+        const keyspace = await engine.keyspace(KEYSPACE);
+        expectSame('its settings', JSON.stringify(keyspace.settings), JSON.stringify(ALTERED));
+        await engine.compact();
+        expectSame('its entries', spelled(textsOf(keyspace)), spelled(keyspaceContentsAfter(batches)));
+      });
       return outcome;
     },
   },

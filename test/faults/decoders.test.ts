@@ -1,14 +1,14 @@
 /** A sample of spoilt bytes for each decoder; fuzz.ts has as many as are wanted. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { layeredStore, type StoreImage } from '../corruption/stores.ts';
+import { keyspacesStore, layeredStore, type StoreImage } from '../corruption/stores.ts';
 import { SimRandom } from '../sim/sim-random.ts';
 import { DECODERS } from './decoders.ts';
 
 const CASES = 250;
-let image: StoreImage;
+let images: StoreImage[];
 
 beforeAll(async () => {
-  image = await layeredStore();
+  images = [await layeredStore(), await keyspacesStore()];
 });
 
 describe('bytes that nobody wrote, behind checksums that hold', () => {
@@ -17,7 +17,7 @@ describe('bytes that nobody wrote, behind checksums that hold', () => {
     let sound = 0;
     for (let seed = 1; seed <= CASES; seed++) {
       try {
-        if (await DECODERS[name]!(new SimRandom(seed), image)) sound++;
+        if (await DECODERS[name]!(new SimRandom(seed), images[seed % images.length]!)) sound++;
       } catch (error) {
         throw new Error(`seed ${seed}: ${String(error)}`, { cause: error });
       }
