@@ -6,7 +6,7 @@ import type { KvCalls } from './kv-calls.ts';
 import type { CallCounter } from './call-counter.ts';
 import { plainMethod } from './unary-call.ts';
 
-const ROLES = { follower: Role.FOLLOWER, candidate: Role.CANDIDATE, leader: Role.LEADER } as const;
+const ROLES = { follower: Role.FOLLOWER, 'pre-candidate': Role.CANDIDATE, candidate: Role.CANDIDATE, leader: Role.LEADER } as const;
 
 export function adminService(calls: KvCalls, counter: CallCounter, connections: Connections, serverVersion: string): AdminServer {
   const startedMs = performance.now();

@@ -130,6 +130,7 @@ export class LogStore {
   append(hardState: HardState | undefined, entries: readonly LogEntry[], mustSync: boolean): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     assert(!this.#closed, 'nothing is appended to a closed log');
+    for (const { change } of entries) assert(change === undefined, 'members do not change: the log has no format for that');
     return new Promise((resolve, reject) => {
       this.#waiting.push({ hardState, entries, mustSync, resolve, reject });
       if (!this.#busy) this.#running = this.#run();

@@ -14,10 +14,11 @@
  *
  * Called by the gateway. Calls server/raft, log-store.ts, state-machine.ts, write-budget.ts.
  */
+import { assert } from '../../base/assert.ts';
 import type { Clock, Random, Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Engine } from '../../engine/index.ts';
-import { type LogEntry, type Message, type Output, Raft, type Role } from '../raft/index.ts';
+import { type LogEntry, type Message, type Output, Raft, type Role, votersOnly } from '../raft/index.ts';
 import { type CallState, checkCall } from './call-state.ts';
 import type { LogStore, LogStoreStats } from './log-store.ts';
 import { type ApplyResult, StateMachine } from './state-machine.ts';
@@ -84,6 +85,9 @@ interface Read {
 
 const APPEND_BYTES_MAX: number = 1024 * 1024;
 const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
+/** The write budget bounds what is proposed; the core's own bound is beyond it. */
+const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
+const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 /** Applying gives way to the event loop after this long. */
 const APPLY_SLICE_MS = 4;
 
@@ -136,12 +140,14 @@ export class Replica {
     }
     const raft = new Raft({
       id: settings.id,
-      voters: settings.voters,
+      configuration: votersOnly(settings.voters),
       electionTicks: settings.electionTicks,
       heartbeatTicks: settings.heartbeatTicks,
       seed: parts.random.u32(),
       appendBytesMax: APPEND_BYTES_MAX,
       inflight: INFLIGHT,
+      uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 2 * settings.writeBytesInFlightMax),
+      keptBytesMax: KEPT_BYTES_MAX,
       hardState: { ...recovered.hardState, commit },
       log: { ...recovered, entries },
       applied: commit,
@@ -333,7 +339,15 @@ export class Replica {
       return false;
     });
     if (proposals.length === 0) return this.#wakeIdle();
-    const first = this.#raft.propose(proposals.map(({ command }) => command))!;
+    const { index: first } = this.#raft.propose(proposals.map(({ command }) => command));
+    if (first === undefined) {
+      const refused = new SparrowError('exhausted', 'OVERLOADED', 'too many bytes of writes are not committed', { applied: false });
+      for (const { command, reject } of proposals) {
+        this.#budget.leave(command.length);
+        reject(refused);
+      }
+      return this.#wakeIdle();
+    }
     for (const [i, proposal] of proposals.entries()) {
       proposal.term = this.#raft.term;
       this.#pending.set(first + i, proposal);
@@ -352,6 +366,7 @@ export class Replica {
   #pump(): void {
     if (this.#stopped !== undefined) return;
     const output = this.#raft.output();
+    assert(output.snapshot === undefined && output.fetches.length === 0, 'a group of one voter needs neither snapshots nor older entries');
     if (output.messages.length > 0) this.#parts.send(output.messages);
     if (output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0) this.#persist(output);
     for (const { read, index } of output.reads) this.#confirmedReads.push({ index, reads: this.#askedReads.get(read)! });
@@ -393,7 +408,7 @@ export class Replica {
           }
           if (this.#stopped !== undefined) return;
         }
-        this.#raft.release(this.#machine.applied);
+        this.#raft.applied(this.#machine.applied);
         if (this.#bytesSinceCheckpoint >= this.#settings.checkpointBytes && this.#checkpointing === undefined) await this.#checkpoint();
       }
       this.#answerReads();

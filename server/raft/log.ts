@@ -1,16 +1,19 @@
 /**
  * The log as the core sees it: the term of every entry that is not compacted away, and the entries themselves as long as somebody
- * may still need them.
+ * is likely to need them. Older ones are in storage alone.
  *
- *   compacted          released            handed        last
- *       |-- terms only ----|---- entries in memory ---------|
- *                                   persisted <= handed <= last,   applied <= committed <= last,   applied <= persisted
+ *   compacted            kept from           applied  handed out     committed        last
+ *       |--- terms only ----|---------------- entries in memory -----------------------|
+ *                                   persisted <= handed to storage <= last
+ *                                   applied <= handed out to apply <= min(committed, persisted)
  *
- * Terms are kept as runs (a new one at each change of term), so a log of a million entries costs a few numbers.
- * Invariants: no gaps; terms never fall; nothing at or below `committed` is ever replaced.
+ * Terms are kept as runs (term-runs.ts), so a log of a million entries costs a few numbers.
+ * Invariants: no gaps; terms never fall; nothing at or below `committed` is ever replaced; what is not applied is in memory.
  */
 import { assert } from '../../base/assert.ts';
-import type { LogEntry } from './messages.ts';
+import { entriesBytes, NO_DATA } from './entries.ts';
+import type { LogEntry, Snapshot } from './messages.ts';
+import { TermRuns } from './term-runs.ts';
 
 /** A log as storage found it. */
 export interface InitialLog {
@@ -25,31 +28,39 @@ export interface InitialLog {
 }
 
 export class RaftLog {
-  #compactedIndex: number;
-  #compactedTerm: number;
-  readonly #runs: { index: number; term: number }[];
-  /** Entries from #memoryFirst to the last. */
+  readonly #terms: TermRuns;
+  /** Entries from #memoryFirst to the last; those before #head are let go already. */
   #entries: LogEntry[];
+  #head = 0;
   #memoryFirst: number;
+  /** Bytes of the entries in memory. */
+  #bytes: number;
+  /** Entries after `applied` that change the configuration. */
+  #changes: LogEntry[];
   #last: number;
   /** What storage was given, and what it said is durable. */
   #handed: number;
   #persisted: number;
+  /** Handed out to apply. */
+  #applying: number;
+  #applied: number;
+  /** A snapshot that takes the place of the log: not given to storage, and its index until storage has it. */
+  #snapshot: Snapshot | undefined;
+  #installing = 0;
+  #snapshotHanded = 0;
   committed: number;
-  applied: number;
 
   constructor(initial: InitialLog, committed: number, applied: number) {
-    this.#compactedIndex = initial.compactedIndex;
-    this.#compactedTerm = initial.compactedTerm;
-    this.#runs = initial.terms.map((run) => ({ ...run }));
+    this.#terms = new TermRuns(initial.compactedIndex, initial.compactedTerm, initial.terms);
     this.#entries = [...initial.entries];
-    this.#last = initial.lastIndex;
+    this.#bytes = entriesBytes(initial.entries);
+    this.#last = this.#handed = this.#persisted = initial.lastIndex;
     this.#memoryFirst = initial.lastIndex + 1 - initial.entries.length;
-    this.#handed = this.#last;
-    this.#persisted = this.#last;
+    this.#changes = initial.entries.filter((entry) => entry.change !== undefined && entry.index > applied);
     this.committed = committed;
-    this.applied = applied;
+    this.#applying = this.#applied = applied;
     assert(applied <= committed && committed <= this.#last, 'applied <= committed <= last when a log is opened');
+    assert(initial.compactedIndex <= applied, 'only what is applied is compacted');
     assert(this.#memoryFirst <= applied + 1, 'all entries that are not applied are in memory');
     assert(
       initial.entries.every((entry, i) => entry.index === this.#memoryFirst + i),
@@ -66,7 +77,7 @@ export class RaftLog {
   }
 
   get firstIndex(): number {
-    return this.#compactedIndex + 1;
+    return this.#terms.compactedIndex + 1;
   }
 
   get persisted(): number {
@@ -77,11 +88,32 @@ export class RaftLog {
     return this.#handed;
   }
 
+  get snapshotHanded(): number {
+    return this.#snapshotHanded;
+  }
+
+  get applied(): number {
+    return this.#applied;
+  }
+
+  /** Bytes of the entries in memory. */
+  get memoryBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether a snapshot has taken the place of the log and is not durable yet. */
+  get installing(): boolean {
+    return this.#installing > 0;
+  }
+
+  /** Whether the configuration changes by entries that are committed and not applied. */
+  get hasUnappliedChange(): boolean {
+    return this.#changes.length > 0 && this.#changes[0]!.index <= this.committed;
+  }
+
   /** The term of an entry, or undefined when it is compacted away or not there yet. */
   term(index: number): number | undefined {
-    if (index === this.#compactedIndex) return this.#compactedTerm;
-    if (index < this.#compactedIndex || index > this.#last) return undefined;
-    return this.#runs[this.#runOf(index)]!.term;
+    return index > this.#last ? undefined : this.#terms.term(index);
   }
 
   /** Whether a log that ends with that entry has at least all that this one has committed (Raft, 5.4.1). */
@@ -89,14 +121,23 @@ export class RaftLog {
     return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.#last);
   }
 
+  get committedTerm(): number {
+    return this.term(this.committed)!;
+  }
+
+  /** Somebody knows this entry to be committed. */
+  learnCommitted(index: number, term: number): void {
+    if (index > this.committed && this.term(index) === term) this.committed = index;
+  }
+
   /** Adds entries after the last one. */
   append(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
       assert(entry.index === this.#last + 1, 'log has no gaps');
-      const last = this.#runs.at(-1);
-      assert(entry.term >= (last?.term ?? this.#compactedTerm), 'terms never fall');
-      if (last === undefined || last.term !== entry.term) this.#runs.push({ index: entry.index, term: entry.term });
+      this.#terms.append(entry.index, entry.term);
       this.#entries.push(entry);
+      this.#bytes += entry.data.length;
+      if (entry.change !== undefined) this.#changes.push(entry);
       this.#last = entry.index;
     }
   }
@@ -110,27 +151,40 @@ export class RaftLog {
     if (fresh === -1) return;
     const first = entries[fresh]!.index;
     if (first <= this.#last) this.#cut(first - 1);
-    this.append(entries.slice(fresh));
+    this.append(fresh === 0 ? entries : entries.slice(fresh));
+  }
+
+  /** A snapshot takes the place of the log. */
+  restore(snapshot: Snapshot): void {
+    assert(snapshot.index > this.committed, 'a snapshot brings the log forward');
+    this.#terms.restart(snapshot.index, snapshot.term);
+    this.#entries = [];
+    this.#head = this.#bytes = 0;
+    this.#changes = [];
+    this.#memoryFirst = snapshot.index + 1;
+    this.#last = this.#handed = this.committed = snapshot.index;
+    this.#persisted = Math.min(this.#persisted, snapshot.index - 1);
+    this.#snapshot = snapshot;
+    this.#installing = snapshot.index;
   }
 
   /** The largest index up to `index` whose term is at most `term`: where two logs may agree at best. */
   agreement(index: number, term: number): { index: number; term: number } {
-    let at = Math.min(index, this.#last);
-    while (at > this.#compactedIndex) {
-      const run = this.#runs[this.#runOf(at)]!;
-      if (run.term <= term) return { index: at, term: run.term };
-      at = run.index - 1;
-    }
-    return { index: at, term: this.#compactedTerm };
+    return this.#terms.agreement(Math.min(index, this.#last), term);
   }
 
-  /** Entries from `from` on, as many as fit in `bytesMax`, at least one. They must be in memory. */
-  slice(from: number, bytesMax: number): LogEntry[] {
+  /** Whether an entry is in memory, and not in storage alone. */
+  inMemory(index: number): boolean {
+    return index >= this.#memoryFirst;
+  }
+
+  /** Entries from `from` to `to`, as many as fit in `bytesMax`, at least one. They must be in memory. */
+  slice(from: number, to: number, bytesMax: number): LogEntry[] {
     assert(from >= this.#memoryFirst, 'entries that are asked for are in memory');
     const slice: LogEntry[] = [];
     let bytes = 0;
-    for (let i = from - this.#memoryFirst; i < this.#entries.length; i++) {
-      const entry = this.#entries[i]!;
+    for (let index = from; index <= to; index++) {
+      const entry = this.#entry(index);
       bytes += entry.data.length;
       if (slice.length > 0 && bytes > bytesMax) break;
       slice.push(entry);
@@ -138,70 +192,103 @@ export class RaftLog {
     return slice;
   }
 
-  /** Entries that storage has not been given yet; it counts as given then. */
+  /** A snapshot that storage has not been given yet; it counts as given then. */
+  takeSnapshot(): Snapshot | undefined {
+    const snapshot = this.#snapshot;
+    if (snapshot !== undefined) this.#snapshotHanded = snapshot.index;
+    this.#snapshot = undefined;
+    return snapshot;
+  }
+
+  /** Entries that storage has not been given yet; they count as given then. */
   takeUnstored(): LogEntry[] {
     if (this.#handed === this.#last) return [];
-    const entries = this.#entries.slice(this.#handed + 1 - this.#memoryFirst);
+    const entries = this.#between(this.#handed + 1, this.#last);
     this.#handed = this.#last;
     return entries;
   }
 
   /** Storage says that its log is durable up to this entry. Ignored when that entry has been replaced since. */
-  persistedTo(index: number, term: number): void {
+  persistedTo(index: number, term: number, snapshot: number): void {
+    if (this.#installing > 0) {
+      if (snapshot < this.#installing) return;
+      this.#applying = this.#applied = this.#persisted = this.#installing;
+      this.#installing = 0;
+    }
     if (index > this.#persisted && this.term(index) === term) {
       assert(index <= this.#handed, 'storage acknowledges what it was given');
       this.#persisted = index;
     }
   }
 
-  /** Entries to apply now: committed and durable here. They count as applied then. */
+  /** Entries to apply now: committed and durable here. They are not given again. */
   takeCommitted(): LogEntry[] {
     const to = Math.min(this.committed, this.#persisted);
-    if (to <= this.applied) return [];
-    const entries = this.#entries.slice(this.applied + 1 - this.#memoryFirst, to + 1 - this.#memoryFirst);
-    this.applied = to;
+    if (to <= this.#applying || this.#installing > 0) return [];
+    const entries = this.#between(this.#applying + 1, to);
+    this.#applying = to;
     return entries;
   }
 
-  /** Lets go of the entries up to `index` in memory; their terms stay known. */
-  release(index: number): void {
-    assert(index <= this.applied, 'only applied entries are released');
-    const count = index + 1 - this.#memoryFirst;
-    if (count <= 0) return;
-    this.#entries.splice(0, count);
-    this.#memoryFirst = index + 1;
+  /** The host has applied everything up to `index`. Returns the changes of the configuration among it, and its bytes. */
+  appliedTo(index: number): { changes: LogEntry[]; bytes: number } {
+    // What was on its way when a snapshot took its place is of no interest any more.
+    if (index <= this.#applied || this.#installing > 0) return { changes: [], bytes: 0 };
+    assert(index <= this.#applying, 'only what was handed out is applied');
+    let bytes = 0;
+    for (let i = this.#applied + 1; i <= index; i++) bytes += this.#entry(i).data.length;
+    const after = this.#changes.findIndex((entry) => entry.index > index);
+    const changes = this.#changes.splice(0, after < 0 ? this.#changes.length : after);
+    this.#applied = index;
+    return { changes, bytes };
+  }
+
+  /** Bytes of the entries that are not applied. */
+  unappliedBytes(): number {
+    return entriesBytes(this.#between(this.#applied + 1, this.#last));
+  }
+
+  /** Lets go of applied entries in memory: those up to `index`, and the oldest as long as more than `bytesMax` are held. */
+  release(index: number, bytesMax: number): void {
+    while (this.#memoryFirst <= this.#applied && (this.#memoryFirst <= index || this.#bytes > bytesMax)) {
+      this.#bytes -= this.#entries[this.#head]!.data.length;
+      this.#entries[this.#head++] = RELEASED;
+      this.#memoryFirst++;
+    }
+    if (this.#head > 64 && this.#head * 2 > this.#entries.length) {
+      this.#entries.splice(0, this.#head);
+      this.#head = 0;
+    }
   }
 
   /** Forgets everything up to `index`: storage removes it too. */
   compact(index: number): void {
-    if (index <= this.#compactedIndex) return;
-    const term = this.term(index)!;
-    this.release(index);
-    while (this.#runs.length > 1 && this.#runs[1]!.index <= index + 1) this.#runs.shift();
-    if (index === this.#last) this.#runs.length = 0;
-    else this.#runs[0]!.index = Math.max(this.#runs[0]!.index, index + 1);
-    this.#compactedIndex = index;
-    this.#compactedTerm = term;
+    if (index <= this.#terms.compactedIndex) return;
+    assert(index <= this.#applied, 'only what is applied is compacted');
+    this.release(index, Infinity);
+    this.#terms.compact(index);
   }
 
   #cut(last: number): void {
     assert(last >= this.committed, 'committed entries are never replaced');
-    this.#entries.length = last + 1 - this.#memoryFirst;
-    while (this.#runs.length > 0 && this.#runs.at(-1)!.index > last) this.#runs.pop();
+    for (const entry of this.#between(last + 1, this.#last)) this.#bytes -= entry.data.length;
+    this.#entries.length = this.#head + last + 1 - this.#memoryFirst;
+    while (this.#changes.length > 0 && this.#changes.at(-1)!.index > last) this.#changes.pop();
+    this.#terms.cut(last);
     this.#last = last;
     this.#handed = Math.min(this.#handed, last);
     this.#persisted = Math.min(this.#persisted, last);
   }
 
-  /** The run that holds `index`: the last one that begins at or before it. */
-  #runOf(index: number): number {
-    let low = 0;
-    let high = this.#runs.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.#runs[middle]!.index <= index) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+  #entry(index: number): LogEntry {
+    return this.#entries[this.#head + index - this.#memoryFirst]!;
+  }
+
+  #between(first: number, last: number): LogEntry[] {
+    const at = this.#head - this.#memoryFirst;
+    return this.#entries.slice(at + first, at + last + 1);
   }
 }
+
+/** In the place of an entry that was let go. */
+const RELEASED: LogEntry = { index: 0, term: 0, data: NO_DATA };

@@ -1,164 +1,162 @@
 /**
  * Raft (Ongaro and Ousterhout; after etcd-io/raft's shape): one member of one group as a pure state machine.
  *
- *   in   tick, step(message), propose, requestRead, campaign, persisted(token)
+ *   in   tick, step(message), propose, proposeChange, requestRead, transferLeadership, persisted(token), applied(index) ...
  *   out  output(): what to persist, send and apply; collected until asked for, so that a host batches all of a turn
  *
  *   const output = raft.output();
  *   send(output.messages);
- *   await storage.append(output.entries, output.hardState);      // may take its time: outputs go on meanwhile, storage keeps their order
+ *   await storage.append(output);                                 // may take its time: outputs go on meanwhile, storage keeps their order
  *   raft.persisted(output.token);
- *   send(output.messagesAfterSync);
- *   for (const entry of output.committed) apply(entry);           // in any later output, once persisted here and by a majority
+ *   send(output.messagesAfterSync);                               // those to itself: raft.step
+ *   for (const entry of output.committed) await apply(entry);     // in any later output, once persisted here and by a majority
+ *   raft.applied(output.committed.at(-1).index);
  *
  * What must not leave before it is durable waits in messagesAfterSync: votes, acknowledgements of entries, and requests for votes (a
  * candidate that forgets its term could lead the same term twice). A leader counts its own log only as far as it is durable.
  *
- * Time is ticks. Randomness is seeded. Nothing here waits, reads a clock or does I/O. Broken into: log.ts (entries and terms),
- * progress.ts (what a leader knows of a follower), quorum.ts, read-index.ts, messages.ts. Called by server/node/replica.ts.
+ * Time is ticks. Randomness is seeded. Nothing here waits, reads a clock or does I/O. This file takes inputs in, tells messages of other
+ * terms apart, and collects the output. docs/raft.md goes through the rest in reading order. Called by server/node/replica.ts.
  */
 import { assert } from '../../base/assert.ts';
-import { type InitialLog, RaftLog } from './log.ts';
-import type {
-  AppendRequest,
-  AppendResponse,
-  HardState,
-  HeartbeatRequest,
-  HeartbeatResponse,
-  LogEntry,
-  Message,
-  Output,
-  ReadState,
-  StorageToken,
-  VoteRequest,
-  VoteResponse,
-} from './messages.ts';
-import { type InflightLimits, Progress } from './progress.ts';
-import { quorumIndex, tally } from './quorum.ts';
-import { SeededRandom } from './random.ts';
-import { ReadIndex } from './read-index.ts';
+import type { Configuration, ConfigurationChange } from './configuration.ts';
+import { campaign, onTimeoutNow, onVoteRequest, onVoteResponse, withholdsVote } from './election.ts';
+import { answerOldTerm, onAppendRequest, onHeartbeatRequest, onSnapshotRequest } from './follower.ts';
+import { forceConfiguration } from './forced.ts';
+import { onAppendResponse, onHeartbeatResponse, ownLogPersisted, sendHeartbeats, tickLeader } from './leader.ts';
+import type { RaftLog } from './log.ts';
+import { applyChanges, leaveJoint, proposeChange, resign } from './membership.ts';
+import type { HardState, LogEntry, Message, Output, Refusal, Snapshot, StorageToken } from './messages.ts';
+import type { Progress } from './progress.ts';
+import { onFetched, replicate } from './replication.ts';
+import { tickSleep, wake } from './sleep.ts';
+import { RaftState, type RaftOptions, type Role } from './state.ts';
+import { continueTransfer, transferTo } from './transfer.ts';
 
-export type Role = 'follower' | 'candidate' | 'leader';
-
-export interface RaftOptions {
-  /** This member: an integer above 0. */
-  id: number;
-  /** All members that vote, this one included. */
-  voters: readonly number[];
-  /** A follower that hears nothing campaigns after this many ticks and up to as many again, at random. */
-  electionTicks: number;
-  /** A leader sends heartbeats this often. */
-  heartbeatTicks: number;
-  /** Different for each member. */
-  seed: number;
-  /** Bytes of entries in one append. */
-  appendBytesMax: number;
-  /** Appends to one follower that are not answered yet. */
-  inflight: InflightLimits;
-  hardState: HardState;
-  log: InitialLog;
-  /** The last entry that has been applied. */
-  applied: number;
-}
+/** The index of the (first) entry, or why it was not taken in. */
+export type Proposed = { index: number; refused?: never } | { index?: never; refused: Refusal };
 
 export class Raft {
-  readonly id: number;
-  readonly #options: RaftOptions;
-  readonly #voters: readonly number[];
-  readonly #random: SeededRandom;
-  readonly #log: RaftLog;
-  readonly #readIndex: ReadIndex = new ReadIndex();
-  #role: Role = 'follower';
-  #term: number;
-  #vote: number;
-  #leader = 0;
-  #votes: Map<number, boolean> = new Map();
-  #progress: Map<number, Progress> = new Map();
-  #ticks = 0;
-  #electionTimeout = 0;
-  #round = 0;
+  readonly #state: RaftState;
   #reads = 0;
   /** The hard state that the last output carried. */
   #handedState: HardState;
-  #messages: Message[] = [];
-  #messagesAfterSync: Message[] = [];
-  #readStates: ReadState[] = [];
-  #lostReads: number[] = [];
 
   constructor(options: RaftOptions) {
-    assert(options.id > 0 && options.voters.includes(options.id), 'a member is one of its voters');
+    assert(Number.isSafeInteger(options.id) && options.id > 0, 'an id is an integer above 0');
     assert(options.electionTicks > options.heartbeatTicks, 'heartbeats come more often than elections');
-    this.id = options.id;
-    this.#options = options;
-    this.#voters = [...options.voters];
-    this.#random = new SeededRandom(options.seed);
-    this.#term = options.hardState.term;
-    this.#vote = options.hardState.vote;
+    this.#state = new RaftState(options);
     this.#handedState = { ...options.hardState };
-    this.#log = new RaftLog(options.log, Math.max(options.hardState.commit, options.applied), options.applied);
-    assert(this.#log.lastTerm <= this.#term, 'no entry is of a term that the member has not seen');
-    this.#becomeFollower(this.#term, 0);
+  }
+
+  get id(): number {
+    return this.#state.id;
   }
 
   get role(): Role {
-    return this.#role;
+    return this.#state.role;
   }
 
   get term(): number {
-    return this.#term;
+    return this.#state.term;
   }
 
   /** The leader of this term as far as known, or 0. */
   get leader(): number {
-    return this.#leader;
+    return this.#state.leader;
   }
 
-  get log(): Readonly<Pick<RaftLog, 'lastIndex' | 'firstIndex' | 'persisted' | 'committed' | 'term'>> {
-    return this.#log;
+  /** As of the last entry applied, or of a snapshot that is being installed. */
+  get configuration(): Configuration {
+    return this.#state.configuration;
+  }
+
+  get log(): Readonly<Pick<RaftLog, 'lastIndex' | 'firstIndex' | 'persisted' | 'committed' | 'applied' | 'memoryBytes' | 'term'>> {
+    return this.#state.log;
+  }
+
+  /** Whether the group sleeps: it need not be ticked, and the host wakes it when a node of it is lost. */
+  get asleep(): boolean {
+    return this.#state.asleep;
+  }
+
+  /** Whom leadership is being handed over to, or 0. */
+  get transferee(): number {
+    return this.#state.transferee;
   }
 
   /** What a leader knows of a member; undefined elsewhere. */
-  progress(id: number): Progress | undefined {
-    return this.#progress.get(id);
+  progress(id: number): Readonly<Progress> | undefined {
+    return this.#state.progress.get(id);
   }
 
   /** Time passes. */
   tick(): void {
-    this.#ticks++;
-    if (this.#role === 'leader') {
-      if (this.#ticks >= this.#options.heartbeatTicks) {
-        this.#ticks = 0;
-        this.#sendHeartbeats();
-      }
-    } else if (this.#ticks >= this.#electionTimeout) {
-      this.campaign();
+    const state = this.#state;
+    if (state.asleep) return;
+    if (state.role === 'leader') {
+      tickLeader(state);
+      tickSleep(state);
+    } else if (++state.elapsed >= state.electionTimeout) {
+      campaign(state);
     }
   }
 
-  /** Asks for votes now. */
+  /** What a monotonic clock says, for leases (lease.ts says when to ask it). */
+  advanceClock(nowMs: number): void {
+    this.#state.lease.advance(nowMs);
+  }
+
+  /** Something has happened to the nodes of this group. */
+  wake(): void {
+    wake(this.#state);
+  }
+
+  /** Asks for votes now, with a pre-vote. */
   campaign(): void {
-    if (this.#role === 'leader') return;
-    this.#reset(this.#term + 1);
-    this.#role = 'candidate';
-    this.#vote = this.id;
-    const lastIndex = this.#log.lastIndex;
-    const lastTerm = this.#log.lastTerm;
-    for (const to of this.#voters) {
-      // The vote for itself counts when it is durable, as everybody else's does: it travels as a message, too.
-      if (to === this.id) this.#messagesAfterSync.push({ type: 'vote-response', from: this.id, to, term: this.#term, granted: true });
-      else this.#messagesAfterSync.push({ type: 'vote-request', from: this.id, to, term: this.#term, lastIndex, lastTerm });
-    }
+    if (this.#state.role !== 'leader') campaign(this.#state);
+  }
+
+  /** The host knows that the leader is gone: this member votes for others without waiting. Leases keep what they promised. */
+  forgetLeader(): void {
+    const state = this.#state;
+    wake(state);
+    if (state.role === 'follower') state.leader = 0;
   }
 
   /**
-   * Adds entries to the log of the group. Returns the index of the first, or undefined when this member does not lead. An entry is
-   * committed when it comes back in `Output.committed` with the term that it was proposed in; it may never come.
+   * Adds entries to the log of the group. An entry is committed when it comes back in `Output.committed` with the term that it was
+   * proposed in; it may never come.
    */
-  propose(data: readonly Uint8Array[]): number | undefined {
-    if (this.#role !== 'leader') return undefined;
-    const first = this.#log.lastIndex + 1;
-    this.#log.append(data.map((bytes, i) => ({ index: first + i, term: this.#term, data: bytes })));
-    return first;
+  propose(data: readonly Uint8Array[]): Proposed {
+    const state = this.#state;
+    if (state.role !== 'leader') return { refused: 'not-leader' };
+    if (state.transferee !== 0) return { refused: 'transferring' };
+    const bytes = data.reduce((sum, { length }) => sum + length, 0);
+    const held = state.uncommittedBytes;
+    if (held > 0 && bytes > 0 && held + bytes > state.options.uncommittedBytesMax) return { refused: 'uncommitted-bytes' };
+    wake(state);
+    state.uncommittedBytes += bytes;
+    const index = state.log.lastIndex + 1;
+    state.log.append(data.map((one, i) => ({ index: index + i, term: state.term, data: one })));
+    return { index };
+  }
+
+  /** Changes who is a member. Throws `invalid/CONFIGURATION_CHANGE` when the change makes no sense from here. */
+  proposeChange(change: ConfigurationChange): Proposed {
+    wake(this.#state);
+    return proposeChange(this.#state, change);
+  }
+
+  /** Lets `to` lead. Undefined: it is under way; `transferee` tells until when. To itself: gives up a transfer. */
+  transferLeadership(to: number): Refusal | undefined {
+    wake(this.#state);
+    return transferTo(this.#state, to);
+  }
+
+  /** Unsafe: makes `voters`, all that is left of the group, its voters, with this member as their leader (forced.ts). */
+  forceConfiguration(voters: readonly number[]): void {
+    forceConfiguration(this.#state, voters);
   }
 
   /**
@@ -166,266 +164,170 @@ export class Raft {
    * undefined when this member does not lead.
    */
   requestRead(): number | undefined {
-    if (this.#role !== 'leader') return undefined;
+    if (this.#state.role !== 'leader') return undefined;
+    wake(this.#state);
     const read = ++this.#reads;
-    this.#readIndex.ask(read);
+    this.#state.readIndex.ask(read);
     return read;
   }
 
   /** Storage has made an output durable. */
   persisted(token: StorageToken): void {
+    const state = this.#state;
     // Of an older term: the log may have been replaced since by entries that are not durable. A newer token is on its way.
-    if (token.term < this.#term) return;
-    this.#log.persistedTo(token.index, token.entryTerm);
-    if (this.#role === 'leader' && this.#progress.get(this.id)!.accepted(this.#log.persisted)) this.#advanceCommit();
+    if (token.term < state.term) return;
+    state.log.persistedTo(token.index, token.entryTerm, token.snapshot);
+    if (state.role === 'leader') ownLogPersisted(state);
   }
 
-  /** Entries up to here are applied and need not be kept in memory, as far as no other member may ask for them. */
-  release(index: number): void {
-    this.#log.release(Math.min(index, this.#log.applied, this.#nobodyLacks()));
+  /** The host has applied everything up to `index`. */
+  applied(index: number): void {
+    const state = this.#state;
+    const { changes, bytes } = state.log.appliedTo(index);
+    state.uncommittedBytes = Math.max(0, state.uncommittedBytes - bytes);
+    applyChanges(state, changes);
+    state.log.release(this.#nobodyLacks(), state.options.keptBytesMax);
   }
 
-  /** How much of the log up to `index` may be removed. */
+  /** How much of the log up to `index` may be removed without anybody needing a snapshot for it, as far as this member knows. */
   compactable(index: number): number {
-    return Math.min(index, this.#log.applied, this.#nobodyLacks());
+    return Math.min(index, this.#state.log.applied, this.#nobodyLacks());
   }
 
-  /** Storage has removed the log up to `index`, which was compactable. */
+  /** Storage has removed the log up to `index`, which is applied: whoever lacks some of it gets a snapshot. */
   compact(index: number): void {
-    assert(index < this.#log.firstIndex || index <= this.compactable(index), 'only what nobody needs is removed');
-    this.#log.compact(index);
+    this.#state.log.compact(index);
+  }
+
+  /** What a snapshot of the applied state would be of. */
+  snapshot(): Snapshot {
+    const { log, configuration } = this.#state;
+    return { index: log.applied, term: log.term(log.applied)!, configuration };
+  }
+
+  /** What became of the snapshot that a member was sent. Must be told: nothing else is sent to it until then. */
+  snapshotReported(member: number, arrived: boolean): void {
+    this.#state.progress.get(member)?.snapshotReported(arrived);
+  }
+
+  /** Messages to a member have been lost. */
+  unreachable(member: number): void {
+    const progress = this.#state.progress.get(member);
+    if (progress?.state === 'replicate' && member !== this.id) progress.probe();
+  }
+
+  /** Entries that an output asked for. */
+  fetched(member: number, entries: readonly LogEntry[]): void {
+    onFetched(this.#state, member, entries);
   }
 
   /** A message from another member, or its own vote that has become durable. */
   step(message: Message): void {
+    const state = this.#state;
     assert(message.to === this.id, 'a message reaches the one it is for');
-    if (message.term > this.#term) {
-      const leads = message.type === 'append-request' || message.type === 'heartbeat-request';
-      this.#becomeFollower(message.term, leads ? message.from : 0);
-    } else if (message.term < this.#term) {
-      this.#answerOldTerm(message);
-      return;
+    if (state.asleep && !isOfSleep(message, state.round)) wake(state);
+    if (message.term > state.term) {
+      if (message.type === 'vote-request' && withholdsVote(state, message)) return;
+      if (!keepsTerm(message)) state.becomeFollower(message.term, leads(message) ? message.from : 0);
+    } else if (message.term < state.term) {
+      return answerOldTerm(state, message);
     }
     switch (message.type) {
       case 'vote-request':
-        return this.#onVoteRequest(message);
+        return onVoteRequest(state, message);
       case 'vote-response':
-        return this.#onVoteResponse(message);
+        return onVoteResponse(state, message);
       case 'append-request':
-        return this.#onAppendRequest(message);
+        return onAppendRequest(state, message);
       case 'append-response':
-        return this.#onAppendResponse(message);
+        return onAppendResponse(state, message);
       case 'heartbeat-request':
-        return this.#onHeartbeatRequest(message);
+        return onHeartbeatRequest(state, message);
       case 'heartbeat-response':
-        return this.#onHeartbeatResponse(message);
+        return onHeartbeatResponse(state, message);
+      case 'snapshot-request':
+        return onSnapshotRequest(state, message);
+      case 'timeout-now':
+        return onTimeoutNow(state);
     }
   }
 
   /** Takes what there is to do. */
   output(): Output {
-    if (this.#role === 'leader') {
-      this.#beginReadRound();
-      for (const to of this.#voters) if (to !== this.id) this.#sendAppends(to);
+    const state = this.#state;
+    const { log } = state;
+    if (state.role === 'leader' && !state.asleep) {
+      leaveJoint(state);
+      this.#answerReads();
+      replicate(state);
+      continueTransfer(state);
+      resign(state);
     }
-    const entries = this.#log.takeUnstored();
-    const state: HardState = { term: this.#term, vote: this.#vote, commit: this.#log.committed };
+    const snapshot = log.takeSnapshot();
+    const entries = log.takeUnstored();
+    const hardState: HardState = { term: state.term, vote: state.vote, commit: log.committed };
     const handed = this.#handedState;
-    const mustSync = entries.length > 0 || state.term !== handed.term || state.vote !== handed.vote;
-    const changed = mustSync || state.commit !== handed.commit;
-    this.#handedState = state;
+    const mustSync = snapshot !== undefined || entries.length > 0 || hardState.term !== handed.term || hardState.vote !== handed.vote;
+    const changed = mustSync || hardState.commit !== handed.commit;
+    this.#handedState = hardState;
     const output: Output = {
-      messages: this.#messages,
-      hardState: changed ? state : undefined,
+      messages: state.messages,
+      snapshot,
+      hardState: changed ? hardState : undefined,
       entries,
       mustSync,
-      token: { term: this.#term, index: this.#log.handed, entryTerm: this.#log.term(this.#log.handed)! },
-      messagesAfterSync: this.#messagesAfterSync,
-      committed: this.#log.takeCommitted(),
-      reads: this.#readStates,
-      lostReads: this.#lostReads,
+      token: { term: state.term, index: log.handed, entryTerm: log.term(log.handed)!, snapshot: log.snapshotHanded },
+      messagesAfterSync: state.messagesAfterSync,
+      committed: log.takeCommitted(),
+      reads: state.readStates,
+      lostReads: state.lostReads,
+      fetches: state.fetches,
     };
-    this.#messages = [];
-    this.#messagesAfterSync = [];
-    this.#readStates = [];
-    this.#lostReads = [];
+    state.messages = [];
+    state.messagesAfterSync = [];
+    state.readStates = [];
+    state.lostReads = [];
+    state.fetches = [];
     return output;
   }
 
-  #reset(term: number): void {
-    if (term !== this.#term) {
-      assert(term > this.#term, 'terms never fall');
-      this.#term = term;
-      this.#vote = 0;
+  /** Reads begin when an entry of this term is committed: before, the leader may not know of all that is. */
+  #answerReads(): void {
+    const state = this.#state;
+    const { id, readIndex, log, voterSets } = state;
+    if (!readIndex.busy) return;
+    if (readIndex.waiting && log.term(log.committed) === state.term) {
+      if (state.lease.valid) {
+        state.readStates.push(...readIndex.takeWaiting(log.committed));
+      } else {
+        readIndex.begin(state.round + 1, log.committed);
+        sendHeartbeats(state);
+      }
     }
-    this.#leader = 0;
-    this.#ticks = 0;
-    this.#votes = new Map();
-    this.#progress = new Map();
-    this.#electionTimeout = this.#options.electionTicks + this.#random.below(this.#options.electionTicks);
-    this.#lostReads.push(...this.#readIndex.drop());
-  }
-
-  #becomeFollower(term: number, leader: number): void {
-    this.#reset(term);
-    this.#role = 'follower';
-    this.#leader = leader;
-  }
-
-  #becomeLeader(): void {
-    this.#reset(this.#term);
-    this.#role = 'leader';
-    this.#leader = this.id;
-    for (const voter of this.#voters) this.#progress.set(voter, new Progress(this.#log.lastIndex + 1, this.#options.inflight));
-    // Entries of older terms are committed only through one of this term (Raft, 5.4.2): an empty one, at once.
-    this.#log.append([{ index: this.#log.lastIndex + 1, term: this.#term, data: NO_DATA }]);
-    this.#progress.get(this.id)!.accepted(this.#log.persisted);
-  }
-
-  #onVoteRequest(message: VoteRequest): void {
-    const free = this.#vote === message.from || (this.#vote === 0 && this.#leader === 0);
-    const granted = free && this.#log.isUpToDate(message.lastIndex, message.lastTerm);
-    if (granted) {
-      this.#vote = message.from;
-      this.#ticks = 0;
-    }
-    this.#messagesAfterSync.push({ type: 'vote-response', from: this.id, to: message.from, term: this.#term, granted });
-  }
-
-  #onVoteResponse(message: VoteResponse): void {
-    if (this.#role !== 'candidate') return;
-    if (!this.#votes.has(message.from)) this.#votes.set(message.from, message.granted);
-    const result = tally(this.#voters, this.#votes);
-    if (result === 'won') this.#becomeLeader();
-    else if (result === 'lost') this.#becomeFollower(this.#term, 0);
-  }
-
-  #onAppendRequest(message: AppendRequest): void {
-    this.#follow(message.from);
-    const log = this.#log;
-    const response: AppendResponse = {
-      type: 'append-response',
-      from: this.id,
-      to: message.from,
-      term: this.#term,
-      accepted: false,
-      index: message.previousIndex,
-      hintIndex: 0,
-      hintTerm: 0,
-    };
-    if (message.previousIndex < log.committed) {
-      // A repeated append: what is committed agrees with every later leader.
-      this.#messagesAfterSync.push({ ...response, accepted: true, index: Math.min(log.committed, log.persisted) });
-    } else if (log.term(message.previousIndex) === message.previousTerm) {
-      log.merge(message.entries);
-      const last = message.previousIndex + message.entries.length;
-      log.committed = Math.max(log.committed, Math.min(message.commit, last));
-      this.#messagesAfterSync.push({ ...response, accepted: true, index: last });
-    } else {
-      const hint = log.agreement(message.previousIndex, message.previousTerm);
-      this.#messages.push({ ...response, hintIndex: hint.index, hintTerm: hint.term });
-    }
-  }
-
-  #onAppendResponse(message: AppendResponse): void {
-    const progress = this.#progress.get(message.from);
-    if (this.#role !== 'leader' || progress === undefined) return;
-    if (message.accepted) {
-      if (progress.accepted(message.index)) this.#advanceCommit();
-    } else {
-      // The follower's log at the hint is of hintTerm: the leader skips everything of larger terms at once.
-      progress.refused(message.index, this.#log.agreement(message.hintIndex, message.hintTerm).index);
-    }
-  }
-
-  #onHeartbeatRequest(message: HeartbeatRequest): void {
-    this.#follow(message.from);
-    this.#log.committed = Math.max(this.#log.committed, Math.min(message.commit, this.#log.lastIndex));
-    const { from, term, round } = message;
-    this.#messages.push({ type: 'heartbeat-response', from: this.id, to: from, term, round });
-  }
-
-  #onHeartbeatResponse(message: HeartbeatResponse): void {
-    const progress = this.#progress.get(message.from);
-    if (this.#role !== 'leader' || progress === undefined) return;
-    progress.heard();
-    this.#readStates.push(...this.#readIndex.heard(message.from, message.round, this.#voters));
-  }
-
-  /** Somebody leads this term. */
-  #follow(leader: number): void {
-    assert(this.#role !== 'leader', 'a term has one leader');
-    if (this.#role === 'candidate' || this.#leader === 0) this.#becomeFollower(this.#term, leader);
-    this.#ticks = 0;
-  }
-
-  /** A leader or candidate that fell behind learns the new term from the answer. */
-  #answerOldTerm(message: Message): void {
-    const envelope = { from: this.id, to: message.from, term: this.#term };
-    if (message.type === 'append-request' || message.type === 'heartbeat-request') {
-      this.#messages.push({ type: 'append-response', ...envelope, accepted: false, index: 0, hintIndex: 0, hintTerm: 0 });
-    } else if (message.type === 'vote-request') {
-      this.#messages.push({ type: 'vote-response', ...envelope, granted: false });
-    }
-  }
-
-  /** What a majority has durably is committed, if it is of this term; all before it with it. */
-  #advanceCommit(): void {
-    const index = quorumIndex(this.#voters.map((voter) => this.#progress.get(voter)!.match));
-    if (index > this.#log.committed && this.#log.term(index) === this.#term) this.#log.committed = index;
+    // Alone, the leader confirms its rounds itself.
+    state.readStates.push(...readIndex.take(readIndex.confirmed(id, voterSets)));
   }
 
   /** The last entry that every member is known to have: only a leader knows, and alone a member is everybody. */
   #nobodyLacks(): number {
-    if (this.#voters.length === 1) return Infinity;
-    return this.#role === 'leader' ? Math.min(...[...this.#progress.values()].map((progress) => progress.match)) : 0;
-  }
-
-  #sendAppends(to: number): void {
-    const progress = this.#progress.get(to)!;
-    while (!progress.paused && progress.next <= this.#log.lastIndex) {
-      this.#sendAppend(to, progress, this.#log.slice(progress.next, this.#options.appendBytesMax));
-    }
-    // A follower that has the entries, or may not get more now, still learns what is committed.
-    if (progress.state === 'replicate' && progress.sentCommit < this.#log.committed) this.#sendAppend(to, progress, []);
-  }
-
-  #sendAppend(to: number, progress: Progress, entries: readonly LogEntry[]): void {
-    const previousIndex = progress.next - 1;
-    const commit = this.#log.committed;
-    const envelope = { from: this.id, to, term: this.#term };
-    this.#messages.push({
-      type: 'append-request',
-      ...envelope,
-      previousIndex,
-      previousTerm: this.#log.term(previousIndex)!,
-      entries,
-      commit,
-    });
-    progress.sentCommit = commit;
-    progress.sent(
-      entries.at(-1)?.index,
-      entries.reduce((sum, entry) => sum + entry.data.length, 0),
-    );
-  }
-
-  /** Reads begin when an entry of this term is committed: before, the leader may not know of all that is. */
-  #beginReadRound(): void {
-    if (!this.#readIndex.waiting || this.#log.term(this.#log.committed) !== this.#term) return;
-    this.#round++;
-    this.#readIndex.begin(this.#round, this.#log.committed, this.id);
-    if (this.#voters.length === 1) this.#readStates.push(...this.#readIndex.heard(this.id, this.#round, this.#voters));
-    else this.#sendHeartbeats();
-  }
-
-  #sendHeartbeats(): void {
-    for (const to of this.#voters) {
-      if (to === this.id) continue;
-      // Not beyond what the follower is known to have: it might hold other entries there.
-      const commit = Math.min(this.#progress.get(to)!.match, this.#log.committed);
-      this.#messages.push({ type: 'heartbeat-request', from: this.id, to, term: this.#term, commit, round: this.#round });
-    }
+    const { id, role, progress, members } = this.#state;
+    if (role !== 'leader') return members.length === 1 && members[0] === id ? Infinity : 0;
+    let index = Infinity;
+    for (const [member, { match }] of progress) if (member !== id) index = Math.min(index, match);
+    return index;
   }
 }
 
-const NO_DATA = new Uint8Array(0);
+/** What a sleeping leader says, and late answers to what it said before. */
+function isOfSleep(message: Message, round: number): boolean {
+  return message.type === 'heartbeat-request' ? message.sleep : message.type === 'heartbeat-response' && message.round < round;
+}
+
+/** Pre-votes are about a term that has not begun. */
+function keepsTerm(message: Message): boolean {
+  return (message.type === 'vote-request' && message.pre) || (message.type === 'vote-response' && message.pre && message.granted);
+}
+
+function leads({ type }: Message): boolean {
+  return type === 'append-request' || type === 'heartbeat-request' || type === 'snapshot-request';
+}

@@ -2,17 +2,16 @@
  * Linearizable reads without a log entry (Raft thesis, 6.4): a leader notes its commit index, makes sure by a round of heartbeats
  * that it still was the leader after that, and then the read may be served once that index is applied.
  *
- * All reads asked between two heartbeat rounds share one. An answer counts only for the round that it names, and rounds only grow,
- * so a delayed answer to an older heartbeat proves nothing about newer reads.
+ * All reads asked between two heartbeat rounds share one. An answer counts only for the round that it names and those before, and rounds
+ * only grow, so a delayed or repeated answer to an older heartbeat proves nothing about newer reads.
  */
 import type { ReadState } from './messages.ts';
-import { majority } from './quorum.ts';
+import { jointQuorumIndex, type VoterSets } from './quorum.ts';
 
 interface Round {
   round: number;
   index: number;
   reads: number[];
-  heard: Set<number>;
 }
 
 export class ReadIndex {
@@ -20,6 +19,8 @@ export class ReadIndex {
   #waiting: number[] = [];
   /** Rounds on their way, oldest first. */
   #rounds: Round[] = [];
+  /** The latest round that each member has answered. */
+  readonly #heard: Map<number, number> = new Map();
 
   ask(read: number): void {
     this.#waiting.push(read);
@@ -29,23 +30,42 @@ export class ReadIndex {
     return this.#waiting.length > 0;
   }
 
+  /** Whether a read has not been answered. */
+  get busy(): boolean {
+    return this.#waiting.length > 0 || this.#rounds.length > 0;
+  }
+
   /** Starts a round for all waiting reads, at the leader's commit index. */
-  begin(round: number, index: number, self: number): void {
-    this.#rounds.push({ round, index, reads: this.#waiting, heard: new Set([self]) });
+  begin(round: number, index: number): void {
+    this.#rounds.push({ round, index, reads: this.#waiting });
     this.#waiting = [];
   }
 
-  /** `from` answered the heartbeat of `round`: that confirms it and all before it. Returns what is confirmed by a majority. */
-  heard(from: number, round: number, voters: readonly number[]): ReadState[] {
-    for (const started of this.#rounds) {
-      if (started.round <= round && voters.includes(from)) started.heard.add(from);
-    }
-    const confirmed: ReadState[] = [];
-    while (this.#rounds.length > 0 && this.#rounds[0]!.heard.size >= majority(voters.length)) {
+  /** `from` answered the heartbeat of `round`: that confirms it and all before it. */
+  heard(from: number, round: number): void {
+    if (round > (this.#heard.get(from) ?? 0)) this.#heard.set(from, round);
+  }
+
+  /** The latest round that majorities have answered. The leader `self` has answered all. */
+  confirmed(self: number, sets: VoterSets): number {
+    return jointQuorumIndex(sets, (id) => (id === self ? Infinity : (this.#heard.get(id) ?? 0)));
+  }
+
+  /** Reads of the rounds up to that one. */
+  take(confirmed: number): ReadState[] {
+    const states: ReadState[] = [];
+    while (this.#rounds.length > 0 && this.#rounds[0]!.round <= confirmed) {
       const { reads, index } = this.#rounds.shift()!;
-      for (const read of reads) confirmed.push({ read, index });
+      for (const read of reads) states.push({ read, index });
     }
-    return confirmed;
+    return states;
+  }
+
+  /** All waiting reads, at once: the leader has a lease. */
+  takeWaiting(index: number): ReadState[] {
+    const reads = this.#waiting.map((read) => ({ read, index }));
+    this.#waiting = [];
+    return reads;
   }
 
   /** Gives up all reads; returns them. */
@@ -53,6 +73,7 @@ export class ReadIndex {
     const lost = [...this.#rounds.flatMap((round) => round.reads), ...this.#waiting];
     this.#rounds = [];
     this.#waiting = [];
+    this.#heard.clear();
     return lost;
   }
 }

@@ -1,251 +1,258 @@
 /**
- * A group of pure Raft members with a network and disks that do what a script says. Golden scripts (test/scripts/raft) drive it:
+ * Lets a script drive a group of members (cluster.ts). Golden scripts (test/scripts/raft) are written in it:
  *
- *   cluster 1 2 3 [OPTION N ...] members, each with an empty log; options: inflight (appends in flight), append (bytes in one)
+ *   cluster 1 2 3 [learner N] [witness N] [OPTION N] ...   members, each with an empty log; a witness votes; OPTIONS below
+ *   start N                      a member that is not in the group yet
  *   campaign N                   member N asks for votes
+ *   elect N                      those who are not cut off forget their leader, and vote for N; nothing else happens
+ *   lead N                       as elect, and what follows settles
  *   tick N [TIMES]               time passes for N
+ *   clock MS                     everybody's clock goes on
  *   propose N text ...           entries for N to replicate
+ *   change N [joint] WHAT M ...  a change of the configuration: WHAT is voter, learner, witness or remove; several at once are joint,
+ *                                and left by themselves unless `joint` is said
+ *   change N leave               leaves a joint configuration
+ *   transfer N M                 N hands leadership over to M
+ *   force N A B ...              N takes over what is left of the group: A B ...
  *   read N                       a linearizable read at N
  *   run N                        N's output is taken: its messages leave, what it stores waits for its disk
  *   store N [COUNT]              N's disk finishes its oldest COUNT outputs, or all; what waited for that leaves
+ *   hold N, apply N [COUNT]      N's state machine stops; applies COUNT committed entries, or all, and goes on if all
+ *   compact N INDEX              N removes its log up to INDEX
  *   deliver [A B]                messages on their way arrive (only those from A to B); what they cause waits for `run`
  *   drop A B                     messages on their way from A to B are lost
+ *   delay A B, copy A B          messages from A to B, or copies of them, are held up
+ *   release A B                  what is held up goes on its way
  *   cut N, join N                from now on everything from and to N is lost, or is not
+ *   unreachable N M              N hears that messages to M were lost
+ *   forget N, wake N             N forgets its leader; N is woken
  *   settle                       run, store and deliver until nothing happens
  *   crash N                      N loses what its disk has not finished, and starts again
- *   state                        what each member knows
- *   log N                        N's log: index/term
+ *   state, members N, log N      what each member knows; N's configuration; N's log: index/term
+ *   progress N                   what N, leading, knows of the others
+ *
+ * Options: inflight (appends in flight), append (bytes in one), window (bytes in flight), uncommitted (bytes), kept (bytes of applied
+ * entries in memory), sleep (ticks), lease (milliseconds), margin (milliseconds).
  */
-import { type HardState, type LogEntry, type Message, type Output, Raft } from '../../../server/raft/index.ts';
+import { type Configuration, type ConfigurationChange, type MemberChange, votersOnly } from '../../../server/raft/index.ts';
+import { Cluster, configurationText, type Sent } from './cluster.ts';
 
-interface Disk {
-  hardState: HardState;
-  log: LogEntry[];
-}
-
-interface Member {
-  raft: Raft;
-  disk: Disk;
-  /** Outputs that the disk has not finished. */
-  storing: Output[];
-  applied: number;
-  reads: number;
-}
+const DEFAULTS = { inflight: 256, append: 1024, window: 1 << 20, uncommitted: 1 << 20, kept: 1 << 20, sleep: 0, lease: 0, margin: 0 };
 
 export class ScriptCluster {
-  readonly #members: Map<number, Member> = new Map();
-  #network: Message[] = [];
-  readonly #cut: Set<number> = new Set();
-  readonly #options: Map<string, number> = new Map([
-    ['inflight', 256],
-    ['append', 1024],
-  ]);
-  /** What was applied at each index, and who led each term: the same for all, for ever. */
-  readonly #appliedAnywhere: Map<number, string> = new Map();
-  readonly #leaders: Map<number, number> = new Map();
+  #cluster: Cluster | undefined;
+  #held: Sent[] = [];
   #out: string[] = [];
 
   /** Runs one line; returns what happened. */
   execute(line: string): string {
     this.#out = [];
     const [command = '', ...words] = line.split(/\s+/);
-    const numbers = words.map(Number);
-    const [a = 0, b = 0] = numbers;
     if (command === 'cluster') this.#begin(words);
-    else if (command === 'campaign') this.#member(a).raft.campaign();
-    else if (command === 'tick') for (let i = 0; i < (b || 1); i++) this.#member(a).raft.tick();
-    else if (command === 'propose') this.#propose(a, words.slice(1));
-    else if (command === 'read') this.#say(`${a}: read ${this.#member(a).raft.requestRead() ?? 'refused: not the leader'}`);
-    else if (command === 'run') this.#run(a, true);
-    else if (command === 'store') this.#store(a, b || Infinity);
-    else if (command === 'deliver') this.#deliver((message) => a === 0 || (message.from === a && message.to === b));
-    else if (command === 'drop') this.#network = this.#network.filter((message) => message.from !== a || message.to !== b);
-    else if (command === 'cut') this.#cut.add(a);
-    else if (command === 'join') this.#cut.delete(a);
-    else if (command === 'settle') this.#settle();
-    else if (command === 'crash') this.#crash(a);
-    else if (command === 'state') this.#state();
-    else if (command === 'log') this.#log(a);
-    else throw new Error(`unknown command: ${line}`);
+    else this.#execute(command, words, line);
     return this.#out.length === 0 ? 'ok' : this.#out.join('\n');
   }
 
+  #execute(command: string, words: readonly string[], line: string): void {
+    const cluster = this.#cluster!;
+    const [a = 0, b = 0, ...more] = words.map(Number);
+    const between = ({ message }: Sent): boolean => a === 0 || (message.from === a && message.to === b);
+    switch (command) {
+      case 'start':
+        return cluster.start(a);
+      case 'campaign':
+        return cluster.member(a).raft.campaign();
+      case 'elect':
+      case 'lead':
+        return this.#elect(a, command === 'lead');
+      case 'tick':
+        for (let i = 0; i < (b || 1); i++) cluster.member(a).raft.tick();
+        return;
+      case 'clock':
+        return cluster.advanceClock(a);
+      case 'propose':
+        return this.#proposed(a, cluster.member(a).raft.propose(words.slice(1).map((text) => Buffer.from(text))));
+      case 'change':
+        return this.#change(a, words.slice(1));
+      case 'transfer': {
+        const refused = cluster.member(a).raft.transferLeadership(b);
+        return refused && this.#say(`${a}: refused: ${refused}`);
+      }
+      case 'force':
+        cluster.checkCompleteness = false;
+        return this.#attempt(a, () => cluster.member(a).raft.forceConfiguration([b, ...more]));
+      case 'read':
+        return this.#say(`${a}: read ${cluster.read(a) ?? 'refused: not-leader'}`);
+      case 'run':
+        return void cluster.run(a);
+      case 'store':
+        return void cluster.store(a, b || Infinity);
+      case 'hold':
+        cluster.member(a).held = true;
+        return;
+      case 'apply':
+        if (b === 0) cluster.member(a).held = false;
+        return cluster.apply(a, b || Infinity);
+      case 'compact':
+        return cluster.compact(a, b);
+      case 'deliver':
+        return void cluster.deliver(between);
+      case 'drop':
+        return cluster.drop(between);
+      case 'delay':
+        this.#held.push(...cluster.network.filter(between));
+        cluster.network = cluster.network.filter((sent) => !between(sent));
+        return;
+      case 'copy':
+        this.#held.push(...cluster.network.filter(between));
+        return;
+      case 'release':
+        cluster.network.push(...this.#held.filter(between));
+        this.#held = this.#held.filter((sent) => !between(sent));
+        return;
+      case 'cut':
+        return void cluster.cut.add(a);
+      case 'join':
+        return void cluster.cut.delete(a);
+      case 'unreachable':
+        return cluster.member(a).raft.unreachable(b);
+      case 'forget':
+        return cluster.member(a).raft.forgetLeader();
+      case 'wake':
+        return cluster.member(a).raft.wake();
+      case 'settle':
+        return this.#settle();
+      case 'crash':
+        return cluster.crash(a);
+      case 'state':
+        for (const id of cluster.members.keys()) this.#say(this.#state(id));
+        return;
+      case 'members':
+        return this.#say(`${a}: ${configurationText(cluster.member(a).raft.configuration)}`);
+      case 'log':
+        return this.#log(a);
+      case 'progress':
+        return this.#progress(a);
+      default:
+        throw new Error(`unknown command: ${line}`);
+    }
+  }
+
   #begin(words: readonly string[]): void {
-    const options = words.findIndex((word) => this.#options.has(word));
-    for (let i = options; i >= 0 && i < words.length; i += 2) this.#options.set(words[i]!, Number(words[i + 1]));
-    const ids = (options < 0 ? words : words.slice(0, options)).map(Number);
-    for (const id of ids) {
-      const disk: Disk = { hardState: { term: 0, vote: 0, commit: 0 }, log: [] };
-      this.#members.set(id, { raft: this.#open(id, ids, disk, 0), disk, storing: [], applied: 0, reads: 0 });
+    const options = { ...DEFAULTS };
+    const voters: number[] = [];
+    const learners: number[] = [];
+    const witnesses: number[] = [];
+    for (let i = 0; i < words.length; i++) {
+      const word = words[i]!;
+      if (/^\d+$/.test(word)) voters.push(Number(word));
+      else if (word === 'learner') learners.push(Number(words[++i]));
+      else if (word === 'witness') witnesses.push(Number(words[++i]));
+      else if (Object.hasOwn(options, word)) options[word as keyof typeof options] = Number(words[++i]);
+      else throw new Error(`unknown option: ${word}`);
     }
-  }
-
-  #open(id: number, voters: readonly number[], disk: Disk, applied: number): Raft {
-    const terms = disk.log.filter((entry, i) => entry.term !== disk.log[i - 1]?.term).map(({ index, term }) => ({ index, term }));
-    return new Raft({
-      id,
-      voters,
-      electionTicks: 10,
-      heartbeatTicks: 1,
-      seed: id,
-      appendBytesMax: this.#options.get('append')!,
-      inflight: { messages: this.#options.get('inflight')!, bytes: 1 << 20 },
-      hardState: { ...disk.hardState, commit: Math.min(disk.hardState.commit, disk.log.length) },
-      log: { compactedIndex: 0, compactedTerm: 0, lastIndex: disk.log.length, terms, entries: disk.log },
-      applied,
+    const configuration: Configuration = { ...votersOnly([...voters, ...witnesses]), learners, witnesses };
+    this.#cluster = new Cluster(configuration, [...voters, ...witnesses, ...learners], {
+      appendBytesMax: options.append,
+      inflight: { messages: options.inflight, bytes: options.window },
+      uncommittedBytesMax: options.uncommitted,
+      keptBytesMax: options.kept,
+      sleepTicks: options.sleep || Infinity,
+      lease: options.lease === 0 ? undefined : { durationMs: options.lease, pauseMarginMs: options.margin },
     });
-  }
-
-  #propose(id: number, texts: readonly string[]): void {
-    const first = this.#member(id).raft.propose(texts.map((text) => Buffer.from(text)));
-    this.#say(first === undefined ? `${id}: refused: not the leader` : `${id}: proposed from ${first}`);
-  }
-
-  /** Takes a member's output. True when there was anything. */
-  #run(id: number, all: boolean): boolean {
-    const member = this.#member(id);
-    const output = member.raft.output();
-    for (const message of output.messages) this.#send(message);
-    const stores = output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0;
-    if (stores) {
-      member.storing.push(output);
-      if (all) {
-        const state =
-          output.hardState === undefined
-            ? ''
-            : ` term ${output.hardState.term} vote ${output.hardState.vote} commit ${output.hardState.commit}`;
-        this.#say(`${id}: stores${state}${entriesText(output.entries)}${output.mustSync ? '' : ' (need not sync)'}`);
-      }
-    }
-    this.#check(id, output);
-    if (output.committed.length > 0) {
-      this.#say(`${id}: applies${entriesText(output.committed)}`);
-      member.applied = output.committed.at(-1)!.index;
-    }
-    for (const { read, index } of output.reads) this.#say(`${id}: read ${read} may be served at ${index}`);
-    for (const read of output.lostReads) this.#say(`${id}: read ${read} is lost`);
-    return stores || output.messages.length > 0 || output.committed.length > 0;
-  }
-
-  /** Raft's promises, after every output: one leader a term, the same entry at each index, nothing applied before it is stored. */
-  #check(id: number, output: Output): void {
-    const { raft, disk } = this.#member(id);
-    if (raft.role === 'leader') {
-      const leader = this.#leaders.get(raft.term) ?? id;
-      if (leader !== id) throw new Error(`${leader} and ${id} both lead term ${raft.term}`);
-      this.#leaders.set(raft.term, id);
-    }
-    for (const entry of output.committed) {
-      const text = entriesText([entry]);
-      const applied = this.#appliedAnywhere.get(entry.index) ?? text;
-      if (applied !== text) throw new Error(`${id} applies${text}, but${applied} was applied there`);
-      if (disk.log[entry.index - 1]?.term !== entry.term) throw new Error(`${id} applies${text} before it is stored`);
-      this.#appliedAnywhere.set(entry.index, text);
-    }
-  }
-
-  /** How many entries have been applied by anybody. */
-  get applied(): number {
-    return this.#appliedAnywhere.size;
-  }
-
-  #store(id: number, count = Infinity): boolean {
-    const member = this.#member(id);
-    const storing = member.storing.splice(0, count);
-    for (const output of storing) {
-      if (output.hardState !== undefined) member.disk.hardState = output.hardState;
-      if (output.entries.length > 0) member.disk.log.length = output.entries[0]!.index - 1;
-      member.disk.log.push(...output.entries);
-      member.raft.persisted(output.token);
-      for (const message of output.messagesAfterSync) {
-        if (message.to === id) member.raft.step(message);
-        else this.#send(message);
-      }
-    }
-    return storing.length > 0;
-  }
-
-  #send(message: Message): void {
-    // As over a real network: the receiver gets a copy.
-    if (!this.#cut.has(message.from) && !this.#cut.has(message.to)) this.#network.push(structuredClone(message));
-  }
-
-  #deliver(which: (message: Message) => boolean): boolean {
-    const now = this.#network.filter(which);
-    this.#network = this.#network.filter((message) => !which(message));
-    for (const message of now) {
-      this.#say(messageText(message));
-      this.#member(message.to).raft.step(message);
-    }
-    return now.length > 0;
+    this.#cluster.say = (text) => this.#say(text());
   }
 
   #settle(): void {
-    for (let round = 0; round < 200; round++) {
-      let busy = false;
-      for (const id of this.#members.keys()) {
-        busy = this.#run(id, false) || busy;
-        busy = this.#store(id) || busy;
+    const cluster = this.#cluster!;
+    const { say } = cluster;
+    // What is stored is told where it matters: by `run`.
+    cluster.say = (text) => {
+      const line = text();
+      if (!line.includes(': stores')) this.#say(line);
+    };
+    cluster.settle();
+    cluster.say = say;
+  }
+
+  #elect(id: number, settle: boolean): void {
+    const cluster = this.#cluster!;
+    const { say } = cluster;
+    cluster.say = () => undefined;
+    const others = [...cluster.members.keys()].filter((member) => !cluster.cut.has(member));
+    const { raft } = cluster.member(id);
+    for (const other of others) cluster.member(other).raft.forgetLeader();
+    raft.campaign();
+    for (let round = 0; round < 4 && raft.role !== 'leader'; round++) {
+      for (const member of others) {
+        cluster.run(member);
+        cluster.store(member);
       }
-      busy = this.#deliver(() => true) || busy;
-      if (!busy) return;
+      cluster.deliver(({ message }) => message.type === 'vote-request' || message.type === 'vote-response');
     }
-    throw new Error('the group does not settle');
+    if (settle) cluster.settle();
+    cluster.say = say;
+    this.#say(raft.role === 'leader' ? `${id} leads term ${raft.term}` : `${id} is not elected, ${raft.role} in term ${raft.term}`);
   }
 
-  #crash(id: number): void {
-    const member = this.#member(id);
-    member.storing = [];
-    const applied = Math.min(member.applied, member.disk.hardState.commit, member.disk.log.length);
-    member.raft = this.#open(id, [...this.#members.keys()], member.disk, applied);
+  #change(id: number, words: readonly string[]): void {
+    const { raft } = this.#cluster!.member(id);
+    const explicit = words[0] === 'joint';
+    const rest = explicit ? words.slice(1) : words;
+    const members: MemberChange[] = [];
+    for (let i = 0; i + 1 < rest.length; i += 2) {
+      const type = rest[i] === 'remove' ? 'remove' : rest[i] === 'learner' ? 'make-learner' : 'make-voter';
+      members.push({ type, id: Number(rest[i + 1]), ...(rest[i] === 'witness' && { witness: true }) });
+    }
+    let change: ConfigurationChange;
+    if (rest[0] === 'leave') change = { type: 'leave-joint' };
+    else if (explicit || members.length > 1) change = { type: 'enter-joint', members, autoLeave: !explicit };
+    else change = { type: 'simple', members };
+    this.#attempt(id, () => this.#proposed(id, raft.proposeChange(change)));
   }
 
-  #state(): void {
-    for (const [id, { raft, applied }] of this.#members) {
-      const { log } = raft;
-      this.#say(
-        `${id}: ${raft.role} term ${raft.term} leader ${raft.leader} last ${log.lastIndex} persisted ${log.persisted} committed ${log.committed} applied ${applied}`,
-      );
+  #attempt(id: number, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'CONFIGURATION_CHANGE') throw error;
+      this.#say(`${id}: invalid: ${(error as Error).message}`);
     }
+  }
+
+  #proposed(id: number, { index, refused }: { index?: number; refused?: string }): void {
+    this.#say(refused === undefined ? `${id}: proposed from ${index}` : `${id}: refused: ${refused}`);
+  }
+
+  #state(id: number): string {
+    const { raft, state } = this.#cluster!.member(id);
+    const { log, transferee } = raft;
+    const also = `${transferee === 0 ? '' : `, hands over to ${transferee}`}${raft.asleep ? ', asleep' : ''}`;
+    return `${id}: ${raft.role} term ${raft.term} leader ${raft.leader} last ${log.lastIndex} persisted ${log.persisted} committed ${log.committed} applied ${state.index}${also}`;
   }
 
   #log(id: number): void {
-    const { log } = this.#member(id).raft;
-    const entries = Array.from({ length: log.lastIndex }, (_, i) => `${i + 1}/${log.term(i + 1) ?? '?'}`);
+    const { log } = this.#cluster!.member(id).raft;
+    const count = log.lastIndex + 1 - log.firstIndex;
+    const entries = Array.from({ length: count }, (_, i) => `${log.firstIndex + i}/${log.term(log.firstIndex + i) ?? '?'}`);
     this.#say(`${id}: ${entries.join(' ')}`);
   }
 
-  #member(id: number): Member {
-    const member = this.#members.get(id);
-    if (member === undefined) throw new Error(`no member ${id}`);
-    return member;
+  #progress(id: number): void {
+    const { raft } = this.#cluster!.member(id);
+    for (const other of this.#cluster!.members.keys()) {
+      const progress = raft.progress(other);
+      if (progress === undefined || other === id) continue;
+      const { state, match, next, paused, inflight } = progress;
+      const window = inflight.messages === 0 ? '' : ` in flight ${inflight.messages} (${inflight.bytes} bytes)`;
+      this.#say(`${id}: of ${other}: ${state} match ${match} next ${next}${paused ? ' paused' : ''}${window}`);
+    }
   }
 
   #say(line: string): void {
+    // Of several heartbeats in a row the last one is shown.
+    const [heartbeat] = /^\d+ -> \d+ heartbeat-\w+/.exec(line) ?? [];
+    if (heartbeat !== undefined) this.#out = this.#out.filter((before) => !before.startsWith(heartbeat));
     this.#out.push(line);
-  }
-}
-
-function entriesText(entries: readonly LogEntry[]): string {
-  return entries.map(({ index, term, data }) => ` ${index}/${term}${data.length === 0 ? '' : `:${Buffer.from(data).toString()}`}`).join('');
-}
-
-function messageText(message: Message): string {
-  const head = `${message.from} -> ${message.to} ${message.type} term ${message.term}`;
-  switch (message.type) {
-    case 'vote-request':
-      return `${head} last ${message.lastIndex}/${message.lastTerm}`;
-    case 'vote-response':
-      return `${head} ${message.granted ? 'granted' : 'refused'}`;
-    case 'append-request':
-      return `${head} after ${message.previousIndex}/${message.previousTerm} commit ${message.commit}${entriesText(message.entries)}`;
-    case 'append-response':
-      return message.accepted
-        ? `${head} accepted to ${message.index}`
-        : `${head} refused ${message.index}, hint ${message.hintIndex}/${message.hintTerm}`;
-    case 'heartbeat-request':
-      return `${head} commit ${message.commit} round ${message.round}`;
-    case 'heartbeat-response':
-      return `${head} round ${message.round}`;
   }
 }

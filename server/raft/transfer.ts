@@ -1,0 +1,31 @@
+/**
+ * Handing leadership over (Raft thesis, 3.10): no proposals meanwhile; when the other one has the whole log, timeout-now lets it campaign at
+ * once, past withheld votes. Given up after electionTicks, in which the leader leads on.
+ */
+import { canLead } from './configuration.ts';
+import type { Refusal } from './messages.ts';
+import type { RaftState } from './state.ts';
+
+/** Returns why not. */
+export function transferTo(state: RaftState, to: number): Refusal | undefined {
+  if (state.role !== 'leader') return 'not-leader';
+  if (!canLead(state.configuration, to)) return 'cannot-lead';
+  if (to === state.id) {
+    state.transferee = 0;
+  } else if (to !== state.transferee) {
+    state.transferee = to;
+    state.transferElapsed = 0;
+    state.transferSent = false;
+  }
+  return undefined;
+}
+
+/** Tells the other one when it has everything. */
+export function continueTransfer(state: RaftState): void {
+  const { id, term, transferee, log } = state;
+  if (transferee === 0 || state.transferSent || state.progress.get(transferee)!.match !== log.lastIndex) return;
+  state.transferSent = true;
+  // Given up or not, this message may arrive at any time in this term: no lease can be relied on.
+  state.lease.revoke();
+  state.messages.push({ type: 'timeout-now', from: id, to: transferee, term });
+}
