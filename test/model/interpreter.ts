@@ -292,8 +292,10 @@ export class Interpreter {
   async #openKeyspace(keyspace: number): Promise<KeyValues> {
     const settings = this.#planner.settings[keyspace] ?? {};
     const opened = await this.#until(this.#engine.keyspace(keyspaceName(keyspace), settings));
+    // What a dead machine says nobody hears: settings given after it would pass for those that were on their way.
+    if (this.fs.dead) throw new PowerLoss();
     this.#stores[keyspace] = opened;
-    if (!this.fs.dead) this.#settingsKept[keyspace] = settings;
+    this.#settingsKept[keyspace] = settings;
     return opened;
   }
 
