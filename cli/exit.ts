@@ -8,6 +8,8 @@
  *   4  the server or a file refused: overload, disk full, corruption, a bug
  *   130, 143  ended by SIGINT, SIGTERM
  */
+import { dirname } from 'node:path';
+
 import { SparrowError, type ErrorKind } from '../base/errors.ts';
 
 export const EXIT_OK = 0;
@@ -31,7 +33,11 @@ const CODE_OF_KIND: Readonly<Record<ErrorKind, number>> = {
 /** `unavailable` as well, but said by a server that could not start here. */
 const START_CODES: ReadonlySet<string> = new Set(['ADDRESS_IN_USE', 'LISTEN', 'LOCKED', 'LOCK_FAILED']);
 
+/** What an argument names is not as it must be: `conflict` for a program, for a person a mistake in the command line. */
+const USAGE_CODES: ReadonlySet<string> = new Set(['NOT_EMPTY']);
+
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof SparrowError && USAGE_CODES.has(error.code)) return EXIT_USAGE;
   if (error instanceof SparrowError && START_CODES.has(error.code)) return EXIT_FAILED;
   return error instanceof SparrowError ? CODE_OF_KIND[error.kind] : EXIT_FAILED;
 }
@@ -40,12 +46,33 @@ export function exitCodeOf(error: unknown): number {
 export function messageOf(error: unknown): string {
   if (error instanceof SparrowError) {
     if (error.kind === 'internal') return `sparrowkv: ${error.stack ?? error.message}`;
-    const hint = error.code === 'UNREACHABLE' ? '\nIs a server running there? "sparrowkv server --data ./data" starts one.' : '';
-    return `sparrowkv: ${error.message}${hint}`.replace(/(?=\n|$)/, ` [${error.code}]`);
+    const hint = hintOf(error);
+    return `sparrowkv: ${inShell(error.message)} [${error.code}]${hint === undefined ? '' : `\n${hint}`}`;
   }
   if (error instanceof Error) {
     const system = 'code' in error && 'syscall' in error;
     return `sparrowkv: ${system ? error.message : (error.stack ?? error.message)}`;
   }
   return `sparrowkv: ${String(error)}`;
+}
+
+/** What the engine says to programs, as it is said in a shell. */
+function inShell(message: string): string {
+  return message
+    .replace(/; verify\('[^]*$/, '')
+    .replace(/, and verify\('[^]*$/, '')
+    .replace('(copy: true)', '(--copy)');
+}
+
+/** What to do next. */
+function hintOf({ kind, code, details }: SparrowError): string | undefined {
+  if (code === 'UNREACHABLE') return 'Is a server running there? "sparrowkv server --data ./data" starts one.';
+  if (code === 'CORRUPT_BACKUP')
+    return '"sparrowkv engine backups TARGET --verify" tells which backups are whole, "restore --backup NUMBER" takes one of them.';
+  // It says itself what to do.
+  if (code === 'INCOMPLETE' || code === 'CORRUPT_INGEST') return undefined;
+  if (kind !== 'corrupt' && code !== 'BACKGROUND_FAILED' && code !== 'WRITER_FAILED') return undefined;
+  const { file, directory } = details;
+  const store = typeof directory === 'string' ? directory : typeof file === 'string' ? dirname(file) : 'DIR';
+  return `"sparrowkv engine verify ${store}" tells what is damaged; "sparrowkv engine repair ${store}" keeps what is sound.`;
 }

@@ -7,6 +7,7 @@ import { addEngine } from './commands/engine/index.ts';
 import { addDelete } from './commands/delete.ts';
 import { addExport } from './commands/export.ts';
 import { addGet } from './commands/get.ts';
+import { addHelp } from './commands/help.ts';
 import { addImport } from './commands/import.ts';
 import { addPut } from './commands/put.ts';
 import { addScan } from './commands/scan.ts';
@@ -54,7 +55,6 @@ function createProgram(): Command {
     .description('SparrowKV: a key-value store. Runs the server, and talks to it.')
     .version(packageVersion(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'explain usage')
-    .helpCommand('help [command]', 'explain a command')
     .addHelpText('after', HELP)
     .showHelpAfterError('(sparrowkv --help explains usage)')
     .configureHelp({ helpWidth: 100 })
@@ -68,7 +68,18 @@ function createProgram(): Command {
   addExport(program);
   addStatus(program);
   addEngine(program);
+  addHelp(program);
+  nameHelp(program, 'sparrowkv');
   return program;
+}
+
+/** Wrong usage points to the help of its very command. */
+function nameHelp(command: Command, path: string): void {
+  for (const each of command.commands) {
+    const name = `${path} ${each.name()}`;
+    each.showHelpAfterError(`(${name.replace('sparrowkv', 'sparrowkv help')} explains usage)`);
+    nameHelp(each, name);
+  }
 }
 
 function packageVersion(): string {

@@ -72,7 +72,7 @@ async function fromDirectory(client: Client, call: CallOptions, dir: string, opt
 }
 
 async function fromJsonl(client: Client, call: CallOptions, options: ImportCommandOptions): Promise<number> {
-  const progress = startProgress('importing', { files: 0, bytes: 0 });
+  const progress = startProgress('importing', { files: 0, bytes: 0, items: ['entry', 'entries'] });
   try {
     const result = await importJsonl(client, options.jsonl ?? '-', {
       prefix: argumentBytes(options.prefix, options),

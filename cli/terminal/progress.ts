@@ -9,7 +9,11 @@ export interface ProgressTotals {
   /** 0 when not known. */
   files: number;
   bytes: number;
+  /** What is counted beside bytes, where that is not files; null: nothing. */
+  items?: readonly [one: string, many: string] | null;
 }
+
+const FILES = ['file', 'files'] as const;
 
 export interface Progress {
   advance(files: number, bytes: number): void;
@@ -49,16 +53,23 @@ export function plural(count: number, one: string, many: string = `${one}s`): st
 }
 
 /** "7,413 files, 619 MB in 6.1 s (1,215 files/s, 101 MB/s)" */
-export function formatRate(files: number, bytes: number, milliseconds: number): string {
+export function formatRate(count: number, bytes: number, milliseconds: number, items: ProgressTotals['items'] = FILES): string {
   const seconds = Math.max(milliseconds, 1) / 1000;
-  const rate = `${formatCount(Math.round(files / seconds))} files/s, ${formatBytes(bytes / seconds)}/s`;
-  return `${plural(files, 'file')}, ${formatBytes(bytes)} in ${seconds.toFixed(1)} s (${rate})`;
+  const bytesRate = `${formatBytes(bytes / seconds)}/s`;
+  if (items === null) return `${formatBytes(bytes)} in ${seconds.toFixed(1)} s (${bytesRate})`;
+  const rate = `${formatCount(Math.round(count / seconds))} ${items[1]}/s, ${bytesRate}`;
+  return `${plural(count, ...items)}, ${formatBytes(bytes)} in ${seconds.toFixed(1)} s (${rate})`;
 }
 
 class Tally {
   files = 0;
   bytes = 0;
+  readonly items: NonNullable<ProgressTotals['items']> | null;
   readonly #startedAt = performance.now();
+
+  constructor({ items }: ProgressTotals) {
+    this.items = items === undefined ? FILES : items;
+  }
 
   add(files: number, bytes: number): void {
     this.files += files;
@@ -70,18 +81,20 @@ class Tally {
   }
 
   summary(): string {
-    return formatRate(this.files, this.bytes, this.elapsedMs());
+    return formatRate(this.files, this.bytes, this.elapsedMs(), this.items);
   }
 }
 
 class BarProgress implements Progress {
-  readonly #tally = new Tally();
+  readonly #tally: Tally;
   readonly #bar: SingleBar;
   readonly #stream: NodeJS.WriteStream;
   #running = true;
 
   constructor(verb: string, totals: ProgressTotals, stream: NodeJS.WriteStream) {
     this.#stream = stream;
+    this.#tally = new Tally(totals);
+    const { items } = this.#tally;
     const known = totals.bytes > 0;
     this.#bar = new SingleBar({
       stream,
@@ -90,18 +103,20 @@ class BarProgress implements Progress {
       barsize: 30,
       barCompleteChar: '█',
       barIncompleteChar: '░',
-      format: known ? `${verb} {bar} {percentage}% | {files} | {done} | {rate}` : `${verb} {files} | {done} | {rate}`,
+      format: `${verb} ${known ? '{bar} {percentage}% | ' : ''}${items === null ? '' : '{files} | '}{done} | {rate}`,
     });
-    this.#bar.start(Math.max(totals.bytes, 1), 0, { files: '0 files', done: '0 B', rate: '-' });
+    this.#bar.start(Math.max(totals.bytes, 1), 0, { files: `0 ${items?.[1]}`, done: '0 B', rate: '-' });
   }
 
   advance(files: number, bytes: number): void {
     this.#tally.add(files, bytes);
     const seconds = Math.max(this.#tally.elapsedMs(), 1) / 1000;
+    const { items } = this.#tally;
+    const perSecond = items === null ? '' : `${formatCount(Math.round(this.#tally.files / seconds))} ${items[1]}/s, `;
     this.#bar.update(this.#tally.bytes, {
-      files: `${formatCount(this.#tally.files)} files`,
+      files: items === null ? '' : plural(this.#tally.files, ...items),
       done: formatBytes(this.#tally.bytes),
-      rate: `${formatCount(Math.round(this.#tally.files / seconds))} files/s, ${formatBytes(this.#tally.bytes / seconds)}/s`,
+      rate: `${perSecond}${formatBytes(this.#tally.bytes / seconds)}/s`,
     });
   }
 
@@ -126,7 +141,7 @@ class BarProgress implements Progress {
 }
 
 class PlainProgress implements Progress {
-  readonly #tally = new Tally();
+  readonly #tally: Tally;
   readonly #verb: string;
   readonly #totals: ProgressTotals;
   readonly #stream: NodeJS.WriteStream;
@@ -134,6 +149,7 @@ class PlainProgress implements Progress {
 
   constructor(verb: string, totals: ProgressTotals, stream: NodeJS.WriteStream) {
     this.#verb = verb;
+    this.#tally = new Tally(totals);
     this.#totals = totals;
     this.#stream = stream;
   }
@@ -144,7 +160,9 @@ class PlainProgress implements Progress {
     if (elapsedMs < this.#nextLineMs) return;
     this.#nextLineMs = elapsedMs + PLAIN_LINE_EVERY_MS;
     const of = this.#totals.bytes > 0 ? ` of ${formatBytes(this.#totals.bytes)}` : '';
-    this.#stream.write(`${this.#verb}: ${formatCount(this.#tally.files)} files, ${formatBytes(this.#tally.bytes)}${of}\n`);
+    const { items } = this.#tally;
+    const count = items === null ? '' : `${plural(this.#tally.files, ...items)}, `;
+    this.#stream.write(`${this.#verb}: ${count}${formatBytes(this.#tally.bytes)}${of}\n`);
   }
 
   note(line: string): void {

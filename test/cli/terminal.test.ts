@@ -2,11 +2,11 @@
 import { isUtf8 } from 'node:buffer';
 
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { escapeBytes, unescapeText } from '../../cli/terminal/escape.ts';
 import { entryFromJson, entryToJson } from '../../cli/terminal/json-entry.ts';
-import { formatBytes, formatRate } from '../../cli/terminal/progress.ts';
+import { formatBytes, formatRate, startProgress } from '../../cli/terminal/progress.ts';
 
 const bytes = fc.oneof(
   fc.uint8Array(),
@@ -90,6 +90,26 @@ describe('JSON lines', () => {
   });
 });
 
+describe('progress without a terminal', () => {
+  it.each([
+    [null, 'verifying: 2.0 MB\n'],
+    [['entry', 'entries'] as const, 'verifying: 7 entries, 2.0 MB\n'],
+    [undefined, 'verifying: 7 files, 2.0 MB\n'],
+  ])('counts %j', (items, line) => {
+    vi.useFakeTimers();
+    try {
+      const written: string[] = [];
+      const stream = { write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream;
+      const progress = startProgress('verifying', { files: 0, bytes: 0, ...(items !== undefined && { items }) }, stream);
+      vi.advanceTimersByTime(6000);
+      progress.advance(7, 2e6);
+      expect(written).toEqual([line]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
 describe('figures', () => {
   it('are short', () => {
     expect([0, 999, 1000, 9_949, 9_950, 123_456, 999_600, 5e9].map(formatBytes)).toEqual([
@@ -103,5 +123,6 @@ describe('figures', () => {
       '5.0 GB',
     ]);
     expect(formatRate(1, 5_000_000, 2_000)).toBe('1 file, 5.0 MB in 2.0 s (1 files/s, 2.5 MB/s)');
+    expect(formatRate(0, 5_000_000, 2_000, null)).toBe('5.0 MB in 2.0 s (2.5 MB/s)');
   });
 });

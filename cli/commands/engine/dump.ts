@@ -6,9 +6,11 @@ import { parseCount } from '../../client-command.ts';
 import { EXIT_NOT_FOUND } from '../../exit.ts';
 import { escapeBytes } from '../../terminal/escape.ts';
 import { Output } from '../../terminal/output.ts';
+import { formatCount, plural } from '../../terminal/progress.ts';
 import { showKey, toJson } from './show.ts';
 
 const HELP = `
+Where things lie in a file is said in bytes ("at 1024"); --json has all there is to tell of them.
 PATH is a store's directory, or one of its files: CURRENT, MANIFEST-*, *.table, *.log, *.block. Keys of
 keyspaces other than the default one have the keyspace's number in front. Works on a store in use too,
 as it is on the disk at the moment. Exits with 1 when it comes across damage.
@@ -43,30 +45,30 @@ async function dump(path: string, { json, ...rest }: DumpOptions & { json?: bool
 function line(item: DumpItem): string {
   switch (item.item) {
     case 'file':
-      return `${item.file}: ${item.kind}, ${item.bytes} bytes`;
+      return `${item.file}: ${item.kind}, ${plural(item.bytes, 'byte')}`;
     case 'current':
       return `  names ${item.manifest}`;
     case 'edit':
-      return `  ${item.offset} edit ${toJson(item.edit).trimEnd()}`;
+      return `  at ${item.offset}: edit ${toJson(item.edit).trimEnd()}`;
     case 'segment':
       return `  segment ${item.segment}${item.previousSegment > 0 ? ` behind segment ${item.previousSegment} of ${item.previousBytes} bytes` : ''}${item.sealed ? ', sealed' : ''}`;
     case 'batch':
-      return `  ${item.offset} batch ${item.sequence}, ${item.records} records, ${item.bytes} bytes, ${item.payloadBytes} of them large values; on disk up to ${item.syncedTo}`;
+      return `  at ${item.offset}: batch ${item.sequence}, ${plural(item.records, 'record')}, ${plural(item.bytes, 'byte')}${item.payloadBytes > 0 ? `, of which ${formatCount(item.payloadBytes)} are large values` : ''}; synced up to ${item.syncedTo}`;
     case 'footer':
-      return `  footer: ${item.pages} pages, index ${item.indexBytes} bytes, filter ${item.filterBytes} bytes`;
+      return `  ${plural(item.pages, 'page')}, index of ${plural(item.indexBytes, 'byte')}, filter of ${plural(item.filterBytes, 'byte')}`;
     case 'properties':
-      return `  ${item.entries} entries, ${item.tombstones} deletes, ${item.distinctKeys} keys, sequences ${item.minSequence} to ${item.maxSequence}`;
+      return `  ${plural(item.entries, 'entry', 'entries')}, ${plural(item.tombstones, 'delete')} among them, of ${plural(item.distinctKeys, 'key')}, sequences ${item.minSequence} to ${item.maxSequence}`;
     case 'page':
-      return `  ${item.offset} page ${item.page}, ${item.entries} entries, ${showKey(item.first)} to ${showKey(item.last)}`;
+      return `  at ${item.offset}: page ${item.page}, ${plural(item.entries, 'entry', 'entries')}, ${showKey(item.first)} to ${showKey(item.last)}`;
     case 'record':
     case 'entry':
       return `    ${showKey(item)} @${item.sequence} ${item.operation}${shownValue(item)}`;
     case 'block file':
       return `  block file ${item.segment}`;
     case 'end':
-      return `  ${item.offset} ${item.what}`;
+      return `  at ${item.offset}: ${item.what}`;
     case 'damage':
-      return `  ${item.offset} DAMAGED: ${item.what}`;
+      return `  at ${item.offset}: DAMAGED: ${item.what}`;
   }
 }
 

@@ -1,6 +1,7 @@
 /** `sparrowkv engine ...`: work on a store's directory, without a server. Each command is a file beside this one. */
 import type { Command } from 'commander';
 
+import { addHelp } from '../help.ts';
 import { addBackup, addBackups, addRestore } from './backup.ts';
 import { addCheckpoint } from './checkpoint.ts';
 import { addCompact } from './compact.ts';
@@ -26,8 +27,7 @@ export function addEngine(program: Command): void {
   const engine = program
     .command('engine')
     .description('look after a store that nobody has open: verify, back up, repair ...')
-    .addHelpText('after', HELP)
-    .helpCommand('help [command]', 'explain a command');
+    .addHelpText('after', HELP);
   addVerify(engine);
   addStats(engine);
   addDump(engine);
@@ -37,4 +37,5 @@ export function addEngine(program: Command): void {
   addRestore(engine);
   addCompact(engine);
   addRepair(engine);
+  addHelp(engine);
 }

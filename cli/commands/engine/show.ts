@@ -57,7 +57,7 @@ export interface Watch {
 /** Runs long work with a bar on stderr and Ctrl-C, and sets the exit code that it returns. */
 export async function watched(verb: string, work: (watch: Watch) => Promise<number>): Promise<void> {
   using interrupt = listenForInterrupt();
-  const progress = startProgress(verb, { files: 0, bytes: 0 });
+  const progress = startProgress(verb, { files: 0, bytes: 0, items: null });
   let seen = 0;
   const onProgress = (bytes: number): void => {
     progress.advance(0, bytes - seen);

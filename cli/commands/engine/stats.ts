@@ -5,11 +5,18 @@ import type { StoreStats } from '../../../engine/index.ts';
 import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
 import { print, rows, showKey, toJson } from './show.ts';
 
+const HELP = `
+Figures of the manifest and of files' sizes: it reads no table, and tells nothing of damage. A key of a
+keyspace other than the default one has the keyspace's number in front ("1:wren"); deletes are entries
+too, until compaction drops them. "values" are those of 1 KiB and more, in files of their own.
+`;
+
 export function addStats(engine: Command): void {
   engine
     .command('stats <dir>')
     .description('tell what a store is made of')
     .option('--json', 'all figures, as JSON')
+    .addHelpText('after', HELP)
     .action((directory: string, { json }: { json?: boolean }) => stats(directory, json === true));
 }
 

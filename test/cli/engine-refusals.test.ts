@@ -1,0 +1,114 @@
+/** What `sparrowkv engine ...` and `sparrowkv help ...` say when something is not as it must be, on real directories. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SparrowError } from '../../base/errors.ts';
+import { exitCodeOf, messageOf } from '../../cli/exit.ts';
+import { open } from '../../engine/index.ts';
+import { type Finished, runCli } from './cli-process.ts';
+
+let directory: string;
+let store: string;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'sparrowkv-refusals-'));
+  store = join(directory, 'store');
+  const engine = await open(store, { memtableBytes: 64 * 1024 });
+  for (let i = 0; i < 500; i++) await engine.put(`key/${i}`, 'x'.repeat(100));
+  await engine.close();
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function said(...operands: string[]): Promise<{ code: number | null; stderr: string }> {
+  const { code, stderr }: Finished = await runCli(operands);
+  return { code, stderr };
+}
+
+function damage(path: string): void {
+  const bytes = readFileSync(path);
+  bytes[300]! ^= 1;
+  writeFileSync(path, bytes);
+}
+
+describe('help', { timeout: 60_000 }, () => {
+  it('explains a command of a command', async () => {
+    const shown = await runCli(['help', 'engine', 'verify']);
+    expect([shown.code, shown.stdout.toString()]).toEqual([
+      0,
+      expect.stringMatching(/^Usage: sparrowkv engine verify \[options\] <dir>\n/),
+    ]);
+    expect((await runCli(['engine', 'help', 'verify'])).stdout.toString()).toBe(shown.stdout.toString());
+  });
+
+  it('of what is no command is wrong usage', async () => {
+    expect(await said('help', 'nonsense')).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/^error: there is no command 'nonsense'; there are: server, get, .*engine, help\n/) as string,
+    });
+    expect(await said('help', 'engine', 'nonsense')).toEqual({
+      code: 2,
+      stderr: expect.stringContaining("there is no command 'engine nonsense'; there are: verify, ") as string,
+    });
+  });
+
+  it('is where wrong usage of a command points to', async () => {
+    expect(await said('engine', 'verify')).toEqual({
+      code: 2,
+      stderr: "error: missing required argument 'dir'\n(sparrowkv help engine verify explains usage)\n",
+    });
+  });
+});
+
+describe('engine commands', { timeout: 60_000 }, () => {
+  it('take a directory that is not empty for a mistake in the command line', async () => {
+    for (const operands of [
+      ['checkpoint', store, directory],
+      ['backup', store, directory],
+    ]) {
+      expect(await said('engine', ...operands)).toEqual({ code: 2, stderr: expect.stringContaining('[NOT_EMPTY]') as string });
+    }
+  });
+
+  it('say what a directory is that holds no store', async () => {
+    const none = join(directory, 'none');
+    expect(await said('engine', 'verify', none)).toEqual({ code: 2, stderr: `sparrowkv: ${none} does not exist [NOT_A_STORE]\n` });
+    const file = join(store, 'CURRENT');
+    expect(await said('engine', 'verify', file)).toEqual({ code: 2, stderr: `sparrowkv: ${file} is not a directory [NOT_A_STORE]\n` });
+  });
+
+  it('name the next step for a damaged store', async () => {
+    const table = readdirSync(store).find((name) => name.endsWith('.table'))!;
+    damage(join(store, table));
+    const next = `"sparrowkv engine verify ${store}" tells what is damaged; "sparrowkv engine repair ${store}" keeps what is sound.\n`;
+    expect(await said('engine', 'backup', store, join(directory, 'backups'))).toEqual({
+      code: 4,
+      stderr: expect.stringMatching(new RegExp(`\\[CORRUPT_STORE\\]\n${next}$`)) as string,
+    });
+    rmSync(join(store, table));
+    const missing = `sparrowkv: ${join(store, table)} is part of the store, by its manifest, and is missing [FILE_MISSING]\n${next}`;
+    expect(await said('engine', 'compact', store)).toEqual({ code: 4, stderr: missing });
+  });
+});
+
+describe('a message', () => {
+  it('for what the engine says to programs has the words of the shell', () => {
+    const cannotLink = new SparrowError('invalid', 'CANNOT_LINK', 'must be on the same file system, or be allowed to copy (copy: true)');
+    expect(messageOf(cannotLink)).toBe('sparrowkv: must be on the same file system, or be allowed to copy (--copy) [CANNOT_LINK]');
+    const failed = new SparrowError(
+      'closed',
+      'BACKGROUND_FAILED',
+      "it failed; opened again, and verify('/d') tells whether files are damaged",
+      {
+        directory: '/d',
+      },
+    );
+    expect(messageOf(failed)).toBe(
+      'sparrowkv: it failed; opened again [BACKGROUND_FAILED]\n' +
+        '"sparrowkv engine verify /d" tells what is damaged; "sparrowkv engine repair /d" keeps what is sound.',
+    );
+    expect(exitCodeOf(new SparrowError('conflict', 'CONDITION_FAILED', ''))).toBe(1);
+  });
+});
