@@ -51,6 +51,7 @@ export interface BatchPlan {
   userBytes: number;
 }
 
+type KeyspaceOf = (keyspace: Keyspace | undefined) => OpenKeyspace;
 type Read = { value: Uint8Array | undefined; expiresAtMs: number };
 type Written = Read & { internal: Uint8Array };
 
@@ -68,7 +69,17 @@ export class BatchPlanner {
   }
 
   /** `keyspaceOf`: what an operation's `keyspace` stands for; may throw. `invalid/*` when the batch cannot be written. */
-  plan(operations: readonly BatchOperation[], keyspaceOf: (keyspace: Keyspace | undefined) => OpenKeyspace): BatchPlan {
+  plan(operations: readonly BatchOperation[], keyspaceOf: KeyspaceOf): BatchPlan {
+    const at = { operation: -1 };
+    try {
+      return this.#plan(operations, keyspaceOf, at);
+    } catch (error) {
+      throw at.operation < 0 ? error : ofOperation(error, at.operation);
+    }
+  }
+
+  /** `at`: the operation that is looked at, -1: none. */
+  #plan(operations: readonly BatchOperation[], keyspaceOf: KeyspaceOf, at: { operation: number }): BatchPlan {
     checkArray(operations, 'batch');
     if (operations.length > OPERATIONS_MAX) {
       throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${operations.length} operations; the limit is ${OPERATIONS_MAX}`, {
@@ -84,6 +95,7 @@ export class BatchPlanner {
     const written = operations.some((operation) => operation?.type === 'increment') ? new Map<string, Written>() : undefined;
     const nowMs = (): number => this.#clock.wallMs();
     for (const operation of operations) {
+      at.operation++;
       checkFields(operation);
       const keyspace = keyspaceOf(operation.keyspace);
       if (operation.type === 'deleteRange') {
@@ -122,6 +134,7 @@ export class BatchPlanner {
       written?.set(nameOf(keyspace, key), { internal: internalKey(keyspace.id, key), ...seen });
       add(plan, keyspace, key, value, expiresAtMs);
     }
+    at.operation = -1;
     if (deleted) plan = withoutOvertaken(plan);
     plan.operations = operations.length;
     const { maxBatchBytes } = this.#settings;
@@ -144,6 +157,18 @@ export class BatchPlanner {
     const entry = this.#reader.getEntry(keyspace.id, key, NEWEST);
     return { value: entry?.value, expiresAtMs: entry?.expiresAtMs ?? NEVER };
   }
+}
+
+/** The error, with which operation of the batch it is about: `details.operation`, from 0. */
+function ofOperation(error: unknown, operation: number): unknown {
+  if (!(error instanceof SparrowError)) return error;
+  return new SparrowError(
+    error.kind,
+    error.code,
+    `operation ${operation} of the batch: ${error.message}`,
+    { ...error.details, operation },
+    error,
+  );
 }
 
 function emptyPlan(): BatchPlan {

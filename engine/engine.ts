@@ -28,7 +28,7 @@ import type { KeyspaceSettings } from './keyspaces-api.ts';
 import { Keyspaces } from './keyspaces.ts';
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
-import type { EngineEvents } from './events/index.ts';
+import type { EngineEvents, EventError } from './events/index.ts';
 import { collectMetrics, type MetricsSources } from './metrics/index.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import { internalRange, scanRange } from './scan-range.ts';
@@ -191,17 +191,24 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     const { events } = this.#parts;
     const begunMs = events.nowMs();
     events.emit({ type: 'checkpoint-begun', directory });
-    let result: CheckpointResult | undefined;
+    const ended = (error: unknown, { files, linkedBytes, copiedBytes }: Omit<CheckpointResult, 'directory'>): void =>
+      events.emit({
+        type: 'checkpoint-ended',
+        directory,
+        ...outcome(error),
+        durationMs: events.nowMs() - begunMs,
+        files,
+        linkedBytes,
+        copiedBytes,
+      });
     try {
-      result = await this.#checkpoint(directory, options);
+      const result = await this.#checkpoint(directory, options);
+      ended(undefined, result);
       return result;
     } catch (error) {
       events.corruption('checkpoint', error);
+      ended(error, { files: 0, linkedBytes: 0, copiedBytes: 0 });
       throw error;
-    } finally {
-      const { files, linkedBytes, copiedBytes } = result ?? { files: 0, linkedBytes: 0, copiedBytes: 0 };
-      const durationMs = events.nowMs() - begunMs;
-      events.emit({ type: 'checkpoint-ended', directory, done: result !== undefined, durationMs, files, linkedBytes, copiedBytes });
     }
   }
 
@@ -223,17 +230,16 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     const { events } = this.#parts;
     const begunMs = events.nowMs();
     events.emit({ type: 'backup-begun', target });
-    let result: BackupResult | undefined;
+    const ended = (error: unknown, { files, bytes, copiedBytes }: Pick<BackupResult, 'files' | 'bytes' | 'copiedBytes'>): void =>
+      events.emit({ type: 'backup-ended', target, ...outcome(error), durationMs: events.nowMs() - begunMs, files, bytes, copiedBytes });
     try {
-      result = await this.#backup(target, options);
+      const result = await this.#backup(target, options);
+      ended(undefined, result);
       return result;
     } catch (error) {
       events.corruption('backup', error);
+      ended(error, { files: 0, bytes: 0, copiedBytes: 0 });
       throw error;
-    } finally {
-      const { files, bytes, copiedBytes } = result ?? { files: 0, bytes: 0, copiedBytes: 0 };
-      const durationMs = events.nowMs() - begunMs;
-      events.emit({ type: 'backup-ended', target, done: result !== undefined, durationMs, files, bytes, copiedBytes });
     }
   }
 
@@ -257,7 +263,21 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       });
     }
     this.#assertOpen();
-    return this.#tracked(() => this.#withIo('ingest', (io) => this.#ingest(directory, mode, options, io)));
+    const { events } = this.#parts;
+    const begunMs = events.nowMs();
+    events.emit({ type: 'ingest-begun', directory });
+    const ended = (error: unknown, { sequence, entries, tables, bytes }: Omit<IngestResult, 'levels'>): void => {
+      const durationMs = events.nowMs() - begunMs;
+      events.emit({ type: 'ingest-ended', directory, ...outcome(error), durationMs, sequence, entries, tables, bytes });
+    };
+    try {
+      const result = await this.#tracked(() => this.#withIo('ingest', (io) => this.#ingest(directory, mode, options, io)));
+      ended(undefined, result);
+      return result;
+    } catch (error) {
+      ended(error, { sequence: 0, entries: 0, tables: 0, bytes: 0 });
+      throw error;
+    }
   }
 
   #ingest(directory: string, mode: NonNullable<IngestOptions['mode']>, options: IngestOptions, io: UpkeepIo): Promise<IngestResult> {
@@ -295,9 +315,13 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     checkOptions(options, INSPECT_OPTIONS);
     const { scheduler, zstd } = this.#parts;
     const check = (): void => this.#assertOpen();
-    return this.#withFiles('verify', (image, io) =>
+    const report = await this.#withFiles('verify', (image, io) =>
       drive(verifyImage(io.fileSystem, image, zstd), scheduler, options, check, () => io.pause()),
     );
+    for (const { file, offset, what } of report.problems) {
+      this.#parts.events.emit({ type: 'corruption', during: 'verify', file, offset, code: 'CORRUPT_STORE', message: `${file}: ${what}` });
+    }
+    return report;
   }
 
   /** What the work reads and writes is spent of the budget. */
@@ -387,6 +411,13 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   #assertOpen(): void {
     this.#keyspace.assertOpen();
   }
+}
+
+/** How work ended, for its event. */
+function outcome(error: unknown): { done: boolean; error: EventError | undefined } {
+  if (error === undefined) return { done: true, error: undefined };
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return { done: false, error: { code, message } };
 }
 
 function checkDirectory(directory: string): void {

@@ -192,14 +192,15 @@ export class StoredKeyValues implements KeyValues {
   scanSync(options: ScanOptions = {}): IterableIterator<Entry> {
     const { range, sequence } = this.#scanned(options);
     const { snapshots, scanSource, scanWindow } = this.#parts;
-    return new ScanIterator(scanSource, range, sequence, scanWindow, snapshots.pinIterator(sequence));
+    const keyspace = this.#keyspace;
+    return new ScanIterator(scanSource, range, sequence, scanWindow, snapshots.pinIterator(sequence), () => keyspace.assertOpen());
   }
 
   iterator(options: ScanOptions = {}): EngineIterator {
     const { range, sequence } = this.#scanned(options);
     const { snapshots, scanSource, scanWindow } = this.#parts;
     const cursor = new RangeCursor(scanSource, range, sequence, scanWindow);
-    return new StoredIterator(cursor, this.#keyspace.id, this.#maxKeyBytes, range.reverse, snapshots.pinIterator(sequence));
+    return new StoredIterator(cursor, this.#keyspace, this.#maxKeyBytes, range.reverse, snapshots.pinIterator(sequence));
   }
 
   /** What is asked for, and at which sequence: to be pinned, with a snapshot too, which may be released while the scan is on its way. */
@@ -210,10 +211,7 @@ export class StoredKeyValues implements KeyValues {
   }
 
   async *scan(options: ScanOptions = {}): AsyncGenerator<Entry, void, undefined> {
-    for (const entry of this.scanSync(options)) {
-      yield entry;
-      this.#keyspace.assertOpen();
-    }
+    for (const entry of this.scanSync(options)) yield entry;
   }
 
   protected durabilityOf(options: WriteOptions | undefined, known: readonly string[]): Durability {

@@ -79,19 +79,21 @@ export async function withStoreLocked<T>(
   }
 }
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'is not a directory',
+  EACCES: 'cannot be read: permission denied',
+  EPERM: 'cannot be read: permission denied',
+};
+
 /** Before the lock, which would leave its file in a directory that is none of ours. */
 function assertStore(fileSystem: FileSystem, directory: string): void {
   let names: string[] = [];
   try {
     names = fileSystem.listSync(directory);
   } catch (cause) {
-    throw new SparrowError(
-      'invalid',
-      'NOT_A_STORE',
-      `${directory} is not a directory that can be read: ${(cause as Error).message}`,
-      { directory },
-      cause,
-    );
+    const why = UNREADABLE[String((cause as NodeJS.ErrnoException).code)] ?? `cannot be read: ${(cause as Error).message}`;
+    throw new SparrowError('invalid', 'NOT_A_STORE', `${directory} ${why}`, { directory }, cause);
   }
   if (names.some((name) => parseFileName(name) !== undefined)) return;
   // The --data of a server: the store is one level down.

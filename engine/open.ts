@@ -80,8 +80,15 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
     return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, zstd, background, lock });
   } catch (error) {
     lock.release();
-    throw error;
+    throw withNextStep(error, path);
   }
+}
+
+/** Whoever cannot open a damaged store is told what can be done about it. */
+function withNextStep(error: unknown, path: string): unknown {
+  if (!(error instanceof SparrowError) || error.kind !== 'corrupt' || error.code === 'INCOMPLETE') return error;
+  const next = `verify('${path}') lists what is damaged, repair('${path}') keeps what is sound`;
+  return new SparrowError(error.kind, error.code, `${error.message}; ${next}`, { directory: path, ...error.details }, error);
 }
 
 /**

@@ -243,9 +243,19 @@ export class RangeCursor {
 export class ScanIterator implements IterableIterator<Entry> {
   readonly #cursor: RangeCursor;
   readonly #release: () => void;
+  readonly #assertOpen: () => void;
   #released = false;
 
-  constructor(source: ScanSource, range: InternalRange, sequence: number, window: number, release: () => void) {
+  /** `assertOpen`: throws once there is nothing to scan any more. */
+  constructor(
+    source: ScanSource,
+    range: InternalRange,
+    sequence: number,
+    window: number,
+    release: () => void,
+    assertOpen = (): void => undefined,
+  ) {
+    this.#assertOpen = assertOpen;
     this.#cursor = new RangeCursor(source, range, sequence, window);
     this.#release = release;
   }
@@ -255,6 +265,7 @@ export class ScanIterator implements IterableIterator<Entry> {
   }
 
   next(): IteratorResult<Entry, undefined> {
+    if (!this.#released) this.#assertOpen();
     const value = this.#cursor.next();
     return value === undefined ? this.return() : { value, done: false };
   }

@@ -12,6 +12,7 @@ import {
   PAGE_COMPRESSIONS,
   type PageCompression,
 } from './table/index.ts';
+import { checkObject } from './keys.ts';
 import { planMemory, plannedBytes, planResources } from './memory-plan.ts';
 
 /** What engines may share (resources.ts). An engine without shared resources takes these among its own settings. */
@@ -157,6 +158,7 @@ const DURABILITIES: readonly string[] = ['buffered', 'os', 'synced'];
  * that it shares; to give it any of these as well is `invalid/OPTION_SHARED`.
  */
 export function resolveSettings(input: EngineSettingsInput = {}, shared?: Readonly<ResourceSettings>): Readonly<EngineSettings> {
+  checkObject(input, 'settings');
   const given = Object.keys(input).find(
     (field) => Object.hasOwn(RESOURCE_RANGES, field) && input[field as keyof EngineSettings] !== undefined,
   );
@@ -194,6 +196,7 @@ export function checkSetting(field: keyof typeof RANGES, value: number): number 
 
 /** As `resolveSettings`, for resources. */
 export function resolveResourceSettings(input: ResourceSettingsInput = {}): Readonly<ResourceSettings> {
+  checkObject(input, 'settings');
   const settings = resolveNumbers(RESOURCE_RANGES, input, []);
   fitParts(settings, input);
   checkBackgroundRate(settings);

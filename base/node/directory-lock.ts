@@ -96,7 +96,7 @@ function connectionWithRoom(): Connection {
 function refused(path: string, ownerFile: string, cause: unknown): SparrowError {
   if (cause instanceof SparrowError) return cause;
   if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) {
-    return new SparrowError('unavailable', 'LOCK_FAILED', `${path} cannot be locked: ${String(cause)}`, { path }, cause);
+    return new SparrowError('unavailable', 'LOCK_FAILED', `${path} cannot be locked: ${(cause as Error).message}`, { path }, cause);
   }
   const pid = readOwner(ownerFile);
   const holder = pid === process.pid ? 'in this process' : pid === undefined ? 'in another process' : `in another process (pid ${pid})`;

@@ -135,11 +135,11 @@ export interface DiskFullEnded extends Omit<DiskFullBegun, 'type'> {
   readonly durationMs: number;
 }
 
-/** Bytes on the disk are not what was written. Told each time that they are met. */
+/** Bytes on the disk are not what was written. Told each time that they are met; by `verify`, for each problem that its report lists. */
 export interface Corruption {
   readonly type: 'corruption';
   readonly atMs: number;
-  readonly during: 'read' | 'flush' | 'compaction' | 'checkpoint' | 'backup';
+  readonly during: 'read' | 'flush' | 'compaction' | 'checkpoint' | 'backup' | 'verify';
   /** Path of the file, and where in it; undefined where the error does not say. */
   readonly file: string | undefined;
   readonly offset: number | undefined;
@@ -158,6 +158,12 @@ export interface WritingFailed {
   readonly message: string;
 }
 
+/** Code and message of the error that the caller got. */
+export interface EventError {
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface CheckpointBegun {
   readonly type: 'checkpoint-begun';
   readonly atMs: number;
@@ -166,8 +172,9 @@ export interface CheckpointBegun {
 
 export interface CheckpointEnded extends Omit<CheckpointBegun, 'type'> {
   readonly type: 'checkpoint-ended';
-  /** False: it was given up, and its caller knows why. The figures are 0 then. */
+  /** False: it was given up, for `error`. The figures are 0 then. */
   readonly done: boolean;
+  readonly error: EventError | undefined;
   readonly durationMs: number;
   readonly files: number;
   readonly linkedBytes: number;
@@ -183,13 +190,33 @@ export interface BackupBegun {
 
 export interface BackupEnded extends Omit<BackupBegun, 'type'> {
   readonly type: 'backup-ended';
-  /** False: it was given up, and its caller knows why. The figures are 0 then. */
+  /** False: it was given up, for `error`. The figures are 0 then. */
   readonly done: boolean;
+  readonly error: EventError | undefined;
   readonly durationMs: number;
   /** Of the store, and of these what no earlier backup had. */
   readonly files: number;
   readonly bytes: number;
   readonly copiedBytes: number;
+}
+
+/** Tables that were made elsewhere are taken in. */
+export interface IngestBegun {
+  readonly type: 'ingest-begun';
+  readonly atMs: number;
+  readonly directory: string;
+}
+
+export interface IngestEnded extends Omit<IngestBegun, 'type'> {
+  readonly type: 'ingest-ended';
+  /** False: it was given up, for `error`. The figures are 0 then. */
+  readonly done: boolean;
+  readonly error: EventError | undefined;
+  readonly durationMs: number;
+  readonly sequence: number;
+  readonly entries: number;
+  readonly tables: number;
+  readonly bytes: number;
 }
 
 /** A listener threw, or its promise was rejected. For the other listeners; one that throws while it is told this is only counted. */
@@ -219,6 +246,8 @@ export type EngineEvent =
   | CheckpointEnded
   | BackupBegun
   | BackupEnded
+  | IngestBegun
+  | IngestEnded
   | ListenerFailed;
 
 /** Each type once: the compiler sees to it. */
@@ -240,6 +269,8 @@ export const EVENT_TYPES: readonly EngineEvent['type'][] = Object.keys({
   'checkpoint-ended': 0,
   'backup-begun': 0,
   'backup-ended': 0,
+  'ingest-begun': 0,
+  'ingest-ended': 0,
   'listener-failed': 0,
 } satisfies Record<EngineEvent['type'], 0>) as EngineEvent['type'][];
 

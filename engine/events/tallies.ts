@@ -89,6 +89,8 @@ export class Tallies {
       case 'compaction-begun':
       case 'checkpoint-begun':
       case 'backup-begun':
+      case 'ingest-begun':
+      case 'ingest-ended':
       case 'listener-failed':
     }
   }

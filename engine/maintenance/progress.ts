@@ -92,8 +92,8 @@ export class Progress {
     const failure = new SparrowError(
       'closed',
       'BACKGROUND_FAILED',
-      `the engine's ${what} failed (${cause.message}); nothing is written until it is opened again`,
-      { operation: what },
+      `the engine's ${what} failed (${cause.message}); nothing is written until it is closed and opened again, and verify('${this.#directory}') tells whether files are damaged`,
+      { operation: what, directory: this.#directory },
       cause,
     );
     this.#failure = failure;

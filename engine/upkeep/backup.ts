@@ -23,6 +23,7 @@ import { applyEdit, decodeEdit, EMPTY_VERSION, encodeEdit, snapshotEdit, type Ve
 import { type BackedUpFile, type BackupManifest, corruptBackup, storedName } from './backup-format.ts';
 import { BackupTarget, type FoundBackup } from './backup-target.ts';
 import { type Pause, readPieces } from './copy-file.ts';
+import { orDiskFull } from './disk-full.ts';
 import { FileCheck } from './file-check.ts';
 import { NewDirectory } from './new-directory.ts';
 import { storeIdOf, withStoreId } from './store-id.ts';
@@ -75,6 +76,8 @@ export async function makeBackup(
     backups.commit({ id, createdMs: nowMs, sequence: source.sequence, store, edit, files });
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     return { backup: id, target, files: files.length, bytes, copiedFiles, copiedBytes };
+  } catch (error) {
+    throw orDiskFull(error, target, 'no backup was made, those before are as they were');
   } finally {
     backups.release();
   }
@@ -302,7 +305,7 @@ export async function restoreBackup(
       return { backup: manifest.id, directory, files: manifest.files.length, bytes };
     } catch (error) {
       made.discard();
-      throw error;
+      throw orDiskFull(error, directory, 'nothing is left in it');
     }
   } finally {
     backups.release();

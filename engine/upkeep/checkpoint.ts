@@ -10,6 +10,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { CheckpointOptions, CheckpointResult } from '../files-api.ts';
 import { logFileSegment, sealCopiedSegment } from '../log/index.ts';
 import { copyFile, type Pause } from './copy-file.ts';
+import { orDiskFull } from './disk-full.ts';
 import { NewDirectory } from './new-directory.ts';
 import type { ImageFile, StoreImage } from '../inspect/index.ts';
 import { withStoreId } from './store-id.ts';
@@ -45,7 +46,7 @@ export async function makeCheckpoint(
     target.finish(withStoreId(image.version, source.storeId));
   } catch (error) {
     target.discard();
-    throw error;
+    throw orDiskFull(error, directory, 'nothing is left in it');
   }
   return { directory, files: image.files.length, linkedBytes, copiedBytes };
 }

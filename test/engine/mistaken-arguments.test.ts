@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { backup, createTableWriter, type Engine, open, openInMemory, restore } from '../../engine/index.ts';
+import { backup, createResources, createTableWriter, type Engine, open, openInMemory, restore } from '../../engine/index.ts';
 
 let directory: string;
 let engine: Engine;
@@ -59,6 +59,29 @@ test('a range whose bounds are all undefined deletes nothing', async () => {
 test('a batch that is no array is refused', async () => {
   for (const batch of [undefined, null, 'put', { type: 'delete', key: 'key' }]) {
     await expect(engine.write(batch as never)).rejects.toMatchObject({ kind: 'invalid', code: 'TYPE', details: { field: 'batch' } });
+  }
+});
+
+test('a mistaken operation is named by its place in the batch', async () => {
+  const batch = [
+    { type: 'put', key: 'a', value: 'v' },
+    { type: 'put', key: '', value: 'v' },
+  ] as const;
+  await expect(engine.write(batch)).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'KEY_EMPTY',
+    message: expect.stringMatching(/^operation 1 of the batch: key is empty/) as string,
+    details: { field: 'key', operation: 1 },
+  });
+  expect(engine.hasSync('a')).toBe(false);
+});
+
+test('settings and components that are no objects are refused', async () => {
+  for (const given of [null, 7, 'small']) {
+    const path = join(directory, 'settings');
+    await expect(open(path, given as never)).rejects.toMatchObject({ code: 'TYPE', details: { field: 'settings' } });
+    await expect(open(path, {}, given as never)).rejects.toMatchObject({ code: 'TYPE', details: { field: 'options' } });
+    expect(() => createResources(given as never)).toThrow(expect.objectContaining({ code: 'TYPE' }));
   }
 });
 

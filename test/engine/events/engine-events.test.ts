@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Clock } from '../../../base/env.ts';
-import { type Engine, type EngineEvent, type EngineEventOf, type EngineSettingsInput, open } from '../../../engine/index.ts';
+import {
+  createTableWriter,
+  type Engine,
+  type EngineEvent,
+  type EngineEventOf,
+  type EngineSettingsInput,
+  open,
+} from '../../../engine/index.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 
 const SMALL = { memtableBytes: 64 * 1024, pageCacheBytes: 2 ** 20, tableBytes: 64 * 1024, level1Bytes: 256 * 1024, memoryBytes: 2 ** 28 };
@@ -198,9 +205,9 @@ test('a checkpoint: done, and given up', async () => {
   await turn();
   expect(told).toMatchObject([
     { type: 'checkpoint-begun', directory: '/copy' },
-    { type: 'checkpoint-ended', done: true, ...result },
+    { type: 'checkpoint-ended', done: true, error: undefined, ...result },
     { type: 'checkpoint-begun' },
-    { type: 'checkpoint-ended', done: false, files: 0 },
+    { type: 'checkpoint-ended', done: false, error: { code: 'NOT_EMPTY', message: expect.stringContaining('/copy') as string }, files: 0 },
   ]);
   await engine.close();
 });
@@ -224,8 +231,44 @@ test('a backup: done, and given up at a file that is not there', async () => {
   fileSystem.unlinkSync(`/store/${name}`);
   await expect(engine.backup('/backups')).rejects.toThrow(name);
   await turn();
-  expect(of('backup-ended').at(-1)).toMatchObject({ done: false, files: 0 });
+  expect(of('backup-ended').at(-1)).toMatchObject({
+    done: false,
+    error: { code: 'ENOENT', message: expect.stringContaining(name) as string },
+    files: 0,
+  });
   expect(engine.metrics().backups).toBe(1);
+  await engine.close();
+});
+
+test('an ingest: done, and given up', async () => {
+  const fileSystem = new SimFileSystem();
+  const { engine, told } = await listen(fileSystem);
+  const files = createTableWriter('/load', {}, { fileSystem });
+  files.put('a', VALUE);
+  files.finish();
+  const { levels: _, ...result } = await engine.ingest('/load');
+  await expect(engine.ingest('/nothing')).rejects.toThrow();
+  await turn();
+  expect(told.filter(({ type }) => type.startsWith('ingest'))).toMatchObject([
+    { type: 'ingest-begun', directory: '/load' },
+    { type: 'ingest-ended', directory: '/load', done: true, error: undefined, ...result },
+    { type: 'ingest-begun', directory: '/nothing' },
+    { type: 'ingest-ended', done: false, error: { code: expect.any(String) as string, message: expect.any(String) as string }, entries: 0 },
+  ]);
+  await engine.close();
+});
+
+test('what verify finds', async () => {
+  const fileSystem = new SimFileSystem();
+  const { engine, of } = await listen(fileSystem);
+  for (let i = 0; i < 100; i++) void engine.put(key(i), VALUE);
+  await engine.flush();
+  await engine.verify();
+  const name = fileSystem.listSync('/store').find((each) => each.endsWith('.table'))!;
+  fileSystem.flip(`/store/${name}`, 100);
+  expect((await engine.verify()).problemCount).toBe(1);
+  await turn();
+  expect(of('corruption')).toMatchObject([{ during: 'verify', file: `/store/${name}`, offset: 0, code: 'CORRUPT_STORE' }]);
   await engine.close();
 });
 
