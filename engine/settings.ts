@@ -29,7 +29,10 @@ export interface ResourceSettings {
    * They take 1 to 2 % of the tables. Default 128 MiB, but at most an eighth of memoryBytes; 0 (all are read page by page) to 1.5 GiB.
    */
   indexBytes: number;
-  /** Address space for everything that is kept outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. */
+  /**
+   * Address space for everything that is kept outside the JavaScript heap (taken only when used). Default 1 GiB, 64 MiB to 2 GiB. Beside it each background
+   * thread takes what a compaction needs while it runs, and keeps up to an eighth of memoryBytes of that until it has had nothing to do for a minute.
+   */
   memoryBytes: number;
   /**
    * Memory that the memtables of all engines may take together, records and index: when those that take writes have half of it, the largest

@@ -38,6 +38,14 @@ export interface FlushResult {
   bytesWritten: number;
 }
 
+/** Beside the engine's memory a thread keeps so much of its size, at most, for compactions, from one to the next (memory/job-memories.ts). */
+const KEPT_SHARE = 1 / 8;
+
+/** In bytes; `bytes`: of the engine's memory. */
+export function keptBytesMax({ bytes }: { readonly bytes: number }): number {
+  return bytes * KEPT_SHARE;
+}
+
 /** Called once, on the caller's thread, with what the job made or why it failed. */
 export type OnEnd<T> = (error: Error | undefined, result: T | undefined) => void;
 

@@ -13,8 +13,9 @@ import {
   runSplit,
   type SplitJob,
 } from '../compaction/index.ts';
+import { JobMemories } from '../memory/job-memories.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
-import type { Background, FlushJob, FlushResult, OnEnd } from './background.ts';
+import { type Background, type FlushJob, type FlushResult, keptBytesMax, type OnEnd } from './background.ts';
 import { CountingFiles } from './counting-files.ts';
 import { runFlush } from './flush-job.ts';
 import type { IoBudget } from './io-budget.ts';
@@ -32,6 +33,7 @@ type Compacting = {
 
 export class InlineBackground implements Background {
   readonly #memory: LinearMemory;
+  readonly #memories: JobMemories;
   readonly #fs: CountingFiles;
   readonly #scheduler: Scheduler;
   readonly #budget: IoBudget;
@@ -49,6 +51,7 @@ export class InlineBackground implements Background {
   constructor(memory: LinearMemory, fileSystem: FileSystem, scheduler: Scheduler, budget: IoBudget, atOnce: number, zstd?: Zstd) {
     this.#atOnce = atOnce;
     this.#memory = memory;
+    this.#memories = new JobMemories(keptBytesMax(memory));
     this.#fs = new CountingFiles(fileSystem);
     this.#scheduler = scheduler;
     this.#budget = budget;
@@ -61,11 +64,15 @@ export class InlineBackground implements Background {
   }
 
   compact(job: CompactionJob, onEnd: OnEnd<CompactionResult>): () => void {
-    return this.#add({ begin: () => runCompaction(this.#fs, job, this.#zstd), onEnd: onEnd as OnEnd<unknown>, steps: undefined });
+    return this.#add({
+      begin: () => runCompaction(this.#fs, job, this.#memories, this.#zstd),
+      onEnd: onEnd as OnEnd<unknown>,
+      steps: undefined,
+    });
   }
 
   split(job: SplitJob, onEnd: OnEnd<readonly CompactionPart[]>): void {
-    this.#add({ begin: () => runSplit(this.#fs, job), onEnd: onEnd as OnEnd<unknown>, steps: undefined });
+    this.#add({ begin: () => runSplit(this.#fs, job, this.#memories), onEnd: onEnd as OnEnd<unknown>, steps: undefined });
   }
 
   get compactionsFree(): number {

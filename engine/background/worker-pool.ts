@@ -3,7 +3,7 @@
  * one flush and one compaction, and does the flush in between the steps of the compaction; other jobs wait here in the order in which they
  * came.
  *
- * A thread that dies, whatever of, fails every job that it had; the next job gets another thread. A caller that waits without yielding
+ * A thread that has nothing to do for a minute ends, and the memory that it kept goes with it. One that dies, whatever of, fails every job that it had; the next job gets another thread. A caller that waits without yielding
  * learns of it too.
  */
 import { SparrowError } from '../../base/errors.ts';
@@ -16,6 +16,8 @@ import { WorkerThread } from './worker-thread.ts';
 /** How often a caller that waits without yielding looks whether the threads are still there. */
 const LOOK_AFTER_MS = 100;
 const START_MS_MAX = 30_000;
+/** A thread without work for so long ends. */
+const REST_AFTER_MS = 60_000;
 
 type Job = {
   readonly id: number;
@@ -32,6 +34,7 @@ export class WorkerPool {
   readonly #memory: LinearMemory;
   readonly #budget: SharedArrayBuffer;
   readonly #startMsMax: number;
+  readonly #restAfterMs: number;
   readonly #control: Int32Array<SharedArrayBuffer>;
   /** By number; undefined: not started, or dead. */
   readonly #threads: (WorkerThread | undefined)[];
@@ -40,7 +43,14 @@ export class WorkerPool {
   #nextId = 1;
 
   /** `budget`: shared memory of IO_BUDGET_BYTES. */
-  constructor(memory: LinearMemory, threads: number, budget: SharedArrayBuffer, startMsMax: number = START_MS_MAX) {
+  constructor(
+    memory: LinearMemory,
+    threads: number,
+    budget: SharedArrayBuffer,
+    startMsMax: number = START_MS_MAX,
+    restAfterMs: number = REST_AFTER_MS,
+  ) {
+    this.#restAfterMs = restAfterMs;
     this.#memory = memory;
     this.#budget = budget;
     this.#startMsMax = startMsMax;
@@ -138,11 +148,20 @@ export class WorkerPool {
         this.#end(job, error as Error, undefined);
         continue;
       }
-      const thread = (this.#threads[number] ??= this.#start(number));
+      const thread = this.#posted(number, request);
       job.thread = thread;
       thread.keepAlive(true);
-      thread.post(request);
     }
+  }
+
+  /** To the thread of that number, to a new one when it is not there or rests. */
+  #posted(number: number, request: Request): WorkerThread {
+    const thread = this.#threads[number];
+    if (thread?.post(request)) return thread;
+    if (thread) this.#died(thread, new Error('the background thread rests'));
+    const fresh = (this.#threads[number] = this.#start(number));
+    fresh.post(request);
+    return fresh;
   }
 
   #isWorking(): boolean {
@@ -177,6 +196,7 @@ export class WorkerPool {
       sentWord: sentWord(this.#threads.length, number),
       budget: this.#budget,
       startMsMax: this.#startMsMax,
+      restAfterMs: this.#restAfterMs,
       onAnswer: (answer) => this.#take(answer),
       onDeath: (error) => this.#died(thread, error),
     });

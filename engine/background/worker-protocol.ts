@@ -22,10 +22,15 @@ export const THREAD_STARTING = 0;
 export const THREAD_STARTED = 1;
 export const THREAD_GIVEN_UP = 2;
 
-/** Behind them one more for each thread: counts what it was sent, so that one that waits for its budget is woken. */
+/**
+ * Behind them one more for each thread: counts what it was sent, so that one that waits for its budget is woken, and one that wants to rest knows whether
+ * there is something on the way. THREAD_RESTS: it has ended.
+ */
 export function sentWord(threads: number, number: number): number {
   return THREADS + threads + number;
 }
+
+export const THREAD_RESTS = -1;
 
 export function controlBytes(threads: number): number {
   return (THREADS + 2 * threads) * 4;

@@ -7,7 +7,7 @@ import { extname } from 'node:path';
 import type { WasmMemory } from '../memory/kernel.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import { Lifeline } from './lifeline.ts';
-import { type Answer, type Request, THREAD_GIVEN_UP, THREAD_STARTED, THREAD_STARTING, THREADS } from './worker-protocol.ts';
+import { type Answer, type Request, THREAD_GIVEN_UP, THREAD_RESTS, THREAD_STARTED, THREAD_STARTING, THREADS } from './worker-protocol.ts';
 
 /** What a thread is started with. */
 export type WorkerData = {
@@ -23,6 +23,8 @@ export type WorkerData = {
   sentWord: number;
   /** See io-budget.ts. */
   budget: SharedArrayBuffer;
+  /** Without work for so long, it ends. */
+  restAfterMs: number;
 };
 
 export class WorkerThread {
@@ -45,6 +47,8 @@ export class WorkerThread {
     budget: SharedArrayBuffer;
     /** A thread that a caller has waited for so long without yielding, and that has not even started, is given up. */
     startMsMax: number;
+    /** A thread without work for so long ends, and gives its memory back. */
+    restAfterMs: number;
     onAnswer: (answer: Answer) => void;
     /** May be called more than once. */
     onDeath: (error: Error) => void;
@@ -55,6 +59,7 @@ export class WorkerThread {
     this.#startMsMax = parts.startMsMax;
     this.#onAnswer = parts.onAnswer;
     Atomics.store(this.#control, THREADS + this.number, THREAD_STARTING);
+    Atomics.store(this.#control, this.#sentWord, 0);
     const { port1, port2 } = new MessageChannel();
     const data: WorkerData = {
       memory: parts.memory.memory,
@@ -65,6 +70,7 @@ export class WorkerThread {
       control: this.#control.buffer,
       sentWord: this.#sentWord,
       budget: parts.budget,
+      restAfterMs: parts.restAfterMs,
     };
     // The same file type as this one: sources in development, compiled files in the package.
     const file = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
@@ -86,10 +92,13 @@ export class WorkerThread {
     this.#port = port1;
   }
 
-  post(request: Request): void {
+  /** False: the thread has ended for lack of work; another is to take its place. */
+  post(request: Request): boolean {
+    // Before the message: a thread that finds the number as it knows it has nothing on the way.
+    if (Atomics.add(this.#control, this.#sentWord, 1) === THREAD_RESTS) return false;
     this.#port.postMessage(request);
-    Atomics.add(this.#control, this.#sentWord, 1);
     Atomics.notify(this.#control, this.#sentWord);
+    return true;
   }
 
   /** While it has work, the process stays alive. */

@@ -4,22 +4,26 @@ import { NodeFileSystem, nodeZstd, processMs } from '../../base/node/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { CONTEXT_BYTES, WORK } from '../../assembly/memory-map.ts';
 import { runCompaction, runSplit } from '../compaction/index.ts';
+import { JobMemories } from '../memory/job-memories.ts';
+import { keptBytesMax } from './background.ts';
 import { CountingFiles } from './counting-files.ts';
 import { runFlush } from './flush-job.ts';
 import { IoBudget } from './io-budget.ts';
-import { type Answer, ANSWERS, type Request, THREAD_STARTED, THREAD_STARTING, THREADS, toWire } from './worker-protocol.ts';
+import { type Answer, ANSWERS, type Request, THREAD_RESTS, THREAD_STARTED, THREAD_STARTING, THREADS, toWire } from './worker-protocol.ts';
 import type { WorkerData } from './worker-thread.ts';
 
-const { memory, memoryBytes, number, port, lifeline, control, sentWord, budget } = workerData as WorkerData;
+const { memory, memoryBytes, number, port, lifeline, control, sentWord, budget, restAfterMs } = workerData as WorkerData;
 const words = new Int32Array(control);
 const io = new IoBudget(budget, processMs);
 const fileSystem = new CountingFiles(new NodeFileSystem());
+const memories = new JobMemories(keptBytesMax({ bytes: memoryBytes }));
 const context = WORK + number * CONTEXT_BYTES;
 /** The rate may have been raised while a compaction waits. */
 const LOOK_AFTER_MS = 100;
 const compactions: { id: number; begin: () => Generator<void, unknown, void> }[] = [];
 /** The compaction under way, or the next one, is to be given up. */
 let cancelled: number | undefined;
+let received = 0;
 
 function answer(message: Answer): void {
   port.postMessage(message);
@@ -39,10 +43,12 @@ function attempt(id: number, work: () => unknown): void {
 }
 
 function take(request: Request): void {
+  received++;
   // What a waiting caller sent to learn whether this thread is there.
   while (receiveMessageOnPort(lifeline));
-  if (request.kind === 'compact') compactions.push({ id: request.id, begin: () => runCompaction(fileSystem, request.job, nodeZstd) });
-  else if (request.kind === 'split') compactions.push({ id: request.id, begin: () => runSplit(fileSystem, request.job) });
+  if (request.kind === 'compact')
+    compactions.push({ id: request.id, begin: () => runCompaction(fileSystem, request.job, memories, nodeZstd) });
+  else if (request.kind === 'split') compactions.push({ id: request.id, begin: () => runSplit(fileSystem, request.job, memories) });
   else if (request.kind === 'cancel') cancelled = request.id;
   else {
     attempt(request.id, () => runFlush({ memory, bytes: memoryBytes }, fileSystem, request.job, context, nodeZstd));
@@ -78,10 +84,17 @@ function compact(id: number, begin: () => Generator<void, unknown, void>): unkno
 // Given up by now: what its jobs would write to is somebody else's.
 if (Atomics.compareExchange(words, THREADS + number, THREAD_STARTING, THREAD_STARTED) !== THREAD_STARTING) process.exit(1);
 
+/** Nothing has come for long: the thread ends, and with it goes all the memory that it keeps. Its owner starts another when there is work. */
+const rest = setTimeout(() => {
+  if (Atomics.compareExchange(words, sentWord, received, THREAD_RESTS) === received) process.exit(0);
+  else rest.refresh();
+}, restAfterMs);
+
 port.on('message', (request: Request) => {
   take(request);
   for (let next = compactions.shift(); next; next = compactions.shift()) {
     const { id, begin } = next;
     attempt(id, () => compact(id, begin));
   }
+  rest.refresh();
 });

@@ -1,6 +1,6 @@
 /**
  * Runs a compaction: streams the inputs' pages through the merge kernel into new tables. Synchronous, over an injected file system and a
- * linear memory of its own, as a generator that yields between steps of about a mebibyte, so that whoever drives it can flush in between
+ * linear memory of its own (job-memories.ts), as a generator that yields between steps of about a mebibyte, so that whoever drives it can flush in between
  * or give up (`return`): then, as after any failure, what was written is removed.
  *
  * When it returns, the new files and their names are durable and nothing refers to them yet: that is the manifest's to say.
@@ -23,7 +23,8 @@ import {
 } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
-import { LINEAR_MEMORY_BYTES_MAX, LinearMemory } from '../memory/linear-memory.ts';
+import type { JobMemories } from '../memory/job-memories.ts';
+import { LINEAR_MEMORY_BYTES_MAX, type LinearMemory } from '../memory/linear-memory.ts';
 import { RangeTombstones } from '../range-tombstones.ts';
 import { openTableFile, readFooter, SegmentTable, tableFileName, type TableFooter, type TableMeta, TableWriter } from '../table/index.ts';
 import { BlockFileWriter } from './block-file.ts';
@@ -35,9 +36,14 @@ const STEP_BYTES = 1024 * 1024;
 const MIB = 1024 * 1024;
 const NO_END = 0xffffffff;
 
-/** `zstd`: where tables are compressed by it, or are to be. */
-export function* runCompaction(fileSystem: FileSystem, job: CompactionJob, zstd?: Zstd): Generator<void, CompactionResult, void> {
-  const run = new CompactionRun(fileSystem, job, zstd);
+/** `zstd`: where tables are compressed by it, or are to be. `memories`: where its memory is from, and goes back to. */
+export function* runCompaction(
+  fileSystem: FileSystem,
+  job: CompactionJob,
+  memories: JobMemories,
+  zstd?: Zstd,
+): Generator<void, CompactionResult, void> {
+  const run = new CompactionRun(fileSystem, job, memories, zstd);
   let state: 'running' | 'done' | 'failed' = 'running';
   try {
     const result = yield* run.steps();
@@ -50,6 +56,7 @@ export function* runCompaction(fileSystem: FileSystem, job: CompactionJob, zstd?
     run.close();
     if (state === 'running') run.discard();
     else if (state === 'failed') run.discardIfPossible();
+    memories.give(run.memory);
   }
 }
 
@@ -57,7 +64,7 @@ class CompactionRun {
   readonly #fileSystem: FileSystem;
   readonly #zstd: Zstd | undefined;
   readonly #job: CompactionJob;
-  readonly #memory: LinearMemory;
+  readonly memory: LinearMemory;
   readonly #streams: InputStream[];
   readonly #segments: SegmentTable;
   readonly #blockFile: BlockFileWriter | undefined;
@@ -68,31 +75,31 @@ class CompactionRun {
   #bytesRead = 0;
   #bytesWritten = 0;
 
-  constructor(fileSystem: FileSystem, job: CompactionJob, zstd: Zstd | undefined) {
+  constructor(fileSystem: FileSystem, job: CompactionJob, memories: JobMemories, zstd: Zstd | undefined) {
     const runs = sortedRuns(job.inputs);
     assert(runs.length > 0 && runs.length <= CURSORS_MAX, 'a compaction has inputs, and no more than the merge has cursors');
     this.#fileSystem = fileSystem;
     this.#zstd = zstd;
     this.#job = job;
-    this.#memory = new LinearMemory(memoryBytes(job, runs.length, readFooters(fileSystem, job)));
+    this.memory = memories.take(memoryBytes(job, runs.length, readFooters(fileSystem, job)));
     this.#fileIds = job.fileIds.toReversed();
     const referred = new Set(job.inputs.flatMap(({ table }) => table.references.map(({ segment }) => segment)));
-    this.#segments = new SegmentTable(this.#memory, referred.size + 1);
+    this.#segments = new SegmentTable(this.memory, referred.size + 1);
     if (job.relocate.length > 0) {
-      this.#blockFile = new BlockFileWriter(this.#memory, fileSystem, job.directory, this.#takeFileId());
+      this.#blockFile = new BlockFileWriter(this.memory, fileSystem, job.directory, this.#takeFileId());
       for (const segment of job.relocate) if (referred.has(segment)) this.#segments.markRelocate(segment);
     }
     const shared = sharedKeyBytes(job.inputs);
     const files = { fileSystem, directory: job.directory, zstd };
-    this.#streams = runs.map((run, i) => new InputStream(i, this.#memory, files, run, shared));
+    this.#streams = runs.map((run, i) => new InputStream(i, this.memory, files, run, shared));
   }
 
   *steps(): Generator<void, CompactionResult, void> {
-    const { kernel, u32, f64 } = this.#memory;
+    const { kernel, u32, f64 } = this.memory;
     const { snapshots, dropDeletes, nowMs } = this.#job;
-    const ranges = new RangeTombstones(this.#memory);
+    const ranges = new RangeTombstones(this.memory);
     ranges.reset(this.#job.rangeTombstones, snapshots);
-    const snapshotList = this.#memory.allocate(Math.max(8, snapshots.length * 8));
+    const snapshotList = this.memory.allocate(Math.max(8, snapshots.length * 8));
     f64.set(snapshots, snapshotList >>> 3);
     for (const stream of this.#streams) this.#bytesRead += stream.feed();
     kernel['mergeBegin']!(
@@ -106,7 +113,7 @@ class CompactionRun {
       nowMs,
       ranges.address,
     );
-    const rules = layRules(this.#memory, this.#job.rules);
+    const rules = layRules(this.memory, this.#job.rules);
     kernel['mergeRules']!(WORK, rules.from, rules.to);
     const [from, to] = [this.#layBound(this.#job.from), this.#layBound(this.#job.to)];
     kernel['mergeBounds']!(WORK, from.address, from.bytes, to.address, to.bytes);
@@ -161,17 +168,17 @@ class CompactionRun {
 
   #layBound(key: Uint8Array | undefined): { address: number; bytes: number } {
     if (key === undefined) return { address: 0, bytes: 0 };
-    const address = this.#memory.allocateSmall(key.length + SLACK_BYTES);
-    this.#memory.u8.set(key, address);
+    const address = this.memory.allocateSmall(key.length + SLACK_BYTES);
+    this.memory.u8.set(key, address);
     return { address, bytes: key.length };
   }
 
   #beginOutput(): void {
     const { directory, tableBytes, forms } = this.#job;
     const options = { forms, zstd: this.#zstd };
-    this.#writer = new TableWriter(this.#memory, this.#fileSystem, directory, this.#takeFileId(), options);
+    this.#writer = new TableWriter(this.memory, this.#fileSystem, directory, this.#takeFileId(), options);
     const pages = this.#fileIds.length > 0 ? Math.max(1, Math.floor(tableBytes / PAGE_BYTES)) : NO_END;
-    this.#memory.kernel['mergeOutput']!(WORK, this.#writer.builder, pages);
+    this.memory.kernel['mergeOutput']!(WORK, this.#writer.builder, pages);
   }
 
   #finishOutput(): void {
@@ -181,8 +188,8 @@ class CompactionRun {
       return;
     }
     const { clearedTo, rules, ruledTo } = this.#job;
-    const keptUnder = this.#memory.kernel['mergeTakeKeptUnder']!(WORK);
-    const spared = this.#memory.kernel['mergeTakeSpared']!(WORK);
+    const keptUnder = this.memory.kernel['mergeTakeKeptUnder']!(WORK);
+    const spared = this.memory.kernel['mergeTakeSpared']!(WORK);
     const table = writer.finish(this.#segments.takeLive(), keptUnder === 0 ? clearedTo : Math.min(clearedTo, keptUnder - 1));
     this.#outputs.push(rules.length > 0 && spared === 0 ? { ...table, ruledTo } : table);
     this.#bytesWritten += table.bytes;
@@ -196,8 +203,8 @@ class CompactionRun {
       outputs: this.#outputs,
       blockFiles: blockBytes === undefined ? [] : [{ segment: this.#blockFile!.segment, bytes: blockBytes }],
       dead: this.#segments.takeDead(),
-      versionsDropped: this.#memory.kernel['mergeDropped']!(WORK),
-      versionsLeftOut: this.#memory.kernel['mergeLeftOut']!(WORK),
+      versionsDropped: this.memory.kernel['mergeDropped']!(WORK),
+      versionsLeftOut: this.memory.kernel['mergeLeftOut']!(WORK),
       bytesRead: this.#bytesRead + (this.#blockFile?.bytesRead ?? 0),
       bytesWritten: this.#bytesWritten + (blockBytes ?? 0),
     };

@@ -4,7 +4,7 @@
  */
 import { HEAP } from '../../assembly/memory-map.ts';
 import type { FileSystem } from '../../base/env.ts';
-import { LinearMemory } from '../memory/linear-memory.ts';
+import type { JobMemories } from '../memory/job-memories.ts';
 import { PageKeys } from '../table/index.ts';
 import type { CompactionInput } from './compaction.ts';
 import { type CompactionPart, splitCompaction, type SplitInput } from './split.ts';
@@ -19,12 +19,16 @@ export interface SplitJob {
 /** Address space for the largest index, in its pages and taken apart; memory is taken as it is touched. */
 const MEMORY_BYTES: number = HEAP + 256 * 1024 * 1024;
 
-export function* runSplit(fileSystem: FileSystem, job: SplitJob): Generator<void, CompactionPart[], void> {
-  const memory = new LinearMemory(MEMORY_BYTES);
-  const inputs: SplitInput[] = [];
-  for (const { level, table } of job.inputs) {
-    inputs.push({ level, table, pages: PageKeys.read(memory, fileSystem, job.directory, table.fileId) });
-    yield;
+export function* runSplit(fileSystem: FileSystem, job: SplitJob, memories: JobMemories): Generator<void, CompactionPart[], void> {
+  const memory = memories.take(MEMORY_BYTES);
+  try {
+    const inputs: SplitInput[] = [];
+    for (const { level, table } of job.inputs) {
+      inputs.push({ level, table, pages: PageKeys.read(memory, fileSystem, job.directory, table.fileId) });
+      yield;
+    }
+    return splitCompaction(inputs, job.partsMax, job.partBytesMin);
+  } finally {
+    memories.give(memory);
   }
-  return splitCompaction(inputs, job.partsMax, job.partBytesMin);
 }

@@ -13,7 +13,10 @@ export type Kernel = Readonly<Record<string, (...operands: number[]) => number>>
  * engine's types need not have.
  */
 export interface WasmMemory {
+  /** Another object once it has grown. */
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  /** By so many pages of 64 KiB. */
+  grow(pages: number): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

@@ -60,6 +60,7 @@ export class LinearMemory {
   /** Set aside for small pieces, and not cut up yet. */
   readonly #smallUnits: number[] = [];
   #used = 0;
+  #touched = HEAP;
   readonly #holders = new Set<MemoryHolder>();
 
   /**
@@ -94,6 +95,11 @@ export class LinearMemory {
   /** Bytes handed out and not yet freed. */
   get usedBytes(): number {
     return this.#used;
+  }
+
+  /** At most so many bytes from its start on have ever been written. */
+  get touchedBytes(): number {
+    return this.#touched;
   }
 
   /** Bytes that have not been handed out, wherever they lie. */
@@ -193,6 +199,7 @@ export class LinearMemory {
     if (this.#fresh + size > this.#end) return undefined;
     const address = this.#fresh;
     this.#fresh += size;
+    if (this.#fresh > this.#touched) this.#touched = this.#fresh;
     return address;
   }
 

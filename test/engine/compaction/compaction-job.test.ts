@@ -11,6 +11,7 @@ import {
   type CompactionResult,
 } from '../../../engine/compaction/index.ts';
 import { internalKey } from '../../../engine/keyspace-key.ts';
+import { JobMemories } from '../../../engine/memory/job-memories.ts';
 import { LinearMemory } from '../../../engine/memory/linear-memory.ts';
 import {
   readTableMeta,
@@ -32,6 +33,8 @@ const KIB = 1024;
 
 let memory: LinearMemory;
 let fileSystem: SimFileSystem;
+/** One for all: what a job leaves in its memory must not matter to the next. */
+const memories = new JobMemories(64 * KIB * KIB);
 
 beforeEach(() => {
   memory = new LinearMemory(64 * KIB * KIB);
@@ -108,7 +111,7 @@ function jobOf(tables: readonly { level: number; table: TableMeta }[], rest: Par
 
 function run(job: CompactionJob, onStep = (): void => {}): CompactionResult {
   // As it would cross to the worker and back.
-  const steps = runCompaction(fileSystem, structuredClone(job), nodeZstd);
+  const steps = runCompaction(fileSystem, structuredClone(job), memories, nodeZstd);
   for (;;) {
     const step = steps.next();
     if (step.done) return structuredClone(step.value);
@@ -119,7 +122,7 @@ function run(job: CompactionJob, onStep = (): void => {}): CompactionResult {
 /** The same, in parts. */
 function runInParts(job: CompactionJob, partsMax: number): { result: CompactionResult; parts: number } {
   const { directory, inputs, tableBytes, relocate } = job;
-  const steps = runSplit(fileSystem, structuredClone({ directory, inputs, partsMax, partBytesMin: 64 }));
+  const steps = runSplit(fileSystem, structuredClone({ directory, inputs, partsMax, partBytesMin: 64 }), memories);
   let step = steps.next();
   while (!step.done) step = steps.next();
   const parts = structuredClone(step.value);
@@ -314,7 +317,7 @@ describe('compaction job', () => {
     const versions = writeSegment(3, [{ key: 'a', sequence: 9, value: new Uint8Array(2000).fill(7) }]);
     const inputs = [{ level: 0, table: writeTable(10, [...series(30_000, 10, 1, 200), ...versions]) }];
     const before = fileSystem.listSync(DIRECTORY);
-    const steps = runCompaction(fileSystem, jobOf(inputs, { relocate: [3] }));
+    const steps = runCompaction(fileSystem, jobOf(inputs, { relocate: [3] }), memories);
     steps.next();
     steps.next();
     expect(fileSystem.listSync(DIRECTORY).length).toBeGreaterThan(before.length);
