@@ -194,9 +194,14 @@ function build(door: Door, undo: Undo): Engine {
     directory: path,
     segments: segmentsToReplay(version, listing),
     floor: version.logFloor,
-    onRecords: (address, bytes, segment) => {
-      const last = maintenance.replay(address, bytes, segment, version.lastSequence);
-      if (last > sequence) sequence = last;
+    target: {
+      room: (bytes, segment) => maintenance.replayRoom(bytes, segment),
+      take: (frame, segment) => {
+        const last = maintenance.replay(frame, segment, version.lastSequence);
+        if (last === undefined) return false;
+        if (last > sequence) sequence = last;
+        return true;
+      },
     },
   });
   for (const { segment, bytes, file } of replay.segments) {

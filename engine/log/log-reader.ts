@@ -11,7 +11,9 @@
  *
  * What is kept is on disk once the writer has synced it, whatever the process before died of, a failed sync included.
  *
- * Memory: one window of 4 MiB, or of the largest frame with its payload.
+ * Frames are read to where they are to stay, in the arena of the memtable that takes them: nothing is copied on the way, but for frames that
+ * do not lie behind one another there because of payloads between them. Memory besides: a window of 4 MiB, or of the largest frame with its
+ * payload, for frames of more than 1 MiB and for what is written again.
  */
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -30,6 +32,8 @@ import {
 import { segmentChecksum } from './segment-checksum.ts';
 
 const WINDOW_BYTES = 4 * 1024 * 1024;
+/** Is still in the processor's cache when it is written. */
+const WRITE_AGAIN_BYTES = 256 * 1024;
 
 export interface ReplayedSegment {
   segment: number;
@@ -45,8 +49,19 @@ export interface Replay {
   dropped: number[];
 }
 
-/** A sound frame's records in linear memory: valid during the call only. */
-export type OnRecords = (address: number, bytes: number, segment: number) => void;
+/** Linear memory. */
+type Room = { readonly address: number; readonly bytes: number };
+
+/** Who takes what the log holds. */
+export interface ReplayTarget {
+  /** Memory to read frames to, at least `bytes` of it, used until the next call; undefined: so much is for the reader to have. */
+  room(bytes: number, segment: number): Room | undefined;
+  /**
+   * A sound frame in linear memory, mostly at the beginning of what is left of the room: valid during the call only, unless it is kept there.
+   * False: it has not been taken, and the room is gone, because memory was given back; it is to be read anew.
+   */
+  take(frame: Frame, segment: number): boolean;
+}
 
 export function replayLog(parts: {
   memory: LinearMemory;
@@ -56,7 +71,7 @@ export function replayLog(parts: {
   segments: readonly number[];
   /** The oldest segment that must be there, if the log ever had it. */
   floor: number;
-  onRecords: OnRecords;
+  target: ReplayTarget;
 }): Replay {
   const { fileSystem, directory, memory, floor } = parts;
   const opened: { segment: number; file: File; header: SegmentHeader | undefined }[] = [];
@@ -91,7 +106,7 @@ export function replayLog(parts: {
       // One that follows another than this stood behind segments that are gone: they were dropped when the log was cut off here.
       const follows = next?.header?.previousSegment === segment;
       const limit = follows ? next!.header!.previousBytes : undefined;
-      const { end, syncedTo } = replaySegment(window, file, path, segment, limit, parts.onRecords);
+      const { end, syncedTo } = replaySegment(window, file, path, segment, limit, parts.target);
       replay.segments.push({ segment, bytes: end, file });
       if (!sealed) writeAgain(window, file, syncedTo, end);
       if (next === undefined || end === limit) continue;
@@ -131,7 +146,8 @@ function writeAgain(window: Window, file: File, from: number, end: number): void
   // A segment without frames may be shorter than where they would begin.
   const stop = Math.min(end, file.sizeSync());
   for (let at = from; at < stop;) {
-    const bytes = Math.min(window.read(file, at, Math.min(WINDOW_BYTES, stop - at), stop), stop - at);
+    const piece = Math.min(WRITE_AGAIN_BYTES, stop - at);
+    const bytes = Math.min(window.read(file, at, piece, at + piece), piece);
     file.writeSync(window.memory.u8, window.at(at), bytes, at);
     at += bytes;
   }
@@ -144,19 +160,27 @@ function replaySegment(
   path: string,
   segment: number,
   limit: number | undefined,
-  onRecords: OnRecords,
+  target: ReplayTarget,
 ): { end: number; syncedTo: number } {
   const fileBytes = file.sizeSync();
   const end = limit === undefined ? fileBytes : Math.min(limit, fileBytes);
+  const frames = new Window(window.memory, (bytes) => target.room(bytes, segment));
   let offset = FRAMES_OFFSET;
   let syncedTo = 0;
-  while (offset < end) {
-    const frame = readFrame(window, file, path, segment, offset, end);
-    if (frame === undefined) break;
-    onRecords(frame.records, frame.recordBytes, segment);
-    offset += frame.bytes;
-    // A new segment says that it is synced to where its frames begin, before its header is.
-    if (frame.syncedTo > FRAMES_OFFSET) syncedTo = frame.syncedTo;
+  try {
+    while (offset < end) {
+      const frame = readFrame(frames, file, path, segment, offset, end);
+      if (frame === undefined) break;
+      if (!target.take(frame, segment)) {
+        frames.forget();
+        continue;
+      }
+      offset += frame.bytes;
+      // A new segment says that it is synced to where its frames begin, before its header is.
+      if (frame.syncedTo > FRAMES_OFFSET) syncedTo = frame.syncedTo;
+    }
+  } finally {
+    frames.free();
   }
   if (offset < fileBytes && limit === undefined) assertTornEnd(window, file, path, segment, offset, fileBytes);
   return { end: offset, syncedTo };
@@ -287,28 +311,29 @@ function corrupt(path: string, offset: number, what: string): SparrowError {
 /** A piece of a file in linear memory. */
 export class Window {
   readonly memory: LinearMemory;
-  #address: number;
-  #capacity = WINDOW_BYTES;
+  /** Memory of somebody else to read to; undefined: it takes its own. */
+  readonly #room: (bytes: number) => Room | undefined;
+  /** Its own memory, from the first use on. */
+  #own = 0;
+  #capacity = 0;
+  #address = 0;
   #from = 0;
   #bytes = 0;
   #file: File | undefined;
 
-  constructor(memory: LinearMemory) {
+  constructor(memory: LinearMemory, room: (bytes: number) => Room | undefined = () => undefined) {
     this.memory = memory;
-    this.#address = memory.allocate(WINDOW_BYTES);
+    this.#room = room;
   }
 
   /** Sees to it that `wanted` bytes from `offset` are in memory (or as many as there are before `end`); returns how many are. */
   read(file: File, offset: number, wanted: number, end: number): number {
     const has = this.#file === file && offset >= this.#from ? this.#from + this.#bytes - offset : 0;
     if (has >= wanted || (has > 0 && offset + has >= end)) return has;
-    if (wanted > this.#capacity) {
-      this.memory.free(this.#address, this.#capacity);
-      this.#address = this.#allocate(wanted);
-      this.#capacity = wanted;
-    }
-    const bytes = Math.min(this.#capacity, end - offset);
-    this.#bytes = file.readSync(this.memory.u8, this.#address, bytes, offset);
+    this.#file = undefined;
+    const { address, bytes } = this.#room(wanted) ?? this.#ownRoom(wanted);
+    this.#address = address;
+    this.#bytes = file.readSync(this.memory.u8, address, Math.min(bytes, end - offset), offset);
     this.#from = offset;
     this.#file = file;
     return this.#bytes;
@@ -330,7 +355,24 @@ export class Window {
     return this.#address + (offset - this.#from);
   }
 
+  /** What was read is not there any more. */
+  forget(): void {
+    this.#file = undefined;
+  }
+
   free(): void {
-    this.memory.free(this.#address, this.#capacity);
+    if (this.#capacity > 0) this.memory.free(this.#own, this.#capacity);
+    this.#capacity = 0;
+    this.#file = undefined;
+  }
+
+  #ownRoom(wanted: number): Room {
+    if (wanted > this.#capacity) {
+      this.free();
+      const bytes = Math.max(wanted, WINDOW_BYTES);
+      this.#own = this.#allocate(bytes);
+      this.#capacity = bytes;
+    }
+    return { address: this.#own, bytes: this.#capacity };
   }
 }

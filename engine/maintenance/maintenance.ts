@@ -3,13 +3,13 @@
  * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
  * is what others ask for: a memtable to write to, a flush, rest.
  */
-import { RECORD_HEADER_BYTES } from '../../assembly/memory-map.ts';
+import { FRAME_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
-import type { LogWriter, SegmentOpened } from '../log/index.ts';
+import type { Frame, LogWriter, SegmentOpened } from '../log/index.ts';
 import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import { isMemoryShort, type LinearMemory, type MemoryHolder } from '../memory/linear-memory.ts';
 import type { Reserve } from '../memory/reserve.ts';
@@ -34,6 +34,9 @@ import { Versions } from './versions.ts';
 const WAIT_SYNC_MS = 1000;
 /** So long a write that found no memory waits for a flush to give some back. */
 const MAKE_ROOM_MS_MAX = 10_000;
+/** Recovery reads at least so much at once, though a memtable outgrows its size by it. */
+const REPLAY_BYTES_MIN = 256 * 1024;
+const REPLAY_BYTES_MAX = 1024 * 1024;
 /** So long after the last range delete its memtable is flushed, if it hides anything in tables. */
 const FLUSH_RANGES_AFTER_MS = 2000;
 
@@ -308,31 +311,52 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
 
   // ---- recovery ----
 
-  /** Recovery found records: copies those with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far. */
-  replay(address: number, bytes: number, segment: number, skipTo: number): number {
+  /**
+   * Where recovery reads frames to, at least `bytes`: the arena of the memtable that takes them, as far as that is not full. Undefined: elsewhere,
+   * since most of so large a frame must be payload. Nobody holds an address of an earlier room.
+   */
+  replayRoom(bytes: number, segment: number): { address: number; bytes: number } | undefined {
+    const { memtableBytes } = this.#settings;
     this.#replaying = segment;
-    if (this.activeBytes >= this.#settings.memtableBytes) this.#flushReplayed();
-    const { memtable, at } = this.#roomToReplay(address, bytes, segment);
-    this.#memory.u8.copyWithin(at, address, address + bytes);
-    const before = memtable.records;
-    memtable.setTop(at + bytes);
-    memtable.insert(at, bytes, -1, skipTo);
-    // A frame that tables have takes no room.
-    if (memtable.records === before) memtable.setTop(at);
-    return memtable.lastSequence;
-  }
-
-  /** A memtable that has room for all of a batch, so that none is flushed with half of one. When there is none, those before are flushed. */
-  #roomToReplay(address: number, bytes: number, segment: number): { memtable: Memtable; at: number } {
+    if (this.activeBytes >= memtableBytes) this.#flushReplayed();
+    if (bytes > REPLAY_BYTES_MAX) return undefined;
     for (;;) {
       try {
         const memtable = this.active(segment);
-        memtable.provide(recordsIn(this.#memory, address, bytes));
-        return { memtable, at: memtable.reserve(bytes) };
+        const room = memtable.room(bytes);
+        return { address: room.address, bytes: Math.min(room.bytes, Math.max(bytes, memtableBytes - memtable.bytes, REPLAY_BYTES_MIN)) };
       } catch (error) {
         if (!isMemoryShort(error) || !this.#memory.makeRoom()) throw error;
       }
     }
+  }
+
+  /**
+   * Recovery found a frame: takes records with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far. Undefined: it took none, because
+   * there was no memory for all of them; what was replayed before has been flushed for that, and the room with it.
+   */
+  replay(frame: Frame, segment: number, skipTo: number): number | undefined {
+    const address = frame.records - FRAME_HEADER_BYTES;
+    const bytes = FRAME_HEADER_BYTES + frame.recordBytes;
+    this.#replaying = segment;
+    let memtable: Memtable;
+    let at: number;
+    try {
+      memtable = this.active(segment);
+      // All of a batch or none: it must not be flushed with half of it.
+      memtable.provide(frame.recordCount);
+      at = memtable.reserve(bytes);
+    } catch (error) {
+      if (!isMemoryShort(error) || !this.#memory.makeRoom()) throw error;
+      return undefined;
+    }
+    if (at !== address) this.#memory.u8.copyWithin(at, address, address + bytes);
+    const before = memtable.records;
+    memtable.setTop(at + bytes);
+    memtable.insert(at + FRAME_HEADER_BYTES, frame.recordBytes, -1, skipTo);
+    // A frame that tables have takes no room.
+    if (memtable.records === before) memtable.setTop(at);
+    return memtable.lastSequence;
   }
 
   /** What the log holds may be more than memory: it goes to tables as it did before. Their edits wait for the log, which is not there yet. */
@@ -487,13 +511,4 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     this.#background.waitSync(0);
     this.#progress.assertSpace(this.#pressure.farBehind);
   }
-}
-
-/** Of a batch that a log has. */
-function recordsIn({ u16, u32 }: LinearMemory, address: number, bytes: number): number {
-  let records = 0;
-  for (let at = address; at < address + bytes; records++) {
-    at = (at + RECORD_HEADER_BYTES + u16[(at + 4) >>> 1]! + u32[at >>> 2]! + 7) & ~7;
-  }
-  return records;
 }

@@ -21,6 +21,9 @@ export const NODE_BYTES_PER_RECORD = 96;
 /** What is left of a chunk when it has no room for one more insertion. */
 const NODE_BYTES_LEFT = 2048;
 
+/** Of a chunk that is not small. */
+const ROOM_BYTES_MIN = 64 * 1024;
+
 type Chunk = { address: number; bytes: number };
 
 export class Memtable {
@@ -70,6 +73,13 @@ export class Memtable {
     u32[this.#word + 1] = address;
     u32[this.#word + 2] = address + size;
     return address;
+  }
+
+  /** Memory from where the next frame begins, at least `bytes` of it: what is laid out there may stay. */
+  room(bytes: number): { address: number; bytes: number } {
+    // The rest of a chunk that is hardly worth a read is left.
+    const address = this.reserve(Math.max(bytes, Math.min(ROOM_BYTES_MIN, this.#recordChunkBytes >>> 2)));
+    return { address, bytes: this.#memory.u32[this.#word + 2]! - address };
   }
 
   /** After a kernel answered that it has no room for nodes. */

@@ -130,17 +130,21 @@ export function replayed(disk: SimFileSystem, floor?: number): { records: Replay
       directory: DIRECTORY,
       segments,
       floor: floor ?? segments[0] ?? 0,
-      onRecords: (address, bytes) => {
-        for (let at = address; at < address + bytes;) {
-          const valueBytes = memory.view.getUint32(at, true);
-          const keyBytes = memory.view.getUint16(at + 4, true);
-          const kind = memory.u8[at + 6]!;
-          const key = Buffer.from(memory.u8.slice(at + 17, at + 16 + keyBytes)).toString();
-          assert(memory.u8[at + 16] === DEFAULT_KEYSPACE, 'a key begins with its keyspace');
-          const value = Buffer.from(memory.u8.slice(at + 16 + keyBytes, at + 16 + keyBytes + Math.min(valueBytes, 16))).toString('hex');
-          records.push({ sequence: Number(memory.view.getBigUint64(at + 8, true)), key, kind, value });
-          at += (16 + keyBytes + valueBytes + 7) & ~7;
-        }
+      target: {
+        room: () => undefined,
+        take: ({ records: address, recordBytes }) => {
+          for (let at = address; at < address + recordBytes;) {
+            const valueBytes = memory.view.getUint32(at, true);
+            const keyBytes = memory.view.getUint16(at + 4, true);
+            const kind = memory.u8[at + 6]!;
+            const key = Buffer.from(memory.u8.slice(at + 17, at + 16 + keyBytes)).toString();
+            assert(memory.u8[at + 16] === DEFAULT_KEYSPACE, 'a key begins with its keyspace');
+            const value = Buffer.from(memory.u8.slice(at + 16 + keyBytes, at + 16 + keyBytes + Math.min(valueBytes, 16))).toString('hex');
+            records.push({ sequence: Number(memory.view.getBigUint64(at + 8, true)), key, kind, value });
+            at += (16 + keyBytes + valueBytes + 7) & ~7;
+          }
+          return true;
+        },
       },
     });
     for (const { file } of replay.segments) file.closeSync();
