@@ -152,7 +152,7 @@ export class Reader {
     const { view, u8 } = this.memory;
     const segment = view.getUint32(pointer, true);
     const pending = this.#pendingAt(segment, view.getUint32(pointer + 8, true));
-    if (pending !== 0) return this.#pool.copy(u8, pending, this.#values.bytesOf(pointer));
+    if (pending !== 0) return this.#pool.copy(this.memory, pending, this.#values.bytesOf(pointer));
     if (key !== undefined && !this.#values.has(segment)) {
       u8.set(key, FRONT + KEY_A);
       const found = this.#look(key.length, sequence!);
@@ -161,7 +161,7 @@ export class Reader {
     }
     const bytes = this.#values.bytesOf(pointer);
     try {
-      return this.#pool.copy(u8, this.#values.read(pointer), bytes);
+      return this.#pool.copy(this.memory, this.#values.read(pointer), bytes);
     } catch (error) {
       this.#events.corruption('read', error);
       throw error;
@@ -199,6 +199,6 @@ export class Reader {
     const skipped = (u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0 ? 0 : EXPIRY_BYTES;
     const address = u32[CELL_VALUE]! + skipped;
     if (u32[CELL_KIND] === KIND_POINTER) return this.readPointer(address);
-    return this.#pool.copy(this.memory.u8, address, u32[CELL_VALUE_BYTES]! - skipped);
+    return this.#pool.copy(this.memory, address, u32[CELL_VALUE_BYTES]! - skipped);
   }
 }

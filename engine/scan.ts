@@ -31,6 +31,7 @@ import {
   WINDOW_FULL,
 } from '../assembly/memory-map.ts';
 import type { Entry } from './api.ts';
+import { copyOut } from './memory/copy.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import type { InternalRange } from './scan-range.ts';
 
@@ -218,7 +219,7 @@ export class RangeCursor {
     const bytes = memory.u32[CELL_BYTES]!;
     // Small ones share Node's pool, as small Buffers do: an array of its own costs more than the entries of a short scan.
     this.#bytes = Buffer.allocUnsafe(bytes);
-    this.#bytes.set(memory.u8.subarray(this.#window, this.#window + bytes));
+    copyOut(memory, this.#window, bytes, this.#bytes, 0);
     this.#at = 0;
     const walked = memory.u32[CELL_WALKED]!;
     if (walked > 0 && bytes > 0 && !reverse && lower !== undefined) this.#tell(lower, walked);

@@ -22,6 +22,7 @@ import { type BatchPlan, isLarge } from './batch-plan.ts';
 import { NEVER } from './expiry.ts';
 import { writePrefix } from './keyspace-key.ts';
 import type { LogWriter } from './log/index.ts';
+import { copyIn } from './memory/copy.ts';
 import { isMemoryShort, type LinearMemory } from './memory/linear-memory.ts';
 import { type Memtable, NODE_BYTES_PER_RECORD } from './memtable/index.ts';
 import type { OpenKeyspace } from './open-keyspace.ts';
@@ -158,7 +159,7 @@ export class Writer {
         valueAt += EXPIRY_BYTES;
       }
       if (large) this.#memory.kernel['sealPointer']!(valueAt, segment, payload, value.length, log.nextOffset + frameBytes);
-      else u8.set(value, valueAt);
+      else copyIn(value, this.#memory, valueAt);
     }
     const address = memtable.address;
     while (this.#memtablePut(address, keyBytes, storedBytes, kind, next, payloadBytes, log.syncedTo, segment) === 0)
@@ -278,8 +279,8 @@ export class Writer {
 
   #stage(payloadBytes: number, value: Uint8Array): number {
     const address = this.#log.stage(payloadBytes);
-    const u8 = this.#memory.u8;
-    u8.set(value, address);
+    const { u8 } = this.#memory;
+    copyIn(value, this.#memory, address);
     if (payloadBytes > value.length) u8.fill(0, address + value.length, address + payloadBytes);
     return address;
   }
@@ -323,7 +324,7 @@ export class Writer {
         if (isLarge(keyspace, keyBytes, value.length, expiryBytes)) {
           kind = KIND_POINTER;
           valueBytes = POINTER_BYTES;
-          u8.set(value, payload + staged);
+          copyIn(value, this.#memory, payload + staged);
           sealPointer(valueAt, segment, payload + staged, value.length, payloadOffset + staged);
           const end = staged + value.length;
           staged = (end + 7) & ~7;
@@ -331,7 +332,7 @@ export class Writer {
         } else {
           kind = KIND_PUT;
           valueBytes = value.length;
-          u8.set(value, valueAt);
+          copyIn(value, this.#memory, valueAt);
         }
         if (expiryBytes !== 0) {
           kind |= EXPIRING;

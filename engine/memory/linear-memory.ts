@@ -42,6 +42,8 @@ export class LinearMemory {
   readonly kernel: Kernel;
   readonly bytes: number;
   readonly u8: Uint8Array<SharedArrayBuffer>;
+  /** All of it, for copy.ts. */
+  readonly buffer: Buffer<SharedArrayBuffer>;
   readonly u16: Uint16Array<SharedArrayBuffer>;
   readonly u32: Uint32Array<SharedArrayBuffer>;
   readonly i32: Int32Array<SharedArrayBuffer>;
@@ -84,6 +86,7 @@ export class LinearMemory {
     this.#untouched = lent ? this.#end : this.#fresh;
     const buffer = this.memory.buffer as SharedArrayBuffer;
     this.u8 = new Uint8Array(buffer);
+    this.buffer = Buffer.from(buffer);
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
