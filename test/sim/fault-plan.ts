@@ -72,7 +72,7 @@ export function drawPlan(seed: number, options: PlanOptions): Fault[] {
   const random = SimRandom.mixed(seed);
   // Not all kinds in every run: what one fault alone brings about, many hide.
   const kinds = options.kinds.filter(() => random.chance(0.6));
-  const count = kinds.length === 0 ? 0 : 1 + random.below(options.faultsMax);
+  const count = kinds.length === 0 ? 0 : 1 + random.below(random.pick([options.faultsMax, Math.ceil(options.faultsMax / 4)]));
   return Array.from({ length: count }, () => ({
     atMs: random.below(options.forMs),
     ...drawFault(random.pick(kinds), random, options),

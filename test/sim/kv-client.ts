@@ -2,9 +2,11 @@
 export interface KvClient {
   /** Keys as of one moment. */
   read(keys: readonly string[]): Promise<Outcome<readonly Found[]>>;
-  /** Writes all, if all conditions hold. */
-  write(puts: Readonly<Record<string, string>>, conditions?: readonly Condition[]): Promise<Outcome<WriteAnswer>>;
+  /** Writes all, if all conditions hold; `null` deletes. */
+  write(changes: Changes, conditions?: readonly Condition[]): Promise<Outcome<WriteAnswer>>;
 }
+
+export type Changes = Readonly<Record<string, string | null>>;
 
 export interface Found {
   /** Undefined: missing. */

@@ -1,5 +1,5 @@
 /** Requests and answers between a simulated client and a simulated server: JSON, one frame each. */
-import type { Condition, Found, WriteAnswer } from './kv-client.ts';
+import type { Changes, Condition, Found, WriteAnswer } from './kv-client.ts';
 
 export interface RequestFrame {
   readonly call: number;
@@ -8,7 +8,7 @@ export interface RequestFrame {
     readonly client: string;
     readonly sequence: number;
     readonly seen: number;
-    readonly puts: Readonly<Record<string, string>>;
+    readonly changes: Changes;
     readonly conditions: readonly Condition[];
   };
 }

@@ -113,6 +113,17 @@ describe('a register', () => {
     expect(verdictOf(registerModel, ...oneByOne([write('a'), done(2)], [write('a'), done(3)], [read, is('a', 2)]))).toBe('violation');
   });
 
+  it('is missing once it is deleted, until it is written again with a larger version', () => {
+    const remove: RegisterInput = { type: 'delete', key: 'k' };
+    const deleted: RegisterEvent[] = oneByOne([write('a'), done(2)], [remove, done(5)]);
+    expect(verdictOf(registerModel, ...deleted, ...oneByOne([read, is(undefined, 0)], [cas('b', 0), done(6)], [read, is('b', 6)]))).toBe(
+      'ok',
+    );
+    expect(verdictOf(registerModel, ...deleted, ...oneByOne([read, is('a', 2)]))).toBe('violation');
+    expect(verdictOf(registerModel, ...deleted, ...oneByOne([cas('b', 2), done(6)]))).toBe('violation');
+    expect(verdictOf(registerModel, ...deleted, ...oneByOne([write('b'), done(4)]))).toBe('violation');
+  });
+
   it('is checked by itself', () => {
     const other: RegisterInput = { type: 'read', key: 'other' };
     expect(verdictOf(registerModel, ...written, ...oneByOne([other, is(undefined, 0)]))).toBe('ok');
@@ -269,6 +280,7 @@ describe('the search agrees with the definition', () => {
     const input: fc.Arbitrary<RegisterInput> = fc.oneof(
       fc.record({ type: fc.constant('read' as const), key }),
       fc.record({ type: fc.constant('write' as const), key, value: small }),
+      fc.record({ type: fc.constant('delete' as const), key }),
       fc.record({ type: fc.constant('cas' as const), key, value: small, expected: version }),
     );
     const seen = fc.record({ value: fc.option(small, { nil: undefined }), version });

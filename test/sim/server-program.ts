@@ -37,7 +37,7 @@ export function drawStackSettings(random: SimRandom): StackSettings {
     raftSegmentBytes: random.pick([4, 16, 64]) * KIB,
     checkpointBytes: random.pick([2, 8, 32, 1024]) * KIB,
     callerSyncMs: random.pick([0, 0.5]),
-    inlineThreshold: random.pick([64, 1024]),
+    inlineThreshold: random.pick([64, 1024, 4096, 4096]),
   };
 }
 
@@ -120,6 +120,17 @@ export async function bootServer(environment: Environment, settings: StackSettin
       const { term, lastIndex, appliedIndex } = replica.stats();
       return `term ${term} last ${lastIndex} applied ${appliedIndex} data ${trace.hex}`;
     },
+    reached() {
+      const { flushes, compactions } = engine.metrics();
+      const { replayedEntries, firstIndex, log: raft } = replica.stats();
+      return {
+        flushes: flushes.count,
+        compactions: compactions.count,
+        'entries replayed': replayedEntries,
+        'logs cut': firstIndex > 1 ? 1 : 0,
+        'logs of several segments': raft.segments > 1 ? 1 : 0,
+      };
+    },
   };
 }
 
@@ -146,15 +157,18 @@ function foundOf(found: boolean, value: Uint8Array, version: number): Found {
   return { value: found ? Buffer.from(value).toString() : undefined, version };
 }
 
-function writeRequest({ client, sequence, seen, puts, conditions }: NonNullable<RequestFrame['write']>): WriteRequest {
+function writeRequest({ client, sequence, seen, changes, conditions }: NonNullable<RequestFrame['write']>): WriteRequest {
   return {
     requestId: { client: Buffer.from(client), sequence, seen },
     conditions: conditions.map(({ key, version }: Condition) => ({
       key: Buffer.from(key),
       expected: version === 0 ? { $case: 'absent', value: true } : { $case: 'version', value: version },
     })),
-    operations: Object.entries(puts).map(([key, value]) => ({
-      operation: { $case: 'put', value: { key: Buffer.from(key), value: Buffer.from(value) } },
-    })),
+    operations: Object.entries(changes).map(([name, value]) => {
+      const key = Buffer.from(name);
+      return {
+        operation: value === null ? { $case: 'delete', value: { key } } : { $case: 'put', value: { key, value: Buffer.from(value) } },
+      };
+    }),
   };
 }

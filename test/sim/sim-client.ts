@@ -3,7 +3,7 @@
  * under the id of their first attempt, until their time is over. Numbers its writes with the SDK's own counter (client/request-ids.ts).
  */
 import { RequestIds } from '../../client/request-ids.ts';
-import type { Condition, Found, KvClient, Outcome, WriteAnswer } from './kv-client.ts';
+import type { Changes, Condition, Found, KvClient, Outcome, WriteAnswer } from './kv-client.ts';
 import { type AnswerFrame, decodeAnswer, encodeFrame, type RequestFrame } from './kv-frames.ts';
 import type { SimConnection, SimEndpoint } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -14,6 +14,8 @@ interface Call {
   readonly settle: (outcome: Outcome<AnswerFrame>) => void;
   /** An attempt may have taken effect though its answer is lost. */
   uncertain: boolean;
+  /** It is going to be sent again. */
+  waits: boolean;
 }
 
 const RETRY_MS = 50;
@@ -48,9 +50,9 @@ export class SimClient implements KvClient {
     return outcome.status === 'answered' ? { status: 'answered', answer: outcome.answer.found! } : outcome;
   }
 
-  async write(puts: Readonly<Record<string, string>>, conditions: readonly Condition[] = []): Promise<Outcome<WriteAnswer>> {
+  async write(changes: Changes, conditions: readonly Condition[] = []): Promise<Outcome<WriteAnswer>> {
     const { sequence, seen } = this.#ids.begin();
-    const outcome = await this.#call({ call: this.#next++, write: { client: this.name, sequence, seen, puts, conditions } });
+    const outcome = await this.#call({ call: this.#next++, write: { client: this.name, sequence, seen, changes, conditions } });
     this.#ids.end(sequence);
     if (outcome.status !== 'answered') return outcome;
     const written = outcome.answer.written!;
@@ -65,7 +67,7 @@ export class SimClient implements KvClient {
         timeout.cancel();
         resolve(outcome);
       };
-      const call: Call = { frame, settle, uncertain: false };
+      const call: Call = { frame, settle, uncertain: false, waits: false };
       const timeout = this.#world.scheduler.after(this.#timeoutMs, () => {
         this.#world.counters.add(call.uncertain ? 'outcome unknown' : 'never sent');
         settle({ status: call.uncertain ? 'unknown' : 'refused' });
@@ -103,7 +105,16 @@ export class SimClient implements KvClient {
   }
 
   #sendAllAgain(): void {
-    for (const call of this.#calls.values()) this.#world.scheduler.after(this.#random.fraction() * RETRY_MS, () => this.#send(call));
+    for (const call of this.#calls.values()) this.#sendLater(call);
+  }
+
+  #sendLater(call: Call): void {
+    if (call.waits) return;
+    call.waits = true;
+    this.#world.scheduler.after(RETRY_MS * (0.5 + this.#random.fraction()), () => {
+      call.waits = false;
+      this.#send(call);
+    });
   }
 
   #answered(answer: AnswerFrame): void {
@@ -114,6 +125,6 @@ export class SimClient implements KvClient {
     this.#world.counters.add(`answer: ${error.kind}`);
     // A read that met damage, a write that came too late to be told apart: nothing is known, and trying again would not help.
     if (error.kind === 'invalid' || error.kind === 'corrupt' || error.kind === 'internal') return call.settle({ status: 'unknown' });
-    this.#world.scheduler.after(RETRY_MS * (0.5 + this.#random.fraction()), () => this.#send(call));
+    this.#sendLater(call);
   }
 }

@@ -22,6 +22,7 @@ describe('a server of one voter in the simulation', () => {
     }
     expect(counters.get('operations')).toBeGreaterThan(2000);
     counters.assertReached([...BEARABLE.kinds.filter((kind) => kind !== 'disk'), 'sent again', 'ended in an operation']);
+    counters.assertReached(['entries replayed', 'logs cut', 'logs of several segments', 'outcome unknown']);
   });
 
   it('runs the same way for the same seed, in another process too', { timeout: 60_000 }, async () => {
@@ -34,6 +35,12 @@ describe('a server of one voter in the simulation', () => {
 });
 
 describe('the simulation finds', () => {
+  it('that two servers know nothing of each other', async () => {
+    const { failure, counters } = await simulate({ seed: 1, servers: ['one', 'other'], plan: [] });
+    expect(failure).toMatch(/no order explains/);
+    expect(counters.get('start')).toBe(4);
+  });
+
   for (const { name, hooks } of PLANTED_HOOKS) {
     it(`that ${name}`, { timeout: 120_000 }, async () => {
       for (let seed = 1; seed <= PLANTED_SEEDS; seed++) {

@@ -1,5 +1,5 @@
 /**
- * One run: a world, a server in it, clients at work while a plan of faults is followed. Then everything is healed: what still waits must be
+ * One run: a world, servers in it, clients at work while a plan of faults is followed. Then everything is healed: what still waits must be
  * answered within a bound. Then power fails once more, leaving only what is durable, and all is read again. At last the histories are checked.
  *
  * A run is a function of its seed and plan: it gives the same hash whenever and wherever it runs.
@@ -19,9 +19,11 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Default: drawn from the seed. */
   readonly plan?: readonly Fault[];
+  /** Names of machines that a program runs on, and that clients turn to. Default: one. */
+  readonly servers?: readonly string[];
   /** Virtual milliseconds in which faults happen. Default 3,000. */
   readonly forMs?: number;
-  /** What runs on the node. Default: today's server of one voter. */
+  /** What runs on each. Default: today's server of one voter. */
   readonly boot?: (environment: Environment, settings: StackSettings) => Promise<Program>;
   readonly traced?: boolean;
 }
@@ -39,27 +41,35 @@ export interface SimulationResult {
   readonly trace: readonly string[];
 }
 
-const SERVER = 'server';
 const CLIENTS_MAX = 4;
-const THINK_MS_MAX = 60;
-/** Of a client's call; the bound within which everything ends once the world is healed follows from it. */
-const TIMEOUT_MS = 4000;
+/** At work at the same time; those beyond the number of clients share one with others. */
+const WORKERS_MAX = 8;
+const THINK_MS_MAX: readonly number[] = [10, 50, 50, 150];
+/** Of a client's call: short ones leave many outcomes unknown. Once the world is healed everything ends within HEALED_MS_MAX. */
+const TIMEOUTS_MS: readonly number[] = [300, 1000, 4000];
 const HEALED_MS_MAX = 10_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, forMs = 3000, boot = bootServer, traced = false } = options;
+  const { seed, servers = ['server'], forMs = 3000, boot = bootServer, traced = false } = options;
   const random = SimRandom.mixed(seed ^ 0x51b0);
   const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
   // Drawn in any case: what is drawn after it must not depend on whether a plan was given.
-  const drawn = drawPlan(random.u32(), { nodes: [SERVER], clients: clientNames, forMs, faultsMax: 8, ...BEARABLE });
+  const drawn = drawPlan(random.u32(), { nodes: servers, clients: clientNames, forMs, faultsMax: 20, ...BEARABLE });
   const plan = options.plan ?? drawn;
   const settings = drawStackSettings(random);
   const world = new World({ seed, traced });
-  const server = world.addNode(SERVER, (environment) => boot(environment, settings));
-  const clients = clientNames.map((name) => new SimClient(world, name, [SERVER], TIMEOUT_MS));
+  const nodes = servers.map((name) => world.addNode(name, (environment) => boot(environment, settings)));
+  const allServe = (): boolean => nodes.every(({ program }) => program !== undefined);
+  const timeoutMs = random.pick(TIMEOUTS_MS);
+  const clients = clientNames.map((name) => new SimClient(world, name, servers, timeoutMs));
+  const workers = Array.from(
+    { length: clients.length + random.below(WORKERS_MAX - clients.length) },
+    (_, i) => clients[i % clients.length]!,
+  );
+  const thinkMsMax = random.pick(THINK_MS_MAX);
   const kinds = WORKLOADS.filter(() => random.chance(0.5));
   const nowMs = (): number => world.nowMs;
-  const workloads = (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs));
+  const workloads = (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs, random));
 
   let failure: string | undefined;
   try {
@@ -75,16 +85,16 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   return { hash: trace.hex, failure, plan, counters, answered, events: scheduler.ran, simulatedMs: world.nowMs, trace: trace.lines };
 
   async function live(): Promise<string | undefined> {
-    if (!(await world.run(HEALED_MS_MAX, () => server.program !== undefined))) return 'the server does not come up';
+    if (!(await world.run(HEALED_MS_MAX, allServe))) return 'the servers do not come up';
     followPlan(world, plan);
     let working = true;
-    let busy = clients.length;
-    for (const [i, client] of clients.entries()) {
+    let busy = workers.length;
+    for (const [i, client] of workers.entries()) {
       const mine = random.fork();
       const work = async (): Promise<void> => {
         while (working) {
           await mine.pick(workloads).act(i, client, mine);
-          await world.sleep(mine.fraction() * THINK_MS_MAX);
+          await world.sleep(mine.fraction() * thinkMsMax);
         }
       };
       void work().then(
@@ -95,11 +105,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await world.run(forMs);
     working = false;
     heal(world);
-    if (!(await world.run(HEALED_MS_MAX, () => busy === 0))) return `${busy} clients wait for answers for ever`;
+    if (!(await world.run(HEALED_MS_MAX, () => busy === 0))) return `${busy} workers wait for answers for ever`;
     if (!(await everybodyActs())) return 'the healed world does not serve';
-    server.end('none', 10);
-    if (!(await everybodyActs())) return 'the server does not come up again after the last loss of power';
-    world.trace.fold(server.program!.digest());
+    for (const node of nodes) node.end('none', 10);
+    if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
+    for (const { program } of nodes) world.trace.fold(program!.digest());
     return undefined;
   }
 
@@ -117,7 +127,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         (error: unknown) => world.alarm(error as Error),
       );
     }
-    return world.run(HEALED_MS_MAX, () => left === 0 && server.program !== undefined);
+    return world.run(HEALED_MS_MAX, () => left === 0 && allServe());
   }
 }
 

@@ -1,4 +1,5 @@
 /** What clients do in the simulation: workload.ts is the place to start. */
+import type { SimRandom } from '../sim-random.ts';
 import { Bank } from './bank.ts';
 import { CounterWorkload } from './counters.ts';
 import { Lists } from './lists.ts';
@@ -9,8 +10,8 @@ import type { Workload } from './workload.ts';
 export type { Workload } from './workload.ts';
 export { Bank, CounterWorkload, Lists, Registers, Sets };
 
-export const WORKLOADS: readonly ((nowMs: () => number) => Workload)[] = [
-  (nowMs) => new Registers(nowMs),
+export const WORKLOADS: readonly ((nowMs: () => number, random: SimRandom) => Workload)[] = [
+  (nowMs, random) => new Registers(nowMs, random),
   (nowMs) => new Sets(nowMs),
   (nowMs) => new Lists(nowMs),
   (nowMs) => new CounterWorkload(nowMs),

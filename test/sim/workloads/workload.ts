@@ -15,9 +15,9 @@ export interface Workload {
   check(): Verdict<unknown, unknown>;
 }
 
-/** Text of so many bytes at least, that tells whose it is: large ones reach the ways of large values. */
-export function padded(text: string, random: SimRandom): string {
-  return random.chance(0.2) ? text.padEnd(200 + random.below(6000), '.') : text;
+/** The text, in that share of cases with so much behind it that it is a large value, which goes other ways than a small one. */
+export function padded(text: string, share: number, random: SimRandom): string {
+  return random.chance(share) ? text.padEnd(200 + random.below(random.chance(0.2) ? 12_000 : 3800), '.') : text;
 }
 
 /** Without the padding. */
