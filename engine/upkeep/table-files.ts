@@ -129,8 +129,10 @@ export class TableFiles {
     this.#state = 'discarded';
     this.#block?.file.closeSync();
     this.#entriesOut.discard();
-    for (const name of this.#fs.listSync(this.#directory)) if (name !== INCOMPLETE_NAME) this.#fs.unlinkSync(`${this.#directory}/${name}`);
-    this.#fs.unlinkSync(`${this.#directory}/${INCOMPLETE_NAME}`);
+    const names = this.#fs.listSync(this.#directory);
+    for (const name of names) if (name !== INCOMPLETE_NAME) this.#fs.unlinkSync(`${this.#directory}/${name}`);
+    // It is gone when the last sync of `finish` has failed.
+    if (names.includes(INCOMPLETE_NAME)) this.#fs.unlinkSync(`${this.#directory}/${INCOMPLETE_NAME}`);
   }
 
   [Symbol.dispose](): void {

@@ -46,6 +46,26 @@ describe('a table writer', () => {
   });
 });
 
+describe('a table writer on a disk that fails', () => {
+  it('can be discarded whatever failed, and leaves nothing', () => {
+    for (let at = 1, more = true; more; at++) {
+      const fs = new SimFileSystem();
+      const writer = newWriter(fs);
+      for (let i = 0; i < 60; i++) writer.put(`key/${String(i).padStart(3, '0')}`, value(i, i % 10 === 0 ? 3000 : 200));
+      fs.failAt({ at: fs.operations + at, error: 'EIO' });
+      try {
+        writer.finish();
+        more = false;
+      } catch (error) {
+        expect(error, `operation ${at}`).toMatchObject({ code: 'EIO' });
+        writer.discard();
+        expect(fs.listSync('/made'), `operation ${at}`).toEqual([]);
+      }
+      expect(fs.openFiles, `operation ${at}`).toEqual([]);
+    }
+  });
+});
+
 describe('engine.ingest', () => {
   it('takes everything in at once, newer than what was there, in the right keyspaces', async () => {
     const fs = new SimFileSystem();
