@@ -73,7 +73,7 @@ async function loseInUpkeep(): Promise<never> {
   let [losses, wrong] = [0, 0];
   for (const task of UPKEEP_TASKS) {
     const { operations } = await runTask(task, image);
-    for (let at = 1; at <= operations; at++) {
+    for (let at = 1; at <= operations + 1; at++) {
       for (const mode of CRASH_MODES) {
         for (const again of [undefined, 1 + (at % 5), 1 + ((at * 7) % 40)]) {
           losses++;

@@ -6,7 +6,7 @@ import { type Outcome, type UpkeepTask } from './upkeep-tasks.ts';
 import { type DiskImage, diskWith, World } from './upkeep-world.ts';
 
 export interface PowerLossAt {
-  /** Of the operations of the work, the first is 1. */
+  /** Of the operations of the work, the first is 1. One more than there are: after its end. */
   readonly at: number;
   readonly mode: CrashMode;
   /** Power is lost again at this operation of the check. */
@@ -37,7 +37,13 @@ export async function runTask(task: UpkeepTask, image: StoreImage, loss?: PowerL
   const { disk } = world;
   const before = disk.operations;
   if (loss) disk.killAt(before + loss.at);
-  const ended = await unlessDead(world, () => wholeWork(task, world));
+  // What has settled counts, though the store is not closed yet.
+  let ended = false;
+  await unlessDead(world, () =>
+    wholeWork(task, world, () => {
+      ended = !disk.dead;
+    }),
+  );
   const operations = disk.operations - before;
   if (!loss) {
     disk.endProcess();
@@ -56,10 +62,11 @@ export async function runTask(task: UpkeepTask, image: StoreImage, loss?: PowerL
   return { operations, outcome: await task.check(world, ended) };
 }
 
-async function wholeWork(task: UpkeepTask, world: World): Promise<void> {
+async function wholeWork(task: UpkeepTask, world: World, onEnded: () => void): Promise<void> {
   let engine: Engine | undefined;
   if (task.offline !== true) engine = await world.open();
   await world.until(task.work(world, engine!));
+  onEnded();
   await engine?.close();
 }
 

@@ -61,6 +61,8 @@ export const UPKEEP_TASKS: readonly UpkeepTask[] = [
     name: 'a checkpoint',
     begin: (image) => Promise.resolve(storeOf(image)),
     async work({ image }, engine) {
+      // Nothing else is under way that would sync the log.
+      await engine.settled();
       await writeMore(image, engine);
       await engine.checkpoint(COPY);
     },

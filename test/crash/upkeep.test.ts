@@ -27,7 +27,7 @@ describe('power lost', () => {
     const { operations } = await runTask(task, image);
     expect(operations).toBeGreaterThan(2);
     const outcomes = new Set<Outcome>();
-    for (let at = 1; at <= operations; at++)
+    for (let at = 1; at <= operations + 1; at++)
       for (const step of [0, 3]) outcomes.add(await lose(task, { at, mode: CRASH_MODES[(at + step) % CRASH_MODES.length]! }));
     // It was cut off before it counted, and after.
     expect([outcomes.size > 1, outcomes.has('whole')]).toEqual([true, true]);
