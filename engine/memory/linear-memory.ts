@@ -56,13 +56,15 @@ export class LinearMemory {
   readonly #end: number;
   /** Nothing from here on has ever been handed out. */
   #untouched: number;
-  /** Freed runs, most recently freed last; neighbours are merged when a search fails. */
+  /** Freed runs, most recently freed last; neighbours are merged when a search fails, before anything is taken that was never used. */
   #free: FreeRun[] = [];
   readonly #small = new Map<number, number[]>();
   /** Set aside for small pieces, and not cut up yet. */
   readonly #smallUnits: number[] = [];
   #used = 0;
   #touched = HEAP;
+  /** Something was freed since neighbours were merged. */
+  #isFragmented = false;
   readonly #holders = new Set<MemoryHolder>();
 
   /**
@@ -117,11 +119,13 @@ export class LinearMemory {
   allocate(bytes: number, leave = 0): number {
     const size = unitBytes(bytes);
     if (size + leave > this.freeBytes) throw this.#full(size);
-    let address = this.#takeFree(size) ?? this.#takeFresh(size);
-    if (address === undefined) {
+    let address = this.#takeFree(size);
+    if (address === undefined && this.#isFragmented) {
       this.#mergeFree();
-      address = this.#takeFree(size) ?? this.#takeFresh(size);
+      this.#isFragmented = false;
+      address = this.#takeFree(size);
     }
+    address ??= this.#takeFresh(size);
     if (address === undefined) throw this.#full(size);
     this.#used += size;
     this.#untouched = Math.max(this.#untouched, address + size);
@@ -163,6 +167,7 @@ export class LinearMemory {
     const size = unitBytes(bytes);
     this.#used -= size;
     this.#free.push({ address, bytes: size });
+    this.#isFragmented = true;
   }
 
   /** Sets `bytes`, a multiple of 64 KiB, aside for small pieces: they stay for long, and must not lie about between large ones. */

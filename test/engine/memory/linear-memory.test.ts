@@ -28,3 +28,23 @@ describe('cleared memory', () => {
     expect(owner.u8[address + 2 * UNIT]).toBe(0xff);
   });
 });
+
+describe('freed memory', () => {
+  test('is put together again before memory is taken that was never used', () => {
+    const memory = new LinearMemory(BYTES);
+    const bytes = UNIT - 64;
+    const pieces = Array.from({ length: 12 }, () => memory.allocate(bytes));
+    const behind = memory.allocate(bytes);
+    const touched = memory.touchedBytes;
+    for (const address of pieces) memory.free(address, bytes);
+    for (let round = 0; round < 20; round++) {
+      // Of other sizes each time: first fits alone would cut the pieces ever smaller.
+      const sizes = [2 + (round % 3), 3, 1 + (round % 2)].map((units) => units * UNIT - 64);
+      const taken = sizes.map((size) => [memory.allocate(size), size] as const);
+      for (const [address, size] of taken) memory.free(address, size);
+    }
+    expect(memory.touchedBytes).toBe(touched);
+    expect(memory.allocate(12 * UNIT - 64)).toBe(pieces[0]);
+    expect(behind).toBe(pieces[11]! + UNIT);
+  });
+});
