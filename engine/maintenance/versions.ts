@@ -8,7 +8,16 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
-import { applyEdit, hidesIn, type Manifest, spentTombstones, tableName, type Version, type VersionEdit } from '../manifest/index.ts';
+import {
+  applyEdit,
+  hidesIn,
+  type Manifest,
+  referencedAfter,
+  spentTombstones,
+  tableName,
+  type Version,
+  type VersionEdit,
+} from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { OpenFiles } from '../open-files.ts';
 import type { Reader } from '../reader.ts';
@@ -189,7 +198,7 @@ export class Versions {
     for (const segment of complete.segmentsRemoved ?? []) dead.set(segment, before.segments.get(segment)!.bytes);
     const tables = before.levels.flat().filter((table) => gone.has(table.fileId));
     const bytes = [...tables.map((table) => table.bytes), ...dead.values()].reduce((sum, each) => sum + each, 0);
-    this.#commit(complete, { tables: [...gone], segments: [...dead.keys()], bytes });
+    this.#commit(complete, this.#version, { tables: [...gone], segments: [...dead.keys()], bytes });
   }
 
   /** Removes what a job has made for nothing. */
@@ -222,13 +231,14 @@ export class Versions {
 
   /** Adds to an edit what follows from it for the segments: which become block files, which block files end. */
   #withSegments(edit: VersionEdit): VersionEdit {
-    const after = applyEdit(this.#version, { ...edit, logFloor: this.#version.logFloor });
+    const referenced = referencedAfter(this.#version, edit);
     const floor = edit.logFloor ?? this.#version.logFloor;
     const segmentsAdded = [...(edit.segmentsAdded ?? [])];
     for (const [segment, bytes] of this.#closedSegments) {
-      if (segment < floor && after.referencedBytes.has(segment)) segmentsAdded.push({ segment, bytes });
+      if (segment < floor && referenced.has(segment)) segmentsAdded.push({ segment, bytes });
     }
-    const segmentsRemoved = [...after.segments.keys()].filter((segment) => !after.referencedBytes.has(segment));
+    const known = [...this.#version.segments.keys(), ...(edit.segmentsAdded ?? []).map(({ segment }) => segment)];
+    const segmentsRemoved = known.filter((segment) => !referenced.has(segment));
     return { ...edit, segmentsAdded, segmentsRemoved };
   }
 
@@ -248,13 +258,14 @@ export class Versions {
     };
   }
 
-  #commit(edit: VersionEdit, dead: DeadFiles): void {
+  /** `after`: the version that the edit has made. */
+  #commit(edit: VersionEdit, after: Version, dead: DeadFiles): void {
     this.#commitsBegun++;
     this.#commits = this.#commits.then(async () => {
       try {
         // Without a log the opening has failed after it had flushed something: without the edit there is just a file too many.
         if (this.#progress.failure || this.#log === undefined) return;
-        await this.#append(edit, this.#log);
+        await this.#append(edit, after, this.#log);
         if (this.#holders > 0) this.#removals.push(() => this.#remove(dead));
         else this.#remove(dead);
       } catch (error) {
@@ -285,13 +296,13 @@ export class Versions {
   }
 
   /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */
-  async #append(edit: VersionEdit, log: LogWriter): Promise<void> {
+  async #append(edit: VersionEdit, after: Version, log: LogWriter): Promise<void> {
     const progress = this.#progress;
     for (;;) {
       try {
         await log.sync();
         this.#onLogSynced();
-        await this.#manifest.append(edit);
+        await this.#manifest.append(edit, after);
         progress.foundSpace('manifest');
         return;
       } catch (error) {

@@ -12,7 +12,7 @@ export {
 } from './file-names.ts';
 export { Manifest, readVersion, soundEdits, versionOf, type FoundVersion, type ManifestOptions } from './manifest.ts';
 export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-format.ts';
-export { applyEdit } from './version-builder.ts';
+export { referencedAfter, applyEdit } from './version-builder.ts';
 export {
   EMPTY_VERSION,
   missingFiles,

@@ -20,6 +20,25 @@ export function applyEdit(version: Version, edit: VersionEdit): Version {
   return builder.version();
 }
 
+/** Bytes that tables refer to in each segment after the edit, as the version after it has them, at the cost of what the edit changes. */
+export function referencedAfter(version: Version, { tablesRemoved = [], tablesAdded = [] }: VersionEdit): ReadonlyMap<number, number> {
+  const referenced = new Map(version.referencedBytes);
+  const count = ({ references }: TableMeta, sign: number): void => {
+    for (const { segment, bytes } of references) {
+      const now = (referenced.get(segment) ?? 0) + sign * bytes;
+      if (now === 0) referenced.delete(segment);
+      else referenced.set(segment, now);
+    }
+  };
+  for (const { table } of tablesAdded) count(table, 1);
+  for (const { level, fileId } of tablesRemoved) {
+    const table = version.levels[level]?.find((each) => each.fileId === fileId);
+    assert(table !== undefined, `a table that is removed stands in its level (${fileId} in level ${level})`);
+    count(table, -1);
+  }
+  return referenced;
+}
+
 export class VersionBuilder {
   readonly #before: Version;
   #nextFileId: number;

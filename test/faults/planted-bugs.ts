@@ -193,16 +193,16 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'files are removed before the edit is on disk',
     file: VERSIONS,
-    find: '        await this.#append(edit, this.#log);\n',
+    find: '        await this.#append(edit, after, this.#log);\n',
     plant:
-      '        const appended = this.#append(edit, this.#log);\n        await Promise.resolve();\n        appended.catch(() => undefined);\n',
+      '        const appended = this.#append(edit, after, this.#log);\n        await Promise.resolve();\n        appended.catch(() => undefined);\n',
     foundBy: 'test/engine/engine.test.ts',
   },
   {
     name: 'a segment that tables refer to is removed with the log',
     file: VERSIONS,
-    find: '      if (segment < floor && after.referencedBytes.has(segment)) segmentsAdded',
-    plant: '      if (segment < floor && (after.referencedBytes.get(segment) ?? 0) > 4096) segmentsAdded',
+    find: '      if (segment < floor && referenced.has(segment)) segmentsAdded',
+    plant: '      if (segment < floor && (referenced.get(segment) ?? 0) > 4096) segmentsAdded',
     foundBy: 'test/engine/inspect/verify.test.ts',
   },
   {

@@ -10,7 +10,7 @@ import {
   type Version,
   type VersionEdit,
 } from '../../../engine/manifest/index.ts';
-import { VersionBuilder } from '../../../engine/manifest/version-builder.ts';
+import { referencedAfter, VersionBuilder } from '../../../engine/manifest/version-builder.ts';
 import { describeVersion, fileIds, key, table } from './tables.ts';
 
 function after(...edits: readonly VersionEdit[]): Version {
@@ -65,6 +65,29 @@ describe('applyEdit', () => {
     expect(compacted.segments.get(5)).toEqual({ bytes: 9000, liveBytes: 70 });
     const gone = applyEdit(compacted, { tablesRemoved: [{ level: 0, fileId: 11 }], segmentsRemoved: [5] });
     expect([gone.segments.size, gone.referencedBytes.size]).toEqual([0, 0]);
+  });
+
+  it('tells what is referred to after an edit without making the version', () => {
+    const refers = (...segments: number[]): { references: { segment: number; bytes: number }[] } => ({
+      references: segments.map((segment) => ({ segment, bytes: 10 * segment })),
+    });
+    const before = applyEdit(EMPTY_VERSION, {
+      nextFileId: 100,
+      tablesAdded: [
+        { level: 1, table: table(10, 'a', 'c', refers(3, 4)) },
+        { level: 1, table: table(11, 'd', 'f', refers(4)) },
+      ],
+    });
+    const edits: VersionEdit[] = [
+      {},
+      { tablesRemoved: [{ level: 1, fileId: 10 }] },
+      { tablesRemoved: [{ level: 1, fileId: 11 }], tablesAdded: [{ level: 2, table: table(11, 'd', 'f', refers(4)) }] },
+      { tablesRemoved: [{ level: 1, fileId: 10 }], tablesAdded: [{ level: 1, table: table(12, 'a', 'b', refers(3, 5)) }] },
+    ];
+    for (const edit of edits) expect(referencedAfter(before, edit)).toEqual(applyEdit(before, edit).referencedBytes);
+    expect(() => referencedAfter(before, { tablesRemoved: [{ level: 2, fileId: 10 }] })).toThrow(
+      'a table that is removed stands in its level',
+    );
   });
 
   it('never gives the id of a keyspace again, not after a snapshot either', () => {
