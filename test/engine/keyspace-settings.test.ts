@@ -101,12 +101,18 @@ describe('settings of a keyspace', () => {
     const disk = new SimFileSystem();
     let engine = await open('/data', { ...ENGINE, level0Compact: 16 }, { fileSystem: disk });
     await fill(engine, SPACES, 0);
+    await fill(engine, { plain: SPACES['plain'], lz4: SPACES['lz4'] }, 0);
     await engine.close();
-    const [flushed, ...more] = tablesOf(disk);
-    expect([flushed!.level, more.length, flushed!.keyspaces]).toEqual([0, 0, [0, 5]]);
-    expect(flushed!.pages.length).toBeGreaterThan(6);
-    for (const { keyspace, codec } of flushed!.pages) expect([keyspace, codec]).toEqual([keyspace, UPPER[keyspace]]);
-    expect(flushed!.filterBlocks).toBe(Math.ceil((10 * flushed!.keys) / 256));
+    const flushed = tablesOf(disk);
+    expect(flushed.map(({ level, keyspaces }) => [level, ...keyspaces])).toEqual([
+      [0, 1, 2],
+      [0, 0, 5],
+    ]);
+    expect(flushed[1]!.pages.length).toBeGreaterThan(6);
+    for (const { pages, filterBlocks, keys } of flushed) {
+      for (const { keyspace, codec } of pages) expect([keyspace, codec]).toEqual([keyspace, UPPER[keyspace]]);
+      expect(filterBlocks).toBe(Math.ceil((10 * keys) / 256));
+    }
 
     engine = await open('/data', ENGINE, { fileSystem: disk });
     for (let round = 1; round < 6; round++) await fill(engine, SPACES, round);
@@ -126,7 +132,8 @@ describe('settings of a keyspace', () => {
 
   test('are altered for what is written from then on, and are there again after power loss', async () => {
     const disk = new SimFileSystem();
-    const settings = { ...SMALL, level0Compact: 16 };
+    // Manifests are begun anew all the time.
+    const settings = { ...SMALL, level0Compact: 16, manifestBytes: 256 };
     let engine = await open('/data', settings, { fileSystem: disk });
     const codecs = (): string[] =>
       tablesOf(disk).map(({ pages }) => [...new Set(pages.flatMap(({ keyspace, codec }) => (keyspace === 1 ? [codec] : [])))].join());

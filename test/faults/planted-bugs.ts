@@ -530,4 +530,40 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     plant: "      throw this.#fail('write', cause);\n    }\n    try {\n      this.#open().datasyncSync();",
     foundBy: 'test/engine/full-disk.test.ts',
   },
+  // ---- settings of keyspaces ----
+  {
+    name: 'a page is packed as the engine has it, not as its keyspace',
+    file: 'engine/table/page-packer.ts',
+    find: '    if (keyspaces.size === 0) return CODECS[own.compression];\n',
+    plant: '    if (keyspaces.size >= 0) return CODECS[own.compression];\n',
+    foundBy: 'test/engine/keyspace-settings.test.ts',
+  },
+  {
+    name: 'a filter of several keyspaces has the bits of the first',
+    file: 'engine/table/table-form.ts',
+    find: '(keyspaceOf(largest) === keyspace ? formOf(forms, keyspace) : forms.own).filterBitsPerKey',
+    plant: '(keyspaceOf(largest) >= keyspace ? formOf(forms, keyspace) : forms.own).filterBitsPerKey',
+    foundBy: 'test/engine/keyspace-settings.test.ts',
+  },
+  {
+    name: 'ids for the outputs of a compaction are counted by packed bytes',
+    file: 'engine/compaction/compaction.ts',
+    find: 'sum + input.table.pages * PAGE_BYTES * shareOf(input)',
+    plant: 'sum + Math.min(input.table.bytes, PAGE_BYTES * input.table.pages) * shareOf(input)',
+    foundBy: 'test/engine/compaction/compaction-job.test.ts',
+  },
+  {
+    name: 'settings of keyspaces stay behind when a manifest is begun anew',
+    file: 'engine/manifest/version.ts',
+    find: 'map(([id, { name, settings }]) => ({ id, name, settings }))',
+    plant: 'map(([id, { name }]) => ({ id, name, settings: {} }))',
+    foundBy: 'test/engine/keyspace-settings.test.ts',
+  },
+  {
+    name: 'settings count before they are on disk',
+    file: 'engine/keyspaces.ts',
+    find: '      if (settings !== undefined || this.#maintenance.failure === undefined) await this.#maintenance.recorded();\n',
+    plant: '      if (settings === undefined && this.#maintenance.failure === undefined) await this.#maintenance.recorded();\n',
+    foundBy: 'test/engine/keyspace-settings.test.ts',
+  },
 ];
