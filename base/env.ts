@@ -47,6 +47,8 @@ export interface FileSystem {
   /** As unlinkSync, off the caller's thread: freeing a large file can take a disk hundreds of milliseconds. */
   unlink(path: string): Promise<void>;
   existsSync(path: string): boolean;
+  /** Tells a file from its copies: another for each file that was ever made, as long as nobody writes to it. Absent: no two files are copies by others' hands. */
+  stampSync?(path: string): string | undefined;
   /** Names in a directory, sorted. */
   listSync(directory: string): string[];
   /** Creates the directory and its parents where they are missing. */

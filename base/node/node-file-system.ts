@@ -60,6 +60,11 @@ export class NodeFileSystem implements FileSystem {
     return existsSync(path);
   }
 
+  stampSync(path: string): string {
+    const { ino, mtimeNs } = statSync(path, { bigint: true });
+    return `${ino}-${mtimeNs}`;
+  }
+
   listSync(directory: string): string[] {
     return readdirSync(directory).sort();
   }

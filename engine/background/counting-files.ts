@@ -53,6 +53,10 @@ export class CountingFiles implements FileSystem {
   unlink(path: string): Promise<void> {
     return this.#fs.unlink(path);
   }
+  stampSync(path: string): string | undefined {
+    return this.#fs.stampSync?.(path);
+  }
+
   existsSync(path: string): boolean {
     return this.#fs.existsSync(path);
   }

@@ -19,6 +19,8 @@ export interface BackedUpFile {
   readonly bytes: number;
   /** file-check.ts */
   readonly check: string;
+  /** What told the file from its copies when it was taken (FileSystem.stampSync). */
+  readonly stamp?: string | undefined;
 }
 
 export interface BackupManifest {
@@ -27,7 +29,7 @@ export interface BackupManifest {
   readonly createdMs: number;
   /** Of the last write in it; undefined for a store that nobody had open: the end of its log was not looked for. */
   readonly sequence: number | undefined;
-  /** The store's id; undefined: it has none. Files of one id and name are the same. */
+  /** The store's id; undefined: it has none. Files of one id, name and stamp are the same. */
   readonly store: number | undefined;
   /** The version edit that makes the version out of nothing (docs/formats/manifest.md). */
   readonly edit: Uint8Array;
@@ -59,7 +61,7 @@ export function encodeBackup(backup: BackupManifest): Uint8Array {
       sequence: sequence ?? null,
       store: store ?? null,
       edit: Buffer.from(edit).toString('base64'),
-      files: files.map(({ name, bytes, check }) => ({ name, bytes, check })),
+      files: files.map(({ name, bytes, check, stamp }) => ({ name, bytes, check, stamp })),
     },
     null,
     1,
@@ -115,7 +117,8 @@ export function corruptBackup(file: string, offset: number, what: string, cause?
 
 /** Names become paths: only those of a store's files are taken. */
 function isFile(value: unknown): boolean {
-  const { name, bytes, check } = (value ?? {}) as Record<string, unknown>;
+  const { name, bytes, check, stamp } = (value ?? {}) as Record<string, unknown>;
+  if (stamp !== undefined && typeof stamp !== 'string') return false;
   if (typeof name !== 'string' || !isCount(bytes) || typeof check !== 'string' || !CHECK.test(check)) return false;
   return ['log', 'block', 'table'].includes(parseFileName(name)?.kind ?? '');
 }

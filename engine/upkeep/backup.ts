@@ -4,7 +4,8 @@
  * checksums that the store itself has: what no earlier one has is verified before it counts.
  *
  * A file that an earlier backup of this very store has under the same name and length is the same (ids are used once, files never change): it is
- * not even read. Of a store without an id, or from before it was restored, files are read and compared by their checks.
+ * not even read. Of a store without an id, or from before it was restored, files are read and compared by their checks; and so are those of a
+ * directory that somebody has copied, which has the same id and may since have given the same names to other files: their stamps differ.
  */
 import type { FileSystem, Scheduler, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -113,7 +114,7 @@ async function assertSound(
   });
 }
 
-/** Files that backups of the store have, by name. */
+/** Files that backups of the store have, by name; those of the newest one last. */
 function filesOf(manifests: readonly (BackupManifest | SparrowError)[], store: number): Map<string, BackedUpFile> {
   const files = new Map<string, BackedUpFile>();
   for (const manifest of manifests) {
@@ -153,7 +154,8 @@ class Taking {
     this.#assertWanted();
     const { name, bytes } = file;
     const path = `${this.#source.image.directory}/${name}`;
-    let taken = this.#same(file) ?? (await this.#compared(path, file));
+    const stamp = this.#fs.stampSync?.(path);
+    let taken = this.#same(file, stamp) ?? (await this.#compared(path, file));
     if (taken === undefined) {
       taken = await this.#target.take(path, name, bytes, this.#check, {
         assertOpen: () => this.#assertWanted(),
@@ -162,7 +164,7 @@ class Taking {
       this.copiedFiles++;
       this.copiedBytes += bytes;
     }
-    this.files.push(taken);
+    this.files.push({ ...taken, stamp });
     this.#bytes += bytes;
     this.#options.onProgress?.(this.#bytes);
   }
@@ -172,9 +174,9 @@ class Taking {
     this.#source.assertOpen();
   }
 
-  #same({ name, bytes, immutable }: ImageFile): BackedUpFile | undefined {
+  #same({ name, bytes, immutable }: ImageFile, stamp: string | undefined): BackedUpFile | undefined {
     const known = immutable ? this.#known.get(name) : undefined;
-    return known && known.bytes === bytes && this.#target.has(known) ? known : undefined;
+    return known && known.bytes === bytes && known.stamp === stamp && this.#target.has(known) ? known : undefined;
   }
 
   /** What is there already with the same content. */
