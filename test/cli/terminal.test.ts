@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 
+import { watched } from '../../cli/commands/engine/show.ts';
 import { escapeBytes, unescapeText } from '../../cli/terminal/escape.ts';
 import { entryFromJson, entryToJson } from '../../cli/terminal/json-entry.ts';
 import { formatBytes, formatRate, startProgress } from '../../cli/terminal/progress.ts';
@@ -106,6 +107,26 @@ describe('progress without a terminal', () => {
       expect(written).toEqual([line]);
     } finally {
       vi.useRealTimers();
+    }
+  });
+});
+
+describe('Ctrl-C', () => {
+  it('ends long work with a line that says so', async () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const { exitCode } = process;
+    try {
+      await watched('verifying', ({ signal, onProgress }) => {
+        onProgress(2e6);
+        process.emit('SIGINT', 'SIGINT');
+        signal.throwIfAborted();
+        return Promise.resolve(0);
+      });
+      expect(process.exitCode).toBe(130);
+      expect(write.mock.calls.map(([text]) => String(text)).join('')).toMatch(/verifying was given up after 2\.0 MB in .* s \(.*\/s\)\n$/);
+    } finally {
+      process.exitCode = exitCode;
+      write.mockRestore();
     }
   });
 });

@@ -71,6 +71,7 @@ export async function watched(verb: string, work: (watch: Watch) => Promise<numb
     progress.stop();
     const code = interrupt.exitCode();
     if (code === undefined) throw error;
+    process.stderr.write(`${verb} was given up after ${progress.summary()}\n`);
     process.exitCode = code;
   }
 }
