@@ -11,6 +11,7 @@ import {
   check,
   counterModel,
   type CounterInput,
+  type CounterOutput,
   History,
   type Model,
   type Operation,
@@ -158,21 +159,29 @@ describe('other models', () => {
   });
 
   it('know counters that count twice, or not', () => {
-    const add = (amount: number): CounterInput => ({ type: 'add', key: 'c', amount });
+    const add = (amount: number, id?: string): CounterInput => ({ type: 'add', key: 'c', amount, ...(id !== undefined && { id }) });
     const sum: CounterInput = { type: 'read', key: 'c' };
-    expect(verdictOf(counterModel, [1, add(5)], ...oneByOne([add(1), 1], [sum, 6]))).toBe('ok');
-    expect(verdictOf(counterModel, [1, add(5)], ...oneByOne([add(1), 1], [sum, 11]))).toBe('violation');
-    expect(verdictOf(counterModel, ...oneByOne([add(1), 1], [add(1), 1]))).toBe('violation');
+    const is = (value: number, ...shown: string[]): CounterOutput => (shown.length === 0 ? { sum: value } : { sum: value, shown });
+    expect(verdictOf(counterModel, [1, add(5)], ...oneByOne([add(1), is(1)], [sum, is(6)]))).toBe('ok');
+    expect(verdictOf(counterModel, [1, add(5)], ...oneByOne([add(1), is(1)], [sum, is(11)]))).toBe('violation');
+    expect(verdictOf(counterModel, ...oneByOne([add(1), is(1)], [add(1), is(1)]))).toBe('violation');
+    // Additions that are named: what is never named did not happen.
+    const named: Event<CounterInput, CounterOutput>[] = [[1, add(5, 'a')], ...oneByOne([add(1, 'b'), is(1, 'b')])];
+    expect(verdictOf(counterModel, ...named, ...oneByOne([sum, is(6, 'a', 'b')]))).toBe('ok');
+    expect(verdictOf(counterModel, ...named, ...oneByOne([sum, is(6, 'b')]))).toBe('violation');
   });
 
   it('know banks where money appears, or is spent twice', () => {
     const transfer = (from: number, to: number, amount: number): BankInput => ({ type: 'transfer', from, to, amount });
     const balances: BankInput = { type: 'read' };
     const bank = bankModel([10, 10]);
-    const moved: Event<BankInput, BankOutput>[] = oneByOne([transfer(0, 1, 8), true]);
-    expect(verdictOf(bank, ...moved, ...oneByOne<BankInput, BankOutput>([balances, [2, 18]], [transfer(0, 1, 8), false]))).toBe('ok');
-    expect(verdictOf(bank, ...moved, ...oneByOne<BankInput, BankOutput>([balances, [10, 18]]))).toBe('violation');
-    expect(verdictOf(bank, ...moved, ...oneByOne<BankInput, BankOutput>([transfer(0, 1, 8), true]))).toBe('violation');
+    const [yes, no] = [{ result: true }, { result: false }];
+    const moved: Event<BankInput, BankOutput>[] = oneByOne([transfer(0, 1, 8), yes]);
+    expect(verdictOf(bank, ...moved, ...oneByOne<BankInput, BankOutput>([balances, { result: [2, 18] }], [transfer(0, 1, 8), no]))).toBe(
+      'ok',
+    );
+    expect(verdictOf(bank, ...moved, ...oneByOne<BankInput, BankOutput>([balances, { result: [10, 18] }]))).toBe('violation');
+    expect(verdictOf(bank, ...moved, ...oneByOne<BankInput, BankOutput>([transfer(0, 1, 8), yes]))).toBe('violation');
   });
 });
 
@@ -198,8 +207,8 @@ describe('a verdict', () => {
   });
 
   it('is undecided when the search does not end in its bound', () => {
-    const adds = Array.from({ length: 12 }, (_, i): Event<CounterInput, number> => [i, { type: 'add', key: 'c', amount: 2 ** i }]);
-    const events: Event<CounterInput, number>[] = [...adds, [20, { type: 'read', key: 'c' }], [20, 'answers', 2 ** 13]];
+    const adds = Array.from({ length: 12 }, (_, i): Event<CounterInput, CounterOutput> => [i, { type: 'add', key: 'c', amount: 2 ** i }]);
+    const events: Event<CounterInput, CounterOutput>[] = [...adds, [20, { type: 'read', key: 'c' }], [20, 'answers', { sum: 2 ** 13 }]];
     expect(check(counterModel, history(...events), 1000)).toMatchObject({ verdict: 'undecided', part: 'c' });
     expect(check(counterModel, history(...events)).verdict).toBe('violation');
   });
@@ -303,7 +312,7 @@ describe('the search agrees with the definition', () => {
       fc.record({ type: fc.constant('add' as const), key, amount: fc.nat(2) }),
       fc.record({ type: fc.constant('read' as const), key }),
     );
-    const [good, bad] = agrees(counterModel, counter, () => fc.nat(3));
+    const [good, bad] = agrees(counterModel, counter, () => fc.nat(3).map((sum) => ({ sum })));
     expect(Math.min(good, bad)).toBeGreaterThan(100);
     const list: fc.Arbitrary<AppendInput> = fc.oneof(
       fc.record({ type: fc.constant('append' as const), key, element: fc.nat(1) }),

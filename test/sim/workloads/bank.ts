@@ -1,4 +1,7 @@
-/** Accounts with money that moves between them; reads see all of them at one moment. An account that nobody touched yet holds INITIAL. */
+/**
+ * Accounts with money that moves between them; reads see all of them at one moment. A value: the balance, and the transfers that touched the
+ * account, `7:0,3`. An account that nobody touched yet holds INITIAL.
+ */
 import { bankModel, type BankInput, type BankOutput, check, History, type Verdict } from '../linearizability/index.ts';
 import type { Found, KvClient } from '../kv-client.ts';
 import type { SimRandom } from '../sim-random.ts';
@@ -11,6 +14,8 @@ const INITIAL = 20;
 export class Bank implements Workload {
   readonly name = 'bank';
   readonly #history: History<BankInput, BankOutput>;
+
+  #transfers = 0;
 
   constructor(nowMs: () => number) {
     this.#history = new History(nowMs);
@@ -28,19 +33,27 @@ export class Bank implements Workload {
     if (random.chance(0.4)) {
       const invocation = this.#history.invoke(client, { type: 'read' });
       const outcome = await store.read(Array.from({ length: ACCOUNTS }, (_, account) => keyOf(account)));
-      if (outcome.status === 'answered') invocation.respond(outcome.answer.map(balanceOf));
+      if (outcome.status === 'answered')
+        invocation.respond({ result: outcome.answer.map(balanceOf), shown: outcome.answer.flatMap(transfersOf) });
       else invocation.lose();
       return;
     }
     const from = random.below(ACCOUNTS);
     const to = (from + 1 + random.below(ACCOUNTS - 1)) % ACCOUNTS;
     const amount = 1 + random.below(15);
+    const id = String(this.#transfers++);
     const change = (found: readonly Found[]): Change<BankOutput> => {
       const [mine, theirs] = [balanceOf(found[0]!), balanceOf(found[1]!)];
-      if (mine < amount) return { puts: undefined, output: false };
-      return { puts: { [keyOf(from)]: String(mine - amount), [keyOf(to)]: String(theirs + amount) }, output: true };
+      const shown = found.flatMap(transfersOf);
+      if (mine < amount) return { puts: undefined, output: { result: false, shown } };
+      const [after, theirsAfter] = [mine - amount, theirs + amount];
+      const value = (balance: number, account: Found): string => `${balance}:${[...transfersOf(account), id].join()}`;
+      return {
+        puts: { [keyOf(from)]: value(after, found[0]!), [keyOf(to)]: value(theirsAfter, found[1]!) },
+        output: { result: true, shown },
+      };
     };
-    await modify(store, [keyOf(from), keyOf(to)], change, () => this.#history.invoke(client, { type: 'transfer', from, to, amount }));
+    await modify(store, [keyOf(from), keyOf(to)], change, () => this.#history.invoke(client, { type: 'transfer', from, to, amount, id }));
   }
 }
 
@@ -49,5 +62,9 @@ function keyOf(account: number): string {
 }
 
 function balanceOf({ value }: Found): number {
-  return value === undefined ? INITIAL : Number(value);
+  return value === undefined ? INITIAL : Number(value.split(':')[0]);
+}
+
+function transfersOf({ value }: Found): string[] {
+  return value === undefined ? [] : value.split(':')[1]!.split(',');
 }

@@ -1,13 +1,15 @@
-/** Counters that are added to by reading and conditional writing. */
-import { check, counterModel, type CounterInput, History, type Verdict } from '../linearizability/index.ts';
+/** Counters that are added to by reading and conditional writing. A value: the sum, and the additions that it is made of, `7:0,3`. */
+import { check, counterModel, type CounterInput, type CounterOutput, History, type Verdict } from '../linearizability/index.ts';
 import type { Found, KvClient } from '../kv-client.ts';
 import type { SimRandom } from '../sim-random.ts';
-import { modify } from './modify.ts';
+import { type Change, modify } from './modify.ts';
 import type { Workload } from './workload.ts';
 
 export class CounterWorkload implements Workload {
   readonly name = 'counters';
-  readonly #history: History<CounterInput, number>;
+  readonly #history: History<CounterInput, CounterOutput>;
+
+  #additions = 0;
 
   constructor(nowMs: () => number) {
     this.#history = new History(nowMs);
@@ -26,15 +28,23 @@ export class CounterWorkload implements Workload {
     if (random.chance(0.4)) {
       const invocation = this.#history.invoke(client, { type: 'read', key });
       const outcome = await store.read([key]);
-      if (outcome.status === 'answered') invocation.respond(Number(outcome.answer[0]!.value ?? 0));
+      if (outcome.status === 'answered') invocation.respond(counterOf(outcome.answer[0]!));
       else invocation.lose();
       return;
     }
     const amount = 1 + random.below(3);
-    const change = ([found]: readonly Found[]): { puts: Record<string, string>; output: number } => {
-      const sum = Number(found!.value ?? 0) + amount;
-      return { puts: { [key]: String(sum) }, output: sum };
+    const id = String(this.#additions++);
+    const change = ([found]: readonly Found[]): Change<CounterOutput> => {
+      const { sum, shown } = counterOf(found!);
+      const after = { sum: sum + amount, shown: [...shown, id] };
+      return { puts: { [key]: `${after.sum}:${after.shown.join()}` }, output: after };
     };
-    await modify(store, [key], change, () => this.#history.invoke(client, { type: 'add', key, amount }));
+    await modify(store, [key], change, () => this.#history.invoke(client, { type: 'add', key, amount, id }));
   }
+}
+
+function counterOf({ value }: Found): { sum: number; shown: readonly string[] } {
+  if (value === undefined) return { sum: 0, shown: [] };
+  const [sum, additions] = value.split(':');
+  return { sum: Number(sum), shown: additions!.split(',') };
 }
