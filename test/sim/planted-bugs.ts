@@ -137,6 +137,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: 'server/gateway/kv-calls.ts',
     find: '    return ready === undefined ? this.#multiGet(request) : ready.then(() => this.#multiGet(request));\n',
     plant:
-      '    const first = this.#multiGet({ keys: request.keys.slice(0, 1) });\n    return new Promise((resolve) => setImmediate(resolve)).then(() => {\n      const others = this.#multiGet({ keys: request.keys.slice(1) });\n      return { entries: [...first.entries, ...others.entries] };\n    });\n',
+      '    const first = this.#multiGet({ keys: request.keys.slice(0, 1) });\n    return this.replica.propose(encodeWrite(undefined, [], []), { cancelled: false, deadlineMs: Infinity }).then(() => {\n      const others = this.#multiGet({ keys: request.keys.slice(1) });\n      return { entries: [...first.entries, ...others.entries] };\n    });\n',
   },
 ];

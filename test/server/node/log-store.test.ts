@@ -57,6 +57,24 @@ describe('the Raft log on disk', () => {
     expect(contents(open(fileSystem))).toEqual(['1/1 entry 1']);
   });
 
+  it('does not bring back what followed a torn frame', async () => {
+    const fileSystem = new SimFileSystem();
+    // Too small for the file to grow ahead: that would write zeros over what follows.
+    const segmentBytes = 300;
+    const store = open(fileSystem, segmentBytes);
+    await store.append(STATE, [entry(1)], true);
+    const before = store.stats().bytes;
+    await store.append(STATE, [entry(2, 1, 'x'.repeat(STATE_FRAME_BYTES + 8)), entry(3)], true);
+    fileSystem.endProcess();
+    // Entry 2 is torn, entry 3 is not. The batch that replaces it ends where entry 3 begins.
+    fileSystem.flip(`${DIRECTORY}/000001.raft`, before + 2 * STATE_FRAME_BYTES);
+    const again = open(fileSystem, segmentBytes);
+    expect(again.recovered.lastIndex).toBe(1);
+    await again.append(STATE, [entry(2, 1, 'y'.repeat(8))], true);
+    fileSystem.endProcess();
+    expect(contents(open(fileSystem))).toEqual(['1/1 entry 1', '2/1 yyyyyyyy']);
+  });
+
   it('builds on nothing that only the cache of the system holds', async () => {
     for (const before of [0, 1]) {
       const fileSystem = new SimFileSystem();
