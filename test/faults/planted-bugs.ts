@@ -66,7 +66,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     file: LOG_WRITER,
     find: '    if (this.#segment === segment) this.#syncedTo = written;',
     plant: '    if (this.#segment === segment) this.#syncedTo = this.#next;',
-    foundBy: 'test/crash/failed-sync.test.ts',
+    foundBy: 'test/engine/log/log.test.ts',
   },
   {
     name: 'closing forgets buffered writes',

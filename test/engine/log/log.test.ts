@@ -217,6 +217,29 @@ describe('log', () => {
     expect((replayed(disk) as { records: unknown[] }).records.length).toBe(1009);
   });
 
+  test('a frame that is written while a sync is under way does not count as synced by it', async () => {
+    const completions: (() => void)[] = [];
+    const disk = new SimFileSystem({ settle: (complete) => completions.push(complete) });
+    const { writer, log } = new LogHarness({ disk, settings: { callerSyncMs: 0 } });
+    const complete = async (): Promise<void> => {
+      for (let turns = 0; turns < 5; turns++) {
+        for (const each of completions.splice(0)) each();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const first = writer.one(bytes('a'), bytes('1'), 'synced', undefined);
+    while (completions.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const end = log.nextOffset;
+    await writer.one(bytes('b'), bytes('2'), 'os', undefined);
+    await complete();
+    await first;
+    expect([log.syncedTo, log.nextOffset > end]).toEqual([end, true]);
+    const second = writer.sync();
+    await complete();
+    await second;
+    expect(log.syncedTo).toBe(log.nextOffset);
+  });
+
   test('a failed fsync is final', async () => {
     const { writer, disk } = new LogHarness();
     await writer.one(bytes('a'), bytes('1'), 'synced', undefined);
