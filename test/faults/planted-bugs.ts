@@ -441,8 +441,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an iterator does not hold its point in time',
     file: 'engine/key-values.ts',
-    find: 'scanWindow, snapshots.pinIterator(sequence));\n  }\n\n  iterator(',
-    plant: 'scanWindow, () => snapshots.count);\n  }\n\n  iterator(',
+    find: 'scanWindow, snapshots.pinIterator(sequence), () =>',
+    plant: 'scanWindow, () => snapshots.count, () =>',
     foundBy: 'test/engine/seek.test.ts',
   },
   {
