@@ -11,6 +11,8 @@
  * A voter is removed in two steps, a demotion to learner and then the removal: while anybody may still count on its vote, it is a member
  * that the host keeps. A member that is a witness stays one: what it does not have it cannot serve.
  *
+ * An id is used once: whoever was removed, or has lost its disk, comes back under another. Nobody could tell what it has forgotten.
+ *
  * Invariants: ids ascend in every set; learners are in no set of voters; every majority has a member with data.
  */
 import { SparrowError } from '../../base/errors.ts';

@@ -29,7 +29,7 @@ export function mayCampaign(state: RaftState): boolean {
 
 /** After a timeout: asks whether others would vote. */
 export function campaign(state: RaftState): void {
-  state.forced = undefined;
+  if (state.forced !== undefined) state.becomeFollower(state.term, 0);
   // Its time goes on: the leader that it has not heard for so long keeps it from no vote.
   if (!mayCampaign(state) || state.lease.withholdsVotes) return;
   state.elapsed = 0;

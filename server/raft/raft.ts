@@ -144,13 +144,13 @@ export class Raft {
 
   /** Changes who is a member. Throws `invalid/CONFIGURATION_CHANGE` when the change makes no sense from here. */
   proposeChange(change: ConfigurationChange): Proposed {
-    wake(this.#state);
+    if (this.#state.role === 'leader') wake(this.#state);
     return proposeChange(this.#state, change);
   }
 
   /** Lets `to` lead. Undefined: it is under way; `transferee` tells until when. To itself: gives up a transfer. */
   transferLeadership(to: number): Refusal | undefined {
-    wake(this.#state);
+    if (this.#state.role === 'leader') wake(this.#state);
     return transferTo(this.#state, to);
   }
 

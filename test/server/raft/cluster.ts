@@ -14,8 +14,10 @@
 import {
   changed,
   type Configuration,
+  type EntryFetch,
   type HardState,
   type LogEntry,
+  membersOf,
   type Message,
   type Output,
   Raft,
@@ -43,8 +45,12 @@ interface Disk {
 export interface Member {
   raft: Raft;
   disk: Disk;
+  /** Written without a sync: a crash loses it. */
+  unsynced: HardState | undefined;
   /** Outputs that the disk has not finished. */
   storing: { output: Output; snapshot: State | undefined }[];
+  /** Entries that it asked its disk for. */
+  fetches: EntryFetch[];
   state: State;
   /** Committed entries that are not applied. */
   applying: LogEntry[];
@@ -123,7 +129,19 @@ export class Cluster {
       applied: state.index,
     });
     raft.advanceClock(this.nowMs);
-    return { raft, disk, storing: [], state, applying: [], held: false, received: new Map(), reads: new Map(), led: 0 };
+    return {
+      raft,
+      disk,
+      unsynced: undefined,
+      storing: [],
+      fetches: [],
+      state,
+      applying: [],
+      held: false,
+      received: new Map(),
+      reads: new Map(),
+      led: 0,
+    };
   }
 
   read(id: number): number | undefined {
@@ -143,10 +161,7 @@ export class Cluster {
     const member = this.member(id);
     const output = member.raft.output();
     for (const message of output.messages) this.#send(member, message);
-    for (const { member: to, from, bytesMax } of output.fetches) {
-      this.say(() => `${id}: reads from ${from} on for ${to}`);
-      member.raft.fetched(to, fetched(member.disk, from, bytesMax));
-    }
+    member.fetches.push(...output.fetches);
     const stores = output.hardState !== undefined || output.messagesAfterSync.length > 0;
     if (stores) {
       const snapshot = output.snapshot && member.received.get(output.snapshot.index);
@@ -180,7 +195,8 @@ export class Cluster {
         disk.state = member.state = snapshot;
         member.applying = [];
       }
-      if (output.hardState !== undefined) disk.hardState = output.hardState;
+      member.unsynced = output.hardState ?? member.unsynced;
+      if (output.mustSync && member.unsynced !== undefined) disk.hardState = member.unsynced;
       if (output.entries.length > 0) disk.log.length = output.entries[0]!.index - 1 - disk.compactedIndex;
       for (const entry of output.entries) {
         disk.log.push(entry);
@@ -192,7 +208,12 @@ export class Cluster {
         else this.#send(member, message);
       }
     }
-    return storing.length > 0;
+    const fetches = member.fetches.splice(0);
+    for (const { member: to, from, bytesMax } of fetches) {
+      this.say(() => `${id}: reads from ${from} on for ${to}`);
+      raft.fetched(to, from > disk.compactedIndex ? fetched(disk, from, bytesMax) : []);
+    }
+    return storing.length > 0 || fetches.length > 0;
   }
 
   /** Its state machine applies what is committed. */
@@ -284,6 +305,10 @@ export class Cluster {
     if (entry.index !== state.index + 1) throw new Error(`${id} applies ${entry.index} after ${state.index}`);
     if (disk.log[entry.index - disk.compactedIndex - 1]?.term !== entry.term)
       throw new Error(`${id} applies ${entry.index} before it is stored`);
+    const { witnesses } = state.configuration;
+    if (entry.withheldBytes !== undefined && membersOf(state.configuration).includes(id) && !witnesses.includes(id)) {
+      throw new Error(`${id} has no data of ${entry.index}`);
+    }
     const text = metadataText(entry);
     const { change } = entry;
     const configuration = change === undefined ? state.configuration : changed(state.configuration, change);

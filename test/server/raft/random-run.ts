@@ -37,7 +37,10 @@ class RandomRun {
   /** Copies of messages that come again later. */
   #late: Sent[] = [];
   readonly #leased: boolean;
+  /** Leaders change all the time. */
+  readonly #restless: boolean;
   #nextId: number;
+  readonly #witnesses: Set<number> = new Set();
 
   constructor(seed: number) {
     const random = new SeededRandom(seed);
@@ -46,6 +49,7 @@ class RandomRun {
     const ids = Array.from({ length: count }, (_, i) => i + 1);
     this.#nextId = count + 1;
     this.#leased = random.below(3) === 0;
+    this.#restless = random.below(3) === 0;
     this.#cluster = new Cluster(this.#configuration(ids), ids, {
       appendBytesMax: random.below(8),
       inflight: { messages: 1 + random.below(4), bytes: 4 + random.below(30) },
@@ -59,7 +63,11 @@ class RandomRun {
 
   #configuration(ids: readonly number[]): Configuration {
     const dice = this.#random.below(4);
-    if (dice === 0) return { ...votersOnly(ids), witnesses: [this.#pick(ids)] };
+    if (dice === 0) {
+      const witness = this.#pick(ids);
+      this.#witnesses.add(witness);
+      return { ...votersOnly(ids), witnesses: [witness] };
+    }
     if (dice === 1 && ids.length > 3) return { ...votersOnly(ids.slice(1)), learners: [ids[0]!] };
     return votersOnly(ids);
   }
@@ -76,6 +84,7 @@ class RandomRun {
     const { raft } = cluster.member(someone);
     const dice = random.below(200);
     if (this.#leased) cluster.advanceClock(random.below(4));
+    if (this.#restless && random.below(12) === 0) return this.#unrest();
     if (dice < 30) this.#do(`run ${someone}`, () => cluster.run(someone));
     else if (dice < 50) this.#do(`store ${someone}`, () => cluster.store(someone, random.below(4) === 0 ? 1 : Infinity));
     else if (dice < 80) this.#deliver();
@@ -132,6 +141,19 @@ class RandomRun {
     if (this.#random.below(3) === 0) this.#cluster.member(from).raft.unreachable(to);
   }
 
+  /** Everybody forgets who leads, and somebody asks for votes. */
+  #unrest(): void {
+    if (this.#leased) this.#cluster.advanceClock(100);
+    const id = this.#someone();
+    this.#do(`unrest ${id}`, () => {
+      for (const { raft } of this.#cluster.members.values()) if (this.#random.below(4) > 0) raft.forgetLeader();
+      this.#cluster.member(id).raft.campaign();
+    });
+    if (this.#random.below(2) === 0) return this.#round();
+    for (let turn = 0; turn < 6; turn++) this.#round();
+    if (this.#random.below(2) === 0) this.#crash(this.#someone());
+  }
+
   #crash(id: number): void {
     this.counts.crashes++;
     this.#do(`crash ${id}`, () => this.#cluster.crash(id));
@@ -181,7 +203,8 @@ class RandomRun {
       try {
         if (raft.proposeChange(change).index === undefined) return;
         this.counts.changes++;
-        for (const { id } of 'members' in change ? change.members : []) {
+        for (const { id, witness } of 'members' in change ? change.members : []) {
+          if (witness === true) this.#witnesses.add(id);
           if (!this.#cluster.members.has(id)) this.#cluster.start(id);
         }
       } catch (error) {
@@ -189,6 +212,12 @@ class RandomRun {
         if ((error as { code?: string }).code !== 'CONFIGURATION_CHANGE') throw error;
       }
     });
+  }
+
+  /** Somebody; not one who was a witness and is none: it has no data. */
+  #candidate(witnesses: readonly number[]): number {
+    const id = this.#someone();
+    return this.#witnesses.has(id) && !witnesses.includes(id) ? this.#candidate(witnesses) : id;
   }
 
   #randomChange({ outgoing, learners, witnesses }: Configuration): ConfigurationChange {
@@ -204,7 +233,7 @@ class RandomRun {
         };
       if (learners.length > 0 && random.below(2) === 0)
         return { type: random.below(3) === 0 ? 'remove' : 'make-voter', id: this.#pick(learners) };
-      return { type: 'make-learner', id: this.#someone() };
+      return { type: 'make-learner', id: this.#candidate(witnesses) };
     };
     if (random.below(2) === 0) return { type: 'simple', members: [one()] };
     const members = [one(), one()].filter(({ id }, i, all) => all.findIndex((other) => other.id === id) === i);

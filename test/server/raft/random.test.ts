@@ -6,7 +6,7 @@
 import { describe, expect, it } from 'vitest';
 import { randomRun, type RunCounts } from './random-run.ts';
 
-const SEEDS = Number(process.env['SPARROWKV_RAFT_SEEDS'] ?? 300);
+const SEEDS = Number(process.env['SPARROWKV_RAFT_SEEDS'] ?? 400);
 const FIRST_SEED = Number(process.env['SPARROWKV_RAFT_FIRST_SEED'] ?? 1);
 
 describe('the core under random lives', () => {

@@ -1,17 +1,16 @@
 /**
- * Runs the golden scripts of test/scripts/raft: commands (script-cluster.ts says which), `----`, and what happens. GOLDEN=write writes the
- * second part anew; read the difference before committing it.
+ * Runs the golden scripts of test/scripts/raft. GOLDEN=write writes what happens anew; read the difference before committing it.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ScriptCluster } from './script-cluster.ts';
+import { replay } from './replay.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../../scripts/raft');
 const scripts = readdirSync(DIRECTORY).filter((name) => name.endsWith('.txt'));
 
 describe('raft scripts', () => {
-  it('are there', () => expect(scripts.length).toBeGreaterThan(8));
+  it('are there', () => expect(scripts.length).toBeGreaterThan(50));
 
   it.each(scripts)('%s', (name) => {
     const path = join(DIRECTORY, name);
@@ -21,18 +20,3 @@ describe('raft scripts', () => {
     else expect(written).toBe(text);
   });
 });
-
-/** The script with what happens now. */
-function replay(text: string): string {
-  const cluster = new ScriptCluster();
-  const blocks = text.trimEnd().split(/\n\n+/);
-  const replayed = blocks.map((block) => {
-    const lines = block.split('\n');
-    const end = lines.indexOf('----');
-    const commands = end < 0 ? lines : lines.slice(0, end);
-    const run = commands.filter((line) => line !== '' && !line.startsWith('#'));
-    if (run.length === 0) return block;
-    return [...commands, '----', ...run.map((line) => cluster.execute(line))].join('\n');
-  });
-  return `${replayed.join('\n\n')}\n`;
-}
