@@ -96,6 +96,18 @@ describe('a connection', () => {
     expect(lost.closed).toBe('timed out');
   });
 
+  it('times out when the answer to its opening is lost with the process that gave it', async () => {
+    const net = new Net();
+    net.links.block('b', 'a');
+    const { connection, seen } = net.connect();
+    connection.send(Uint8Array.of(1));
+    await net.scheduler.advance(50);
+    expect(net.farEnd).toBeDefined();
+    net.network.end('b', 'process');
+    await net.scheduler.advance(2000);
+    expect([seen.closed, connection.open]).toEqual(['timed out', false]);
+  });
+
   it('outlives a short partition, without loss', async () => {
     const net = new Net();
     const { connection, seen } = net.connect();

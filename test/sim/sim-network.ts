@@ -161,6 +161,10 @@ export class SimNetwork {
       far.events = host.accept(far);
       far.push(undefined, () => near.acknowledged());
     });
+    // The answer may be lost with the process that gave it, and what waits for the opening would never find out by sending.
+    this.links.scheduler.after(this.settings.stallMs, () => {
+      if (!near.opened) near.fail('timed out');
+    });
     return near;
   }
 }
