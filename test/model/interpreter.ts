@@ -329,6 +329,13 @@ export class Interpreter {
       this.#synced = Math.max(this.#synced, sequence);
       this.#inSystem = Math.max(this.#inSystem, sequence);
     });
+    this.#iterators = this.#iterators.filter((iterator) => {
+      if (iterator.keyspace !== keyspace) return true;
+      // A disk that fails may have refused the drop.
+      if (this.#fault === undefined) iterator.expectDropped();
+      iterator.close();
+      return false;
+    });
     await this.#follow(dropped, true);
   }
 
@@ -394,7 +401,7 @@ export class Interpreter {
   #openIterator(options: ScanOptions, keyspace = 0, seeks: boolean): void {
     const store = this.#stores[keyspace]!;
     const iterator = seeks ? store.iterator(options) : store.scanSync(options);
-    this.#iterators.push(new OpenIterator(iterator, options, this.model.entries(keyspace, options), this.#clock.wallMs()));
+    this.#iterators.push(new OpenIterator(keyspace, iterator, options, this.model.entries(keyspace, options), this.#clock.wallMs()));
   }
 
   #advanceIterator(which: number, count: number, to: number | undefined): void {
