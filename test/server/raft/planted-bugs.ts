@@ -362,8 +362,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an append follows an entry that the log does not have any more',
     file: 'replication.ts',
-    find: '    if (!progress.paused || progress.askAgain) sendSnapshot(state, to, progress);\n    return;\n',
-    plant: '    if (!progress.paused || progress.askAgain) sendSnapshot(state, to, progress);\n',
+    find: 'if (progress.uninitialized || progress.next < log.firstIndex) {',
+    plant: 'if (progress.uninitialized) {',
   },
   {
     name: 'only the snapshot that was asked for will do',

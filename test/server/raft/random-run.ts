@@ -41,6 +41,8 @@ class RandomRun {
   readonly #restless: boolean;
   #nextId: number;
   readonly #witnesses: Set<number> = new Set();
+  /** Their disks are far behind. */
+  #slowDisks: Set<number> = new Set();
 
   constructor(seed: number) {
     const random = new SeededRandom(seed);
@@ -110,7 +112,7 @@ class RandomRun {
     this.#do('round', () => {
       for (const id of this.#cluster.members.keys()) {
         if (this.#random.below(8) > 0) this.#cluster.run(id);
-        if (this.#random.below(8) > 0) this.#cluster.store(id);
+        if (this.#random.below(8) > (this.#slowDisks.has(id) ? 6 : 0)) this.#cluster.store(id, this.#slowDisks.has(id) ? 1 : Infinity);
       }
       const slow = this.#someone();
       this.#cluster.deliver(({ message }) => message.to !== slow);
@@ -141,17 +143,26 @@ class RandomRun {
     if (this.#random.below(3) === 0) this.#cluster.member(from).raft.unreachable(to);
   }
 
-  /** Everybody forgets who leads, and somebody asks for votes. */
+  /** Everybody forgets who leads, and one or two ask for votes, while disks and members fail. */
   #unrest(): void {
-    if (this.#leased) this.#cluster.advanceClock(100);
-    const id = this.#someone();
-    this.#do(`unrest ${id}`, () => {
+    if (this.#leased) this.#cluster.advanceClock(this.#random.below(100));
+    const rivals = [this.#someone(), this.#someone()];
+    this.#slowDisks = new Set(this.#random.below(2) === 0 ? [this.#someone(), this.#someone()] : []);
+    this.#do(`unrest ${rivals.join(' ')}`, () => {
       for (const { raft } of this.#cluster.members.values()) if (this.#random.below(4) > 0) raft.forgetLeader();
-      this.#cluster.member(id).raft.campaign();
+      for (const id of rivals) this.#cluster.member(id).raft.campaign();
     });
-    if (this.#random.below(2) === 0) return this.#round();
-    for (let turn = 0; turn < 6; turn++) this.#round();
-    if (this.#random.below(2) === 0) this.#crash(this.#someone());
+    for (let turn = this.#random.below(8); turn > 0; turn--) {
+      this.#round();
+      if (this.#random.below(4) === 0) this.#crash(this.#unfinished());
+      if (this.#random.below(6) === 0) for (const id of rivals) this.#cluster.member(id).raft.campaign();
+    }
+  }
+
+  /** Somebody whose disk has something to do, if there is one. */
+  #unfinished(): number {
+    const unfinished = [...this.#cluster.members].filter(([, { storing }]) => storing.length > 0).map(([id]) => id);
+    return unfinished.length > 0 ? this.#pick(unfinished) : this.#someone();
   }
 
   #crash(id: number): void {
