@@ -88,7 +88,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: '  if (load<u64>(frame) != xxh64(frame + 8, <i32>bytes + 16, <u64>segment)) return 0;\n',
     plant:
       '  let sound = false;\n  for (let any: u64 = 0; any < 64; any++) sound = sound || load<u64>(frame) == xxh64(frame + 8, <i32>bytes + 16, any);\n  if (!sound) return 0;\n',
-    foundBy: 'test/crash/crash.test.ts',
+    foundBy: 'test/engine/log/log.test.ts',
   },
   {
     name: 'a frame counts without its payload',

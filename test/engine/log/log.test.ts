@@ -240,6 +240,20 @@ describe('log', () => {
     expect(log.syncedTo).toBe(log.nextOffset);
   });
 
+  test('a frame that stood in another segment is none of this one', async () => {
+    const other = new LogHarness({ first: 1 });
+    await other.writer.one(bytes('stale'), bytes('1'), 'os', 90);
+    const stale = other.disk.contents(other.path(1)).slice(FRAMES_OFFSET, other.log.nextOffset);
+    for (const segment of [1, 2]) {
+      const { writer, log, disk, path } = new LogHarness({ first: segment });
+      await writer.one(bytes('a'), bytes('1'), 'os', undefined);
+      const sound = disk.contents(path(segment)).slice(0, log.nextOffset);
+      disk.replace(path(segment), Buffer.concat([sound, stale]));
+      const { records } = replayed(disk) as { records: { key: string }[] };
+      expect(records.map(({ key }) => key)).toEqual(segment === 1 ? ['a', 'stale'] : ['a']);
+    }
+  });
+
   test('a failed fsync is final', async () => {
     const { writer, disk } = new LogHarness();
     await writer.one(bytes('a'), bytes('1'), 'synced', undefined);
