@@ -36,7 +36,7 @@ export class ServerHarness implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const engine = { memoryBytes: 128 << 20, pageCacheBytes: 8 << 20, memtableBytes: 4 << 20, ...this.#settings.engine };
+    const engine = { memoryBytes: 192 << 20, pageCacheBytes: 8 << 20, memtableBytes: 4 << 20, ...this.#settings.engine };
     this.server = await startServer({ data: this.directory, listen: '127.0.0.1:0', logLevel: 'silent', ...this.#settings, engine });
     this.kv = this.client();
     this.admin = new AdminClient(this.server.address, credentials.createInsecure());
