@@ -193,7 +193,7 @@ export interface Keyspace extends KeyValues {
   keepOnly(rule: KeepRule | undefined): Promise<void>;
   /**
    * Deletes all its entries and forgets its name and settings, at a cost that does not depend on how much there is; durable when it settles.
-   * This object, and the scans and iterators that came out of it, are of no use from the call on (`closed/KEYSPACE_DROPPED`); a keyspace that is made by the same name is another, empty one.
+   * This object is of no use from the call on (`closed/KEYSPACE_DROPPED`); scans and iterators that were begun go on as of then. A keyspace that is made by the same name is another, empty one.
    */
   drop(): Promise<void>;
 }

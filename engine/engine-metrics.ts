@@ -73,6 +73,8 @@ export interface EngineMetrics {
     readonly gets: number;
     /** Pages that had to be read from files, for point reads and scans. */
     readonly pageReads: number;
+    /** Reads of files that asynchronous verbs had done in the thread pool, because they were likely to be slow. */
+    readonly awayReads: number;
   };
   readonly log: {
     readonly segments: number;
@@ -152,9 +154,9 @@ export interface EngineMetrics {
     readonly bytesRemoved: number;
   };
   readonly snapshots: {
-    /** Snapshots, scans and iterators that hold a point in time. */
+    /** Snapshots, scans, iterators and reads that wait for the disk, each of which holds a point in time. */
     readonly count: number;
-    /** Those of them that are scans and iterators: neither at their end nor closed. */
+    /** Those of them that are not snapshots: neither at their end nor closed. */
     readonly iterators: number;
     /** The oldest sequence number that is held; undefined: none. */
     readonly oldestSequence: number | undefined;

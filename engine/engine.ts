@@ -73,7 +73,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   #closing: Promise<void> | undefined;
 
   constructor(parts: EngineParts) {
-    const { settings, clock, writer, reader, snapshots, view, resources } = parts;
+    const { settings, clock, writer, reader, coldReads, snapshots, view, resources } = parts;
     const { memory } = resources;
     const keyspace = new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings);
     const scanSource: ScanSource = {
@@ -90,6 +90,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         keyspace.assertOpen();
         return reader.readPointer(pointer, key, sequence, expires);
       },
+      comes: (error) => coldReads.bringMeanwhile(error),
       scanned: (start, head, deletes, sequence) => {
         if (sequence === writer.sequence) runs.scanned(start, head, deletes);
       },
@@ -105,8 +106,10 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       clock,
       writer,
       reader,
+      coldReads,
       snapshots,
       scanWindow: resources.scanWindow,
+      assertEngineOpen: () => keyspace.assertOpen(),
       scanSource,
       runs,
     };
@@ -383,6 +386,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     this.#keyspace.close(refusal);
     this.#keyspaces.close(refusal);
     await Promise.allSettled(this.#upkeep);
+    await this.#parts.coldReads.settled();
     try {
       if (!log.failure && !maintenance.failure && maintenance.activeBytes > FLUSH_AT_CLOSE_BYTES) {
         // A convenience for the next opening: what does not get into a table now is in the log.

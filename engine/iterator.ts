@@ -3,21 +3,26 @@ import { SparrowError } from '../base/errors.ts';
 import type { Bytes, EngineIterator, Entry } from './api.ts';
 import { internalKey } from './keyspace-key.ts';
 import { toBytes } from './keys.ts';
-import type { OpenKeyspace } from './open-keyspace.ts';
 import type { RangeCursor } from './scan.ts';
 
 export class StoredIterator implements EngineIterator {
   readonly #cursor: RangeCursor;
-  readonly #keyspace: OpenKeyspace;
-  readonly #maxKeyBytes: number;
+  readonly #place: { readonly keyspace: number; readonly maxKeyBytes: number };
+  readonly #assertEngineOpen: () => void;
   readonly #reverse: boolean;
   readonly #release: () => void;
   #closed = false;
 
-  constructor(cursor: RangeCursor, keyspace: OpenKeyspace, maxKeyBytes: number, reverse: boolean, release: () => void) {
+  constructor(
+    cursor: RangeCursor,
+    place: { readonly keyspace: number; readonly maxKeyBytes: number },
+    assertEngineOpen: () => void,
+    reverse: boolean,
+    release: () => void,
+  ) {
     this.#cursor = cursor;
-    this.#keyspace = keyspace;
-    this.#maxKeyBytes = maxKeyBytes;
+    this.#place = place;
+    this.#assertEngineOpen = assertEngineOpen;
     this.#reverse = reverse;
     this.#release = release;
   }
@@ -26,8 +31,9 @@ export class StoredIterator implements EngineIterator {
     this.#assertOpen();
     const bytes = toBytes(key, 'key');
     // No key lies between one that is too long and what it begins with; the latter comes before it.
-    const tooLong = bytes.length > this.#maxKeyBytes;
-    const target = internalKey(this.#keyspace.id, tooLong ? bytes.subarray(0, this.#maxKeyBytes) : bytes);
+    const { keyspace, maxKeyBytes } = this.#place;
+    const tooLong = bytes.length > maxKeyBytes;
+    const target = internalKey(keyspace, tooLong ? bytes.subarray(0, maxKeyBytes) : bytes);
     this.#cursor.seek(target, tooLong && !this.#reverse);
   }
 
@@ -65,6 +71,6 @@ export class StoredIterator implements EngineIterator {
   #assertOpen(): void {
     if (this.#closed) throw new SparrowError('closed', 'ITERATOR_CLOSED', 'the iterator has been closed');
     // Its window may hold entries still: what is left of a closed engine is nothing all the same.
-    this.#keyspace.assertOpen();
+    this.#assertEngineOpen();
   }
 }

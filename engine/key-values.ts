@@ -17,6 +17,7 @@ import type {
   WriteOptions,
 } from './api.ts';
 import { keepsExpiry, planRangeDelete } from './batch-plan.ts';
+import { COLD, type ColdReads, ReadAhead } from './cold-reads/index.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import type { DeleteRuns } from './delete-runs.ts';
 import { expiryOf, NEVER } from './expiry.ts';
@@ -36,6 +37,8 @@ const WRITE_OPTIONS: readonly string[] = ['durability', 'sequence'];
 const PUT_OPTIONS: readonly string[] = [...WRITE_OPTIONS, 'ttlMs', 'expiresAtMs'];
 const RANGE_FIELDS: readonly string[] = ['gt', 'gte', 'lt', 'lte', 'prefix'];
 const READ_OPTIONS: readonly string[] = ['snapshot'];
+/** Of the keys of one `getMany`, so many may wait for the disk at the same time: twice as many as go there, because neighbours share pages. */
+const MANY_AT_ONCE = 32;
 
 /** What all keyspaces of an engine have in common. */
 export interface KeyValueParts {
@@ -43,11 +46,14 @@ export interface KeyValueParts {
   readonly clock: Clock;
   readonly writer: Writer;
   readonly reader: Reader;
+  readonly coldReads: ColdReads;
   readonly runs: DeleteRuns;
   readonly snapshots: Snapshots;
   readonly scanSource: ScanSource;
   /** Address of SCAN_WINDOW_BYTES. */
   readonly scanWindow: number;
+  /** `closed/ENGINE_CLOSED`. Scans that were begun outlive their keyspace, but not the engine. */
+  readonly assertEngineOpen: () => void;
 }
 
 export class StoredKeyValues implements KeyValues {
@@ -55,6 +61,7 @@ export class StoredKeyValues implements KeyValues {
   readonly #keyspace: OpenKeyspace;
   readonly #writer: Writer;
   readonly #reader: Reader;
+  readonly #coldReads: ColdReads;
   readonly #runs: DeleteRuns;
   readonly #maxKeyBytes: number;
   readonly #maxValueBytes: number;
@@ -65,6 +72,7 @@ export class StoredKeyValues implements KeyValues {
     this.#keyspace = keyspace;
     this.#writer = parts.writer;
     this.#reader = parts.reader;
+    this.#coldReads = parts.coldReads;
     this.#runs = parts.runs;
     this.#maxKeyBytes = parts.settings.maxKeyBytes;
     this.#maxValueBytes = parts.settings.maxValueBytes;
@@ -129,11 +137,15 @@ export class StoredKeyValues implements KeyValues {
   }
 
   get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    this.#coldReads.begin();
     try {
       return Promise.resolve(this.getSync(key, options));
     } catch (error) {
-      return Promise.reject(error as Error);
+      if (error !== COLD) return Promise.reject(error as Error);
+    } finally {
+      this.#coldReads.end();
     }
+    return this.#later(key, options, (kept, sequence) => this.#reader.get(this.#keyspace.id, kept, sequence));
   }
 
   getEntrySync(key: Bytes, options?: ReadOptions): VersionedValue | undefined {
@@ -142,11 +154,15 @@ export class StoredKeyValues implements KeyValues {
   }
 
   getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined> {
+    this.#coldReads.begin();
     try {
       return Promise.resolve(this.getEntrySync(key, options));
     } catch (error) {
-      return Promise.reject(error as Error);
+      if (error !== COLD) return Promise.reject(error as Error);
+    } finally {
+      this.#coldReads.end();
     }
+    return this.#later(key, options, (kept, sequence) => this.#reader.getEntry(this.#keyspace.id, kept, sequence));
   }
 
   getManySync(keys: readonly Bytes[], options?: ReadOptions): (Uint8Array | undefined)[] {
@@ -169,11 +185,17 @@ export class StoredKeyValues implements KeyValues {
   }
 
   getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
+    const { gets } = this.#reader;
+    this.#coldReads.begin();
     try {
       return Promise.resolve(this.getManySync(keys, options));
     } catch (error) {
-      return Promise.reject(error as Error);
+      if (error !== COLD) return Promise.reject(error as Error);
+      this.#reader.takeBack(this.#reader.gets - gets);
+    } finally {
+      this.#coldReads.end();
     }
+    return this.#manyLater(keys, options);
   }
 
   hasSync(key: Bytes, options?: ReadOptions): boolean {
@@ -182,25 +204,29 @@ export class StoredKeyValues implements KeyValues {
   }
 
   has(key: Bytes, options?: ReadOptions): Promise<boolean> {
+    this.#coldReads.begin();
     try {
       return Promise.resolve(this.hasSync(key, options));
     } catch (error) {
-      return Promise.reject(error as Error);
+      if (error !== COLD) return Promise.reject(error as Error);
+    } finally {
+      this.#coldReads.end();
     }
+    return this.#later(key, options, (kept, sequence) => this.#reader.has(this.#keyspace.id, kept, sequence));
   }
 
   scanSync(options: ScanOptions = {}): IterableIterator<Entry> {
     const { range, sequence } = this.#scanned(options);
-    const { snapshots, scanSource, scanWindow } = this.#parts;
-    const keyspace = this.#keyspace;
-    return new ScanIterator(scanSource, range, sequence, scanWindow, snapshots.pinIterator(sequence), () => keyspace.assertOpen());
+    const { snapshots, scanSource, scanWindow, assertEngineOpen } = this.#parts;
+    return new ScanIterator(scanSource, range, sequence, scanWindow, snapshots.pinIterator(sequence), assertEngineOpen);
   }
 
   iterator(options: ScanOptions = {}): EngineIterator {
     const { range, sequence } = this.#scanned(options);
-    const { snapshots, scanSource, scanWindow } = this.#parts;
+    const { snapshots, scanSource, scanWindow, assertEngineOpen } = this.#parts;
     const cursor = new RangeCursor(scanSource, range, sequence, scanWindow);
-    return new StoredIterator(cursor, this.#keyspace, this.#maxKeyBytes, range.reverse, snapshots.pinIterator(sequence));
+    const place = { keyspace: this.#keyspace.id, maxKeyBytes: this.#maxKeyBytes };
+    return new StoredIterator(cursor, place, assertEngineOpen, range.reverse, snapshots.pinIterator(sequence));
   }
 
   /** What is asked for, and at which sequence: to be pinned, with a snapshot too, which may be released while the scan is on its way. */
@@ -211,7 +237,102 @@ export class StoredKeyValues implements KeyValues {
   }
 
   async *scan(options: ScanOptions = {}): AsyncGenerator<Entry, void, undefined> {
-    for (const entry of this.scanSync(options)) yield entry;
+    const { range, sequence } = this.#scanned(options);
+    const { snapshots, scanSource, scanWindow } = this.#parts;
+    const coldReads = this.#coldReads;
+    const release = snapshots.pinIterator(sequence);
+    try {
+      const cursor = new RangeCursor(scanSource, range, sequence, scanWindow);
+      const ahead = new ReadAhead(range.reverse);
+      for (let seen = false; ;) {
+        let entry: Entry | undefined;
+        let stopped = false;
+        coldReads.begin(ahead);
+        try {
+          entry = cursor.next();
+        } catch (error) {
+          if (error !== COLD) throw error;
+          stopped = true;
+        } finally {
+          coldReads.end();
+        }
+        if (stopped) {
+          if (seen) ahead.progressed();
+          await coldReads.bring(ahead);
+        } else if (entry === undefined) return;
+        else yield entry;
+        seen = !stopped;
+        this.#keyspace.assertOpen();
+      }
+    } finally {
+      release();
+    }
+  }
+
+  /** A point read that was stopped in this turn, as of this turn. */
+  #later<T>(key: Bytes, options: ReadOptions | undefined, read: (kept: Uint8Array, sequence: number) => T): Promise<T> {
+    // The caller may write to its array, or release its snapshot, before the disk has answered.
+    const kept = new Uint8Array(toKey(key, this.#maxKeyBytes));
+    return this.#pinned(options, (sequence) => this.#finish(() => read(kept, sequence)));
+  }
+
+  #manyLater(keys: readonly Bytes[], options: ReadOptions | undefined): Promise<(Uint8Array | undefined)[]> {
+    const kept = keys.map((key) => new Uint8Array(toKey(key, this.#maxKeyBytes)));
+    return this.#pinned(options, (sequence) => this.#lookUpAll(kept, sequence));
+  }
+
+  /** Those that wait for the disk do so together, a bounded number of them; in the order of the keys, so that those of one page share it. */
+  async #lookUpAll(keys: readonly Uint8Array[], sequence: number): Promise<(Uint8Array | undefined)[]> {
+    const values = Array<Uint8Array | undefined>(keys.length);
+    const order = lookupOrder(keys, 0);
+    let next = 0;
+    const lookUp = async (): Promise<void> => {
+      while (next < order.length) {
+        const i = order[next++]!;
+        try {
+          const found = this.#lookUp(keys[i]!, sequence);
+          values[i] = found instanceof Promise ? await found : found;
+        } catch (error) {
+          next = order.length;
+          throw error;
+        }
+      }
+    };
+    const ends = await Promise.allSettled(Array.from({ length: Math.min(MANY_AT_ONCE, keys.length) }, lookUp));
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed) throw failed.reason;
+    return values;
+  }
+
+  /** At once, if it can be. */
+  #lookUp(key: Uint8Array, sequence: number): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    const read = (): Uint8Array | undefined => this.#reader.get(this.#keyspace.id, key, sequence);
+    this.#coldReads.begin();
+    try {
+      this.#keyspace.assertAnswers();
+      return read();
+    } catch (error) {
+      if (error !== COLD) throw error;
+    } finally {
+      this.#coldReads.end();
+    }
+    return this.#finish(read);
+  }
+
+  /** Goes on with a point read that was stopped in this turn. */
+  #finish<T>(read: () => T): Promise<T> {
+    return this.#coldReads.finish(() => {
+      this.#keyspace.assertAnswers();
+      this.#reader.takeBack(1);
+      return read();
+    });
+  }
+
+  /** Reads at what there is now, or at a snapshot, which stays until that has ended; so does the engine. */
+  #pinned<T>(options: ReadOptions | undefined, read: (sequence: number) => Promise<T>): Promise<T> {
+    const sequence = options?.snapshot === undefined ? this.#writer.sequence : this.#sequenceOf(options);
+    const release = this.#parts.snapshots.pinIterator(sequence);
+    return this.#coldReads.track(read(sequence).finally(release));
   }
 
   protected durabilityOf(options: WriteOptions | undefined, known: readonly string[]): Durability {

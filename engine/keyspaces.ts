@@ -75,7 +75,7 @@ export class Keyspaces {
     open.assertOpen();
     const whole = { start: keyspaceBegin(open.id), end: keyspaceEnd(open.id) };
     const written = this.#parts.writer.batch(planRangeDelete(open, whole), 'buffered', undefined);
-    open.close(() => new SparrowError('closed', 'KEYSPACE_DROPPED', `keyspace '${name}' has been dropped`, { keyspace: name }));
+    open.drop(() => new SparrowError('closed', 'KEYSPACE_DROPPED', `keyspace '${name}' has been dropped`, { keyspace: name }));
     this.#opened.delete(open.id);
     this.#maintenance.record({ keyspacesDropped: [open.id] });
     await Promise.all([written, this.#maintenance.recorded()]);

@@ -7,6 +7,9 @@
  */
 import type { File } from '../base/env.ts';
 
+/** What reading needs of a file. */
+export type ReadableFile = Pick<File, 'readSync' | 'sizeSync' | 'closeSync'>;
+
 /** Somebody who holds files and is asked to let go of them, as soon as they are not in use. Asked often, and answers nothing. */
 export type FileHolder = () => void;
 
@@ -30,7 +33,7 @@ export class OpenFiles {
   }
 
   /** A file that is opened by `open` when it is used. */
-  add(open: () => File): PooledFile {
+  add<F extends ReadableFile>(open: () => F): PooledFile<F> {
     return new PooledFile(this, open);
   }
 
@@ -80,18 +83,18 @@ export class OpenFiles {
 }
 
 /** A file that may be closed at any time between uses. */
-export class PooledFile {
+export class PooledFile<F extends ReadableFile = ReadableFile> {
   readonly #pool: OpenFiles;
-  readonly #reopen: () => File;
-  #file: File | undefined;
+  readonly #reopen: () => F;
+  #file: F | undefined;
 
-  constructor(pool: OpenFiles, open: () => File) {
+  constructor(pool: OpenFiles, open: () => F) {
     this.#pool = pool;
     this.#reopen = open;
   }
 
   /** The open file, for synchronous use until another pooled file is used. */
-  use(): File {
+  use(): F {
     this.#file ??= this.#reopen();
     this.#pool.used(this);
     return this.#file;

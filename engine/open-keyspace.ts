@@ -14,6 +14,8 @@ export class OpenKeyspace {
   ttlMs!: number;
   /** Why it cannot be used any more. */
   #refusal: (() => SparrowError) | undefined;
+  /** Of calls that began before it was closed. */
+  #answerRefusal: (() => SparrowError) | undefined;
 
   constructor(id: number, settings: StoredSettings, engine: Readonly<EngineSettings>) {
     this.id = id;
@@ -27,12 +29,23 @@ export class OpenKeyspace {
     this.ttlMs = settings['ttlMs'] ?? 0;
   }
 
-  /** Every later use is refused. */
+  /** Every later use is refused. Reads under way are answered: who closes waits for them. */
   close(refusal: () => SparrowError): void {
     this.#refusal ??= refusal;
   }
 
+  /** Every later use is refused, and reads under way: what they would find is going. */
+  drop(refusal: () => SparrowError): void {
+    this.#refusal ??= refusal;
+    this.#answerRefusal = refusal;
+  }
+
   assertOpen(): void {
     if (this.#refusal !== undefined) throw this.#refusal();
+  }
+
+  /** For a read that began when it was open. */
+  assertAnswers(): void {
+    if (this.#answerRefusal !== undefined) throw this.#answerRefusal();
   }
 }

@@ -10,6 +10,7 @@ import type { Clock, FileSystem, Random, Scheduler, Zstd, Timer } from '../base/
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler, nodeZstd, processMs } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
+import { ColdReads, type ReadPolicy, RecentReads } from './cold-reads/index.ts';
 import { SparrowEngine } from './engine.ts';
 import { Events } from './events/index.ts';
 import { checkOptions } from './keys.ts';
@@ -52,9 +53,14 @@ export interface EngineComponents {
   background?: 'worker' | 'inline';
   /** Memory, caches and threads that it shares with other engines. Default: its own, made of its settings and closed with it. */
   resources?: Resources;
+  /**
+   * Makes what decides which reads of asynchronous verbs are done on the caller's thread and which away from it, once for tables and once for large
+   * values. Default: by how long they took lately (RecentReads).
+   */
+  readPolicy?: () => ReadPolicy;
 }
 
-const COMPONENTS: readonly string[] = ['fileSystem', 'scheduler', 'clock', 'random', 'zstd', 'background', 'resources'];
+const COMPONENTS: readonly string[] = ['fileSystem', 'scheduler', 'clock', 'random', 'zstd', 'background', 'resources', 'readPolicy'];
 
 /**
  * Opens the store in directory `path`, making it when it is not there. Only one holder at a time: `unavailable/LOCKED` otherwise.
@@ -74,10 +80,11 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   const background = components.background ?? (components.fileSystem ? 'inline' : 'worker');
   const zstd = 'zstd' in components ? components.zstd : nodeZstd;
   if (Object.values(resolved.compression).includes('zstd')) requireZstd(zstd, 'what the setting compression asks for');
+  const readPolicy = components.readPolicy ?? ((): ReadPolicy => new RecentReads(clock));
   makeDirectory(fileSystem, path);
   const lock = fileSystem.lockDirectory(path);
   try {
-    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, zstd, background, lock });
+    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, zstd, background, readPolicy, lock });
   } catch (error) {
     lock.release();
     throw withNextStep(error, path);
@@ -109,6 +116,7 @@ interface Door {
   random: Random | undefined;
   zstd: Zstd | undefined;
   background: 'worker' | 'inline';
+  readPolicy: () => ReadPolicy;
   lock: { release(): void };
 }
 
@@ -151,7 +159,8 @@ function build(door: Door, undo: Undo): Engine {
   const { memory } = resources;
   const view = new View(memory);
   undo(() => view.free());
-  const values = new ValueFiles(memory, resources.valueCache, resources.valueWindow, fileSystem, resources.files, path);
+  const coldReads = new ColdReads(clock, door.readPolicy);
+  const values = new ValueFiles(memory, resources.valueCache, resources.valueWindow, fileSystem, resources.files, path, coldReads);
   undo(() => values.close());
   let log: LogWriter | undefined;
   const events = new Events(clock, scheduler);
@@ -170,6 +179,7 @@ function build(door: Door, undo: Undo): Engine {
     directory: path,
     zstd,
     indexBudget: resources.indexBudget,
+    coldReads,
     settings,
     scheduler,
     clock,
@@ -264,6 +274,7 @@ function build(door: Door, undo: Undo): Engine {
     log,
     writer,
     reader,
+    coldReads,
     values,
     maintenance,
     snapshots,

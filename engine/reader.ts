@@ -88,6 +88,10 @@ export class Reader {
   get gets(): number {
     return this.#gets;
   }
+  /** Point reads of late were stopped and are begun anew: they count once. */
+  takeBack(gets: number): void {
+    this.#gets -= gets;
+  }
   get pageReads(): number {
     return this.#pageReads;
   }
@@ -136,8 +140,8 @@ export class Reader {
     if (answer === NEEDS_TABLE) table.loadIndex();
     else {
       assert(answer === NEEDS_PAGE, 'a kernel asks for a page or an index');
-      this.#pageReads++;
       table.loadPage(u32[CELL_PAGE]!, u32[CELL_FRAME]!);
+      this.#pageReads++;
     }
   }
 

@@ -49,6 +49,11 @@ export interface ScanSource {
    * the value may have moved; undefined when it has expired since and is gone.
    */
   readPointer(pointer: number, key: Uint8Array, sequence: number, expires: boolean): Uint8Array | undefined;
+  /**
+   * A window of which something is there was stopped by `error`: whether that says that the rest is on its way. What is there is taken then,
+   * and the next window begins behind it.
+   */
+  comes?(error: unknown): boolean;
   /** A forward scan from the internal key `start` at `sequence` has walked over so many keys that are not there before it found `head`. */
   scanned?(start: Uint8Array, head: Uint8Array, deletes: number, sequence: number): void;
 }
@@ -109,17 +114,17 @@ export class RangeCursor {
       const { buffer, byteOffset } = bytes;
       const { prefixBytes } = this.#range;
       const key = new Uint8Array(buffer, byteOffset + keyAt + prefixBytes, keyBytes - prefixBytes);
+      const pointed = bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES;
+      // First of all: it may have to be waited for, and then this entry is the next one still.
+      const value = pointed
+        ? this.#pointed(keyAt, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0)
+        : new Uint8Array(buffer, byteOffset + valueAt, valueBytes);
       this.#at = (valueAt + valueBytes + 7) & ~7;
       // Behind it the next window begins; a copy, because the key belongs to the caller, who may write to it.
       if (this.#at === bytes.length) this.#beginAt(new Uint8Array(bytes.subarray(keyAt, valueAt)), true);
-      if (bytes[at + 2] === KIND_POINTER && valueBytes === POINTER_BYTES) {
-        const value = this.#pointed(keyAt, valueAt, (bytes[at + 3]! & FLAG_EXPIRES) !== 0);
-        if (value === undefined) continue;
-        this.#left--;
-        return [key, value];
-      }
+      if (value === undefined) continue;
       this.#left--;
-      return [key, new Uint8Array(buffer, byteOffset + valueAt, valueBytes)];
+      return [key, value];
     }
     return undefined;
   }
@@ -190,7 +195,6 @@ export class RangeCursor {
     if (lower !== undefined) memory.u8.set(lower, FRONT + KEY_A);
     if (upper !== undefined) memory.u8.set(upper, FRONT + KEY_B);
     const entriesMax = Math.min(this.#entriesMax, this.#left, ENTRIES_MAX);
-    this.#entriesMax *= GROWTH;
 
     memory.f64[CELL_NOW] = this.#source.nowMs;
 
@@ -211,9 +215,13 @@ export class RangeCursor {
         this.#source.satisfy(answer);
         answer = kernel['scanNext']!(FRONT);
       }
+    } catch (error) {
+      if (memory.u32[CELL_ENTRIES] === 0 || !this.#source.comes?.(error)) throw error;
+      answer = WINDOW_FULL;
     } finally {
       kernel['scanClose']!(FRONT);
     }
+    this.#entriesMax *= GROWTH;
     this.#ended = answer === ABSENT;
     assert(this.#ended || memory.u32[CELL_ENTRIES]! > 0, 'an entry fits a window');
     const bytes = memory.u32[CELL_BYTES]!;

@@ -7,6 +7,7 @@
 import type { File, FileSystem } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
+import type { ColdReads, PreparedFile } from './cold-reads/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
 import type { Reserve } from './memory/reserve.ts';
 import { openValueFile, valueFilePath } from './compaction/index.ts';
@@ -19,17 +20,27 @@ export class ValueFiles {
   readonly #directory: string;
   readonly #pool: OpenFiles;
   /** Files that the log holds, and others that were read from. */
-  readonly #held = new Map<number, File>();
-  readonly #files = new Map<number, PooledFile>();
+  readonly #held = new Map<number, PreparedFile>();
+  readonly #files = new Map<number, PooledFile<PreparedFile>>();
   readonly #cache: ValueCache;
   readonly #window: Reserve;
+  readonly #coldReads: ColdReads;
   /** This engine's number in the cache. */
   readonly #owner: number;
   #hits = 0;
   #misses = 0;
 
   /** `window`: where values that the cache does not take are read to. */
-  constructor(memory: LinearMemory, cache: ValueCache, window: Reserve, fileSystem: FileSystem, files: OpenFiles, directory: string) {
+  constructor(
+    memory: LinearMemory,
+    cache: ValueCache,
+    window: Reserve,
+    fileSystem: FileSystem,
+    files: OpenFiles,
+    directory: string,
+    coldReads: ColdReads,
+  ) {
+    this.#coldReads = coldReads;
     this.#memory = memory;
     this.#window = window;
     this.#pool = files;
@@ -52,7 +63,7 @@ export class ValueFiles {
     assert(!this.#held.has(segment), 'a segment is held once');
     this.#files.get(segment)?.close();
     this.#files.delete(segment);
-    this.#held.set(segment, file);
+    this.#held.set(segment, this.#coldReads.valueFile(file, this.#path(segment), true));
     this.#pool.hold();
   }
 
@@ -89,14 +100,15 @@ export class ValueFiles {
       this.#hits++;
       return found;
     }
-    this.#misses++;
     const view = this.#memory.view;
     const segment = view.getUint32(pointer, true);
     const bytes = view.getUint32(pointer + 4, true);
     const offset = view.getUint32(pointer + 8, true);
+    const opened = this.#open(segment);
+    opened.prepare(bytes, offset);
     const kept = cache.reserve(bytes);
     const window = kept === 0 ? this.#window.window(bytes) : kept;
-    const got = this.#open(segment).readSync(this.#memory.u8, window, bytes, offset);
+    const got = opened.readSync(this.#memory.u8, window, bytes, offset);
     if (got !== bytes || this.#memory.kernel['checkPointer']!(pointer, window) !== 1) {
       const file = this.#path(segment);
       throw new SparrowError('corrupt', 'CORRUPT_VALUE', `the value of ${bytes} bytes at ${file}@${offset} does not match its checksum`, {
@@ -105,6 +117,7 @@ export class ValueFiles {
         bytes,
       });
     }
+    this.#misses++;
     if (kept !== 0) cache.commit(this.#owner, pointer, kept);
     return window;
   }
@@ -120,7 +133,7 @@ export class ValueFiles {
     this.#cache.drop(this.#owner);
   }
 
-  #open(segment: number): File {
+  #open(segment: number): PreparedFile {
     const held = this.#held.get(segment);
     if (held) return held;
     let file = this.#files.get(segment);
@@ -128,9 +141,10 @@ export class ValueFiles {
     return file.use();
   }
 
-  #openFile(segment: number): File {
+  #openFile(segment: number): PreparedFile {
     try {
-      return openValueFile(this.#fs, this.#directory, segment).file;
+      const { file, path } = openValueFile(this.#fs, this.#directory, segment);
+      return this.#coldReads.valueFile(file, path, false);
     } catch (cause) {
       // A disk that cannot be read now says nothing of what is on it.
       if ((cause as { code?: unknown }).code !== 'ENOENT') throw cause;

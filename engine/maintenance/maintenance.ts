@@ -7,6 +7,7 @@ import { FRAME_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
+import type { ColdReads } from '../cold-reads/index.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { Frame, LogWriter, SegmentOpened } from '../log/index.ts';
@@ -75,6 +76,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     directory: string;
     zstd: Zstd | undefined;
     indexBudget: IndexBudget;
+    coldReads: ColdReads;
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
     clock: Clock;

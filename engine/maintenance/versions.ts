@@ -6,6 +6,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
+import type { ColdReads } from '../cold-reads/index.ts';
 import type { Events } from '../events/index.ts';
 import type { LogWriter } from '../log/index.ts';
 import {
@@ -34,6 +35,7 @@ export class Versions {
   readonly #directory: string;
   readonly #zstd: Zstd | undefined;
   readonly #indexBudget: IndexBudget;
+  readonly #coldReads: ColdReads;
   readonly #manifest: Manifest;
   readonly #view: View;
   readonly #reader: Reader;
@@ -68,6 +70,7 @@ export class Versions {
     directory: string;
     zstd: Zstd | undefined;
     indexBudget: IndexBudget;
+    coldReads: ColdReads;
     manifest: Manifest;
     version: Version;
     nextFileId: number;
@@ -88,6 +91,7 @@ export class Versions {
     this.#directory = parts.directory;
     this.#zstd = parts.zstd;
     this.#indexBudget = parts.indexBudget;
+    this.#coldReads = parts.coldReads;
     this.#manifest = parts.manifest;
     this.#version = parts.version;
     this.#nextFileId = parts.nextFileId;
@@ -147,6 +151,7 @@ export class Versions {
       files: this.#files,
       zstd: this.#zstd,
       indexBudget: this.#indexBudget,
+      coldReads: this.#coldReads,
     });
     this.#tables.set(meta.fileId, table);
     this.#reader.addTable(table);

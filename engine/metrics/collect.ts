@@ -1,5 +1,6 @@
 /** Asks the parts of an engine for its figures. */
 import type { Clock, FileSystem } from '../../base/env.ts';
+import type { ColdReads } from '../cold-reads/index.ts';
 import { levelBytesMax } from '../compaction/index.ts';
 import { COMPACTION_REASONS } from '../compaction-reason.ts';
 import { type Events, STALL_REASONS, type Tallies } from '../events/index.ts';
@@ -28,6 +29,7 @@ export interface MetricsSources {
   readonly manifest: Manifest;
   readonly writer: Writer;
   readonly reader: Reader;
+  readonly coldReads: ColdReads;
   readonly values: ValueFiles;
   readonly maintenance: Maintenance;
   readonly snapshots: Snapshots;
@@ -60,7 +62,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     keyspaceSettings: settingsOf(version),
     failure: log.failure?.message ?? maintenance.failure?.message,
     writes: { operations: writer.puts, userBytes: writer.userBytes, amplification: ratio(written, writer.userBytes) },
-    reads: { gets: reader.gets, pageReads: reader.pageReads },
+    reads: { gets: reader.gets, pageReads: reader.pageReads, awayReads: sources.coldReads.count },
     log: {
       segments: maintenance.closedSegments.size + (log.segment === 0 ? 0 : 1),
       bytes: logBytes,

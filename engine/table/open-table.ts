@@ -33,6 +33,7 @@ import {
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
+import { COLD, type ColdReads } from '../cold-reads/index.ts';
 import { LEFT_BYTES, SMALL_BYTES_MAX, type LinearMemory } from '../memory/linear-memory.ts';
 import type { IndexBudget, WholeTable } from './index-budget.ts';
 import { OpenFiles, type PooledFile } from '../open-files.ts';
@@ -73,18 +74,30 @@ export class OpenTable implements WholeTable {
   #sectionReads = 0;
   #closed = false;
 
-  /** Touches no file. Without `files` its own stays open once it was read; without a budget its index is always whole. */
+  /**
+   * Touches no file. Without `files` its own stays open once it was read; without a budget its index is always whole; with `coldReads` its reads
+   * can be stopped.
+   */
   constructor(
     memory: LinearMemory,
     fileSystem: FileSystem,
     directory: string,
     meta: TableMeta,
-    options: { readonly files?: OpenFiles; readonly zstd?: Zstd | undefined; readonly indexBudget?: IndexBudget } = {},
+    options: {
+      readonly files?: OpenFiles;
+      readonly zstd?: Zstd | undefined;
+      readonly indexBudget?: IndexBudget;
+      readonly coldReads?: ColdReads;
+    } = {},
   ) {
     this.meta = meta;
     this.path = `${directory}/${tableFileName(meta.fileId)}`;
     this.#memory = memory;
-    this.#file = (options.files ?? new OpenFiles(1)).add(() => openTableFile(fileSystem, this.path));
+    const { files = new OpenFiles(1), coldReads } = options;
+    this.#file = files.add(() => {
+      const file = openTableFile(fileSystem, this.path);
+      return coldReads?.tableFile(file, this.path) ?? file;
+    });
     this.#zstd = options.zstd;
     this.#budget = options.indexBudget;
     this.header = memory.allocateSmall(headerBytes(meta));
@@ -328,9 +341,15 @@ export class OpenTable implements WholeTable {
     const sections = filterPages + sectionPages(footer.indexBytes);
     assert(page < footer.pages + sections, 'a page that is read is one of the table');
     if (this.#budget && ++this.#sectionReads >= WHOLE_AFTER * sections) {
-      this.#sectionReads = 0;
       const bytes = this.#wholeBytes();
-      if ((this.#budget.hasRoom(bytes) || this.#budget.makeRoom(bytes)) && this.#openWhole()) return;
+      try {
+        if ((this.#budget.hasRoom(bytes) || this.#budget.makeRoom(bytes)) && this.#openWhole()) return;
+      } catch (error) {
+        // Its filter or index is on its way: it is asked for again then.
+        if (error !== COLD) this.#sectionReads = 0;
+        throw error;
+      }
+      this.#sectionReads = 0;
     }
     const inFilter = page - footer.pages < filterPages;
     const at = inFilter ? filter + (page - footer.pages) * PAGE_BYTES : index + (page - footer.pages - filterPages) * PAGE_BYTES;

@@ -1,5 +1,6 @@
 /** Reads the small sections of a table file (table-format.ts), which say where the rest is and what it holds. */
 import type { File, FileSystem } from '../../base/env.ts';
+import type { ReadableFile } from '../open-files.ts';
 import {
   corruptTable,
   decodeFooter,
@@ -23,12 +24,19 @@ export function openTableFile(fileSystem: FileSystem, path: string): File {
 }
 
 /** Reads exactly `target.length` bytes. */
-export function readTableBytes(file: File, path: string, target: Uint8Array, targetOffset: number, length: number, position: number): void {
+export function readTableBytes(
+  file: ReadableFile,
+  path: string,
+  target: Uint8Array,
+  targetOffset: number,
+  length: number,
+  position: number,
+): void {
   const got = file.readSync(target, targetOffset, length, position);
   if (got !== length) throw corruptTable(path, position + got, `the file ends there, ${length - got} bytes early`);
 }
 
-export function readFooter(file: File, path: string, fileId: number): TableFooter {
+export function readFooter(file: ReadableFile, path: string, fileId: number): TableFooter {
   const fileBytes = file.sizeSync();
   if (fileBytes < FOOTER_BYTES) throw corruptTable(path, fileBytes, 'it is shorter than a footer');
   const bytes = new Uint8Array(FOOTER_BYTES);

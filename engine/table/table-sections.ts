@@ -3,8 +3,8 @@
  * entries (assembly/table-index.ts), and the top of the index. Damage is `corrupt/CORRUPT_TABLE` with file and offset.
  */
 import { PAGE_BYTES, STORED_UNIT_BYTES } from '../../assembly/memory-map.ts';
-import type { File } from '../../base/env.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { ReadableFile } from '../open-files.ts';
 import { readTableBytes } from './read-table.ts';
 import {
   corruptTable,
@@ -19,7 +19,7 @@ import {
 
 export interface SectionSource {
   readonly memory: LinearMemory;
-  readonly file: File;
+  readonly file: ReadableFile;
   readonly path: string;
   readonly footer: TableFooter;
 }

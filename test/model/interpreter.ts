@@ -16,6 +16,7 @@ import {
   type ScanOptions,
   type Snapshot,
 } from '../../engine/index.ts';
+import { type ReadPolicy, RecentReads } from '../../engine/cold-reads/index.ts';
 import type { Scheduler } from '../../base/env.ts';
 import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
 import type { CrashMode } from '../sim/sim-file.ts';
@@ -26,6 +27,7 @@ import { Disagreement, entryText, expectEntries, expectSame, expectValue, nameOf
 import { type Command, type DrawnCondition, type DrawnWrite, keyOf, KEYSPACES, type Run, scanOptionsOf } from './commands.ts';
 import { type Frozen, Model, type ModelState } from './model.ts';
 import { OpenIterator } from './open-iterator.ts';
+import { ReadsUnderWay } from './reads-under-way.ts';
 import { type Planned, WritePlanner } from './write-plan.ts';
 
 export { Disagreement } from './agreement.ts';
@@ -67,6 +69,10 @@ export interface Reached {
   /** Batches that were refused: a condition did not hold, or a value was no counter. */
   refusals: number;
   seeks: number;
+  /** Reads of files that asynchronous verbs waited for. */
+  awayReads: number;
+  /** Asynchronous reads that were on their way while the next command ran. */
+  readsBeside: number;
 }
 
 export const NOTHING_REACHED: Readonly<Reached> = {
@@ -85,6 +91,8 @@ export const NOTHING_REACHED: Readonly<Reached> = {
   settingsKept: 0,
   refusals: 0,
   seeks: 0,
+  awayReads: 0,
+  readsBeside: 0,
 };
 
 export class Interpreter {
@@ -110,11 +118,15 @@ export class Interpreter {
   #refused: unknown;
   #snapshots: { snapshot: Snapshot; frozen: Frozen }[] = [];
   #iterators: OpenIterator[] = [];
+  #reads: ReadsUnderWay;
+  readonly #random: SimRandom;
 
   constructor(run: Run, trouble: Trouble = {}) {
     this.#run = run;
     this.#powerLosses = [...(trouble.powerLosses ?? [])];
     this.#fault = trouble.fault;
+    this.#random = new SimRandom(run.seed ^ 0x4ead);
+    this.#reads = this.#newReads();
     const random = new SimRandom(run.seed ^ 0x5eed);
     const settle = (complete: () => void): void => void this.#scheduler.after(random.below(4), complete);
     this.fs = new SimFileSystem({ seed: run.seed, settle });
@@ -169,6 +181,8 @@ export class Interpreter {
   }
 
   async #do(command: Command): Promise<void> {
+    this.#reads.check();
+    if (this.#reads.count > 0) this.reached.readsBeside++;
     switch (command.type) {
       case 'write':
         return this.#write(command.writes, command.durability, command.awaited, command.conditions);
@@ -179,16 +193,23 @@ export class Interpreter {
       }
       case 'get':
         await this.#store(command.keyspace);
-        return this.#compareGets(command.keys, command.keyspace, this.model, {});
-      case 'scan':
+        this.#reads.points(this.#stores[command.keyspace ?? 0]!, command.keyspace ?? 0, command.keys.map(keyOf), this.model, {});
+        if (this.#random.chance(0.5)) this.#compareGets(command.keys, command.keyspace, this.model, {});
+        return this.#perhapsWait();
+      case 'scan': {
         await this.#store(command.keyspace);
-        return this.#compareScan(scanOptionsOf(command.scan), command.keyspace, this.model);
+        const options = scanOptionsOf(command.scan);
+        this.#reads.scan(this.#stores[command.keyspace ?? 0]!, command.keyspace ?? 0, this.model, options);
+        if (this.#random.chance(0.5)) this.#compareScan(options, command.keyspace, this.model);
+        return this.#perhapsWait();
+      }
       case 'snapshot':
         if (this.#snapshots.length < HANDLES_MAX) this.#snapshots.push({ snapshot: this.#engine.snapshot(), frozen: this.model.freeze() });
         return;
       case 'readSnapshot':
         await this.#store(command.keyspace);
-        return this.#readSnapshot(command.which, command.keys, scanOptionsOf(command.scan), command.keyspace);
+        this.#readSnapshot(command.which, command.keys, scanOptionsOf(command.scan), command.keyspace);
+        return this.#perhapsWait();
       case 'releaseSnapshot':
         this.#snapshots.splice(command.which, 1)[0]?.snapshot.release();
         return;
@@ -329,13 +350,6 @@ export class Interpreter {
       this.#synced = Math.max(this.#synced, sequence);
       this.#inSystem = Math.max(this.#inSystem, sequence);
     });
-    this.#iterators = this.#iterators.filter((iterator) => {
-      if (iterator.keyspace !== keyspace) return true;
-      // A disk that fails may have refused the drop.
-      if (this.#fault === undefined) iterator.expectDropped();
-      iterator.close();
-      return false;
-    });
     await this.#follow(dropped, true);
   }
 
@@ -389,11 +403,27 @@ export class Interpreter {
     }
   }
 
-  #readSnapshot(which: number, keys: readonly number[], options: ScanOptions, keyspace?: number): void {
+  #newReads(): ReadsUnderWay {
+    const mayFail = (error: unknown): boolean => {
+      const { code } = error as { code?: unknown };
+      // A scan is not waited for by close, a keyspace may be dropped, and where the disk is to fail it does.
+      return code === 'ENGINE_CLOSED' || code === 'KEYSPACE_DROPPED' || (this.#fault !== undefined && this.fs.faultsHit > 0);
+    };
+    return new ReadsUnderWay(() => this.#clock.wallMs(), mayFail);
+  }
+
+  /** For asynchronous reads, or they go on beside what comes next. */
+  async #perhapsWait(): Promise<void> {
+    if (this.#random.chance(0.5)) await this.#until(this.#reads.settled());
+  }
+
+  #readSnapshot(which: number, keys: readonly number[], options: ScanOptions, keyspace = 0): void {
     const held = this.#snapshots[which];
     if (!held) return;
     const { snapshot, frozen } = held;
     expectSame('sequence of a snapshot', snapshot.sequence, frozen.sequence);
+    this.#reads.points(this.#stores[keyspace]!, keyspace, keys.map(keyOf), frozen, { snapshot });
+    this.#reads.scan(this.#stores[keyspace]!, keyspace, frozen, { ...options, snapshot });
     this.#compareGets(keys, keyspace, frozen, { snapshot });
     this.#compareScan({ ...options, snapshot }, keyspace, frozen);
   }
@@ -401,7 +431,7 @@ export class Interpreter {
   #openIterator(options: ScanOptions, keyspace = 0, seeks: boolean): void {
     const store = this.#stores[keyspace]!;
     const iterator = seeks ? store.iterator(options) : store.scanSync(options);
-    this.#iterators.push(new OpenIterator(keyspace, iterator, options, this.model.entries(keyspace, options), this.#clock.wallMs()));
+    this.#iterators.push(new OpenIterator(iterator, options, this.model.entries(keyspace, options), this.#clock.wallMs()));
   }
 
   #advanceIterator(which: number, count: number, to: number | undefined): void {
@@ -418,7 +448,11 @@ export class Interpreter {
   async #open(): Promise<void> {
     this.#life = { over: false };
     const scheduler = lifelong(this.#scheduler, this.#life);
-    this.#engine = await this.#until(open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler, clock: this.#clock }));
+    const readPolicy = this.#readPolicy();
+    this.#engine = await this.#until(
+      open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler, clock: this.#clock, readPolicy }),
+    );
+    this.#reads = this.#newReads();
     this.#stores = [this.#engine];
     this.#compareSettings();
     this.#engine.events.on('compaction-ended', ({ parts }) => {
@@ -426,8 +460,16 @@ export class Interpreter {
     });
   }
 
+  /** Of three runs, one has every read of a file wait for the disk, and one some of them. */
+  #readPolicy(): () => ReadPolicy {
+    if (this.#run.seed % 3 === 0) return () => new RecentReads(this.#clock);
+    const share = this.#run.seed % 3 === 1 ? 1 : 0.5;
+    return () => ({ choose: () => (this.#random.chance(share) ? 'away' : 'here'), took: () => undefined });
+  }
+
   async #close(): Promise<void> {
-    const { flushes, compactions, values } = this.#engine.metrics();
+    const { flushes, compactions, values, reads } = this.#engine.metrics();
+    this.reached.awayReads += reads.awayReads;
     this.reached.flushes += flushes.count;
     this.reached.compactions += compactions.count;
     this.reached.pointers += values.liveBytes > 0 ? 1 : 0;
@@ -436,6 +478,10 @@ export class Interpreter {
     this.reached.rolls += names.some((each) => /^MANIFEST-0*[^01]/.test(each)) ? 1 : 0;
     this.#dropHandles();
     await this.#until(this.#engine.close());
+    // All have been answered, or refused.
+    await drain();
+    this.#reads.check();
+    expectSame('reads after closing', this.#reads.count, 0);
     // A store that only had to close its files does not notice.
     if (this.fs.dead) throw new PowerLoss();
     expectSame('files left open', this.fs.openFiles.join(' '), '');
@@ -463,6 +509,7 @@ export class Interpreter {
   }
 
   async #recoverOnce(mode: End): Promise<void> {
+    this.#reads.abandon();
     this.#iterators = [];
     this.#snapshots = [];
     this.#refused = undefined;

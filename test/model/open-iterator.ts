@@ -3,12 +3,10 @@
  * so an entry may be missing once its time has come, and must be missing only when it came before the iterator was opened.
  */
 import type { EngineIterator, Entry, ScanOptions } from '../../engine/index.ts';
-import { SparrowError } from '../../base/errors.ts';
 import { Disagreement, entryText, expectSame, show } from './agreement.ts';
 import { isThere, latin1, type ModelValue } from './model.ts';
 
 export class OpenIterator {
-  readonly keyspace: number;
   readonly #iterator: EngineIterator | IterableIterator<Entry>;
   readonly #options: ScanOptions;
   readonly #entries: readonly [string, ModelValue][];
@@ -18,13 +16,11 @@ export class OpenIterator {
 
   /** `entries`: all within its bounds when it was opened, in its order. */
   constructor(
-    keyspace: number,
     iterator: EngineIterator | IterableIterator<Entry>,
     options: ScanOptions,
     entries: readonly [string, ModelValue][],
     nowMs: number,
   ) {
-    this.keyspace = keyspace;
     this.#iterator = iterator;
     this.#options = options;
     this.#entries = entries;
@@ -61,17 +57,6 @@ export class OpenIterator {
     const at = this.#entries.findIndex(([each]) => (this.#options.reverse ? each <= target : each >= target));
     this.#at = at < 0 ? this.#entries.length : at;
     return true;
-  }
-
-  /** Its keyspace is no more: it must say so. */
-  expectDropped(): void {
-    let refused: unknown;
-    try {
-      this.#iterator.next();
-    } catch (error) {
-      refused = error;
-    }
-    expectSame('an iterator of a dropped keyspace', refused instanceof SparrowError ? refused.code : String(refused), 'KEYSPACE_DROPPED');
   }
 
   close(): void {

@@ -15,6 +15,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { SimDirectory } from './sim-directory.ts';
 import { SECTOR_BYTES, SimFile, type CrashMode } from './sim-file.ts';
 import { SimRandom } from './sim-random.ts';
+import type { SimScheduler } from './sim-scheduler.ts';
 
 /** Thrown by everything once the machine is dead. Not an operating system's error: nothing may handle it. */
 export class PowerLoss extends Error {
@@ -59,6 +60,8 @@ export interface SimFileSystemOptions {
   readonly traced?: boolean;
   /** Told of every operation, and the bytes that it writes, before it happens. */
   readonly observe?: (operation: string, bytes?: Uint8Array) => void;
+  /** Reads take time: a synchronous one holds the scheduler's thread for so long, an asynchronous one settles after it. Called for each. */
+  readonly slowReads?: { readonly scheduler: SimScheduler; readonly readMs: () => number };
 }
 
 export class SimFileSystem implements FileSystem {
@@ -70,6 +73,7 @@ export class SimFileSystem implements FileSystem {
   readonly #settle: (complete: () => void) => void;
   readonly #traced: boolean;
   readonly #observe: ((operation: string, bytes?: Uint8Array) => void) | undefined;
+  readonly #slowReads: SimFileSystemOptions['slowReads'];
   readonly #directories = new Map<string, SimDirectory>([['/', new SimDirectory()]]);
   readonly #locked = new Set<string>();
   #operations = 0;
@@ -94,6 +98,7 @@ export class SimFileSystem implements FileSystem {
     this.capacityBytes = options.capacityBytes ?? Infinity;
     this.#traced = options.traced ?? false;
     this.#observe = options.observe;
+    this.#slowReads = options.slowReads;
   }
 
   get operations(): number {
@@ -287,6 +292,11 @@ export class SimFileSystem implements FileSystem {
     };
     return {
       settle: this.#settle,
+      hold: () => this.#slowReads?.scheduler.hold(this.#slowReads.readMs()),
+      settleRead: (complete) => {
+        if (this.#slowReads) this.#slowReads.scheduler.after(this.#slowReads.readMs(), complete);
+        else this.#settle(complete);
+      },
       alive,
       closed: (handle) => {
         this.#open.delete(handle);
@@ -399,6 +409,8 @@ export class SimFileSystem implements FileSystem {
 /** What a handle may ask of its disk. */
 interface Disk {
   readonly settle: (complete: () => void) => void;
+  readonly hold: () => void;
+  readonly settleRead: (complete: () => void) => void;
   alive(): void;
   closed(handle: SimHandle): void;
   read(call: string, body: () => number): number;
@@ -427,6 +439,15 @@ class SimHandle implements File {
   }
 
   readSync(target: Uint8Array, targetOffset: number, length: number, position: number): number {
+    this.#disk.hold();
+    return this.#readNow(target, targetOffset, length, position);
+  }
+
+  read(target: Uint8Array, targetOffset: number, length: number, position: number): Promise<number> {
+    return this.#later(() => this.#readNow(target, targetOffset, length, position), this.#disk.settleRead);
+  }
+
+  #readNow(target: Uint8Array, targetOffset: number, length: number, position: number): number {
     this.#use(false);
     const bytes = this.#disk.read('read', () => this.#file.read(target, targetOffset, length, position));
     if (bytes > 0 && this.#disk.rots()) {
@@ -434,10 +455,6 @@ class SimHandle implements File {
       target[targetOffset + random.below(bytes)]! ^= 1 << random.below(8);
     }
     return bytes;
-  }
-
-  read(target: Uint8Array, targetOffset: number, length: number, position: number): Promise<number> {
-    return this.#later(() => this.readSync(target, targetOffset, length, position));
   }
 
   writeSync(source: Uint8Array, sourceOffset: number, length: number, position: number): void {
@@ -520,9 +537,9 @@ class SimHandle implements File {
     };
   }
 
-  #later<T>(body: () => T): Promise<T> {
+  #later<T>(body: () => T, settle = this.#disk.settle): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#disk.settle(() => {
+      settle(() => {
         try {
           resolve(body());
         } catch (error) {

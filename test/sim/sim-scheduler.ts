@@ -53,6 +53,11 @@ export class SimScheduler implements Scheduler {
     this.after(0, task);
   }
 
+  /** The thread is held for so long: what is due meanwhile runs late. */
+  hold(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Runs the next event, moving the clock to it. False when there is none. */
   async step(): Promise<boolean> {
     if (this.#next() === undefined) return false;

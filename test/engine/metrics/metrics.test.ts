@@ -104,7 +104,7 @@ test('caches: hits and misses, of pages and of large values', async () => {
   expect(engine.metrics().pageCache).toMatchObject({ hits: 9, misses: 1, hitRate: 0.9, bytes: 8192, bytesMax: 2 ** 20 });
   for (let i = 0; i < 4; i++) engine.getSync('large');
   expect(engine.metrics().valueCache).toMatchObject({ hits: 3, misses: 1, hitRate: 0.75 });
-  expect(engine.metrics().reads).toEqual({ gets: 14, pageReads: 1 });
+  expect(engine.metrics().reads).toEqual({ gets: 14, pageReads: 1, awayReads: 0 });
   await engine.close();
 });
 
