@@ -441,8 +441,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'an iterator does not hold its point in time',
     file: 'engine/key-values.ts',
-    find: 'scanWindow, snapshots.pinIterator(sequence), () =>',
-    plant: 'scanWindow, () => snapshots.count, () =>',
+    find: 'scanWindow, snapshots.pinIterator(sequence), assertEngineOpen);',
+    plant: 'scanWindow, () => snapshots.count, assertEngineOpen);',
     foundBy: 'test/engine/seek.test.ts',
   },
   {
