@@ -12,6 +12,7 @@ export {
   membersOf,
   votersOnly,
 } from './configuration.ts';
+export { decodeConfiguration, decodeConfigurationChange, encodeConfiguration, encodeConfigurationChange } from './configuration-codec.ts';
 export { Inflight, type InflightLimits } from './inflight.ts';
 export type { LeaseOptions } from './lease.ts';
 export { RaftLog, type InitialLog } from './log.ts';
