@@ -87,6 +87,24 @@ export const PARTS: readonly Part[] = [
   { path: 'proto', grade: 'edge', imports: ['base'], packages: ['@bufbuild/protobuf', '@grpc/grpc-js'], holds: 'the wire contract' },
   { path: 'server/raft', grade: 'pure', imports: ['base'], packages: [], holds: 'consensus as a state machine' },
   {
+    path: 'server/transport',
+    grade: 'driven',
+    imports: ['base', 'server/raft', 'server/transport/grpc'],
+    packages: [],
+    holds: 'the way between nodes: its interface and formats, snapshots as files',
+  },
+  { path: 'server/transport/message-codec.ts', grade: 'pure', imports: [], packages: [], holds: 'bytes of messages between nodes' },
+  { path: 'server/transport/greeting.ts', grade: 'pure', imports: [], packages: [], holds: 'bytes with which a stream begins' },
+  { path: 'server/transport/snapshot-codec.ts', grade: 'pure', imports: [], packages: [], holds: 'bytes of snapshots between nodes' },
+  { path: 'server/transport/outbox.ts', grade: 'pure', imports: [], packages: [], holds: 'what waits to go to a node' },
+  {
+    path: 'server/transport/grpc',
+    grade: 'edge',
+    imports: ['base', 'server/transport', 'server/raft'],
+    packages: ['@grpc/grpc-js'],
+    holds: 'the way between nodes over gRPC',
+  },
+  {
     path: 'server/node',
     grade: 'driven',
     imports: ['base', 'engine', 'server/raft'],
@@ -103,7 +121,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/metrics',
     grade: 'edge',
-    imports: ['base', 'engine', 'server/gateway', 'server/node'],
+    imports: ['base', 'engine', 'server/gateway', 'server/node', 'server/transport'],
     packages: [],
     holds: 'what Prometheus reads',
   },

@@ -1,5 +1,5 @@
 /**
- * The bytes that a server writes, version 1 of each: Raft log segments, commands, session messages. The files under golden/ are the worked
+ * The bytes that a server writes, version 1 of each: Raft log segments, commands, session messages, messages between nodes. The files under golden/ are the worked
  * examples of docs/formats; a later release must read them. UPDATE_GOLDEN=1 writes them anew.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -20,6 +20,15 @@ import {
 import { decodeCommand } from '../../server/node/command-codec.ts';
 import { encodeDeleteRange, encodeWrite, engineKey, LogStore } from '../../server/node/index.ts';
 import { hash } from '../server/node/hash.ts';
+import {
+  decodeGreeting,
+  decodeSnapshotMessage,
+  encodeGreeting,
+  encodeSnapshotMessage,
+  PacketWriter,
+  readPacket,
+} from '../../server/transport/index.ts';
+import { oneOfEach } from '../server/transport/messages.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
 /** 16 bytes a line. */
@@ -124,5 +133,36 @@ describe('a session message, revision 1', () => {
     const bytes = golden('session-response-v1', writer.take());
     documented('session.md', 'session-response-v1');
     expect([...readFrames(unwrapMessage(bytes))]).toMatchObject([{ kind: FRAME_ANSWER, call: 1, payload: Buffer.of(8, 0xad, 2) }]);
+  });
+});
+
+describe('messages between nodes, format 1', () => {
+  it('begin with a greeting', () => {
+    const greeting = { oldest: 1, newest: 1, cluster: 0x0123456789abcdefn, from: 1, to: 2, incarnation: 0xfedcba9876543210n };
+    const bytes = golden('peer-greeting-v1', encodeGreeting(greeting, hash));
+    documented('raft-wire.md', 'peer-greeting-v1');
+    expect(decodeGreeting(bytes, hash)).toEqual(greeting);
+  });
+
+  it('of every type are written and read', () => {
+    const writer = new PacketWriter(1, 2, hash);
+    for (const { group, message } of oneOfEach()) writer.add(group, message);
+    writer.offer(1, '1-00c0ffee');
+    const bytes = golden('peer-packet-v1', writer.take());
+    documented('raft-wire.md', 'peer-packet-v1');
+    const { messages, offers } = readPacket(bytes, 1, 2, hash);
+    expect(messages.map(({ group, message: { type } }) => [group, type])).toEqual(
+      oneOfEach().map(({ group, message }) => [group, message.type]),
+    );
+    expect(offers).toEqual([{ group: 1, id: '1-00c0ffee' }]);
+  });
+
+  it('carry snapshots', () => {
+    const configuration = { voters: [1, 2, 3], outgoing: [], learners: [], learnersNext: [], witnesses: [3], autoLeave: false };
+    const files = [{ name: 'CURRENT', bytes: 16 }];
+    const head = { group: 1, term: 7, snapshot: { index: 300, term: 6, configuration }, id: '1-00c0ffee', files };
+    const bytes = golden('peer-snapshot-head-v1', encodeSnapshotMessage({ kind: 'head', head }, hash));
+    documented('raft-wire.md', 'peer-snapshot-head-v1');
+    expect(decodeSnapshotMessage(bytes, hash)).toEqual({ kind: 'head', head });
   });
 });
