@@ -24,6 +24,8 @@ export interface File {
   datasync(): Promise<void>;
   truncateSync(bytes: number): void;
   sizeSync(): number;
+  /** How many names the file has: 1, and one more for each hard link. */
+  linksSync(): number;
   closeSync(): void;
 }
 

@@ -261,6 +261,11 @@ class MemoryHandle implements File {
     return this.#file.bytes;
   }
 
+  linksSync(): number {
+    this.#use(false);
+    return this.#node.names;
+  }
+
   closeSync(): void {
     this.#use(false);
     this.#closed = true;

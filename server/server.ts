@@ -2,12 +2,12 @@
  * The composition root: builds everything that a server consists of, and takes it apart again.
  *
  *   data/engine   the engine's files
- *   data/raft     the replica's log
+ *   data/log      the node's log
  *
  * Stopping: no new calls; sessions and plain calls get their answers, but no longer than `STOP_MS`; then the replica finishes, the log
  * and the engine are closed. `abort` stops at once, as a crash would.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
@@ -41,7 +41,7 @@ import {
   ProcessFigures,
   replicaFamilies,
 } from './metrics/index.ts';
-import { LogStore, Replica } from './node/index.ts';
+import { NodeLog, Replica } from './node/index.ts';
 import { engineOptions, parseListen, resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
 
 /** How long calls under way may take when the server stops; what follows takes the rest of five seconds. */
@@ -49,6 +49,7 @@ const STOP_MS = 3000;
 /** Around the keys and values of one write: field headers, request id, a session's frame. */
 const MESSAGE_OVERHEAD_BYTES: number = 1024 * 1024;
 const MEMBER_ID = 1;
+const GROUP_ID = 1;
 /** Names for the health service: the whole server, and each service. */
 const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin'] as const;
 
@@ -84,18 +85,25 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
 
   for (const address of [settings.listen, settings.metricsAddress])
     if (address !== undefined) await assertFree(parseListen(address), address);
+  refuseOlderLayout(settings.data);
   const engine = await open(join(settings.data, 'engine'), engineOptions(settings));
   try {
-    const replica = await openReplica(settings, engine, (error) => {
-      logger.error({ err: error }, 'the replica stopped');
-      failed(error);
-    });
+    const log = await openLog(settings, logger);
     try {
-      const server = new GatewayServer(settings, replica, engine, logger, failure);
-      await server.listen();
-      return server;
+      const replica = await openReplica(settings, engine, log, (error) => {
+        logger.error({ err: error }, 'the replica stopped');
+        failed(error);
+      });
+      try {
+        const server = new GatewayServer(settings, replica, log, engine, logger, failure);
+        await server.listen();
+        return server;
+      } catch (error) {
+        await replica.close();
+        throw error;
+      }
     } catch (error) {
-      await replica.close();
+      await log.close();
       throw error;
     }
   } catch (error) {
@@ -104,15 +112,44 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
   }
 }
 
-async function openReplica(settings: ServerSettings, engine: Engine, onStopped: (error: SparrowError) => void): Promise<Replica> {
+/** A log of its own for the one replica, which no release had. */
+function refuseOlderLayout(data: string): void {
+  const file = join(data, 'raft');
+  if (!existsSync(file)) return;
+  const message = `${file} is a log of an older layout, which this version of SparrowKV does not read (export the data with the version that wrote it, and import it into a new directory)`;
+  throw new SparrowError('invalid', 'FORMAT_OLDER', message, { file });
+}
+
+async function openLog(settings: ServerSettings, logger: Logger): Promise<NodeLog> {
   const { h64Raw } = await xxhash();
-  const { tickMs, electionTicks, heartbeatTicks, segmentBytes, checkpointBytes } = settings.raft;
-  const log = LogStore.open({ fileSystem: new NodeFileSystem(), directory: join(settings.data, 'raft'), hash: h64Raw, segmentBytes });
+  const log = NodeLog.open({
+    fileSystem: new NodeFileSystem(),
+    directory: join(settings.data, 'log'),
+    hash: h64Raw,
+    scheduler: new NodeScheduler(),
+    random: new NodeRandom(),
+    segmentBytes: settings.raft.segmentBytes,
+    // A sole voter has no followers that would read entries again.
+    cacheBytes: 0,
+  });
+  for (const place of log.damage) logger.error(place, 'the log is damaged');
+  log.onFull((full) => logger.warn(full ? 'the disk is full: writes wait, new ones are refused' : 'there is room on the disk again'));
+  return log;
+}
+
+async function openReplica(
+  settings: ServerSettings,
+  engine: Engine,
+  log: NodeLog,
+  onStopped: (error: SparrowError) => void,
+): Promise<Replica> {
+  const { tickMs, electionTicks, heartbeatTicks, checkpointBytes } = settings.raft;
   const { writeBytesInFlightMax, writesWaitingMax } = settings;
   const limits = { writeBytesInFlightMax, writesWaitingMax, checkpointBytes };
   const parts = {
     engine,
-    log,
+    nodeLog: log,
+    log: log.group(GROUP_ID),
     clock: new NodeClock(),
     scheduler: new NodeScheduler(),
     random: new NodeRandom(),
@@ -121,12 +158,7 @@ async function openReplica(settings: ServerSettings, engine: Engine, onStopped: 
       throw new SparrowError('internal', 'ASSERTION', 'a group of one voter has nobody to send to');
     },
   };
-  try {
-    return await Replica.open({ id: MEMBER_ID, voters: [MEMBER_ID], tickMs, electionTicks, heartbeatTicks, ...limits }, parts);
-  } catch (error) {
-    log.abort();
-    throw error;
-  }
+  return Replica.open({ id: MEMBER_ID, voters: [MEMBER_ID], tickMs, electionTicks, heartbeatTicks, ...limits }, parts);
 }
 
 class GatewayServer implements RunningServer {
@@ -134,6 +166,7 @@ class GatewayServer implements RunningServer {
   readonly found: RunningServer['found'];
   readonly failed: Promise<SparrowError>;
   readonly #replica: Replica;
+  readonly #log: NodeLog;
   readonly #engine: Engine;
   readonly #logger: Logger;
   readonly #server: Server;
@@ -147,10 +180,11 @@ class GatewayServer implements RunningServer {
   readonly #process: ProcessFigures | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: ServerSettings, replica: Replica, engine: Engine, logger: Logger, failed: Promise<SparrowError>) {
+  constructor(settings: ServerSettings, replica: Replica, log: NodeLog, engine: Engine, logger: Logger, failed: Promise<SparrowError>) {
     this.settings = settings;
     this.failed = failed;
     this.#replica = replica;
+    this.#log = log;
     this.#engine = engine;
     this.#logger = logger;
     const { replayedEntries, appliedIndex, lastIndex, term } = replica.stats();
@@ -239,6 +273,7 @@ class GatewayServer implements RunningServer {
     this.#release();
     this.#server.forceShutdown();
     this.#replica.abort();
+    this.#log.abort();
     // Within this process the directory is free again when `close` settles; a process that ends need not wait for it.
     this.#closing ??= this.#engine.close();
   }
@@ -255,6 +290,7 @@ class GatewayServer implements RunningServer {
     this.#server.forceShutdown();
     this.#release();
     await this.#replica.close();
+    await this.#log.close();
     await this.#engine.close();
     this.#logger.info('stopped');
   }

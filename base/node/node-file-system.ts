@@ -190,6 +190,10 @@ class NodeFile implements File {
     return fstatSync(this.#open()).size;
   }
 
+  linksSync(): number {
+    return fstatSync(this.#open()).nlink;
+  }
+
   closeSync(): void {
     const descriptor = this.#open();
     assert(this.#inFlight === 0, 'a file is closed only when its asynchronous calls have settled');

@@ -37,6 +37,7 @@ export class CountingFiles implements FileSystem {
       datasync: () => file.datasync(),
       truncateSync: (bytes) => file.truncateSync(bytes),
       sizeSync: () => file.sizeSync(),
+      linksSync: () => file.linksSync(),
       closeSync: () => file.closeSync(),
     };
   }

@@ -1,7 +1,14 @@
 /** A replica of a shard: replica.ts is the place to start. */
 export { Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
-export { LogStore, type LogStoreOptions, type LogStoreStats } from './log-store.ts';
-export type { Hash64 } from './log-format.ts';
+export {
+  type GroupContents,
+  type GroupDamage,
+  type GroupLog,
+  type Hash64,
+  NodeLog,
+  type NodeLogOptions,
+  type NodeLogStats,
+} from './log/index.ts';
 export type { ApplyResult } from './state-machine.ts';
 export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';
 export {

@@ -12,7 +12,9 @@
  * With one voter it elects itself when opened, and reads need no round of heartbeats: nobody else can lead, and what was answered has
  * been applied. With more, everything else on this path stays the same.
  *
- * Called by the gateway. Calls server/raft, log-store.ts, state-machine.ts, write-budget.ts.
+ * While the disk is full, writes are refused (`exhausted/DISK_FULL`); those that are in the log's hands already wait for room.
+ *
+ * Called by the gateway. Calls server/raft, log/, state-machine.ts, write-budget.ts.
  */
 import { assert } from '../../base/assert.ts';
 import type { Clock, Random, Scheduler, Timer } from '../../base/env.ts';
@@ -20,7 +22,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { Engine } from '../../engine/index.ts';
 import { type LogEntry, type Message, type Output, Raft, type Role, votersOnly } from '../raft/index.ts';
 import { type CallState, checkCall } from './call-state.ts';
-import type { LogStore, LogStoreStats } from './log-store.ts';
+import type { GroupDamage, GroupLog, LogDamage, NodeLog, NodeLogStats } from './log/index.ts';
 import { type ApplyResult, StateMachine } from './state-machine.ts';
 import { WriteBudget } from './write-budget.ts';
 
@@ -40,7 +42,9 @@ export interface ReplicaSettings {
 
 export interface ReplicaParts {
   engine: Engine;
-  log: LogStore;
+  /** The node's log, and this group's part of it. Closed by whoever opened it, after the replica. */
+  nodeLog: NodeLog;
+  log: GroupLog;
   clock: Clock;
   scheduler: Scheduler;
   random: Random;
@@ -60,7 +64,7 @@ export interface ReplicaStats {
   persistedIndex: number;
   committedIndex: number;
   appliedIndex: number;
-  log: LogStoreStats;
+  log: NodeLogStats;
   /** With those that wait to be proposed. */
   writesInFlight: number;
   writesWaiting: number;
@@ -87,6 +91,8 @@ const APPEND_BYTES_MAX: number = 1024 * 1024;
 const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
 /** The write budget bounds what is proposed; the core's own bound is beyond it. */
 const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
+/** Read at once when opening. */
+const READ_BYTES_MAX: number = 4 * 1024 * 1024;
 const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 /** Applying gives way to the event loop after this long. */
 const APPLY_SLICE_MS = 4;
@@ -122,7 +128,8 @@ export class Replica {
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
     const machine = new StateMachine(parts.engine);
-    const { recovered } = parts.log;
+    const recovered = parts.log.contents();
+    if (recovered.damage !== undefined) throw damaged(recovered.damage, parts.nodeLog.damage[0]);
     const applied = machine.applied;
     if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
       throw new SparrowError(
@@ -134,9 +141,12 @@ export class Replica {
     }
     const commit = Math.max(recovered.hardState.commit, applied);
     const entries: LogEntry[] = [];
-    for (const entry of parts.log.read(applied + 1)) {
-      if (entry.index <= commit) await machine.apply(entry);
-      else entries.push({ ...entry, data: Uint8Array.from(entry.data) });
+    for (let next = applied + 1; next <= recovered.lastIndex;) {
+      for (const entry of await parts.log.read(next, recovered.lastIndex, READ_BYTES_MAX)) {
+        if (entry.index <= commit) await machine.apply(entry);
+        else entries.push({ ...entry, data: Uint8Array.from(entry.data) });
+        next = entry.index + 1;
+      }
     }
     const raft = new Raft({
       id: settings.id,
@@ -163,7 +173,7 @@ export class Replica {
     this.#machine = machine;
     this.#raft = raft;
     this.#replayed = replayed;
-    this.#bytesSinceCheckpoint = parts.log.stats().bytes;
+    this.#bytesSinceCheckpoint = parts.nodeLog.stats().bytes;
     const options = {
       bytesMax: settings.writeBytesInFlightMax,
       waitingMax: settings.writesWaitingMax,
@@ -199,7 +209,7 @@ export class Replica {
    * `cancelled/ABORTED` when it was not proposed, `rerouted/NOT_LEADER`, and `unavailable/REPLICA_STOPPED` when nobody knows.
    */
   propose(command: Uint8Array, call: CallState): Promise<ApplyResult> {
-    const refused = this.#refusal();
+    const refused = this.#refusal() ?? (this.#parts.nodeLog.full ? diskFull() : undefined);
     if (refused !== undefined) return Promise.reject(refused);
     return new Promise((resolve, reject) => {
       const proposal: Proposal = { command, call, term: 0, resolve, reject };
@@ -243,7 +253,7 @@ export class Replica {
       persistedIndex: log.persisted,
       committedIndex: log.committed,
       appliedIndex: this.#machine.applied,
-      log: this.#parts.log.stats(),
+      log: this.#parts.nodeLog.stats(),
       writesInFlight: this.#budget.count,
       writesWaiting: this.#budget.waiting,
       writeBytesInFlight: this.#budget.bytes,
@@ -252,16 +262,21 @@ export class Replica {
     };
   }
 
-  /** Takes no new writes, finishes those that it has, closes the log. The engine stays open. */
+  /** Takes no new writes, finishes those that it has; on a full disk they end with an unknown outcome. Log and engine stay open. */
   async close(): Promise<void> {
     this.#closing = true;
-    while (this.#stopped === undefined && (this.#pending.size > 0 || this.#proposals.length > 0 || this.#budget.congested)) {
+    const unlisten = this.#parts.nodeLog.onFull(() => this.#wakeIdle());
+    while (
+      this.#stopped === undefined &&
+      !this.#parts.nodeLog.full &&
+      (this.#pending.size > 0 || this.#proposals.length > 0 || this.#budget.congested)
+    ) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
     this.#timer?.cancel();
     await this.#applying;
+    unlisten();
     await this.#checkpointing;
-    await this.#parts.log.close();
     this.#stop(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down'), true);
   }
 
@@ -269,7 +284,6 @@ export class Replica {
   abort(): void {
     this.#closing = true;
     this.#stop(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down'), true);
-    this.#parts.log.abort();
   }
 
   async #begin(): Promise<void> {
@@ -448,7 +462,10 @@ export class Replica {
     const { index, durable } = await this.#machine.checkpoint();
     this.#checkpointing = durable
       .then(() => {
-        if (this.#stopped === undefined) this.#raft.compact(this.#parts.log.truncate(this.#raft.compactable(index)).index);
+        if (this.#stopped !== undefined) return;
+        const compactable = this.#raft.compactable(index);
+        this.#parts.log.compact(compactable);
+        this.#raft.compact(compactable);
       })
       .catch((error: unknown) => this.#fail(error))
       .finally(() => (this.#checkpointing = undefined));
@@ -483,4 +500,17 @@ export class Replica {
     this.#idle = [];
     for (const wake of idle) wake();
   }
+}
+
+function diskFull(): SparrowError {
+  return new SparrowError('exhausted', 'DISK_FULL', 'the disk that holds the log is full', { applied: false });
+}
+
+/** A sole voter has nobody to fetch from what its log has lost. */
+function damaged({ missing, endLost }: GroupDamage, place: LogDamage | undefined): SparrowError {
+  const entries = missing.map(({ from, to }) => `${from} to ${to}`).join(', ');
+  const lost = [...(missing.length > 0 ? [`entries ${entries}`] : []), ...(endLost ? ['what came last'] : [])].join(' and ');
+  const at = place === undefined ? '' : `: ${place.file}: ${place.what} (at byte ${place.offset})`;
+  const where = place === undefined ? {} : { file: place.file, offset: place.offset };
+  return new SparrowError('corrupt', 'CORRUPT_RAFT_LOG', `the log has lost ${lost}${at}`, { ...where, lost });
 }

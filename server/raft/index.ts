@@ -19,6 +19,7 @@ export { RaftLog, type InitialLog } from './log.ts';
 export { Progress, type ProgressState } from './progress.ts';
 export { hasQuorum, jointQuorumIndex, jointTally, majority, quorumIndex, tally, type VoteResult, type VoterSets } from './quorum.ts';
 export { SeededRandom } from './random.ts';
+export { TermRuns } from './term-runs.ts';
 export type {
   AppendRequest,
   AppendResponse,

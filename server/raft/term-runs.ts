@@ -22,6 +22,11 @@ export class TermRuns {
     return this.#compactedIndex;
   }
 
+  /** Where each run begins. */
+  get runs(): { index: number; term: number }[] {
+    return this.#runs.map((run) => ({ ...run }));
+  }
+
   /** The term of an entry that is not beyond the end, or undefined when it is compacted away. */
   term(index: number): number | undefined {
     if (index === this.#compactedIndex) return this.#compactedTerm;

@@ -107,10 +107,11 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/node',
     grade: 'driven',
-    imports: ['base', 'engine', 'server/raft'],
+    imports: ['base', 'engine', 'server/raft', 'server/node/log'],
     packages: [],
     holds: 'a replica: propose, log, apply',
   },
+  { path: 'server/node/log', grade: 'driven', imports: ['base', 'server/raft'], packages: [], holds: "the node's log, one for all groups" },
   {
     path: 'server/gateway',
     grade: 'edge',

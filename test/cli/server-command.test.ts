@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +83,15 @@ describe('the server command', () => {
   it('refuses an empty directory name, and does not serve the directory it was called in', async () => {
     const refused = await runCli(['server', '--data', '', '--listen', '127.0.0.1:0'], { cwd: directory });
     expect([refused.code, refused.stdout.toString(), refused.stderr]).toEqual([2, '', expect.stringContaining('data')]);
-    expect(existsSync(join(directory, 'raft'))).toBe(false);
+    expect(existsSync(join(directory, 'log'))).toBe(false);
+  });
+
+  it('refuses a directory of an older layout, and makes nothing in it', async () => {
+    const older = join(directory, 'older');
+    await mkdir(join(older, 'raft'), { recursive: true });
+    const refused = await runCli(['server', '--data', older, '--listen', '127.0.0.1:0']);
+    expect([refused.code, refused.stdout.toString(), refused.stderr]).toEqual([2, '', expect.stringContaining('[FORMAT_OLDER]')]);
+    expect(await readdir(older)).toEqual(['raft']);
   });
 
   it('takes settings from a file, which options win over', async () => {

@@ -1,5 +1,5 @@
 /**
- * The bytes that a server writes, version 1 of each: Raft log segments, commands, session messages, messages between nodes. The files under golden/ are the worked
+ * The bytes that a server writes, version 1 of each: segments of a node's log, commands, session messages, messages between nodes. The files under golden/ are the worked
  * examples of docs/formats; a later release must read them. UPDATE_GOLDEN=1 writes them anew.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import {
   unwrapMessage,
 } from '../../proto/index.ts';
 import { decodeCommand } from '../../server/node/command-codec.ts';
-import { encodeDeleteRange, encodeWrite, engineKey, LogStore } from '../../server/node/index.ts';
+import { encodeDeleteRange, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
 import { hash } from '../server/node/hash.ts';
 import {
   decodeGreeting,
@@ -29,6 +29,8 @@ import {
   readPacket,
 } from '../../server/transport/index.ts';
 import { oneOfEach } from '../server/transport/messages.ts';
+import { NodeScheduler } from '../../base/node/index.ts';
+import { SimRandom } from '../sim/sim-random.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
 /** 16 bytes a line. */
@@ -63,23 +65,64 @@ function documented(document: string, name: string): void {
   expect(blocks).toContain(hex);
 }
 
-describe('a segment of the Raft log, version 1', () => {
+describe("a segment of a node's log, version 1", () => {
+  const NOTHING = new Uint8Array(0);
+  const options = { directory: '/log', hash, scheduler: new NodeScheduler(), segmentBytes: 1 << 20, cacheBytes: 0 };
+  const open = (fileSystem: SimFileSystem): NodeLog => NodeLog.open({ ...options, fileSystem, random: new SimRandom(1) });
+
+  /** A log of which nothing but these segments is there. */
+  function reopened(...segments: Uint8Array[]): NodeLog {
+    const disk = new SimFileSystem();
+    disk.makeDirectorySync('/log');
+    for (const [i, bytes] of segments.entries()) disk.replace(`/log/00000${i + 1}.raft`, bytes);
+    return open(disk);
+  }
+
   it('is written and read', async () => {
     const disk = new SimFileSystem();
-    const options = { fileSystem: disk, directory: '/raft', hash, segmentBytes: 1 << 20 };
-    const store = LogStore.open(options);
-    await store.append({ term: 1, vote: 1, commit: 0 }, [{ index: 1, term: 1, data: new Uint8Array(0) }], true);
-    await store.append({ term: 1, vote: 1, commit: 1 }, [{ index: 2, term: 1, data: Buffer.from('sparrow') }], true);
-    await store.close();
-    const bytes = golden('raft-log-v1', disk.contents('/raft/000001.raft').subarray(0, 64 + 40 + 32 + 40 + 40));
+    const log = open(disk);
+    const group = log.group(1);
+    await group.append({ term: 1, vote: 1, commit: 0 }, [{ index: 1, term: 1, data: NOTHING }], true);
+    await group.append({ term: 1, vote: 1, commit: 1 }, [{ index: 2, term: 1, data: Buffer.from('sparrow') }], true);
+    const bytes = golden('raft-log-v1', disk.contents('/log/000001.raft').subarray(0, 64 + 3 * 40 + 2 * 48 + 40 + 48));
+    log.abort();
     documented('raft-log.md', 'raft-log-v1');
-    const other = new SimFileSystem();
-    other.makeDirectorySync('/raft');
-    other.openSync('/raft/000001.raft', 'create').closeSync();
-    other.replace('/raft/000001.raft', bytes);
-    const found = LogStore.open({ ...options, fileSystem: other });
-    expect(found.recovered).toMatchObject({ lastIndex: 2, hardState: { term: 1, vote: 1, commit: 1 } });
-    expect([...found.read(1)].map(({ data }) => Buffer.from(data).toString())).toEqual(['', 'sparrow']);
+    const found = reopened(bytes);
+    expect(found.group(1).contents()).toMatchObject({ lastIndex: 2, hardState: { term: 1, vote: 1, commit: 1 }, damage: undefined });
+    expect((await found.group(1).read(1, 2, 100)).map(({ data }) => Buffer.from(data).toString())).toEqual(['', 'sparrow']);
+    await found.close();
+  });
+
+  it('has frames of every kind', async () => {
+    const disk = new SimFileSystem();
+    const log = NodeLog.open({ ...options, fileSystem: disk, random: new SimRandom(1), segmentBytes: 1300 });
+    const [one, two, three] = [log.group(1), log.group(2), log.group(3)];
+    const change = { type: 'simple', members: [{ type: 'make-learner', id: 7, witness: true }] } as const;
+    await one.append({ term: 2, vote: 1, commit: 0 }, [{ index: 1, term: 2, data: NOTHING, change }], true);
+    await one.append(undefined, [{ index: 2, term: 2, data: NOTHING, withheldBytes: 70 }], true);
+    await two.append({ term: 1, vote: 0, commit: 0 }, [{ index: 1, term: 1, data: Buffer.from('x') }], true);
+    await three.append({ term: 1, vote: 0, commit: 0 }, [{ index: 1, term: 1, data: Buffer.from('y') }], true);
+    one.compact(1, Buffer.from('as of 1'));
+    await two.restore(9, 3, Buffer.from('as of 9'));
+    await three.remove();
+    await one.endKnown();
+    await two.append({ term: 3, vote: 0, commit: 9 }, [{ index: 10, term: 3, data: Buffer.alloc(400, 'z') }], true);
+    await one.append({ term: 2, vote: 1, commit: 2 }, [], true);
+    const last = 64 + 40 + 2 * 88 + 40 + 48;
+    const names = ['raft-log-kinds-1-v1', 'raft-log-kinds-2-v1'];
+    const written = ['/log/000001.raft', '/log/000002.raft'].map((path, i) => disk.contents(path).subarray(0, i === 0 ? undefined : last));
+    log.abort();
+    const found = reopened(...written.map((bytes, i) => golden(names[i]!, bytes)));
+    expect(found.damage).toEqual([]);
+    expect(found.groups).toEqual([1, 2]);
+    expect(found.group(1).contents()).toMatchObject({
+      compactedIndex: 1,
+      lastIndex: 2,
+      note: Uint8Array.from(Buffer.from('as of 1')),
+      hardState: { term: 2, vote: 1, commit: 2 },
+    });
+    expect(await found.group(1).read(2, 2, 100)).toEqual([{ index: 2, term: 2, data: NOTHING, withheldBytes: 70 }]);
+    expect(found.group(2).contents()).toMatchObject({ compactedIndex: 9, compactedTerm: 3, lastIndex: 10 });
     await found.close();
   });
 });

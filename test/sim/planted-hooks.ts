@@ -77,6 +77,7 @@ function withoutSync(file: File, path: string): File {
     datasync: () => Promise.resolve(),
     truncateSync: (bytes) => file.truncateSync(bytes),
     sizeSync: () => file.sizeSync(),
+    linksSync: () => file.linksSync(),
     closeSync: () => file.closeSync(),
   };
 }

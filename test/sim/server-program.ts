@@ -8,7 +8,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { open } from '../../engine/index.ts';
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
-import { LogStore, NO_LIMIT, Replica } from '../../server/node/index.ts';
+import { NodeLog, NO_LIMIT, Replica } from '../../server/node/index.ts';
 import { resolveSettings } from '../../server/settings.ts';
 import { hash } from '../server/node/hash.ts';
 import type { Condition, Found } from './kv-client.ts';
@@ -72,7 +72,15 @@ export async function bootServer(environment: Environment, settings: StackSettin
     },
     { fileSystem, scheduler, clock },
   );
-  const log = LogStore.open({ fileSystem, directory: '/data/raft', hash, segmentBytes: settings.raftSegmentBytes });
+  const nodeLog = NodeLog.open({
+    fileSystem,
+    directory: '/data/log',
+    hash,
+    scheduler,
+    random,
+    segmentBytes: settings.raftSegmentBytes,
+    cacheBytes: 0,
+  });
   const { tickMs, electionTicks, heartbeatTicks } = SERVER_SETTINGS.raft;
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
   const replica = await Replica.open(
@@ -88,7 +96,8 @@ export async function bootServer(environment: Environment, settings: StackSettin
     },
     {
       engine,
-      log,
+      nodeLog,
+      log: nodeLog.group(1),
       clock,
       scheduler,
       random,

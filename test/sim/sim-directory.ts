@@ -23,6 +23,11 @@ export class SimDirectory {
     return [...this.#cached.keys()].sort();
   }
 
+  /** How many entries are of this file. */
+  namesOf(file: SimFile): number {
+    return [...this.#cached.values()].filter((other) => other === file).length;
+  }
+
   files(): Iterable<SimFile> {
     return new Set(this.#cached.values());
   }

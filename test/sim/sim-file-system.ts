@@ -298,6 +298,7 @@ export class SimFileSystem implements FileSystem {
         else this.#settle(complete);
       },
       alive,
+      names: (file) => [...this.#directories.values()].reduce((sum, directory) => sum + directory.namesOf(file), 0),
       closed: (handle) => {
         this.#open.delete(handle);
       },
@@ -408,6 +409,7 @@ export class SimFileSystem implements FileSystem {
 
 /** What a handle may ask of its disk. */
 interface Disk {
+  names(file: SimFile): number;
   readonly settle: (complete: () => void) => void;
   readonly hold: () => void;
   readonly settleRead: (complete: () => void) => void;
@@ -513,6 +515,11 @@ class SimHandle implements File {
   sizeSync(): number {
     this.#use(false);
     return this.#file.bytes;
+  }
+
+  linksSync(): number {
+    this.#use(false);
+    return this.#disk.names(this.#file);
   }
 
   /** Not an error on a dead machine: what cleans up after a PowerLoss would not have run there. */

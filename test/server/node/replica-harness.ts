@@ -8,8 +8,8 @@ import {
   type CommandOperation,
   encodeWrite,
   engineKey,
-  LogStore,
   NO_LIMIT,
+  NodeLog,
   Replica,
 } from '../../../server/node/index.ts';
 import type { SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -25,7 +25,7 @@ export interface HarnessOptions {
 
 export class ReplicaHarness {
   readonly engine: Engine;
-  readonly log: LogStore;
+  readonly log: NodeLog;
   readonly replica: Replica;
   readonly stopped: SparrowError[];
 
@@ -37,7 +37,15 @@ export class ReplicaHarness {
       { fileSystem, scheduler },
     );
     const stopped: SparrowError[] = [];
-    const log = LogStore.open({ fileSystem, directory: '/raft', hash, segmentBytes: options.segmentBytes ?? 1 << 20 });
+    const log = NodeLog.open({
+      fileSystem,
+      directory: '/log',
+      hash,
+      scheduler,
+      random: new SimRandom(2),
+      segmentBytes: options.segmentBytes ?? 1 << 20,
+      cacheBytes: 0,
+    });
     const replica = await Replica.open(
       {
         id: 1,
@@ -51,7 +59,8 @@ export class ReplicaHarness {
       },
       {
         engine,
-        log,
+        nodeLog: log,
+        log: log.group(1),
         clock: new NodeClock(),
         scheduler,
         random: new SimRandom(1),
@@ -64,7 +73,7 @@ export class ReplicaHarness {
     return new ReplicaHarness(engine, log, replica, stopped);
   }
 
-  private constructor(engine: Engine, log: LogStore, replica: Replica, stopped: SparrowError[]) {
+  private constructor(engine: Engine, log: NodeLog, replica: Replica, stopped: SparrowError[]) {
     this.engine = engine;
     this.log = log;
     this.replica = replica;
@@ -93,6 +102,7 @@ export class ReplicaHarness {
 
   async close(): Promise<void> {
     await this.replica.close();
+    await this.log.close();
     await this.engine.close();
   }
 }

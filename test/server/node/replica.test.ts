@@ -135,7 +135,7 @@ describe('a replica of one voter', () => {
     const harness = await ReplicaHarness.open(fileSystem);
     await harness.put('a', '1');
     await harness.close();
-    for (const name of fileSystem.listSync('/raft')) fileSystem.unlinkSync(`/raft/${name}`);
+    for (const name of fileSystem.listSync('/log')) fileSystem.unlinkSync(`/log/${name}`);
     await expect(ReplicaHarness.open(fileSystem)).rejects.toMatchObject({ kind: 'corrupt', code: 'LOG_MISMATCH' });
   });
 });
@@ -246,6 +246,7 @@ async function crashSequence(seed: number): Promise<number> {
     if (fileSystem.dead) crashes++;
     else await harness.close().catch(() => crashes++);
     harness.replica.abort();
+    harness.log.abort();
     fileSystem.crash(random.pick(['none', 'all', 'random', 'torn'] as const));
   }
   return crashes;
