@@ -65,8 +65,8 @@ const RESPONSE_BYTES_MIN = 3;
 const HEARTBEAT_BYTES_MAX = 32;
 
 const GROUP_MAX = 0xffffffff;
-const FIRST_BYTES = 4096;
-const HINT_BYTES_MAX: number = 512 * 1024;
+/** Of a packet that nobody said the size of. */
+const FIRST_BYTES = 64;
 const NO_DATA: Uint8Array = new Uint8Array(0);
 
 /** Puts packets together. `take` hands one over. */
@@ -81,14 +81,17 @@ export class PacketWriter {
   #runAt = 0;
   #runCount = 0;
   #runGroup = 0;
-  /** What packets came to lately. */
-  #hint: number = FIRST_BYTES;
 
   constructor(from: number, to: number, hash: Hash64) {
     this.#from = from;
     this.#to = to;
     this.#hash = hash;
-    this.#writer = this.#fresh();
+    this.#writer = fresh();
+  }
+
+  /** Makes room for messages of so many bytes together: one allocation instead of several. */
+  expect(bytes: number): void {
+    this.#writer.reserve(bytes);
   }
 
   /** Of the packet so far. */
@@ -122,16 +125,9 @@ export class PacketWriter {
   take(): Buffer {
     this.#endRun();
     const packet = seal(this.#writer, this.#hash);
-    this.#hint = Math.min(Math.max(FIRST_BYTES, packet.length + (packet.length >>> 1)), HINT_BYTES_MAX);
     this.#messages = 0;
-    this.#writer = this.#fresh();
+    this.#writer = fresh();
     return packet;
-  }
-
-  #fresh(): ByteWriter {
-    const writer = new ByteWriter(this.#hint);
-    writer.at = SEAL_BYTES;
-    return writer;
   }
 
   #heartbeat(group: number, { term, commit, round, sleep }: HeartbeatRequest): void {
@@ -176,6 +172,12 @@ export class PacketWriter {
     this.#writer.buffer.writeUInt32LE(this.#runCount, this.#runAt);
     this.#run = 0;
   }
+}
+
+function fresh(): ByteWriter {
+  const writer = new ByteWriter(FIRST_BYTES);
+  writer.at = SEAL_BYTES;
+  return writer;
 }
 
 function writeMessage(writer: ByteWriter, group: number, message: Exclude<Message, HeartbeatRequest | HeartbeatResponse>): void {

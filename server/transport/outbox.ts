@@ -74,10 +74,10 @@ export class Outbox {
   /** The next packet and how many messages it has; undefined when nothing waits. */
   take(): { packet: Buffer; messages: number } | undefined {
     const writer = this.#writer;
-    while (this.#head < this.#queue.length) {
+    const end = this.#endOfPacket();
+    for (; this.#head < end; this.#head++) {
       const { group, message, cost } = this.#queue[this.#head]!;
-      if (writer.messages > 0 && writer.bytes + cost > this.#limits.packetBytes) break;
-      this.#queue[this.#head++] = undefined;
+      this.#queue[this.#head] = undefined;
       this.#bytes -= cost;
       if (typeof message === 'string') writer.offer(group, message);
       else writer.add(group, message);
@@ -85,6 +85,19 @@ export class Outbox {
     this.#letGo();
     const { messages } = writer;
     return messages === 0 ? undefined : { packet: writer.take(), messages };
+  }
+
+  /** Up to where one packet holds what waits: one message at least. Makes room for it. */
+  #endOfPacket(): number {
+    let end = this.#head;
+    let bytes = 0;
+    for (; end < this.#queue.length; end++) {
+      const { cost } = this.#queue[end]!;
+      if (bytes > 0 && bytes + cost > this.#limits.packetBytes) break;
+      bytes += cost;
+    }
+    this.#writer.expect(bytes);
+    return end;
   }
 
   #add(waiting: Waiting): void {

@@ -4,6 +4,8 @@ export interface PeerStats {
   readonly address: string;
   /** Whether messages to it would leave. */
   readonly reachable: boolean;
+  /** Of the process that messages to it would reach, as it said in its greeting; another one: it was started again. */
+  readonly incarnation: bigint | undefined;
   /** Whether messages from it would arrive. */
   readonly heard: boolean;
   readonly queuedMessages: number;

@@ -176,6 +176,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
         peer: id,
         address,
         reachable: outgoing !== undefined,
+        incarnation: outgoing?.incarnation,
         heard: incoming.open,
         queuedMessages: outgoing?.queuedMessages ?? 0,
         queuedBytes: outgoing?.queuedBytes ?? 0,

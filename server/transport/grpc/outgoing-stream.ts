@@ -42,7 +42,7 @@ export class OutgoingStream {
     const refused = this.#outbox.push(group, message);
     if (refused !== undefined) this.#counters.dropped[refused]++;
     // A whole packet need not wait for the end of the turn, in which more than all the room may come.
-    else if (this.#outbox.bytes >= this.#common.settings.packetBytes) this.#flush();
+    else if (this.#outbox.bytes >= this.#common.settings.packetBytes) this.#flush(this.#common.settings.packetBytes);
     else this.#schedule();
   }
 
@@ -67,8 +67,10 @@ export class OutgoingStream {
     });
   }
 
-  #flush(): void {
-    while (!this.#over && this.#unsentBytes < this.#common.settings.unsentBytesMax) {
+  /** `bytesMin`: what waits goes only while it is at least so much. The rest has its turn at the end of this one. */
+  #flush(bytesMin = 0): void {
+    if (bytesMin > 0) this.#schedule();
+    while (!this.#over && this.#unsentBytes < this.#common.settings.unsentBytesMax && this.#outbox.bytes >= bytesMin) {
       const taken = this.#outbox.take();
       if (taken === undefined) return;
       const { packet, messages } = taken;

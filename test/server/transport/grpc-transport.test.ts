@@ -126,6 +126,7 @@ describe('a node', () => {
     const [one, two] = await pair();
     await using _ = one;
     const { address } = two.transport;
+    const incarnations = new Set();
     for (let life = 0; life < 3; life++) {
       if (life === 0) await two.transport.close();
       await until(() => !one.transport.reachable(2));
@@ -136,9 +137,11 @@ describe('a node', () => {
       one.transport.send(2, [heartbeat(1, 2, life)]);
       await until(() => again.received.length === 1);
       expect(rounds(again.received)).toEqual([life]);
+      incarnations.add(one.transport.stats().peers[0]!.incarnation);
     }
     const [stats] = one.transport.stats().peers;
     expect(stats).toMatchObject({ reconnects: 3, dropped: { unreachable: 3 } });
+    expect(incarnations.size).toBe(3);
   });
 });
 
@@ -150,7 +153,7 @@ describe('a connection', () => {
     await using relay = await Relay.to(one.transport.address);
     one.transport.addPeer(2, two.transport.address);
     two.transport.addPeer(1, relay.address);
-    await until(() => one.transport.reachable(2) && two.transport.reachable(1));
+    await until(() => one.transport.reachable(2) && two.transport.stats().peers[0]!.heard);
     relay.mute();
     // Nobody was told: the sender's side notices by itself, and the receiver's.
     await until(() => !one.transport.reachable(2) && !two.transport.stats().peers[0]!.heard);
@@ -196,6 +199,30 @@ describe('a connection', () => {
     expect(sent).toEqual(sent.toSorted((a, b) => a - b));
     expect(stats()).toMatchObject({ queuedMessages: 0, queuedBytes: 0, sent: { messages: sent.length + 2 } });
   });
+});
+
+it('every message is sent, dropped for a reason, or waits, however often connections break', async () => {
+  await using one = await node(1, { queueBytesMax: 1 << 20 });
+  await using two = await node(2);
+  await using relay = await Relay.to(one.transport.address);
+  one.transport.addPeer(2, two.transport.address);
+  two.transport.addPeer(1, relay.address);
+  await until(() => one.transport.reachable(2));
+  relay.cutAfterBytes = 2_000_000;
+  const data = Buffer.alloc(10_000, 3);
+  let given = 0;
+  while (relay.cuts < 4) {
+    for (let i = 0; i < 20; i++, given += 2) one.transport.send(2, [append(1, 2, i + 1, data), heartbeat(1, 2, given)]);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await until(() => one.transport.stats().peers[0]!.queuedMessages === 0);
+  const { sent, dropped } = one.transport.stats().peers[0]!;
+  expect(sent.messages + Object.values(dropped).reduce((sum, count) => sum + count)).toBe(given);
+  expect(dropped.unreachable).toBeGreaterThan(0);
+  expect(two.received.length).toBeLessThanOrEqual(sent.messages);
+  // Heartbeats that arrived are in the order in which they were sent, over all connections.
+  const beats = rounds(two.received.filter(({ message }) => message.type === 'heartbeat-request'));
+  expect(beats).toEqual(beats.toSorted((a, b) => a - b));
 });
 
 it('a transport that is closed leaves nothing behind', async () => {
