@@ -14,24 +14,17 @@ import type { Connection } from './connection.ts';
 import { Connector, type Visitor } from './connector.ts';
 import type { Method, Request } from './methods.ts';
 import type { RequestIds } from './request-ids.ts';
-import { isWorthRetrying, isWorthRotating, pauseMs, RetryBudget } from './retry.ts';
+import { isWorthRetrying, pauseMs, RetryBudget } from './retry.ts';
 import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
-import { fraction, type Surroundings } from './surroundings.ts';
 
 /** A call whose connections keep ending for a reason of their own (not: out of reach) is taken to be that reason. */
 const LOSSES_MAX = 3;
-/**
- * A call may be sent away so often before it takes tokens of the retry budget: all calls under way are, whenever the lead changes, and the
- * connector sends them on only when it has found a node that leads.
- */
-const REROUTES_FREE = 10;
 
 export class CallRunner {
   readonly #settings: Settings;
   readonly #ids: RequestIds;
   readonly #connector: Connector;
-  readonly #surroundings: Surroundings;
-  readonly #budget: RetryBudget;
+  readonly #budget = new RetryBudget(() => performance.now());
   /** Every call that is not settled. */
   readonly #calls: Set<AnyCall> = new Set();
   /** Calls without room yet, first come first served. */
@@ -42,13 +35,11 @@ export class CallRunner {
   #callsInFlightMax: number;
   #closed = false;
 
-  constructor(addresses: readonly string[], settings: Settings, ids: RequestIds, surroundings: Surroundings) {
+  constructor(addresses: readonly string[], settings: Settings, ids: RequestIds) {
     this.#settings = settings;
     this.#ids = ids;
-    this.#surroundings = surroundings;
-    this.#budget = new RetryBudget(() => surroundings.clock.monotonicMs());
     this.#callsInFlightMax = settings.callsInFlightMax;
-    this.#connector = new Connector(addresses, settings, surroundings, {
+    this.#connector = new Connector(addresses, settings, {
       answered: (call, answer) => this.#answered(call, answer),
       refused: (call, error) => this.#refused(call, error),
       lost: (call, error) => this.#lost(call, error),
@@ -63,15 +54,13 @@ export class CallRunner {
     if (options?.signal?.aborted === true)
       return Promise.reject(aborted(method.name, options.signal, method.writes ? { applied: false } : {}));
     return new Promise<A>((resolve, reject) => {
-      const { clock, scheduler } = this.#surroundings;
-      const timeoutMs = options?.timeoutMs ?? this.#settings.timeoutMs;
-      const call = new Call(method, request, bytes, timeoutMs, clock.monotonicMs(), resolve, reject);
+      const call = new Call(method, request, bytes, options?.timeoutMs ?? this.#settings.timeoutMs, resolve, reject);
       if (this.#waiting.length > this.#waitingHead || !this.#hasRoom(call)) {
         if (!this.#mayWait()) return reject(this.#tooManyWaiting());
         this.#waiting.push(call);
       }
       this.#calls.add(call);
-      call.timer = scheduler.after(timeoutMs, () => this.#fail(call, timedOut(call)));
+      call.timer = setTimeout(() => this.#fail(call, timedOut(call)), call.timeoutMs);
       if (options?.signal !== undefined) this.#listen(call, options.signal);
       if (this.#waiting.length === this.#waitingHead) this.#admit(call);
     });
@@ -84,11 +73,6 @@ export class CallRunner {
       return () => undefined;
     }
     return this.#connector.visit(visitor);
-  }
-
-  /** What a visitor's connection refused it with. */
-  refused(connection: Connection, error: SparrowError): void {
-    this.#connector.refused(connection, error);
   }
 
   close(): void {
@@ -129,10 +113,6 @@ export class CallRunner {
     if (error.code === 'TIMEOUT' && error.details['applied'] === undefined) return this.#fail(call, timedOut(call));
     call.lastError = error;
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
-    if (isWorthRetrying(error) && isWorthRotating(error) && call.reroutes < REROUTES_FREE) {
-      call.reroutes++;
-      return this.#dispatchSoon(call);
-    }
     if (!isWorthRetrying(error) || !this.#budget.take()) return this.#fail(call, withFate(call, error));
     call.retries++;
     this.#dispatchLater(call);
@@ -146,12 +126,8 @@ export class CallRunner {
     // Waiting for the next connection is pause enough; what broke it may be the call itself.
     if (error.kind !== 'unavailable' && error.kind !== 'cancelled' && call.wasSent && ++call.losses >= LOSSES_MAX)
       return this.#fail(call, error);
-    this.#dispatchSoon(call);
-  }
-
-  /** Not now: the connection is still handing out what it has. */
-  #dispatchSoon(call: AnyCall): void {
     call.state = 'pausing';
+    // Not now: the connection is still handing out its losses.
     queueMicrotask(() => {
       if (call.state === 'pausing') this.#connector.dispatch(call);
     });
@@ -173,13 +149,12 @@ export class CallRunner {
 
   #dispatchLater(call: AnyCall): void {
     call.state = 'pausing';
-    const { retryPauseMs, retryPauseMsMax } = this.#settings;
-    const pause = pauseMs(call.retries, retryPauseMs, retryPauseMsMax, () => fraction(this.#surroundings.random));
-    const timer = this.#surroundings.scheduler.after(pause, () => {
+    const pause = pauseMs(call.retries, this.#settings.retryPauseMs, this.#settings.retryPauseMsMax, Math.random);
+    const timer = setTimeout(() => {
       call.holder = undefined;
       this.#connector.dispatch(call);
-    });
-    call.holder = { drop: () => timer.cancel() };
+    }, pause);
+    call.holder = { drop: () => clearTimeout(timer) };
   }
 
   #connected(connection: Connection): void {
@@ -201,7 +176,7 @@ export class CallRunner {
     assert(this.#calls.delete(call), 'a call settles once');
     const wasAdmitted = call.state !== 'waiting';
     call.state = 'done';
-    call.timer?.cancel();
+    clearTimeout(call.timer);
     call.stopListening?.();
     call.holder?.drop(call);
     if (!wasAdmitted) return;

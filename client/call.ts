@@ -12,7 +12,6 @@
  *   pausing   before it is tried again
  *   done      settled; whatever still arrives for it is ignored
  */
-import type { Timer } from '../base/env.ts';
 import type { SparrowError } from '../base/errors.ts';
 import type { Identified, Method, Request } from './methods.ts';
 
@@ -30,7 +29,7 @@ export class Call<Q, A> {
   /** Keys and values, for the bound on bytes in flight. */
   readonly bytes: number;
   readonly timeoutMs: number;
-  /** On the monotonic clock. */
+  /** On the monotonic clock (performance.now). */
   readonly deadlineMs: number;
   readonly resolve: (answer: A) => void;
   readonly reject: (error: SparrowError) => void;
@@ -38,8 +37,6 @@ export class Call<Q, A> {
   holder: CallHolder | undefined;
   /** Retries so far, of those that a pause came before. */
   retries = 0;
-  /** Times that a node sent it away, to another or for want of a leader. */
-  reroutes = 0;
   /** Connections that ended under it, other than for being out of reach. */
   losses = 0;
   /** Once true, a write may have been applied. */
@@ -48,7 +45,7 @@ export class Call<Q, A> {
   uncertain = false;
   /** It got a second request id. */
   renewed = false;
-  timer: Timer | undefined;
+  timer: NodeJS.Timeout | undefined;
   stopListening: (() => void) | undefined;
   /** What the last attempt ended with. */
   lastError: SparrowError | undefined;
@@ -58,7 +55,6 @@ export class Call<Q, A> {
     request: Request<Q>,
     bytes: number,
     timeoutMs: number,
-    nowMs: number,
     resolve: (answer: A) => void,
     reject: (error: SparrowError) => void,
   ) {
@@ -66,7 +62,7 @@ export class Call<Q, A> {
     this.request = request;
     this.bytes = bytes;
     this.timeoutMs = timeoutMs;
-    this.deadlineMs = nowMs + timeoutMs;
+    this.deadlineMs = performance.now() + timeoutMs;
     this.resolve = resolve;
     this.reject = reject;
   }

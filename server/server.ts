@@ -41,7 +41,7 @@ import {
   ProcessFigures,
   replicaFamilies,
 } from './metrics/index.ts';
-import { NodeLog, Replica } from './node/index.ts';
+import { NodeHost, NodeLog, Replica } from './node/index.ts';
 import { engineOptions, parseListen, resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
 
 /** How long calls under way may take when the server stops; what follows takes the rest of five seconds. */
@@ -90,16 +90,17 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
   try {
     const log = await openLog(settings, logger);
     try {
-      const replica = await openReplica(settings, engine, log, (error) => {
+      const { host, replica } = await openReplica(settings, engine, log, (error) => {
         logger.error({ err: error }, 'the replica stopped');
         failed(error);
       });
       try {
-        const server = new GatewayServer(settings, replica, log, engine, logger, failure);
+        const server = new GatewayServer(settings, host, replica, log, engine, logger, failure);
         await server.listen();
         return server;
       } catch (error) {
         await replica.close();
+        host.close();
         throw error;
       }
     } catch (error) {
@@ -142,29 +143,39 @@ async function openReplica(
   engine: Engine,
   log: NodeLog,
   onStopped: (error: SparrowError) => void,
-): Promise<Replica> {
+): Promise<{ host: NodeHost; replica: Replica }> {
   const { tickMs, electionTicks, heartbeatTicks, checkpointBytes } = settings.raft;
   const { writeBytesInFlightMax, writesWaitingMax } = settings;
   const limits = { writeBytesInFlightMax, writesWaitingMax, checkpointBytes };
+  const scheduler = new NodeScheduler();
+  const host = new NodeHost({ node: MEMBER_ID, tickMs, scheduler, transport: undefined });
   const parts = {
     engine,
     nodeLog: log,
     log: log.group(GROUP_ID),
     clock: new NodeClock(),
-    scheduler: new NodeScheduler(),
+    scheduler,
     random: new NodeRandom(),
+    host,
     onStopped,
-    send: (): never => {
-      throw new SparrowError('internal', 'ASSERTION', 'a group of one voter has nobody to send to');
-    },
   };
-  return Replica.open({ id: MEMBER_ID, voters: [MEMBER_ID], tickMs, electionTicks, heartbeatTicks, ...limits }, parts);
+  const member = { group: GROUP_ID, id: MEMBER_ID, voters: [MEMBER_ID] };
+  try {
+    return {
+      host,
+      replica: await Replica.open({ ...member, electionTicks, heartbeatTicks, sleepTicks: Infinity, keptBytesMax: 0, ...limits }, parts),
+    };
+  } catch (error) {
+    host.close();
+    throw error;
+  }
 }
 
 class GatewayServer implements RunningServer {
   readonly settings: ServerSettings;
   readonly found: RunningServer['found'];
   readonly failed: Promise<SparrowError>;
+  readonly #host: NodeHost;
   readonly #replica: Replica;
   readonly #log: NodeLog;
   readonly #engine: Engine;
@@ -180,9 +191,18 @@ class GatewayServer implements RunningServer {
   readonly #process: ProcessFigures | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: ServerSettings, replica: Replica, log: NodeLog, engine: Engine, logger: Logger, failed: Promise<SparrowError>) {
+  constructor(
+    settings: ServerSettings,
+    host: NodeHost,
+    replica: Replica,
+    log: NodeLog,
+    engine: Engine,
+    logger: Logger,
+    failed: Promise<SparrowError>,
+  ) {
     this.settings = settings;
     this.failed = failed;
+    this.#host = host;
     this.#replica = replica;
     this.#log = log;
     this.#engine = engine;
@@ -273,6 +293,7 @@ class GatewayServer implements RunningServer {
     this.#release();
     this.#server.forceShutdown();
     this.#replica.abort();
+    this.#host.close();
     this.#log.abort();
     // Within this process the directory is free again when `close` settles; a process that ends need not wait for it.
     this.#closing ??= this.#engine.close();
@@ -290,6 +311,7 @@ class GatewayServer implements RunningServer {
     this.#server.forceShutdown();
     this.#release();
     await this.#replica.close();
+    this.#host.close();
     await this.#log.close();
     await this.#engine.close();
     this.#logger.info('stopped');

@@ -37,20 +37,17 @@ import {
   successor,
 } from '../node/index.ts';
 import type { ServerSettings } from '../settings.ts';
-import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes } from './limits.ts';
 
 export class KvCalls {
   readonly replica: Replica;
   readonly engine: Engine;
   readonly settings: ServerSettings;
-  readonly cluster: ClusterView;
 
-  constructor(replica: Replica, engine: Engine, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
+  constructor(replica: Replica, engine: Engine, settings: ServerSettings) {
     this.replica = replica;
     this.engine = engine;
     this.settings = settings;
-    this.cluster = new ClusterView(identity, replica);
   }
 
   /** At once where reading needs no waiting. */

@@ -27,12 +27,11 @@ export class PlainCall implements CallState {
   }
 }
 
-/** A plain method out of a verb. `name`: for the counter. `routed`: what the client is told of an error (ClusterView.routed). */
+/** A plain method out of a verb. `name`: for the counter. */
 export function plainMethod<Q, A>(
   counter: CallCounter,
   name: string,
   verb: (request: Q, call: CallState) => A | Promise<A>,
-  routed: (error: unknown) => unknown = (error) => error,
 ): handleUnaryCall<Q, A> {
   const calls = counter.of(name);
   return (call: ServerUnaryCall<Q, A>, callback: sendUnaryData<A>) => {
@@ -45,7 +44,7 @@ export function plainMethod<Q, A>(
     const refuse = (error: unknown): void => {
       counter.callsInFlight--;
       calls.refuse(error);
-      callback(statusOf(routed(error)));
+      callback(statusOf(error));
     };
     let result: A | Promise<A>;
     try {

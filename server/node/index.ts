@@ -1,4 +1,5 @@
 /** A replica of a shard: replica.ts is the place to start. */
+export { NodeHost, type GroupMessage, type NodeHostParts, type NodeTransport } from './node-host.ts';
 export { Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
 export {
   type GroupContents,

@@ -1,37 +1,57 @@
 /**
- * A replica: drives the pure core (server/raft) with a durable log and a state machine.
+ * A replica: one member of a group. Drives the pure core (server/raft) with the node's log and a state machine.
  *
  *   propose -> budget -> core -> log (fsync, one for all that is waiting) -> core: committed -> state machine -> answer
+ *                             -> messages to the other members, at once   -> messages that had to wait for the fsync
  *
- * All proposals of one turn of the event loop go into the log together. Entries are applied one after another, in the order of the log,
- * only when they are durable here. The log is cut at the front when the engine has made its effect durable, never before.
+ * All that came in since the last turn of its node goes through the core together: proposals share an append, reads a round of heartbeats. Entries
+ * are applied one after another, in the order of the log, only when they are durable here and by a majority. The log is cut at the front when the
+ * engine has made its effect durable, never before.
  *
  * A log that cannot be written, or an entry that cannot be applied, stops the replica: it answers nothing any more until it is opened
- * again. Calls whose outcome is not known then end with `unavailable/REPLICA_STOPPED`.
+ * again. Calls whose outcome is not known then end with `unavailable/REPLICA_STOPPED`. The node goes on with its other groups.
  *
- * With one voter it elects itself when opened, and reads need no round of heartbeats: nobody else can lead, and what was answered has
- * been applied. With more, everything else on this path stays the same.
+ * A sole voter elects itself when opened, and reads need no round of heartbeats: nobody else can lead, and what was answered has
+ * been applied.
  *
- * While the disk is full, writes are refused (`exhausted/DISK_FULL`); those that are in the log's hands already wait for room.
- *
- * Called by the gateway. Calls server/raft, log/, state-machine.ts, write-budget.ts.
+ * Made by server.ts; turned by node-host.ts. Calls server/raft, log-feed.ts, proposals.ts, reads.ts, applier.ts, state-machine.ts.
  */
-import { assert } from '../../base/assert.ts';
-import type { Clock, Random, Scheduler, Timer } from '../../base/env.ts';
+import type { Clock, Random, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Engine } from '../../engine/index.ts';
-import { type LogEntry, type Message, type Output, Raft, type Role, votersOnly } from '../raft/index.ts';
-import { type CallState, checkCall } from './call-state.ts';
+import {
+  type Configuration,
+  type ConfigurationChange,
+  type LogEntry,
+  membersOf,
+  type Message,
+  type Output,
+  Raft,
+  type Refusal,
+  type Role,
+  votersOnly,
+} from '../raft/index.ts';
+import { Applier } from './applier.ts';
+import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
+import { LogFeed } from './log-feed.ts';
 import type { GroupDamage, GroupLog, LogDamage, NodeLog, NodeLogStats } from './log/index.ts';
+import { Proposals } from './proposals.ts';
+import { Reads } from './reads.ts';
+import type { HostedReplica, ReplicaHost } from './replica-host.ts';
 import { type ApplyResult, StateMachine } from './state-machine.ts';
-import { WriteBudget } from './write-budget.ts';
 
 export interface ReplicaSettings {
+  group: number;
+  /** This member: the node's id. */
   id: number;
+  /** Who votes before the first entry; the same for all that begin the group. Empty: a leader is to take this member in, by a snapshot. */
   voters: readonly number[];
-  tickMs: number;
   electionTicks: number;
   heartbeatTicks: number;
+  /** A group in which nothing happens for so long goes to sleep. Infinity: never. */
+  sleepTicks: number;
+  /** Applied entries stay in memory for members that lag, up to so many bytes; older ones are read from the log's files. */
+  keptBytesMax: number;
   /** Commands on their way through the log, in bytes together; beyond it they wait. */
   writeBytesInFlightMax: number;
   /** So many may wait; further ones are refused. */
@@ -45,11 +65,10 @@ export interface ReplicaParts {
   /** The node's log, and this group's part of it. Closed by whoever opened it, after the replica. */
   nodeLog: NodeLog;
   log: GroupLog;
+  host: ReplicaHost;
   clock: Clock;
   scheduler: Scheduler;
   random: Random;
-  /** Delivers messages to the other members. */
-  send: (messages: readonly Message[]) => void;
   /** The replica cannot go on. */
   onStopped: (error: SparrowError) => void;
 }
@@ -59,6 +78,7 @@ export interface ReplicaStats {
   role: Role;
   leader: number;
   term: number;
+  configuration: Configuration;
   firstIndex: number;
   lastIndex: number;
   persistedIndex: number;
@@ -71,55 +91,38 @@ export interface ReplicaStats {
   writeBytesInFlight: number;
   /** Entries that opening had to apply again. */
   replayedEntries: number;
+  /** How often this member came to lead, and ceased to. */
+  leadsBegun: number;
+  leadsLost: number;
+  /** Entries that were read from the log's files for members that lag. */
+  entriesFetched: number;
   stoppedBecause: SparrowError | undefined;
 }
 
-interface Proposal {
-  command: Uint8Array;
-  call: CallState;
-  term: number;
-  resolve: (result: ApplyResult) => void;
-  reject: (error: unknown) => void;
-}
-
-interface Read {
-  resolve: () => void;
-  reject: (error: unknown) => void;
-}
-
 const APPEND_BYTES_MAX: number = 1024 * 1024;
+const READ_BYTES_MAX: number = 4 * 1024 * 1024;
 const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
 /** The write budget bounds what is proposed; the core's own bound is beyond it. */
 const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
-/** Read at once when opening. */
-const READ_BYTES_MAX: number = 4 * 1024 * 1024;
-const KEPT_BYTES_MAX = 16 * 1024 * 1024;
-/** Applying gives way to the event loop after this long. */
-const APPLY_SLICE_MS = 4;
 
-export class Replica {
+export class Replica implements HostedReplica {
   readonly #settings: ReplicaSettings;
   readonly #parts: ReplicaParts;
   readonly #machine: StateMachine;
   readonly #raft: Raft;
-  readonly #budget: WriteBudget;
+  readonly #feed: LogFeed;
+  readonly #proposals: Proposals;
+  readonly #reads: Reads = new Reads();
+  readonly #applier: Applier;
   readonly #replayed: number;
-  /** Called when writes no longer wait for room. */
-  readonly #relievedListeners: Set<() => void> = new Set();
-  /** Not in the log yet. */
-  #proposals: Proposal[] = [];
-  /** In the log, by index. */
-  readonly #pending: Map<number, Proposal> = new Map();
-  #nextReads: Read[] = [];
-  readonly #askedReads: Map<number, Read[]> = new Map();
-  /** Confirmed, to be answered when `index` is applied. */
-  #confirmedReads: { index: number; reads: Read[] }[] = [];
-  #applyQueue: LogEntry[] = [];
-  #applying: Promise<void> = Promise.resolve();
-  #applyBusy = false;
-  #turnScheduled = false;
-  #timer: Timer | undefined;
-  #bytesSinceCheckpoint = 0;
+  /** The term that this member leads, 0: none. */
+  #leads = 0;
+  #leadsBegun = 0;
+  #leadsLost = 0;
+  #fetched = 0;
+  /** Nobody else can lead, and everything that was ever committed is applied. */
+  #readsAtOnce = false;
+  #bytesSinceCheckpoint: number;
   #checkpointing: Promise<void> | undefined;
   #idle: (() => void)[] = [];
   #stopped: SparrowError | undefined;
@@ -127,7 +130,7 @@ export class Replica {
 
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
-    const machine = new StateMachine(parts.engine);
+    const machine = new StateMachine(parts.engine, votersOnly(settings.voters));
     const recovered = parts.log.contents();
     if (recovered.damage !== undefined) throw damaged(recovered.damage, parts.nodeLog.damage[0]);
     const applied = machine.applied;
@@ -150,14 +153,15 @@ export class Replica {
     }
     const raft = new Raft({
       id: settings.id,
-      configuration: votersOnly(settings.voters),
+      configuration: machine.configuration,
       electionTicks: settings.electionTicks,
       heartbeatTicks: settings.heartbeatTicks,
+      sleepTicks: settings.sleepTicks,
       seed: parts.random.u32(),
       appendBytesMax: APPEND_BYTES_MAX,
       inflight: INFLIGHT,
       uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 2 * settings.writeBytesInFlightMax),
-      keptBytesMax: KEPT_BYTES_MAX,
+      keptBytesMax: settings.keptBytesMax,
       hardState: { ...recovered.hardState, commit },
       log: { ...recovered, entries },
       applied: commit,
@@ -172,16 +176,32 @@ export class Replica {
     this.#parts = parts;
     this.#machine = machine;
     this.#raft = raft;
+    this.#feed = new LogFeed(parts.log, raft.log.lastIndex);
     this.#replayed = replayed;
     this.#bytesSinceCheckpoint = parts.nodeLog.stats().bytes;
-    const options = {
+    const budget = {
       bytesMax: settings.writeBytesInFlightMax,
       waitingMax: settings.writesWaitingMax,
       now: () => parts.clock.monotonicMs(),
     };
-    this.#budget = new WriteBudget(options, () => {
-      for (const relieved of [...this.#relievedListeners]) relieved();
+    this.#proposals = new Proposals(budget, () => this.#schedule());
+    this.#applier = new Applier(machine, {
+      clock: parts.clock,
+      scheduler: parts.scheduler,
+      settle: (entry, result) => this.#proposals.settle(entry, result),
+      applied: (entries) => this.#applied(entries),
+      idle: () => this.#wakeIdle(),
+      fail: (error) => this.#fail(error),
     });
+  }
+
+  get group(): number {
+    return this.#settings.group;
+  }
+
+  /** What it has applied to, and reads are made of. */
+  get engine(): Engine {
+    return this.#machine.engine;
   }
 
   /** Index of the last entry applied: the newest version that a reader can see. */
@@ -193,71 +213,115 @@ export class Replica {
     return this.#stopped;
   }
 
+  get asleep(): boolean {
+    return this.#raft.asleep;
+  }
+
+  get members(): readonly number[] {
+    return membersOf(this.#raft.configuration);
+  }
+
   /** Writes wait for room: take nothing more in until `onRelieved` tells. */
   get congested(): boolean {
-    return this.#budget.congested;
+    return this.#proposals.budget.congested;
   }
 
   /** Calls `listener` each time that writes stop waiting for room. Returns what takes it off again. */
   onRelieved(listener: () => void): () => void {
-    this.#relievedListeners.add(listener);
-    return () => this.#relievedListeners.delete(listener);
+    return this.#proposals.onRelieved(listener);
   }
 
   /**
    * Settles when the command is applied. The bytes are not changed until then. Rejects with `exhausted/OVERLOADED`, `unavailable/TIMEOUT`,
-   * `cancelled/ABORTED` when it was not proposed, `rerouted/NOT_LEADER`, and `unavailable/REPLICA_STOPPED` when nobody knows.
+   * `cancelled/ABORTED`, `rerouted/NOT_LEADER`, `unavailable/NO_LEADER` when it was not proposed, and with `unavailable/LEADERSHIP_LOST` or
+   * `unavailable/REPLICA_STOPPED` when nobody knows (`applied: false` among the details: it will not be applied).
    */
   propose(command: Uint8Array, call: CallState): Promise<ApplyResult> {
     const refused = this.#refusal() ?? (this.#parts.nodeLog.full ? diskFull() : undefined);
-    if (refused !== undefined) return Promise.reject(refused);
-    return new Promise((resolve, reject) => {
-      const proposal: Proposal = { command, call, term: 0, resolve, reject };
-      const enter = (): void => {
-        this.#proposals.push(proposal);
-        this.#scheduleTurn();
-      };
-      this.#budget.acquire(command.length, call, enter, reject);
-    });
+    return refused === undefined ? this.#proposals.enter(command, call) : Promise.reject(refused);
   }
 
-  /**
-   * What a linearizable read waits for before it looks at the engine; undefined when it may look at once.
-   */
+  /** What a linearizable read waits for before it looks at the engine; undefined when it may look at once. Rejects as `propose` does. */
   read(): Promise<void> | undefined {
     const refused = this.#refusal();
     if (refused !== undefined) return Promise.reject(refused);
-    if (this.#settings.voters.length === 1) return undefined;
-    return new Promise((resolve, reject) => {
-      this.#nextReads.push({ resolve, reject });
-      this.#scheduleTurn();
-    });
+    if (this.#readsAtOnce) return undefined;
+    const ready = this.#reads.ask();
+    this.#schedule();
+    return ready;
+  }
+
+  /**
+   * Settles when the change is applied here. Rejects with `invalid/CONFIGURATION_CHANGE` when it makes no sense, `unavailable/CHANGE_REFUSED` with the
+   * core's reason, and otherwise as `propose` does.
+   */
+  changeMembers(change: ConfigurationChange): Promise<ApplyResult> {
+    const refused = this.#refusal();
+    if (refused !== undefined) return Promise.reject(refused);
+    try {
+      const { index, refused: reason } = this.#raft.proposeChange(change);
+      if (index === undefined) return Promise.reject(this.#refused(reason));
+      this.#schedule();
+      return this.#proposals.enterBegun(index, this.#raft.term, NO_LIMIT);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Hands the lead over; it is under way when this returns. Throws as `propose` rejects, and `invalid/NO_VOTER`. */
+  transferLeadership(to: number): void {
+    const error = this.#refusal() ?? this.#refused(this.#raft.transferLeadership(to));
+    if (error !== undefined) throw error;
+    this.#schedule();
   }
 
   /** A message from another member. */
   step(message: Message): void {
+    this.#guarded(() => this.#raft.step(message));
+  }
+
+  tick(): void {
+    this.#guarded(() => this.#raft.tick());
+  }
+
+  wake(): void {
+    this.#guarded(() => this.#raft.wake());
+  }
+
+  /** Everything that came in since the last turn, at once. */
+  turn(): void {
     if (this.#stopped !== undefined) return;
-    this.#raft.step(message);
-    this.#scheduleTurn();
+    try {
+      this.#propose();
+      if (this.#reads.waiting) this.#reads.begin(this.#raft.requestRead(), () => this.#notLeader());
+      this.#pump();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   stats(): ReplicaStats {
     const { log } = this.#raft;
+    const { budget } = this.#proposals;
     return {
       id: this.#settings.id,
       role: this.#raft.role,
       leader: this.#raft.leader,
       term: this.#raft.term,
+      configuration: this.#raft.configuration,
       firstIndex: log.firstIndex,
       lastIndex: log.lastIndex,
       persistedIndex: log.persisted,
       committedIndex: log.committed,
       appliedIndex: this.#machine.applied,
       log: this.#parts.nodeLog.stats(),
-      writesInFlight: this.#budget.count,
-      writesWaiting: this.#budget.waiting,
-      writeBytesInFlight: this.#budget.bytes,
+      writesInFlight: budget.count,
+      writesWaiting: budget.waiting,
+      writeBytesInFlight: budget.bytes,
       replayedEntries: this.#replayed,
+      leadsBegun: this.#leadsBegun,
+      leadsLost: this.#leadsLost,
+      entriesFetched: this.#fetched,
       stoppedBecause: this.#stopped,
     };
   }
@@ -266,112 +330,82 @@ export class Replica {
   async close(): Promise<void> {
     this.#closing = true;
     const unlisten = this.#parts.nodeLog.onFull(() => this.#wakeIdle());
-    while (
-      this.#stopped === undefined &&
-      !this.#parts.nodeLog.full &&
-      (this.#pending.size > 0 || this.#proposals.length > 0 || this.#budget.congested)
-    ) {
+    // A leader without a majority steps down, and then nobody waits any more.
+    while (this.#stopped === undefined && !this.#parts.nodeLog.full && !this.#proposals.idle) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
-    this.#timer?.cancel();
-    await this.#applying;
     unlisten();
+    await this.#applier.settled();
     await this.#checkpointing;
-    this.#stop(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down'), true);
+    this.#stop(shuttingDown({}), true);
   }
 
   /** Stops at once. Calls end with an unknown outcome. */
   abort(): void {
     this.#closing = true;
-    this.#stop(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down'), true);
+    this.#stop(shuttingDown({}), true);
   }
 
   async #begin(): Promise<void> {
-    this.#scheduleTick();
-    if (this.#settings.voters.length > 1) return;
+    this.#parts.host.add(this);
+    const { voters, outgoing } = this.#raft.configuration;
+    if (voters.length !== 1 || voters[0] !== this.#settings.id || outgoing.length > 0) return;
     this.#raft.campaign();
-    const led = new Promise<void>((resolve, reject) =>
-      this.#confirmedReads.push({ index: this.#raft.log.lastIndex + 1, reads: [{ resolve, reject }] }),
-    );
+    const led = this.#reads.when(this.#raft.log.lastIndex + 1);
     this.#pump();
     await led;
   }
 
   #refusal(): SparrowError | undefined {
-    if (this.#stopped !== undefined) return this.#stopped;
-    if (this.#closing) return new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', { applied: false });
-    return undefined;
+    return this.#stopped ?? (this.#closing ? shuttingDown({ applied: false }) : undefined);
   }
 
-  #scheduleTick(): void {
-    this.#timer = this.#parts.scheduler.after(
-      this.#settings.tickMs,
-      () => {
-        if (this.#stopped !== undefined) return;
-        this.#raft.tick();
-        this.#scheduleTurn();
-        this.#scheduleTick();
-      },
-      true,
-    );
+  #schedule(): void {
+    this.#parts.host.schedule(this);
   }
 
-  #scheduleTurn(): void {
-    if (this.#turnScheduled) return;
-    this.#turnScheduled = true;
-    this.#parts.scheduler.soon(() => {
-      this.#turnScheduled = false;
-      if (this.#stopped === undefined) this.#turn();
-    });
-  }
-
-  /** Everything that came in since the last turn, at once. */
-  #turn(): void {
-    this.#proposeAll();
-    if (this.#nextReads.length > 0) {
-      const reads = this.#nextReads;
-      this.#nextReads = [];
-      const read = this.#raft.requestRead();
-      if (read === undefined) for (const { reject } of reads) reject(this.#notLeader());
-      else this.#askedReads.set(read, reads);
+  #guarded(input: () => void): void {
+    if (this.#stopped !== undefined) return;
+    try {
+      input();
+      this.#schedule();
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#pump();
   }
 
-  #proposeAll(): void {
-    if (this.#proposals.length === 0) return;
-    const now = this.#parts.clock.monotonicMs();
+  #propose(): void {
     const leads = this.#raft.role === 'leader';
-    // Leaving the budget lets others in: they come with the next turn.
-    const batch = this.#proposals;
-    this.#proposals = [];
-    const proposals = batch.filter((proposal) => {
-      const over = leads ? checkCall(proposal.call, now) : this.#notLeader();
-      if (over === undefined) return true;
-      this.#budget.leave(proposal.command.length);
-      proposal.reject(over);
-      return false;
-    });
+    const now = this.#parts.clock.monotonicMs();
+    const proposals = this.#proposals.take(({ call }) => (leads ? checkCall(call, now) : this.#notLeader()));
     if (proposals.length === 0) return this.#wakeIdle();
-    const { index: first } = this.#raft.propose(proposals.map(({ command }) => command));
-    if (first === undefined) {
-      const refused = new SparrowError('exhausted', 'OVERLOADED', 'too many bytes of writes are not committed', { applied: false });
-      for (const { command, reject } of proposals) {
-        this.#budget.leave(command.length);
-        reject(refused);
-      }
-      return this.#wakeIdle();
-    }
-    for (const [i, proposal] of proposals.entries()) {
-      proposal.term = this.#raft.term;
-      this.#pending.set(first + i, proposal);
-      this.#bytesSinceCheckpoint += proposal.command.length;
+    const { index, refused } = this.#raft.propose(proposals.map(({ command }) => command));
+    if (index !== undefined) return this.#proposals.begun(proposals, index, this.#raft.term);
+    this.#proposals.refuse(proposals, this.#refused(refused)!);
+    this.#wakeIdle();
+  }
+
+  #refused(reason: Refusal | undefined): SparrowError | undefined {
+    switch (reason) {
+      case undefined:
+        return undefined;
+      case 'not-leader':
+        return this.#notLeader();
+      case 'transferring':
+        return new SparrowError('unavailable', 'TRANSFERRING', 'the lead is being handed over', { applied: false });
+      case 'uncommitted-bytes':
+        return new SparrowError('exhausted', 'OVERLOADED', 'too many bytes of writes are not committed', { applied: false });
+      case 'cannot-lead':
+        return new SparrowError('invalid', 'NO_VOTER', 'that member has no vote, or no data: it cannot lead', { applied: false });
+      case 'change-pending':
+      case 'no-successor':
+        return new SparrowError('unavailable', 'CHANGE_REFUSED', `the members cannot change now: ${reason}`, { reason, applied: false });
     }
   }
 
   #notLeader(): SparrowError {
     const leader = this.#raft.leader;
-    return leader === 0
+    return leader === 0 || leader === this.#settings.id
       ? new SparrowError('unavailable', 'NO_LEADER', 'the group has no leader now', { applied: false })
       : new SparrowError('rerouted', 'NOT_LEADER', `member ${leader} leads`, { leader, applied: false });
   }
@@ -380,80 +414,82 @@ export class Replica {
   #pump(): void {
     if (this.#stopped !== undefined) return;
     const output = this.#raft.output();
-    assert(output.snapshot === undefined && output.fetches.length === 0, 'a group of one voter needs neither snapshots nor older entries');
-    if (output.messages.length > 0) this.#parts.send(output.messages);
+    this.#noteLead();
+    if (output.messages.length > 0) this.#send(output.messages);
     if (output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0) this.#persist(output);
-    for (const { read, index } of output.reads) this.#confirmedReads.push({ index, reads: this.#askedReads.get(read)! });
-    for (const { read } of output.reads) this.#askedReads.delete(read);
-    for (const read of output.lostReads) {
-      for (const { reject } of this.#askedReads.get(read) ?? []) reject(this.#notLeader());
-      this.#askedReads.delete(read);
+    for (const { member, from, bytesMax } of output.fetches) this.#fetch(member, from, bytesMax);
+    for (const read of output.reads) this.#reads.confirm(read);
+    for (const read of output.lostReads) this.#reads.lose(read, () => this.#notLeader());
+    this.#applier.push(output.committed);
+    this.#reads.answer(this.#machine.applied);
+  }
+
+  #noteLead(): void {
+    const leads = this.#raft.role === 'leader' ? this.#raft.term : 0;
+    if (leads === this.#leads) return;
+    if (this.#leads !== 0) {
+      this.#leadsLost++;
+      this.#proposals.lose();
+      this.#wakeIdle();
     }
-    for (const entry of output.committed) this.#applyQueue.push(entry);
-    if (!this.#applyBusy && (this.#applyQueue.length > 0 || this.#confirmedReads.length > 0)) this.#applying = this.#apply();
+    if (leads !== 0) this.#leadsBegun++;
+    this.#leads = leads;
+    this.#readsAtOnce = false;
+  }
+
+  #send(messages: readonly Message[]): void {
+    this.#parts.host.send(this.group, messages);
   }
 
   #persist(output: Output): void {
-    this.#parts.log.append(output.hardState, output.entries, output.mustSync).then(
+    this.#feed.append(output).then(
       () => {
         if (this.#stopped !== undefined) return;
-        this.#raft.persisted(output.token);
-        const others = output.messagesAfterSync.filter((message) => message.to !== this.#raft.id);
-        if (others.length > 0) this.#parts.send(others);
-        for (const message of output.messagesAfterSync) if (message.to === this.#raft.id) this.#raft.step(message);
-        this.#pump();
+        try {
+          this.#persisted(output);
+        } catch (error) {
+          this.#fail(error);
+        }
       },
       (error: unknown) => this.#fail(error),
     );
   }
 
-  async #apply(): Promise<void> {
-    this.#applyBusy = true;
-    try {
-      let sliceEndsMs = this.#parts.clock.monotonicMs() + APPLY_SLICE_MS;
-      while (this.#applyQueue.length > 0 && this.#stopped === undefined) {
-        const entries = this.#applyQueue;
-        this.#applyQueue = [];
-        for (const [i, entry] of entries.entries()) {
-          this.#settle(entry, await this.#machine.apply(entry));
-          if (i % 32 === 31 && this.#parts.clock.monotonicMs() >= sliceEndsMs) {
-            await new Promise<void>((resolve) => this.#parts.scheduler.soon(resolve));
-            sliceEndsMs = this.#parts.clock.monotonicMs() + APPLY_SLICE_MS;
-          }
-          if (this.#stopped !== undefined) return;
-        }
-        this.#raft.applied(this.#machine.applied);
-        if (this.#bytesSinceCheckpoint >= this.#settings.checkpointBytes && this.#checkpointing === undefined) await this.#checkpoint();
-      }
-      this.#answerReads();
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#applyBusy = false;
-      this.#wakeIdle();
-    }
+  #persisted({ token, messagesAfterSync }: Output): void {
+    this.#raft.persisted(token);
+    const others = messagesAfterSync.filter((message) => message.to !== this.#raft.id);
+    if (others.length > 0) this.#send(others);
+    for (const message of messagesAfterSync) if (message.to === this.#raft.id) this.#raft.step(message);
+    this.#pump();
   }
 
-  #settle(entry: LogEntry, result: ApplyResult): void {
-    const proposal = this.#pending.get(entry.index);
-    if (proposal === undefined) return;
-    this.#pending.delete(entry.index);
-    this.#budget.leave(proposal.command.length);
-    if (proposal.term === entry.term) proposal.resolve(result);
-    else
-      proposal.reject(
-        new SparrowError('unavailable', 'LEADERSHIP_LOST', 'another member took the lead; the write was not applied', { applied: false }),
-      );
+  /** Entries that a member lags behind by more than memory holds. */
+  #fetch(member: number, from: number, bytesMax: number): void {
+    this.#parts.log.read(from, this.#raft.log.persisted, bytesMax).then(
+      (entries) => {
+        this.#fetched += entries.length;
+        this.#guarded(() => this.#raft.fetched(member, entries));
+      },
+      (error: unknown) => this.#fail(error),
+    );
   }
 
-  #answerReads(): void {
-    const applied = this.#machine.applied;
-    const waiting = this.#confirmedReads;
-    this.#confirmedReads = [];
-    for (const confirmed of waiting) {
-      if (confirmed.index > applied) this.#confirmedReads.push(confirmed);
-      else for (const { resolve } of confirmed.reads) resolve();
+  #applied(entries: readonly LogEntry[]): Promise<void> | undefined {
+    const { applied } = this.#machine;
+    this.#raft.applied(applied);
+    for (const { data } of entries) this.#bytesSinceCheckpoint += data.length;
+    if (entries.some(({ change }) => change !== undefined)) {
+      this.#parts.host.membersChanged();
+      this.#schedule();
     }
+    if (this.#leads !== 0) {
+      const { voters, outgoing } = this.#raft.configuration;
+      this.#readsAtOnce = voters.length === 1 && outgoing.length === 0 && this.#raft.log.term(applied) === this.#leads;
+    }
+    this.#reads.answer(applied);
+    return this.#bytesSinceCheckpoint >= this.#settings.checkpointBytes && this.#checkpointing === undefined
+      ? this.#checkpoint()
+      : undefined;
   }
 
   /** Between two entries: what is applied becomes durable in the engine, then the log before it goes. */
@@ -479,18 +515,11 @@ export class Replica {
   #stop(error: SparrowError, asked: boolean): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = error;
-    this.#timer?.cancel();
-    this.#budget.close(error);
-    for (const { reject } of [...this.#proposals, ...this.#pending.values()]) reject(error);
-    for (const reads of [this.#nextReads, ...this.#askedReads.values(), ...this.#confirmedReads.map((confirmed) => confirmed.reads)]) {
-      for (const { reject } of reads) reject(error);
-    }
-    this.#proposals = [];
-    this.#pending.clear();
-    this.#nextReads = [];
-    this.#askedReads.clear();
-    this.#confirmedReads = [];
-    this.#applyQueue = [];
+    this.#readsAtOnce = false;
+    this.#parts.host.remove(this);
+    this.#proposals.close(error);
+    this.#reads.close(error);
+    void this.#applier.halt();
     this.#wakeIdle();
     if (!asked) this.#parts.onStopped(error);
   }
@@ -500,6 +529,10 @@ export class Replica {
     this.#idle = [];
     for (const wake of idle) wake();
   }
+}
+
+function shuttingDown(details: { applied?: false }): SparrowError {
+  return new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', details);
 }
 
 function diskFull(): SparrowError {

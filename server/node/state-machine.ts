@@ -5,6 +5,9 @@
  * the engine's own last sequence number is the applied index: data and applied index cannot disagree after a crash. Entries that write
  * nothing (a failed condition, a term's first entry) are simply judged again when the log is replayed, with the same outcome.
  *
+ * Who the members of the group are, as of the applied index, is a record of the engine too: the first entry that is applied writes who they were to
+ * begin with, and each change of the configuration is written as the batch of its entry. So a copy of the engine knows its group.
+ *
  * Everything a command does follows from the log and the engine's state alone. What the outcome of a command is - conditions that fail,
  * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it.
  *
@@ -12,7 +15,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { BatchOperation, Engine } from '../../engine/index.ts';
-import type { LogEntry } from '../raft/index.ts';
+import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry } from '../raft/index.ts';
 import { type Command, type CommandCondition, decodeCommand } from './command-codec.ts';
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import { RECORD_PREFIX, RequestTable } from './request-table.ts';
@@ -27,8 +30,9 @@ export type ApplyResult =
   /** Whether it was applied before cannot be told any more; it was not applied now. */
   | { outcome: 'expired'; applied: number };
 
-/** A record that carries the applied index when nothing else was written for long. */
+/** A record that carries the applied index when nothing else was written for long, and in a snapshot. */
 const MARK_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x61);
+const CONFIGURATION_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x63);
 const NOTHING = new Uint8Array(0);
 
 export class StateMachine {
@@ -37,15 +41,31 @@ export class StateMachine {
   /** The last entry applied, and the last one whose effect the engine carries. */
   #applied: number;
   #written: number;
+  #configuration: Configuration;
+  /** The engine has a record of it. */
+  #configurationWritten: boolean;
 
-  constructor(engine: Engine) {
+  /** `beginning`: who the members are before the first entry. */
+  constructor(engine: Engine, beginning: Configuration) {
     this.#engine = engine;
     this.#applied = this.#written = engine.sequence;
+    const record = engine.getSync(CONFIGURATION_KEY);
+    this.#configuration = record === undefined ? beginning : decodeConfiguration(record);
+    this.#configurationWritten = record !== undefined;
     this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));
   }
 
   get applied(): number {
     return this.#applied;
+  }
+
+  get engine(): Engine {
+    return this.#engine;
+  }
+
+  /** As of `applied`. */
+  get configuration(): Configuration {
+    return this.#configuration;
   }
 
   /** Clients whose writes are remembered. */
@@ -55,7 +75,14 @@ export class StateMachine {
 
   async apply(entry: LogEntry): Promise<ApplyResult> {
     assert(entry.index === this.#applied + 1, 'entries are applied without gaps');
-    const result = entry.data.length === 0 ? NO_OPERATION : await this.#execute(decodeCommand(entry.data), entry.index);
+    let result = NO_OPERATION;
+    if (entry.change !== undefined) this.#configuration = changed(this.#configuration, entry.change);
+    if (entry.change !== undefined || !this.#configurationWritten) {
+      // Commands are no first entries: a leader begins its term with one that has no data.
+      assert(entry.data.length === 0, 'an entry that says who the members are is no command');
+      await this.#write([{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.#configuration) }], entry.index);
+      this.#configurationWritten = true;
+    } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data), entry.index);
     this.#applied = entry.index;
     return result;
   }

@@ -17,8 +17,13 @@ export interface AnswerFrame {
   readonly call: number;
   readonly found?: readonly Found[];
   readonly written?: WriteAnswer;
-  /** `applied` false: this attempt had no effect. */
-  readonly error?: { readonly kind: string; readonly code: string; readonly applied: boolean | undefined };
+  /** `applied` false: this attempt had no effect. `leader`: the node to ask, by its number from 1 on. */
+  readonly error?: {
+    readonly kind: string;
+    readonly code: string;
+    readonly applied: boolean | undefined;
+    readonly leader: number | undefined;
+  };
 }
 
 export function encodeFrame(frame: RequestFrame | AnswerFrame): Uint8Array {

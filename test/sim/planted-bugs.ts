@@ -81,9 +81,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'entries count as durable before they are',
     file: REPLICA,
-    find: '    this.#parts.log.append(output.hardState, output.entries, output.mustSync).then(\n',
-    plant:
-      '    this.#parts.log.append(output.hardState, output.entries, output.mustSync).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    find: '    this.#feed.append(output).then(\n',
+    plant: '    this.#feed.append(output).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
   },
   {
     name: 'the Raft log is cut before the engine is synced',

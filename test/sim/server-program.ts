@@ -8,14 +8,16 @@ import { SparrowError } from '../../base/errors.ts';
 import { open } from '../../engine/index.ts';
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
-import { NodeLog, NO_LIMIT, Replica } from '../../server/node/index.ts';
+import { NodeHost, NodeLog, NO_LIMIT, Replica } from '../../server/node/index.ts';
 import { resolveSettings } from '../../server/settings.ts';
 import { hash } from '../server/node/hash.ts';
+import { type ClusterSettings, drawClusterSettings } from './cluster-settings.ts';
 import type { Condition, Found } from './kv-client.ts';
 import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from './kv-frames.ts';
 import { TraceHash } from './trace-hash.ts';
 import { type Environment, isDiskError, type Program } from './sim-node.ts';
-import type { SimRandom } from './sim-random.ts';
+import { SimRandom } from './sim-random.ts';
+import { SimTransport } from './sim-transport.ts';
 
 const KIB = 1024;
 const MIB: number = 1024 * KIB;
@@ -27,6 +29,7 @@ export interface StackSettings {
   readonly checkpointBytes: number;
   readonly callerSyncMs: number;
   readonly inlineThreshold: number;
+  readonly cluster: ClusterSettings;
 }
 
 /** Small ones, and now and then those of production. */
@@ -38,6 +41,7 @@ export function drawStackSettings(random: SimRandom): StackSettings {
     checkpointBytes: random.pick([2, 8, 32, 1024]) * KIB,
     callerSyncMs: random.pick([0, 0.5]),
     inlineThreshold: random.pick([64, 1024, 4096, 4096]),
+    cluster: drawClusterSettings(random),
   };
 }
 
@@ -51,7 +55,13 @@ export interface StackHooks {
 
 const SERVER_SETTINGS = resolveSettings({ data: '/data' });
 
-export async function bootServer(environment: Environment, settings: StackSettings, hooks: StackHooks = {}): Promise<Program> {
+/** `nodes`: the addresses of the cluster that this server is a node of. */
+export async function bootServer(
+  environment: Environment,
+  settings: StackSettings,
+  hooks: StackHooks = {},
+  nodes: readonly string[] = [environment.name],
+): Promise<Program> {
   const { clock, scheduler, random, endpoint } = environment;
   const fileSystem = hooks.fileSystem?.(environment.fileSystem) ?? environment.fileSystem;
   const engine = await open(
@@ -79,15 +89,20 @@ export async function bootServer(environment: Environment, settings: StackSettin
     scheduler,
     random,
     segmentBytes: settings.raftSegmentBytes,
-    cacheBytes: 0,
+    cacheBytes: settings.cluster.cacheBytes,
   });
-  const { tickMs, electionTicks, heartbeatTicks } = SERVER_SETTINGS.raft;
+  const id = nodes.indexOf(environment.name) + 1;
+  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, keptBytesMax } = settings.cluster;
+  const transport = new SimTransport(endpoint, scheduler, new SimRandom(random.u32()), nodes, settings.cluster.transport);
+  const host = new NodeHost({ node: id, tickMs, scheduler, transport });
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
   const replica = await Replica.open(
     {
-      id: 1,
-      voters: [1],
-      tickMs,
+      group: 1,
+      id,
+      voters: nodes.map((_, i) => i + 1),
+      sleepTicks,
+      keptBytesMax,
       electionTicks,
       heartbeatTicks,
       writeBytesInFlightMax,
@@ -101,38 +116,54 @@ export async function bootServer(environment: Environment, settings: StackSettin
       clock,
       scheduler,
       random,
-      send: () => {
-        throw new Error('there is nobody to send to');
-      },
+      host,
       onStopped: (error) => environment.exit(error),
     },
   );
   const kv = new KvCalls(replica, engine, SERVER_SETTINGS);
   const calls = hooks.calls?.(kv) ?? kv;
-  endpoint.listen((connection) => ({
-    frame: (bytes) => {
-      const request = decodeRequest(bytes);
-      void answer(calls, request).then(
-        (frame) => connection.send(encodeFrame(frame)),
-        (error: unknown) => environment.exit(error as Error),
-      );
-    },
-    closed: () => undefined,
-  }));
+  endpoint.listen((connection) => {
+    if (nodes.includes(connection.peer)) return transport.accept(connection);
+    return {
+      frame: (bytes) => {
+        const request = decodeRequest(bytes);
+        void answer(calls, request).then(
+          (frame) => connection.send(encodeFrame(frame)),
+          (error: unknown) => environment.exit(error as Error),
+        );
+      },
+      closed: () => undefined,
+    };
+  });
+  const dataHash = (): string => {
+    const trace = new TraceHash();
+    for (const [key, value] of replica.engine.scanSync()) {
+      // What a replica notes for itself alone (state-machine.ts).
+      if (key[0] === 0 && key[1] === 0x61) continue;
+      trace.fold('', key);
+      trace.fold('', value);
+    }
+    return trace.hex;
+  };
   return {
     digest() {
-      const trace = new TraceHash();
-      for (const [key, value] of engine.scanSync()) {
-        trace.fold('', key);
-        trace.fold('', value);
-      }
       const { term, lastIndex, appliedIndex } = replica.stats();
-      return `term ${term} last ${lastIndex} applied ${appliedIndex} data ${trace.hex}`;
+      return `term ${term} last ${lastIndex} applied ${appliedIndex} data ${dataHash()}`;
     },
+    replicated: () => ({ applied: replica.applied, data: dataHash }),
     reached() {
       const { flushes, compactions } = engine.metrics();
-      const { replayedEntries, firstIndex, log: raft } = replica.stats();
+      const { replayedEntries, firstIndex, log: raft, leadsBegun, leadsLost, entriesFetched } = replica.stats();
+      const { dropped, duplicated, reordered, overflowed } = transport.counts;
       return {
+        'leads begun': leadsBegun,
+        'leads lost': leadsLost,
+        'entries fetched': entriesFetched,
+        'groups asleep': Number(replica.asleep),
+        'messages dropped': dropped,
+        'messages doubled': duplicated,
+        'messages reordered': reordered,
+        'messages beyond the bound': overflowed,
         flushes: flushes.count,
         compactions: compactions.count,
         'entries replayed': replayedEntries,
@@ -155,10 +186,11 @@ async function answer(calls: Calls, request: RequestFrame): Promise<AnswerFrame>
     return { call, written: { applied, condition: failed!.index, found: foundOf(failed!.found, failed!.value, failed!.version) } };
   } catch (error) {
     // What the disk says of a read goes to the caller as it is; the gateway calls it internal.
-    if (isDiskError(error)) return { call, error: { kind: 'internal', code: error.code, applied: undefined } };
+    if (isDiskError(error)) return { call, error: { kind: 'internal', code: error.code, applied: undefined, leader: undefined } };
     if (!(error instanceof SparrowError)) throw error;
     const { kind, code, details } = error;
-    return { call, error: { kind, code, applied: details['applied'] === false ? false : undefined } };
+    const leader = typeof details['leader'] === 'number' ? details['leader'] : undefined;
+    return { call, error: { kind, code, applied: details['applied'] === false ? false : undefined, leader } };
   }
 }
 

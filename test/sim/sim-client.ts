@@ -104,6 +104,17 @@ export class SimClient implements KvClient {
     return connection;
   }
 
+  /** Another server is to be asked; where it is the same one, nothing changes. */
+  #turnTo(server: number): void {
+    const next = server % this.#servers.length;
+    const before = this.#connection;
+    if (before === undefined || before.peer === this.#servers[next]) return;
+    this.#server = next;
+    this.#connection = undefined;
+    before.close();
+    this.#sendAllAgain();
+  }
+
   #sendAllAgain(): void {
     for (const call of this.#calls.values()) this.#sendLater(call);
   }
@@ -123,6 +134,8 @@ export class SimClient implements KvClient {
     const { error } = answer;
     if (!error) return call.settle({ status: 'answered', answer });
     this.#world.counters.add(`answer: ${error.kind}`);
+    if (error.leader !== undefined) this.#turnTo(error.leader - 1);
+    else if (error.kind === 'unavailable') this.#turnTo(this.#server);
     // A read that met damage, a write that came too late to be told apart: nothing is known, and trying again would not help.
     if (error.kind === 'invalid' || error.kind === 'corrupt' || error.kind === 'internal') return call.settle({ status: 'unknown' });
     this.#sendLater(call);

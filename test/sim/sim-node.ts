@@ -29,6 +29,8 @@ export interface Environment {
 export interface Program {
   /** Of its state, for the trace and for comparing. */
   digest(): string;
+  /** Of a replica: how far it is, and what its data is then; replicas that are equally far have the same. */
+  replicated?(): { readonly applied: number; readonly data: () => string };
   /** What this life has reached so far, by name: rare branches that a run is to pass. */
   reached?(): Readonly<Record<string, number>>;
 }

@@ -19,8 +19,10 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Default: drawn from the seed. */
   readonly plan?: readonly Fault[];
-  /** Names of machines that a program runs on, and that clients turn to. Default: one. */
+  /** Names of machines that a program runs on, and that clients turn to. Default: one, or `nodes`. */
   readonly servers?: readonly string[];
+  /** So many servers that are one cluster. Default: each server is one by itself. */
+  readonly nodes?: number;
   /** Virtual milliseconds in which faults happen. Default 3,000. */
   readonly forMs?: number;
   /** What runs on each. Default: today's server of one voter. */
@@ -50,7 +52,9 @@ const TIMEOUTS_MS: readonly number[] = [300, 1000, 4000];
 const HEALED_MS_MAX = 10_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, servers = ['server'], forMs = 3000, boot = bootServer, traced = false } = options;
+  const { seed, nodes: count = 0, forMs = 3000, traced = false } = options;
+  const { servers = count > 0 ? Array.from({ length: count }, (_, i) => `node${i + 1}`) : ['server'] } = options;
+  const { boot = (environment, stack) => bootServer(environment, stack, {}, count > 0 ? servers : undefined) } = options;
   const random = SimRandom.mixed(seed ^ 0x51b0);
   const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
   // Drawn in any case: what is drawn after it must not depend on whether a plan was given.
@@ -110,7 +114,19 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
     for (const { program } of nodes) world.trace.fold(program!.digest());
-    return undefined;
+    return count > 0 ? replicasDiffer() : undefined;
+  }
+
+  /** When nobody writes any more, all replicas come to be equally far. */
+  async function replicasDiffer(): Promise<string | undefined> {
+    const all = (): { applied: number; data: () => string }[] => nodes.flatMap(({ program }) => program?.replicated?.() ?? []);
+    const equallyFar = (): boolean => all().length === nodes.length && new Set(all().map(({ applied }) => applied)).size === 1;
+    if (!(await world.run(HEALED_MS_MAX, equallyFar)))
+      return `the replicas do not come to be equally far: ${all()
+        .map(({ applied }) => applied)
+        .join(', ')}`;
+    const [one, ...others] = all().map(({ data }) => data());
+    return others.every((other) => other === one) ? undefined : 'the replicas have different data';
   }
 
   /** Until every client has seen every workload again. */

@@ -9,6 +9,7 @@ import {
   encodeWrite,
   engineKey,
   NO_LIMIT,
+  NodeHost,
   NodeLog,
   Replica,
 } from '../../../server/node/index.ts';
@@ -26,6 +27,7 @@ export interface HarnessOptions {
 export class ReplicaHarness {
   readonly engine: Engine;
   readonly log: NodeLog;
+  readonly host: NodeHost;
   readonly replica: Replica;
   readonly stopped: SparrowError[];
 
@@ -46,11 +48,14 @@ export class ReplicaHarness {
       segmentBytes: options.segmentBytes ?? 1 << 20,
       cacheBytes: 0,
     });
+    const host = new NodeHost({ node: 1, tickMs: 100, scheduler, transport: undefined });
     const replica = await Replica.open(
       {
+        group: 1,
         id: 1,
         voters: [1],
-        tickMs: 100,
+        sleepTicks: Infinity,
+        keptBytesMax: 0,
         electionTicks: 10,
         heartbeatTicks: 1,
         writeBytesInFlightMax: options.writeBytesInFlightMax ?? 1 << 20,
@@ -64,18 +69,17 @@ export class ReplicaHarness {
         clock: new NodeClock(),
         scheduler,
         random: new SimRandom(1),
-        send: () => {
-          throw new Error('there is nobody to send to');
-        },
+        host,
         onStopped: (error) => stopped.push(error),
       },
     );
-    return new ReplicaHarness(engine, log, replica, stopped);
+    return new ReplicaHarness(engine, log, host, replica, stopped);
   }
 
-  private constructor(engine: Engine, log: NodeLog, replica: Replica, stopped: SparrowError[]) {
+  private constructor(engine: Engine, log: NodeLog, host: NodeHost, replica: Replica, stopped: SparrowError[]) {
     this.engine = engine;
     this.log = log;
+    this.host = host;
     this.replica = replica;
     this.stopped = stopped;
   }
@@ -102,6 +106,7 @@ export class ReplicaHarness {
 
   async close(): Promise<void> {
     await this.replica.close();
+    this.host.close();
     await this.log.close();
     await this.engine.close();
   }

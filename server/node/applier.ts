@@ -1,0 +1,89 @@
+/**
+ * Applies committed entries one after another, in the order of the log, and gives way to the event loop now and then.
+ *
+ * `halt` stops between two entries, for a snapshot that takes the place of the state; `resume` goes on with the state that came.
+ * Used by replica.ts. Calls state-machine.ts.
+ */
+import type { Clock, Scheduler } from '../../base/env.ts';
+import type { LogEntry } from '../raft/index.ts';
+import type { ApplyResult, StateMachine } from './state-machine.ts';
+
+/** Applying gives way to the event loop after this long. */
+const APPLY_SLICE_MS = 4;
+
+export interface ApplierParts {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  /** Of each entry, in order. */
+  readonly settle: (entry: LogEntry, result: ApplyResult) => void;
+  /** Everything up to `machine.applied` is applied. What it returns is waited for. */
+  readonly applied: (entries: readonly LogEntry[]) => Promise<void> | undefined;
+  /** Applying has come to an end, for now. */
+  readonly idle: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+export class Applier {
+  readonly #parts: ApplierParts;
+  #machine: StateMachine;
+  #queue: LogEntry[] = [];
+  #running: Promise<void> = Promise.resolve();
+  #busy = false;
+  #halted = false;
+
+  constructor(machine: StateMachine, parts: ApplierParts) {
+    this.#machine = machine;
+    this.#parts = parts;
+  }
+
+  /** Entries that follow those given before. */
+  push(entries: readonly LogEntry[]): void {
+    if (this.#halted) return;
+    for (const entry of entries) this.#queue.push(entry);
+    if (!this.#busy && this.#queue.length > 0) this.#running = this.#run();
+  }
+
+  /** Lets go of what is queued; settles when nothing is being applied. */
+  halt(): Promise<void> {
+    this.#halted = true;
+    this.#queue = [];
+    return this.#running;
+  }
+
+  resume(machine: StateMachine): void {
+    this.#machine = machine;
+    this.#halted = false;
+  }
+
+  /** Settles when what was given is applied. */
+  async settled(): Promise<void> {
+    while (this.#busy) await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true;
+    const { clock, scheduler, settle } = this.#parts;
+    try {
+      let sliceEndsMs = clock.monotonicMs() + APPLY_SLICE_MS;
+      while (this.#queue.length > 0) {
+        const entries = this.#queue;
+        this.#queue = [];
+        for (const [i, entry] of entries.entries()) {
+          settle(entry, await this.#machine.apply(entry));
+          if (i % 32 === 31 && clock.monotonicMs() >= sliceEndsMs) {
+            await new Promise<void>((resolve) => scheduler.soon(resolve));
+            sliceEndsMs = clock.monotonicMs() + APPLY_SLICE_MS;
+          }
+          if (this.#halted) return;
+        }
+        const more = this.#parts.applied(entries);
+        if (more !== undefined) await more;
+      }
+    } catch (error) {
+      this.#parts.fail(error);
+    } finally {
+      this.#busy = false;
+      this.#parts.idle();
+    }
+  }
+}

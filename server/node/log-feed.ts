@@ -1,0 +1,45 @@
+/**
+ * What the core wants durable, on its way into the group's log.
+ *
+ * Entries that replace others go in two steps when a commit index comes with them, both in one write and one sync:
+ *
+ *   log ... 7 8 9 10      output: commit 12, entries 8' 9' 10' 11' 12'
+ *   first 8' with commit 7, then 9' 10' 11' 12' with commit 12
+ *
+ * A write that is torn behind the commit index and before the entries would otherwise leave a log that calls 8, 9 and 10 committed. Behind 8' there
+ * is nothing of the old log left that it could be about: a commit index beyond the log's end is about no more than its end.
+ *
+ * Used by replica.ts. Calls log/.
+ */
+import type { Output } from '../raft/index.ts';
+import type { GroupLog } from './log/index.ts';
+
+export class LogFeed {
+  readonly #log: GroupLog;
+  /** The last entry that was handed over. */
+  #last: number;
+
+  constructor(log: GroupLog, last: number) {
+    this.#log = log;
+    this.#last = last;
+  }
+
+  /** Settles when this and everything before it is durable. */
+  append({ hardState, entries, mustSync }: Pick<Output, 'hardState' | 'entries' | 'mustSync'>): Promise<void> {
+    const [first] = entries;
+    if (first === undefined) return this.#log.append(hardState, entries, mustSync);
+    const replaces = first.index <= this.#last;
+    this.#last = entries.at(-1)!.index;
+    if (!replaces || hardState === undefined || hardState.commit < first.index) return this.#log.append(hardState, entries, mustSync);
+    const replaced = this.#log.append({ ...hardState, commit: first.index - 1 }, [first], mustSync);
+    // It settles before what follows, and fails with it.
+    replaced.catch(() => undefined);
+    return this.#log.append(hardState, entries.slice(1), true);
+  }
+
+  /** A snapshot takes the place of the log. Settles as `append`. */
+  restore(index: number, term: number): Promise<void> {
+    this.#last = index;
+    return this.#log.restore(index, term);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * All replicas of a node. What one of them has to do is done in a turn of the event loop together with what the others have:
+ *
+ *   messages, ticks, proposals -> dirty replicas -> one turn: each one's output -> the node's log (one sync), one batch of messages for each node
+ *
+ * Replicas whose group sleeps are not ticked, and cost nothing; they are woken when a node that is in their group is lost.
+ *
+ * Made by server.ts. Calls replicas by replica-host.ts, and the transport that it was given.
+ */
+import type { Scheduler, Timer } from '../../base/env.ts';
+import type { Message } from '../raft/index.ts';
+import type { HostedReplica, ReplicaHost } from './replica-host.ts';
+
+export interface GroupMessage {
+  readonly group: number;
+  readonly message: Message;
+}
+
+/** The way to other nodes. server/transport has the real one. */
+export interface NodeTransport {
+  /** What cannot be sent is dropped. Order is kept as long as nothing is. */
+  send(to: number, messages: readonly GroupMessage[]): void;
+  onMessages(handler: (from: number, messages: readonly GroupMessage[]) => void): void;
+  reachable(to: number): boolean;
+}
+
+export interface NodeHostParts {
+  /** This node: in every group it is the member of that id. */
+  readonly node: number;
+  readonly tickMs: number;
+  readonly scheduler: Scheduler;
+  /** Undefined: there are no other nodes. */
+  readonly transport: NodeTransport | undefined;
+}
+
+export class NodeHost implements ReplicaHost {
+  readonly #parts: NodeHostParts;
+  readonly #replicas: Map<number, HostedReplica> = new Map();
+  #awake: Set<HostedReplica> = new Set();
+  #dirty: Set<HostedReplica> = new Set();
+  #turnScheduled = false;
+  #outgoing: Map<number, GroupMessage[]> = new Map();
+  /** Other nodes that groups of this one have members on, and those that could be reached at the last tick. */
+  #peers: readonly number[] | undefined;
+  #reachable: Set<number> = new Set();
+  #timer: Timer | undefined;
+  #closed = false;
+  #turns = 0;
+
+  constructor(parts: NodeHostParts) {
+    this.#parts = parts;
+    parts.transport?.onMessages((from, messages) => this.#receive(from, messages));
+    this.#scheduleTick();
+  }
+
+  get replicas(): number {
+    return this.#replicas.size;
+  }
+
+  /** Replicas that are ticked. */
+  get awake(): number {
+    return this.#awake.size;
+  }
+
+  get turns(): number {
+    return this.#turns;
+  }
+
+  add(replica: HostedReplica): void {
+    this.#replicas.set(replica.group, replica);
+    this.#awake.add(replica);
+    this.#peers = undefined;
+  }
+
+  remove(replica: HostedReplica): void {
+    if (this.#replicas.get(replica.group) === replica) this.#replicas.delete(replica.group);
+    this.#awake.delete(replica);
+    this.#dirty.delete(replica);
+    this.#peers = undefined;
+  }
+
+  membersChanged(): void {
+    this.#peers = undefined;
+  }
+
+  schedule(replica: HostedReplica): void {
+    this.#dirty.add(replica);
+    this.#awake.add(replica);
+    this.#scheduleTurn();
+  }
+
+  send(group: number, messages: readonly Message[]): void {
+    if (this.#parts.transport === undefined) return;
+    for (const message of messages) {
+      const batch = this.#outgoing.get(message.to);
+      if (batch === undefined) this.#outgoing.set(message.to, [{ group, message }]);
+      else batch.push({ group, message });
+    }
+    this.#scheduleTurn();
+  }
+
+  /** No ticks and no turns any more. Replicas are closed before. */
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #receive(from: number, messages: readonly GroupMessage[]): void {
+    if (this.#closed) return;
+    for (const { group, message } of messages) {
+      const replica = this.#replicas.get(group);
+      // Not for anybody here: of a group that has gone, or has not come yet.
+      if (replica === undefined || message.to !== this.#parts.node || message.from !== from) continue;
+      replica.step(message);
+    }
+  }
+
+  #scheduleTick(): void {
+    const { scheduler, tickMs } = this.#parts;
+    this.#timer = scheduler.after(
+      tickMs,
+      () => {
+        if (this.#closed) return;
+        this.#tick();
+        this.#scheduleTick();
+      },
+      true,
+    );
+  }
+
+  #tick(): void {
+    this.#noteLostNodes();
+    for (const replica of this.#awake) {
+      if (replica.asleep) this.#awake.delete(replica);
+      else replica.tick();
+    }
+  }
+
+  /** Nobody else tells a sleeping group that its leader, say, is gone. */
+  #noteLostNodes(): void {
+    const { transport } = this.#parts;
+    if (transport === undefined) return;
+    this.#peers ??= this.#findPeers();
+    const before = this.#reachable;
+    this.#reachable = new Set(this.#peers.filter((to) => transport.reachable(to)));
+    const lost = this.#peers.filter((to) => before.has(to) && !this.#reachable.has(to));
+    if (lost.length === 0) return;
+    for (const replica of this.#replicas.values()) if (replica.asleep && replica.members.some((id) => lost.includes(id))) replica.wake();
+  }
+
+  #findPeers(): number[] {
+    const peers = new Set<number>();
+    for (const { members } of this.#replicas.values()) for (const id of members) peers.add(id);
+    peers.delete(this.#parts.node);
+    return [...peers];
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#closed) return;
+    this.#turnScheduled = true;
+    this.#parts.scheduler.soon(() => {
+      this.#turnScheduled = false;
+      if (!this.#closed) this.#turn();
+    });
+  }
+
+  #turn(): void {
+    this.#turns++;
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    for (const replica of dirty) replica.turn();
+    const outgoing = this.#outgoing;
+    if (outgoing.size === 0) return;
+    this.#outgoing = new Map();
+    for (const [to, messages] of outgoing) this.#parts.transport!.send(to, messages);
+  }
+}

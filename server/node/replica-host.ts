@@ -1,0 +1,29 @@
+/** What a replica asks of the node that it lives on, and the node of its replicas. The node is node-host.ts. Types only. */
+import type { Message } from '../raft/index.ts';
+
+export interface ReplicaHost {
+  /** From now on messages and ticks come to it. */
+  add(replica: HostedReplica): void;
+  /** It has stopped. */
+  remove(replica: HostedReplica): void;
+  /** Other nodes may be in its group from now on. */
+  membersChanged(): void;
+  /** Has `turn` called soon, once for all that asks for it until then. */
+  schedule(replica: HostedReplica): void;
+  /** Sends with what other groups have for the same nodes. Messages may be lost. */
+  send(group: number, messages: readonly Message[]): void;
+}
+
+export interface HostedReplica {
+  readonly group: number;
+  /** Nothing happens in its group: it need not be ticked. */
+  readonly asleep: boolean;
+  /** Everybody that is in the group, as far as known. */
+  readonly members: readonly number[];
+  step(message: Message): void;
+  tick(): void;
+  /** Carries out what there is to do since the last turn. */
+  turn(): void;
+  /** A node that is in the group was lost. */
+  wake(): void;
+}

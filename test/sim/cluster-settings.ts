@@ -1,0 +1,32 @@
+/** How the nodes of a simulated cluster are set, drawn from a seed: slow and quick ticks, groups that sleep, and what the way between nodes loses. */
+import type { SimRandom } from './sim-random.ts';
+import type { SimTransportSettings } from './sim-transport.ts';
+
+export interface ClusterSettings {
+  readonly tickMs: number;
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+  readonly sleepTicks: number;
+  /** Of applied entries, in memory. */
+  readonly keptBytesMax: number;
+  /** Of entries that were appended last, in memory. */
+  readonly cacheBytes: number;
+  readonly transport: SimTransportSettings;
+}
+
+export function drawClusterSettings(random: SimRandom): ClusterSettings {
+  const lossy = random.chance(0.5);
+  return {
+    tickMs: random.pick([20, 20, 50]),
+    electionTicks: random.pick([5, 10, 10]),
+    heartbeatTicks: random.pick([1, 1, 3]),
+    sleepTicks: random.pick([Infinity, Infinity, 2, 15]),
+    keptBytesMax: random.pick([0, 2000, 1 << 24]),
+    cacheBytes: random.pick([0, 4096, 1 << 20]),
+    transport: {
+      dropChance: lossy ? random.pick([0, 0.01, 0.1]) : 0,
+      duplicateChance: lossy ? random.pick([0, 0.05]) : 0,
+      reorderChance: lossy ? random.pick([0, 0.05, 0.2]) : 0,
+    },
+  };
+}
