@@ -13,8 +13,20 @@ await Promise.all(
     for (;;) {
       const number = next++;
       await engine.write(batchOf(number), { durability: durability as Durability });
-      // Past the stream's buffer: what is printed has left the process.
-      writeSync(1, `${number}\n`);
+      print(`${number}\n`);
     }
   }),
 );
+
+/** Past the stream's buffer: what is printed has left the process. A pipe that is full takes it once somebody has read from it. */
+function print(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
