@@ -194,8 +194,9 @@ export interface Keyspace extends KeyValues {
   /**
    * Deletes all its entries and forgets its name and settings, at a cost that does not depend on how much there is; durable when it settles.
    * This object is of no use from the call on (`closed/KEYSPACE_DROPPED`); scans and iterators that were begun go on as of then. A keyspace that is made by the same name is another, empty one.
+   * `sequence`: as of other writes.
    */
-  drop(): Promise<void>;
+  drop(options?: Pick<WriteOptions, 'sequence'>): Promise<void>;
 }
 
 /**

@@ -5,10 +5,11 @@
 import { EXPIRY_BYTES, POINTER_BYTES, RECORD_HEADER_BYTES } from '../assembly/memory-map.ts';
 import type { Clock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { BatchOperation, Keyspace } from './api.ts';
+import type { Keyspace } from './api.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import { type DeleteRuns, RUN_MIN } from './delete-runs.ts';
 import { expiryOf, NEVER } from './expiry.ts';
+import type { HostedOperation, ValuePlace } from './hosted-api.ts';
 import { covers, keyRange, type KeyRange, KeyRanges } from './key-range.ts';
 import { checkArray, checkObject, checkOptions, toKey, toValue } from './keys.ts';
 import { internalKey } from './keyspace-key.ts';
@@ -27,6 +28,10 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   deleteRange: ['type', 'gt', 'gte', 'lt', 'lte', 'prefix', 'keyspace'],
   increment: ['type', 'key', 'by', 'keyspace', 'ttlMs', 'expiresAtMs'],
 };
+const HOSTED_FIELDS: typeof FIELDS = { ...FIELDS, put: [...FIELDS['put']!, 'at'] };
+const PLACE_FIELDS: readonly string[] = ['segment', 'offset'];
+/** A host's segments, and offsets in them, have 32 bits. */
+const PLACE_END_MAX = 2 ** 32;
 
 /** The records of a batch, in order. */
 export interface BatchPlan {
@@ -39,6 +44,8 @@ export interface BatchPlan {
   readonly ends: (Uint8Array | undefined)[];
   /** Milliseconds since the epoch, or NEVER. */
   readonly expiries: number[];
+  /** Of a hosted engine's: where the values lie that it points to. Others are stored with their keys. Undefined: the engine has a log of its own. */
+  readonly places: (ValuePlace | undefined)[] | undefined;
   /** What the increments came to, in their order. */
   readonly counters: bigint[];
   /** As the caller counts them: a range delete may stand for many. */
@@ -60,16 +67,19 @@ export class BatchPlanner {
   readonly #reader: Pick<Reader, 'getEntry'>;
   readonly #clock: Clock;
   readonly #runs: DeleteRuns | undefined;
+  readonly #isHosted: boolean;
 
-  constructor(settings: Readonly<EngineSettings>, reader: Pick<Reader, 'getEntry'>, clock: Clock, runs?: DeleteRuns) {
+  /** `isHosted`: puts may say where their values lie. */
+  constructor(settings: Readonly<EngineSettings>, reader: Pick<Reader, 'getEntry'>, clock: Clock, runs?: DeleteRuns, isHosted = false) {
     this.#runs = runs;
+    this.#isHosted = isHosted;
     this.#settings = settings;
     this.#reader = reader;
     this.#clock = clock;
   }
 
   /** `keyspaceOf`: what an operation's `keyspace` stands for; may throw. `invalid/*` when the batch cannot be written. */
-  plan(operations: readonly BatchOperation[], keyspaceOf: KeyspaceOf): BatchPlan {
+  plan(operations: readonly HostedOperation[], keyspaceOf: KeyspaceOf): BatchPlan {
     const at = { operation: -1 };
     try {
       return this.#plan(operations, keyspaceOf, at);
@@ -79,7 +89,7 @@ export class BatchPlanner {
   }
 
   /** `at`: the operation that is looked at, -1: none. */
-  #plan(operations: readonly BatchOperation[], keyspaceOf: KeyspaceOf, at: { operation: number }): BatchPlan {
+  #plan(operations: readonly HostedOperation[], keyspaceOf: KeyspaceOf, at: { operation: number }): BatchPlan {
     checkArray(operations, 'batch');
     if (operations.length > OPERATIONS_MAX) {
       throw new SparrowError('invalid', 'BATCH_TOO_LARGE', `batch has ${operations.length} operations; the limit is ${OPERATIONS_MAX}`, {
@@ -88,7 +98,8 @@ export class BatchPlanner {
         operations: operations.length,
       });
     }
-    let plan = emptyPlan();
+    let plan = emptyPlan(this.#isHosted);
+    const fields = this.#isHosted ? HOSTED_FIELDS : FIELDS;
     // Ranges that the batch has deleted so far.
     let deleted: KeyRanges | undefined;
     // An increment sees what comes before it in its batch.
@@ -96,7 +107,7 @@ export class BatchPlanner {
     const nowMs = (): number => this.#clock.wallMs();
     for (const operation of operations) {
       at.operation++;
-      checkFields(operation);
+      checkFields(operation, fields);
       const keyspace = keyspaceOf(operation.keyspace);
       if (operation.type === 'deleteRange') {
         const { type: _, keyspace: _keyspace, ...bounds } = operation;
@@ -112,8 +123,10 @@ export class BatchPlanner {
       const key = toKey(operation.key, this.#settings.maxKeyBytes);
       let value: Uint8Array | undefined;
       let expiresAtMs = NEVER;
+      let place: ValuePlace | undefined;
       if (operation.type === 'put') {
         value = toValue(operation.value, this.#settings.maxValueBytes);
+        if (this.#isHosted) place = placeOf(operation, value.length);
         if (keyspace.ttlMs !== 0 || operation.ttlMs !== undefined || operation.expiresAtMs !== undefined) {
           expiresAtMs = expiryOf(operation, keyspace.ttlMs, nowMs);
         }
@@ -132,7 +145,7 @@ export class BatchPlanner {
       const expired = expiresAtMs !== NEVER && expiresAtMs <= nowMs();
       const seen = expired ? { value: undefined, expiresAtMs: NEVER } : { value, expiresAtMs };
       written?.set(nameOf(keyspace, key), { internal: internalKey(keyspace.id, key), ...seen });
-      add(plan, keyspace, key, value, expiresAtMs);
+      add(plan, keyspace, key, value, expiresAtMs, place);
     }
     at.operation = -1;
     if (deleted) plan = withoutOvertaken(plan);
@@ -171,19 +184,28 @@ function ofOperation(error: unknown, operation: number): unknown {
   );
 }
 
-function emptyPlan(): BatchPlan {
+function emptyPlan(isHosted = false): BatchPlan {
   return {
     keyspaces: [],
     keys: [],
     values: [],
     ends: [],
     expiries: [],
+    places: isHosted ? [] : undefined,
     counters: [],
     operations: 0,
     recordBytes: 0,
     payloadBytes: 0,
     userBytes: 0,
   };
+}
+
+/** A batch of one put, or delete (without `value`), for a hosted engine. */
+export function planOne(keyspace: OpenKeyspace, key: Uint8Array, value: Uint8Array | undefined, expiresAtMs: number): BatchPlan {
+  const plan = emptyPlan(true);
+  add(plan, keyspace, key, value, expiresAtMs);
+  plan.operations = 1;
+  return plan;
 }
 
 /** A batch of one range delete, or of nothing. */
@@ -210,11 +232,25 @@ function withRun(plan: BatchPlan, runs: DeleteRuns): BatchPlan {
   return Object.assign(shorter, { operations, userBytes });
 }
 
-function add(plan: BatchPlan, keyspace: OpenKeyspace, key: Uint8Array, value: Uint8Array | undefined, expiresAtMs: number): void {
+function add(
+  plan: BatchPlan,
+  keyspace: OpenKeyspace,
+  key: Uint8Array,
+  value: Uint8Array | undefined,
+  expiresAtMs: number,
+  place?: ValuePlace,
+): void {
   const valueBytes = value === undefined ? 0 : value.length;
   const expiryBytes = expiresAtMs === NEVER ? 0 : EXPIRY_BYTES;
   const keyBytes = keyspace.prefixBytes + key.length;
-  const large = value !== undefined && isLarge(keyspace, keyBytes, valueBytes, expiryBytes);
+  let large = value !== undefined && isLarge(keyspace, keyBytes, valueBytes, expiryBytes);
+  if (plan.places) {
+    if (large && place === undefined) {
+      assertFitsPage(keyBytes, valueBytes, expiryBytes);
+      large = false;
+    }
+    plan.places.push(large ? place : undefined);
+  }
   plan.keyspaces.push(keyspace);
   plan.keys.push(key);
   plan.values.push(value);
@@ -230,6 +266,7 @@ function addRangeDelete(plan: BatchPlan, keyspace: OpenKeyspace, { start, end }:
   plan.keys.push(start.subarray(keyspace.prefixBytes));
   plan.values.push(undefined);
   plan.ends.push(end);
+  plan.places?.push(undefined);
   plan.expiries.push(NEVER);
   plan.recordBytes += (RECORD_HEADER_BYTES + start.length + end.length + 7) & ~7;
   plan.userBytes += start.length + end.length;
@@ -251,12 +288,12 @@ function withoutOvertaken(plan: BatchPlan): BatchPlan {
     kept.push(i);
   }
   if (kept.length === plan.keys.length) return plan;
-  const left = { ...emptyPlan(), counters: plan.counters };
+  const left = { ...emptyPlan(plan.places !== undefined), counters: plan.counters };
   for (const i of kept.toReversed()) {
     const keyspace = plan.keyspaces[i]!;
     const end = plan.ends[i];
     if (end) addRangeDelete(left, keyspace, { start: internalKey(keyspace.id, plan.keys[i]!), end });
-    else add(left, keyspace, plan.keys[i]!, plan.values[i], plan.expiries[i]!);
+    else add(left, keyspace, plan.keys[i]!, plan.values[i], plan.expiries[i]!, plan.places?.[i]);
   }
   return left;
 }
@@ -266,15 +303,60 @@ export function isLarge(keyspace: OpenKeyspace, keyBytes: number, valueBytes: nu
   return valueBytes >= keyspace.inlineThreshold || keyBytes + expiryBytes + valueBytes > ENTRY_BYTES_MAX;
 }
 
+/** Whether the value of operation `i` is elsewhere, and its record a pointer. `keyBytes`: of the internal key. */
+export function isPointed(plan: BatchPlan, i: number, keyBytes: number, valueBytes: number, expiryBytes: number): boolean {
+  const { places } = plan;
+  return places === undefined ? isLarge(plan.keyspaces[i]!, keyBytes, valueBytes, expiryBytes) : places[i] !== undefined;
+}
+
+function assertFitsPage(keyBytes: number, valueBytes: number, expiryBytes: number): void {
+  if (keyBytes + expiryBytes + valueBytes <= ENTRY_BYTES_MAX) return;
+  throw new SparrowError(
+    'invalid',
+    'NO_PLACE',
+    `a value of ${valueBytes} bytes fits no page with its key (${ENTRY_BYTES_MAX} bytes at most): the put must say where the host's log has it (at)`,
+    { field: 'at', limit: ENTRY_BYTES_MAX, bytes: valueBytes },
+  );
+}
+
+/** Where a put says that its value lies. */
+function placeOf(operation: { at?: ValuePlace | undefined }, valueBytes: number): ValuePlace | undefined {
+  const { at } = operation;
+  if (at === undefined) return undefined;
+  checkObject(at, 'at');
+  checkOptions(at, PLACE_FIELDS);
+  const { segment, offset } = at;
+  if (!Number.isInteger(segment) || segment < 1 || segment >= PLACE_END_MAX) {
+    throw new SparrowError(
+      'invalid',
+      'OPTION_RANGE',
+      `at.segment is a whole number from 1 to ${PLACE_END_MAX - 1}, not ${String(segment)}`,
+      {
+        field: 'at.segment',
+        limit: PLACE_END_MAX - 1,
+      },
+    );
+  }
+  if (!Number.isInteger(offset) || offset < 0 || offset + valueBytes >= PLACE_END_MAX) {
+    throw new SparrowError(
+      'invalid',
+      'OPTION_RANGE',
+      `at.offset is a whole number from 0, and the value (${valueBytes} bytes) ends below ${PLACE_END_MAX}; not ${String(offset)}`,
+      { field: 'at.offset', limit: PLACE_END_MAX },
+    );
+  }
+  return { segment, offset };
+}
+
 /** An increment leaves the counter's expiry as it is unless it says otherwise. */
 export function keepsExpiry(options: { ttlMs?: number; expiresAtMs?: number } | undefined): boolean {
   return options?.ttlMs === undefined && options?.expiresAtMs === undefined;
 }
 
-function checkFields(operation: BatchOperation): void {
+function checkFields(operation: HostedOperation, fields: typeof FIELDS): void {
   checkObject(operation, 'operation');
   const { type } = operation as { type: unknown };
-  if (typeof type === 'string' && Object.hasOwn(FIELDS, type)) return checkOptions(operation, FIELDS[type]!);
+  if (typeof type === 'string' && Object.hasOwn(fields, type)) return checkOptions(operation, fields[type]!);
   const known = Object.keys(FIELDS)
     .map((each) => `'${each}'`)
     .join(', ');

@@ -36,7 +36,7 @@ import type { ScanSource } from './scan.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
 import { makeBackup, makeCheckpoint, newStoreId, runIngest } from './upkeep/index.ts';
 import type { View } from './view.ts';
-import type { Writer } from './writer.ts';
+import type { EngineWriter } from './writer.ts';
 
 const BATCH_OPTIONS: readonly string[] = ['durability', 'sequence', 'conditions'];
 const BACKUP_OPTIONS: readonly string[] = ['onProgress', 'signal'];
@@ -63,16 +63,18 @@ export interface EngineParts extends MetricsSources {
 export class SparrowEngine extends StoredKeyValues implements Engine {
   readonly path: string;
   readonly #parts: EngineParts;
-  readonly #writer: Writer;
+  readonly #writer: EngineWriter;
   readonly #snapshots: Snapshots;
   readonly #keyspace: OpenKeyspace;
   readonly #keyspaces: Keyspaces;
   readonly #planner: BatchPlanner;
+  readonly #isHosted: boolean;
   /** Calls that use the files for a while: closing waits for them. */
   readonly #upkeep = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  constructor(parts: EngineParts) {
+  /** `isHosted`: it has no log of its own. */
+  constructor(parts: EngineParts, isHosted = false) {
     const { settings, clock, writer, reader, coldReads, snapshots, view, resources } = parts;
     const { memory } = resources;
     const keyspace = new OpenKeyspace(DEFAULT_KEYSPACE, {}, settings);
@@ -112,19 +114,21 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
       assertEngineOpen: () => keyspace.assertOpen(),
       scanSource,
       runs,
+      isHosted,
     };
     super(shared, keyspace);
     this.#parts = parts;
+    this.#isHosted = isHosted;
     this.path = parts.path;
     this.#writer = writer;
     this.#snapshots = snapshots;
     this.#keyspace = keyspace;
     this.#keyspaces = new Keyspaces(shared, parts.maintenance, parts.zstd);
-    this.#planner = new BatchPlanner(settings, reader, parts.clock, runs);
+    this.#planner = new BatchPlanner(settings, reader, parts.clock, runs, isHosted);
   }
 
   async write(batch: readonly BatchOperation[], options?: BatchOptions): Promise<WriteResult> {
-    this.#assertOpen();
+    this.assertOpen();
     const durability = this.durabilityOf(options, BATCH_OPTIONS);
     const keyspaceOf = (given: Keyspace | undefined): OpenKeyspace =>
       given === undefined ? this.#keyspace : this.#keyspaces.openOf(given);
@@ -139,19 +143,19 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   async keyspace(name: string, settings?: KeyspaceSettings): Promise<Keyspace> {
-    this.#assertOpen();
+    this.assertOpen();
     const keyspace = await this.#keyspaces.open(name, settings);
-    this.#assertOpen();
+    this.assertOpen();
     return keyspace;
   }
 
   keyspaces(): string[] {
-    this.#assertOpen();
+    this.assertOpen();
     return this.#keyspaces.names;
   }
 
   snapshot(): Snapshot {
-    this.#assertOpen();
+    this.assertOpen();
     const { maintenance } = this.#parts;
     return new PinnedSnapshot(this.#snapshots, this.#writer.sequence, (sequence) => maintenance.pinnedBytes(sequence));
   }
@@ -159,23 +163,23 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   // ---- upkeep ----
 
   async sync(): Promise<void> {
-    this.#assertOpen();
+    this.assertOpen();
     await this.#writer.sync();
   }
 
   async flush(): Promise<void> {
-    this.#assertOpen();
+    this.assertOpen();
     this.#writer.write();
     await this.#parts.maintenance.flush();
   }
 
   async settled(): Promise<void> {
-    this.#assertOpen();
+    this.assertOpen();
     await this.#parts.maintenance.settled();
   }
 
   async compact(range?: CompactRange): Promise<void> {
-    this.#assertOpen();
+    this.assertOpen();
     this.#writer.write();
     const { maintenance, settings } = this.#parts;
     if (range === undefined) return maintenance.compact(undefined, undefined);
@@ -190,7 +194,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async checkpoint(directory: string, options: CheckpointOptions = {}): Promise<CheckpointResult> {
     checkDirectory(directory);
     checkOptions(options, CHECKPOINT_OPTIONS);
-    this.#assertOpen();
+    this.assertOpen();
     const { events } = this.#parts;
     const begunMs = events.nowMs();
     events.emit({ type: 'checkpoint-begun', directory });
@@ -219,7 +223,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     return this.#withFiles('checkpoint', (image, io) =>
       makeCheckpoint(io.fileSystem, image, directory, options, {
         sync: () => this.#parts.log.sync(),
-        assertOpen: () => this.#assertOpen(),
+        assertOpen: () => this.assertOpen(),
         storeId: this.#parts.random && newStoreId(this.#parts.random),
         pause: () => io.pause(),
       }),
@@ -229,7 +233,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async backup(target: string, options: BackupOptions = {}): Promise<BackupResult> {
     checkDirectory(target);
     checkOptions(options, BACKUP_OPTIONS);
-    this.#assertOpen();
+    this.assertOpen();
     const { events } = this.#parts;
     const begunMs = events.nowMs();
     events.emit({ type: 'backup-begun', target });
@@ -249,8 +253,8 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   #backup(target: string, options: BackupOptions): Promise<BackupResult> {
     const { scheduler, zstd, clock, log } = this.#parts;
     return this.#withFiles('backup', (image, io) => {
-      const { sequence } = this.#writer;
-      const assertOpen = (): void => this.#assertOpen();
+      const sequence = this.#isHosted ? image.version.lastSequence : this.#writer.sequence;
+      const assertOpen = (): void => this.assertOpen();
       const source = { image, scheduler, zstd, sequence, sync: () => log.sync(), assertOpen, pause: () => io.pause() };
       return makeBackup(io.fileSystem, source, target, clock.wallMs(), options);
     });
@@ -265,7 +269,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         field: 'mode',
       });
     }
-    this.#assertOpen();
+    this.assertOpen();
     const { events } = this.#parts;
     const begunMs = events.nowMs();
     events.emit({ type: 'ingest-begun', directory });
@@ -317,7 +321,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async verify(options: InspectOptions = {}): Promise<VerifyReport> {
     checkOptions(options, INSPECT_OPTIONS);
     const { scheduler, zstd } = this.#parts;
-    const check = (): void => this.#assertOpen();
+    const check = (): void => this.assertOpen();
     const report = await this.#withFiles('verify', (image, io) =>
       drive(verifyImage(io.fileSystem, image, zstd), scheduler, options, check, () => io.pause()),
     );
@@ -330,7 +334,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   /** What the work reads and writes is spent of the budget. */
   async #withIo<T>(kind: IoKind, work: (io: UpkeepIo) => Promise<T>): Promise<T> {
     const { fileSystem, resources, scheduler } = this.#parts;
-    const io = new UpkeepIo(fileSystem, resources.ioBudget, kind, scheduler, () => this.#assertOpen());
+    const io = new UpkeepIo(fileSystem, resources.ioBudget, kind, scheduler, () => this.assertOpen());
     try {
       return await work(io);
     } finally {
@@ -340,7 +344,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
 
   /** Lends out the files of this moment. They are kept until the work has ended, and closing waits for it. */
   async #withFiles<T>(kind: IoKind, work: (image: StoreImage, io: UpkeepIo) => Promise<T>): Promise<T> {
-    this.#assertOpen();
+    this.assertOpen();
     const { fileSystem, maintenance, log } = this.#parts;
     this.#writer.write();
     const release = maintenance.holdFiles();
@@ -362,12 +366,12 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   }
 
   get sequence(): number {
-    this.#assertOpen();
+    this.assertOpen();
     return this.#writer.sequence;
   }
 
   metrics(): EngineMetrics {
-    this.#assertOpen();
+    this.assertOpen();
     return collectMetrics(this.#parts);
   }
 
@@ -412,7 +416,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     }
   }
 
-  #assertOpen(): void {
+  protected assertOpen(): void {
     this.#keyspace.assertOpen();
   }
 }

@@ -47,6 +47,7 @@ export type {
   IngestBegun,
   IngestEnded,
   ListenerFailed,
+  MadeDurable,
   Outcome,
   StallBegun,
   StallEnded,
@@ -86,6 +87,7 @@ export { dump, repair, stats, verify, type OfflineComponents } from './offline.t
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { keepHash } from './keep-rule.ts';
 export type { Resources, ResourceStats } from './resources-api.ts';
+export type { Hosted, HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, ValuePlace } from './hosted-api.ts';
 export type { KeyspaceSettings } from './keyspaces-api.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';

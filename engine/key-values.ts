@@ -21,6 +21,7 @@ import { COLD, type ColdReads, ReadAhead } from './cold-reads/index.ts';
 import { addToCounter, encodeCounter, toStep } from './counters.ts';
 import type { DeleteRuns } from './delete-runs.ts';
 import { expiryOf, NEVER } from './expiry.ts';
+import { notHosted } from './not-hosted.ts';
 import { StoredIterator } from './iterator.ts';
 import { lookupOrder } from './key-order.ts';
 import { keyRange } from './key-range.ts';
@@ -31,7 +32,7 @@ import { type InternalRange, internalRange, scanRange } from './scan-range.ts';
 import { RangeCursor, ScanIterator, type ScanSource } from './scan.ts';
 import { checkDurability, type EngineSettings } from './settings.ts';
 import { PinnedSnapshot, type Snapshots } from './snapshots.ts';
-import type { Writer } from './writer.ts';
+import type { EngineWriter } from './writer.ts';
 
 const WRITE_OPTIONS: readonly string[] = ['durability', 'sequence'];
 const PUT_OPTIONS: readonly string[] = [...WRITE_OPTIONS, 'ttlMs', 'expiresAtMs'];
@@ -44,7 +45,7 @@ const MANY_AT_ONCE = 32;
 export interface KeyValueParts {
   readonly settings: Readonly<EngineSettings>;
   readonly clock: Clock;
-  readonly writer: Writer;
+  readonly writer: EngineWriter;
   readonly reader: Reader;
   readonly coldReads: ColdReads;
   readonly runs: DeleteRuns;
@@ -54,12 +55,14 @@ export interface KeyValueParts {
   readonly scanWindow: number;
   /** `closed/ENGINE_CLOSED`. Scans that were begun outlive their keyspace, but not the engine. */
   readonly assertEngineOpen: () => void;
+  /** Durability is not the caller's to choose. */
+  readonly isHosted: boolean;
 }
 
 export class StoredKeyValues implements KeyValues {
   readonly #parts: KeyValueParts;
   readonly #keyspace: OpenKeyspace;
-  readonly #writer: Writer;
+  readonly #writer: EngineWriter;
   readonly #reader: Reader;
   readonly #coldReads: ColdReads;
   readonly #runs: DeleteRuns;
@@ -338,7 +341,9 @@ export class StoredKeyValues implements KeyValues {
   protected durabilityOf(options: WriteOptions | undefined, known: readonly string[]): Durability {
     if (options === undefined) return this.#durability;
     checkOptions(options, known);
-    return options.durability === undefined ? this.#durability : checkDurability(options.durability);
+    if (options.durability === undefined) return this.#durability;
+    if (this.#parts.isHosted) throw notHosted('durability');
+    return checkDurability(options.durability);
   }
 
   #expiryOf(options: PutOptions | undefined): number {

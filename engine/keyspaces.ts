@@ -4,7 +4,7 @@
  */
 import type { Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { KeepRule, Keyspace } from './api.ts';
+import type { KeepRule, Keyspace, WriteOptions } from './api.ts';
 import { planRangeDelete } from './batch-plan.ts';
 import { shownKeepRule, storedKeepRule } from './keep-rule.ts';
 import { KEYSPACE_ID_MAX, keyspaceBegin, keyspaceEnd } from './keyspace-key.ts';
@@ -19,7 +19,10 @@ import {
 import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { KeyspaceSettings } from './keyspaces-api.ts';
 import type { Maintenance } from './maintenance/index.ts';
+import { checkOptions } from './keys.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
+
+const DROP_OPTIONS: readonly string[] = ['sequence'];
 
 export class Keyspaces {
   readonly #parts: KeyValueParts;
@@ -27,6 +30,8 @@ export class Keyspaces {
   readonly #zstd: Zstd | undefined;
   /** By id. */
   readonly #opened = new Map<number, SparrowKeyspace>();
+  /** Of a hosted engine: by name, those of which the entries are being flushed away. */
+  readonly #dropping = new Map<string, Promise<void>>();
   /** Set once the engine is being closed. */
   #refusal: (() => SparrowError) | undefined;
 
@@ -50,6 +55,7 @@ export class Keyspaces {
     const settings = given && storedSettings(given);
     if (settings) assertWritable({ name, settings }, this.#zstd);
     for (;;) {
+      await this.#dropping.get(name)?.catch(() => undefined);
       const id = this.#record(name, settings);
       // Another call may have recorded it, and it may not be on disk yet. An engine that has stopped writing still gives what there is, to read.
       if (settings !== undefined || this.#maintenance.failure === undefined) await this.#maintenance.recorded();
@@ -70,15 +76,30 @@ export class Keyspaces {
    * Deletes what is in the keyspace, then the keyspace. The edit goes to the manifest only when the log with the range delete is on disk
    * (maintenance/versions.ts): after a crash in between, the keyspace is there and empty, but never gone with its entries left.
    */
-  async #drop(keyspace: SparrowKeyspace): Promise<void> {
+  async #drop(keyspace: SparrowKeyspace, sequence: number | undefined): Promise<void> {
     const { open, name } = keyspace;
     open.assertOpen();
     const whole = { start: keyspaceBegin(open.id), end: keyspaceEnd(open.id) };
-    const written = this.#parts.writer.batch(planRangeDelete(open, whole), 'buffered', undefined);
+    const written = this.#parts.writer.batch(planRangeDelete(open, whole), 'buffered', sequence);
     open.drop(() => new SparrowError('closed', 'KEYSPACE_DROPPED', `keyspace '${name}' has been dropped`, { keyspace: name }));
     this.#opened.delete(open.id);
+    if (this.#parts.isHosted) await this.#flushDropped(name);
     this.#maintenance.record({ keyspacesDropped: [open.id] });
     await Promise.all([written, this.#maintenance.recorded()]);
+  }
+
+  /**
+   * There is no log for the range delete: it must be in the manifest first. Who asks for the keyspace meanwhile waits, or would be given one that is
+   * about to go.
+   */
+  async #flushDropped(name: string): Promise<void> {
+    const flushed = this.#maintenance.flush();
+    this.#dropping.set(name, flushed);
+    try {
+      await flushed;
+    } finally {
+      this.#dropping.delete(name);
+    }
   }
 
   #ruleOf(id: number): KeepRule | undefined {
@@ -130,7 +151,7 @@ export class Keyspaces {
         settings: settingsOf,
         kept: () => this.#ruleOf(id),
         keepOnly: (rule) => this.#keepOnly(open, rule),
-        drop: (each) => this.#drop(each),
+        drop: (each, sequence) => this.#drop(each, sequence),
       });
       this.#opened.set(id, keyspace);
     }
@@ -144,7 +165,7 @@ interface KeyspaceParts {
   readonly settings: () => StoredSettings;
   readonly kept: () => KeepRule | undefined;
   readonly keepOnly: (rule: KeepRule | undefined) => Promise<void>;
-  readonly drop: (keyspace: SparrowKeyspace) => Promise<void>;
+  readonly drop: (keyspace: SparrowKeyspace, sequence: number | undefined) => Promise<void>;
 }
 
 class SparrowKeyspace extends StoredKeyValues implements Keyspace {
@@ -172,8 +193,9 @@ class SparrowKeyspace extends StoredKeyValues implements Keyspace {
     await this.#own.keepOnly(rule);
   }
 
-  drop(): Promise<void> {
-    return this.#own.drop(this);
+  async drop(options?: Pick<WriteOptions, 'sequence'>): Promise<void> {
+    checkOptions(options, DROP_OPTIONS);
+    await this.#own.drop(this, options?.sequence);
   }
 }
 

@@ -13,12 +13,14 @@ import type { Engine } from './api.ts';
 import { ColdReads, type ReadPolicy, RecentReads } from './cold-reads/index.ts';
 import { SparrowEngine } from './engine.ts';
 import { Events } from './events/index.ts';
+import { checkHosted, HostedLog, HostedWriter, HostLinks, SparrowHostedEngine } from './hosted/index.ts';
+import type { Hosted, HostedEngine } from './hosted-api.ts';
 import { checkOptions } from './keys.ts';
 import { assertWritable } from './keyspace-settings.ts';
 import { logFileName, LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { makeDirectory } from './make-directory.ts';
-import { highestFileId, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
+import { highestFileId, logLeft, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
 import type { OpenFiles } from './open-files.ts';
 import { Reader } from './reader.ts';
 import type { Resources } from './resources-api.ts';
@@ -35,7 +37,7 @@ import { requireZstd } from './table/index.ts';
 import { newStoreId, storeIdSettings } from './upkeep/index.ts';
 import { ValueFiles } from './value-files.ts';
 import { View } from './view.ts';
-import { Writer } from './writer.ts';
+import { type EngineWriter, Writer } from './writer.ts';
 
 const LOG_RESTS_AFTER_MS = 2000;
 
@@ -58,19 +60,40 @@ export interface EngineComponents {
    * values. Default: by how long they took lately (RecentReads).
    */
   readPolicy?: () => ReadPolicy;
+  /** A host keeps a durable log for it: the engine has none of its own, and what `open` gives is a HostedEngine. See hosted-api.ts. */
+  hosted?: Hosted;
 }
 
-const COMPONENTS: readonly string[] = ['fileSystem', 'scheduler', 'clock', 'random', 'zstd', 'background', 'resources', 'readPolicy'];
+const COMPONENTS: readonly string[] = [
+  'fileSystem',
+  'scheduler',
+  'clock',
+  'random',
+  'zstd',
+  'background',
+  'resources',
+  'readPolicy',
+  'hosted',
+];
 
 /**
  * Opens the store in directory `path`, making it when it is not there. Only one holder at a time: `unavailable/LOCKED` otherwise.
  * `invalid/OPTION_UNKNOWN`, `invalid/OPTION_RANGE`, `invalid/OPTION_SHARED` for settings and components; `invalid/NO_DIRECTORY` where no directory can be; `corrupt/CORRUPT_*` with file and offset when something durable is damaged.
+ *
+ * With `hosted`: `invalid/OPTION_HOSTED` for settings of a log; `conflict/LOG_LEFT` for a store that an engine with a log of its own has left something in.
  */
+export async function open(
+  path: string,
+  settings: EngineSettingsInput | undefined,
+  components: EngineComponents & { hosted: Hosted },
+): Promise<HostedEngine>;
+export async function open(path: string, settings?: EngineSettingsInput, components?: EngineComponents): Promise<Engine>;
 export async function open(path: string, settings?: EngineSettingsInput, components: EngineComponents = {}): Promise<Engine> {
   if (typeof path !== 'string' || path === '') {
     throw new SparrowError('invalid', 'TYPE', 'path is the name of a directory', { field: 'path' });
   }
   checkOptions(components, COMPONENTS);
+  if (components.hosted !== undefined) checkHosted(components.hosted, settings);
   const shared = components.resources && SharedResources.from(components.resources);
   const resolved = resolveSettings(settings, shared?.settings);
   const fileSystem = components.fileSystem ?? new NodeFileSystem();
@@ -84,7 +107,21 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
   makeDirectory(fileSystem, path);
   const lock = fileSystem.lockDirectory(path);
   try {
-    return await recover({ path, settings: resolved, shared, fileSystem, scheduler, clock, random, zstd, background, readPolicy, lock });
+    const { hosted } = components;
+    return await recover({
+      path,
+      settings: resolved,
+      shared,
+      fileSystem,
+      scheduler,
+      clock,
+      random,
+      zstd,
+      background,
+      readPolicy,
+      lock,
+      hosted,
+    });
   } catch (error) {
     lock.release();
     throw withNextStep(error, path);
@@ -118,6 +155,7 @@ interface Door {
   background: 'worker' | 'inline';
   readPolicy: () => ReadPolicy;
   lock: { release(): void };
+  hosted: Hosted | undefined;
 }
 
 /** An opening that fails must leave nothing behind: it is tried again in the same process. */
@@ -134,7 +172,7 @@ async function recover(door: Door): Promise<Engine> {
 }
 
 function build(door: Door, undo: Undo): Engine {
-  const { path, settings, fileSystem, scheduler, clock, random, zstd } = door;
+  const { path, settings, fileSystem, scheduler, clock, random, zstd, hosted } = door;
   const { manifest, version } = Manifest.open(fileSystem, path, {
     rollBytes: settings.manifestBytes,
     settings: () => storeIdSettings(random && newStoreId(random)),
@@ -143,6 +181,7 @@ function build(door: Door, undo: Undo): Engine {
   for (const keyspace of version.keyspaces.values()) assertWritable(keyspace, zstd);
   const listing = fileSystem.listSync(path);
   assertComplete(version, listing, path);
+  if (hosted) assertNoLog(version, listing, path);
 
   // Inline there is one thread, which has the engine's clock.
   const nowMs = door.background === 'inline' ? (): number => clock.monotonicMs() : processMs;
@@ -163,6 +202,7 @@ function build(door: Door, undo: Undo): Engine {
   const values = new ValueFiles(memory, resources.valueCache, resources.valueWindow, fileSystem, resources.files, path, coldReads);
   undo(() => values.close());
   let log: LogWriter | undefined;
+  let writer: EngineWriter;
   const events = new Events(clock, scheduler);
   const openedMs = clock.monotonicMs();
   const pendingAt = (segment: number, offset: number): number => log?.pendingAt(segment, offset) ?? 0;
@@ -192,10 +232,47 @@ function build(door: Door, undo: Undo): Engine {
     values,
     snapshots,
     events,
+    isHosted: hosted !== undefined,
     onSealed: () => writer.memtableSealed(),
   });
   // Its edits go through the log into the manifest: it ends before their files do.
   undo(() => maintenance.close());
+  const batchMemoryBytesMax = resources.memoryForMemtables - settings.memtableBytes;
+  const common = {
+    fileSystem,
+    scheduler,
+    random,
+    zstd,
+    path,
+    settings,
+    clock,
+    resources,
+    leave,
+    view,
+    reader,
+    coldReads,
+    values,
+    maintenance,
+  };
+  const others = { snapshots, events, manifest, openedMs, lock: door.lock };
+
+  if (hosted) {
+    const hostedLog = new HostedLog(hosted, path, events);
+    maintenance.attachLog(hostedLog);
+    writer = new HostedWriter({
+      memory,
+      window: resources.valueWindow,
+      log: hostedLog,
+      links: new HostLinks(hosted, fileSystem, path, () => maintenance.takeFileId()),
+      owner: maintenance,
+      settings,
+      sequence: version.lastSequence,
+      batchMemoryBytesMax,
+    });
+    const engine = new SparrowHostedEngine({ ...common, ...others, log: hostedLog, writer });
+    begin(door, manifest, maintenance, listing);
+    return engine;
+  }
 
   let sequence = version.lastSequence;
   const replay = replayLog({
@@ -251,44 +328,26 @@ function build(door: Door, undo: Undo): Engine {
   });
   maintenance.attachLog(log);
   letGo = holdFiles(resources.files, log, scheduler);
-  const writer = new Writer({
+  writer = new Writer({
     memory,
     log,
     owner: maintenance,
     settings,
     scheduler,
     sequence,
-    batchMemoryBytesMax: resources.memoryForMemtables - settings.memtableBytes,
+    batchMemoryBytesMax,
   });
-  const engine = new SparrowEngine({
-    fileSystem,
-    scheduler,
-    random,
-    zstd,
-    path,
-    settings,
-    clock,
-    resources,
-    leave,
-    view,
-    log,
-    writer,
-    reader,
-    coldReads,
-    values,
-    maintenance,
-    snapshots,
-    events,
-    manifest,
-    openedMs,
-    lock: door.lock,
-  });
-  // Last of all: what looks as if it belonged to nothing may be what a repair needs, should anything above be refused.
+  const engine = new SparrowEngine({ ...common, ...others, log, writer });
+  begin(door, manifest, maintenance, listing);
+  return engine;
+}
+
+/** Last of all: what looks as if it belonged to nothing may be what a repair needs, should anything before be refused. */
+function begin({ fileSystem, path }: Door, manifest: Manifest, maintenance: Maintenance, listing: readonly string[]): void {
   const obsolete = manifest.obsoleteFiles(listing);
   if (obsolete.length > 0) manifest.makeDurable();
   for (const name of obsolete) fileSystem.unlinkSync(`${path}/${name}`);
   maintenance.resume();
-  return engine;
 }
 
 /** While there are too many files, the log gives up its own once it has not been written to for a while. */
@@ -310,6 +369,18 @@ function holdFiles(files: OpenFiles, log: LogWriter, scheduler: Scheduler): () =
     files.removeHolder(ask);
     timer?.cancel();
   };
+}
+
+/** A hosted engine replays nothing. */
+function assertNoLog(version: Version, listing: readonly string[], directory: string): void {
+  const left = logLeft(version, listing);
+  if (left === undefined) return;
+  throw new SparrowError(
+    'conflict',
+    'LOG_LEFT',
+    `${directory}/${left} holds writes of an engine with a log of its own: open it without 'hosted', flush and close it first`,
+    { directory, file: left },
+  );
 }
 
 function assertComplete(version: Version, listing: readonly string[], directory: string): void {

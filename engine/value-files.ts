@@ -78,7 +78,7 @@ export class ValueFiles {
 
   /** Whether the segment is there: not removed. */
   has(segment: number): boolean {
-    return this.#held.has(segment) || this.#fs.existsSync(this.#path(segment));
+    return this.#held.has(segment) || this.#files.has(segment) || this.#fs.existsSync(this.#path(segment));
   }
 
   /** Closes the segment's file, which is to be removed. Returns its path. */

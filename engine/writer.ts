@@ -8,12 +8,10 @@ import type { Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import {
   EXPIRY_BYTES,
-  FLAG_EXPIRES,
   FRAME_HEADER_BYTES,
   KIND_DELETE,
   KIND_POINTER,
   KIND_PUT,
-  KIND_RANGE_DELETE,
   POINTER_BYTES,
   RECORD_HEADER_BYTES,
 } from '../assembly/memory-map.ts';
@@ -21,6 +19,7 @@ import type { Durability } from './api.ts';
 import { type BatchPlan, isLarge } from './batch-plan.ts';
 import { NEVER } from './expiry.ts';
 import { writePrefix } from './keyspace-key.ts';
+import { EXPIRING, layOut, type PointTo, writeExpiry } from './lay-out.ts';
 import type { LogWriter } from './log/index.ts';
 import { copyIn } from './memory/copy.ts';
 import { isMemoryShort, type LinearMemory } from './memory/linear-memory.ts';
@@ -29,12 +28,10 @@ import type { OpenKeyspace } from './open-keyspace.ts';
 import type { EngineSettings } from './settings.ts';
 
 /** A memtable is sealed when the log has grown by this many times its size meanwhile: bounds what recovery reads. */
-const LOG_PER_MEMTABLE = 8;
+export const LOG_PER_MEMTABLE = 8;
 /** Synced frames up to this size are worth preallocating for. */
 const SMALL_FRAME_BYTES = 4096;
 const SEQUENCE_MAX: number = Number.MAX_SAFE_INTEGER;
-/** A record's flags stand above its kind. */
-const EXPIRING = FLAG_EXPIRES << 8;
 /** So many `os` writes settle without a turn of the event loop: some hundred microseconds. */
 const MICROTASK_WRITES = 128;
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -51,6 +48,12 @@ export interface MemtableOwner {
   /** What a write of `bytes` should wait for before it counts as done, when the background is behind. */
   admit(bytes: number): Promise<void> | undefined;
 }
+
+/** What writes, as the rest of the engine knows it: a Writer, or hosted/hosted-writer.ts. */
+export type EngineWriter = Pick<
+  Writer,
+  'sequence' | 'puts' | 'userBytes' | 'one' | 'batch' | 'assertNext' | 'advance' | 'write' | 'sync' | 'memtableSealed'
+>;
 
 export class Writer {
   readonly #memory: LinearMemory;
@@ -74,6 +77,21 @@ export class Writer {
   #syncWaiters = 0;
   #writeScheduled = false;
   #zeroScheduled = false;
+  /** Of the batch that is being laid out: its segment, where its next large value is staged, and at which offset of the segment that will be. */
+  #payloadSegment = 0;
+  #payload = 0;
+  #payloadOffset = 0;
+  /** Puts a large value behind those before it. */
+  readonly #pointTo: PointTo = (value, pointerAt) => {
+    const { u8, kernel } = this.#memory;
+    copyIn(value, this.#memory, this.#payload);
+    kernel['sealPointer']!(pointerAt, this.#payloadSegment, this.#payload, value.length, this.#payloadOffset);
+    const end = this.#payload + value.length;
+    const next = (end + 7) & ~7;
+    u8.fill(0, end, next);
+    this.#payloadOffset += next - this.#payload;
+    this.#payload = next;
+  };
 
   constructor(parts: {
     memory: LinearMemory;
@@ -155,7 +173,7 @@ export class Writer {
       kind = large ? KIND_POINTER : KIND_PUT;
       if (expiryBytes !== 0) {
         kind |= EXPIRING;
-        this.#writeExpiry(valueAt, expiresAtMs);
+        writeExpiry(this.#memory, valueAt, expiresAtMs);
         valueAt += EXPIRY_BYTES;
       }
       if (large) this.#memory.kernel['sealPointer']!(valueAt, segment, payload, value.length, log.nextOffset + frameBytes);
@@ -198,7 +216,10 @@ export class Writer {
     memtable.provide(records);
     const payload = plan.payloadBytes > 0 ? log.stage(plan.payloadBytes) : 0;
     const frame = memtable.reserve(frameBytes);
-    this.#layOut(plan, frame, payload, segment, log.nextOffset + frameBytes);
+    this.#payloadSegment = segment;
+    this.#payload = payload;
+    this.#payloadOffset = log.nextOffset + frameBytes;
+    layOut(this.#memory, plan, frame + FRAME_HEADER_BYTES, this.#pointTo);
     memtable.setTop(frame + frameBytes);
     try {
       memtable.insert(frame + FRAME_HEADER_BYTES, plan.recordBytes, next, -1);
@@ -266,14 +287,7 @@ export class Writer {
 
   #nextSequence(given: number | undefined): number {
     const next = given ?? this.#sequence + 1;
-    if (!Number.isSafeInteger(next) || next <= this.#sequence || next >= SEQUENCE_MAX) {
-      throw new SparrowError(
-        'invalid',
-        'SEQUENCE',
-        `sequence is a whole number larger than the last one, ${this.#sequence}, and below 2^53 - 1; not ${String(next)}`,
-        { field: 'sequence', limit: this.#sequence },
-      );
-    }
+    assertSequence(next, this.#sequence);
     return next;
   }
 
@@ -285,79 +299,9 @@ export class Writer {
     return address;
   }
 
-  /** What could be written now and not be replayed later must not be written. */
+  /** What could be written now and not be replayed later must not be written: its records and large values are in the window of a replay, too. */
   #assertFits(plan: BatchPlan): void {
-    const records = plan.keys.length;
-    // Its records in the arena, and once more (with its large values) in the window of a replay; nodes; what its flush takes.
-    const bytes = 2 * plan.recordBytes + plan.payloadBytes + records * NODE_BYTES_PER_RECORD + records * 20 + plan.recordBytes / 16;
-    if (bytes <= this.#batchMemoryBytesMax) return;
-    throw new SparrowError(
-      'invalid',
-      'BATCH_TOO_LARGE',
-      `batch of ${records} operations and ${plan.userBytes} bytes takes ${bytes} bytes of memory; there are ${this.#batchMemoryBytesMax} for it ` +
-        '(memoryBytes without the caches, what is set aside for flushes and reads, and a memtable)',
-      { field: 'batch', limit: this.#batchMemoryBytesMax, bytes, operations: records },
-    );
-  }
-
-  /** Writes the records of a batch behind the frame's header, and its large values to `payload`. Sequences are the kernel's. */
-  #layOut(plan: BatchPlan, frame: number, payload: number, segment: number, payloadOffset: number): void {
-    const { u8, u32, kernel } = this.#memory;
-    const sealPointer = kernel['sealPointer']!;
-    let at = frame + FRAME_HEADER_BYTES;
-    let staged = 0;
-    for (let i = 0; i < plan.keys.length; i++) {
-      const key = plan.keys[i]!;
-      const value = plan.values[i];
-      const keyspace = plan.keyspaces[i]!;
-      const { prefixBytes } = keyspace;
-      const keyBytes = prefixBytes + key.length;
-      const expiresAtMs = plan.expiries[i]!;
-      const expiryBytes = expiresAtMs === NEVER ? 0 : EXPIRY_BYTES;
-      let kind = KIND_DELETE;
-      let valueBytes = 0;
-      writePrefix(u8, at + RECORD_HEADER_BYTES, keyspace.id);
-      u8.set(key, at + RECORD_HEADER_BYTES + prefixBytes);
-      const storedAt = at + RECORD_HEADER_BYTES + keyBytes;
-      if (value !== undefined) {
-        const valueAt = storedAt + expiryBytes;
-        if (isLarge(keyspace, keyBytes, value.length, expiryBytes)) {
-          kind = KIND_POINTER;
-          valueBytes = POINTER_BYTES;
-          copyIn(value, this.#memory, payload + staged);
-          sealPointer(valueAt, segment, payload + staged, value.length, payloadOffset + staged);
-          const end = staged + value.length;
-          staged = (end + 7) & ~7;
-          u8.fill(0, payload + end, payload + staged);
-        } else {
-          kind = KIND_PUT;
-          valueBytes = value.length;
-          copyIn(value, this.#memory, valueAt);
-        }
-        if (expiryBytes !== 0) {
-          kind |= EXPIRING;
-          valueBytes += EXPIRY_BYTES;
-          this.#writeExpiry(storedAt, expiresAtMs);
-        }
-      }
-      const rangeEnd = plan.ends[i];
-      if (rangeEnd !== undefined) {
-        kind = KIND_RANGE_DELETE;
-        valueBytes = rangeEnd.length;
-        u8.set(rangeEnd, storedAt);
-      }
-      u32[at >>> 2] = valueBytes;
-      u32[(at >>> 2) + 1] = keyBytes | (kind << 16);
-      const end = storedAt + valueBytes;
-      at = (end + 7) & ~7;
-      for (let zero = end; zero < at; zero++) u8[zero] = 0;
-    }
-  }
-
-  #writeExpiry(at: number, expiresAtMs: number): void {
-    const { view } = this.#memory;
-    view.setUint32(at, expiresAtMs % 2 ** 32, true);
-    view.setUint32(at + 4, Math.floor(expiresAtMs / 2 ** 32), true);
+    assertFits(plan, plan.recordBytes + plan.payloadBytes, this.#batchMemoryBytesMax);
   }
 
   #after(memtable: Memtable, logBytes: number, durability: Durability): Promise<void> {
@@ -427,4 +371,29 @@ export class Writer {
       this.#log.zeroAhead();
     });
   }
+}
+
+/** `invalid/SEQUENCE` for one that cannot come after `last`. */
+export function assertSequence(next: number, last: number): void {
+  if (Number.isSafeInteger(next) && next > last && next < SEQUENCE_MAX) return;
+  throw new SparrowError(
+    'invalid',
+    'SEQUENCE',
+    `sequence is a whole number larger than the last one, ${last}, and below 2^53 - 1; not ${String(next)}`,
+    { field: 'sequence', limit: last },
+  );
+}
+
+/** A batch has its records in the arena, with nodes, and its flush takes something; `besides`: what else of it must be in memory at once. */
+export function assertFits(plan: BatchPlan, besides: number, limit: number): void {
+  const records = plan.keys.length;
+  const bytes = plan.recordBytes + besides + records * NODE_BYTES_PER_RECORD + records * 20 + plan.recordBytes / 16;
+  if (bytes <= limit) return;
+  throw new SparrowError(
+    'invalid',
+    'BATCH_TOO_LARGE',
+    `batch of ${records} operations and ${plan.userBytes} bytes takes ${bytes} bytes of memory; there are ${limit} for it ` +
+      '(memoryBytes without the caches, what is set aside for flushes and reads, and a memtable)',
+    { field: 'batch', limit, bytes, operations: records },
+  );
 }

@@ -1,6 +1,7 @@
 /**
  * A block file that compaction makes, `NNNNNN.block`: live values moved out of segments that were mostly garbage. Segments of the log
- * that outlive their flush are block files too and keep their name, `NNNNNN.log`; ids are unique over both. Format: docs/formats/block-file.md.
+ * that outlive their flush are block files too and keep their name, `NNNNNN.log`; so are segments of a host's log under a name of the engine's,
+ * `NNNNNN.link` (engine/hosted/). Ids are unique over all. Format: docs/formats/block-file.md.
  *
  *   | header, 64 bytes | value | value | ...        values one after another, without padding; their pointers know where and how long
  *
@@ -14,6 +15,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { File, FileSystem } from '../../base/env.ts';
 import { xxh64 } from '../../base/xxh64.ts';
 import { logFileName } from '../log/index.ts';
+import { linkName } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 
 export const BLOCK_HEADER_BYTES = 64;
@@ -28,10 +30,12 @@ export function blockFileName(segment: number): string {
   return `${String(segment).padStart(6, '0')}.block`;
 }
 
-/** The file that holds a segment's values, under either name. */
+/** The file that holds a segment's values, under whichever name. */
 export function valueFilePath(fileSystem: FileSystem, directory: string, segment: number): string {
   const block = `${directory}/${blockFileName(segment)}`;
-  return fileSystem.existsSync(block) ? block : `${directory}/${logFileName(segment)}`;
+  if (fileSystem.existsSync(block)) return block;
+  const link = `${directory}/${linkName(segment)}`;
+  return fileSystem.existsSync(link) ? link : `${directory}/${logFileName(segment)}`;
 }
 
 /**

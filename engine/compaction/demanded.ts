@@ -1,6 +1,6 @@
 /**
  * Compaction that somebody asked for: brings what was written of a key range up to some moment down to one level, step by step, and drops there
- * what nobody can see. Pure; every step makes less of what is left, so that it comes to an end.
+ * what nobody can see; or moves the values out of some segments. Pure; every step makes less of what is left, so that it comes to an end.
  */
 import type { TableMeta } from '../table/index.ts';
 import type { Compaction } from './compaction.ts';
@@ -12,10 +12,13 @@ export interface Demand {
   readonly to: Uint8Array | undefined;
   /** What was written later is nobody's demand. */
   readonly upTo: number;
+  /** Not that: the live values of these segments are to be moved elsewhere. */
+  readonly relocate?: readonly number[];
 }
 
 /** The next step; undefined: there is nothing left to do. `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
 export function pickDemanded(version: PickerVersion, demand: Demand, oldestSnapshot: number): Compaction | undefined {
+  if (demand.relocate) return pickRelocation(version, demand.relocate);
   const wanted = version.levels.map((tables) => tables.filter((table) => isWanted(table, demand)));
   const deepest = Math.max(
     1,
@@ -34,6 +37,19 @@ export function pickDemanded(version: PickerVersion, demand: Demand, oldestSnaps
   const inputs = [{ level: deepest, table }];
   if (!isBottom(version, deepest, inputs)) return undefined;
   return { reason: 'demand', score: Infinity, inputs, target: deepest, move: false, drop: false, dropDeletes: true, relocate: [] };
+}
+
+/** The next table that refers to any of the segments is rewritten where it is. */
+function pickRelocation(version: PickerVersion, segments: readonly number[]): Compaction | undefined {
+  for (const [level, tables] of version.levels.entries()) {
+    const table = tables.find(({ references }) => references.some(({ segment }) => segments.includes(segment)));
+    if (table === undefined) continue;
+    const inputs = [{ level, table }];
+    const relocate = segments.filter((segment) => table.references.some((reference) => reference.segment === segment));
+    const dropDeletes = isBottom(version, level, inputs);
+    return { reason: 'demand', score: Infinity, inputs, target: level, move: false, drop: false, dropDeletes, relocate };
+  }
+  return undefined;
 }
 
 /** A table that could go down as it is goes through the merge all the same when that drops something. */

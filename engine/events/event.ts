@@ -120,6 +120,13 @@ export interface StallEnded extends Omit<StallBegun, 'type'> {
   readonly durationMs: number;
 }
 
+/** Of a hosted engine: everything up to a sequence number is in tables, and on disk; its host may forget it. */
+export interface MadeDurable {
+  readonly type: 'made-durable';
+  readonly atMs: number;
+  readonly sequence: number;
+}
+
 /** What found no room on the disk. */
 export type DiskWork = 'log' | 'flush' | 'compaction' | 'manifest';
 
@@ -236,6 +243,7 @@ export type EngineEvent =
   | TablesMoved
   | TablesDropped
   | FilesRemoved
+  | MadeDurable
   | StallBegun
   | StallEnded
   | DiskFullBegun
@@ -259,6 +267,7 @@ export const EVENT_TYPES: readonly EngineEvent['type'][] = Object.keys({
   'tables-moved': 0,
   'tables-dropped': 0,
   'files-removed': 0,
+  'made-durable': 0,
   'stall-begun': 0,
   'stall-ended': 0,
   'disk-full-begun': 0,

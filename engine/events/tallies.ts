@@ -86,6 +86,7 @@ export class Tallies {
         if (event.done) this.backups++;
         return;
       case 'flush-begun':
+      case 'made-durable':
       case 'compaction-begun':
       case 'checkpoint-begun':
       case 'backup-begun':

@@ -6,14 +6,15 @@ import type { Findings } from './findings.ts';
 
 /** Reports files of the version that are shorter than the manifest says. One that is missing is reported by others. */
 export function checkBlockFiles(fileSystem: FileSystem, directory: string, version: Version, findings: Findings): void {
-  for (const [segment, { bytes }] of version.segments) {
+  for (const [segment, { bytes, link }] of version.segments) {
     const path = valueFilePath(fileSystem, directory, segment);
     if (!fileSystem.existsSync(path)) continue;
     try {
       const file = fileSystem.openSync(path, 'read');
       const found = file.sizeSync();
       file.closeSync();
-      if (found < bytes) findings.problem(path, found, `it ends here, ${bytes - found} bytes early`);
+      const end = link?.end ?? bytes;
+      if (found < end) findings.problem(path, found, `it ends here, ${end - found} bytes early`);
     } catch (error) {
       findings.caught(error, path);
     }

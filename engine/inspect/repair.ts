@@ -20,7 +20,7 @@ import { KIND_RANGE_DELETE } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { valueFilePath } from '../compaction/index.ts';
+import { BLOCK_HEADER_BYTES, valueFilePath } from '../compaction/index.ts';
 import type { RepairOptions, RepairReport } from '../files-api.ts';
 import { DEFAULT_KEYSPACE, keyspaceOf } from '../keyspace-key.ts';
 import { assertWritable, tableForms } from '../keyspace-settings.ts';
@@ -29,11 +29,13 @@ import {
   applyEdit,
   INCOMPLETE_NAME,
   LEVELS_MAX,
+  linkName,
   logName,
   parseFileName,
   segmentsToReplay,
   tableName,
   type AddedKeyspace,
+  type AddedSegment,
   type AddedTable,
   type Version,
   type RangeTombstone,
@@ -469,15 +471,24 @@ class Repair {
   }
 
   /** The block files of the new version: whatever its tables refer to, but for a log that goes on. */
-  #segments(logFloor: number): { segment: number; bytes: number }[] {
+  #segments(logFloor: number): AddedSegment[] {
     const known = this.#facts.version?.segments;
     const referred = new Set(this.#tables.flatMap(({ table }) => table.references.map(({ segment }) => segment)));
     return [...referred]
       .filter((segment) => segment < logFloor || known?.has(segment))
       .map((segment) => {
-        const bytes = this.#sizeOf(valueFilePath(this.#fileSystem, this.#directory, segment));
-        return { segment, bytes: Math.min(bytes, known?.get(segment)?.bytes ?? bytes) };
+        const path = valueFilePath(this.#fileSystem, this.#directory, segment);
+        const size = this.#sizeOf(path);
+        const was = known?.get(segment);
+        if (!path.endsWith(linkName(segment))) return { segment, bytes: Math.min(size, was?.bytes ?? size) };
+        const link = { hostSegment: was?.link?.hostSegment ?? 0, end: Math.min(size, was?.link?.end ?? size) };
+        return { segment, bytes: was?.bytes ?? BLOCK_HEADER_BYTES + this.#referredBytes(segment), link };
       });
+  }
+
+  #referredBytes(segment: number): number {
+    const references = this.#tables.flatMap(({ table }) => table.references);
+    return references.reduce((sum, reference) => sum + (reference.segment === segment ? reference.bytes : 0), 0);
   }
 
   #sizeOf(path: string): number {

@@ -58,9 +58,10 @@ export function imageOfDirectory(fileSystem: FileSystem, directory: string, vers
 function filesOfVersion(fileSystem: FileSystem, directory: string, version: Version): ImageFile[] {
   return [
     ...version.levels.flat().map(({ fileId, bytes }) => ({ name: tableName(fileId), bytes, immutable: true })),
-    ...[...version.segments].map(([segment, { bytes }]) => ({
+    ...[...version.segments].map(([segment, { bytes, link }]) => ({
       name: valueFilePath(fileSystem, directory, segment).slice(directory.length + 1),
-      bytes,
+      // Of a host's log, what lies behind the last value is nothing that counts.
+      bytes: link?.end ?? bytes,
       immutable: true,
     })),
   ];

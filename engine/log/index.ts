@@ -1,3 +1,4 @@
+export type { EngineLog } from './engine-log.ts';
 export { LogWriter, type SegmentOpened, type UnsyncedSegment } from './log-writer.ts';
 export {
   findSyncedFrame,

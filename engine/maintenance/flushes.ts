@@ -6,7 +6,11 @@ import type { Clock } from '../../base/env.ts';
 import type { Background, FlushJob, FlushResult } from '../background/index.ts';
 import type { Events } from '../events/index.ts';
 import { tableForms } from '../keyspace-settings.ts';
-import type { LogWriter } from '../log/index.ts';
+import { BLOCK_HEADER_BYTES } from '../compaction/index.ts';
+import type { EngineLog } from '../log/index.ts';
+import type { AddedSegment } from '../manifest/index.ts';
+import type { MemtableLink } from '../memtable/index.ts';
+import type { TableMeta } from '../table/index.ts';
 import { isMemoryShort, type LinearMemory } from '../memory/linear-memory.ts';
 import type { Reserve } from '../memory/reserve.ts';
 import { flushScratchBytes } from '../flush-scratch.ts';
@@ -37,7 +41,8 @@ export class Flushes {
   readonly #progress: Progress;
   readonly #events: Events;
   readonly #onFlushed: () => void;
-  #log: LogWriter | undefined;
+  readonly #isHosted: boolean;
+  #log: EngineLog | undefined;
   #running = false;
   /** By how much the next flush is lent more than it should need. */
   #times = 1;
@@ -55,6 +60,8 @@ export class Flushes {
     snapshots: Snapshots;
     progress: Progress;
     events: Events;
+    /** The log is the host's: its floor is nothing that the manifest knows. */
+    isHosted: boolean;
     /** A table came to level 0. */
     onFlushed: () => void;
   }) {
@@ -70,10 +77,11 @@ export class Flushes {
     this.#progress = parts.progress;
     this.#events = parts.events;
     this.#onFlushed = parts.onFlushed;
+    this.#isHosted = parts.isHosted;
   }
 
   /** The log, once recovery has made it. */
-  attachLog(log: LogWriter): void {
+  attachLog(log: EngineLog): void {
     this.#log = log;
   }
 
@@ -126,7 +134,7 @@ export class Flushes {
       snapshots: this.#snapshots.sequences,
       nowMs: this.#clock.wallMs(),
       forms: tableForms(this.#versions.version.keyspaces, this.#settings, 'upper'),
-      segments: lastSegment - memtable.firstSegment + 1,
+      segments: Math.max(lastSegment - memtable.firstSegment + 1, memtable.links.size),
       lent: { from, to: from + bytes + 64 },
     };
     const told = { table: job.fileId, records, memtableBytes: memtable.bytes };
@@ -159,7 +167,7 @@ export class Flushes {
 
   #flushed(result: FlushResult): void {
     const memtables = this.#memtables;
-    const { lastSequence, rangeTombstones } = memtables.sealed.at(-1)!.memtable;
+    const { lastSequence, rangeTombstones, links } = memtables.sealed.at(-1)!.memtable;
     memtables.flushed();
     const written = memtables.writeLog();
     if (result.table) this.#versions.openTable(result.table);
@@ -167,18 +175,27 @@ export class Flushes {
       lastSequence,
       ...(result.table && { tablesAdded: [{ level: 0, table: result.table }] }),
       ...(rangeTombstones.length > 0 && { rangeTombstonesAdded: rangeTombstones }),
+      ...(links.size > 0 && { segmentsAdded: linksKept(links, result.table) }),
     };
-    if (this.#log) this.#versions.install({ ...edit, logFloor: this.#logFloor(this.#log) });
+    if (this.#isHosted) this.#versions.install(edit);
+    else if (this.#log) this.#versions.install({ ...edit, logFloor: this.#logFloor(this.#log) });
     // In the midst of recovery: the log's floor stays where it is until all of it has been replayed.
     else this.#versions.install(edit);
     memtables.show();
     if (written) memtables.freeWritten();
+    this.#discardLinks(links, edit.segmentsAdded);
     this.start();
     if (this.#log) this.#onFlushed();
   }
 
+  /** What the table does not refer to has been overwritten: nobody will. */
+  #discardLinks(links: ReadonlyMap<number, MemtableLink>, kept: readonly AddedSegment[] = []): void {
+    const unused = [...links.values()].filter(({ segment }) => !kept.some((each) => each.segment === segment));
+    if (unused.length > 0) this.#versions.discard([], unused);
+  }
+
   /** The oldest segment that an unflushed record may be in. */
-  #logFloor(log: LogWriter): number {
+  #logFloor(log: EngineLog): number {
     const { firstSegment } = this.#memtables;
     if (firstSegment !== undefined) return firstSegment;
     this.#retireLog(log);
@@ -186,8 +203,16 @@ export class Flushes {
   }
 
   /** Everything in the log is in tables: the next opening has nothing to replay, and what holds no large values can go. */
-  #retireLog(log: LogWriter): void {
+  #retireLog(log: EngineLog): void {
     const closed = log.retire();
     if (closed) this.#versions.segmentClosed(closed.segment, closed.bytes);
   }
+}
+
+/** Links that the memtable's table refers to, as block files: each as large as one of the same values would be, so that garbage shows as it does there. */
+function linksKept(links: ReadonlyMap<number, MemtableLink>, table: TableMeta | undefined): AddedSegment[] {
+  const referred = new Set(table?.references.map(({ segment }) => segment));
+  return [...links]
+    .filter(([, { segment }]) => referred.has(segment))
+    .map(([hostSegment, { segment, bytes, end }]) => ({ segment, bytes: BLOCK_HEADER_BYTES + bytes, link: { hostSegment, end } }));
 }

@@ -8,9 +8,10 @@ import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.t
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
 import type { ColdReads } from '../cold-reads/index.ts';
+import { BLOCK_HEADER_BYTES, type Demand } from '../compaction/index.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
-import type { Frame, LogWriter, SegmentOpened } from '../log/index.ts';
+import type { EngineLog, Frame, SegmentOpened } from '../log/index.ts';
 import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import { isMemoryShort, type LinearMemory, type MemoryHolder } from '../memory/linear-memory.ts';
 import type { Reserve } from '../memory/reserve.ts';
@@ -60,7 +61,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   readonly #compactions: Compactions;
   readonly #pressure: BackPressure;
   readonly #leaveMemory: () => void;
-  #log: LogWriter | undefined;
+  #log: EngineLog | undefined;
   /** The segment that is being replayed. */
   #replaying = 0;
   #rangeTimer: Timer | undefined;
@@ -89,6 +90,8 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     values: ValueFiles;
     snapshots: Snapshots;
     events: Events;
+    /** The log is the host's. */
+    isHosted: boolean;
     /** The writer counts anew when a memtable is sealed. */
     onSealed: () => void;
   }) {
@@ -123,7 +126,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   }
 
   /** The log, once recovery has made it. */
-  attachLog(log: LogWriter): void {
+  attachLog(log: EngineLog): void {
     this.#log = log;
     this.#memtables.attachLog(log);
     this.#versions.attachLog(log);
@@ -459,8 +462,43 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
    */
   async compact(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
     await this.flush();
+    await this.#done({ from, to, upTo: this.#versions.version.lastSequence });
+  }
+
+  // ---- of a hosted engine ----
+
+  /** All up to that sequence number has been flushed: the manifest knows, though the last batches of it had nothing in them. Settles when it is on disk. */
+  async reached(sequence: number): Promise<void> {
+    if (this.#progress.failure) throw this.#progress.failure;
+    if (this.version.lastSequence < sequence) this.#versions.install({ lastSequence: sequence });
+    await this.recorded();
+  }
+
+  /** Every link into the host's log, those of memtables too. */
+  hostLinks(): { hostSegment: number; bytes: number; liveBytes: number }[] {
+    const inTables = [...this.version.segments.values()].flatMap(({ bytes, liveBytes, link }) =>
+      link ? [{ hostSegment: link.hostSegment, bytes: bytes - BLOCK_HEADER_BYTES, liveBytes }] : [],
+    );
+    const memtables = [
+      ...this.#memtables.sealed.map(({ memtable }) => memtable),
+      ...(this.#memtables.active ? [this.#memtables.active] : []),
+    ];
+    const inMemory = memtables.flatMap(({ links }) =>
+      [...links].map(([hostSegment, { bytes }]) => ({ hostSegment, bytes, liveBytes: bytes })),
+    );
+    return [...inTables, ...inMemory];
+  }
+
+  /** Moves what tables have in the host's segment into files of the engine's own; the links go. */
+  async relocate(hostSegment: number): Promise<void> {
+    const relocate = [...this.version.segments].filter(([, { link }]) => link?.hostSegment === hostSegment).map(([segment]) => segment);
+    if (relocate.length > 0) await this.#done({ from: undefined, to: undefined, upTo: 0, relocate });
+    await this.#versions.removed();
+  }
+
+  /** Settles when a demand has been met, durably. */
+  async #done(demand: Demand): Promise<void> {
     const progress = this.#progress;
-    const demand = { from, to, upTo: this.#versions.version.lastSequence };
     for (this.#compactions.demand(demand); this.#compactions.isDemanded(demand);) {
       if (progress.failure) throw progress.failure;
       progress.assertSpace('compaction', 'manifest');

@@ -2,7 +2,7 @@
  * The memtables of one engine, and how long each must stay: the active one takes writes; sealed ones wait for their flush, newest first as
  * in the view; flushed ones are freed once the log has written all that lies in their arenas, which are its image.
  */
-import type { LogWriter } from '../log/index.ts';
+import type { EngineLog } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import { Memtable, type MemtableBudget } from '../memtable/index.ts';
@@ -20,7 +20,7 @@ export class Memtables {
   readonly #budget: MemtableBudget;
   readonly #view: View;
   readonly #ranges: LiveRanges;
-  #log: LogWriter | undefined;
+  #log: EngineLog | undefined;
   #active: Memtable | undefined;
   readonly #sealed: Sealed[] = [];
   /** Flushed, but the log has not written all that lies in their arenas. */
@@ -34,7 +34,7 @@ export class Memtables {
   }
 
   /** The log, once recovery has made it. */
-  attachLog(log: LogWriter): void {
+  attachLog(log: EngineLog): void {
     this.#log = log;
   }
 

@@ -8,7 +8,7 @@ import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { ColdReads } from '../cold-reads/index.ts';
 import type { Events } from '../events/index.ts';
-import type { LogWriter } from '../log/index.ts';
+import type { EngineLog } from '../log/index.ts';
 import {
   applyEdit,
   hidesIn,
@@ -45,7 +45,8 @@ export class Versions {
   readonly #onLogSynced: () => void;
   readonly #snapshots: Snapshots;
   readonly #onRangesGone: () => void;
-  #log: LogWriter | undefined;
+  readonly #isHosted: boolean;
+  #log: EngineLog | undefined;
 
   #version: Version;
   #nextFileId: number;
@@ -84,6 +85,8 @@ export class Versions {
     snapshots: Snapshots;
     /** Some of the range tombstones that reads saw are no more. */
     onRangesGone: () => void;
+    /** Its host wants to know what is durable. */
+    isHosted: boolean;
   }) {
     this.#memory = parts.memory;
     this.#fs = parts.fileSystem;
@@ -103,12 +106,13 @@ export class Versions {
     this.#onLogSynced = parts.onLogSynced;
     this.#snapshots = parts.snapshots;
     this.#onRangesGone = parts.onRangesGone;
+    this.#isHosted = parts.isHosted;
     for (const table of parts.version.levels.flat()) this.openTable(table);
     this.#showTables();
   }
 
   /** The log, once recovery has made it. */
-  attachLog(log: LogWriter): void {
+  attachLog(log: EngineLog): void {
     this.#log = log;
   }
 
@@ -226,6 +230,11 @@ export class Versions {
     };
   }
 
+  /** Settles when no file is on its way out of the directory. */
+  async removed(): Promise<void> {
+    await this.#removing;
+  }
+
   /** Waits for the edits under way, then closes the manifest and every table. */
   async close(): Promise<void> {
     await this.#commits;
@@ -270,7 +279,10 @@ export class Versions {
       try {
         // Without a log the opening has failed after it had flushed something: without the edit there is just a file too many.
         if (this.#progress.failure || this.#log === undefined) return;
+        const before = this.#manifest.version.lastSequence;
         await this.#append(edit, after, this.#log);
+        const { lastSequence } = after;
+        if (this.#isHosted && lastSequence > before) this.#events.emit({ type: 'made-durable', sequence: lastSequence });
         if (this.#holders > 0) this.#removals.push(() => this.#remove(dead));
         else this.#remove(dead);
       } catch (error) {
@@ -301,7 +313,7 @@ export class Versions {
   }
 
   /** A full disk refuses the edit without harm: it is tried again until there is room, or the engine closes. */
-  async #append(edit: VersionEdit, after: Version, log: LogWriter): Promise<void> {
+  async #append(edit: VersionEdit, after: Version, log: EngineLog): Promise<void> {
     const progress = this.#progress;
     for (;;) {
       try {

@@ -2,6 +2,7 @@ export {
   CURRENT_NAME,
   EXTERNAL_ID_FROM,
   highestFileId,
+  linkName,
   INCOMPLETE_NAME,
   logName,
   manifestName,
@@ -15,6 +16,7 @@ export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-
 export { referencedAfter, applyEdit } from './version-builder.ts';
 export {
   EMPTY_VERSION,
+  logLeft,
   missingFiles,
   obsoleteFiles,
   segmentsToReplay,
@@ -33,6 +35,7 @@ export {
   type AddedSegment,
   type AddedTable,
   type AlteredKeyspace,
+  type HostLink,
   type TablePlace,
   type VersionEdit,
 } from './version-edit.ts';

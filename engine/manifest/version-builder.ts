@@ -11,7 +11,7 @@ import type { TableMeta } from '../table/index.ts';
 import { EXTERNAL_ID_FROM } from './file-names.ts';
 import { type RangeTombstone, sameTombstone } from './range-tombstone.ts';
 import { compareBytes, type KeyspaceMeta, type Version } from './version.ts';
-import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
+import { type AddedSegment, FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 
 /** The version after `edit`. `internal/ASSERTION` when the edit does not fit; `version` is as it was. */
 export function applyEdit(version: Version, edit: VersionEdit): Version {
@@ -50,8 +50,8 @@ export class VersionBuilder {
   /** Ids of all tables, once one has been added. */
   #tableIds: Set<number> | undefined;
   #referenced: Map<number, number> | undefined;
-  /** Bytes of each block file. */
-  #segments: Map<number, number> | undefined;
+  /** Each block file. */
+  #segments: Map<number, Omit<AddedSegment, 'segment'>> | undefined;
   #settings: Map<string, number> | undefined;
   #keyspaces: Map<number, KeyspaceMeta> | undefined;
   #tombstones: RangeTombstone[] | undefined;
@@ -85,10 +85,10 @@ export class VersionBuilder {
     const before = this.#before;
     const referencedBytes = this.#referenced ? new Map(this.#referenced) : before.referencedBytes;
     const segments = new Map(
-      [...this.#blockFiles()].map(([segment, bytes]) => {
+      [...this.#blockFiles()].map(([segment, { bytes, link }]) => {
         const liveBytes = referencedBytes.get(segment) ?? 0;
         const known = before.segments.get(segment);
-        return [segment, known?.bytes === bytes && known.liveBytes === liveBytes ? known : { bytes, liveBytes }];
+        return [segment, known?.bytes === bytes && known.liveBytes === liveBytes ? known : { bytes, liveBytes, ...(link && { link }) }];
       }),
     );
     for (const segment of referencedBytes.keys()) {
@@ -160,8 +160,8 @@ export class VersionBuilder {
     }
   }
 
-  #blockFiles(): Map<number, number> {
-    return (this.#segments ??= new Map([...this.#before.segments].map(([segment, { bytes }]) => [segment, bytes])));
+  #blockFiles(): Map<number, Omit<AddedSegment, 'segment'>> {
+    return (this.#segments ??= new Map(this.#before.segments));
   }
 
   #applySegments({ segmentsRemoved = [], segmentsAdded = [] }: VersionEdit): void {
@@ -171,10 +171,10 @@ export class VersionBuilder {
       assert(segments.delete(segment), `a segment that is removed is a block file (${segment})`);
       assert(!referenced.has(segment), `nothing refers to a segment that is removed (${segment})`);
     }
-    for (const { segment, bytes } of segmentsAdded) {
+    for (const { segment, ...file } of segmentsAdded) {
       assert(!segments.has(segment) && !segmentsRemoved.includes(segment), `a segment is added once (${segment})`);
       assert(segment < this.#nextFileId || segment >= EXTERNAL_ID_FROM, `a segment is below the next file id (${segment})`);
-      segments.set(segment, bytes);
+      segments.set(segment, file);
     }
   }
 

@@ -20,6 +20,8 @@
  *  14 range tombstone added, 15 removed   sequence varint, start bytes varint, start, end bytes varint, end
  *  16 keyspace's rule  keyspace varint, rule        in the place of the one it had; without rule: it has none
  *
+ *  17 link added       id varint, bytes varint, host segment varint, end varint      a segment added that is a link into a host's log
+ *
  *   setting: | name bytes varint | name | value varint |
  *   rule:    | id varint | gte bytes varint | gte | lt bytes varint | lt | hash mask varint | hash value varint |      no bytes, no mask: not given
  */
@@ -86,8 +88,18 @@ export interface AddedTable {
 
 export interface AddedSegment {
   readonly segment: number;
-  /** Size of the file. */
+  /** Size of the file; of a link, what a block file of its own with the same values would take. */
   readonly bytes: number;
+  /** The file is a link into a host's log. */
+  readonly link?: HostLink;
+}
+
+/** Where a link leads. */
+export interface HostLink {
+  /** The host's number of the segment; 0: nobody knows it any more. */
+  readonly hostSegment: number;
+  /** Behind the last of the values: what follows in the file is not the engine's business. */
+  readonly end: number;
 }
 
 const TAG = {
@@ -107,6 +119,7 @@ const TAG = {
   rangeTombstoneAdded: 14 << 1,
   rangeTombstoneRemoved: 15 << 1,
   keyspaceRule: 16 << 1,
+  linkAdded: 17 << 1,
 } as const;
 
 const OPTIONAL = 1;
@@ -157,10 +170,13 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
     });
   }
   for (const added of edit.tablesAdded ?? []) out.field(TAG.tableAdded, (body) => encodeTable(body, added));
-  for (const { segment, bytes } of edit.segmentsAdded ?? []) {
-    out.field(TAG.segmentAdded, (body) => {
+  for (const { segment, bytes, link } of edit.segmentsAdded ?? []) {
+    out.field(link ? TAG.linkAdded : TAG.segmentAdded, (body) => {
       body.varint(segment);
       body.varint(bytes);
+      if (!link) return;
+      body.varint(link.hostSegment);
+      body.varint(link.end);
     });
   }
   for (const segment of edit.segmentsRemoved ?? []) out.field(TAG.segmentRemoved, (body) => body.varint(segment));
@@ -197,6 +213,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
     else if (tag === TAG.tableRemoved) tablesRemoved.push({ level: body.level(), fileId: body.varint('file id') });
     else if (tag === TAG.tableAdded) tablesAdded.push(decodeTable(body));
     else if (tag === TAG.segmentAdded) segmentsAdded.push({ segment: body.varint('segment'), bytes: body.varint('bytes') });
+    else if (tag === TAG.linkAdded) segmentsAdded.push(decodeLink(body));
     else if (tag === TAG.segmentRemoved) segmentsRemoved.push(body.varint('segment'));
     else if (tag === TAG.setting) body.setting(settings);
     else if (tag === TAG.nextKeyspaceId) scalars.nextKeyspaceId = body.once('next keyspace id', scalars.nextKeyspaceId);
@@ -267,6 +284,11 @@ function encodeTable(out: Encoder, { level, table }: AddedTable): void {
   if (pinnedBytes > 0) out.field(DETAIL.pinnedBytes, (body) => body.varint(pinnedBytes));
   if (clearedTo > 0) out.field(DETAIL.clearedTo, (body) => body.varint(clearedTo));
   if (ruledTo !== undefined) out.field(DETAIL.ruledTo, (body) => body.varint(ruledTo));
+}
+
+function decodeLink(input: Decoder): AddedSegment {
+  const [segment, bytes] = [input.varint('link'), input.varint('bytes')];
+  return { segment, bytes, link: { hostSegment: input.varint('host segment'), end: input.varint('end') } };
 }
 
 function decodeTable(input: Decoder): AddedTable {

@@ -16,13 +16,15 @@ import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
-import { blockName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
+import { blockName, linkName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
 import type { RangeTombstone } from './range-tombstone.ts';
-import { FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
+import { FORMAT_VERSION, type HostLink, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 
 export interface BlockFile {
-  /** Size of the file. */
+  /** Size of the file; of a link, what a block file of its own with the same values would take. */
   readonly bytes: number;
+  /** The file is a link into a host's log. */
+  readonly link?: HostLink;
   /** Bytes of values that tables refer to. What is still in a memtable is not counted: its segment is not yet a block file. */
   readonly liveBytes: number;
 }
@@ -76,7 +78,7 @@ export function snapshotEdit(version: Version): VersionEdit {
     nextKeyspaceId: version.nextKeyspaceId,
     keyspacesAdded: [...version.keyspaces].map(([id, { name, settings }]) => ({ id, name, settings })),
     tablesAdded: version.levels.flatMap((tables, level) => tables.map((table) => ({ level, table }))),
-    segmentsAdded: [...version.segments].map(([segment, { bytes }]) => ({ segment, bytes })),
+    segmentsAdded: [...version.segments].map(([segment, { bytes, link }]) => ({ segment, bytes, ...(link && { link }) })),
     rangeTombstonesAdded: version.rangeTombstones,
     keyspaceRules: [...version.keyspaces].flatMap(([id, { rule }]) => (rule ? [{ id, rule }] : [])),
   };
@@ -111,8 +113,16 @@ export function obsoleteFiles(
 export function missingFiles(version: Version, listing: readonly string[]): string[] {
   const names = new Set(listing);
   const tables = version.levels.flatMap((level) => level.map((table) => tableName(table.fileId)));
-  const segments = [...version.segments.keys()].filter((id) => !names.has(blockName(id))).map((id) => logName(id));
+  const segments = [...version.segments]
+    .filter(([id]) => !names.has(blockName(id)))
+    .map(([id, { link }]) => (link ? linkName(id) : logName(id)));
   return [...tables, ...segments].filter((name) => !names.has(name));
+}
+
+/** The file that a hosted engine cannot do without replaying; undefined: there is none, all of the store is in tables. */
+export function logLeft(version: Version, listing: readonly string[]): string | undefined {
+  const [segment] = segmentsToReplay(version, listing);
+  return segment === undefined ? undefined : logName(segment);
 }
 
 /** Segments of the listing whose frames must be replayed at opening, ascending: the log from its floor on, block files left out. */

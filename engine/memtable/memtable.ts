@@ -24,7 +24,18 @@ const NODE_BYTES_LEFT = 2048;
 /** Of a chunk that is not small. */
 const ROOM_BYTES_MIN = 64 * 1024;
 
+const NO_LINKS: ReadonlyMap<number, MemtableLink> = new Map();
+
 type Chunk = { address: number; bytes: number };
+
+/** A name of the engine's own for a segment of its host's log (hosted/host-links.ts). */
+export interface MemtableLink {
+  /** Its id: pointers have it. */
+  readonly segment: number;
+  /** Of all values that the memtable was given there, overwritten ones too, and the offset behind the last. */
+  bytes: number;
+  end: number;
+}
 
 export class Memtable {
   readonly address: number;
@@ -42,6 +53,7 @@ export class Memtable {
   #arenaBytes = 0;
   #sealed = false;
   #freed = false;
+  #links: Map<number, MemtableLink> | undefined;
   /** Oldest first. */
   readonly #rangeTombstones: RangeTombstone[] = [];
   readonly #onRangeDelete: (tombstone: RangeTombstone) => void;
@@ -145,6 +157,15 @@ export class Memtable {
   /** Oldest first. */
   get rangeTombstones(): readonly RangeTombstone[] {
     return this.#rangeTombstones;
+  }
+
+  /** Of a hosted engine's: its links into the host's log, by the host's number of the segment. */
+  get links(): ReadonlyMap<number, MemtableLink> {
+    return this.#links ?? NO_LINKS;
+  }
+
+  addLink(hostSegment: number, link: MemtableLink): void {
+    (this.#links ??= new Map()).set(hostSegment, link);
   }
 
   get keys(): number {

@@ -6,7 +6,7 @@ import { COMPACTION_REASONS } from '../compaction-reason.ts';
 import { type Events, STALL_REASONS, type Tallies } from '../events/index.ts';
 import { IO_KINDS } from '../io-kind.ts';
 import { shownSettings } from '../keyspace-settings.ts';
-import type { LogWriter } from '../log/index.ts';
+import type { EngineLog } from '../log/index.ts';
 import type { Maintenance } from '../maintenance/index.ts';
 import type { Manifest, Version } from '../manifest/index.ts';
 import type { Reader } from '../reader.ts';
@@ -14,7 +14,7 @@ import type { SharedResources } from '../resources.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
-import type { Writer } from '../writer.ts';
+import type { EngineWriter } from '../writer.ts';
 import type { CacheMetrics, EngineMetrics, LevelMetrics, WorkMetrics } from '../engine-metrics.ts';
 import { compactionDebt, reclaimable } from './reclaimable.ts';
 
@@ -25,9 +25,9 @@ export interface MetricsSources {
   /** By the monotonic clock. */
   readonly openedMs: number;
   readonly resources: SharedResources;
-  readonly log: LogWriter;
+  readonly log: EngineLog;
   readonly manifest: Manifest;
-  readonly writer: Writer;
+  readonly writer: EngineWriter;
   readonly reader: Reader;
   readonly coldReads: ColdReads;
   readonly values: ValueFiles;

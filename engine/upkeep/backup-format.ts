@@ -120,7 +120,7 @@ function isFile(value: unknown): boolean {
   const { name, bytes, check, stamp } = (value ?? {}) as Record<string, unknown>;
   if (stamp !== undefined && typeof stamp !== 'string') return false;
   if (typeof name !== 'string' || !isCount(bytes) || typeof check !== 'string' || !CHECK.test(check)) return false;
-  return ['log', 'block', 'table'].includes(parseFileName(name)?.kind ?? '');
+  return ['log', 'block', 'link', 'table'].includes(parseFileName(name)?.kind ?? '');
 }
 
 function isCount(value: unknown): value is number {

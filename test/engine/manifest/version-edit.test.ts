@@ -31,7 +31,10 @@ const FULL: VersionEdit = {
       }),
     },
   ],
-  segmentsAdded: [{ segment: 6, bytes: 70000 }],
+  segmentsAdded: [
+    { segment: 6, bytes: 70000 },
+    { segment: 9, bytes: 2064, link: { hostSegment: 4_000_000_000, end: 2 ** 32 } },
+  ],
   segmentsRemoved: [2],
   rangeTombstonesAdded: [{ sequence: 300, start: key('c'), end: key('g') }],
   rangeTombstonesRemoved: [{ sequence: 7, start: key('a'), end: key('b') }],
@@ -115,7 +118,13 @@ const anyEdit: fc.Arbitrary<VersionEdit> = fc.record(
       }),
       { minLength: 1, maxLength: 3 },
     ),
-    segmentsAdded: fc.array(fc.record({ segment: counts, bytes: counts }), { minLength: 1, maxLength: 3 }),
+    segmentsAdded: fc.array(
+      fc.record(
+        { segment: counts, bytes: counts, link: fc.record({ hostSegment: counts, end: counts }) },
+        { requiredKeys: ['segment', 'bytes'], noNullPrototype: true },
+      ),
+      { minLength: 1, maxLength: 3 },
+    ),
     segmentsRemoved: fc.array(counts, { minLength: 1, maxLength: 3 }),
     rangeTombstonesAdded: tombstones,
     rangeTombstonesRemoved: tombstones,
@@ -149,6 +158,7 @@ describe('version edit', () => {
         '0c 02 01 03', // table 3 of level 1 removed
         '0a 2a 02 09 8940 01 0a 01 5a 09 01 61 01 6b 02 04 e807 02 d00f 03 07 05 c801 e807 8001 05 01 03 07 02 ac02 09 01 4d 0b 01 08', // table 9 added to level 2
         '0e 04 06 f0a204', // segment 6 added, 70000 bytes
+        '22 0d 09 9010 80d0acf30e 8080808010', // link 9 added, 2064 bytes, host segment 4,000,000,000, values end at 2^32
         '10 01 02', // segment 2 removed
         '1c 06 ac02 01 63 01 67', // a range tombstone of sequence 300 from c to g added
         '1e 05 07 01 61 01 62', // one of sequence 7 from a to b removed

@@ -1,0 +1,75 @@
+/**
+ * An engine that has no log of its own: its host keeps a durable log, writes to the engine what stands in it, in order and by sequence number,
+ * and after a crash writes again what the engine had not made durable. `open(path, settings, { hosted })`. For a replicated log, say: each value is
+ * written to the disk once, by the log, however many engines a host has. Decided in docs/adr/0014-engines-under-a-log.md. Types only.
+ */
+import type { BatchOperation, BatchOptions, Engine, WriteResult } from './api.ts';
+
+/** What the engine asks of its host. */
+export interface Hosted {
+  /**
+   * The path of segment `segment` of the host's log, a file on the file system of the engine's directory. The engine gives it another name (a hard link)
+   * in its own directory when a batch first points into it, and reads values by that name. Bytes that batches have pointed to never change.
+   */
+  segmentPath(segment: number): string;
+  /**
+   * Settles when all bytes that batches have pointed to so far are on disk. Asked before the engine's manifest refers to any of them. A rejection stops the
+   * engine from writing, unless its code is ENOSPC or DISK_FULL: then it is asked again. Left out: what batches point to is on disk before they come.
+   */
+  sync?(): Promise<void>;
+}
+
+/** Where a value's bytes lie in the host's log. */
+export interface ValuePlace {
+  /** The host's number of the segment, 1 to 2^32 - 1. Of one log a number is given to one segment, ever. */
+  readonly segment: number;
+  /** Of the value's first byte in the file; the value ends below 4 GiB. */
+  readonly offset: number;
+}
+
+/**
+ * As BatchOperation; a put may say where the host's log has its value. A value of at least `inlineThreshold` bytes then stays there and the engine keeps
+ * a pointer; a smaller one is stored with its key, as every value is that has no place. One that fits no page (8,000 bytes with its key) needs a place:
+ * `invalid/NO_PLACE`.
+ */
+export type HostedOperation =
+  | Exclude<BatchOperation, { type: 'put' }>
+  | (Extract<BatchOperation, { type: 'put' }> & { at?: ValuePlace | undefined });
+
+/** `sequence` is required of every write: `invalid/SEQUENCE`. `durability` is not chosen: `invalid/OPTION_HOSTED`. */
+export type HostedBatchOptions = Omit<BatchOptions, 'durability' | 'sequence'> & { sequence: number };
+
+/** A segment of the host's log that files of the engine lead into. */
+export interface HostSegment {
+  /** The host's number; 0: of a repaired store, whose manifest was lost, and with it the numbers. */
+  readonly segment: number;
+  /** Of values that the engine has pointed to there, and of those that it still does. */
+  readonly bytes: number;
+  readonly liveBytes: number;
+}
+
+/**
+ * An engine under a host's log. What differs from other engines:
+ *
+ * - Writes settle at once, or when the background has caught up; they are in memory until a flush brings them to tables.
+ * - `sequence`, when it is opened, is that of the last batch that is in tables: the host writes those behind it again. The same batches by the same
+ *   sequence numbers make the same content, if the host stamps what expires (`expiresAtMs`).
+ * - `flush` and `sync` are one. `checkpoint` and `backup` flush before they begin.
+ * - Batches without operations count: `durableSequence` passes them with the next flush.
+ */
+export interface HostedEngine extends Engine {
+  /**
+   * Everything up to this sequence number is in tables, and on disk: the host may forget its log up to it. The event `made-durable` tells when it has
+   * moved. Asked for the first time since opening it may sync the manifest, on the caller's thread.
+   */
+  readonly durableSequence: number;
+  write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult>;
+  /** Segments of the host's log that files of the engine lead into, oldest first. */
+  hostSegments(): HostSegment[];
+  /**
+   * Moves every value that lies in the host's segment to files of the engine's own, and gives up its names for it: so that an old segment of the
+   * log can be freed. Flushes before. Settles when all that is on disk; names that a checkpoint or backup under way still needs go after it.
+   * `exhausted/DISK_FULL` when that cannot be now.
+   */
+  relocate(segment: number): Promise<void>;
+}

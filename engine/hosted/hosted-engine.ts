@@ -1,0 +1,71 @@
+/** An engine under a host's log (hosted-api.ts): the engine, with what is flushed before it is copied, and what only a host asks for. */
+import { SparrowError } from '../../base/errors.ts';
+import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, IngestOptions, IngestResult } from '../files-api.ts';
+import { type EngineParts, SparrowEngine } from '../engine.ts';
+import type { HostedBatchOptions, HostedEngine, HostedOperation, HostSegment } from '../hosted-api.ts';
+import type { WriteResult } from '../api.ts';
+
+export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
+  readonly #own: EngineParts;
+
+  constructor(parts: EngineParts) {
+    super(parts, true);
+    this.#own = parts;
+  }
+
+  get durableSequence(): number {
+    this.assertOpen();
+    const { manifest } = this.#own;
+    // What was found may be in the system's cache only: the host must not forget what would have to be applied again.
+    manifest.makeDurable();
+    return manifest.version.lastSequence;
+  }
+
+  override write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult> {
+    return super.write(batch, options);
+  }
+
+  override async flush(): Promise<void> {
+    const { sequence } = this;
+    await super.flush();
+    await this.#own.maintenance.reached(sequence);
+  }
+
+  override sync(): Promise<void> {
+    return this.flush();
+  }
+
+  override async checkpoint(directory: string, options?: CheckpointOptions): Promise<CheckpointResult> {
+    await this.flush();
+    return super.checkpoint(directory, options);
+  }
+
+  override async backup(target: string, options?: BackupOptions): Promise<BackupResult> {
+    await this.flush();
+    return super.backup(target, options);
+  }
+
+  override ingest(directory: string, options?: IngestOptions): Promise<IngestResult> {
+    if (options?.sequence !== undefined) return super.ingest(directory, options);
+    const message = 'an ingest into a hosted engine says its sequence number, by which its host knows it';
+    return Promise.reject(new SparrowError('invalid', 'SEQUENCE', message, { field: 'sequence' }));
+  }
+
+  hostSegments(): HostSegment[] {
+    this.assertOpen();
+    const found = new Map<number, { segment: number; bytes: number; liveBytes: number }>();
+    for (const { hostSegment: segment, bytes, liveBytes } of this.#own.maintenance.hostLinks()) {
+      const before = found.get(segment) ?? { segment, bytes: 0, liveBytes: 0 };
+      found.set(segment, { segment, bytes: before.bytes + bytes, liveBytes: before.liveBytes + liveBytes });
+    }
+    return [...found.values()].toSorted((a, b) => a.segment - b.segment);
+  }
+
+  async relocate(segment: number): Promise<void> {
+    if (!Number.isInteger(segment) || segment < 0) {
+      throw new SparrowError('invalid', 'OPTION_RANGE', `segment is a whole number from 0, not ${String(segment)}`, { field: 'segment' });
+    }
+    await this.flush();
+    await this.#own.maintenance.relocate(segment);
+  }
+}
