@@ -163,7 +163,10 @@ async function openReplica(
   try {
     return {
       host,
-      replica: await Replica.open({ ...member, electionTicks, heartbeatTicks, sleepTicks: Infinity, keptBytesMax: 0, ...limits }, parts),
+      replica: await Replica.open(
+        { ...member, electionTicks, heartbeatTicks, sleepTicks: Infinity, keptBytesMax: 0, logKeptBytesMax: 0, ...limits },
+        parts,
+      ),
     };
   } catch (error) {
     host.close();
@@ -226,7 +229,7 @@ class GatewayServer implements RunningServer {
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     });
-    const calls = new KvCalls(replica, engine, settings);
+    const calls = new KvCalls(replica, settings);
     this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
     this.#server.addService(AdminService, adminService(calls, this.#counter, this.#connections, SERVER_VERSION));

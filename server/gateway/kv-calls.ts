@@ -41,13 +41,16 @@ import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes } fro
 
 export class KvCalls {
   readonly replica: Replica;
-  readonly engine: Engine;
   readonly settings: ServerSettings;
 
-  constructor(replica: Replica, engine: Engine, settings: ServerSettings) {
+  constructor(replica: Replica, settings: ServerSettings) {
     this.replica = replica;
-    this.engine = engine;
     this.settings = settings;
+  }
+
+  /** Another one after a snapshot was installed. */
+  get engine(): Engine {
+    return this.replica.engine;
   }
 
   /** At once where reading needs no waiting. */

@@ -27,6 +27,7 @@ export class Applier {
   readonly #parts: ApplierParts;
   #machine: StateMachine;
   #queue: LogEntry[] = [];
+  #jobs: (() => Promise<void>)[] = [];
   #running: Promise<void> = Promise.resolve();
   #busy = false;
   #halted = false;
@@ -40,13 +41,21 @@ export class Applier {
   push(entries: readonly LogEntry[]): void {
     if (this.#halted) return;
     for (const entry of entries) this.#queue.push(entry);
-    if (!this.#busy && this.#queue.length > 0) this.#running = this.#run();
+    this.#begin();
+  }
+
+  /** Something to do while no entry is being applied; what it awaits holds applying up. Not done when a snapshot comes before it. */
+  between(job: () => Promise<void>): void {
+    if (this.#halted) return;
+    this.#jobs.push(job);
+    this.#begin();
   }
 
   /** Lets go of what is queued; settles when nothing is being applied. */
   halt(): Promise<void> {
     this.#halted = true;
     this.#queue = [];
+    this.#jobs = [];
     return this.#running;
   }
 
@@ -60,12 +69,21 @@ export class Applier {
     while (this.#busy) await this.#running;
   }
 
+  #begin(): void {
+    if (!this.#busy && this.#queue.length + this.#jobs.length > 0) this.#running = this.#run();
+  }
+
   async #run(): Promise<void> {
     this.#busy = true;
     const { clock, scheduler, settle } = this.#parts;
     try {
       let sliceEndsMs = clock.monotonicMs() + APPLY_SLICE_MS;
-      while (this.#queue.length > 0) {
+      while (this.#queue.length + this.#jobs.length > 0) {
+        const job = this.#jobs.shift();
+        if (job !== undefined) {
+          await job();
+          continue;
+        }
         const entries = this.#queue;
         this.#queue = [];
         for (const [i, entry] of entries.entries()) {

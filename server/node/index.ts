@@ -1,5 +1,6 @@
 /** A replica of a shard: replica.ts is the place to start. */
-export { NodeHost, type GroupMessage, type NodeHostParts, type NodeTransport } from './node-host.ts';
+export { NodeHost, type NodeHostParts, type NodeTransport } from './node-host.ts';
+export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
 export { Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
 export {
   type GroupContents,

@@ -11,22 +11,25 @@
  *
  * Used by replica.ts. Calls log/.
  */
-import type { Output } from '../raft/index.ts';
+import type { HardState, Output } from '../raft/index.ts';
 import type { GroupLog } from './log/index.ts';
 
 export class LogFeed {
   readonly #log: GroupLog;
   /** The last entry that was handed over. */
   #last: number;
+  #commit: number;
 
-  constructor(log: GroupLog, last: number) {
+  constructor(log: GroupLog, last: number, commit: number) {
     this.#log = log;
     this.#last = last;
+    this.#commit = commit;
   }
 
   /** Settles when this and everything before it is durable. */
   append({ hardState, entries, mustSync }: Pick<Output, 'hardState' | 'entries' | 'mustSync'>): Promise<void> {
     const [first] = entries;
+    this.#commit = hardState?.commit ?? this.#commit;
     if (first === undefined) return this.#log.append(hardState, entries, mustSync);
     const replaces = first.index <= this.#last;
     this.#last = entries.at(-1)!.index;
@@ -35,6 +38,11 @@ export class LogFeed {
     // It settles before what follows, and fails with it.
     replaced.catch(() => undefined);
     return this.#log.append(hardState, entries.slice(1), true);
+  }
+
+  /** Before a snapshot is installed: what its commit index is about is not in the log. Settles as `append`. */
+  appendTerm(hardState: HardState): Promise<void> {
+    return this.#log.append({ ...hardState, commit: this.#commit }, [], true);
   }
 
   /** A snapshot takes the place of the log. Settles as `append`. */

@@ -7,22 +7,15 @@
  *
  * Made by server.ts. Calls replicas by replica-host.ts, and the transport that it was given.
  */
+import { assert } from '../../base/assert.ts';
 import type { Scheduler, Timer } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
 import type { Message } from '../raft/index.ts';
+import type { GroupMessage, SnapshotHead, SnapshotSink, SnapshotSource, Transport } from '../transport/index.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
 
-export interface GroupMessage {
-  readonly group: number;
-  readonly message: Message;
-}
-
-/** The way to other nodes. server/transport has the real one. */
-export interface NodeTransport {
-  /** What cannot be sent is dropped. Order is kept as long as nothing is. */
-  send(to: number, messages: readonly GroupMessage[]): void;
-  onMessages(handler: (from: number, messages: readonly GroupMessage[]) => void): void;
-  reachable(to: number): boolean;
-}
+/** The way to other nodes, as far as a host asks it. */
+export type NodeTransport = Pick<Transport, 'send' | 'onMessages' | 'reachable' | 'sendSnapshot' | 'onSnapshot'>;
 
 export interface NodeHostParts {
   /** This node: in every group it is the member of that id. */
@@ -50,6 +43,7 @@ export class NodeHost implements ReplicaHost {
   constructor(parts: NodeHostParts) {
     this.#parts = parts;
     parts.transport?.onMessages((from, messages) => this.#receive(from, messages));
+    parts.transport?.onSnapshot((from, head) => this.#accept(from, head));
     this.#scheduleTick();
   }
 
@@ -99,6 +93,12 @@ export class NodeHost implements ReplicaHost {
     this.#scheduleTurn();
   }
 
+  sendSnapshot(to: number, group: number, source: SnapshotSource): Promise<void> {
+    const { transport } = this.#parts;
+    assert(transport !== undefined, 'a group with other members has a way to them');
+    return transport.sendSnapshot(to, group, source);
+  }
+
   /** No ticks and no turns any more. Replicas are closed before. */
   close(): void {
     this.#closed = true;
@@ -113,6 +113,14 @@ export class NodeHost implements ReplicaHost {
       if (replica === undefined || message.to !== this.#parts.node || message.from !== from) continue;
       replica.step(message);
     }
+  }
+
+  #accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {
+    const replica = this.#replicas.get(head.group);
+    if (replica !== undefined && !this.#closed) return replica.accept(from, head);
+    throw new SparrowError('unavailable', 'NO_REPLICA', `node ${this.#parts.node} has no replica of group ${head.group}`, {
+      group: head.group,
+    });
   }
 
   #scheduleTick(): void {

@@ -1,5 +1,6 @@
 /** What a replica asks of the node that it lives on, and the node of its replicas. The node is node-host.ts. Types only. */
 import type { Message } from '../raft/index.ts';
+import type { SnapshotHead, SnapshotSink, SnapshotSource } from '../transport/index.ts';
 
 export interface ReplicaHost {
   /** From now on messages and ticks come to it. */
@@ -12,6 +13,8 @@ export interface ReplicaHost {
   schedule(replica: HostedReplica): void;
   /** Sends with what other groups have for the same nodes. Messages may be lost. */
   send(group: number, messages: readonly Message[]): void;
+  /** As the transport's. */
+  sendSnapshot(to: number, group: number, source: SnapshotSource): Promise<void>;
 }
 
 export interface HostedReplica {
@@ -21,6 +24,8 @@ export interface HostedReplica {
   /** Everybody that is in the group, as far as known. */
   readonly members: readonly number[];
   step(message: Message): void;
+  /** A snapshot comes from another member: where it may go. Rejects when it is not wanted. */
+  accept(from: number, head: SnapshotHead): Promise<SnapshotSink>;
   tick(): void;
   /** Carries out what there is to do since the last turn. */
   turn(): void;

@@ -16,6 +16,7 @@
  *
  * Made by server.ts; turned by node-host.ts. Calls server/raft, log-feed.ts, proposals.ts, reads.ts, applier.ts, state-machine.ts.
  */
+import { assert } from '../../base/assert.ts';
 import type { Clock, Random, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Engine } from '../../engine/index.ts';
@@ -29,15 +30,19 @@ import {
   Raft,
   type Refusal,
   type Role,
+  type Snapshot,
   votersOnly,
 } from '../raft/index.ts';
+import type { SnapshotHead, SnapshotSink } from '../transport/index.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
 import { LogFeed } from './log-feed.ts';
 import type { GroupDamage, GroupLog, LogDamage, NodeLog, NodeLogStats } from './log/index.ts';
+import { LogRetention } from './log-retention.ts';
 import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
+import type { ReplicaStore } from './replica-store.ts';
 import { type ApplyResult, StateMachine } from './state-machine.ts';
 
 export interface ReplicaSettings {
@@ -56,12 +61,16 @@ export interface ReplicaSettings {
   writeBytesInFlightMax: number;
   /** So many may wait; further ones are refused. */
   writesWaitingMax: number;
-  /** The log is cut after each so many bytes of commands. */
+  /** The engine is made durable, and the log cut, after each so many bytes of commands. */
   checkpointBytes: number;
+  /** So many bytes of commands stay in the log for members that lag; who lags by more gets a snapshot. */
+  logKeptBytesMax: number;
 }
 
 export interface ReplicaParts {
   engine: Engine;
+  /** Where `engine` is from; without it there are no snapshots, which a group of one never needs. */
+  store?: ReplicaStore | undefined;
   /** The node's log, and this group's part of it. Closed by whoever opened it, after the replica. */
   nodeLog: NodeLog;
   log: GroupLog;
@@ -96,6 +105,9 @@ export interface ReplicaStats {
   leadsLost: number;
   /** Entries that were read from the log's files for members that lag. */
   entriesFetched: number;
+  /** Snapshots that other members took, and that this one installed. */
+  snapshotsSent: number;
+  snapshotsInstalled: number;
   stoppedBecause: SparrowError | undefined;
 }
 
@@ -108,12 +120,13 @@ const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
 export class Replica implements HostedReplica {
   readonly #settings: ReplicaSettings;
   readonly #parts: ReplicaParts;
-  readonly #machine: StateMachine;
+  #machine: StateMachine;
   readonly #raft: Raft;
   readonly #feed: LogFeed;
   readonly #proposals: Proposals;
   readonly #reads: Reads = new Reads();
   readonly #applier: Applier;
+  readonly #retention: LogRetention;
   readonly #replayed: number;
   /** The term that this member leads, 0: none. */
   #leads = 0;
@@ -124,6 +137,11 @@ export class Replica implements HostedReplica {
   #readsAtOnce = false;
   #bytesSinceCheckpoint: number;
   #checkpointing: Promise<void> | undefined;
+  /** A snapshot that is whole and durable, and that the core has been told of. */
+  #arrived: Snapshot | undefined;
+  /** A snapshot takes the place of engine and log; what is to be stored waits for it. */
+  #installing: Promise<void> | undefined;
+  #snapshotIds = 0;
   #idle: (() => void)[] = [];
   #stopped: SparrowError | undefined;
   #closing = false;
@@ -131,6 +149,7 @@ export class Replica implements HostedReplica {
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
     const machine = new StateMachine(parts.engine, votersOnly(settings.voters));
+    await finishInstall(parts);
     const recovered = parts.log.contents();
     if (recovered.damage !== undefined) throw damaged(recovered.damage, parts.nodeLog.damage[0]);
     const applied = machine.applied;
@@ -176,8 +195,9 @@ export class Replica implements HostedReplica {
     this.#parts = parts;
     this.#machine = machine;
     this.#raft = raft;
-    this.#feed = new LogFeed(parts.log, raft.log.lastIndex);
+    this.#feed = new LogFeed(parts.log, raft.log.lastIndex, raft.log.committed);
     this.#replayed = replayed;
+    this.#retention = new LogRetention(settings.logKeptBytesMax);
     this.#bytesSinceCheckpoint = parts.nodeLog.stats().bytes;
     const budget = {
       bytesMax: settings.writeBytesInFlightMax,
@@ -280,6 +300,26 @@ export class Replica implements HostedReplica {
     this.#guarded(() => this.#raft.step(message));
   }
 
+  async accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {
+    const refused = this.#refusal();
+    if (refused !== undefined) throw refused;
+    const { store } = this.#parts;
+    const { term, snapshot } = head;
+    if (store === undefined || term < this.#raft.term || snapshot.index <= this.#raft.log.committed) {
+      throw new SparrowError(
+        'conflict',
+        'SNAPSHOT_NOT_NEEDED',
+        `a snapshot of entry ${snapshot.index} brings member ${this.#settings.id} nothing`,
+      );
+    }
+    if (this.#arrived !== undefined || this.#installing !== undefined)
+      throw new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'another snapshot is being installed');
+    return store.accept(head, () => {
+      this.#arrived = snapshot;
+      this.step({ type: 'snapshot-request', from, to: this.#settings.id, term, snapshot });
+    });
+  }
+
   tick(): void {
     this.#guarded(() => this.#raft.tick());
   }
@@ -322,6 +362,8 @@ export class Replica implements HostedReplica {
       leadsBegun: this.#leadsBegun,
       leadsLost: this.#leadsLost,
       entriesFetched: this.#fetched,
+      snapshotsSent: this.#parts.store?.counts.sent ?? 0,
+      snapshotsInstalled: this.#parts.store?.counts.installed ?? 0,
       stoppedBecause: this.#stopped,
     };
   }
@@ -337,6 +379,7 @@ export class Replica implements HostedReplica {
     unlisten();
     await this.#applier.settled();
     await this.#checkpointing;
+    await this.#installing?.catch(() => undefined);
     this.#stop(shuttingDown({}), true);
   }
 
@@ -415,7 +458,8 @@ export class Replica implements HostedReplica {
     if (this.#stopped !== undefined) return;
     const output = this.#raft.output();
     this.#noteLead();
-    if (output.messages.length > 0) this.#send(output.messages);
+    const messages = output.messages.filter((message) => message.type !== 'snapshot-request' || this.#sendSnapshot(message));
+    if (messages.length > 0) this.#send(messages);
     if (output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0) this.#persist(output);
     for (const { member, from, bytesMax } of output.fetches) this.#fetch(member, from, bytesMax);
     for (const read of output.reads) this.#reads.confirm(read);
@@ -442,7 +486,8 @@ export class Replica implements HostedReplica {
   }
 
   #persist(output: Output): void {
-    this.#feed.append(output).then(
+    const inOrder = this.#installing !== undefined || output.snapshot !== undefined;
+    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).then(
       () => {
         if (this.#stopped !== undefined) return;
         try {
@@ -463,6 +508,68 @@ export class Replica implements HostedReplica {
     this.#pump();
   }
 
+  #storeInOrder(output: Output): Promise<void> {
+    const store = (): Promise<void> => (output.snapshot === undefined ? this.#feed.append(output) : this.#install(output, output.snapshot));
+    const stored = (this.#installing ?? Promise.resolve()).then(store);
+    this.#installing = stored;
+    const done = (): void => {
+      if (this.#installing === stored) this.#installing = undefined;
+    };
+    stored.then(done, done);
+    return stored;
+  }
+
+  /** The snapshot that arrived takes the place of engine and log: term and vote, the engine, the log; each durable before the next. */
+  async #install({ hardState, entries }: Output, { index, term }: Snapshot): Promise<void> {
+    const { store, host } = this.#parts;
+    assert(
+      store !== undefined && this.#arrived?.index === index && this.#arrived.term === term,
+      'the snapshot that is installed has arrived',
+    );
+    if (hardState !== undefined) await this.#feed.appendTerm(hardState);
+    await this.#applier.halt();
+    await this.#checkpointing;
+    const machine = new StateMachine(await store.install({ index, term }), votersOnly([]));
+    if (machine.applied !== index) {
+      throw new SparrowError(
+        'corrupt',
+        'SNAPSHOT_MISMATCH',
+        `a snapshot of entry ${index} came with the state of entry ${machine.applied}`,
+      );
+    }
+    this.#machine = machine;
+    await this.#feed.restore(index, term);
+    await this.#feed.append({ hardState, entries, mustSync: true });
+    this.#arrived = undefined;
+    this.#retention.restart();
+    this.#applier.resume(machine);
+    host.membersChanged();
+  }
+
+  /** Never true: the data of a snapshot goes another way than messages, and stands for this one. */
+  #sendSnapshot({ to, term }: Message): boolean {
+    const { store, host } = this.#parts;
+    const reported = (arrived: boolean): void => this.#guarded(() => this.#raft.snapshotReported(to, arrived));
+    if (store === undefined || store.sending) {
+      reported(false);
+      return false;
+    }
+    this.#applier.between(async () => {
+      const machine = this.#machine;
+      await machine.mark();
+      const { applied: index, configuration } = machine;
+      const snapshot = { index, term: this.#raft.log.term(index)!, configuration };
+      const id = `${this.#settings.id}-${term}-${index}-${++this.#snapshotIds}-${this.#parts.random.u32()}`;
+      const sent = store.send(term, snapshot, id, (source) => host.sendSnapshot(to, this.group, source));
+      // Who cannot be sent one is asked again by the core.
+      void sent.then(
+        () => reported(true),
+        () => reported(false),
+      );
+    });
+    return false;
+  }
+
   /** Entries that a member lags behind by more than memory holds. */
   #fetch(member: number, from: number, bytesMax: number): void {
     this.#parts.log.read(from, this.#raft.log.persisted, bytesMax).then(
@@ -477,7 +584,10 @@ export class Replica implements HostedReplica {
   #applied(entries: readonly LogEntry[]): Promise<void> | undefined {
     const { applied } = this.#machine;
     this.#raft.applied(applied);
-    for (const { data } of entries) this.#bytesSinceCheckpoint += data.length;
+    let bytes = 0;
+    for (const { data } of entries) bytes += data.length;
+    this.#bytesSinceCheckpoint += bytes;
+    this.#retention.applied(bytes);
     if (entries.some(({ change }) => change !== undefined)) {
       this.#parts.host.membersChanged();
       this.#schedule();
@@ -495,13 +605,14 @@ export class Replica implements HostedReplica {
   /** Between two entries: what is applied becomes durable in the engine, then the log before it goes. */
   async #checkpoint(): Promise<void> {
     this.#bytesSinceCheckpoint = 0;
+    const { bytes } = this.#retention;
     const { index, durable } = await this.#machine.checkpoint();
     this.#checkpointing = durable
       .then(() => {
         if (this.#stopped !== undefined) return;
-        const compactable = this.#raft.compactable(index);
-        this.#parts.log.compact(compactable);
-        this.#raft.compact(compactable);
+        const cut = this.#retention.durable(index, bytes, this.#raft.compactable(index));
+        this.#parts.log.compact(cut);
+        this.#raft.compact(cut);
       })
       .catch((error: unknown) => this.#fail(error))
       .finally(() => (this.#checkpointing = undefined));
@@ -529,6 +640,13 @@ export class Replica implements HostedReplica {
     this.#idle = [];
     for (const wake of idle) wake();
   }
+}
+
+/** A crash came between the engine that a snapshot became, and the log that begins behind it. */
+async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
+  const { index, term } = store?.begin ?? { index: 0, term: 0 };
+  const { compactedIndex } = log.contents();
+  if (index > compactedIndex && log.term(index) !== term) await log.restore(index, term);
 }
 
 function shuttingDown(details: { applied?: false }): SparrowError {

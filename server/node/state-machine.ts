@@ -92,9 +92,13 @@ export class StateMachine {
    * restarted engine will have at least `index`.
    */
   async checkpoint(): Promise<{ index: number; durable: Promise<void> }> {
-    const index = this.#applied;
-    if (this.#written < index) await this.#write([{ type: 'put', key: MARK_KEY, value: NOTHING }], index);
-    return { index, durable: this.#engine.sync() };
+    await this.mark();
+    return { index: this.#applied, durable: this.#engine.sync() };
+  }
+
+  /** The engine's last sequence number is the applied index when this settles. Nothing is applied meanwhile. */
+  async mark(): Promise<void> {
+    if (this.#written < this.#applied) await this.#write([{ type: 'put', key: MARK_KEY, value: NOTHING }], this.#applied);
   }
 
   async #execute(command: Command, index: number): Promise<ApplyResult> {

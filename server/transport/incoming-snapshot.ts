@@ -58,15 +58,15 @@ export class IncomingSnapshot implements SnapshotSink {
     return `${directory}/${FILES_NAME}`;
   }
 
-  /** Nothing, when there is nothing that could be gone on with or installed; what is damaged is nothing either, it can be fetched again. */
+  /** Nothing, when there is nothing that could be gone on with or installed. */
   static found({ fileSystem, directory, hash }: IncomingParts): FoundSnapshot | undefined {
-    const [headPath, checksPath] = [`${directory}/${HEAD_NAME}`, `${directory}/${CHECKS_NAME}`];
-    if (!fileSystem.existsSync(headPath) || !fileSystem.existsSync(checksPath)) return undefined;
-    const head = headIn(readWhole(fileSystem, headPath), hash);
+    if (!fileSystem.existsSync(`${directory}/${HEAD_NAME}`)) return undefined;
+    const message = decodeSnapshotMessage(readWhole(fileSystem, `${directory}/${HEAD_NAME}`), hash);
+    if (message.kind !== 'head') throw corrupt(`${directory}/${HEAD_NAME} is no head of a snapshot`, HEAD_NAME);
+    const { head } = message;
     // Installed: the files have gone to their place.
-    const installed = head?.files.some(({ name }) => !fileSystem.existsSync(`${directory}/${FILES_NAME}/${name}`));
-    if (head === undefined || installed === true) return undefined;
-    const whole = countRecords(readWhole(fileSystem, checksPath), head.files.length, hash);
+    if (head.files.some(({ name }) => !fileSystem.existsSync(`${directory}/${FILES_NAME}/${name}`))) return undefined;
+    const whole = countRecords(readWhole(fileSystem, `${directory}/${CHECKS_NAME}`), head.files.length, hash);
     return { head, whole, complete: whole === head.files.length };
   }
 
@@ -252,16 +252,6 @@ function recordOf(file: number, check: bigint, hash: Hash64): Buffer {
   record.writeBigUInt64LE(check, 8);
   record.writeBigUInt64LE(hash(record.subarray(0, 16), 0n), 16);
   return record;
-}
-
-function headIn(bytes: Buffer, hash: Hash64): SnapshotHead | undefined {
-  try {
-    const message = decodeSnapshotMessage(bytes, hash);
-    return message.kind === 'head' ? message.head : undefined;
-  } catch (error) {
-    if (error instanceof SparrowError && (error.kind === 'corrupt' || error.kind === 'invalid')) return undefined;
-    throw error;
-  }
 }
 
 /** Records from the first on that are whole. A torn one is the last. */

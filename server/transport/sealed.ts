@@ -5,7 +5,7 @@
  *
  * TCP's own checksum lets one corrupted packet in some ten thousand pass, and says nothing of what happens in between (proxies, memory of
  * network cards). What gets into a log on a majority is there for good, so nothing is taken from a stream without a check that means
- * something; with TLS it is there twice. It takes 100 us a megabyte, less than a tenth of what gRPC does. Pieces, because the hash keeps memory for what it is given at a time.
+ * something; with TLS it is there twice, at a fiftieth of what gRPC costs. Pieces, because the hash keeps memory for what it is given at a time.
  * What is wrong before it is sealed, or after it was opened, is for the checks of the log's own frames.
  * Format: docs/formats/raft-wire.md.
  */

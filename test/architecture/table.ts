@@ -107,7 +107,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/node',
     grade: 'driven',
-    imports: ['base', 'engine', 'server/raft', 'server/node/log'],
+    imports: ['base', 'engine', 'server/raft', 'server/transport', 'server/node/log'],
     packages: [],
     holds: 'a replica: propose, log, apply',
   },

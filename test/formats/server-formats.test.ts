@@ -18,6 +18,7 @@ import {
   unwrapMessage,
 } from '../../proto/index.ts';
 import { decodeCommand } from '../../server/node/command-codec.ts';
+import { GroupDirectory } from '../../server/node/group-directory.ts';
 import { encodeDeleteRange, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
 import { hash } from '../server/node/hash.ts';
 import {
@@ -64,6 +65,22 @@ function documented(document: string, name: string): void {
   const blocks = [...text.matchAll(/```\n([\s\S]*?)```/g)].map((match) => match[1]!.replaceAll(/\s/g, ''));
   expect(blocks).toContain(hex);
 }
+
+describe('the directory of a group, version 1', () => {
+  it('says where the engine is, as documented', () => {
+    const disk = new SimFileSystem();
+    const directory = new GroupDirectory(disk, '/group', hash);
+    directory.switchTo({ index: 300, term: 4 });
+    const file = disk.openSync('/group/current', 'read');
+    const bytes = Buffer.alloc(file.sizeSync());
+    file.readSync(bytes, 0, bytes.length, 0);
+    file.closeSync();
+    disk.replace('/group/current', golden('group-directory-v1', bytes));
+    documented('group-directory.md', 'group-directory-v1');
+    const again = new GroupDirectory(disk, '/group', hash);
+    expect(again).toMatchObject({ engine: '/group/b/files', begin: { index: 300, term: 4 } });
+  });
+});
 
 describe("a segment of a node's log, version 1", () => {
   const NOTHING = new Uint8Array(0);

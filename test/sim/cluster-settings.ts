@@ -9,6 +9,8 @@ export interface ClusterSettings {
   readonly sleepTicks: number;
   /** Of applied entries, in memory. */
   readonly keptBytesMax: number;
+  /** Of commands that are in the engine durably, in the log. */
+  readonly logKeptBytesMax: number;
   /** Of entries that were appended last, in memory. */
   readonly cacheBytes: number;
   readonly transport: SimTransportSettings;
@@ -22,6 +24,7 @@ export function drawClusterSettings(random: SimRandom): ClusterSettings {
     heartbeatTicks: random.pick([1, 1, 3]),
     sleepTicks: random.pick([Infinity, Infinity, 2, 15]),
     keptBytesMax: random.pick([0, 2000, 1 << 24]),
+    logKeptBytesMax: random.pick([0, 10_000, 1 << 24]),
     cacheBytes: random.pick([0, 4096, 1 << 20]),
     transport: {
       dropChance: lossy ? random.pick([0, 0.01, 0.1]) : 0,

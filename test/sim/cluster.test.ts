@@ -23,6 +23,8 @@ describe('a cluster in the simulation', () => {
       'leads lost',
       'entries replayed',
       'entries fetched',
+      'snapshots sent',
+      'snapshots installed',
       'logs of several segments',
       'answer: rerouted',
     ]);

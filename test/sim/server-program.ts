@@ -5,12 +5,12 @@
  */
 import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { open } from '../../engine/index.ts';
+import { type Engine, type EngineMetrics, type EngineSettingsInput, open } from '../../engine/index.ts';
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
-import { NodeHost, NodeLog, NO_LIMIT, Replica } from '../../server/node/index.ts';
+import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore } from '../../server/node/index.ts';
 import { resolveSettings } from '../../server/settings.ts';
-import { hash } from '../server/node/hash.ts';
+import { createHash, hash } from '../server/transport/hash.ts';
 import { type ClusterSettings, drawClusterSettings } from './cluster-settings.ts';
 import type { Condition, Found } from './kv-client.ts';
 import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from './kv-frames.ts';
@@ -53,6 +53,23 @@ export interface StackHooks {
   readonly calls?: (calls: Calls) => Calls;
 }
 
+function engineSettings(settings: StackSettings): EngineSettingsInput {
+  return {
+    memtableBytes: settings.memtableBytes,
+    segmentBytes: settings.engineSegmentBytes,
+    callerSyncMs: settings.callerSyncMs,
+    inlineThreshold: settings.inlineThreshold,
+    memoryBytes: 64 * MIB,
+    pageCacheBytes: MIB,
+    maxBatchBytes: 4 * MIB,
+    maxValueBytes: MIB,
+    tableBytes: 64 * KIB,
+    level0Compact: 2,
+    level1Bytes: 256 * KIB,
+    manifestBytes: 4 * KIB,
+  };
+}
+
 const SERVER_SETTINGS = resolveSettings({ data: '/data' });
 
 /** `nodes`: the addresses of the cluster that this server is a node of. */
@@ -64,24 +81,13 @@ export async function bootServer(
 ): Promise<Program> {
   const { clock, scheduler, random, endpoint } = environment;
   const fileSystem = hooks.fileSystem?.(environment.fileSystem) ?? environment.fileSystem;
-  const engine = await open(
-    '/data/engine',
-    {
-      memtableBytes: settings.memtableBytes,
-      segmentBytes: settings.engineSegmentBytes,
-      callerSyncMs: settings.callerSyncMs,
-      inlineThreshold: settings.inlineThreshold,
-      memoryBytes: 64 * MIB,
-      pageCacheBytes: MIB,
-      maxBatchBytes: 4 * MIB,
-      maxValueBytes: MIB,
-      tableBytes: 64 * KIB,
-      level0Compact: 2,
-      level1Bytes: 256 * KIB,
-      manifestBytes: 4 * KIB,
-    },
-    { fileSystem, scheduler, clock },
-  );
+  const store = await ReplicaStore.open({
+    fileSystem,
+    directory: '/data/groups/000001',
+    openEngine: (path) => open(path, engineSettings(settings), { fileSystem, scheduler, clock, random }),
+    hash,
+    createHash,
+  });
   const nodeLog = NodeLog.open({
     fileSystem,
     directory: '/data/log',
@@ -92,7 +98,7 @@ export async function bootServer(
     cacheBytes: settings.cluster.cacheBytes,
   });
   const id = nodes.indexOf(environment.name) + 1;
-  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, keptBytesMax } = settings.cluster;
+  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, keptBytesMax, logKeptBytesMax } = settings.cluster;
   const transport = new SimTransport(endpoint, scheduler, new SimRandom(random.u32()), nodes, settings.cluster.transport);
   const host = new NodeHost({ node: id, tickMs, scheduler, transport });
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
@@ -108,9 +114,11 @@ export async function bootServer(
       writeBytesInFlightMax,
       writesWaitingMax,
       checkpointBytes: settings.checkpointBytes,
+      logKeptBytesMax,
     },
     {
-      engine,
+      engine: store.engine,
+      store,
       nodeLog,
       log: nodeLog.group(1),
       clock,
@@ -120,7 +128,7 @@ export async function bootServer(
       onStopped: (error) => environment.exit(error),
     },
   );
-  const kv = new KvCalls(replica, engine, SERVER_SETTINGS);
+  const kv = new KvCalls(replica, SERVER_SETTINGS);
   const calls = hooks.calls?.(kv) ?? kv;
   endpoint.listen((connection) => {
     if (nodes.includes(connection.peer)) return transport.accept(connection);
@@ -152,13 +160,24 @@ export async function bootServer(
     },
     replicated: () => ({ applied: replica.applied, data: dataHash }),
     reached() {
-      const { flushes, compactions } = engine.metrics();
-      const { replayedEntries, firstIndex, log: raft, leadsBegun, leadsLost, entriesFetched } = replica.stats();
+      const { flushes, compactions } = metricsOf(replica.engine);
+      const {
+        replayedEntries,
+        firstIndex,
+        log: raft,
+        leadsBegun,
+        leadsLost,
+        entriesFetched,
+        snapshotsSent,
+        snapshotsInstalled,
+      } = replica.stats();
       const { dropped, duplicated, reordered, overflowed } = transport.counts;
       return {
         'leads begun': leadsBegun,
         'leads lost': leadsLost,
         'entries fetched': entriesFetched,
+        'snapshots sent': snapshotsSent,
+        'snapshots installed': snapshotsInstalled,
         'groups asleep': Number(replica.asleep),
         'messages dropped': dropped,
         'messages doubled': duplicated,
@@ -172,6 +191,18 @@ export async function bootServer(
       };
     },
   };
+}
+
+/** Nothing while a snapshot takes the engine's place. */
+function metricsOf(
+  engine: Engine,
+): Pick<EngineMetrics, 'flushes' | 'compactions'> | { flushes: { count: number }; compactions: { count: number } } {
+  try {
+    return engine.metrics();
+  } catch (error) {
+    if (error instanceof SparrowError && error.kind === 'closed') return { flushes: { count: 0 }, compactions: { count: 0 } };
+    throw error;
+  }
 }
 
 async function answer(calls: Calls, request: RequestFrame): Promise<AnswerFrame> {

@@ -3,8 +3,21 @@
  * too many are on their way, and, where a run says so, one by one: dropped, doubled, or held back until the next one has gone.
  */
 import type { Scheduler } from '../../base/env.ts';
-import type { GroupMessage, NodeTransport } from '../../server/node/index.ts';
-import { PacketWriter, readPacket } from '../../server/transport/index.ts';
+import { SparrowError } from '../../base/errors.ts';
+import type { NodeTransport } from '../../server/node/index.ts';
+import {
+  decodeSnapshotMessage,
+  encodeSnapshotMessage,
+  type GroupMessage,
+  type MessagesHandler,
+  PacketWriter,
+  readPacket,
+  type SnapshotAcceptor,
+  type SnapshotHead,
+  type SnapshotMessage,
+  type SnapshotSink,
+  type SnapshotSource,
+} from '../../server/transport/index.ts';
 import { hash } from '../server/node/hash.ts';
 import type { ConnectionEvents, SimConnection, SimEndpoint } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -13,6 +26,17 @@ export interface SimTransportSettings {
   readonly dropChance: number;
   readonly duplicateChance: number;
   readonly reorderChance: number;
+}
+
+/** The first byte of a frame. */
+const PACKET = 0;
+const MESSAGE = 1;
+const CHUNK = 2;
+const CHUNK_BYTES = 4096;
+const CHUNKS_IN_FLIGHT = 4;
+
+function tagged(message: Exclude<SnapshotMessage, { kind: 'chunk' }>): Buffer {
+  return Buffer.concat([Uint8Array.of(MESSAGE), encodeSnapshotMessage(message, hash)]);
 }
 
 interface Peer {
@@ -36,7 +60,8 @@ export class SimTransport implements NodeTransport {
   readonly #nodes: readonly string[];
   readonly #self: number;
   readonly #outgoing = new Map<number, Peer>();
-  #handler: (from: number, messages: readonly GroupMessage[]) => void = () => undefined;
+  #handler: MessagesHandler = () => undefined;
+  #acceptor: SnapshotAcceptor | undefined;
 
   constructor(endpoint: SimEndpoint, scheduler: Scheduler, random: SimRandom, nodes: readonly string[], settings: SimTransportSettings) {
     this.#endpoint = endpoint;
@@ -47,17 +72,88 @@ export class SimTransport implements NodeTransport {
     this.#settings = settings;
   }
 
-  onMessages(handler: (from: number, messages: readonly GroupMessage[]) => void): void {
+  onMessages(handler: MessagesHandler): void {
     this.#handler = handler;
+  }
+
+  onSnapshot(acceptor: SnapshotAcceptor): void {
+    this.#acceptor = acceptor;
   }
 
   /** A connection from another node. */
   accept(connection: SimConnection): ConnectionEvents {
     const from = this.#nodes.indexOf(connection.peer) + 1;
-    return {
-      frame: (bytes) => this.#handler(from, readPacket(Buffer.from(bytes), from, this.#self, hash).messages),
-      closed: () => undefined,
+    let sink: SnapshotSink | undefined;
+    let head: SnapshotHead | undefined;
+    let arrived: Promise<void> = Promise.resolve();
+    const receive = async (bytes: Buffer): Promise<void> => {
+      try {
+        if (bytes[0] === CHUNK) sink?.write(bytes.subarray(1));
+        else if (bytes[0] === MESSAGE) {
+          const message = decodeSnapshotMessage(bytes.subarray(1), hash);
+          if (message.kind === 'head') {
+            head = message.head;
+            sink = await this.#acceptor!(from, head);
+            connection.send(tagged({ kind: 'from', position: sink.position }));
+          } else if (message.kind === 'file-end') await sink?.endFile(message.check);
+          if (sink === undefined || sink.position.file < head!.files.length) return;
+          await sink.finish();
+          connection.send(tagged({ kind: 'taken' }));
+        }
+      } catch {
+        // Why is nothing to the sender: it is told by the end of the connection.
+        sink?.close();
+        sink = undefined;
+        connection.close();
+      }
     };
+    return {
+      frame: (bytes) => {
+        const frame = Buffer.from(bytes);
+        if (frame[0] === PACKET) this.#handler(from, readPacket(frame.subarray(1), from, this.#self, hash).messages);
+        else arrived = arrived.then(() => receive(frame));
+      },
+      closed: () => {
+        arrived = arrived.then(() => sink?.close());
+      },
+    };
+  }
+
+  /** On a connection of its own. */
+  sendSnapshot(to: number, group: number, source: SnapshotSource): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const failed = (why: string): void => reject(new SparrowError('unavailable', 'UNREACHABLE', `the snapshot was not taken: ${why}`));
+      const { term, snapshot, id, files } = source;
+      const connection = this.#endpoint.connect(this.#nodes[to - 1]!, {
+        opened: () => connection.send(tagged({ kind: 'head', head: { group, term, snapshot, id, files } })),
+        frame: (bytes) => {
+          const message = decodeSnapshotMessage(Buffer.from(bytes).subarray(1), hash);
+          if (message.kind === 'taken') {
+            resolve();
+            connection.close();
+          } else if (message.kind === 'from') {
+            this.#sendFiles(connection, source, message.position.file, message.position.offset).catch((error: unknown) => {
+              reject(error);
+              connection.close();
+            });
+          }
+        },
+        closed: failed,
+      });
+    });
+  }
+
+  async #sendFiles(connection: SimConnection, source: SnapshotSource, firstFile: number, firstOffset: number): Promise<void> {
+    for (let file = firstFile; file < source.files.length; file++) {
+      const whole = Buffer.alloc(source.files[file]!.bytes);
+      await source.read(file, 0, whole);
+      for (let offset = file === firstFile ? firstOffset : 0; offset < whole.length; offset += CHUNK_BYTES) {
+        while (connection.inFlight > CHUNKS_IN_FLIGHT) await new Promise<void>((resolve) => this.#scheduler.after(1, resolve));
+        if (!connection.open) return;
+        connection.send(Buffer.concat([Uint8Array.of(CHUNK), whole.subarray(offset, offset + CHUNK_BYTES)]));
+      }
+      connection.send(tagged({ kind: 'file-end', file, check: hash(whole, 0n) }));
+    }
   }
 
   reachable(to: number): boolean {
@@ -74,7 +170,7 @@ export class SimTransport implements NodeTransport {
     }
     const { dropChance, duplicateChance, reorderChance } = this.#settings;
     for (const { group, message } of messages) peer.packets.add(group, message);
-    const frame = peer.packets.take();
+    const frame = Buffer.concat([Uint8Array.of(PACKET), peer.packets.take()]);
     if (this.#random.chance(dropChance)) {
       this.counts.dropped++;
       return;

@@ -56,6 +56,7 @@ export class ReplicaHarness {
         voters: [1],
         sleepTicks: Infinity,
         keptBytesMax: 0,
+        logKeptBytesMax: 0,
         electionTicks: 10,
         heartbeatTicks: 1,
         writeBytesInFlightMax: options.writeBytesInFlightMax ?? 1 << 20,

@@ -131,23 +131,6 @@ describe('a snapshot that arrives', () => {
     expect(await receive(await IncomingSnapshot.open(partsOf(disk), head()))).toBe(TOTAL);
   });
 
-  it('whose head or records are damaged is nothing, or less, and is received again', async () => {
-    for (const [name, at, whole] of [
-      ['head', 0, undefined],
-      ['head', 30, undefined],
-      ['checks', 0, 0],
-      ['checks', 60, 2],
-    ] as const) {
-      const disk = new SimFileSystem();
-      await receive(await IncomingSnapshot.open(partsOf(disk), head()));
-      disk.flip(`${DIRECTORY}/${name}`, at);
-      expect(IncomingSnapshot.found(partsOf(disk))?.whole).toBe(whole);
-      await receive(await IncomingSnapshot.open(partsOf(disk), head()));
-      expect(IncomingSnapshot.found(partsOf(disk))).toMatchObject({ complete: true });
-      expectWhole(disk);
-    }
-  });
-
   it.each(CRASH_MODES)('after a loss of power at any operation is gone on with or nothing, disk keeps: %s', async (mode) => {
     const operations = await wholeLife(new SimFileSystem());
     const found = { nothing: 0, begun: 0, complete: 0 };

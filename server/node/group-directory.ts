@@ -1,0 +1,166 @@
+/**
+ * The directory of a group on a node: where its engine is, and how a snapshot takes the engine's place.
+ *
+ *   current        which slot holds the engine:  | magic "SPKVGRP1" | format u32 = 1 | slot u32, 1 a, 2 b | index u64 | term u64 | check u64 |
+ *                  index, term: of the snapshot that the engine began as, 0 and 0 when it began empty; check = XXH64 of what is before it, seed 0
+ *   a/, b/         two slots; the engine's files are in SLOT/files
+ *   outgoing/      a checkpoint that is being sent
+ *
+ * A snapshot arrives in the slot that is free (server/transport, incoming-snapshot.ts), and is then the engine by one rename:
+ *
+ *   1  all its files are durable in the free slot                          (whoever received it)
+ *   2  `current` is written under another name, synced, renamed; the directory is synced      from here on it is the engine
+ *   3  what else the slot holds of the transfer goes, its head first: nobody must take an engine's files for a transfer
+ *   4  the files in the other slot go: it is free
+ *
+ * A crash anywhere leaves the old engine, or the new one and something to be cleared, which opening does. Empty directories stay.
+ *
+ * The group's log is told by its replica, after 2 and before anything is appended. Should a crash come in between, the log ends before `index`, or has
+ * another term there: opening the replica finds that, and tells the log then.
+ *
+ * Format: docs/formats/group-directory.md. Used by replica-store.ts.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { FileSystem } from '../../base/env.ts';
+import { newerFormat } from '../../base/format-version.ts';
+import { IncomingSnapshot } from '../transport/index.ts';
+import type { Hash64 } from './log/index.ts';
+
+type Slot = 'a' | 'b';
+
+/** What an engine began as. */
+export interface SnapshotBegin {
+  readonly index: number;
+  readonly term: number;
+}
+
+const MAGIC = 'SPKVGRP1';
+const FORMAT = 1;
+const BYTES = 40;
+const SLOTS: readonly Slot[] = ['a', 'b'];
+
+export class GroupDirectory {
+  readonly path: string;
+  readonly #fileSystem: FileSystem;
+  readonly #hash: Hash64;
+  #slot: Slot;
+  #begin: SnapshotBegin;
+
+  /** Makes what is not there, and clears away what a crash has left. Throws `corrupt/CORRUPT_GROUP`, `invalid/FORMAT_NEWER`. */
+  constructor(fileSystem: FileSystem, path: string, hash: Hash64) {
+    this.path = path;
+    this.#fileSystem = fileSystem;
+    this.#hash = hash;
+    fileSystem.makeDirectorySync(path);
+    if (fileSystem.existsSync(`${path}/current.new`)) fileSystem.unlinkSync(`${path}/current.new`);
+    const found = this.#read();
+    this.#slot = found?.slot ?? 'a';
+    this.#begin = found?.begin ?? { index: 0, term: 0 };
+    if (found === undefined) this.#write(this.#slot, this.#begin);
+    // What was found may be in the system's cache only: nothing is built upon it before it is durable.
+    else fileSystem.syncDirectorySync(path);
+    for (const slot of SLOTS) fileSystem.makeDirectorySync(`${path}/${slot}/files`);
+    this.#clear();
+    this.clearOutgoing();
+  }
+
+  /** Where the engine is. */
+  get engine(): string {
+    return `${this.path}/${this.#slot}/files`;
+  }
+
+  /** The snapshot that the engine began as. */
+  get begin(): SnapshotBegin {
+    return this.#begin;
+  }
+
+  /** Where a snapshot may arrive. */
+  get incoming(): string {
+    return `${this.path}/${this.#free}`;
+  }
+
+  get outgoing(): string {
+    return `${this.path}/outgoing`;
+  }
+
+  /** What arrived is the engine from now on. The one before it is closed. */
+  switchTo(begin: SnapshotBegin): void {
+    this.#write(this.#free, begin);
+    this.#slot = this.#free;
+    this.#begin = begin;
+    this.#clear();
+  }
+
+  clearOutgoing(): void {
+    this.#empty(this.outgoing);
+  }
+
+  get #free(): Slot {
+    return this.#slot === 'a' ? 'b' : 'a';
+  }
+
+  /** Steps 3 and 4. What the free slot holds of a transfer stays: it may be gone on with. */
+  #clear(): void {
+    const fileSystem = this.#fileSystem;
+    const used = `${this.path}/${this.#slot}`;
+    if (fileSystem.existsSync(`${used}/head`)) {
+      fileSystem.unlinkSync(`${used}/head`);
+      fileSystem.syncDirectorySync(used);
+    }
+    for (const name of ['head.new', 'checks']) if (fileSystem.existsSync(`${used}/${name}`)) fileSystem.unlinkSync(`${used}/${name}`);
+    if (!fileSystem.existsSync(`${this.incoming}/head`)) this.#empty(IncomingSnapshot.filesOf(this.incoming));
+  }
+
+  #empty(directory: string): void {
+    const fileSystem = this.#fileSystem;
+    if (!fileSystem.existsSync(directory)) return;
+    const names = fileSystem.listSync(directory);
+    for (const name of names) fileSystem.unlinkSync(`${directory}/${name}`);
+    if (names.length > 0) fileSystem.syncDirectorySync(directory);
+  }
+
+  #write(slot: Slot, { index, term }: SnapshotBegin): void {
+    const bytes = Buffer.alloc(BYTES);
+    bytes.write(MAGIC, 0, 'latin1');
+    bytes.writeUInt32LE(FORMAT, 8);
+    bytes.writeUInt32LE(SLOTS.indexOf(slot) + 1, 12);
+    bytes.writeBigUInt64LE(BigInt(index), 16);
+    bytes.writeBigUInt64LE(BigInt(term), 24);
+    bytes.writeBigUInt64LE(this.#hash(bytes.subarray(0, 32), 0n), 32);
+    const path = `${this.path}/current.new`;
+    if (this.#fileSystem.existsSync(path)) this.#fileSystem.unlinkSync(path);
+    const file = this.#fileSystem.openSync(path, 'create');
+    try {
+      file.writeSync(bytes, 0, BYTES, 0);
+      file.datasyncSync();
+    } finally {
+      file.closeSync();
+    }
+    this.#fileSystem.renameSync(path, `${this.path}/current`);
+    this.#fileSystem.syncDirectorySync(this.path);
+  }
+
+  #read(): { slot: Slot; begin: SnapshotBegin } | undefined {
+    const path = `${this.path}/current`;
+    if (!this.#fileSystem.existsSync(path)) return undefined;
+    const file = this.#fileSystem.openSync(path, 'read');
+    const bytes = Buffer.alloc(BYTES + 1);
+    let read: number;
+    try {
+      read = file.readSync(bytes, 0, bytes.length, 0);
+    } finally {
+      file.closeSync();
+    }
+    if (read < 12 || bytes.toString('latin1', 0, 8) !== MAGIC) throw corrupt(path, 'it is none');
+    const format = bytes.readUInt32LE(8);
+    if (format > FORMAT) throw newerFormat(path, format, FORMAT);
+    const slot = SLOTS[bytes.readUInt32LE(12) - 1];
+    if (read !== BYTES || bytes.readBigUInt64LE(32) !== this.#hash(bytes.subarray(0, 32), 0n) || slot === undefined)
+      throw corrupt(path, 'its check does not hold');
+    return { slot, begin: { index: Number(bytes.readBigUInt64LE(16)), term: Number(bytes.readBigUInt64LE(24)) } };
+  }
+}
+
+function corrupt(file: string, what: string): SparrowError {
+  return new SparrowError('corrupt', 'CORRUPT_GROUP', `${file} does not say where the group's engine is: ${what}`, { file, offset: 0 });
+}

@@ -1,0 +1,125 @@
+/** A snapshot takes the place of an engine, on a disk that dies at every operation: there is always one engine, the old or the new, and all of it. */
+import { describe, expect, it } from 'vitest';
+import { SparrowError } from '../../../base/errors.ts';
+import { GroupDirectory } from '../../../server/node/group-directory.ts';
+import { IncomingSnapshot, type SnapshotHead } from '../../../server/transport/index.ts';
+import { CRASH_MODES } from '../../sim/sim-file.ts';
+import { PowerLoss, SimFileSystem } from '../../sim/sim-file-system.ts';
+import { createHash, hash } from '../transport/hash.ts';
+
+const configuration = { voters: [1], outgoing: [], learners: [], learnersNext: [], witnesses: [], autoLeave: false };
+const NAMES = ['000001.table', 'CURRENT'];
+
+function bytesOf(name: string, version: number): Buffer {
+  return Buffer.from(`${name} of ${version}`.repeat(100));
+}
+
+function write(disk: SimFileSystem, path: string, bytes: Uint8Array): void {
+  const file = disk.openSync(path, 'create');
+  file.writeSync(bytes, 0, bytes.length, 0);
+  file.datasyncSync();
+  file.closeSync();
+}
+
+function read(disk: SimFileSystem, path: string): Buffer {
+  const file = disk.openSync(path, 'read');
+  const bytes = Buffer.alloc(file.sizeSync());
+  file.readSync(bytes, 0, bytes.length, 0);
+  file.closeSync();
+  return bytes;
+}
+
+/** Which engine is there; checks that it is whole and nothing else is in its place. */
+function versionOf(disk: SimFileSystem, directory: GroupDirectory): number {
+  const version = directory.begin.index;
+  expect(disk.listSync(directory.engine)).toEqual(NAMES);
+  for (const name of NAMES) expect(read(disk, `${directory.engine}/${name}`)).toEqual(bytesOf(name, version));
+  expect(directory.begin.term).toBe(version === 0 ? 0 : 7);
+  return version;
+}
+
+const open = (disk: SimFileSystem): GroupDirectory => new GroupDirectory(disk, '/data/group', hash);
+
+/** An engine of version 0. */
+function begun(seed: number): SimFileSystem {
+  const disk = new SimFileSystem({ seed });
+  const directory = open(disk);
+  for (const name of NAMES) write(disk, `${directory.engine}/${name}`, bytesOf(name, 0));
+  disk.syncDirectorySync(directory.engine);
+  return disk;
+}
+
+async function receive(disk: SimFileSystem, directory: GroupDirectory, version: number): Promise<void> {
+  const files = NAMES.map((name) => ({ name, bytes: bytesOf(name, version).length }));
+  const head: SnapshotHead = { group: 1, term: 7, snapshot: { index: version, term: 7, configuration }, id: `of-${version}`, files };
+  const incoming = await IncomingSnapshot.open({ fileSystem: disk, directory: directory.incoming, hash, createHash }, head);
+  while (!incoming.complete) {
+    const bytes = bytesOf(NAMES[incoming.position.file]!, version);
+    if (incoming.position.offset < bytes.length) incoming.write(bytes.subarray(incoming.position.offset));
+    // What a crash has left of a file may be anything: it is emptied then, and comes again.
+    await incoming.endFile(hash(bytes, 0n)).catch((error: unknown) => {
+      if (!(error instanceof SparrowError) || error.code !== 'SNAPSHOT_CHECK') throw error;
+    });
+  }
+  await incoming.finish();
+}
+
+/** Two snapshots, one after the other: the slots are used again. */
+async function installTwo(disk: SimFileSystem, reached: (version: number) => void): Promise<void> {
+  const directory = open(disk);
+  for (const version of [10, 20]) {
+    if (directory.begin.index >= version) continue;
+    await receive(disk, directory, version);
+    directory.switchTo({ index: version, term: 7 });
+    reached(version);
+  }
+}
+
+describe('the directory of a group', () => {
+  it('gives a snapshot the place of the engine, and clears away what was there', async () => {
+    const disk = begun(1);
+    await installTwo(disk, () => undefined);
+    const directory = open(disk);
+    expect(versionOf(disk, directory)).toBe(20);
+    expect(directory.engine).toBe('/data/group/a/files');
+    expect(disk.listSync('/data/group/b/files')).toEqual([]);
+    expect(disk.existsSync('/data/group/b/head')).toBe(false);
+  });
+
+  it('has one whole engine after a crash at any operation, and goes on', { timeout: 60_000 }, async () => {
+    const whole = begun(1);
+    const before = whole.operations;
+    await installTwo(whole, () => undefined);
+    const operations = whole.operations - before;
+    expect(operations).toBeGreaterThan(40);
+    const seen = new Set<number>();
+    for (let at = 1; at <= operations; at++) {
+      for (const mode of CRASH_MODES) {
+        const disk = begun(at);
+        disk.killAt(disk.operations + at);
+        let installed = 0;
+        await expect(installTwo(disk, (version) => (installed = version))).rejects.toThrow(PowerLoss);
+        disk.crash(mode);
+        const version = versionOf(disk, open(disk));
+        seen.add(version);
+        expect(version, `operation ${at}, ${mode}`).toBeGreaterThanOrEqual(installed);
+        await installTwo(disk, () => undefined);
+        expect(versionOf(disk, open(disk)), `operation ${at}, ${mode}`).toBe(20);
+      }
+    }
+    expect([...seen].sort((a, b) => a - b)).toEqual([0, 10, 20]);
+  });
+
+  it('refuses what is none, and what is newer', () => {
+    const disk = begun(1);
+    const current = read(disk, '/data/group/current');
+    for (let at = 0; at < current.length; at++) {
+      const flipped = Buffer.from(current);
+      flipped[at]! ^= 1;
+      disk.replace('/data/group/current', flipped);
+      expect(() => open(disk), `byte ${at}`).toThrow(/group's engine|format version/);
+    }
+    disk.replace('/data/group/current', current.subarray(0, 39));
+    expect(() => open(disk)).toThrow(expect.objectContaining({ code: 'CORRUPT_GROUP' }) as Error);
+  });
+});
