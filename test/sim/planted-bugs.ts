@@ -50,13 +50,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'what follows a torn end of the Raft log stays',
     file: NODE_LOG,
-    find: '    if (file.sizeSync() > last.bytes) file.truncateSync(last.bytes);\n',
+    find: '      if (file.sizeSync() > last.bytes) file.truncateSync(last.bytes);\n',
     plant: '',
   },
   {
     name: 'what only the cache holds of the Raft log is built upon',
     file: NODE_LOG,
-    find: '    file.writeSync(found, 0, found.length, from);\n',
+    find: '      file.writeSync(found, 0, found.length, from);\n',
     plant: '',
   },
   {

@@ -113,7 +113,8 @@ export class LogWriter {
   /** The batch that is laid out: where its entries lie, and what to set back when it is not written. */
   #laidOut: Buffer = this.#buffer;
   #offsets: number[] = [];
-  #ordinals: Map<GroupState, number> = new Map();
+  readonly #ordinals: Map<GroupState, number> = new Map();
+  #counted: GroupState | undefined;
   #syncs = 0;
   #bytesWritten = 0;
 
@@ -240,6 +241,7 @@ export class LogWriter {
       throw error;
     } finally {
       this.#ordinals.clear();
+      this.#counted = undefined;
     }
     const end = this.#end;
     // What the batch made needless; what is compacted from here on is not durable yet.
@@ -318,7 +320,8 @@ export class LogWriter {
 
   /** Counts a frame of the group. */
   #ordinal(state: GroupState): number {
-    if (!this.#ordinals.has(state)) this.#ordinals.set(state, state.ordinal);
+    if (state !== this.#counted && !this.#ordinals.has(state)) this.#ordinals.set(state, state.ordinal);
+    this.#counted = state;
     this.#frames++;
     return (state.ordinal = nextOrdinal(state.ordinal));
   }

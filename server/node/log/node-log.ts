@@ -168,15 +168,20 @@ export class NodeLog {
     const last = this.#segments.last;
     if (last === undefined) return undefined;
     const file = fileSystem.openSync(this.#segments.path(last.number), 'write');
-    if (file.sizeSync() > last.bytes) file.truncateSync(last.bytes);
-    const from = synced === SEGMENT_HEADER_BYTES ? 0 : synced;
-    const found = Buffer.allocUnsafe(Math.max(0, last.bytes - from));
-    const read = file.readSync(found, 0, found.length, from);
-    assert(read === found.length, 'what was recovered is there');
-    file.writeSync(found, 0, found.length, from);
-    file.datasyncSync();
-    fileSystem.syncDirectorySync(directory);
-    return file;
+    try {
+      if (file.sizeSync() > last.bytes) file.truncateSync(last.bytes);
+      const from = synced === SEGMENT_HEADER_BYTES ? 0 : synced;
+      const found = Buffer.allocUnsafe(Math.max(0, last.bytes - from));
+      const read = file.readSync(found, 0, found.length, from);
+      assert(read === found.length, 'what was recovered is there');
+      file.writeSync(found, 0, found.length, from);
+      file.datasyncSync();
+      fileSystem.syncDirectorySync(directory);
+      return file;
+    } catch (error) {
+      file.closeSync();
+      throw error;
+    }
   }
 
   #tellFull(full: boolean): void {

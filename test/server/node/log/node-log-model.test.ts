@@ -9,14 +9,14 @@ import { contentsOf, entry, openLog } from './open-log.ts';
 describe('the log of a node, at random', () => {
   it('has what a simple model has, through closing and opening', async () => {
     let steps = 0;
-    for (let seed = 1; seed <= 30; seed++) steps += (await new Life(seed, false).run()).steps;
-    expect(steps).toBeGreaterThan(5000);
+    for (let seed = 1; seed <= 20; seed++) steps += (await new Life(seed, false).run()).steps;
+    expect(steps).toBeGreaterThan(3000);
   });
 
   it('keeps what was acknowledged through crashes at any operation, whatever unsynced sectors survive', async () => {
     let crashes = 0;
-    for (let seed = 1; seed <= 220; seed++) crashes += (await new Life(seed, true).run()).crashes;
-    expect(crashes).toBeGreaterThan(500);
+    for (let seed = 1; seed <= 120; seed++) crashes += (await new Life(seed, true).run()).crashes;
+    expect(crashes).toBeGreaterThan(250);
   });
 });
 
