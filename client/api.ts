@@ -12,6 +12,8 @@
  * | conflict / CONDITION_FAILED        | a condition of a batch does not hold: a `ConditionFailedError` with the current value       |
  * | unavailable / TIMEOUT              | no answer within `timeoutMs`; a write may or may not have been applied (`details.applied`)   |
  * | unavailable / UNREACHABLE          | no server could be reached, and retrying ended                                             |
+ * | unavailable / NO_LEADER            | no node leads, and retrying ended                                                          |
+ * | invalid / OTHER_CLUSTER            | a node is of another cluster than the first one that answered, and no other was reached      |
  * | cancelled / ABORTED                | the call's `signal` was aborted; a write may or may not have been applied                    |
  * | closed / CLIENT_CLOSED             | the client was closed                                                                     |
  */
@@ -84,8 +86,8 @@ export interface ConnectOptions {
   /** Default of every call's `timeoutMs`. Milliseconds, 1 to 3,600,000. Default 10,000. */
   timeoutMs?: number;
   /**
-   * How long a call waits while no server can be reached, before it fails with `unavailable/UNREACHABLE`. At 0 it fails as soon as each address
-   * was tried once. Milliseconds, 0 to 3,600,000. Default: until the call's own `timeoutMs`, which lets it outlast a restart of the server.
+   * How long a call waits while no server can be reached, before it fails with `unavailable/UNREACHABLE`, or while none of those that answer leads,
+   * before `unavailable/NO_LEADER`. At 0 it fails as soon as each address was tried once. Milliseconds, 0 to 3,600,000. Default: until the call's own `timeoutMs`, which lets it outlast a restart of the server.
    */
   waitForServerMs?: number;
   /** Calls that may be under way at once; further ones wait. 1 to 100,000. Default 1,024; the server may set a lower bound. */

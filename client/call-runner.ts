@@ -14,17 +14,24 @@ import type { Connection } from './connection.ts';
 import { Connector, type Visitor } from './connector.ts';
 import type { Method, Request } from './methods.ts';
 import type { RequestIds } from './request-ids.ts';
-import { isWorthRetrying, pauseMs, RetryBudget } from './retry.ts';
+import { isWorthRetrying, isWorthRotating, pauseMs, RetryBudget } from './retry.ts';
 import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
+import { fraction, type Surroundings } from './surroundings.ts';
 
 /** A call whose connections keep ending for a reason of their own (not: out of reach) is taken to be that reason. */
 const LOSSES_MAX = 3;
+/**
+ * A call may be sent away so often before it takes tokens of the retry budget: all calls under way are, whenever the lead changes, and the
+ * connector sends them on only when it has found a node that leads.
+ */
+const REROUTES_FREE = 10;
 
 export class CallRunner {
   readonly #settings: Settings;
   readonly #ids: RequestIds;
   readonly #connector: Connector;
-  readonly #budget = new RetryBudget(() => performance.now());
+  readonly #surroundings: Surroundings;
+  readonly #budget: RetryBudget;
   /** Every call that is not settled. */
   readonly #calls: Set<AnyCall> = new Set();
   /** Calls without room yet, first come first served. */
@@ -35,11 +42,13 @@ export class CallRunner {
   #callsInFlightMax: number;
   #closed = false;
 
-  constructor(addresses: readonly string[], settings: Settings, ids: RequestIds) {
+  constructor(addresses: readonly string[], settings: Settings, ids: RequestIds, surroundings: Surroundings) {
     this.#settings = settings;
     this.#ids = ids;
+    this.#surroundings = surroundings;
+    this.#budget = new RetryBudget(() => surroundings.clock.monotonicMs());
     this.#callsInFlightMax = settings.callsInFlightMax;
-    this.#connector = new Connector(addresses, settings, {
+    this.#connector = new Connector(addresses, settings, surroundings, {
       answered: (call, answer) => this.#answered(call, answer),
       refused: (call, error) => this.#refused(call, error),
       lost: (call, error) => this.#lost(call, error),
@@ -54,13 +63,15 @@ export class CallRunner {
     if (options?.signal?.aborted === true)
       return Promise.reject(aborted(method.name, options.signal, method.writes ? { applied: false } : {}));
     return new Promise<A>((resolve, reject) => {
-      const call = new Call(method, request, bytes, options?.timeoutMs ?? this.#settings.timeoutMs, resolve, reject);
+      const { clock, scheduler } = this.#surroundings;
+      const timeoutMs = options?.timeoutMs ?? this.#settings.timeoutMs;
+      const call = new Call(method, request, bytes, timeoutMs, clock.monotonicMs(), resolve, reject);
       if (this.#waiting.length > this.#waitingHead || !this.#hasRoom(call)) {
         if (!this.#mayWait()) return reject(this.#tooManyWaiting());
         this.#waiting.push(call);
       }
       this.#calls.add(call);
-      call.timer = setTimeout(() => this.#fail(call, timedOut(call)), call.timeoutMs);
+      call.timer = scheduler.after(timeoutMs, () => this.#fail(call, timedOut(call)));
       if (options?.signal !== undefined) this.#listen(call, options.signal);
       if (this.#waiting.length === this.#waitingHead) this.#admit(call);
     });
@@ -73,6 +84,11 @@ export class CallRunner {
       return () => undefined;
     }
     return this.#connector.visit(visitor);
+  }
+
+  /** What a visitor's connection refused it with. */
+  refused(connection: Connection, error: SparrowError): void {
+    this.#connector.refused(connection, error);
   }
 
   close(): void {
@@ -113,6 +129,10 @@ export class CallRunner {
     if (error.code === 'TIMEOUT' && error.details['applied'] === undefined) return this.#fail(call, timedOut(call));
     call.lastError = error;
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
+    if (isWorthRetrying(error) && isWorthRotating(error) && call.reroutes < REROUTES_FREE) {
+      call.reroutes++;
+      return this.#dispatchSoon(call);
+    }
     if (!isWorthRetrying(error) || !this.#budget.take()) return this.#fail(call, withFate(call, error));
     call.retries++;
     this.#dispatchLater(call);
@@ -126,8 +146,12 @@ export class CallRunner {
     // Waiting for the next connection is pause enough; what broke it may be the call itself.
     if (error.kind !== 'unavailable' && error.kind !== 'cancelled' && call.wasSent && ++call.losses >= LOSSES_MAX)
       return this.#fail(call, error);
+    this.#dispatchSoon(call);
+  }
+
+  /** Not now: the connection is still handing out what it has. */
+  #dispatchSoon(call: AnyCall): void {
     call.state = 'pausing';
-    // Not now: the connection is still handing out its losses.
     queueMicrotask(() => {
       if (call.state === 'pausing') this.#connector.dispatch(call);
     });
@@ -149,12 +173,13 @@ export class CallRunner {
 
   #dispatchLater(call: AnyCall): void {
     call.state = 'pausing';
-    const pause = pauseMs(call.retries, this.#settings.retryPauseMs, this.#settings.retryPauseMsMax, Math.random);
-    const timer = setTimeout(() => {
+    const { retryPauseMs, retryPauseMsMax } = this.#settings;
+    const pause = pauseMs(call.retries, retryPauseMs, retryPauseMsMax, () => fraction(this.#surroundings.random));
+    const timer = this.#surroundings.scheduler.after(pause, () => {
       call.holder = undefined;
       this.#connector.dispatch(call);
-    }, pause);
-    call.holder = { drop: () => clearTimeout(timer) };
+    });
+    call.holder = { drop: () => timer.cancel() };
   }
 
   #connected(connection: Connection): void {
@@ -176,7 +201,7 @@ export class CallRunner {
     assert(this.#calls.delete(call), 'a call settles once');
     const wasAdmitted = call.state !== 'waiting';
     call.state = 'done';
-    clearTimeout(call.timer);
+    call.timer?.cancel();
     call.stopListening?.();
     call.holder?.drop(call);
     if (!wasAdmitted) return;

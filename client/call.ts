@@ -12,6 +12,7 @@
  *   pausing   before it is tried again
  *   done      settled; whatever still arrives for it is ignored
  */
+import type { Timer } from '../base/env.ts';
 import type { SparrowError } from '../base/errors.ts';
 import type { Identified, Method, Request } from './methods.ts';
 
@@ -29,7 +30,7 @@ export class Call<Q, A> {
   /** Keys and values, for the bound on bytes in flight. */
   readonly bytes: number;
   readonly timeoutMs: number;
-  /** On the monotonic clock (performance.now). */
+  /** On the monotonic clock. */
   readonly deadlineMs: number;
   readonly resolve: (answer: A) => void;
   readonly reject: (error: SparrowError) => void;
@@ -37,6 +38,8 @@ export class Call<Q, A> {
   holder: CallHolder | undefined;
   /** Retries so far, of those that a pause came before. */
   retries = 0;
+  /** Times that a node sent it away, to another or for want of a leader. */
+  reroutes = 0;
   /** Connections that ended under it, other than for being out of reach. */
   losses = 0;
   /** Once true, a write may have been applied. */
@@ -45,7 +48,7 @@ export class Call<Q, A> {
   uncertain = false;
   /** It got a second request id. */
   renewed = false;
-  timer: NodeJS.Timeout | undefined;
+  timer: Timer | undefined;
   stopListening: (() => void) | undefined;
   /** What the last attempt ended with. */
   lastError: SparrowError | undefined;
@@ -55,6 +58,7 @@ export class Call<Q, A> {
     request: Request<Q>,
     bytes: number,
     timeoutMs: number,
+    nowMs: number,
     resolve: (answer: A) => void,
     reject: (error: SparrowError) => void,
   ) {
@@ -62,7 +66,7 @@ export class Call<Q, A> {
     this.request = request;
     this.bytes = bytes;
     this.timeoutMs = timeoutMs;
-    this.deadlineMs = performance.now() + timeoutMs;
+    this.deadlineMs = nowMs + timeoutMs;
     this.resolve = resolve;
     this.reject = reject;
   }

@@ -40,6 +40,7 @@ import { OwnedBytes } from './owned-bytes.ts';
 import { RequestIds } from './request-ids.ts';
 import { scanEntries } from './scan.ts';
 import { clientClosed } from './settled-errors.ts';
+import { realSurroundings } from './surroundings.ts';
 import { Wait } from './wait.ts';
 
 /** What a server takes when it does not tell. */
@@ -54,7 +55,7 @@ export class SparrowClient implements Client {
 
   constructor(addresses: readonly string[], settings: Settings) {
     this.#settings = settings;
-    this.#calls = new CallRunner(addresses, settings, this.#ids);
+    this.#calls = new CallRunner(addresses, settings, this.#ids, realSurroundings(settings));
   }
 
   async get(key: Bytes, options?: CallOptions): Promise<Uint8Array | undefined> {
@@ -159,6 +160,7 @@ export class SparrowClient implements Client {
     const context = {
       settings: this.#settings,
       visit: this.#calls.visit.bind(this.#calls),
+      refused: this.#calls.refused.bind(this.#calls),
       observe: (version: number) => this.#ids.observe(version),
     };
     return scanEntries(context, plan, this.#closing.signal);
@@ -175,7 +177,7 @@ export class SparrowClient implements Client {
     wait.begin();
     let leave: (() => void) | undefined;
     const connected = new Promise<Connection>((resolve, reject) => {
-      leave = this.#calls.visit({ connected: resolve, failed: reject });
+      leave = this.#calls.visit({ anyNode: true, connected: resolve, failed: reject });
     });
     const { greeting } = await wait.for(connected).finally(() => leave?.());
     if (greeting === undefined) return DEFAULT_LIMITS;

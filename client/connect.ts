@@ -4,7 +4,8 @@ import { SparrowClient } from './client.ts';
 import { resolveAddresses, resolveConnectOptions } from './connect-options.ts';
 
 /**
- * A client of the server at `addresses`: HOST:PORT, or several of them, of which the first that answers is used and the next when it fails.
+ * A client of the server at `addresses`: HOST:PORT, or several of one cluster, in any order. One that can be reached is enough: it tells the
+ * others where it knows them. Calls go to the node that leads, and to the next one that does when it fails.
  *
  * Returns at once; the connection is made by the first call and made again whenever it breaks. One client serves any number of concurrent
  * calls and is meant to be kept for the life of the program.

@@ -14,7 +14,9 @@ import {
   FRAME_CANCEL,
   FRAME_ERROR,
   FRAME_GREETING,
+  FRAME_PING,
   type KvClient,
+  Leadership,
   readFrames,
   SESSION_REVISION,
   SessionError,
@@ -34,6 +36,11 @@ export interface SessionEvents extends CallOutcomes {
   ended(error: SparrowError): void;
 }
 
+interface Ping {
+  resolve(leadership: Leadership | undefined): void;
+  reject(error: SparrowError): void;
+}
+
 export class ConnectionSession implements CallHolder {
   readonly #stream: ClientDuplexStream<Buffer, Buffer>;
   readonly #events: SessionEvents;
@@ -47,6 +54,10 @@ export class ConnectionSession implements CallHolder {
   readonly #sent: Map<number, AnyCall> = new Map();
   readonly #numbers: Map<AnyCall, number> = new Map();
   readonly #cancelled: number[] = [];
+  readonly #pings: Map<number, Ping> = new Map();
+  /** Pings that are not written yet. */
+  readonly #newPings: number[] = [];
+  #heard = 0;
   #lastNumber = 0;
   #greeted = false;
   #blocked = false;
@@ -69,6 +80,22 @@ export class ConnectionSession implements CallHolder {
   /** Calls that wait or are under way here. */
   get calls(): number {
     return this.#queue.length - this.#queueHead - this.#queueDead + this.#sent.size;
+  }
+
+  /** Messages that came so far. */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** Who leads, as the server knows; undefined from a server that does not take pings. Rejects when the session ends before. */
+  ping(): Promise<Leadership | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#over) return reject(new SparrowError('unavailable', 'SESSION_ENDED', 'the session is over'));
+      const number = this.#nextNumber();
+      this.#pings.set(number, { resolve, reject });
+      this.#newPings.push(number);
+      this.#scheduleFlush();
+    });
   }
 
   send(call: AnyCall): void {
@@ -125,7 +152,8 @@ export class ConnectionSession implements CallHolder {
 
   #fillMessage(): void {
     const writer = this.#writer;
-    for (const number of this.#cancelled.splice(0)) writer.append(FRAME_CANCEL, number, 0, NOTHING);
+    if (this.#cancelled.length > 0) for (const number of this.#cancelled.splice(0)) writer.append(FRAME_CANCEL, number, 0, NOTHING);
+    if (this.#newPings.length > 0) for (const number of this.#newPings.splice(0)) writer.append(FRAME_PING, number, 0, NOTHING);
     const nowMs = performance.now();
     while (this.#queueHead < this.#queue.length) {
       const call = this.#queue[this.#queueHead];
@@ -149,11 +177,12 @@ export class ConnectionSession implements CallHolder {
   #nextNumber(): number {
     do {
       this.#lastNumber = this.#lastNumber === CALL_ID_MAX ? 1 : this.#lastNumber + 1;
-    } while (this.#sent.has(this.#lastNumber));
+    } while (this.#sent.has(this.#lastNumber) || this.#pings.has(this.#lastNumber));
     return this.#lastNumber;
   }
 
   #receive(frames: Buffer): void {
+    this.#heard++;
     try {
       for (const frame of readFrames(frames)) this.#receiveFrame(frame);
     } catch (error) {
@@ -168,7 +197,7 @@ export class ConnectionSession implements CallHolder {
     if (!this.#greeted) throw new SparrowError('internal', 'SESSION_ORDER', 'the session does not begin with a greeting');
     const call = this.#sent.get(frame.call);
     // A call that was dropped gets its answer all the same.
-    if (call === undefined) return;
+    if (call === undefined) return this.#receivePong(frame);
     if (frame.kind === FRAME_ANSWER) {
       const answer: unknown = call.method.frame?.read(frame.payload);
       this.#forget(frame.call, call);
@@ -180,6 +209,16 @@ export class ConnectionSession implements CallHolder {
     } else {
       throw new SparrowError('internal', 'SESSION_FRAME', `the server sent a frame of unknown kind ${frame.kind}`);
     }
+  }
+
+  #receivePong(frame: SessionFrame): void {
+    const ping = this.#pings.get(frame.call);
+    if (ping === undefined) return;
+    this.#pings.delete(frame.call);
+    if (frame.kind === FRAME_ANSWER) return ping.resolve(Leadership.decode(frame.payload));
+    const error = errorOf(SessionError.decode(frame.payload));
+    if (error.code === 'RPC_UNIMPLEMENTED') ping.resolve(undefined);
+    else ping.reject(error);
   }
 
   #receiveGreeting(payload: Buffer): void {
@@ -206,10 +245,13 @@ export class ConnectionSession implements CallHolder {
     this.#numbers.clear();
     this.#queue = [];
     this.#queueHead = 0;
+    const pings = [...this.#pings.values()];
+    this.#pings.clear();
     for (const call of calls) {
       call.holder = undefined;
       this.#events.lost(call, error);
     }
+    for (const ping of pings) ping.reject(error);
     this.#events.ended(error);
   }
 }

@@ -1,65 +1,91 @@
 /**
- * Keeps one connection to one of the addresses, made when a call asks for it, and takes the next address when one fails.
+ * Decides where calls go: to the node that leads, the target.
  *
- *   idle --a call--> connecting --greeting--> connected --broken--> idle, or connecting while calls wait
- *                        |  ^
- *                        +--+  next address at once; after each full round a pause with jitter, doubling
+ *   no target --a call--> searching (leader-search.ts) --found--> target --refuses, breaks--> no target
+ *                                                            \---another one leads--> that one, at once
  *
- * Calls that come while there is no connection are parked, in order. They leave by a connection, by their own deadline or abort, or, when
- * no server can be reached for as long as `waitForServerMs`, with UNREACHABLE. At least one full round is tried before that.
+ * Calls that come while there is no target are parked, in order. They leave by a connection, by their own deadline or abort, or, when
+ * there is nobody to send them to for as long as `waitForServerMs`, with what kept them. At least one full round is tried before that.
+ *
+ * A target that is suspect (silence-watch.ts) remains the target until another node says of itself that it leads; then its calls move there.
  */
 import { SparrowError } from '../base/errors.ts';
 import type { AnyCall, CallHolder, CallOutcomes } from './call.ts';
+import { ClusterLinks } from './cluster-links.ts';
 import type { Settings } from './connect-options.ts';
-import { Connection } from './connection.ts';
-import { isWorthRotating, pauseMs } from './retry.ts';
-import { clientClosed } from './settled-errors.ts';
+import type { Connection } from './connection.ts';
+import { LeaderSearch } from './leader-search.ts';
+import type { NodeLink } from './node-link.ts';
+import { isWorthRotating } from './retry.ts';
+import { SILENT_LOOKS, SilenceWatch } from './silence-watch.ts';
+import type { Surroundings } from './surroundings.ts';
 
-const OPEN_TIMEOUT_MS = 5_000;
-/** A connection that broke sooner counts as a failed attempt: a server that dies of each connection is not hammered. */
+/** A target that was lost sooner counts as a failed attempt: a server that dies of each connection is not hammered. */
 const STABLE_AFTER_MS = 1_000;
 
 /** Something other than a call that waits for a connection: a scan. */
 export interface Visitor {
+  /** Does with a node that does not lead. */
+  readonly anyNode?: boolean;
   connected(connection: Connection): void;
   failed(error: SparrowError): void;
 }
 
 export interface ConnectorEvents extends CallOutcomes {
   connected(connection: Connection): void;
-  /** No server was reachable for as long as the call may wait. */
+  /** There was nobody to send it to for as long as the call may wait. */
   unreachable(call: AnyCall, error: SparrowError): void;
 }
 
 export class Connector implements CallHolder {
-  readonly #addresses: readonly string[];
   readonly #settings: Settings;
+  readonly #surroundings: Surroundings;
   readonly #events: ConnectorEvents;
+  readonly #links: ClusterLinks;
+  readonly #search: LeaderSearch;
+  readonly #watch: SilenceWatch;
   /** With the time since when each waits. */
   readonly #parked: Map<AnyCall, number> = new Map();
   readonly #visitors: Map<Visitor, number> = new Map();
-  /** The current one and those that are retired. */
-  readonly #connections: Set<Connection> = new Set();
-  #current: Connection | undefined;
-  #connecting = false;
-  #at = 0;
-  #failures = 0;
-  #notBeforeMs = 0;
-  #wake: (() => void) | undefined;
+  #target: NodeLink | undefined;
+  /** The target's. */
+  #connection: Connection | undefined;
+  #targetSinceMs = 0;
   #closed = false;
 
-  constructor(addresses: readonly string[], settings: Settings, events: ConnectorEvents) {
-    this.#addresses = addresses;
+  constructor(addresses: readonly string[], settings: Settings, surroundings: Surroundings, events: ConnectorEvents) {
     this.#settings = settings;
+    this.#surroundings = surroundings;
     this.#events = events;
+    this.#links = new ClusterLinks(addresses, surroundings, {
+      answered: (call, answer) => events.answered(call, answer),
+      refused: (link, call, error) => {
+        if (isWorthRotating(error)) this.#turnedAway(link, error);
+        events.refused(call, error);
+      },
+      lost: (call, error) => events.lost(call, error),
+      told: (link) => this.#told(link),
+      ended: (link, error) => this.#ended(link, error),
+    });
+    this.#search = new LeaderSearch(this.#links, settings, surroundings, {
+      wanted: () => this.#wanted,
+      found: (link) => this.#aim(link),
+      failed: (error) => this.#giveUp(error),
+    });
+    this.#watch = new SilenceWatch(this.#links, surroundings, (link) => this.#silent(link));
   }
 
   dispatch(call: AnyCall): void {
-    if (this.#current !== undefined) return this.#current.send(call);
+    const connection = this.#connection ?? (call.method.anyNode ? this.#links.anyReady()?.connection : undefined);
+    if (connection !== undefined) {
+      connection.send(call);
+      if (!this.#watch.on) this.#watch.begin();
+      return;
+    }
     call.state = 'parked';
     call.holder = this;
-    this.#parked.set(call, performance.now());
-    this.#connect();
+    this.#parked.set(call, this.#surroundings.clock.monotonicMs());
+    this.#search.begin();
   }
 
   drop(call: AnyCall): void {
@@ -69,103 +95,131 @@ export class Connector implements CallHolder {
 
   /** Calls one of the visitor's methods, later or now. Returns how to take the wish back. */
   visit(visitor: Visitor): () => void {
-    if (this.#current !== undefined) {
-      visitor.connected(this.#current);
+    const connection = this.#connection ?? (visitor.anyNode === true ? this.#links.anyReady()?.connection : undefined);
+    if (connection !== undefined) {
+      visitor.connected(connection);
+      this.#watch.begin();
       return () => undefined;
     }
-    this.#visitors.set(visitor, performance.now());
-    this.#connect();
+    this.#visitors.set(visitor, this.#surroundings.clock.monotonicMs());
+    this.#search.begin();
     return () => this.#visitors.delete(visitor);
+  }
+
+  /** What a visitor was refused with on this connection. */
+  refused(connection: Connection, error: SparrowError): void {
+    const link = this.#links.all().find((one) => one.connection === connection);
+    if (link !== undefined && isWorthRotating(error)) this.#turnedAway(link, error);
   }
 
   close(error: SparrowError): void {
     this.#closed = true;
-    this.#wake?.();
-    this.#current = undefined;
-    for (const connection of this.#connections) connection.close(error);
+    this.#search.stop();
+    this.#target = this.#connection = undefined;
+    this.#links.close(error);
     for (const [visitor] of this.#visitors) visitor.failed(error);
     this.#visitors.clear();
     this.#parked.clear();
   }
 
-  #connect(): void {
-    if (this.#connecting || this.#closed) return;
-    this.#connecting = true;
-    void this.#tryAddresses().finally(() => {
-      this.#connecting = false;
-      if (this.#wanted && this.#current === undefined) this.#connect();
-    });
-  }
-
   get #wanted(): boolean {
-    return this.#parked.size + this.#visitors.size > 0 && !this.#closed;
+    return this.#parked.size + this.#visitors.size > 0 && !this.#closed && this.#target === undefined;
   }
 
-  async #tryAddresses(): Promise<void> {
-    for (let tried = 0; this.#wanted;) {
-      if (tried % this.#addresses.length === 0) await this.#pause();
-      const address = this.#addresses[this.#at % this.#addresses.length];
-      const connection = this.#newConnection(address);
-      try {
-        await connection.open(this.#settings.transport, OPEN_TIMEOUT_MS);
-        return this.#adopt(connection);
-      } catch (error) {
-        this.#at++;
-        tried++;
-        if (tried % this.#addresses.length > 0) continue;
-        this.#countFailure();
-        this.#giveUp(unreachable(this.#addresses, address, error as SparrowError));
-      }
+  /** From now on calls go there. */
+  #aim(link: NodeLink): void {
+    const before = this.#target;
+    this.#search.stop();
+    this.#target = link;
+    this.#connection = link.connection as Connection;
+    this.#targetSinceMs = this.#surroundings.clock.monotonicMs();
+    this.#events.connected(this.#connection);
+    if (before !== undefined && before !== link && isSilent(before)) this.#abandon(before);
+    this.#release(this.#connection, () => true);
+    this.#watch.begin();
+  }
+
+  /** Sends what is parked, as far as `goes` says. */
+  #release(connection: Connection, goes: (waiting: AnyCall['method'] | Visitor) => boolean): void {
+    for (const [visitor] of this.#visitors) {
+      if (!goes(visitor)) continue;
+      this.#visitors.delete(visitor);
+      visitor.connected(connection);
+    }
+    for (const call of [...this.#parked.keys()]) {
+      if (!goes(call.method)) continue;
+      this.#parked.delete(call);
+      connection.send(call);
     }
   }
 
-  #newConnection(address: string): Connection {
-    const connection = new Connection(address, {
-      answered: (call, answer) => this.#events.answered(call, answer),
-      refused: (call, error) => {
-        if (isWorthRotating(error)) this.#leave(connection);
-        this.#events.refused(call, error);
-      },
-      lost: (call, error) => this.#events.lost(call, error),
-      ended: (ended, error) => this.#ended(ended, error),
-    });
-    this.#connections.add(connection);
-    return connection;
+  #told(link: NodeLink): void {
+    if (this.#closed) return;
+    if (this.#target === undefined) {
+      this.#search.told(link);
+      if (this.#connection === undefined) this.#release(link.connection as Connection, (waiting) => waiting.anyNode === true);
+      return;
+    }
+    const target = this.#target;
+    if (link === target) return;
+    if (link.leads && this.#links.leader === link) return this.#aim(link);
+    const leader = this.#links.leader;
+    if (isSilent(target) && leader !== undefined && leader !== target && leader !== link) this.#links.ask(leader).catch(() => undefined);
   }
 
-  /** The server there refuses for now: others are asked next. With a single address it stays. */
-  #leave(connection: Connection): void {
-    if (this.#current !== connection || this.#addresses.length === 1) return;
-    this.#current = undefined;
-    this.#at++;
-    connection.retire();
+  /** A node refused for now: what it says of the leader is followed, and else others are asked. */
+  #turnedAway(link: NodeLink, error: SparrowError): void {
+    const { leader: leaderId, term, leaderAddress } = error.details;
+    const elsewhere = error.code === 'NOT_LEADER' && typeof leaderId === 'number' && leaderId !== 0 && leaderId !== link.nodeId;
+    if (elsewhere) {
+      const address = typeof leaderAddress === 'string' ? leaderAddress : undefined;
+      // Without a term it is taken for news when it comes from where the leader was thought to be.
+      const said = typeof term === 'number' ? term : this.#links.term;
+      if (typeof term === 'number' || link === this.#target) this.#links.learnLeader({ leaderId, term: said }, address);
+    }
+    if (link !== this.#target) return;
+    const leader = this.#links.leader;
+    if (elsewhere && leader !== undefined && leader !== link) {
+      if (leader.ready && !isSilent(leader)) return this.#aim(leader);
+      this.#target = this.#connection = undefined;
+      return this.#search.begin();
+    }
+    this.#links.lostLeader(link);
+    this.#leave(link);
   }
 
-  #adopt(connection: Connection): void {
-    if (this.#closed) return connection.close(clientClosed());
-    this.#current = connection;
-    this.#events.connected(connection);
-    for (const [visitor] of this.#visitors) visitor.connected(connection);
-    this.#visitors.clear();
-    const parked = [...this.#parked.keys()];
-    this.#parked.clear();
-    for (const call of parked) this.dispatch(call);
-  }
-
-  #ended(connection: Connection, error: SparrowError): void {
-    this.#connections.delete(connection);
-    if (this.#current !== connection) return;
-    this.#current = undefined;
-    this.#at++;
-    if (performance.now() - connection.openedAtMs < STABLE_AFTER_MS) this.#countFailure();
-    else this.#failures = 0;
+  #ended(link: NodeLink, error: SparrowError): void {
+    if (link !== this.#target) return;
     for (const call of this.#parked.keys()) call.lastError = error;
-    if (this.#wanted) this.#connect();
+    this.#leave(link);
+    this.#search.begin();
+  }
+
+  #leave(link: NodeLink): void {
+    this.#target = this.#connection = undefined;
+    this.#search.leave(link, this.#surroundings.clock.monotonicMs() - this.#targetSinceMs >= STABLE_AFTER_MS);
+  }
+
+  /** Called at each look while the node is suspect. */
+  #silent(link: NodeLink): void {
+    if (link !== this.#target) {
+      // Its calls go to the target, if that is better.
+      if (this.#target !== undefined && !isSilent(this.#target)) this.#abandon(link);
+      return;
+    }
+    // Others are asked at every second look: those that cannot be reached cost a connection each.
+    if ((link.silentLooks - SILENT_LOOKS) % 2 !== 0) return;
+    for (const other of this.#links.all()) if (other !== link) this.#links.ask(other).catch(() => undefined);
+  }
+
+  #abandon(link: NodeLink): void {
+    const { address } = link;
+    link.connection?.abandon(new SparrowError('unavailable', 'NODE_SILENT', `${address} does not answer; another node leads`, { address }));
   }
 
   /** After a round without success: those that waited long enough are told. */
   #giveUp(error: SparrowError): void {
-    const nowMs = performance.now();
+    const nowMs = this.#surroundings.clock.monotonicMs();
     for (const [call, sinceMs] of this.#parked) {
       call.lastError = error;
       if (nowMs - sinceMs < this.#settings.waitForServerMs) continue;
@@ -178,29 +232,8 @@ export class Connector implements CallHolder {
       visitor.failed(error);
     }
   }
-
-  #countFailure(): void {
-    this.#failures++;
-    this.#notBeforeMs =
-      performance.now() + pauseMs(this.#failures, this.#settings.retryPauseMs, this.#settings.retryPauseMsMax, Math.random);
-  }
-
-  #pause(): Promise<void> {
-    const milliseconds = this.#notBeforeMs - performance.now();
-    if (milliseconds <= 0 || this.#closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
 }
 
-function unreachable(addresses: readonly string[], address: string, cause: SparrowError): SparrowError {
-  const which = addresses.length === 1 ? address : `any of ${addresses.join(', ')}`;
-  // What the server itself said (that it shuts down, or that we may not) is worth more than that it was not reached.
-  if (cause.kind !== 'unavailable' && cause.kind !== 'internal') return cause;
-  return new SparrowError('unavailable', 'UNREACHABLE', `cannot reach ${which}: ${cause.message}`, { address }, cause);
+function isSilent(link: NodeLink): boolean {
+  return link.silentLooks >= SILENT_LOOKS;
 }

@@ -57,6 +57,8 @@ export interface Method<Q, A> {
   readonly name: string;
   /** Carries a request id. */
   readonly writes: boolean;
+  /** Does with a node that does not lead, when none is known that does. */
+  readonly anyNode?: boolean;
   /** How it goes through a session; absent: only ever as a gRPC call. */
   readonly frame?: FrameForm<Q, A>;
   /** The largest version that the answer tells. */
@@ -149,6 +151,7 @@ export const DELETE_RANGE: Method<DeleteRangeRequest, DeleteRangeResponse> = {
 export const STATUS: Method<StatusRequest, StatusResponse> = {
   name: 'status',
   writes: false,
+  anyNode: true,
   version: () => 0,
   unary: ({ admin }, request, metadata, options, done) => admin.status(request, metadata, options, done),
 };

@@ -11,11 +11,11 @@ import { SparrowError } from '../base/errors.ts';
 import { RPC_STATUS } from '../base/rpc-status.ts';
 import type { ScanRequest, ScanResponse } from '../proto/index.ts';
 import type { Entry } from './api.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, SideStream } from './connection.ts';
 import type { Visitor } from './connector.ts';
 import type { Settings } from './connect-options.ts';
-import { isWorthRetrying, pauseMs } from './retry.ts';
-import { errorOfEndedStream } from './status-errors.ts';
+import { isWorthRetrying, isWorthRotating, pauseMs } from './retry.ts';
+import { errorOfEndedStream, isBrokenConnection } from './status-errors.ts';
 import { Wait } from './wait.ts';
 
 export interface ScanPlan {
@@ -31,6 +31,8 @@ export interface ScanPlan {
 export interface ScanContext {
   readonly settings: Settings;
   visit(visitor: Visitor): () => void;
+  /** The connection's node refused the scan. */
+  refused(connection: Connection, error: SparrowError): void;
   /** Told of each chunk's version. */
   observe(version: number): void;
 }
@@ -53,10 +55,13 @@ export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed:
           throw new SparrowError('unavailable', 'SESSION_ENDED', 'the server ended the scan early');
       } catch (error) {
         stream?.cancel();
+        if (stream !== undefined && stream.refused && error instanceof SparrowError) context.refused(stream.connection, error);
         stream = undefined;
         // The connector waited for UNREACHABLE as long as this client may.
         const again = error instanceof SparrowError && isWorthRetrying(error) && error.code !== 'UNREACHABLE' && ++failures <= FAILURES_MAX;
         if (!again) throw error;
+        // The connector looks for a node that leads, with pauses of its own.
+        if (isWorthRotating(error) && failures <= REROUTES_FREE) continue;
         await wait.pause(pauseMs(failures, context.settings.retryPauseMs, context.settings.retryPauseMsMax, Math.random), error);
         continue;
       }
@@ -75,6 +80,8 @@ export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed:
 
 /** Streams in a row that broke without a chunk. */
 const FAILURES_MAX = 20;
+/** Of those, so many may be for want of a leader before pauses come between them. */
+const REROUTES_FREE = 3;
 
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -101,14 +108,20 @@ async function openStream(
 }
 
 /** The messages of one stream, taken one by one. */
-class ChunkStream {
+class ChunkStream implements SideStream {
+  readonly connection: Connection;
+  readonly #leave: () => void;
   readonly #stream: ClientReadableStream<ScanResponse>;
   #chunk: ScanResponse | undefined;
   #ended = false;
   #failure: SparrowError | undefined;
   #notify: (() => void) | undefined;
+  #waits = false;
+  #refused = false;
 
   constructor(connection: Connection, request: ScanRequest) {
+    this.connection = connection;
+    this.#leave = connection.addStream(this);
     this.#stream = connection.stubs.kv.scan(request, new Metadata());
     this.#stream.on('data', (chunk: ScanResponse) => {
       this.#chunk = chunk;
@@ -123,9 +136,24 @@ class ChunkStream {
     this.#stream.on('error', () => undefined);
     this.#stream.on('status', (status: StatusObject) => {
       if (Number(status.code) === RPC_STATUS.OK) return;
-      this.#failure = errorOfEndedStream(status);
+      this.#refused = !isBrokenConnection(status);
+      this.#failure ??= errorOfEndedStream(status);
       this.#notify?.();
     });
+  }
+
+  get waits(): boolean {
+    return this.#waits;
+  }
+
+  /** The server itself ended it, with an error. */
+  get refused(): boolean {
+    return this.#refused;
+  }
+
+  broken(error: SparrowError): void {
+    this.#failure ??= error;
+    this.#notify?.();
   }
 
   /** Undefined at the end. */
@@ -135,7 +163,8 @@ class ChunkStream {
         this.#notify = resolve;
       });
       this.#stream.resume();
-      await wait.for(news);
+      this.#waits = true;
+      await wait.for(news).finally(() => (this.#waits = false));
     }
     const chunk = this.#chunk;
     this.#chunk = undefined;
@@ -145,6 +174,7 @@ class ChunkStream {
   }
 
   cancel(): void {
+    this.#leave();
     this.#stream.cancel();
   }
 }

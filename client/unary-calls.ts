@@ -11,6 +11,7 @@ export class UnaryCalls implements CallHolder {
   readonly #outcomes: CallOutcomes;
   readonly #broken: (error: SparrowError) => void;
   readonly #calls: Map<AnyCall, ClientUnaryCall> = new Map();
+  #heard = 0;
 
   /** `broken` is told when a call failed for the connection's sake. */
   constructor(stubs: Stubs, outcomes: CallOutcomes, broken: (error: SparrowError) => void) {
@@ -23,12 +24,18 @@ export class UnaryCalls implements CallHolder {
     return this.#calls.size;
   }
 
+  /** Answers so far. */
+  get heard(): number {
+    return this.#heard;
+  }
+
   send(call: AnyCall): void {
     call.state = 'sent';
     call.wasSent = true;
     call.holder = this;
     const deadline = Date.now() + Math.max(1, Math.ceil(call.deadlineMs - performance.now()));
     const started = call.method.unary(this.#stubs, call.request, new Metadata(), { deadline }, (failure, answer) => {
+      this.#heard++;
       if (!this.#calls.delete(call)) return;
       call.holder = undefined;
       if (failure === null) return this.#outcomes.answered(call, answer);

@@ -7,10 +7,10 @@
  *   | payload bytes u32 | call u32 | kind u8 | zero u8 | zero u16 | argument u32 | payload ... |
  *
  *   call      chosen by the client, not 0, unique among its calls that are not answered yet; 0 in the greeting
- *   kind      from the client: a method, or CANCEL. From the server: GREETING, ANSWER, ERROR
+ *   kind      from the client: a method, PING or CANCEL. From the server: GREETING, ANSWER, ERROR
  *   argument  of a method: milliseconds that the call may take, 0 for no limit. Otherwise 0
  *   payload   of a method and of ANSWER: the protobuf message that the plain method takes and returns;
- *             of GREETING and ERROR: SessionGreeting, SessionError; of CANCEL: nothing
+ *             of GREETING and ERROR: SessionGreeting, SessionError; of the ANSWER to a PING: Leadership; of PING and CANCEL: nothing
  *
  * Rules: the greeting is the server's first frame. Each call gets exactly one ANSWER or ERROR, in any order; a cancelled one too.
  * CANCEL of a call that is answered already is ignored. A frame that breaks the format ends the stream.
@@ -32,6 +32,7 @@ export const FRAME_MULTI_GET = 4;
 export const FRAME_WRITE = 5;
 export const FRAME_DELETE_RANGE = 6;
 export const FRAME_CANCEL = 64;
+export const FRAME_PING = 65;
 export const FRAME_GREETING = 128;
 export const FRAME_ANSWER = 129;
 export const FRAME_ERROR = 130;

@@ -1,6 +1,7 @@
 /** The gRPC edge of a server: kv-service.ts is the place to start. */
 export { adminService } from './admin-service.ts';
 export { CallCounter } from './call-counter.ts';
+export { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 export { Connections } from './connections.ts';
 export { Intake } from './intake.ts';
 export { KvCalls } from './kv-calls.ts';

@@ -37,15 +37,18 @@ import {
   successor,
 } from '../node/index.ts';
 import type { ServerSettings } from '../settings.ts';
+import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes } from './limits.ts';
 
 export class KvCalls {
   readonly replica: Replica;
   readonly settings: ServerSettings;
+  readonly cluster: ClusterView;
 
-  constructor(replica: Replica, settings: ServerSettings) {
+  constructor(replica: Replica, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
     this.replica = replica;
     this.settings = settings;
+    this.cluster = new ClusterView(identity, replica);
   }
 
   /** Another one after a snapshot was installed. */

@@ -1,6 +1,8 @@
 /** The service Kv: each method bound to its verb. */
+import type { handleUnaryCall } from '@grpc/grpc-js';
 import { Kv, type KvHandlers, SESSION_REVISION, type SessionGreeting } from '../../proto/index.ts';
 import type { SparrowError } from '../../base/errors.ts';
+import type { CallState } from '../node/index.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { scanMethod } from './scan-stream.ts';
 import { ServerSession } from './session.ts';
@@ -31,14 +33,20 @@ export function kvService(calls: KvCalls, counter: CallCounter, serverVersion: s
     writeBytesMax: calls.settings.maxWriteBytes,
     messageBytesMax,
     seen: calls.replica.applied,
+    nodeId: calls.cluster.nodeId,
+    clusterId: calls.cluster.clusterId,
+    leadership: calls.cluster.leadership(),
+    members: [...calls.cluster.members],
   });
+  const plain = <Q, A>(name: string, verb: (request: Q, call: CallState) => A | Promise<A>): handleUnaryCall<Q, A> =>
+    plainMethod(counter, name, verb, (error) => calls.cluster.routed(error));
   const handlers: KvHandlers = {
-    get: plainMethod(counter, 'get', (request) => calls.get(request)),
-    put: plainMethod(counter, 'put', (request, call) => calls.put(request, call)),
-    delete: plainMethod(counter, 'delete', (request, call) => calls.delete(request, call)),
-    multiGet: plainMethod(counter, 'multi_get', (request) => calls.multiGet(request)),
-    write: plainMethod(counter, 'write', (request, call) => calls.write(request, call)),
-    deleteRange: plainMethod(counter, 'delete_range', (request, call) => calls.deleteRange(request, call)),
+    get: plain('get', (request) => calls.get(request)),
+    put: plain('put', (request, call) => calls.put(request, call)),
+    delete: plain('delete', (request, call) => calls.delete(request, call)),
+    multiGet: plain('multi_get', (request) => calls.multiGet(request)),
+    write: plain('write', (request, call) => calls.write(request, call)),
+    deleteRange: plain('delete_range', (request, call) => calls.deleteRange(request, call)),
     scan: scanMethod(counter, calls),
     session(stream) {
       const session: ServerSession = new ServerSession(stream, calls, counter, greeting(), () => sessions.delete(session));

@@ -1,4 +1,4 @@
-/** Errors as grpc-js wants them. */
+/** Errors as grpc-js wants them. Those of verbs go through ClusterView.routed before, which says where the leader is. */
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { CODE_TRAILER, DETAILS_TRAILER, failureOf, KIND_TRAILER } from '../../base/rpc-status.ts';
 

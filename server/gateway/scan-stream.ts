@@ -34,7 +34,7 @@ export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCal
         },
         (error: unknown) => {
           scans.refuse(error);
-          if (!call.cancelled) call.emit('error', statusOf(error));
+          if (!call.cancelled) call.emit('error', statusOf(calls.cluster.routed(error)));
         },
       )
       .finally(() => counter.callsInFlight--);

@@ -17,6 +17,8 @@ import {
   FRAME_CANCEL,
   FRAME_ERROR,
   FRAME_GREETING,
+  FRAME_PING,
+  Leadership,
   readFrames,
   SessionError,
   type SessionFrame,
@@ -91,6 +93,7 @@ export class ServerSession {
     try {
       for (const frame of readFrames(message)) {
         if (frame.kind === FRAME_CANCEL) this.#cancel(frame.call);
+        else if (frame.kind === FRAME_PING && this.#answersHaveRoom()) this.#pong(frame);
         else this.#take(frame);
       }
       this.#startWaiting();
@@ -124,14 +127,23 @@ export class ServerSession {
   }
 
   #hasRoom(): boolean {
-    const { sessionCallsMax, sessionAnswerBytesMax } = this.#calls.settings;
-    return (
-      this.#draining !== undefined ||
-      (this.#inFlight.size < sessionCallsMax && this.#unsentBytes + this.#writer.bytes < sessionAnswerBytesMax)
-    );
+    const { sessionCallsMax } = this.#calls.settings;
+    return this.#draining !== undefined || (this.#inFlight.size < sessionCallsMax && this.#answersHaveRoom());
+  }
+
+  #answersHaveRoom(): boolean {
+    return this.#unsentBytes + this.#writer.bytes < this.#calls.settings.sessionAnswerBytesMax;
+  }
+
+  /** That this node is alive, and who leads. Not held up by the calls being worked on; a node that is about to stop says so instead. */
+  #pong(frame: SessionFrame): void {
+    if (this.#draining !== undefined) return this.#refuse(frame, this.#draining);
+    this.#writer.append(FRAME_ANSWER, frame.call, 0, Leadership.encode(this.#calls.cluster.leadership()).finish());
+    this.#scheduleFlush();
   }
 
   #start(frame: SessionFrame): void {
+    if (frame.kind === FRAME_PING) return this.#pong(frame);
     const method = SESSION_METHODS.get(frame.kind);
     if (this.#draining !== undefined) return this.#refuse(frame, this.#draining);
     if (method === undefined) {
@@ -191,7 +203,7 @@ export class ServerSession {
 
   #refuse({ call, kind }: SessionFrame, error: unknown): void {
     this.#counter.of(SESSION_METHODS.get(kind)?.name ?? 'unknown').refuse(error);
-    this.#writer.append(FRAME_ERROR, call, 0, SessionError.encode(failureOf(error)).finish());
+    this.#writer.append(FRAME_ERROR, call, 0, SessionError.encode(failureOf(this.#calls.cluster.routed(error))).finish());
     this.#scheduleFlush();
   }
 

@@ -27,11 +27,12 @@ export class PlainCall implements CallState {
   }
 }
 
-/** A plain method out of a verb. `name`: for the counter. */
+/** A plain method out of a verb. `name`: for the counter. `routed`: what the client is told of an error (ClusterView.routed). */
 export function plainMethod<Q, A>(
   counter: CallCounter,
   name: string,
   verb: (request: Q, call: CallState) => A | Promise<A>,
+  routed: (error: unknown) => unknown = (error) => error,
 ): handleUnaryCall<Q, A> {
   const calls = counter.of(name);
   return (call: ServerUnaryCall<Q, A>, callback: sendUnaryData<A>) => {
@@ -44,7 +45,7 @@ export function plainMethod<Q, A>(
     const refuse = (error: unknown): void => {
       counter.callsInFlight--;
       calls.refuse(error);
-      callback(statusOf(error));
+      callback(statusOf(routed(error)));
     };
     let result: A | Promise<A>;
     try {

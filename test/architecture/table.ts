@@ -133,7 +133,7 @@ export const PARTS: readonly Part[] = [
     packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', 'pino', 'xxhash-wasm', 'yaml', 'zod'],
     holds: '`server.ts`, which builds everything; settings',
   },
-  { path: 'client', grade: 'edge', imports: ['base', 'proto'], packages: ['@grpc/grpc-js'], holds: 'the SDK' },
+  { path: 'client', grade: 'edge', imports: ['base', 'base/node', 'proto'], packages: ['@grpc/grpc-js'], holds: 'the SDK' },
   {
     path: 'level',
     grade: 'edge',

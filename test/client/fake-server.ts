@@ -20,12 +20,15 @@ import {
   FRAME_GET,
   FRAME_GREETING,
   FRAME_MULTI_GET,
+  FRAME_PING,
   FRAME_PUT,
   FRAME_WRITE,
   getRequestCodec,
   getResponseCodec,
   Kv,
   type KvHandlers,
+  Leadership,
+  type Member,
   MultiGetRequest,
   MultiGetResponse,
   putRequestCodec,
@@ -63,6 +66,12 @@ export class FakeServer {
   callsInFlightMax = 10_000;
   messageBytesMax: number = 64 * 1024 * 1024;
   greet = true;
+  /** 0: tells nothing of nodes and leaders. */
+  nodeId = 0;
+  clusterId = '';
+  leadership: Leadership = { leaderId: 0, term: 0 };
+  members: Member[] = [];
+  pings = 0;
   /** What happens to each next call; empty: answered. */
   behaviours: Behaviour[] = [];
   /** Entries in a chunk of a scan, and how many chunks a stream gives before it breaks. */
@@ -176,6 +185,10 @@ export class FakeServer {
         writeBytesMax: 32 * 1024 * 1024,
         messageBytesMax: this.messageBytesMax,
         seen: this.version,
+        nodeId: this.nodeId,
+        clusterId: this.clusterId,
+        leadership: this.leadership,
+        members: this.members,
       });
       writer.append(FRAME_GREETING, 0, 0, SessionGreeting.encode(greeting).finish());
       stream.write(writer.take());
@@ -190,6 +203,11 @@ export class FakeServer {
   }
 
   #frame(stream: ServerDuplexStream<Buffer, Buffer>, writer: SessionWriter, frame: SessionFrame): void {
+    if (frame.kind === FRAME_PING) {
+      this.pings++;
+      writer.append(FRAME_ANSWER, frame.call, 0, Leadership.encode(this.leadership).finish());
+      return;
+    }
     this.received.push(`frame ${frame.kind}`);
     if (frame.kind === FRAME_CANCEL) {
       this.cancels++;
