@@ -164,9 +164,9 @@ function standingOfGreeting(greeting: SessionGreeting | undefined): Standing | u
   return { nodeId, clusterId, members, leaderId: leadership?.leaderId ?? 0, term: leadership?.term ?? 0 };
 }
 
-/** Plain calls have no greeting: addresses of other members come with refusals only. */
-function standingOfStatus({ replica }: StatusResponse): Standing | undefined {
+function standingOfStatus({ replica, clusterId, members }: StatusResponse): Standing | undefined {
   if (replica === undefined || replica.id === 0) return undefined;
+  // A replica that stopped may believe to lead until others elect a leader.
   const leaderId = replica.stoppedBecause !== '' && replica.leaderId === replica.id ? 0 : replica.leaderId;
-  return { nodeId: replica.id, clusterId: '', members: [], leaderId, term: replica.term };
+  return { nodeId: replica.id, clusterId, members, leaderId, term: replica.term };
 }

@@ -36,7 +36,8 @@ export {
   StatusResponse,
   type AdminServer,
 } from './gen/sparrowkv/v1/admin.ts';
-export { Leadership, Member, SessionError, SessionGreeting } from './gen/sparrowkv/v1/session.ts';
+export { Leadership, Member } from './gen/sparrowkv/v1/cluster.ts';
+export { SessionError, SessionGreeting } from './gen/sparrowkv/v1/session.ts';
 export * from './session-codec.ts';
 export * from './hot-codec.ts';
 export { Kv, KvClient, type KvDefinition, type KvHandlers } from './kv-definition.ts';

@@ -22,6 +22,8 @@ export function adminService(calls: KvCalls, counter: CallCounter, connections: 
       residentBytes: process.memoryUsage.rss(),
       replica: replicaStatus(calls),
       engine: engineStatus(calls),
+      clusterId: calls.cluster.clusterId,
+      members: [...calls.cluster.members],
     })),
   };
 }
