@@ -128,6 +128,8 @@ export class CallRunner {
     // gRPC's own deadline was faster than ours.
     if (error.code === 'TIMEOUT' && error.details['applied'] === undefined) return this.#fail(call, timedOut(call));
     call.lastError = error;
+    // True of this attempt, and so of the call when no answer was lost before.
+    if (error.details['applied'] === false && !call.uncertain) call.wasSent = false;
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
     if (isWorthRetrying(error) && isWorthRotating(error) && call.reroutes < REROUTES_FREE) {
       call.reroutes++;

@@ -42,7 +42,7 @@ export class Call<Q, A> {
   reroutes = 0;
   /** Connections that ended under it, other than for being out of reach. */
   losses = 0;
-  /** Once true, a write may have been applied. */
+  /** While true, a write may have been applied. */
   wasSent = false;
   /** An attempt was sent and its answer lost: what later attempts say of themselves does not tell what became of it. */
   uncertain = false;

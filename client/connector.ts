@@ -128,13 +128,11 @@ export class Connector implements CallHolder {
 
   /** From now on calls go there. */
   #aim(link: NodeLink): void {
-    const before = this.#target;
     this.#search.stop();
     this.#target = link;
     this.#connection = link.connection as Connection;
     this.#targetSinceMs = this.#surroundings.clock.monotonicMs();
     this.#events.connected(this.#connection);
-    if (before !== undefined && before !== link && isSilent(before)) this.#abandon(before);
     this.#release(this.#connection, () => true);
     this.#watch.begin();
   }

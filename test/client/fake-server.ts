@@ -50,9 +50,17 @@ import {
 /** `drop`: break the session instead of answering. `hang`: never answer. An error: refuse. `drop after`: do it, then break the session. */
 export type Behaviour = 'answer' | 'drop' | 'drop after' | 'hang' | SparrowError;
 
-export class FakeServer {
+/** What a server stores; nodes of a cluster have one together. */
+export class FakeStore {
   /** By key in latin1, with version. */
   readonly data: Map<string, { value: Buffer; version: number }> = new Map();
+  /** Answers to identified writes. */
+  readonly applied: Map<string, Buffer> = new Map();
+  version = 0;
+}
+
+export class FakeServer {
+  readonly #store: FakeStore;
   /** Frames as they arrived, by kind name. */
   readonly received: string[] = [];
   /** Frames in each session message. */
@@ -61,17 +69,18 @@ export class FakeServer {
   sessions = 0;
   cancels = 0;
   scans = 0;
-  version = 0;
   revision: number = SESSION_REVISION;
   callsInFlightMax = 10_000;
   messageBytesMax: number = 64 * 1024 * 1024;
   greet = true;
-  /** 0: tells nothing of nodes and leaders. */
+  /** 0: tells nothing of nodes and leaders, and answers everything. */
   nodeId = 0;
   clusterId = '';
   leadership: Leadership = { leaderId: 0, term: 0 };
   members: Member[] = [];
   pings = 0;
+  /** As a process that was stopped: what comes is left until `thaw`. */
+  #frozen: (() => void)[] | undefined;
   /** What happens to each next call; empty: answered. */
   behaviours: Behaviour[] = [];
   /** Entries in a chunk of a scan, and how many chunks a stream gives before it breaks. */
@@ -81,7 +90,42 @@ export class FakeServer {
   port = 0;
   readonly #server = new Server({ 'grpc.max_receive_message_length': 256 * 1024 * 1024 });
   readonly #streams: Set<ServerDuplexStream<Buffer, Buffer>> = new Set();
-  readonly #applied: Map<string, Buffer> = new Map();
+
+  constructor(store: FakeStore = new FakeStore()) {
+    this.#store = store;
+  }
+
+  get data(): FakeStore['data'] {
+    return this.#store.data;
+  }
+
+  get version(): number {
+    return this.#store.version;
+  }
+
+  freeze(): void {
+    this.#frozen = [];
+  }
+
+  thaw(): void {
+    const frozen = this.#frozen ?? [];
+    this.#frozen = undefined;
+    for (const task of frozen) task();
+  }
+
+  #whenThawed(task: () => void): void {
+    if (this.#frozen === undefined) task();
+    else this.#frozen.push(task);
+  }
+
+  /** Why this node does not serve: another leads, or none. */
+  #elsewhere(): SparrowError | undefined {
+    const { leaderId, term } = this.leadership;
+    if (this.nodeId === 0 || leaderId === this.nodeId) return undefined;
+    if (leaderId === 0) return new SparrowError('unavailable', 'NO_LEADER', 'no leader', { applied: false });
+    const leaderAddress = this.members.find(({ id }) => id === leaderId)?.address ?? null;
+    return new SparrowError('rerouted', 'NOT_LEADER', `node ${leaderId} leads`, { leader: leaderId, term, leaderAddress, applied: false });
+  }
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
@@ -90,7 +134,15 @@ export class FakeServer {
   async start(port: number = 0): Promise<this> {
     this.#server.addService(Kv as never, this.#handlers() as never);
     this.#server.addService(AdminService, {
-      status: (_: unknown, done: sendUnaryData<StatusResponse>) => done(null, StatusResponse.fromPartial({ version: 'fake', uptimeMs: 1 })),
+      status: (_: unknown, done: sendUnaryData<StatusResponse>) => {
+        const replica = { id: this.nodeId, ...this.leadership };
+        this.#whenThawed(() =>
+          done(
+            null,
+            StatusResponse.fromPartial({ version: 'fake', uptimeMs: 1, replica, clusterId: this.clusterId, members: this.members }),
+          ),
+        );
+      },
     });
     this.port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
@@ -112,23 +164,21 @@ export class FakeServer {
   #handlers(): KvHandlers {
     const unary =
       <Q, A>(kind: number, encode: (request: Q) => Buffer, decode: (answer: Buffer) => A) =>
-      (call: { request: Q }, done: sendUnaryData<A>): void => {
-        try {
-          const behaviour = this.behaviours.shift() ?? 'answer';
-          this.received.push(`unary ${kind}`);
-          if (behaviour instanceof SparrowError) throw behaviour;
-          if (behaviour === 'hang') return;
-          if (behaviour === 'drop') return done(Object.assign(new Error('dropped'), { code: 14 }) as never);
-          done(null, decode(this.#execute(kind, encode(call.request))));
-        } catch (error) {
-          const failure = failureOf(error);
-          const metadata = new Metadata();
-          metadata.set(KIND_TRAILER, failure.kind);
-          metadata.set(CODE_TRAILER, failure.code);
-          metadata.set(DETAILS_TRAILER, failure.details);
-          done({ code: failure.status, details: failure.message, metadata } as never);
-        }
-      };
+      (call: { request: Q }, done: sendUnaryData<A>): void =>
+        this.#whenThawed(() => {
+          try {
+            const behaviour = this.behaviours.shift() ?? 'answer';
+            this.received.push(`unary ${kind}`);
+            if (behaviour instanceof SparrowError) throw behaviour;
+            const elsewhere = this.#elsewhere();
+            if (elsewhere !== undefined) throw elsewhere;
+            if (behaviour === 'hang') return;
+            if (behaviour === 'drop') return done(Object.assign(new Error('dropped'), { code: 14 }) as never);
+            done(null, decode(this.#execute(kind, encode(call.request))));
+          } catch (error) {
+            done(statusOf(error) as never);
+          }
+        });
     return {
       get: unary(
         FRAME_GET,
@@ -162,9 +212,13 @@ export class FakeServer {
       ),
       scan: (call) => {
         this.scans++;
-        this.#scan(call.request, call as never);
+        this.#whenThawed(() => {
+          const elsewhere = this.#elsewhere();
+          if (elsewhere === undefined) this.#scan(call.request, call as never);
+          else (call as unknown as NodeJS.EventEmitter).emit('error', statusOf(elsewhere));
+        });
       },
-      session: (stream) => this.#session(stream),
+      session: (stream) => this.#whenThawed(() => this.#session(stream)),
     } as KvHandlers;
   }
 
@@ -194,12 +248,13 @@ export class FakeServer {
       stream.write(writer.take());
     }
     stream.on('end', () => stream.end());
-    stream.on('data', (frames: Buffer) => {
+    stream.on('data', (message: Buffer) => this.#whenThawed(() => receive(message)));
+    const receive = (frames: Buffer): void => {
       const list = [...readFrames(frames)];
       this.messages.push(list.length);
       for (const frame of list) this.#frame(stream, writer, frame);
       if (writer.frames > 0) stream.write(writer.take());
-    });
+    };
   }
 
   #frame(stream: ServerDuplexStream<Buffer, Buffer>, writer: SessionWriter, frame: SessionFrame): void {
@@ -216,8 +271,9 @@ export class FakeServer {
     const behaviour = this.behaviours.shift() ?? 'answer';
     if (behaviour === 'hang') return;
     if (behaviour === 'drop') return this.dropSessions();
-    if (behaviour instanceof SparrowError) {
-      writer.append(FRAME_ERROR, frame.call, 0, SessionError.encode(failureOf(behaviour)).finish());
+    const refusal = behaviour instanceof SparrowError ? behaviour : this.#elsewhere();
+    if (refusal !== undefined) {
+      writer.append(FRAME_ERROR, frame.call, 0, SessionError.encode(failureOf(refusal)).finish());
       return;
     }
     const answer = this.#execute(frame.kind, Buffer.from(frame.payload));
@@ -238,15 +294,15 @@ export class FakeServer {
     const id = requestIdOf(kind, payload);
     const name = id === undefined ? undefined : `${id.client.toString('hex')}/${id.sequence}`;
     if (id !== undefined) this.requestIds.push(id);
-    const before = name === undefined ? undefined : this.#applied.get(name);
+    const before = name === undefined ? undefined : this.#store.applied.get(name);
     if (before !== undefined) return before;
     const answer = this.#apply(kind, payload);
-    if (name !== undefined) this.#applied.set(name, answer);
+    if (name !== undefined) this.#store.applied.set(name, answer);
     return answer;
   }
 
   #apply(kind: number, payload: Buffer): Buffer {
-    const version = ++this.version;
+    const version = ++this.#store.version;
     if (kind === FRAME_PUT) {
       const { key, value } = putRequestCodec.read(payload);
       this.data.set(key.toString('latin1'), { value: Buffer.from(value), version });
@@ -302,6 +358,7 @@ export class FakeServer {
     if (request.limit > 0) rest = rest.slice(0, request.limit);
     let chunks = 0;
     const next = (): void => {
+      if (this.#frozen !== undefined) return void this.#frozen.push(next);
       if (chunks++ >= this.chunksBeforeBreak)
         return void stream.emit('error', { code: 14, details: 'scan broke', metadata: new Metadata() });
       const part = rest.slice(0, this.chunkEntries);
@@ -334,6 +391,15 @@ export class FakeServer {
   #keys(): string[] {
     return [...this.data.keys()].sort();
   }
+}
+
+function statusOf(error: unknown): { code: number; details: string; metadata: Metadata } {
+  const failure = failureOf(error);
+  const metadata = new Metadata();
+  metadata.set(KIND_TRAILER, failure.kind);
+  metadata.set(CODE_TRAILER, failure.code);
+  metadata.set(DETAILS_TRAILER, failure.details);
+  return { code: failure.status, details: failure.message, metadata };
 }
 
 function requestIdOf(kind: number, payload: Buffer): RequestId | undefined {
