@@ -128,8 +128,9 @@ export class CallRunner {
     // gRPC's own deadline was faster than ours.
     if (error.code === 'TIMEOUT' && error.details['applied'] === undefined) return this.#fail(call, timedOut(call));
     call.lastError = error;
-    // True of this attempt, and so of the call when no answer was lost before.
-    if (error.details['applied'] === false && !call.uncertain) call.wasSent = false;
+    if (leavesOpen(error)) call.uncertain = true;
+    // True of this attempt, and so of the call when no other one's outcome is open.
+    else if (error.details['applied'] === false && !call.uncertain) call.wasSent = false;
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
     if (isWorthRetrying(error) && isWorthRotating(error) && call.reroutes < REROUTES_FREE) {
       call.reroutes++;
@@ -257,6 +258,12 @@ export class CallRunner {
 /** For writes, `applied` tells whether it may have happened: false, or 'unknown'. */
 function fateOf(call: AnyCall): ErrorDetails {
   return call.method.writes ? { applied: call.wasSent ? 'unknown' : false } : {};
+}
+
+/** Whether a refused write may be applied all the same: a leader that lost its lead, or stopped, does not know what becomes of it. */
+function leavesOpen(error: SparrowError): boolean {
+  if (error.details['applied'] === false || error.code === 'OVERLOADED') return false;
+  return error.kind !== 'invalid' && error.kind !== 'conflict' && error.kind !== 'rerouted';
 }
 
 /** A server's "not applied" is true of the attempt that it refused, and not of one before it. */

@@ -44,7 +44,7 @@ export class Call<Q, A> {
   losses = 0;
   /** While true, a write may have been applied. */
   wasSent = false;
-  /** An attempt was sent and its answer lost: what later attempts say of themselves does not tell what became of it. */
+  /** An attempt was sent and its outcome is not known, because the answer was lost or does not tell: what later attempts say of themselves does not tell what became of it. */
   uncertain = false;
   /** It got a second request id. */
   renewed = false;

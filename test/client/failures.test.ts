@@ -86,6 +86,9 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
     expect(server.requestIds.map(({ sequence, seen }) => [sequence, seen])).toEqual([[2, 70]]);
     server.behaviours = ['drop', expired];
     await expect(client.put('a', '2')).rejects.toMatchObject({ code: 'REQUEST_EXPIRED', details: { applied: 'unknown', seen: 70 } });
+    const lost = new SparrowError('unavailable', 'LEADERSHIP_LOST', 'nobody knows what becomes of it');
+    server.behaviours = [lost, expired];
+    await expect(client.put('a', '2')).rejects.toMatchObject({ code: 'REQUEST_EXPIRED', details: { applied: 'unknown', seen: 70 } });
     server.behaviours = [expired, expired];
     await expect(client.put('a', '3')).rejects.toMatchObject({ code: 'REQUEST_EXPIRED', details: { applied: false } });
   });

@@ -133,6 +133,7 @@ describe('finding the leader', () => {
     cluster.term = 0;
     cluster.node(1).view = { leaderId: 1, term: 1 };
     await cluster.scheduler.until(client.put('b', 'x'), 2_000);
+    expectEachOnce(cluster, 2);
   });
 
   it('refuses a node of another cluster', async () => {
