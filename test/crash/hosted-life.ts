@@ -110,8 +110,17 @@ class Life {
   *#script(): Generator<() => Promise<void>> {
     const flush = (): Promise<void> => this.#until(this.#engine.flush());
     for (let round = 0; round < 3; round++) {
-      for (let i = 0; i < 7; i++) yield () => this.#write([[`large/${(i * 3 + round) % 9}`, 1500 + i * 700], [`small/${i}`, 40]]);
-      yield () => this.#write([[`large/${round}`, undefined], [`other/${round}`, 300]]);
+      for (let i = 0; i < 7; i++)
+        yield () =>
+          this.#write([
+            [`large/${(i * 3 + round) % 9}`, 1500 + i * 700],
+            [`small/${i}`, 40],
+          ]);
+      yield () =>
+        this.#write([
+          [`large/${round}`, undefined],
+          [`other/${round}`, 300],
+        ]);
       if (round === 1) yield () => this.#write([]);
       yield flush;
       yield () => this.#truncate();
