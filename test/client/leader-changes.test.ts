@@ -308,6 +308,23 @@ describe('calls while nobody leads', () => {
     expect(cluster.scheduler.nowMs).toBeLessThan(710);
   });
 
+  it('end at their deadline when the way to the leader that they were told of is silent', async () => {
+    const cluster = clusterLedBy(1);
+    const client = new ScriptedClient(cluster);
+    await cluster.scheduler.until(client.put('warm', 'x'));
+    cluster.elect(2);
+    cluster.node(2).stop();
+    const begunMs = cluster.scheduler.nowMs;
+    await expect(cluster.scheduler.until(client.put('a', 'x', { timeoutMs: 900 }))).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      details: { applied: false },
+    });
+    expect(cluster.scheduler.nowMs - begunMs).toBeLessThan(910);
+    cluster.node(2).resume();
+    await cluster.scheduler.until(client.put('b', 'x'), 1_000);
+    expect([...cluster.applied.keys()]).toEqual(['warm', 'b']);
+  });
+
   it('fail after a round when told not to wait', async () => {
     const cluster = new ScriptedCluster(3);
     const client = new ScriptedClient(cluster, cluster.addresses, { waitForServerMs: 0 });
