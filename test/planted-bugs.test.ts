@@ -5,10 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { PLANTED_BUGS as OF_THE_ENGINE } from './faults/planted-bugs.ts';
 import { ROOT } from './project-files.ts';
 import { PLANTED_BUGS as OF_THE_SERVER } from './sim/planted-bugs.ts';
+import { PLANTED_CLUSTER_BUGS as OF_THE_CLUSTER } from './sim/planted-cluster-bugs.ts';
 
 describe.each([
   ['engine', OF_THE_ENGINE],
   ['server', OF_THE_SERVER],
+  ['cluster', OF_THE_CLUSTER],
 ])('bugs planted in the %s', (_, bugs) => {
   it('each have one place in the sources', () => {
     const misfits = bugs.filter(({ file, find, plant }) => {

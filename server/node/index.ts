@@ -11,6 +11,7 @@ export {
   type NodeLogOptions,
   type NodeLogStats,
 } from './log/index.ts';
+export { addLearner, demote, promote, recover, type RecoveryPlan, recoveryPlan, remove, replace } from './membership.ts';
 export type { ApplyResult } from './state-machine.ts';
 export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';
 export {

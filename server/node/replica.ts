@@ -295,6 +295,19 @@ export class Replica implements HostedReplica {
     this.#schedule();
   }
 
+  /** Unsafe: makes `voters` all that the group has, with this member as their leader. Throws `invalid/CONFIGURATION_CHANGE`. */
+  forceConfiguration(voters: readonly number[]): void {
+    const refused = this.#refusal();
+    if (refused !== undefined) throw refused;
+    this.#raft.forceConfiguration(voters);
+    this.#schedule();
+  }
+
+  /** Up to where a member is known to have the log; undefined when this one does not lead, or that is no member. */
+  matchOf(id: number): number | undefined {
+    return this.#raft.progress(id)?.match;
+  }
+
   /** A message from another member. */
   step(message: Message): void {
     this.#guarded(() => this.#raft.step(message));
@@ -458,6 +471,8 @@ export class Replica implements HostedReplica {
     if (this.#stopped !== undefined) return;
     const output = this.#raft.output();
     this.#noteLead();
+    // The core had no use for what arrived: it has all that, by another way.
+    if (output.snapshot === undefined && this.#installing === undefined) this.#arrived = undefined;
     const messages = output.messages.filter((message) => message.type !== 'snapshot-request' || this.#sendSnapshot(message));
     if (messages.length > 0) this.#send(messages);
     if (output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0) this.#persist(output);

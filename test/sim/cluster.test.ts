@@ -38,6 +38,18 @@ describe('a cluster in the simulation', () => {
     }
   });
 
+  it('whose members change, too', { timeout: 240_000 }, async () => {
+    const counters = new Counters();
+    for (let seed = 1; seed <= 10; seed++) {
+      const { failure, counters: reached } = await simulate({ seed, nodes: 5, voters: 3 });
+      expect(failure, `node test/sim/campaign.ts --nodes 5 --voters 3 --seed ${seed} --replay`).toBeUndefined();
+      counters.addAll(reached);
+    }
+    const verbs = ['learner added', 'promoted', 'demoted', 'removed', 'replaced', 'transferred'];
+    counters.assertReached(verbs.map((verb) => `members: ${verb}`));
+    counters.assertReached(['snapshots installed']);
+  });
+
   it('runs the same way for the same seed, in another process too', { timeout: 60_000 }, async () => {
     const { hash } = await simulate({ seed: 7, nodes: 3 });
     expect((await simulate({ seed: 7, nodes: 3 })).hash).toBe(hash);

@@ -7,6 +7,8 @@ export interface PlantedBug {
   readonly file: string;
   readonly find: string;
   readonly plant: string;
+  /** What the campaign is told of the cluster that is to find it; a single server when left out. */
+  readonly cluster?: readonly string[];
 }
 
 const LOG_WRITER = 'server/node/log/log-writer.ts';
@@ -81,8 +83,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'entries count as durable before they are',
     file: REPLICA,
-    find: '    this.#feed.append(output).then(\n',
-    plant: '    this.#feed.append(output).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    find: '    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).then(\n',
+    plant:
+      '    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
   },
   {
     name: 'the Raft log is cut before the engine is synced',

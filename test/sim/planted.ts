@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { projectFiles, ROOT } from '../project-files.ts';
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
+import { PLANTED_CLUSTER_BUGS } from './planted-cluster-bugs.ts';
 
 const { values } = parseArgs({
   options: { only: { type: 'string' }, seeds: { type: 'string', default: '500' }, table: { type: 'string' } },
@@ -25,7 +26,7 @@ let missed = 0;
 try {
   for (const path of [...projectFiles(), ...BUILT]) cpSync(join(ROOT, path), join(copy, path), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
-  for (const bug of PLANTED_BUGS) {
+  for (const bug of [...PLANTED_BUGS, ...PLANTED_CLUSTER_BUGS]) {
     if (values.only !== undefined && !new RegExp(values.only).test(bug.name)) continue;
     const { seed, as } = plantAndRun(bug);
     if (seed === undefined) missed++;
@@ -49,7 +50,7 @@ function plantAndRun(bug: PlantedBug): { seed: number | undefined; as: string } 
   );
   try {
     const campaign = join(copy, 'test/sim/campaign.ts');
-    const args = [campaign, '--seed', '1', '--seeds', values.seeds, '--no-shrink'];
+    const args = [campaign, ...(bug.cluster ?? []), '--seed', '1', '--seeds', values.seeds, '--no-shrink'];
     const { status, stderr } = spawnSync(process.execPath, args, { cwd: copy, stdio: 'pipe', encoding: 'utf8' });
     if (status === 0) return { seed: undefined, as: `not found in ${values.seeds} seeds` };
     const found = /^seed (\d+) is wrong: (.*)$/m.exec(stderr);

@@ -72,13 +72,18 @@ function engineSettings(settings: StackSettings): EngineSettingsInput {
 
 const SERVER_SETTINGS = resolveSettings({ data: '/data' });
 
-/** `nodes`: the addresses of the cluster that this server is a node of. */
+export interface ServerProgram extends Program {
+  readonly replica: Replica;
+}
+
+/** `nodes`: the addresses of the cluster that this server is a node of; the first `votersFirst` of them begin the group. */
 export async function bootServer(
   environment: Environment,
   settings: StackSettings,
   hooks: StackHooks = {},
   nodes: readonly string[] = [environment.name],
-): Promise<Program> {
+  votersFirst: number = nodes.length,
+): Promise<ServerProgram> {
   const { clock, scheduler, random, endpoint } = environment;
   const fileSystem = hooks.fileSystem?.(environment.fileSystem) ?? environment.fileSystem;
   const store = await ReplicaStore.open({
@@ -106,7 +111,8 @@ export async function bootServer(
     {
       group: 1,
       id,
-      voters: nodes.map((_, i) => i + 1),
+      // The others are taken in by an operator.
+      voters: id <= votersFirst ? nodes.slice(0, votersFirst).map((_, i) => i + 1) : [],
       sleepTicks,
       keptBytesMax,
       electionTicks,
@@ -154,6 +160,7 @@ export async function bootServer(
     return trace.hex;
   };
   return {
+    replica,
     digest() {
       const { term, lastIndex, appliedIndex } = replica.stats();
       return `term ${term} last ${lastIndex} applied ${appliedIndex} data ${dataHash()}`;

@@ -7,6 +7,7 @@
 import { SparrowError } from '../../base/errors.ts';
 import type { Counters } from './counters.ts';
 import { BEARABLE, drawPlan, type Fault, followPlan, heal } from './fault-plan.ts';
+import { leaderOf, Operator } from './operator.ts';
 import { bootServer, drawStackSettings, type StackSettings } from './server-program.ts';
 import { SimClient } from './sim-client.ts';
 import type { Environment, Program } from './sim-node.ts';
@@ -23,6 +24,8 @@ export interface SimulationOptions {
   readonly servers?: readonly string[];
   /** So many servers that are one cluster. Default: each server is one by itself. */
   readonly nodes?: number;
+  /** So many of them begin as the group; the others are taken in, and members come and go. Default: all, and they stay. */
+  readonly voters?: number;
   /** Virtual milliseconds in which faults happen. Default 3,000. */
   readonly forMs?: number;
   /** What runs on each. Default: today's server of one voter. */
@@ -53,8 +56,11 @@ const HEALED_MS_MAX = 10_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { seed, nodes: count = 0, forMs = 3000, traced = false } = options;
+  const voters = options.voters ?? count;
   const { servers = count > 0 ? Array.from({ length: count }, (_, i) => `node${i + 1}`) : ['server'] } = options;
-  const { boot = (environment, stack) => bootServer(environment, stack, {}, count > 0 ? servers : undefined) } = options;
+  const {
+    boot = (environment, stack) => bootServer(environment, stack, {}, count > 0 ? servers : undefined, count > 0 ? voters : undefined),
+  } = options;
   const random = SimRandom.mixed(seed ^ 0x51b0);
   const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
   // Drawn in any case: what is drawn after it must not depend on whether a plan was given.
@@ -106,8 +112,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         (error: unknown) => world.alarm(error as Error),
       );
     }
+    const operator = voters < count ? new Operator(world, nodes, random.fork()) : undefined;
+    operator?.begin();
     await world.run(forMs);
     working = false;
+    operator?.end();
     heal(world);
     if (!(await world.run(HEALED_MS_MAX, () => busy === 0))) return `${busy} workers wait for answers for ever`;
     if (!(await everybodyActs())) return 'the healed world does not serve';
@@ -119,8 +128,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
   /** When nobody writes any more, all replicas come to be equally far. */
   async function replicasDiffer(): Promise<string | undefined> {
-    const all = (): { applied: number; data: () => string }[] => nodes.flatMap(({ program }) => program?.replicated?.() ?? []);
-    const equallyFar = (): boolean => all().length === nodes.length && new Set(all().map(({ applied }) => applied)).size === 1;
+    // Who is no member any more need not know it.
+    if (!(await world.run(HEALED_MS_MAX, () => leaderOf(nodes) !== undefined))) return 'nobody leads';
+    const leader = leaderOf(nodes);
+    const members = nodes.filter((_, i) => leader === undefined || leader.members.includes(i + 1));
+    const all = (): { applied: number; data: () => string }[] => members.flatMap(({ program }) => program?.replicated?.() ?? []);
+    const equallyFar = (): boolean => all().length === members.length && new Set(all().map(({ applied }) => applied)).size === 1;
     if (!(await world.run(HEALED_MS_MAX, equallyFar)))
       return `the replicas do not come to be equally far: ${all()
         .map(({ applied }) => applied)
