@@ -7,8 +7,8 @@
  * - tables:  tables of level 0 / level0Compact. The oldest table goes down with all that overlap it, directly or through one another.
  * - size:    bytes of a level / its share. Of its tables the one with the least to rewrite below for its size goes down.
  * - garbage: what nobody refers to in all block files / garbageRatio, and at least 1 when a single block file is over garbageRatio. Tables
- *            that refer to the worst file are rewritten where they are, and values move out of every file that is over the bound or small.
- *            Under load both bounds are a half instead, and a single file is no reason.
+ *            that refer to the worst file are rewritten where they are, and values move out of the worst ones over the bound, and out of small
+ *            ones. Under load both bounds are GARBAGE_SHARE_LOADED instead, and a single file is no reason.
  * - values:  large values that level 0 refers to / garbageRatio of all that tables refer to: until level 0 has met what it overlaps, nobody
  *            knows how many of them, or of those below, were overwritten. Only where the tables are small against their values.
  * - range-deletes: tables of which everything is hidden by range tombstones go at once. One of which a part of the pages is hidden is
@@ -40,8 +40,14 @@ export type PickerSettings = ExpirySettings & Pick<EngineSettings, 'level0Compac
 const GARBAGE_TABLES_MAX = 4;
 /** A merge takes about 10 ns for a byte of its inputs, a look into a table that does not have the key 25 ns. */
 const PROBES_PER_BYTE = 0.4;
-/** Under load, half of the block files may be garbage: then a file that is emptied gives back more than it costs to move the rest. */
-const GARBAGE_SHARE_LOADED = 0.5;
+/** Under load, so much of the block files may be garbage: then a file that is emptied gives back nearly as much as it costs to move the rest. */
+const GARBAGE_SHARE_LOADED = 0.45;
+/**
+ * Values move out of so many files at a time that this share of all bytes is on the way. Until every table that refers to a file has been
+ * rewritten its moved values are there twice: with keys overwritten at random, where all files fill with garbage alike, all of them would be.
+ * 1 / (1 - GARBAGE_SHARE_LOADED) * (1 + MOVED_SHARE_MAX) is about 2: so many times the live values may lie on disk under load.
+ */
+const MOVED_SHARE_MAX = 1 / 8;
 /** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
 const SMALL_FILE_SHARE = 1 / 8;
 
@@ -140,20 +146,27 @@ function pickLevel(version: PickerVersion, level: number, settings: PickerSettin
 function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageShare: number, pace: Pace): Compaction | undefined {
   let bytes = 0;
   let garbage = 0;
-  let worst: { segment: number; share: number } | undefined;
-  const movable: number[] = [];
+  const over: { segment: number; share: number; liveBytes: number }[] = [];
+  const movable = new Set<number>();
   for (const [segment, file] of version.segments) {
     // The header that every file has is nobody's fault: without it a file that was just written has no garbage, whatever its size.
     const fileBytes = file.bytes - BLOCK_HEADER_BYTES;
     const share = (fileBytes - file.liveBytes) / fileBytes;
     bytes += fileBytes;
     garbage += fileBytes - file.liveBytes;
-    if (share > garbageShare || fileBytes < settings.tableBytes * SMALL_FILE_SHARE) movable.push(segment);
-    if (share <= garbageShare) continue;
-    if (!worst || share > worst.share) worst = { segment, share };
+    if (fileBytes < settings.tableBytes * SMALL_FILE_SHARE) movable.add(segment);
+    if (share > garbageShare) over.push({ segment, share, liveBytes: file.liveBytes });
   }
-  if (!worst || (pace === 'loaded' && garbage <= bytes * garbageShare)) return undefined;
-  const { segment } = worst;
+  if (over.length === 0 || (pace === 'loaded' && garbage <= bytes * garbageShare)) return undefined;
+  // A file that is being emptied gets worse by it: what one step has begun the next ones go on with.
+  over.sort((a, b) => b.share - a.share || a.segment - b.segment);
+  const { segment } = over[0]!;
+  let moved = 0;
+  for (const file of over) {
+    if (moved > 0 && moved + file.liveBytes > bytes * MOVED_SHARE_MAX) break;
+    moved += file.liveBytes;
+    movable.add(file.segment);
+  }
   // The deepest level has most of the references, and its tables are the oldest: begin there.
   const level = version.levels.findLastIndex((tables) => tables.some((table) => refersTo(table, segment)));
   if (level < 0) return undefined;
@@ -178,7 +191,7 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageSh
     move: false,
     drop: false,
     dropDeletes: isBottom(version, level, inputs),
-    relocate: movable.filter((id) => referred.has(id)).toSorted((a, b) => a - b),
+    relocate: [...movable].filter((id) => referred.has(id)).toSorted((a, b) => a - b),
   };
 }
 
