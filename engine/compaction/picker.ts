@@ -9,14 +9,14 @@
  * - garbage: what nobody refers to in all block files / garbageRatio, and at least 1 when a single block file is over garbageRatio. Tables
  *            that refer to the worst file are rewritten where they are, and values move out of the worst ones over the bound, and out of small
  *            ones. Under load both bounds are GARBAGE_SHARE_LOADED instead, and a single file is no reason.
- * - values:  large values that level 0 refers to / garbageRatio of all that tables refer to: until level 0 has met what it overlaps, nobody
+ * - values:  large values that level 0 refers to / half of garbageRatio of all that tables refer to: until level 0 has met what it overlaps, nobody
  *            knows how many of them, or of those below, were overwritten. Only where the tables are small against their values.
  * - range-deletes: tables of which everything is hidden by range tombstones go at once. One of which a part of the pages is hidden is
  *            rewritten where it is, from a twentieth on, under load from a half; and any when there are many range tombstones.
  * - reads:   what reads have spent on looking into the tables of level 0 / what merging them would cost. So tables go down early where many
  *            reads meet few writes, and a burst of writes is not disturbed by some reads.
  * - expiry:  tables of which everything has expired go at once, where nothing is below that they hide. One of which a part has is rewritten
- *            where it is: the part that should have by now / garbageRatio (a half under load), or how long ago the first has / expiryLagMs.
+ *            where it is: the part that should have by now / garbageRatio (GARBAGE_SHARE_LOADED under load), or how long ago the first has / expiryLagMs.
  * - deletes: 1 for a table of which over half are deletes, or on a twentieth of whose pages they are dense, and that no snapshot keeps: it
  *            goes down, or drops them where nothing is below.
  * - rules:   1 for a table that may have what its keyspace's rule leaves out, and that no snapshot sees.
@@ -36,16 +36,21 @@ import { goDown, isBottom, oldestOverlapping, overlapping, type PickerVersion } 
 
 export type PickerSettings = ExpirySettings & Pick<EngineSettings, 'level0Compact' | 'level1Bytes' | 'levelRatio' | 'tableBytes'>;
 
+/**
+ * Of the large values that tables refer to, level 0 may have this share of garbageRatio: how many of them, or of those below, have been
+ * overwritten shows when the two are merged, which costs little where values are large.
+ */
+const FLUSHED_SHARE = 0.5;
 /** A rewrite of tables for their block files takes about this many tables' worth at once. */
 const GARBAGE_TABLES_MAX = 4;
 /** A merge takes about 10 ns for a byte of its inputs, a look into a table that does not have the key 25 ns. */
 const PROBES_PER_BYTE = 0.4;
 /** Under load, so much of the block files may be garbage: then a file that is emptied gives back nearly as much as it costs to move the rest. */
-const GARBAGE_SHARE_LOADED = 0.45;
+const GARBAGE_SHARE_LOADED = 0.4;
 /**
  * Values move out of so many files at a time that this share of all bytes is on the way. Until every table that refers to a file has been
  * rewritten its moved values are there twice: with keys overwritten at random, where all files fill with garbage alike, all of them would be.
- * 1 / (1 - GARBAGE_SHARE_LOADED) * (1 + MOVED_SHARE_MAX) is about 2: so many times the live values may lie on disk under load.
+ * With what level 0 may hide (FLUSHED_SHARE of garbageRatio) about twice the live values may lie on disk under load.
  */
 const MOVED_SHARE_MAX = 1 / 8;
 /** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
@@ -76,7 +81,7 @@ export function pickCompaction(version: PickerVersion, settings: PickerSettings,
     pickLevel0(version, settings),
     ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
     pickGarbage(version, settings, garbageShare, pace),
-    pickValues(version, settings, garbageShare),
+    pickValues(version, settings),
     pickReads(version, circumstances.level0Probes),
     pickRangeDeletes(version, { snapshots, loaded: pace === 'loaded', hiddenPages: circumstances.hiddenPages }),
     pickExpiry(version, settings, garbageShare, circumstances.nowMs),
@@ -118,10 +123,10 @@ function pickReads(version: PickerVersion, probes: number): Compaction | undefin
   return score < 1 ? undefined : { ...compaction, score };
 }
 
-function pickValues(version: PickerVersion, settings: PickerSettings, garbageShare: number): Compaction | undefined {
+function pickValues(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
   const [flushed, ...below] = version.levels.map((tables) => valueBytesOf(tables));
   if (!flushed) return undefined;
-  const score = flushed / ((flushed + sum(below)) * garbageShare);
+  const score = flushed / ((flushed + sum(below)) * settings.garbageRatio * FLUSHED_SHARE);
   if (score < 1) return undefined;
   const compaction = goDown(version, 0, oldestOverlapping(version.levels[0]!), 'values', score);
   const tables = compaction.inputs.map(({ table }) => table);

@@ -296,7 +296,7 @@ export class LogWriter {
     let group: Group | undefined = first;
     while (group) {
       try {
-        await this.#syncOnce();
+        await this.#syncOnce(group.calls > 0);
         this.#served(group.calls);
         group.resolve();
       } catch (error) {
@@ -308,7 +308,8 @@ export class LogWriter {
     this.#syncing = false;
   }
 
-  async #syncOnce(): Promise<void> {
+  /** `isAwaited`: by callers, and not only by work behind. */
+  async #syncOnce(isAwaited: boolean): Promise<void> {
     if (this.#failure) throw this.#failure;
     this.write();
     const file = this.#file;
@@ -326,7 +327,9 @@ export class LogWriter {
     // One that was closed meanwhile was among the older ones.
     if (file === undefined || this.#segment !== segment) return;
     if (!this.#sealed) this.#seal();
+    const begun = this.#clock.monotonicMs();
     await this.#datasync(file);
+    if (isAwaited) this.#onSync(this.#clock.monotonicMs() - begun);
     if (this.#segment === segment) this.#syncedTo = written;
   }
 
@@ -396,10 +399,8 @@ export class LogWriter {
   }
 
   async #datasync(file: File): Promise<void> {
-    const begun = this.#clock.monotonicMs();
     try {
       await file.datasync();
-      this.#onSync(this.#clock.monotonicMs() - begun);
     } catch (cause) {
       throw this.#fail('fsync', cause);
     }

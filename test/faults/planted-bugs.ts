@@ -50,8 +50,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a failed sync is not final',
     file: 'engine/log/log-writer.ts',
-    find: "      this.#onSync(this.#clock.monotonicMs() - begun);\n    } catch (cause) {\n      throw this.#fail('fsync', cause);",
-    plant: '      this.#onSync(this.#clock.monotonicMs() - begun);\n    } catch (cause) {\n      throw cause;',
+    find: "      await file.datasync();\n    } catch (cause) {\n      throw this.#fail('fsync', cause);",
+    plant: '      await file.datasync();\n    } catch (cause) {\n      throw cause;',
     foundBy: 'test/engine/events/engine-events.test.ts',
   },
   {

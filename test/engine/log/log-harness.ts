@@ -28,6 +28,8 @@ export class LogHarness {
   readonly memory: LinearMemory = new LinearMemory(256 * 1024 * 1024);
   readonly log: LogWriter;
   readonly writer: DefaultWriter;
+  /** Syncs that background work is told to give way to. */
+  awaitedSyncs = 0;
 
   constructor(
     options: {
@@ -57,7 +59,7 @@ export class LogHarness {
       onSegment: () => undefined,
       onDone: () => undefined,
       reopen: (segment) => this.disk.openSync(this.path(segment), 'write'),
-      onSync: () => undefined,
+      onSync: () => this.awaitedSyncs++,
       unsynced: options.unsynced ?? [],
     });
     let memtable: Memtable | undefined;

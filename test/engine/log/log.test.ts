@@ -198,6 +198,15 @@ describe('log', () => {
     expect(disk.syncs - before).toBe(1);
   });
 
+  test('background work gives way to syncs that callers wait for, not to its own', async () => {
+    const harness = new LogHarness({ settings: { callerSyncMs: 0 } });
+    await harness.writer.one(bytes('key'), bytes('value'), 'buffered', undefined);
+    await harness.log.sync();
+    expect([harness.disk.syncs > 0, harness.awaitedSyncs]).toEqual([true, 0]);
+    await harness.writer.one(bytes('key'), bytes('value'), 'synced', undefined);
+    expect(harness.awaitedSyncs).toBe(1);
+  });
+
   test('a sync for one caller is made on its thread, until one takes too long; a sync for several never is', async () => {
     const disk = new CountingDisk();
     const { writer } = new LogHarness({ disk, clock: disk });
