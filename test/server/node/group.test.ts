@@ -1,0 +1,129 @@
+/** A group of three replicas, as a caller sees it, on simulated machines. */
+import { describe, expect, it } from 'vitest';
+import { encodeWrite, engineKey, NO_LIMIT, recover, recoveryPlan, type Replica } from '../../../server/node/index.ts';
+import { leaderOf, replicaOf } from '../../sim/operator.ts';
+import { bootServer, drawStackSettings } from '../../sim/server-program.ts';
+import type { SimNode } from '../../sim/sim-node.ts';
+import { SimRandom } from '../../sim/sim-random.ts';
+import { World } from '../../sim/world.ts';
+
+const NAMES = ['node1', 'node2', 'node3'];
+
+class Group {
+  readonly world: World = new World({ seed: 1 });
+  readonly nodes: SimNode[];
+
+  constructor(sleepTicks = Infinity) {
+    const drawn = drawStackSettings(new SimRandom(1));
+    const transport = { dropChance: 0, duplicateChance: 0, reorderChance: 0 };
+    const cluster = { ...drawn.cluster, tickMs: 20, electionTicks: 10, heartbeatTicks: 1, sleepTicks, transport };
+    const settings = { ...drawn, cluster };
+    this.nodes = NAMES.map((name) => this.world.addNode(name, (environment) => bootServer(environment, settings, {}, NAMES)));
+  }
+
+  /** Once somebody leads, and everybody knows. */
+  async led(): Promise<{ leader: Replica; followers: Replica[] }> {
+    const known = (): boolean => {
+      const leader = leaderOf(this.nodes)?.stats().id;
+      return this.nodes.every((node) => leader !== undefined && replicaOf(node)?.stats().leader === leader);
+    };
+    expect(await this.world.run(10_000, known)).toBe(true);
+    const leader = leaderOf(this.nodes)!;
+    return { leader, followers: this.nodes.map((node) => replicaOf(node)!).filter((replica) => replica !== leader) };
+  }
+
+  /** What becomes of it within ten seconds of the world. */
+  async outcome<T>(promise: Promise<T>): Promise<{ value?: T; error?: unknown }> {
+    let outcome: { value?: T; error?: unknown } | undefined;
+    promise.then(
+      (value) => (outcome = { value }),
+      (error: unknown) => (outcome = { error }),
+    );
+    await this.world.run(10_000, () => outcome !== undefined);
+    return outcome ?? {};
+  }
+}
+
+function put(replica: Replica, key: string, value: string): ReturnType<Replica['propose']> {
+  return replica.propose(encodeWrite(undefined, [], [{ type: 'put', key: Buffer.from(key), value: Buffer.from(value) }]), NO_LIMIT);
+}
+
+function valueOf(replica: Replica, key: string): string | undefined {
+  const found = replica.engine.getSync(engineKey(Buffer.from(key)));
+  return found && Buffer.from(found).toString();
+}
+
+describe('a group of three replicas', () => {
+  it('has one that takes writes and reads; the others name it', async () => {
+    const group = new Group();
+    const { leader, followers } = await group.led();
+    expect(await group.outcome(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    expect(await group.outcome(leader.read()!)).toEqual({ value: undefined });
+    expect(valueOf(leader, 'k')).toBe('v');
+    const elsewhere = { kind: 'rerouted', code: 'NOT_LEADER', details: { leader: leader.stats().id, applied: false } };
+    for (const follower of followers) {
+      expect(await group.outcome(put(follower, 'k', 'w'))).toMatchObject({ error: elsewhere });
+      expect(await group.outcome(follower.read()!)).toMatchObject({ error: elsewhere });
+    }
+    expect(await group.world.run(1000, () => followers.every((follower) => valueOf(follower, 'k') === 'v'))).toBe(true);
+  });
+
+  it('says of a write whose leader lost its lead that nobody knows', async () => {
+    const group = new Group();
+    const { leader, followers } = await group.led();
+    const name = NAMES[leader.stats().id - 1]!;
+    group.world.links.partition(
+      [name],
+      NAMES.filter((other) => other !== name),
+    );
+    const { error } = await group.outcome(put(leader, 'k', 'lost'));
+    expect(error).toMatchObject({ kind: 'unavailable', code: 'LEADERSHIP_LOST', details: {} });
+    expect(await group.outcome(leader.read()!)).toMatchObject({ error: { code: 'NO_LEADER' } });
+    const leads = ({ role }: ReturnType<Replica['stats']>): boolean => role === 'leader';
+    expect(await group.world.run(10_000, () => followers.some((follower) => leads(follower.stats())))).toBe(true);
+    const next = followers.find((follower) => leads(follower.stats()))!;
+    expect(await group.outcome(put(next, 'k', 'kept'))).toMatchObject({ value: { outcome: 'applied' } });
+    group.world.links.heal();
+    expect(await group.world.run(10_000, () => valueOf(leader, 'k') === 'kept')).toBe(true);
+  });
+
+  it('hands the lead over', async () => {
+    const group = new Group();
+    const { leader, followers } = await group.led();
+    const to = followers[0]!.stats().id;
+    leader.transferLeadership(to);
+    expect(await group.world.run(5000, () => leader.stats().leader === to)).toBe(true);
+    expect(followers[0]!.stats().role).toBe('leader');
+    expect(() => leader.transferLeadership(to)).toThrow(expect.objectContaining({ code: 'NOT_LEADER' }) as Error);
+  });
+
+  it('sleeps when nothing happens, and wakes for a write and for a lost node', async () => {
+    const group = new Group(3);
+    const { leader, followers } = await group.led();
+    const all = [leader, ...followers];
+    expect(await group.world.run(10_000, () => all.every((replica) => replica.asleep))).toBe(true);
+    expect(await group.outcome(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    expect(await group.world.run(10_000, () => all.every((replica) => replica.asleep))).toBe(true);
+    group.nodes[leader.stats().id - 1]!.end('process', 60_000);
+    expect(await group.world.run(10_000, () => followers.some((follower) => follower.stats().role === 'leader'))).toBe(true);
+  });
+
+  it('is recovered by who is left, who says before what may be lost', async () => {
+    const group = new Group();
+    const { leader, followers } = await group.led();
+    await group.outcome(put(leader, 'k', 'v'));
+    const left = followers[0]!;
+    const { id } = left.stats();
+    expect(await group.world.run(5000, () => valueOf(left, 'k') === 'v')).toBe(true);
+    const lost = [1, 2, 3].filter((member) => member !== id);
+    for (const member of lost) group.nodes[member - 1]!.end('none', 1e9);
+    await group.world.run(2000);
+    const { lastIndex, committedIndex } = left.stats();
+    expect(recoveryPlan(left, [id])).toEqual({ voters: [id], lost, committed: committedIndex, last: lastIndex, lostFrom: lastIndex + 1 });
+    expect(() => recoveryPlan(left, [9])).toThrow(expect.objectContaining({ code: 'CONFIGURATION_CHANGE' }) as Error);
+    recover(left, [id]);
+    expect(await group.world.run(5000, () => left.stats().configuration.voters.length === 1)).toBe(true);
+    expect(await group.outcome(put(left, 'k', 'w'))).toMatchObject({ value: { outcome: 'applied' } });
+    expect(valueOf(left, 'k')).toBe('w');
+  });
+});
