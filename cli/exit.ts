@@ -47,7 +47,9 @@ export function messageOf(error: unknown): string {
   if (error instanceof SparrowError) {
     if (error.kind === 'internal') return `sparrowkv: ${error.stack ?? error.message}`;
     const hint = hintOf(error);
-    return `sparrowkv: ${inShell(error.message)} [${error.code}]${hint === undefined ? '' : `\n${hint}`}`;
+    // A message may have a second line of its own.
+    const message = inShell(error.message).replace(/(?=\n|$)/, ` [${error.code}]`);
+    return `sparrowkv: ${message}${hint === undefined ? '' : `\n${hint}`}`;
   }
   if (error instanceof Error) {
     const system = 'code' in error && 'syscall' in error;
