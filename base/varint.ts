@@ -6,22 +6,36 @@ import { assert } from './assert.ts';
 
 export const VARINT_BYTES_MAX = 8;
 
+/** Beyond it bit operations lose bits: numbers are taken apart by four bytes of seven bits. */
+const TWO_28: number = 2 ** 28;
+
+/** Encoded length of a number from 0 to 2^53 - 1. */
 export function varintBytes(value: number): number {
   let bytes = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
-  return bytes;
+  let rest = value;
+  for (; rest >= TWO_28; rest = Math.floor(rest / TWO_28)) bytes += 4;
+  return rest < 0x80 ? bytes : rest < 0x4000 ? bytes + 1 : rest < 0x200000 ? bytes + 2 : bytes + 3;
 }
 
 /** Writes `value` at `target[offset..]`; returns the offset behind it. */
 export function writeVarint(target: Uint8Array, offset: number, value: number): number {
   assert(Number.isSafeInteger(value) && value >= 0, 'a varint holds an integer from 0 to 2^53 - 1');
+  let at = offset;
   let rest = value;
-  while (rest >= 128) {
-    target[offset++] = (rest % 128) | 128;
-    rest = Math.floor(rest / 128);
+  while (rest >= TWO_28) {
+    const low = rest % TWO_28;
+    target[at++] = (low & 0x7f) | 0x80;
+    target[at++] = ((low >>> 7) & 0x7f) | 0x80;
+    target[at++] = ((low >>> 14) & 0x7f) | 0x80;
+    target[at++] = (low >>> 21) | 0x80;
+    rest = Math.floor(rest / TWO_28);
   }
-  target[offset++] = rest;
-  return offset;
+  while (rest >= 0x80) {
+    target[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  target[at++] = rest;
+  return at;
 }
 
 /** Where a decoder stands. `readVarint` moves `offset`; it never passes `end`. */

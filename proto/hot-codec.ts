@@ -4,6 +4,7 @@
  *
  * What `read` returns aliases the message it was read from: whoever keeps it copies it.
  */
+import { varintBytes, writeVarint } from '../base/varint.ts';
 import type {
   DeleteRequest,
   DeleteResponse,
@@ -15,7 +16,7 @@ import type {
   ScanEntry,
   ScanResponse,
 } from './gen/sparrowkv/v1/kv.ts';
-import { bytesFieldBytes, numberFieldBytes, varintBytes, WireReader, writeBytesField, writeNumberField, writeVarint } from './wire.ts';
+import { bytesFieldBytes, numberFieldBytes, WireReader, writeBytesField, writeNumberField } from './wire.ts';
 
 /** A message to write: any Uint8Array does where the generated type says Buffer. */
 export type Encodable<T> = T extends Buffer

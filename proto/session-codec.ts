@@ -20,6 +20,7 @@
  * Format: docs/formats/session.md. Used by client and server/gateway.
  */
 import { SparrowError } from '../base/errors.ts';
+import { varintBytes, writeVarint } from '../base/varint.ts';
 
 /** The revision that the greeting announces. */
 export const SESSION_REVISION = 1;
@@ -177,20 +178,6 @@ export function wrapMessage(frames: Uint8Array): Buffer {
 }
 
 const EMPTY: Buffer = Buffer.alloc(0);
-
-function varintBytes(value: number): number {
-  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5;
-}
-
-function writeVarint(target: Buffer, offset: number, value: number): void {
-  let at = offset;
-  let rest = value;
-  while (rest >= 0x80) {
-    target[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  target[at] = rest;
-}
 
 /** A varint of at most 32 bits: lengths and tags. */
 function readVarint(source: Buffer, offset: number): { value: number; next: number } {

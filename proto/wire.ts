@@ -3,39 +3,10 @@
  * of fields that are not known. Reading allocates nothing but the views; bytes alias the source.
  */
 import { SparrowError } from '../base/errors.ts';
+import { varintBytes, writeVarint } from '../base/varint.ts';
 
 export const WIRE_VARINT = 0;
 export const WIRE_BYTES = 2;
-
-const TWO_28: number = 2 ** 28;
-
-/** Encoded length of a number from 0 to 2^53 - 1. */
-export function varintBytes(value: number): number {
-  let bytes = 1;
-  let rest = value;
-  for (; rest >= TWO_28; rest = Math.floor(rest / TWO_28)) bytes += 4;
-  return rest < 0x80 ? bytes : rest < 0x4000 ? bytes + 1 : rest < 0x200000 ? bytes + 2 : bytes + 3;
-}
-
-/** Writes a number from 0 to 2^53 - 1; returns the position after it. */
-export function writeVarint(target: Uint8Array, offset: number, value: number): number {
-  let at = offset;
-  let rest = value;
-  while (rest >= TWO_28) {
-    const low = rest % TWO_28;
-    target[at++] = (low & 0x7f) | 0x80;
-    target[at++] = ((low >>> 7) & 0x7f) | 0x80;
-    target[at++] = ((low >>> 14) & 0x7f) | 0x80;
-    target[at++] = (low >>> 21) | 0x80;
-    rest = Math.floor(rest / TWO_28);
-  }
-  while (rest >= 0x80) {
-    target[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  target[at++] = rest;
-  return at;
-}
 
 /** Length of a bytes field with a one-byte tag; an empty one is left out. */
 export function bytesFieldBytes(value: Uint8Array): number {

@@ -11,7 +11,7 @@
  *   members:        | count | id, type u8 ... |      type: 1 make-voter, 2 make-learner, 3 remove; + 4: `witness` is given; + 8: and true
  *
  * Every value has one form. Bytes that are none throw `invalid/CONFIGURATION_FORMAT`; whether a change makes sense is for `changed` to say.
- * Format: docs/formats/raft-wire.md. Used by server/transport.
+ * Format: docs/formats/raft-wire.md. Used by server/transport and server/node/log.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';

@@ -26,6 +26,7 @@
  * Format: docs/formats/raft-wire.md. Pure. Used by outbox.ts and grpc/.
  */
 import { assert } from '../../base/assert.ts';
+import { writeVarint } from '../../base/varint.ts';
 import {
   type AppendRequest,
   type Configuration,
@@ -42,7 +43,7 @@ import {
 import { openSealed, seal, SEAL_BYTES } from './sealed.ts';
 import { checkId } from './snapshot-names.ts';
 import type { GroupMessage, Hash64 } from './transport.ts';
-import { type ByteReader, ByteWriter, peerFormat, putVarint } from './wire-bytes.ts';
+import { type ByteReader, ByteWriter, peerFormat } from './wire-bytes.ts';
 
 const VOTE_REQUEST = 1;
 const VOTE_RESPONSE = 2;
@@ -134,19 +135,19 @@ export class PacketWriter {
     const step = this.#inRun(HEARTBEAT_REQUESTS, group);
     const writer = this.#writer;
     const { buffer } = writer;
-    let at = putVarint(buffer, writer.at, step * 2 + (sleep ? 1 : 0));
-    at = putVarint(buffer, at, term);
-    at = putVarint(buffer, at, commit);
-    writer.at = putVarint(buffer, at, round);
+    let at = writeVarint(buffer, writer.at, step * 2 + (sleep ? 1 : 0));
+    at = writeVarint(buffer, at, term);
+    at = writeVarint(buffer, at, commit);
+    writer.at = writeVarint(buffer, at, round);
   }
 
   #heartbeatResponse(group: number, { term, round }: HeartbeatResponse): void {
     const step = this.#inRun(HEARTBEAT_RESPONSES, group);
     const writer = this.#writer;
     const { buffer } = writer;
-    let at = putVarint(buffer, writer.at, step);
-    at = putVarint(buffer, at, term);
-    writer.at = putVarint(buffer, at, round);
+    let at = writeVarint(buffer, writer.at, step);
+    at = writeVarint(buffer, at, term);
+    writer.at = writeVarint(buffer, at, round);
   }
 
   /** Counts one more in a run of this type, begun if need be, and makes room for it. Returns the zigzag of the step to its group. */

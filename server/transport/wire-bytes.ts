@@ -1,14 +1,12 @@
 /**
- * Numbers and bytes written and read one after another, for the formats between nodes: little-endian, varints as in base/varint.ts (but
- * fast: heartbeats of thousands of groups pass here several times a second). Pure.
+ * Numbers and bytes written and read one after another, for the formats between nodes: little-endian, varints as in base/varint.ts. Pure.
  *
  * What is read comes from another machine: anything wrong throws `invalid/PEER_FORMAT` and nothing is read past the end.
  */
-import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../../base/varint.ts';
 
 const TWO_28: number = 2 ** 28;
-const VARINT_BYTES_MAX = 8;
 
 export class ByteWriter {
   /** Room is made by `reserve`; whoever reserves may write here and move `at`. */
@@ -50,7 +48,7 @@ export class ByteWriter {
 
   varint(value: number): void {
     this.reserve(VARINT_BYTES_MAX);
-    this.at = putVarint(this.buffer, this.at, value);
+    this.at = writeVarint(this.buffer, this.at, value);
   }
 
   raw(bytes: Uint8Array): void {
@@ -73,27 +71,6 @@ export class ByteWriter {
   written(): Buffer {
     return this.buffer.subarray(0, this.at);
   }
-}
-
-/** Writes a number from 0 to 2^53 - 1 where there is room for eight bytes; returns the place after it. */
-export function putVarint(target: Uint8Array, offset: number, value: number): number {
-  assert(Number.isSafeInteger(value) && value >= 0, 'a varint holds an integer from 0 to 2^53 - 1');
-  let at = offset;
-  let rest = value;
-  while (rest >= TWO_28) {
-    const low = rest % TWO_28;
-    target[at++] = (low & 0x7f) | 0x80;
-    target[at++] = ((low >>> 7) & 0x7f) | 0x80;
-    target[at++] = ((low >>> 14) & 0x7f) | 0x80;
-    target[at++] = (low >>> 21) | 0x80;
-    rest = Math.floor(rest / TWO_28);
-  }
-  while (rest >= 0x80) {
-    target[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  target[at++] = rest;
-  return at;
 }
 
 export class ByteReader {

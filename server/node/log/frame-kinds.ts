@@ -8,7 +8,7 @@
  *                                                                         | vote u32 | end lost u32 | note |
  *   3 STATE      commit            term                 its own           | vote u32 |
  *   4 ENTRY      index             term                 its own           a command
- *   5 CHANGE     index             term                 its own           a change of the configuration (change-codec.ts)
+ *   5 CHANGE     index             term                 its own           a change of the configuration (raft/configuration-codec.ts)
  *   6 WITHHELD   index             term                 its own           | bytes u32 | at a witness: the data is elsewhere
  *   7 BEGIN      last entry gone   of that entry        its own           note
  *   8 RESTORE    of a snapshot     of that entry        its own           note
@@ -24,8 +24,7 @@
  * Used by the writer, by recovery.ts and by what reads entries again.
  */
 import { assert } from '../../../base/assert.ts';
-import type { HardState, LogEntry } from '../../raft/index.ts';
-import { CHANGE_BYTES_MAX, decodeChange, encodeChange } from './change-codec.ts';
+import { decodeConfigurationChange, encodeConfigurationChange, type HardState, type LogEntry } from '../../raft/index.ts';
 import { finishFrame, type Frame, FRAME_HEADER_BYTES, frameBytes, readU64, type Seal, writeU64 } from './log-format.ts';
 
 export const FRAME_BATCH = 1;
@@ -43,6 +42,7 @@ export const FLAG_FILL = 1;
 export const BATCH_FRAME_BYTES: number = FRAME_HEADER_BYTES;
 export const STATE_FRAME_BYTES: number = frameBytes(4);
 const GROUP_FIXED_BYTES = 40;
+const WITHHELD_BYTES = 4;
 
 /** What a segment says at its beginning about a group. */
 export interface GroupSummary {
@@ -61,9 +61,10 @@ export function isEntry(kind: number): boolean {
   return kind === FRAME_ENTRY || kind === FRAME_CHANGE || kind === FRAME_WITHHELD;
 }
 
-/** Bytes of an entry's frame; an upper bound for a change of the configuration. */
+/** Bytes of an entry's frame; an upper bound for one without data of its own. */
 export function entryFrameBytesMax(entry: LogEntry): number {
-  return frameBytes(Math.max(entry.data.length, entry.change === undefined ? 4 : CHANGE_BYTES_MAX));
+  const changeBytes = entry.change === undefined ? WITHHELD_BYTES : encodeConfigurationChange(entry.change).length;
+  return frameBytes(Math.max(entry.data.length, changeBytes));
 }
 
 export function groupFrameBytes(noteBytes: number): number {
@@ -78,20 +79,20 @@ export function writeEntry(target: Buffer, at: number, group: number, ordinal: n
   if (change !== undefined) {
     assert(data.length === 0 && withheldBytes === undefined, 'a change of the configuration has no other data');
     header.kind = FRAME_CHANGE;
-    const encoded = encodeChange(change);
+    const encoded = encodeConfigurationChange(change);
     target.set(encoded, at + FRAME_HEADER_BYTES);
     bytes = encoded.length;
   } else if (withheldBytes !== undefined) {
     assert(data.length === 0, 'data is withheld or there');
     header.kind = FRAME_WITHHELD;
     target.writeUInt32LE(withheldBytes, at + FRAME_HEADER_BYTES);
-    bytes = 4;
+    bytes = WITHHELD_BYTES;
   } else target.set(data, at + FRAME_HEADER_BYTES);
   return finishFrame(target, at, header, bytes, seal);
 }
 
 export function decodeEntry({ kind, index, term, data }: Frame): LogEntry {
-  if (kind === FRAME_CHANGE) return { index, term, data: NO_DATA, change: decodeChange(data) };
+  if (kind === FRAME_CHANGE) return { index, term, data: NO_DATA, change: decodeConfigurationChange(data) };
   if (kind === FRAME_WITHHELD) return { index, term, data: NO_DATA, withheldBytes: data.readUInt32LE(0) };
   return { index, term, data };
 }
