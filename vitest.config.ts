@@ -1,9 +1,14 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { COMPILE_CACHE } from './test/compile-cache.ts';
 import { SummaryReporter } from './test/summary-reporter.ts';
+
+// Every process that a test runs in, or starts, inherits it.
+process.env.NODE_COMPILE_CACHE ??= COMPILE_CACHE;
 
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/compile-cache.ts'],
     // A process for each file: engines take address space and locks that must not outlive their file.
     pool: 'forks',
     maxWorkers: 2,
