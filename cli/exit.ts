@@ -42,6 +42,9 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof SparrowError ? CODE_OF_KIND[error.kind] : EXIT_FAILED;
 }
 
+/** What is corrupt is a server's, and no store of an engine. */
+const NO_STORE: ReadonlySet<string> = new Set(['CORRUPT_NODE_FILE', 'CORRUPT_GROUP', 'CORRUPT_RAFT_LOG']);
+
 /** One line for stderr, with a second one where a first user gets stuck. Only a bug shows its stack. */
 export function messageOf(error: unknown): string {
   if (error instanceof SparrowError) {
@@ -72,7 +75,7 @@ function hintOf({ kind, code, details }: SparrowError): string | undefined {
   if (code === 'CORRUPT_BACKUP')
     return '"sparrowkv engine backups TARGET --verify" tells which backups are whole, "restore --backup NUMBER" takes one of them.';
   // It says itself what to do.
-  if (code === 'INCOMPLETE' || code === 'CORRUPT_INGEST') return undefined;
+  if (code === 'INCOMPLETE' || code === 'CORRUPT_INGEST' || NO_STORE.has(code)) return undefined;
   if (kind !== 'corrupt' && code !== 'BACKGROUND_FAILED' && code !== 'WRITER_FAILED') return undefined;
   const { file, directory } = details;
   const store = typeof directory === 'string' ? directory : typeof file === 'string' ? dirname(file) : 'DIR';

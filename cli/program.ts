@@ -24,7 +24,7 @@ Examples:
   sparrowkv scan --prefix gr                    list keys and values in order
   sparrowkv import --dir ./docs --prefix docs/  store a directory tree, a key for each file
   sparrowkv export --dir ./copy --prefix docs/  write it back to files
-  sparrowkv engine verify ./data/engine         tell whether a store on disk is whole
+  sparrowkv engine verify ./data                tell whether a store on disk is whole
 
 All but "server" and "engine" talk to the server at 127.0.0.1:7400; --server or the environment variable
 SPARROWKV_SERVER name another. "sparrowkv help COMMAND" explains a command.

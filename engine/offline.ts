@@ -96,7 +96,5 @@ function assertStore(fileSystem: FileSystem, directory: string): void {
     throw new SparrowError('invalid', 'NOT_A_STORE', `${directory} ${why}`, { directory }, cause);
   }
   if (names.some((name) => parseFileName(name) !== undefined)) return;
-  // The --data of a server: the store is one level down.
-  const inside = names.includes('engine') && names.includes('raft') ? `; that of this server is ${directory}/engine` : '';
-  throw new SparrowError('invalid', 'NOT_A_STORE', `${directory} holds no store${inside}`, { directory });
+  throw new SparrowError('invalid', 'NOT_A_STORE', `${directory} holds no store`, { directory });
 }

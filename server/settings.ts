@@ -7,6 +7,8 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { SparrowError } from '../base/errors.ts';
 import type { EngineSettingsInput } from '../engine/index.ts';
+import { parseListen } from './address.ts';
+import { type ClusterSettings, NODE_ID_MAX, resolveNode } from './cluster-settings.ts';
 
 const KIB = 1024;
 const MIB: number = 1024 * KIB;
@@ -14,8 +16,18 @@ const MIB: number = 1024 * KIB;
 export interface ServerSettings {
   /** Directory of all data; made when it is not there. */
   readonly data: string;
-  /** Where to listen: HOST:PORT, [IPv6]:PORT; port 0: any free one. Default 127.0.0.1:7400. */
+  /** Where to listen: HOST:PORT, [IPv6]:PORT; port 0: any free one. Default: the node's own address of `cluster`, or 127.0.0.1:7400. */
   readonly listen: string;
+  /** This node among those of its cluster, 1 to 4294967295. Needed with `cluster`; otherwise that of the data directory, which in a new one is 1. */
+  readonly nodeId?: number | undefined;
+  /** The nodes that the cluster begins with, by id; the same on all of them. Not there: this node alone. */
+  readonly cluster?: ClusterSettings | undefined;
+  /** Where other nodes are listened to, as `listen`. Default: the node's own peer address of `cluster`; without one nowhere: then no other node can join this one. */
+  readonly peerListen?: string | undefined;
+  /** Tells clusters apart that begin with the same list. Default empty. */
+  readonly clusterName: string;
+  /** Of all snapshots that are sent to other nodes, bytes a second together. Default 100 MiB. */
+  readonly snapshotBytesPerSecond: number;
   /** Where GET /metrics is answered for Prometheus, HOST:PORT as of `listen`; not there: nowhere. It is plain HTTP without authentication. */
   readonly metricsAddress?: string | undefined;
   /** Default info. */
@@ -61,10 +73,18 @@ export interface ServerSettings {
     readonly electionTicks: number;
     /** Default 1. */
     readonly heartbeatTicks: number;
+    /** A group in which nothing happens for so many ticks goes to sleep: no heartbeats until something does. 0: never. Default 0. */
+    readonly sleepTicks: number;
     /** A log file takes no more writes at this size, bytes. Default 64 MiB. */
     readonly segmentBytes: number;
     /** The log is cut after each so many bytes of writes. Default 128 MiB. */
     readonly checkpointBytes: number;
+    /** So much stays in the log for members that lag, bytes of writes; one that lags by more gets a snapshot. Default 256 MiB. */
+    readonly logKeptBytesMax: number;
+    /** Writes that were applied stay in memory for members that lag, bytes; older ones are read from the log's files. Default 16 MiB. */
+    readonly keptBytesMax: number;
+    /** Entries that were written last stay in memory, of all groups together, bytes. Default 32 MiB. */
+    readonly logCacheBytes: number;
   };
   /** Settings of the engine, checked by it. Its limits follow from those above and cannot be set. */
   readonly engine: Readonly<Record<string, number | string>>;
@@ -91,13 +111,24 @@ const RAFT = z.strictObject({
   tickMs: whole(1, 10_000, 100),
   electionTicks: whole(2, 1000, 10),
   heartbeatTicks: whole(1, 1000, 1),
+  sleepTicks: whole(0, 1_000_000, 0),
   segmentBytes: whole(64 * KIB, 1024 * MIB, 64 * MIB),
   checkpointBytes: whole(64 * KIB, 16 * 1024 * MIB, 128 * MIB),
+  logKeptBytesMax: whole(0, 1024 * 1024 * MIB, 256 * MIB),
+  keptBytesMax: whole(0, 1024 * MIB, 16 * MIB),
+  logCacheBytes: whole(0, 1024 * MIB, 32 * MIB),
 });
+
+const NODE = z.strictObject({ address: z.string(), peerAddress: z.string() });
 
 const SCHEMA = z.strictObject({
   data: z.string().min(1),
-  listen: z.string().default('127.0.0.1:7400'),
+  listen: z.string().optional(),
+  nodeId: z.number().int().min(1).max(NODE_ID_MAX).optional(),
+  cluster: z.record(z.string(), NODE).optional(),
+  peerListen: z.string().optional(),
+  clusterName: z.string().default(''),
+  snapshotBytesPerSecond: whole(64 * KIB, 16 * 1024 * MIB, 100 * MIB),
   metricsAddress: z.string().optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   maxKeyBytes: whole(1, 4000, 4000),
@@ -125,7 +156,7 @@ const SCHEMA = z.strictObject({
 export function resolveSettings(input: ServerSettingsInput): ServerSettings {
   const result = SCHEMA.safeParse(withoutUndefined(input));
   if (!result.success) throw settingsError(result.error.issues[0]!);
-  const settings: ServerSettings = result.data;
+  const settings: ServerSettings = { ...result.data, ...resolveNode(result.data) };
   const least = settings.maxKeyBytes + settings.maxValueBytes;
   if (settings.maxWriteBytes < least) {
     throw new SparrowError('invalid', 'OPTION_RANGE', `maxWriteBytes must be at least maxKeyBytes + maxValueBytes, ${least}`, {
@@ -144,7 +175,6 @@ export function resolveSettings(input: ServerSettingsInput): ServerSettings {
     if (!Object.hasOwn(settings.engine, name)) continue;
     throw new SparrowError('invalid', 'OPTION_UNKNOWN', `engine.${name} cannot be set: ${instead}`, { field: `engine.${name}` });
   }
-  parseListen(settings.listen);
   if (settings.metricsAddress !== undefined) parseListen(settings.metricsAddress, 'metricsAddress');
   return freezeDeep(settings);
 }
@@ -187,21 +217,11 @@ export function loadSettings(file: string | undefined, flags: Partial<ServerSett
   }
 }
 
-/** Host and port of an address to listen on; `field`: the setting that has it. */
-export function parseListen(listen: string, field = 'listen'): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(listen);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65535) {
-    throw new SparrowError('invalid', 'OPTION_RANGE', `${field} is HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`, { field });
-  }
-  return { host: match[1] ?? match[2]!, port };
-}
-
 function settingsError(issue: z.core.$ZodIssue): SparrowError {
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     const name = [path, issue.keys[0]!].filter((part) => part !== '').join('.');
-    const known = Object.keys(path === 'raft' ? RAFT.shape : SCHEMA.shape);
+    const known = Object.keys(path === '' ? SCHEMA.shape : path === 'raft' ? RAFT.shape : NODE.shape);
     return new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${name}'; known are: ${known.join(', ')}`, { field: name });
   }
   return new SparrowError('invalid', 'OPTION_RANGE', `${path}: ${issue.message}`, { field: path });

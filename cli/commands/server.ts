@@ -1,5 +1,5 @@
 /**
- * `sparrowkv server`: runs a server until SIGTERM or SIGINT.
+ * `sparrowkv server`: runs a server, alone or as a node of a cluster, until SIGTERM or SIGINT.
  *
  * stdout gets one line, when calls are taken: "sparrowkv VERSION serves DIR on HOST:PORT". Everything else goes to stderr. The first signal stops
  * the server in order, within 5 s; a second one ends it at once. Started with a channel (start/server-process.ts), the server says the same over
@@ -11,6 +11,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 
 import { SparrowError } from '../../base/errors.ts';
 import type { RunningServer } from '../../server/index.ts';
+import { namedAddressInUse } from '../address-in-use.ts';
 import { DEFAULT_ADDRESS } from '../client-command.ts';
 import { EXIT_FAILED } from '../exit.ts';
 import { listenForInterrupt } from '../interrupt.ts';
@@ -21,10 +22,20 @@ Prints one line when it is ready, and then serves until SIGTERM or SIGINT (Ctrl-
 in good order within 5 seconds; a second signal stops it at once. Either is safe: what was
 acknowledged is on disk.
 
+Several servers make a cluster when all of them are given the same list of nodes, and each its
+own id. A node is ID=HOST:PORT/PEERPORT (or ID=HOST:PORT/PEERHOST:PEERPORT): the first port
+is for clients, the second for the other nodes. A majority of them has to run.
+
 Examples:
   sparrowkv server --data ./data
   sparrowkv server --data /var/lib/sparrowkv --listen 0.0.0.0:7400 --config sparrowkv.yaml
-  sparrowkv server --data ./data --metrics-address 127.0.0.1:7401
+  sparrowkv server --data ./data --metrics-address 127.0.0.1:9100
+
+Three nodes on one machine, each in a terminal of its own:
+  NODES=1=127.0.0.1:7400/7401,2=127.0.0.1:7410/7411,3=127.0.0.1:7420/7421
+  sparrowkv server --data ./data1 --node-id 1 --cluster $NODES
+  sparrowkv server --data ./data2 --node-id 2 --cluster $NODES
+  sparrowkv server --data ./data3 --node-id 3 --cluster $NODES
 `;
 
 const STOP_MS_MAX = 5_000;
@@ -34,6 +45,10 @@ type LogLevel = (typeof LOG_LEVELS)[number];
 interface ServerCommandOptions {
   data?: string;
   listen?: string;
+  nodeId?: number;
+  cluster?: string;
+  clusterName?: string;
+  peerListen?: string;
   metricsAddress?: string;
   config?: string;
   logLevel?: LogLevel;
@@ -44,7 +59,11 @@ export function addServer(program: Command): void {
     .command('server')
     .description('run a server')
     .option('--data <dir>', 'where it keeps its data; made when it is not there')
-    .option('--listen <address>', `where it listens, HOST:PORT (default: ${DEFAULT_ADDRESS})`)
+    .option('--listen <address>', `where it listens, HOST:PORT (default: its own address in --cluster, or ${DEFAULT_ADDRESS})`)
+    .option('--node-id <id>', 'which node of the cluster it is, a number from 1 on', parseNodeId)
+    .option('--cluster <nodes>', 'the nodes that the cluster begins with, ID=HOST:PORT/PEERPORT,...; the same on each of them')
+    .option('--cluster-name <name>', 'tells clusters apart that begin with the same list of nodes')
+    .option('--peer-listen <address>', 'where it listens to other nodes, HOST:PORT (default: its own in --cluster, or nowhere)')
     .option('--metrics-address <address>', 'where it answers GET /metrics for Prometheus, HOST:PORT (default: nowhere)')
     .option('--config <file>', 'a YAML file of settings; options here win over it')
     .option('--log-level <level>', `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn)`, parseLogLevel)
@@ -83,23 +102,17 @@ async function serve(options: ServerCommandOptions): Promise<void> {
 }
 
 async function start(options: ServerCommandOptions): Promise<RunningServer> {
-  const { loadSettings, startServer } = await import('../../server/index.ts');
-  const { config, ...flags } = options;
+  const { loadSettings, parseClusterList, startServer } = await import('../../server/index.ts');
+  const { config, cluster: list, ...given } = options;
+  const flags = list === undefined ? given : { ...given, cluster: parseClusterList(list) };
   // Whole, as status tells it to people who are elsewhere. An empty one is refused below: it is a variable without a value, not this directory.
   if (flags.data) flags.data = resolve(flags.data);
   // A file has the say on what no option names.
-  const settings = loadSettings(config, config === undefined ? { listen: DEFAULT_ADDRESS, logLevel: 'warn', ...flags } : flags);
+  const settings = loadSettings(config, config === undefined ? { logLevel: 'warn', ...flags } : flags);
   try {
     return await startServer(settings);
   } catch (error) {
-    if (!(error instanceof SparrowError) || error.code !== 'LISTEN' || !error.message.includes('EADDRINUSE')) throw error;
-    throw new SparrowError(
-      error.kind,
-      'ADDRESS_IN_USE',
-      `${String(error.details['listen'])} is taken by another program`,
-      error.details,
-      error,
-    );
+    throw namedAddressInUse(error);
   }
 }
 
@@ -123,6 +136,12 @@ function closeChannel(): void {
 function failure(error: unknown): ServerMessage {
   const { kind, code, message, details } = error instanceof SparrowError ? error : new SparrowError('internal', 'INTERNAL', String(error));
   return { type: 'failed', kind, code, message, details };
+}
+
+function parseNodeId(text: string): number {
+  const id = Number(text);
+  if (!/^[1-9]\d*$/.test(text) || id > 0xffffffff) throw new InvalidArgumentError('A number from 1 to 4294967295 is asked for.');
+  return id;
 }
 
 function parseLogLevel(text: string): LogLevel {

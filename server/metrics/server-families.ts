@@ -3,11 +3,27 @@ import type { CallCounter } from '../gateway/index.ts';
 import type { ReplicaStats } from '../node/index.ts';
 import { byLabel, type Family, family, labelled, type Sample } from './exposition.ts';
 
+const ROLES: readonly ReplicaStats['role'][] = ['follower', 'pre-candidate', 'candidate', 'leader'];
+
 export function replicaFamilies(stats: ReplicaStats): Family[] {
   const { log } = stats;
+  const { voters, outgoing, learners } = stats.configuration;
   return [
     family('sparrowkv_raft_term', 'The current term.', stats.term),
     family('sparrowkv_raft_leader', 'Whether this replica leads.', Number(stats.role === 'leader')),
+    family('sparrowkv_raft_leader_id', 'The node that leads as far as this one knows; 0: none.', stats.leader),
+    byLabel(
+      'sparrowkv_raft_role',
+      'What this replica is: 1 for its role.',
+      'role',
+      Object.fromEntries(ROLES.map((role) => [role, Number(role === stats.role)])),
+    ),
+    family('sparrowkv_raft_leads_begun_total', 'How often this replica came to lead.', stats.leadsBegun),
+    family('sparrowkv_raft_leads_lost_total', 'How often it ceased to.', stats.leadsLost),
+    byLabel('sparrowkv_raft_members', 'Members of the group, by what they are.', 'as', {
+      voter: new Set([...voters, ...outgoing]).size,
+      learner: learners.length,
+    }),
     byLabel('sparrowkv_raft_index', 'Indexes of the log.', 'of', {
       first: stats.firstIndex,
       last: stats.lastIndex,
@@ -19,6 +35,15 @@ export function replicaFamilies(stats: ReplicaStats): Family[] {
     family('sparrowkv_raft_log_segments', 'Files of the log.', log.segments),
     family('sparrowkv_raft_log_syncs_total', 'Batches made durable.', log.syncs),
     family('sparrowkv_raft_log_written_bytes_total', 'Bytes written in them.', log.bytesWritten),
+    family('sparrowkv_raft_log_cache_bytes', 'Entries that were written last, in memory.', log.cacheBytes),
+    family('sparrowkv_raft_log_index_bytes', 'Memory of what is known of every entry.', log.indexBytes),
+    family(
+      'sparrowkv_raft_entries_fetched_total',
+      'Entries that were read from the log again, for members that lag.',
+      stats.entriesFetched,
+    ),
+    family('sparrowkv_raft_snapshots_sent_total', 'Snapshots that other members took.', stats.snapshotsSent),
+    family('sparrowkv_raft_snapshots_installed_total', 'Snapshots that this replica took.', stats.snapshotsInstalled),
     family('sparrowkv_raft_writes_in_flight', 'Writes that are proposed and not answered, or wait to be proposed.', stats.writesInFlight),
     family('sparrowkv_raft_write_bytes_in_flight', 'Their bytes, without those that wait.', stats.writeBytesInFlight),
     family('sparrowkv_raft_writes_waiting', 'Writes that wait to be proposed.', stats.writesWaiting),

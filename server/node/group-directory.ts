@@ -53,7 +53,7 @@ export class GroupDirectory {
     this.#hash = hash;
     fileSystem.makeDirectorySync(path);
     if (fileSystem.existsSync(`${path}/current.new`)) fileSystem.unlinkSync(`${path}/current.new`);
-    const found = this.#read();
+    const found = readCurrent(fileSystem, path, hash);
     this.#slot = found?.slot ?? 'a';
     this.#begin = found?.begin ?? { index: 0, term: 0 };
     if (found === undefined) this.#write(this.#slot, this.#begin);
@@ -139,26 +139,32 @@ export class GroupDirectory {
     this.#fileSystem.renameSync(path, `${this.path}/current`);
     this.#fileSystem.syncDirectorySync(this.path);
   }
+}
 
-  #read(): { slot: Slot; begin: SnapshotBegin } | undefined {
-    const path = `${this.path}/current`;
-    if (!this.#fileSystem.existsSync(path)) return undefined;
-    const file = this.#fileSystem.openSync(path, 'read');
-    const bytes = Buffer.alloc(BYTES + 1);
-    let read: number;
-    try {
-      read = file.readSync(bytes, 0, bytes.length, 0);
-    } finally {
-      file.closeSync();
-    }
-    if (read < 12 || bytes.toString('latin1', 0, 8) !== MAGIC) throw corrupt(path, 'it is none');
-    const format = bytes.readUInt32LE(8);
-    if (format > FORMAT) throw newerFormat(path, format, FORMAT);
-    const slot = SLOTS[bytes.readUInt32LE(12) - 1];
-    if (read !== BYTES || bytes.readBigUInt64LE(32) !== this.#hash(bytes.subarray(0, 32), 0n) || slot === undefined)
-      throw corrupt(path, 'its check does not hold');
-    return { slot, begin: { index: Number(bytes.readBigUInt64LE(16)), term: Number(bytes.readBigUInt64LE(24)) } };
+/** Where the engine of a group is, for whoever looks from outside: nothing is made, nothing cleared away. Undefined: there is no group. */
+export function engineOfGroup(fileSystem: FileSystem, path: string, hash: Hash64): string | undefined {
+  const found = readCurrent(fileSystem, path, hash);
+  return found === undefined ? undefined : `${path}/${found.slot}/files`;
+}
+
+function readCurrent(fileSystem: FileSystem, group: string, hash: Hash64): { slot: Slot; begin: SnapshotBegin } | undefined {
+  const path = `${group}/current`;
+  if (!fileSystem.existsSync(path)) return undefined;
+  const file = fileSystem.openSync(path, 'read');
+  const bytes = Buffer.alloc(BYTES + 1);
+  let read: number;
+  try {
+    read = file.readSync(bytes, 0, bytes.length, 0);
+  } finally {
+    file.closeSync();
   }
+  if (read < 12 || bytes.toString('latin1', 0, 8) !== MAGIC) throw corrupt(path, 'it is none');
+  const format = bytes.readUInt32LE(8);
+  if (format > FORMAT) throw newerFormat(path, format, FORMAT);
+  const slot = SLOTS[bytes.readUInt32LE(12) - 1];
+  if (read !== BYTES || bytes.readBigUInt64LE(32) !== hash(bytes.subarray(0, 32), 0n) || slot === undefined)
+    throw corrupt(path, 'its check does not hold');
+  return { slot, begin: { index: Number(bytes.readBigUInt64LE(16)), term: Number(bytes.readBigUInt64LE(24)) } };
 }
 
 function corrupt(file: string, what: string): SparrowError {

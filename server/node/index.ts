@@ -1,5 +1,8 @@
 /** A replica of a shard: replica.ts is the place to start. */
 export { NodeHost, type NodeHostParts, type NodeTransport } from './node-host.ts';
+export { engineOfGroup } from './group-directory.ts';
+export { formatClusterId, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
+export { handOver, successorOf } from './hand-over.ts';
 export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
 export { Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
 export {

@@ -24,6 +24,8 @@ export interface NodeHostParts {
   readonly scheduler: Scheduler;
   /** Undefined: there are no other nodes. */
   readonly transport: NodeTransport | undefined;
+  /** Told when a node that groups of this one have members on is reached, and when it is lost. */
+  readonly onReach?: (node: number, reached: boolean) => void;
 }
 
 export class NodeHost implements ReplicaHost {
@@ -146,11 +148,14 @@ export class NodeHost implements ReplicaHost {
 
   /** Nobody else tells a sleeping group that its leader, say, is gone. */
   #noteLostNodes(): void {
-    const { transport } = this.#parts;
+    const { transport, onReach } = this.#parts;
     if (transport === undefined) return;
     this.#peers ??= this.#findPeers();
     const before = this.#reachable;
     this.#reachable = new Set(this.#peers.filter((to) => transport.reachable(to)));
+    if (onReach !== undefined) {
+      for (const to of this.#peers) if (before.has(to) !== this.#reachable.has(to)) onReach(to, this.#reachable.has(to));
+    }
     const lost = this.#peers.filter((to) => before.has(to) && !this.#reachable.has(to));
     if (lost.length === 0) return;
     for (const replica of this.#replicas.values()) if (replica.asleep && replica.members.some((id) => lost.includes(id))) replica.wake();

@@ -132,6 +132,10 @@ export class Replica implements HostedReplica {
   #leads = 0;
   #leadsBegun = 0;
   #leadsLost = 0;
+  /** Who was known to lead, and in which term. */
+  #leader = 0;
+  #leaderTerm = 0;
+  readonly #leaderListeners: Set<() => void> = new Set();
   #fetched = 0;
   /** Nobody else can lead, and everything that was ever committed is applied. */
   #readsAtOnce = false;
@@ -249,6 +253,12 @@ export class Replica implements HostedReplica {
   /** Calls `listener` each time that writes stop waiting for room. Returns what takes it off again. */
   onRelieved(listener: () => void): () => void {
     return this.#proposals.onRelieved(listener);
+  }
+
+  /** Calls `listener` each time that another member leads, or nobody is known to; `stats()` tells who. Returns what takes it off again. */
+  onLeader(listener: () => void): () => void {
+    this.#leaderListeners.add(listener);
+    return () => this.#leaderListeners.delete(listener);
   }
 
   /**
@@ -484,7 +494,9 @@ export class Replica implements HostedReplica {
   }
 
   #noteLead(): void {
-    const leads = this.#raft.role === 'leader' ? this.#raft.term : 0;
+    const { leader, role, term } = this.#raft;
+    if (leader !== this.#leader || (leader !== 0 && term !== this.#leaderTerm)) this.#tellLeader(leader, term);
+    const leads = role === 'leader' ? term : 0;
     if (leads === this.#leads) return;
     if (this.#leads !== 0) {
       this.#leadsLost++;
@@ -494,6 +506,12 @@ export class Replica implements HostedReplica {
     if (leads !== 0) this.#leadsBegun++;
     this.#leads = leads;
     this.#readsAtOnce = false;
+  }
+
+  #tellLeader(leader: number, term: number): void {
+    this.#leader = leader;
+    this.#leaderTerm = term;
+    for (const listener of [...this.#leaderListeners]) listener();
   }
 
   #send(messages: readonly Message[]): void {

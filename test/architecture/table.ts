@@ -129,9 +129,9 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server',
     grade: 'edge',
-    imports: ['base', 'base/node', 'engine', 'proto', 'server/gateway', 'server/metrics', 'server/node'],
+    imports: ['base', 'base/node', 'engine', 'proto', 'server/gateway', 'server/metrics', 'server/node', 'server/transport'],
     packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', 'pino', 'xxhash-wasm', 'yaml', 'zod'],
-    holds: '`server.ts`, which builds everything; settings',
+    holds: '`server.ts`, which builds everything: what a node is made of, what clients meet; settings',
   },
   { path: 'client', grade: 'edge', imports: ['base', 'base/node', 'proto'], packages: ['@grpc/grpc-js'], holds: 'the SDK' },
   {

@@ -87,11 +87,41 @@ describe('the server command', () => {
   });
 
   it('refuses a directory of an older layout, and makes nothing in it', async () => {
-    const older = join(directory, 'older');
-    await mkdir(join(older, 'raft'), { recursive: true });
-    const refused = await runCli(['server', '--data', older, '--listen', '127.0.0.1:0']);
-    expect([refused.code, refused.stdout.toString(), refused.stderr]).toEqual([2, '', expect.stringContaining('[FORMAT_OLDER]')]);
-    expect(await readdir(older)).toEqual(['raft']);
+    for (const part of ['raft', 'engine']) {
+      const older = join(directory, `older-${part}`);
+      await mkdir(join(older, part), { recursive: true });
+      const refused = await runCli(['server', '--data', older, '--listen', '127.0.0.1:0']);
+      expect([refused.code, refused.stdout.toString(), refused.stderr]).toEqual([2, '', expect.stringContaining('[FORMAT_OLDER]')]);
+      expect(await readdir(older)).toEqual([part]);
+    }
+  });
+
+  it('refuses a list of nodes that makes no sense, or that it is not in', async () => {
+    const data = join(directory, 'wrong');
+    const nodes = '1=127.0.0.1:7400/7401,2=127.0.0.1:7410/7411';
+    for (const [operands, said] of [
+      [['--cluster', nodes], 'sparrowkv: nodeId: which of the nodes 1, 2 of the cluster is this one? [OPTION_RANGE]'],
+      [['--cluster', nodes, '--node-id', '3'], 'sparrowkv: nodeId: the cluster has the nodes 1, 2, and no node 3 [OPTION_RANGE]'],
+      [['--cluster', '1=127.0.0.1:7400', '--node-id', '1'], "sparrowkv: cluster: '1=127.0.0.1:7400' is not ID=HOST:PORT/PEERPORT, such as"],
+      [['--node-id', 'one'], "error: option '--node-id <id>' argument 'one' is invalid. A number from 1 to 4294967295 is asked for."],
+    ] as const) {
+      const refused = await runCli(['server', '--data', data, ...operands]);
+      expect([refused.code, refused.stdout.toString(), refused.stderr]).toEqual([2, '', expect.stringContaining(said)]);
+    }
+    expect(existsSync(data)).toBe(false);
+  });
+
+  it('is looked after by its data directory when it has stopped', async () => {
+    const data = join(directory, 'looked-after');
+    const server = await ServerProcess.start(data);
+    await using client = connect(server.address);
+    await client.put('greeting', 'hello');
+    const inUse = await runCli(['engine', 'verify', data]);
+    expect([inUse.code, inUse.stderr]).toEqual([4, expect.stringContaining('[LOCKED]')]);
+    await server.end();
+    const whole = await runCli(['engine', 'verify', data]);
+    expect([whole.code, whole.stdout.toString()]).toEqual([0, expect.stringContaining(' is whole (')]);
+    expect((await runCli(['engine', 'dump', data, '--entries'])).stdout.toString()).toContain('greeting');
   });
 
   it('takes settings from a file, which options win over', async () => {

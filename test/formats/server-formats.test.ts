@@ -19,6 +19,7 @@ import {
 } from '../../proto/index.ts';
 import { decodeCommand } from '../../server/node/command-codec.ts';
 import { GroupDirectory } from '../../server/node/group-directory.ts';
+import { decodeIdentity, encodeIdentity } from '../../server/node/node-identity.ts';
 import { encodeDeleteRange, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
 import { hash } from '../server/node/hash.ts';
 import {
@@ -65,6 +66,15 @@ function documented(document: string, name: string): void {
   const blocks = [...text.matchAll(/```\n([\s\S]*?)```/g)].map((match) => match[1]!.replaceAll(/\s/g, ''));
   expect(blocks).toContain(hex);
 }
+
+describe('the identity of a node, version 1', () => {
+  it('says which node of which cluster a directory is, as documented', () => {
+    const identity = { nodeId: 2, clusterId: 0x6f1d2c3b4a596877n, voters: [1, 2, 3] };
+    const bytes = golden('node-identity-v1', encodeIdentity(identity));
+    expect(decodeIdentity(bytes, 'node.json')).toEqual(identity);
+    documented('node.md', 'node-identity-v1');
+  });
+});
 
 describe('the directory of a group, version 1', () => {
   it('says where the engine is, as documented', () => {

@@ -5,6 +5,7 @@ import type { BackupInfo } from '../../../engine/index.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../../exit.ts';
 import { formatBytes, plural } from '../../terminal/progress.ts';
 import { findingLines, print, toJson, watched } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const BACKUP_HELP = `
 TARGET is a directory for backups alone, made when it is not there; it may hold several, of several
@@ -15,7 +16,7 @@ const RESTORE_HELP = `
 Every file is compared with its checksum on the way. Interrupted, it leaves DIR empty.
 
 Examples:
-  sparrowkv engine restore /mnt/backups ./data/engine
+  sparrowkv engine restore /mnt/backups ./store
   sparrowkv engine restore /mnt/backups ./before --backup 3
 `;
 const BACKUPS_HELP = `
@@ -32,7 +33,7 @@ export function addBackup(engine: Command): void {
     .action(async (directory: string, target: string, { json }: { json?: boolean }) => {
       const { backup } = await import('../../../engine/index.ts');
       await watched('backing up', async (watch) => {
-        const result = await backup(directory, target, watch);
+        const result = await backup(await storeDirectory(directory), target, watch);
         const { files, bytes, copiedFiles, copiedBytes } = result;
         const text = `backup ${result.backup} in ${target}: ${plural(files, 'file')}, ${formatBytes(bytes)}, of which ${copiedFiles} with ${formatBytes(copiedBytes)} are new\n`;
         await print(json === true ? toJson(result, 2) : text);

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 
 import { formatBytes, plural } from '../../terminal/progress.ts';
 import { print, toJson } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const HELP = `
 TO, which does not exist or is empty, becomes a store of its own that is what DIR is now. On one file
@@ -25,7 +26,7 @@ async function checkpoint(
   { copy = false, json = false }: { copy?: boolean; json?: boolean },
 ): Promise<void> {
   const engine = await import('../../../engine/index.ts');
-  const result = await engine.checkpoint(directory, to, { copy });
+  const result = await engine.checkpoint(await storeDirectory(directory), to, { copy });
   const { files, linkedBytes, copiedBytes } = result;
   const text = `${to}: ${plural(files, 'file')}, ${formatBytes(linkedBytes)} linked, ${formatBytes(copiedBytes)} copied\n`;
   await print(json ? toJson(result, 2) : text);

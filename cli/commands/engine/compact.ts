@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 
 import { formatBytes } from '../../terminal/progress.ts';
 import { print, toJson } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const HELP = `
 Merges all tables into as few levels as there are, which drops what was overwritten or deleted, and
@@ -18,7 +19,8 @@ export function addCompact(engine: Command): void {
     .action((directory: string, { json }: { json?: boolean }) => compact(directory, json === true));
 }
 
-async function compact(directory: string, json: boolean): Promise<void> {
+async function compact(given: string, json: boolean): Promise<void> {
+  const directory = await storeDirectory(given);
   const engine = await import('../../../engine/index.ts');
   const before = (await engine.stats(directory)).diskBytes;
   const store = await engine.open(directory);

@@ -8,6 +8,7 @@ import { escapeBytes } from '../../terminal/escape.ts';
 import { Output } from '../../terminal/output.ts';
 import { formatCount, plural } from '../../terminal/progress.ts';
 import { showKey, toJson } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const HELP = `
 Where things lie in a file is said in bytes ("at 1024"); --json has all there is to tell of them.
@@ -16,8 +17,8 @@ keyspaces other than the default one have the keyspace's number in front. Works 
 as it is on the disk at the moment. Exits with 1 when it comes across damage.
 
 Examples:
-  sparrowkv engine dump ./data/engine --limit 3
-  sparrowkv engine dump ./data/engine/000012.table --entries
+  sparrowkv engine dump ./data --limit 3
+  sparrowkv engine dump ./store/000012.table --entries
 `;
 const VALUE_SHOWN = 60;
 
@@ -35,7 +36,7 @@ export function addDump(engine: Command): void {
 async function dump(path: string, { json, ...rest }: DumpOptions & { json?: boolean }): Promise<void> {
   const engine = await import('../../../engine/index.ts');
   const output = new Output(process.stdout);
-  for (const item of engine.dump(path, rest)) {
+  for (const item of engine.dump(await storeDirectory(path), rest)) {
     if (item.item === 'damage') process.exitCode = EXIT_NOT_FOUND;
     await output.write(json === true ? toJson(item) : `${line(item)}\n`);
   }

@@ -11,14 +11,14 @@ import { addStats } from './stats.ts';
 import { addVerify } from './verify.ts';
 
 const HELP = `
-These work on the directory of a store that nobody has open: of an embedded engine, or the "engine"
-directory in a server's --data. A store in use is refused; stop its server or program first.
+These work on the directory of a store that nobody has open: of an embedded engine, or a server's
+--data, below which its engine is. A store in use is refused; stop its server or program first.
 
 Examples:
-  sparrowkv engine verify ./data/engine
-  sparrowkv engine backup ./data/engine /mnt/backups
-  sparrowkv engine restore /mnt/backups ./data/engine
-  sparrowkv engine repair ./data/engine --dry-run
+  sparrowkv engine verify ./data
+  sparrowkv engine backup ./data /mnt/backups
+  sparrowkv engine restore /mnt/backups ./store
+  sparrowkv engine repair ./data --dry-run
 
 Exit codes as elsewhere; 1 says that damage was found or that something is lost.
 `;

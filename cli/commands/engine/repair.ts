@@ -5,6 +5,7 @@ import type { Loss, RepairOptions } from '../../../engine/index.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../../exit.ts';
 import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
 import { findingLines, print, showKey, toJson, watched } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const HELP = `
 Keeps everything that has a valid checksum and says what is lost. The originals of what it replaces stay
@@ -12,8 +13,8 @@ in DIR, in a directory repair-NNN, until you remove it. A sound store is left as
 backup or a replica, restoring that loses less. Exits with 1 when something is lost.
 
 Examples:
-  sparrowkv engine repair ./data/engine --dry-run
-  sparrowkv engine repair ./data/engine
+  sparrowkv engine repair ./data --dry-run
+  sparrowkv engine repair ./data
 `;
 
 export function addRepair(engine: Command): void {
@@ -32,8 +33,9 @@ interface Options extends Pick<Required<RepairOptions>, 'compression'> {
   json?: boolean;
 }
 
-async function repair(directory: string, { dryRun = false, json = false, compression }: Options): Promise<void> {
+async function repair(given: string, { dryRun = false, json = false, compression }: Options): Promise<void> {
   const engine = await import('../../../engine/index.ts');
+  const directory = await storeDirectory(given);
   await watched(dryRun ? 'looking' : 'repairing', async (watch) => {
     const report = await engine.repair(directory, { ...watch, dryRun, compression });
     const code = report.lostCount > 0 ? EXIT_NOT_FOUND : EXIT_OK;

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { StoreStats } from '../../../engine/index.ts';
 import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
 import { print, rows, showKey, toJson } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const HELP = `
 Figures of the manifest and of files' sizes: it reads no table, and tells nothing of damage. A key of a
@@ -20,7 +21,8 @@ export function addStats(engine: Command): void {
     .action((directory: string, { json }: { json?: boolean }) => stats(directory, json === true));
 }
 
-async function stats(directory: string, json: boolean): Promise<void> {
+async function stats(given: string, json: boolean): Promise<void> {
+  const directory = await storeDirectory(given);
   const engine = await import('../../../engine/index.ts');
   const found = await engine.stats(directory);
   if (json) return print(toJson(found, 2));

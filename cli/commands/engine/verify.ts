@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../../exit.ts';
 import { formatBytes, plural } from '../../terminal/progress.ts';
 import { findingLines, print, toJson, watched } from './show.ts';
+import { storeDirectory } from './store-directory.ts';
 
 const HELP = `
 Reads every byte that counts and compares it with its checksum: manifest, tables with every key and
@@ -20,7 +21,8 @@ export function addVerify(engine: Command): void {
     .action((directory: string, { json }: { json?: boolean }) => verify(directory, json === true));
 }
 
-async function verify(directory: string, json: boolean): Promise<void> {
+async function verify(given: string, json: boolean): Promise<void> {
+  const directory = await storeDirectory(given);
   const engine = await import('../../../engine/index.ts');
   await watched('verifying', async (watch) => {
     const report = await engine.verify(directory, watch);

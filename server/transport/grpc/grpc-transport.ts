@@ -278,6 +278,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
       if (peer.outgoing === outgoing) peer.outgoing = undefined;
     };
     for (const event of ['cancelled', 'error', 'end']) stream.on(event, over);
+    peer.incoming.hurry();
     for (const sending of peer.sendings.values()) outgoing.offer(sending.group, sending.source.id);
   }
 

@@ -43,6 +43,14 @@ export class IncomingStream {
     return this.#openSinceMs !== undefined;
   }
 
+  /** The peer is there: it has spoken to this node. A pause before the next attempt is over. */
+  hurry(): void {
+    if (this.#stream !== undefined || this.#closed) return;
+    this.#timer?.cancel();
+    this.#backoff.reset();
+    this.#connect();
+  }
+
   close(): void {
     this.#closed = true;
     this.#release();

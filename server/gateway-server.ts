@@ -1,0 +1,235 @@
+/**
+ * What clients meet of a node: the gRPC services with health checks and reflection, and GET /metrics.
+ *
+ * Stopping: the lead goes to another node, so that nobody waits for an election. Then no new calls; sessions and plain calls get their answers, but no longer
+ * than `ANSWERS_MS` from the beginning; then the node's parts are closed, at once where they do not come to an end within `PARTS_MS`. `abort` stops at once, as
+ * a crash would.
+ *
+ * Made by server.ts.
+ */
+import { performance } from 'node:perf_hooks';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import type { Logger } from 'pino';
+import { NodeClock, NodeScheduler } from '../base/node/index.ts';
+import { SparrowError } from '../base/errors.ts';
+import { AdminService, fileDescriptors, Kv } from '../proto/index.ts';
+import { parseListen } from './address.ts';
+import {
+  adminService,
+  CallCounter,
+  type ClusterIdentity,
+  Connections,
+  Intake,
+  KvCalls,
+  kvService,
+  type KvService,
+  NO_CLUSTER,
+  READ_PATHS,
+  STREAM_PATHS,
+  WRITE_PATHS,
+} from './gateway/index.ts';
+import {
+  engineFamilies,
+  type Family,
+  family,
+  gatewayFamilies,
+  labelled,
+  MetricsServer,
+  peerFamilies,
+  ProcessFigures,
+  replicaFamilies,
+} from './metrics/index.ts';
+import { formatClusterId, handOver } from './node/index.ts';
+import type { NodeParts } from './node-parts.ts';
+import type { ServerSettings } from './settings.ts';
+import { SERVER_VERSION } from './version.ts';
+
+/** From the order to stop: so long another node may take to lead, calls under way to be answered, and the parts to finish; all in less than five seconds. */
+const HAND_OVER_MS = 1000;
+const ANSWERS_MS = 3000;
+const PARTS_MS = 4000;
+/** Around the keys and values of one write: field headers, request id, a session's frame. */
+const MESSAGE_OVERHEAD_BYTES: number = 1024 * 1024;
+/** Names for the health service: the whole server, and each service. */
+const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin'] as const;
+
+export class GatewayServer {
+  readonly #settings: ServerSettings;
+  readonly #node: NodeParts;
+  readonly #logger: Logger;
+  readonly #server: Server;
+  readonly #kv: KvService;
+  readonly #health: HealthImplementation;
+  readonly #intake: Intake;
+  readonly #connections: Connections = new Connections();
+  readonly #counter: CallCounter = new CallCounter();
+  #address = '';
+  #metrics: MetricsServer | undefined;
+  readonly #process: ProcessFigures | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: ServerSettings, node: NodeParts, logger: Logger) {
+    this.#settings = settings;
+    this.#node = node;
+    this.#logger = logger;
+    const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
+    const { receivingMax, receivesWaitingMax, receiveMsMax } = settings;
+    const paths = { writes: WRITE_PATHS, reads: READ_PATHS, streams: STREAM_PATHS };
+    const answerBytesMax = settings.sessionAnswerBytesMax;
+    this.#intake = new Intake(node.replica, { receivingMax, receivesWaitingMax, receiveMsMax, answerBytesMax, ...paths });
+    this.#server = new Server({
+      interceptors: [this.#intake.interceptor],
+      'grpc.max_receive_message_length': messageBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': settings.connectionCallsMax,
+      'grpc.enable_channelz': 0,
+      // Finds clients that vanished without a word.
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+    });
+    const calls = new KvCalls(node.replica, settings, clusterOf(node));
+    this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
+    this.#server.addService(Kv as never, this.#kv.handlers as never);
+    this.#server.addService(AdminService, adminService(calls, this.#counter, this.#connections, SERVER_VERSION));
+    this.#health = new HealthImplementation(Object.fromEntries(HEALTH_NAMES.map((name) => [name, 'SERVING'])));
+    this.#health.addToServer(this.#server as never);
+    new ReflectionService({ files: { fileDescriptorProtos: fileDescriptors() } } as never).addToServer(this.#server);
+    if (settings.metricsAddress !== undefined) this.#process = new ProcessFigures();
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  get metricsAddress(): string | undefined {
+    return this.#metrics?.address;
+  }
+
+  /** From now on calls are answered, or told where to go. Throws `unavailable/LISTEN`. */
+  async listen(): Promise<void> {
+    try {
+      await this.#listen();
+      const { metricsAddress } = this.#settings;
+      if (metricsAddress === undefined) return;
+      this.#metrics = await MetricsServer.listen(parseListen(metricsAddress), () => this.#families());
+      this.#logger.info({ address: this.#metrics.address }, 'metrics at /metrics');
+    } catch (error) {
+      this.#release();
+      this.#server.forceShutdown();
+      throw error;
+    }
+  }
+
+  /** Calls are not answered any more, though nobody asked it to stop. */
+  failed(): void {
+    this.#setHealth('NOT_SERVING');
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  abort(): void {
+    this.#release();
+    this.#server.forceShutdown();
+    this.#node.abort();
+    // Within this process the directory is free again when `close` settles; a process that ends need not wait for it.
+    this.#closing ??= this.#node.close();
+  }
+
+  async #listen(): Promise<void> {
+    const { listen } = this.#settings;
+    const { host } = parseListen(listen);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(listen, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(new SparrowError('unavailable', 'LISTEN', `cannot listen on ${listen}: ${error.message}`, { listen }, error));
+      });
+    });
+    this.#connections.watch(port);
+    this.#address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    this.#logger.info({ address: this.#address }, 'listening');
+  }
+
+  async #close(): Promise<void> {
+    const beganMs = performance.now();
+    const leftMs = (ms: number): number => Math.max(0, beganMs + ms - performance.now());
+    this.#logger.info({ callsInFlight: this.#counter.callsInFlight }, 'stopping');
+    this.#setHealth('NOT_SERVING');
+    await this.#handOver();
+    this.#kv.drain(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', { applied: false }));
+    await within(new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve())), leftMs(ANSWERS_MS));
+    this.#server.forceShutdown();
+    this.#release();
+    const closed = this.#node.close();
+    if (!(await within(closed, leftMs(PARTS_MS)))) {
+      this.#logger.warn('writes under way cannot be finished; they are given up');
+      this.#node.abort();
+    }
+    await closed;
+    this.#logger.info('stopped');
+  }
+
+  async #handOver(): Promise<void> {
+    const { replica, transport } = this.#node;
+    if (transport === undefined) return;
+    const parts = { clock: new NodeClock(), scheduler: new NodeScheduler(), reachable: (node: number) => transport.reachable(node) };
+    const leader = await handOver(replica, parts, HAND_OVER_MS);
+    if (leader !== undefined) this.#logger.info({ leader }, 'another node leads');
+  }
+
+  #release(): void {
+    this.#metrics?.close();
+    this.#process?.close();
+    this.#intake.close();
+    this.#connections.close();
+  }
+
+  #families(): Family[] {
+    const { replica, transport } = this.#node;
+    const gateway = { calls: this.#counter, connections: this.#connections, sessions: this.#kv.sessions.size, intake: this.#intake };
+    return [
+      labelled('sparrowkv_build_info', 'The release.', [{ labels: { version: SERVER_VERSION, node: process.version }, value: 1 }]),
+      family('sparrowkv_serving', 'Whether calls are answered.', Number(replica.stopped === undefined)),
+      ...gatewayFamilies(gateway),
+      ...replicaFamilies(replica.stats()),
+      ...(transport === undefined ? [] : peerFamilies(transport.stats())),
+      ...this.#engineFamilies(),
+      ...(this.#process?.families() ?? []),
+    ];
+  }
+
+  /** None while a snapshot takes the engine's place. */
+  #engineFamilies(): Family[] {
+    try {
+      return engineFamilies(this.#node.replica.engine.metrics());
+    } catch (error) {
+      if (error instanceof SparrowError && error.kind === 'closed') return [];
+      throw error;
+    }
+  }
+
+  #setHealth(status: 'SERVING' | 'NOT_SERVING'): void {
+    for (const name of HEALTH_NAMES) this.#health.setStatus(name, status);
+  }
+}
+
+/** What clients are told. Of a node that is alone, and that no other can join, there is nothing to tell. */
+function clusterOf({ identity, members, transport }: NodeParts): ClusterIdentity {
+  if (transport === undefined) return NO_CLUSTER;
+  const addresses = Object.entries(members).map(([id, { address }]): [number, string] => [Number(id), address]);
+  return { clusterId: formatClusterId(identity.clusterId), members: new Map(addresses) };
+}
+
+/** Whether it settled in time. */
+async function within(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
