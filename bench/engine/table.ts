@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { KEY_BYTES } from './data.ts';
 import { FAMILIES, OURS } from './engines.ts';
 import type { Workload } from './group.ts';
+import { markdown, replaceBetween } from './markdown.ts';
 import { bytes, cellOf, ratioCell, rowsOf, time, type Row } from './report.ts';
 import { parseResults, type Result } from './result.ts';
 
@@ -18,10 +19,7 @@ const END = '<!-- engine tables: end -->';
 
 /** The page with what stands between the markers replaced. */
 export function withTables(page: string, tables: string): string {
-  const begin = page.indexOf(BEGIN);
-  const end = page.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`the page has no '${BEGIN}' before '${END}'`);
-  return `${page.slice(0, begin + BEGIN.length)}\n\n${tables}\n\n${page.slice(end)}`;
+  return replaceBetween(page, BEGIN, END, tables);
 }
 
 export function tablesOf(results: readonly Result[], machine: string): string {
@@ -67,14 +65,6 @@ function written({ bytesWritten, operations, valueBytes }: Result, { role }: Wor
 function onDisk({ bytesOnDisk, records, valueBytes }: Result, { role }: Workload): string {
   if (role !== 'read' && role !== 'point' && role !== 'scan') return bytes(bytesOnDisk);
   return `${bytes(bytesOnDisk)} (${(bytesOnDisk / (records * (KEY_BYTES + valueBytes))).toFixed(2)}x)`;
-}
-
-function markdown(rows: readonly (readonly string[])[]): string {
-  return [line(rows[0]!), line(rows[0]!.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.slice(1).map(line)].join('\n');
-}
-
-function line(cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
 }
 
 function title(family: string): string {

@@ -23,26 +23,39 @@ function connectSdk(address: string): Promise<Caller> {
   });
 }
 
-type Message<T> = { encode(message: T): { finish(): Uint8Array }; decode(bytes: Uint8Array): T };
+export interface Message<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
 
-function connectUnary(address: string): Promise<Caller> {
-  const client = new GrpcClient(address, credentials.createInsecure());
-  const call = <A, B>(method: string, request: A, asked: Message<A>, answered: Message<B>): Promise<B> =>
-    new Promise((settled, failed) => {
-      client.makeUnaryRequest(
-        `/sparrowkv.v1.Kv/${method}`,
-        (message: A) => Buffer.from(asked.encode(message).finish()),
-        (bytes: Buffer) => answered.decode(bytes),
-        request,
-        (error: ServiceError | null, response?: B) => (error ? failed(error) : settled(response!)),
-      );
-    });
-  return Promise.resolve({
+/** One call of its own: the method's name and both of its messages. */
+export type UnaryCall = <A, B>(method: string, request: A, asked: Message<A>, answered: Message<B>) => Promise<B>;
+
+/** The two verbs by calls of the service Kv. */
+export function kvOver(call: UnaryCall): Pick<Caller, 'put' | 'get'> {
+  return {
     put: (key, value) => call('Put', { key, value, requestId: undefined }, PutRequest, PutResponse),
     async get(key) {
       const { found, value } = await call('Get', { key, versionOnly: false }, GetRequest, GetResponse);
       return found ? value : undefined;
     },
+  };
+}
+
+function connectUnary(address: string): Promise<Caller> {
+  const client = new GrpcClient(address, credentials.createInsecure());
+  const call: UnaryCall = (method, request, asked, answered) =>
+    new Promise((settled, failed) => {
+      client.makeUnaryRequest(
+        `/sparrowkv.v1.Kv/${method}`,
+        (message) => Buffer.from(asked.encode(message).finish()),
+        (bytes: Buffer) => answered.decode(bytes),
+        request,
+        (error: ServiceError | null, response) => (error ? failed(error) : settled(response!)),
+      );
+    });
+  return Promise.resolve({
+    ...kvOver(call),
     close() {
       client.close();
       return Promise.resolve();

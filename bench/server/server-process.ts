@@ -1,21 +1,20 @@
 /**
- * A real server in a process of its own, started from the command line with an empty directory, and what it costs: CPU and memory as the
- * kernel accounts them to it (Linux; undefined elsewhere).
+ * A real server in a process of its own, started from the command line with an empty directory, and what it costs
+ * (process-figures.ts).
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuUsOf, peakRssBytesOf } from './process-figures.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 6_000;
-/** Linux counts CPU time for user space in hundredths of a second, whatever the kernel's own tick. */
-const TICK_US = 10_000;
 
 export class ServerProcess implements AsyncDisposable {
   readonly address: string;
@@ -59,15 +58,12 @@ export class ServerProcess implements AsyncDisposable {
 
   /** User and system time of all its threads so far, microseconds. */
   cpuUs(): number | undefined {
-    // After the name in parentheses, which may hold spaces: state is the first field, utime and stime are the twelfth and thirteenth.
-    const fields = this.#proc('stat')?.split(') ')[1]?.split(' ');
-    return fields && (Number(fields[11]) + Number(fields[12])) * TICK_US;
+    return cpuUsOf(this.#child.pid!);
   }
 
   /** Most memory that it has held. */
   peakRssBytes(): number | undefined {
-    const match = /^VmHWM:\s+(\d+) kB$/m.exec(this.#proc('status') ?? '');
-    return match ? Number(match[1]) * 1024 : undefined;
+    return peakRssBytesOf(this.#child.pid!);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,14 +77,6 @@ export class ServerProcess implements AsyncDisposable {
       }
     }
     rmSync(this.#directory, { recursive: true, force: true });
-  }
-
-  #proc(file: string): string | undefined {
-    try {
-      return readFileSync(`/proc/${this.#child.pid}/${file}`, 'latin1');
-    } catch {
-      return undefined; // Not Linux.
-    }
   }
 }
 
