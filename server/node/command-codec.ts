@@ -8,12 +8,14 @@
  *     condition: | kind u8 | zero u8 | key bytes u16 | value bytes u32 | version u64 | key | value |     kinds: absent 1, value 2, version 3
  *     operation: | kind u8 | zero u8 | key bytes u16 | value bytes u32 | key | value |                   kinds: put 1, delete 2
  *   DELETE_RANGE (2):  | limit u32 | start bytes u16 | end bytes u16 | start | end |     from start, included, to end, excluded
+ *   NODE (3):    | node u32 | address bytes u16 | peer address bytes u16 | address | peer address |        UTF-8; both empty: the node is forgotten
  *
  * Keys are the engine's (keys.ts): a user's key stands here with its prefix byte already, so that applying copies nothing.
  * An entry without data is the one with which a leader begins its term; it does nothing.
  * Format: docs/formats/command.md. Encoded at the gateway, decoded by state-machine.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
+import type { NodeAddress } from './address-book.ts';
 import { USER_PREFIX } from './keys.ts';
 
 export interface CommandRequestId {
@@ -31,13 +33,15 @@ export type CommandOperation = { type: 'put'; key: Uint8Array; value: Uint8Array
 
 export type Command =
   | { kind: 'write'; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
-  | { kind: 'delete-range'; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number };
+  | { kind: 'delete-range'; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number }
+  | { kind: 'node'; id: CommandRequestId | undefined; node: number; known: NodeAddress };
 
 export const CLIENT_BYTES_MAX = 32;
 
 const FORMAT = 1;
 const KIND_WRITE = 1;
 const KIND_DELETE_RANGE = 2;
+const KIND_NODE = 3;
 const ABSENT = 1;
 const VALUE = 2;
 const VERSION = 3;
@@ -86,6 +90,17 @@ export function encodeDeleteRange(id: CommandRequestId | undefined, start: Uint8
   return target;
 }
 
+/** Encodes where a node is (address-book.ts). */
+export function encodeNode(node: number, { address, peerAddress }: NodeAddress): Buffer {
+  const [first, second] = [Buffer.from(address, 'utf8'), Buffer.from(peerAddress, 'utf8')];
+  const head = Buffer.alloc(headBytes(undefined) + 8);
+  const at = writeHead(head, KIND_NODE, undefined);
+  head.writeUInt32LE(node, at);
+  head.writeUInt16LE(first.length, at + 4);
+  head.writeUInt16LE(second.length, at + 6);
+  return Buffer.concat([head, first, second]);
+}
+
 /** Reads a command. Its bytes alias `source`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
 export function decodeCommand(source: Uint8Array): Command {
   const reader = new CommandReader(source);
@@ -100,10 +115,16 @@ export function decodeCommand(source: Uint8Array): Command {
     const seen = reader.u64();
     id = { sequence, seen, client: reader.bytes(clientBytes) };
   }
-  const command = kind === KIND_WRITE ? readWrite(reader, id) : kind === KIND_DELETE_RANGE ? readDeleteRange(reader, id) : undefined;
+  const command = readBody(kind, reader, id);
   if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
   reader.finish();
   return command;
+}
+
+function readBody(kind: number, reader: CommandReader, id: CommandRequestId | undefined): Command | undefined {
+  if (kind === KIND_WRITE) return readWrite(reader, id);
+  if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, id);
+  return kind === KIND_NODE ? readNode(reader, id) : undefined;
 }
 
 function readWrite(reader: CommandReader, id: CommandRequestId | undefined): Command {
@@ -143,6 +164,15 @@ function readDeleteRange(reader: CommandReader, id: CommandRequestId | undefined
   const startBytes = reader.u16();
   const endBytes = reader.u16();
   return { kind: 'delete-range', id, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
+}
+
+function readNode(reader: CommandReader, id: CommandRequestId | undefined): Command {
+  const node = reader.u32();
+  if (node === 0) throw corruptCommand('a node has no id');
+  const addressBytes = reader.u16();
+  const peerBytes = reader.u16();
+  const [address, peerAddress] = [addressBytes, peerBytes].map((bytes) => Buffer.from(reader.bytes(bytes)).toString('utf8'));
+  return { kind: 'node', id, node, known: { address: address!, peerAddress: peerAddress! } };
 }
 
 function headBytes(id: CommandRequestId | undefined): number {

@@ -4,7 +4,8 @@ export { engineOfGroup } from './group-directory.ts';
 export { formatClusterId, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
 export { handOver, successorOf } from './hand-over.ts';
 export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
-export { Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
+export { type MemberProgress, Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
+export { AddressBook, type NodeAddress } from './address-book.ts';
 export {
   type GroupContents,
   type GroupDamage,
@@ -14,12 +15,25 @@ export {
   type NodeLogOptions,
   type NodeLogStats,
 } from './log/index.ts';
-export { addLearner, demote, promote, recover, type RecoveryPlan, recoveryPlan, remove, replace } from './membership.ts';
+export {
+  addLearner,
+  checkNewMember,
+  demote,
+  freeId,
+  promote,
+  type Reachable,
+  remove,
+  replace,
+  setAddress,
+  successorOf,
+} from './membership.ts';
+export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
 export type { ApplyResult } from './state-machine.ts';
 export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';
 export {
   CLIENT_BYTES_MAX,
   encodeDeleteRange,
+  encodeNode,
   encodeWrite,
   type CommandCondition,
   type CommandOperation,

@@ -3,91 +3,138 @@
  *
  *   add a learner -> it gets a snapshot and the log -> promote         demote -> remove
  *
- * A member that is gone for good does not come back under its id: nobody could tell what it has forgotten. Its node joins under another.
+ * A member that is gone for good does not come back under its id: nobody could tell what it has forgotten. Its node joins under another, and the address
+ * book (address-book.ts) keeps the ids that are used up. Where a node is goes into the book before it becomes a member, so that everybody can reach it then.
  *
- * When a majority is gone for good, `recover` makes what is left the group (server/raft, forced.ts), on any member that is left. `recoveryPlan` says before
- * what that may cost.
+ * A change after which no majority of voters would be reached is refused: with one of three voters down, the other one that is up must not be demoted.
+ *
+ * When a majority is gone for good, recovery.ts makes what is left the group.
  *
  * Called by whoever serves operators. Calls replica.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
-import { isVoter, membersOf } from '../raft/index.ts';
+import { canLead, changed, type ConfigurationChange, hasQuorum, isVoter, membersOf } from '../raft/index.ts';
+import type { NodeAddress } from './address-book.ts';
+import { NO_LIMIT } from './call-state.ts';
+import { encodeNode } from './command-codec.ts';
 import type { Replica } from './replica.ts';
 
 /** A learner that lags by more would, as a voter, hold the group up for long should another one fail. */
-const PROMOTED_LAG_MAX = 1000;
+export const PROMOTED_LAG_MAX = 1000;
 
-export interface RecoveryPlan {
-  /** Who would make up the group. */
-  readonly voters: readonly number[];
-  /** Voters that would be given up. */
-  readonly lost: readonly number[];
-  /** Known to be committed on this member: kept for certain. */
-  readonly committed: number;
-  /** The last entry of this member: it and all before it are kept. */
-  readonly last: number;
-  /** Entries from here on may have been committed by those that are given up, and are lost then, unless another one of `voters` has them and is asked instead. */
-  readonly lostFrom: number;
+/** Whether a node can be reached now. */
+export type Reachable = (id: number) => boolean;
+
+const EVERYBODY: Reachable = () => true;
+const NOWHERE: NodeAddress = { address: '', peerAddress: '' };
+
+/** Throws `invalid/NODE_REMOVED` for an id that is used up, `invalid/CONFIGURATION_CHANGE` for a member. */
+export function checkNewMember(replica: Replica, id: number): void {
+  const { configuration } = replica.stats();
+  if (replica.book.removed.has(id)) {
+    throw new SparrowError(
+      'invalid',
+      'NODE_REMOVED',
+      `node ${id} was removed from this cluster, and an id is used once: start it with an empty directory and another id, such as ${freeId(replica)}`,
+      { node: id, free: freeId(replica), applied: false },
+    );
+  }
+  if (!membersOf(configuration).includes(id)) return;
+  const what = isVoter(configuration, id) ? 'a voter' : 'a learner';
+  throw new SparrowError('invalid', 'CONFIGURATION_CHANGE', `node ${id} is ${what} already`, { member: id, applied: false });
 }
 
-export async function addLearner(replica: Replica, id: number): Promise<void> {
+/** The least id after all that were ever used. */
+export function freeId(replica: Replica): number {
+  const { nodes, removed } = replica.book;
+  return Math.max(0, ...nodes.keys(), ...removed, ...replica.members) + 1;
+}
+
+/** `where`: into the address book first. */
+export async function addLearner(replica: Replica, id: number, where?: NodeAddress): Promise<void> {
+  checkNewMember(replica, id);
+  if (where !== undefined) await setAddress(replica, id, where);
   await replica.changeMembers({ type: 'simple', members: [{ type: 'make-learner', id }] });
+}
+
+/** From now on the node is reached there. */
+export async function setAddress(replica: Replica, id: number, where: NodeAddress): Promise<void> {
+  await replica.propose(encodeNode(id, where), NO_LIMIT);
 }
 
 /** `unavailable/NOT_CAUGHT_UP` while it lags too far behind. */
-export async function promote(replica: Replica, id: number): Promise<void> {
+export async function promote(replica: Replica, id: number, reachable: Reachable = EVERYBODY): Promise<void> {
   const { lastIndex, configuration } = replica.stats();
-  const match = replica.matchOf(id);
-  if (match !== undefined && configuration.learners.includes(id) && lastIndex - match > PROMOTED_LAG_MAX) {
-    const lag = lastIndex - match;
+  const progress = replica.progressOf(id);
+  if (progress !== undefined && configuration.learners.includes(id) && lastIndex - progress.match > PROMOTED_LAG_MAX) {
+    const lag = lastIndex - progress.match;
     throw new SparrowError(
       'unavailable',
       'NOT_CAUGHT_UP',
-      `member ${id} lags by ${lag} entries; it is promoted at ${PROMOTED_LAG_MAX} at most`,
-      {
-        member: id,
-        lag,
-        limit: PROMOTED_LAG_MAX,
-        applied: false,
-      },
+      `node ${id} lags by ${lag} entries; it is promoted at ${PROMOTED_LAG_MAX} at most`,
+      { member: id, lag, limit: PROMOTED_LAG_MAX, applied: false },
     );
   }
-  await replica.changeMembers({ type: 'simple', members: [{ type: 'make-voter', id }] });
+  await change(replica, { type: 'simple', members: [{ type: 'make-voter', id }] }, reachable);
 }
 
-export async function demote(replica: Replica, id: number): Promise<void> {
-  await replica.changeMembers({ type: 'simple', members: [{ type: 'make-learner', id }] });
+/** It stays as a learner. */
+export async function demote(replica: Replica, id: number, reachable: Reachable = EVERYBODY): Promise<void> {
+  if (!isVoter(replica.stats().configuration, id)) throw noVoter(id);
+  await change(replica, { type: 'simple', members: [{ type: 'make-learner', id }] }, reachable);
 }
 
-/** A voter is demoted first. */
-export async function remove(replica: Replica, id: number): Promise<void> {
-  if (isVoter(replica.stats().configuration, id)) await demote(replica, id);
-  await replica.changeMembers({ type: 'simple', members: [{ type: 'remove', id }] });
+/** A voter is demoted first. A node that is no member is forgotten by the address book. */
+export async function remove(replica: Replica, id: number, reachable: Reachable = EVERYBODY): Promise<void> {
+  const { configuration } = replica.stats();
+  if (!membersOf(configuration).includes(id) && replica.book.nodes.has(id)) return setAddress(replica, id, NOWHERE);
+  if (isVoter(configuration, id)) await demote(replica, id, reachable);
+  await change(replica, { type: 'simple', members: [{ type: 'remove', id }] }, reachable);
 }
 
 /** One voter for another in one step, by way of both majorities; who goes stays as a learner, to be removed. */
-export async function replace(replica: Replica, from: number, by: number): Promise<void> {
+export async function replace(replica: Replica, from: number, by: number, reachable: Reachable = EVERYBODY): Promise<void> {
   const members = [
     { type: 'make-learner', id: from },
     { type: 'make-voter', id: by },
   ] as const;
-  await replica.changeMembers({ type: 'enter-joint', members, autoLeave: true });
+  if (!isVoter(replica.stats().configuration, from)) throw noVoter(from);
+  await change(replica, { type: 'enter-joint', members, autoLeave: true }, reachable);
 }
 
-/** Throws `invalid/CONFIGURATION_CHANGE` for who cannot be all that is left. */
-export function recoveryPlan(replica: Replica, voters: readonly number[]): RecoveryPlan {
-  const { configuration, committedIndex, lastIndex } = replica.stats();
-  const unknown = voters.find((id) => !membersOf(configuration).includes(id));
-  if (voters.length === 0 || unknown !== undefined) {
-    const what = unknown === undefined ? 'nobody would be left' : `member ${unknown} is not a member of the group`;
-    throw new SparrowError('invalid', 'CONFIGURATION_CHANGE', what);
-  }
-  const lost = [...configuration.voters, ...configuration.outgoing].filter((id) => !voters.includes(id));
-  return { voters, lost: [...new Set(lost)], committed: committedIndex, last: lastIndex, lostFrom: lastIndex + 1 };
+/** The voter that is the best to lead next: that has most of the log, among those that are reached. Throws `unavailable/NO_SUCCESSOR`. */
+export function successorOf(replica: Replica, reachable: Reachable): number {
+  const { id: own, configuration } = replica.stats();
+  const able = configuration.voters.filter((id) => id !== own && canLead(configuration, id) && reachable(id));
+  const match = (id: number): number => replica.progressOf(id)?.match ?? 0;
+  const best = able.sort((a, b) => match(b) - match(a))[0];
+  if (best !== undefined) return best;
+  throw new SparrowError('unavailable', 'NO_SUCCESSOR', `no other voter is reached that could lead in place of node ${own}`, {
+    applied: false,
+  });
 }
 
-/** Unsafe. Under way when it returns: all of `voters` must vote for this member, so none of them may have a longer log. */
-export function recover(replica: Replica, voters: readonly number[]): void {
-  recoveryPlan(replica, voters);
-  replica.forceConfiguration(voters);
+async function change(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): Promise<void> {
+  checkMajority(replica, wanted, reachable);
+  await replica.changeMembers(wanted);
+}
+
+function checkMajority(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): void {
+  const { id: own, role, configuration } = replica.stats();
+  // Who does not lead is told so by the replica.
+  if (role !== 'leader') return;
+  const after = changed(configuration, wanted);
+  const up = (id: number): boolean => id === own || reachable(id);
+  if (hasQuorum(after, up)) return;
+  const down = [...new Set([...after.voters, ...after.outgoing])].filter((id) => !up(id));
+  throw new SparrowError(
+    'unavailable',
+    'NO_MAJORITY_AFTER',
+    `of the voters ${after.voters.join(', ')} that there would be, ${down.join(', ')} cannot be reached: no majority would be left`,
+    { down: down.join(','), applied: false },
+  );
+}
+
+function noVoter(id: number): SparrowError {
+  return new SparrowError('invalid', 'CONFIGURATION_CHANGE', `node ${id} is no voter`, { member: id, applied: false });
 }

@@ -20,6 +20,8 @@ export type NodeTransport = Pick<Transport, 'send' | 'onMessages' | 'reachable' 
 export interface NodeHostParts {
   /** This node: in every group it is the member of that id. */
   readonly node: number;
+  /** Members or addresses of a group are others from now on. */
+  readonly membersChanged?: () => void;
   readonly tickMs: number;
   readonly scheduler: Scheduler;
   /** Undefined: there are no other nodes. */
@@ -77,6 +79,7 @@ export class NodeHost implements ReplicaHost {
 
   membersChanged(): void {
     this.#peers = undefined;
+    this.#parts.membersChanged?.();
   }
 
   schedule(replica: HostedReplica): void {

@@ -7,7 +7,7 @@ export interface ReplicaHost {
   add(replica: HostedReplica): void;
   /** It has stopped. */
   remove(replica: HostedReplica): void;
-  /** Other nodes may be in its group from now on. */
+  /** Other nodes may be in its group from now on, or be elsewhere. */
   membersChanged(): void;
   /** Has `turn` called soon, once for all that asks for it until then. */
   schedule(replica: HostedReplica): void;

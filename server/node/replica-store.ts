@@ -61,6 +61,14 @@ export class ReplicaStore {
     return { sent: this.#sent, installed: this.#installed };
   }
 
+  /** How much is there of the snapshot that is arriving. */
+  get receiving(): { bytes: number; bytesTotal: number } | undefined {
+    if (this.#incoming === undefined) return undefined;
+    const { head, position } = this.#incoming;
+    const sum = (files: typeof head.files): number => files.reduce((bytes, file) => bytes + file.bytes, 0);
+    return { bytes: sum(head.files.slice(0, position.file)) + position.offset, bytesTotal: sum(head.files) };
+  }
+
   /** One at a time is sent. */
   get sending(): boolean {
     return this.#sending;

@@ -27,6 +27,7 @@ import {
   membersOf,
   type Message,
   type Output,
+  type ProgressState,
   Raft,
   type Refusal,
   type Role,
@@ -34,6 +35,7 @@ import {
   votersOnly,
 } from '../raft/index.ts';
 import type { SnapshotHead, SnapshotSink } from '../transport/index.ts';
+import type { AddressBook, NodeAddress } from './address-book.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
 import { LogFeed } from './log-feed.ts';
@@ -51,6 +53,8 @@ export interface ReplicaSettings {
   id: number;
   /** Who votes before the first entry; the same for all that begin the group. Empty: a leader is to take this member in, by a snapshot. */
   voters: readonly number[];
+  /** Where the nodes are then. The same for all that begin the group, too. */
+  nodes?: ReadonlyMap<number, NodeAddress> | undefined;
   electionTicks: number;
   heartbeatTicks: number;
   /** A group in which nothing happens for so long goes to sleep. Infinity: never. */
@@ -90,6 +94,8 @@ export interface ReplicaStats {
   configuration: Configuration;
   firstIndex: number;
   lastIndex: number;
+  /** Of the last entry. */
+  lastTerm: number;
   persistedIndex: number;
   committedIndex: number;
   appliedIndex: number;
@@ -108,12 +114,23 @@ export interface ReplicaStats {
   /** Snapshots that other members took, and that this one installed. */
   snapshotsSent: number;
   snapshotsInstalled: number;
+  /** Of the snapshot that is arriving. */
+  receiving: { bytes: number; bytesTotal: number } | undefined;
+  /** The node's log has no room: writes wait. */
+  diskFull: boolean;
   stoppedBecause: SparrowError | undefined;
 }
 
 const APPEND_BYTES_MAX: number = 1024 * 1024;
 const READ_BYTES_MAX: number = 4 * 1024 * 1024;
 const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
+/** What a leader knows of a member. */
+export interface MemberProgress {
+  readonly state: ProgressState;
+  /** Up to where it is known to have the log. */
+  readonly match: number;
+}
+
 /** The write budget bounds what is proposed; the core's own bound is beyond it. */
 const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
 
@@ -140,6 +157,8 @@ export class Replica implements HostedReplica {
   /** Nobody else can lead, and everything that was ever committed is applied. */
   #readsAtOnce = false;
   #bytesSinceCheckpoint: number;
+  /** Of the address book, when the host was last told. */
+  #bookChanges = 0;
   #checkpointing: Promise<void> | undefined;
   /** A snapshot that is whole and durable, and that the core has been told of. */
   #arrived: Snapshot | undefined;
@@ -152,7 +171,7 @@ export class Replica implements HostedReplica {
 
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
-    const machine = new StateMachine(parts.engine, votersOnly(settings.voters));
+    const machine = new StateMachine(parts.engine, votersOnly(settings.voters), settings.nodes);
     await finishInstall(parts);
     const recovered = parts.log.contents();
     if (recovered.damage !== undefined) throw damaged(recovered.damage, parts.nodeLog.damage[0]);
@@ -231,6 +250,11 @@ export class Replica implements HostedReplica {
   /** Index of the last entry applied: the newest version that a reader can see. */
   get applied(): number {
     return this.#machine.applied;
+  }
+
+  /** Where nodes are, and who was removed, as of `applied`. Another object after a snapshot was installed. */
+  get book(): AddressBook {
+    return this.#machine.book;
   }
 
   get stopped(): SparrowError | undefined {
@@ -313,9 +337,19 @@ export class Replica implements HostedReplica {
     this.#schedule();
   }
 
+  /** The group goes on without this member for good: it stops, and says `why` to whoever calls. */
+  retire(why: SparrowError): void {
+    this.#stop(why, true);
+  }
+
   /** Up to where a member is known to have the log; undefined when this one does not lead, or that is no member. */
   matchOf(id: number): number | undefined {
     return this.#raft.progress(id)?.match;
+  }
+
+  /** Undefined when this one does not lead, or that is no member. */
+  progressOf(id: number): MemberProgress | undefined {
+    return this.#raft.progress(id);
   }
 
   /** A message from another member. */
@@ -374,6 +408,7 @@ export class Replica implements HostedReplica {
       configuration: this.#raft.configuration,
       firstIndex: log.firstIndex,
       lastIndex: log.lastIndex,
+      lastTerm: log.term(log.lastIndex)!,
       persistedIndex: log.persisted,
       committedIndex: log.committed,
       appliedIndex: this.#machine.applied,
@@ -387,6 +422,8 @@ export class Replica implements HostedReplica {
       entriesFetched: this.#fetched,
       snapshotsSent: this.#parts.store?.counts.sent ?? 0,
       snapshotsInstalled: this.#parts.store?.counts.installed ?? 0,
+      receiving: this.#parts.store?.receiving,
+      diskFull: this.#parts.nodeLog.full,
       stoppedBecause: this.#stopped,
     };
   }
@@ -571,6 +608,7 @@ export class Replica implements HostedReplica {
       );
     }
     this.#machine = machine;
+    this.#bookChanges = 0;
     await this.#feed.restore(index, term);
     await this.#feed.append({ hardState, entries, mustSync: true });
     this.#arrived = undefined;
@@ -621,7 +659,9 @@ export class Replica implements HostedReplica {
     for (const { data } of entries) bytes += data.length;
     this.#bytesSinceCheckpoint += bytes;
     this.#retention.applied(bytes);
-    if (entries.some(({ change }) => change !== undefined)) {
+    const { changes } = this.#machine.book;
+    if (changes !== this.#bookChanges || entries.some(({ change }) => change !== undefined)) {
+      this.#bookChanges = changes;
       this.#parts.host.membersChanged();
       this.#schedule();
     }

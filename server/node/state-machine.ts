@@ -6,16 +6,18 @@
  * nothing (a failed condition, a term's first entry) are simply judged again when the log is replayed, with the same outcome.
  *
  * Who the members of the group are, as of the applied index, is a record of the engine too: the first entry that is applied writes who they were to
- * begin with, and each change of the configuration is written as the batch of its entry. So a copy of the engine knows its group.
+ * begin with, and each change of the configuration is written as the batch of its entry. So a copy of the engine knows its group, and where its nodes are
+ * (address-book.ts).
  *
  * Everything a command does follows from the log and the engine's state alone. What the outcome of a command is - conditions that fail,
  * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it.
  *
- * Called by replica.ts. Calls command-codec.ts, request-table.ts and the engine.
+ * Called by replica.ts. Calls command-codec.ts, request-table.ts, address-book.ts and the engine.
  */
 import { assert } from '../../base/assert.ts';
 import type { BatchOperation, Engine } from '../../engine/index.ts';
-import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry } from '../raft/index.ts';
+import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry, membersOf } from '../raft/index.ts';
+import { AddressBook, NODE_PREFIX, type NodeAddress } from './address-book.ts';
 import { type Command, type CommandCondition, decodeCommand } from './command-codec.ts';
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import { RECORD_PREFIX, RequestTable } from './request-table.ts';
@@ -38,6 +40,7 @@ const NOTHING = new Uint8Array(0);
 export class StateMachine {
   readonly #engine: Engine;
   readonly #requests: RequestTable = new RequestTable();
+  readonly #book: AddressBook;
   /** The last entry applied, and the last one whose effect the engine carries. */
   #applied: number;
   #written: number;
@@ -45,13 +48,15 @@ export class StateMachine {
   /** The engine has a record of it. */
   #configurationWritten: boolean;
 
-  /** `beginning`: who the members are before the first entry. */
-  constructor(engine: Engine, beginning: Configuration) {
+  /** `beginning`: who the members are before the first entry; `nodes`: where they are then. */
+  constructor(engine: Engine, beginning: Configuration, nodes: ReadonlyMap<number, NodeAddress> = new Map()) {
     this.#engine = engine;
     this.#applied = this.#written = engine.sequence;
     const record = engine.getSync(CONFIGURATION_KEY);
     this.#configuration = record === undefined ? beginning : decodeConfiguration(record);
     this.#configurationWritten = record !== undefined;
+    this.#book = new AddressBook(nodes);
+    if (this.#configurationWritten) this.#book.load(engine.scanSync({ prefix: NODE_PREFIX }));
     this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));
   }
 
@@ -68,6 +73,11 @@ export class StateMachine {
     return this.#configuration;
   }
 
+  /** As of `applied`. */
+  get book(): AddressBook {
+    return this.#book;
+  }
+
   /** Clients whose writes are remembered. */
   get clients(): number {
     return this.#requests.clients;
@@ -76,11 +86,19 @@ export class StateMachine {
   async apply(entry: LogEntry): Promise<ApplyResult> {
     assert(entry.index === this.#applied + 1, 'entries are applied without gaps');
     let result = NO_OPERATION;
-    if (entry.change !== undefined) this.#configuration = changed(this.#configuration, entry.change);
     if (entry.change !== undefined || !this.#configurationWritten) {
       // Commands are no first entries: a leader begins its term with one that has no data.
       assert(entry.data.length === 0, 'an entry that says who the members are is no command');
-      await this.#write([{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.#configuration) }], entry.index);
+      const before = this.#configuration;
+      if (entry.change !== undefined) this.#configuration = changed(before, entry.change);
+      const members = membersOf(this.#configuration);
+      const batch: BatchOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.#configuration) }];
+      if (!this.#configurationWritten) this.#book.begin(batch);
+      this.#book.remove(
+        membersOf(before).filter((id) => !members.includes(id)),
+        batch,
+      );
+      await this.#write(batch, entry.index);
       this.#configurationWritten = true;
     } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data), entry.index);
     this.#applied = entry.index;
@@ -103,6 +121,12 @@ export class StateMachine {
 
   async #execute(command: Command, index: number): Promise<ApplyResult> {
     const { id } = command;
+    if (command.kind === 'node') {
+      const batch: BatchOperation[] = [];
+      this.#book.set(command.node, command.known, batch);
+      if (batch.length > 0) await this.#write(batch, index);
+      return appliedAt(index);
+    }
     if (id !== undefined) {
       const before = this.#requests.lookup(id);
       if (before === 'expired') return { outcome: 'expired', applied: this.#applied };

@@ -20,7 +20,7 @@ import {
 import { decodeCommand } from '../../server/node/command-codec.ts';
 import { GroupDirectory } from '../../server/node/group-directory.ts';
 import { decodeIdentity, encodeIdentity } from '../../server/node/node-identity.ts';
-import { encodeDeleteRange, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
+import { encodeDeleteRange, encodeNode, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
 import { hash } from '../server/node/hash.ts';
 import {
   decodeGreeting,
@@ -178,6 +178,13 @@ describe('a command, version 1', () => {
     const bytes = golden('command-delete-range-v1', encodeDeleteRange(undefined, engineKey(key('a')), engineKey(key('c')), 4096));
     documented('command.md', 'command-delete-range-v1');
     expect(decodeCommand(bytes)).toMatchObject({ kind: 'delete-range', id: undefined, limit: 4096 });
+  });
+
+  it('of where a node is, is written and read', () => {
+    const known = { address: '10.0.0.4:7400', peerAddress: '10.1.0.4:7401' };
+    const bytes = golden('command-node-v1', encodeNode(4, known));
+    documented('command.md', 'command-node-v1');
+    expect(decodeCommand(bytes)).toEqual({ kind: 'node', id: undefined, node: 4, known });
   });
 });
 

@@ -57,7 +57,7 @@ export class Operator {
     const { voters, learners, outgoing } = leader.stats().configuration;
     const free = this.#nodes.map((_, i) => i + 1).filter((id) => !leader.members.includes(id) && !this.#removed.has(id));
     const choices: (() => [string, Promise<void>])[] = [() => ['transferred', this.#transfer(leader, this.#random.pick(voters))]];
-    if (free.length > 0) choices.push(() => ['learner added', addLearner(leader, this.#random.pick(free))]);
+    if (free.length > 0) choices.push(() => ['learner added', this.#add(leader, this.#random.pick(free))]);
     if (learners.length > 0) {
       choices.push(() => ['promoted', promote(leader, this.#random.pick(learners))]);
       choices.push(() => ['replaced', replace(leader, this.#random.pick(voters), this.#random.pick(learners))]);
@@ -69,6 +69,11 @@ export class Operator {
       () => this.#world.counters.add(`members: ${what}`),
       () => this.#world.counters.add('members: not changed'),
     );
+  }
+
+  /** Where it is matters to nobody here: but the address book has to be the same everywhere. */
+  #add(leader: Replica, id: number): Promise<void> {
+    return addLearner(leader, id, { address: `node${id}:7400`, peerAddress: `node${id}:7401` });
   }
 
   /** Not the last one that could take a lost voter's place. */

@@ -5,6 +5,7 @@ import {
   type CommandOperation,
   decodeCommand,
   encodeDeleteRange,
+  encodeNode,
   encodeWrite,
 } from '../../../server/node/command-codec.ts';
 import { engineKey } from '../../../server/node/index.ts';
@@ -56,6 +57,18 @@ describe('commands', () => {
     );
   });
 
+  it('of where nodes are, are read as they were written', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 0xffffffff }), fc.string(), fc.string(), (node, first, second) => {
+        const known = { address: first.toWellFormed(), peerAddress: second.toWellFormed() };
+        expect(decodeCommand(encodeNode(node, known))).toEqual({ kind: 'node', id: undefined, node, known });
+      }),
+    );
+    const none = encodeNode(1, { address: '', peerAddress: '' });
+    none.writeUInt32LE(0, 4);
+    expect(() => decodeCommand(none)).toThrow(expect.objectContaining({ code: 'CORRUPT_COMMAND' }) as Error);
+  });
+
   it('that are damaged end in an error of their own, whatever the bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), fc.nat(), fc.nat({ max: 255 }), (noise, at, value) => {
@@ -64,8 +77,10 @@ describe('commands', () => {
           [{ kind: 'absent', key: Buffer.from('a') }],
           [{ type: 'put', key: Buffer.from('k'), value: noise }],
         );
+        const node = encodeNode(7, { address: '10.0.0.7:7400', peerAddress: '' });
         good[at % good.length] = value;
-        for (const bytes of [good, noise, good.subarray(0, at % good.length)]) {
+        node[at % node.length] = value;
+        for (const bytes of [good, node, noise, good.subarray(0, at % good.length), node.subarray(0, at % node.length)]) {
           try {
             decodeCommand(bytes);
           } catch (error) {

@@ -119,7 +119,13 @@ describe('a group of three replicas', () => {
     for (const member of lost) group.nodes[member - 1]!.end('none', 1e9);
     await group.world.run(2000);
     const { lastIndex, committedIndex } = left.stats();
-    expect(recoveryPlan(left, [id])).toEqual({ voters: [id], lost, committed: committedIndex, last: lastIndex, lostFrom: lastIndex + 1 });
+    expect(recoveryPlan(left, [id])).toMatchObject({
+      voters: [id],
+      lost,
+      committed: committedIndex,
+      last: lastIndex,
+      lostFrom: lastIndex + 1,
+    });
     expect(() => recoveryPlan(left, [9])).toThrow(expect.objectContaining({ code: 'CONFIGURATION_CHANGE' }) as Error);
     recover(left, [id]);
     expect(await group.world.run(5000, () => left.stats().configuration.voters.length === 1)).toBe(true);

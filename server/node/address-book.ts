@@ -1,0 +1,124 @@
+/**
+ * Where the nodes of the cluster are, as the log of its first group says, and which ids are used up. Part of the replica's state, so of every snapshot, and
+ * the same on all members at the same applied index.
+ *
+ *   begins    with the list that the cluster was bootstrapped with, written by the first entry that is applied
+ *   NODE      a command: a node has these addresses now; without any: it is forgotten (command-codec.ts)
+ *   removed   who ceases to be a member by a change of the configuration is noted in the batch of that change. Such an id is not used again: nobody could
+ *             tell what its node has forgotten. What a command says of it later does nothing.
+ *
+ * Records in the engine, big-endian:
+ *
+ *   | 0x00 | 'n' | node u32 |  ->  | 1 u8 | address bytes u16 | address, UTF-8 | peer address, UTF-8 |     reached at these addresses
+ *                             ->  | 2 u8 |                                                              removed
+ *
+ * Format: docs/formats/command.md. Owned by state-machine.ts; read by membership.ts and by whoever connects nodes.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { BatchOperation, Entry } from '../../engine/index.ts';
+import { OWN_PREFIX } from './keys.ts';
+
+/** Empty where nobody said so. */
+export interface NodeAddress {
+  /** HOST:PORT for clients. */
+  readonly address: string;
+  /** HOST:PORT for other nodes. */
+  readonly peerAddress: string;
+}
+
+const RECORD = 0x6e;
+const KNOWN = 1;
+const REMOVED = 2;
+
+/** Begins the keys of all records. */
+export const NODE_PREFIX: Uint8Array = Uint8Array.of(OWN_PREFIX, RECORD);
+
+export class AddressBook {
+  #nodes: Map<number, NodeAddress>;
+  readonly #removed: Set<number> = new Set();
+  #changes = 0;
+
+  /** `beginning`: for as long as the engine has no records. */
+  constructor(beginning: ReadonlyMap<number, NodeAddress>) {
+    this.#nodes = new Map(beginning);
+  }
+
+  /** Whatever is known of, members or not, by node id. */
+  get nodes(): ReadonlyMap<number, NodeAddress> {
+    return this.#nodes;
+  }
+
+  /** Ids that were members once. */
+  get removed(): ReadonlySet<number> {
+    return this.#removed;
+  }
+
+  /** Counts what changed since it was made. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Takes over what the engine holds, all records under NODE_PREFIX, in place of the beginning. */
+  load(records: Iterable<Entry>): void {
+    this.#nodes = new Map();
+    for (const [key, value] of records) {
+      const node = key.length === 6 ? Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUInt32BE(2) : 0;
+      const known = decodeRecord(value);
+      if (node === 0 || known === undefined) {
+        throw new SparrowError('corrupt', 'CORRUPT_STATE', `a record of a node is malformed: ${Buffer.from(key).toString('hex')}`);
+      }
+      if (known === 'removed') this.#removed.add(node);
+      else this.#nodes.set(node, known);
+    }
+  }
+
+  /** Has the beginning written. */
+  begin(batch: BatchOperation[]): void {
+    for (const [node, known] of this.#nodes) batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known) });
+  }
+
+  /** A NODE command. */
+  set(node: number, known: NodeAddress, batch: BatchOperation[]): void {
+    if (this.#removed.has(node)) return;
+    this.#changes++;
+    if (known.address === '' && known.peerAddress === '') {
+      this.#nodes.delete(node);
+      batch.push({ type: 'delete', key: keyOf(node) });
+    } else {
+      this.#nodes.set(node, known);
+      batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known) });
+    }
+  }
+
+  /** They are members no more. */
+  remove(nodes: readonly number[], batch: BatchOperation[]): void {
+    for (const node of nodes) {
+      this.#changes++;
+      this.#nodes.delete(node);
+      this.#removed.add(node);
+      batch.push({ type: 'put', key: keyOf(node), value: Uint8Array.of(REMOVED) });
+    }
+  }
+}
+
+function keyOf(node: number): Uint8Array {
+  const key = Buffer.alloc(6);
+  key.set(NODE_PREFIX);
+  key.writeUInt32BE(node, 2);
+  return key;
+}
+
+function encodeRecord({ address, peerAddress }: NodeAddress): Uint8Array {
+  const first = Buffer.from(address, 'utf8');
+  const head = Buffer.of(KNOWN, first.length >> 8, first.length & 0xff);
+  return Buffer.concat([head, first, Buffer.from(peerAddress, 'utf8')]);
+}
+
+function decodeRecord(value: Uint8Array): NodeAddress | 'removed' | undefined {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (bytes.length === 1 && bytes[0] === REMOVED) return 'removed';
+  if (bytes.length < 3 || bytes[0] !== KNOWN) return undefined;
+  const end = 3 + bytes.readUInt16BE(1);
+  if (end > bytes.length) return undefined;
+  return { address: bytes.toString('utf8', 3, end), peerAddress: bytes.toString('utf8', end) };
+}
