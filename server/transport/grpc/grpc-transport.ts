@@ -17,6 +17,7 @@ import type { GroupMessage, MessagesHandler, SnapshotAcceptor, SnapshotSource, T
 import { peerFormat } from '../wire-bytes.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
+import { probePeer } from './peer-probe.ts';
 import { Peer as definition, refuse, type ServerStream } from './peer-service.ts';
 import { SnapshotFetch } from './snapshot-fetch.ts';
 import { SnapshotSending } from './snapshot-sending.ts';
@@ -48,6 +49,8 @@ export interface TransportStats {
 
 /** What a snapshot's rate brings in this time may be sent at once after a pause. */
 const BURST_MS = 50;
+/** How long an answer to a probe may take. */
+const PROBE_MS = 3000;
 
 export class GrpcTransport implements Transport, AsyncDisposable {
   readonly #common: Common;
@@ -119,7 +122,12 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   removePeer(id: number): void {
     const peer = this.#peers.get(id);
     this.#peers.delete(id);
-    if (peer !== undefined) this.#release(peer, notAPeer(id, this.#common.identity.node));
+    if (peer !== undefined) this.#release(peer, this.#whyNoPeer(id));
+  }
+
+  /** Whether node `id` answers at `address`, peer or not: see peer-probe.ts for what it rejects with. */
+  probe(id: number, address: string): Promise<void> {
+    return probePeer(this.#common, id, address, PROBE_MS);
   }
 
   send(to: number, messages: readonly GroupMessage[]): void {
@@ -209,13 +217,18 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   #receiverOf(to: number, group: number, signal: AbortSignal | undefined): Peer {
     const peer = this.#peers.get(to);
     if (this.#closed) throw closed();
-    if (peer === undefined) throw notAPeer(to, this.#common.identity.node);
+    if (peer === undefined) throw this.#whyNoPeer(to);
     if (signal?.aborted === true) throw aborted();
     if (!peer.sendings.has(group)) return peer;
     throw new SparrowError('invalid', 'SNAPSHOT_UNDER_WAY', `a snapshot of group ${group} is on its way to node ${to} already`, {
       group,
       to,
     });
+  }
+
+  #whyNoPeer(id: number): SparrowError {
+    const { identity, parts } = this.#common;
+    return parts.whyNoPeer?.(id) ?? notAPeer(id, identity.node);
   }
 
   #release(peer: Peer, why: SparrowError): void {
@@ -257,7 +270,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
       from = greeting.from;
       checkGreeting(greeting, identity);
       const peer = this.#peers.get(from);
-      if (peer === undefined) throw notAPeer(from, identity.node);
+      if (peer === undefined) throw this.#whyNoPeer(from);
       stream.write(encodeGreeting(greetingTo(from, identity), parts.hash));
       go(peer, greeting, reader);
     } catch (error) {

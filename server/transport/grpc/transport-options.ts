@@ -66,6 +66,8 @@ export interface TransportParts {
   readonly channelCredentials: ChannelCredentials;
   /** Told of what an operator should know: a node that is refused, or refuses, and why. Not of nodes that are merely not there. */
   readonly onRefused?: (peer: number | undefined, error: SparrowError) => void;
+  /** What a node that is no peer is told, when there is more to say than that: that it was removed. Of kind `invalid`. */
+  readonly whyNoPeer?: (node: number) => SparrowError | undefined;
 }
 
 /** What every part of it has. */

@@ -1,5 +1,6 @@
 /** Messages between real nodes on loopback: in order, refused where they do not belong, and back after whatever happens to a connection. */
 import { describe, expect, it } from 'vitest';
+import { SparrowError } from '../../../base/errors.ts';
 import { append, CLUSTER, heartbeat, node, pair, Relay, until } from './nodes.ts';
 import { oneOfEach } from './messages.ts';
 
@@ -235,4 +236,44 @@ it('a transport that is closed leaves nothing behind', async () => {
   // The port is free again.
   await using again = await node(1, {}, { listen: one.transport.address });
   expect(again.transport.address).toBe(one.transport.address);
+});
+
+describe('a probe', () => {
+  it('finds a node that is where it should be, whether or not it knows this one', async () => {
+    await using one = await node(1);
+    await using two = await node(2);
+    await expect(one.transport.probe(2, two.transport.address)).resolves.toBeUndefined();
+    two.transport.addPeer(1, one.transport.address);
+    await expect(one.transport.probe(2, two.transport.address)).resolves.toBeUndefined();
+  });
+
+  it('says who is there instead, or that nobody is', async () => {
+    await using one = await node(1);
+    await using two = await node(2);
+    await using other = await node(3, {}, { cluster: CLUSTER + 1n });
+    const { address } = two.transport;
+    await expect(one.transport.probe(4, address)).rejects.toMatchObject({ kind: 'invalid', code: 'OTHER_NODE' });
+    await expect(one.transport.probe(3, other.transport.address)).rejects.toMatchObject({ kind: 'invalid', code: 'OTHER_CLUSTER' });
+    await two.transport.close();
+    await expect(one.transport.probe(2, address)).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'NODE_UNREACHABLE',
+      details: { applied: false },
+    });
+  });
+});
+
+it('a node that was removed is told so, at once and when it comes back', async () => {
+  const removed = new SparrowError('invalid', 'NODE_REMOVED', 'node 2 was removed');
+  const gone = new Set<number>();
+  await using one = await node(1, {}, { whyNoPeer: (id) => (gone.has(id) ? removed : undefined) });
+  await using two = await node(2);
+  one.transport.addPeer(2, two.transport.address);
+  two.transport.addPeer(1, one.transport.address);
+  await until(() => one.transport.reachable(2) && two.transport.reachable(1));
+  gone.add(2);
+  one.transport.removePeer(2);
+  const told = (): number => two.refusals.filter(({ code }) => code === 'NODE_REMOVED').length;
+  await until(() => told() > 1);
+  expect(one.transport.reachable(2)).toBe(false);
 });

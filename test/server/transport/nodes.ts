@@ -5,7 +5,7 @@ import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { NodeClock, NodeRandom, NodeScheduler } from '../../../base/node/index.ts';
 import type { SparrowError } from '../../../base/errors.ts';
 import type { Message } from '../../../server/raft/index.ts';
-import { type GroupMessage, GrpcTransport, type TransportSettings } from '../../../server/transport/index.ts';
+import { type GroupMessage, GrpcTransport, type TransportParts, type TransportSettings } from '../../../server/transport/index.ts';
 import { createHash, hash } from './hash.ts';
 
 export const CLUSTER = 0xfeedn;
@@ -22,7 +22,11 @@ export interface TestNode extends AsyncDisposable {
 export async function node(
   id: number,
   settings: Partial<TransportSettings> = {},
-  { listen = '127.0.0.1:0', cluster = CLUSTER }: { listen?: string; cluster?: bigint } = {},
+  {
+    listen = '127.0.0.1:0',
+    cluster = CLUSTER,
+    whyNoPeer,
+  }: { listen?: string; cluster?: bigint; whyNoPeer?: TransportParts['whyNoPeer'] } = {},
 ): Promise<TestNode> {
   const received: TestNode['received'] = [];
   const refusals: SparrowError[] = [];
@@ -34,6 +38,7 @@ export async function node(
     createHash,
     serverCredentials: ServerCredentials.createInsecure(),
     channelCredentials: ChannelCredentials.createInsecure(),
+    ...(whyNoPeer && { whyNoPeer }),
     onRefused: (_: number | undefined, error: SparrowError): void => void refusals.push(error),
   };
   const identity = { cluster, node: id, incarnation: BigInt(parts.random.u32()) };
