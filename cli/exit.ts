@@ -36,8 +36,20 @@ const START_CODES: ReadonlySet<string> = new Set(['ADDRESS_IN_USE', 'LISTEN', 'L
 /** What an argument names is not as it must be: `conflict` for a program, for a person a mistake in the command line. */
 const USAGE_CODES: ReadonlySet<string> = new Set(['NOT_EMPTY']);
 
+/** Of kinds that mean something else for programs: a server refused, and would refuse again. */
+const REFUSED_CODES: ReadonlySet<string> = new Set([
+  'CHANGE_REFUSED',
+  'HAS_LEADER',
+  'NODE_NOT_LOST',
+  'NODE_REMOVED',
+  'NO_MAJORITY_AFTER',
+  'NOT_CAUGHT_UP',
+  'PLAN_CHANGED',
+]);
+
 export function exitCodeOf(error: unknown): number {
   if (error instanceof SparrowError && USAGE_CODES.has(error.code)) return EXIT_USAGE;
+  if (error instanceof SparrowError && REFUSED_CODES.has(error.code)) return EXIT_FAILED;
   if (error instanceof SparrowError && START_CODES.has(error.code)) return EXIT_FAILED;
   return error instanceof SparrowError ? CODE_OF_KIND[error.kind] : EXIT_FAILED;
 }
@@ -69,9 +81,22 @@ function inShell(message: string): string {
     .replace('(copy: true)', '(--copy)');
 }
 
+/** What to do next, where an operator's command was refused. */
+const CLUSTER_HINTS: Readonly<Record<string, string>> = {
+  NOT_CAUGHT_UP: '"sparrowkv cluster promote ID --wait" waits for it.',
+  NO_MAJORITY_AFTER:
+    'Take care first of the nodes that are down: "sparrowkv cluster status" names them, "replace" puts others in their place.',
+  NODE_UNREACHABLE: 'Is it running, and is that its address? "sparrowkv help cluster add-learner" shows how to start a node that joins.',
+  HAS_LEADER: '"sparrowkv cluster status" shows it; "replace" and "remove" change its members.',
+  PLAN_CHANGED: 'Run it again without --yes, and look at what it would cost now.',
+  NO_LEADER: '"sparrowkv cluster status" shows which nodes are up.',
+};
+
 /** What to do next. */
 function hintOf({ kind, code, details }: SparrowError): string | undefined {
   if (code === 'UNREACHABLE') return 'Is a server running there? "sparrowkv server --data ./data" starts one.';
+  const hint = CLUSTER_HINTS[code];
+  if (hint !== undefined) return hint;
   if (code === 'CORRUPT_BACKUP')
     return '"sparrowkv engine backups TARGET --verify" tells which backups are whole, "restore --backup NUMBER" takes one of them.';
   // It says itself what to do.

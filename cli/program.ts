@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 
 import { Command, CommanderError } from 'commander';
 
+import { addCluster } from './commands/cluster/index.ts';
 import { addEngine } from './commands/engine/index.ts';
 import { addDelete } from './commands/delete.ts';
 import { addExport } from './commands/export.ts';
@@ -24,6 +25,7 @@ Examples:
   sparrowkv scan --prefix gr                    list keys and values in order
   sparrowkv import --dir ./docs --prefix docs/  store a directory tree, a key for each file
   sparrowkv export --dir ./copy --prefix docs/  write it back to files
+  sparrowkv cluster status                      tell who leads a cluster, and how its nodes do
   sparrowkv engine verify ./data                tell whether a store on disk is whole
 
 All but "server" and "engine" talk to the server at 127.0.0.1:7400; --server or the environment variable
@@ -67,6 +69,7 @@ function createProgram(): Command {
   addImport(program);
   addExport(program);
   addStatus(program);
+  addCluster(program);
   addEngine(program);
   addHelp(program);
   nameHelp(program, 'sparrowkv');

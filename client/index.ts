@@ -1,5 +1,13 @@
 /** The SDK of SparrowKV's gRPC server: `import { connect } from 'sparrowkv/client'`. The only way in to this folder. */
 export { connect } from './connect.ts';
+export {
+  type AdminOptions,
+  ClusterAdmin,
+  type ClusterRecoveryPlan,
+  type ClusterStatus,
+  connectAdmin,
+  type MembersChange,
+} from './admin.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export type {
   Batch,

@@ -1,15 +1,23 @@
 /** The service Admin: what an operator asks. */
 import { performance } from 'node:perf_hooks';
-import { type AdminServer, Role, type StatusResponse } from '../../proto/index.ts';
+import type { AdminServer, StatusResponse } from '../../proto/index.ts';
 import type { Connections } from './connections.ts';
 import type { KvCalls } from './kv-calls.ts';
 import type { CallCounter } from './call-counter.ts';
+import { ALONE, ClusterAdmin, type OwnNode, ROLES } from './cluster-admin.ts';
 import { plainMethod } from './unary-call.ts';
 
-const ROLES = { follower: Role.FOLLOWER, 'pre-candidate': Role.CANDIDATE, candidate: Role.CANDIDATE, leader: Role.LEADER } as const;
-
-export function adminService(calls: KvCalls, counter: CallCounter, connections: Connections, serverVersion: string): AdminServer {
+/** `own`: where this node is and its way to others, as they are when asked. */
+export function adminService(
+  calls: KvCalls,
+  counter: CallCounter,
+  connections: Connections,
+  serverVersion: string,
+  own: () => OwnNode = () => ALONE,
+): AdminServer {
   const startedMs = performance.now();
+  const cluster = new ClusterAdmin(calls.replica, calls.cluster, serverVersion, own);
+  const routed = (error: unknown): unknown => calls.cluster.routed(error);
   return {
     status: plainMethod(counter, 'status', () => ({
       version: serverVersion,
@@ -25,6 +33,11 @@ export function adminService(calls: KvCalls, counter: CallCounter, connections: 
       clusterId: calls.cluster.clusterId,
       members: [...calls.cluster.members],
     })),
+    clusterStatus: plainMethod(counter, 'cluster_status', () => cluster.status()),
+    changeMembers: plainMethod(counter, 'change_members', (request) => cluster.changeMembers(request), routed),
+    transferLead: plainMethod(counter, 'transfer_lead', (request) => cluster.transferLead(request), routed),
+    recoveryPlan: plainMethod(counter, 'recovery_plan', (request) => cluster.recoveryPlan(request)),
+    recover: plainMethod(counter, 'recover', (request) => cluster.recover(request)),
   };
 }
 

@@ -11,7 +11,10 @@ import type { Replica } from '../node/index.ts';
 export interface ClusterIdentity {
   /** 16 hexadecimal digits; empty while there is none. */
   readonly clusterId: string;
-  /** HOST:PORT where clients reach each node, by node id. Empty where nobody said so: clients then keep to the address that they have. */
+  /**
+   * HOST:PORT where clients reach each node, by node id, as of now: the map may change. Empty where nobody said so: clients then keep to the address
+   * that they have.
+   */
   readonly members: ReadonlyMap<number, string>;
 }
 
@@ -19,15 +22,17 @@ export const NO_CLUSTER: ClusterIdentity = Object.freeze({ clusterId: '', member
 
 export class ClusterView {
   readonly clusterId: string;
-  readonly members: readonly Member[];
   readonly #addresses: ReadonlyMap<number, string>;
   readonly #replica: Pick<Replica, 'stats'>;
 
   constructor(identity: ClusterIdentity, replica: Pick<Replica, 'stats'>) {
     this.clusterId = identity.clusterId;
-    this.members = [...identity.members].map(([id, address]) => ({ id, address }));
     this.#addresses = identity.members;
     this.#replica = replica;
+  }
+
+  get members(): readonly Member[] {
+    return [...this.#addresses].map(([id, address]) => ({ id, address }));
   }
 
   get nodeId(): number {

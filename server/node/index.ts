@@ -15,18 +15,7 @@ export {
   type NodeLogOptions,
   type NodeLogStats,
 } from './log/index.ts';
-export {
-  addLearner,
-  checkNewMember,
-  demote,
-  freeId,
-  promote,
-  type Reachable,
-  remove,
-  replace,
-  setAddress,
-  successorOf,
-} from './membership.ts';
+export { addLearner, checkNewMember, demote, freeId, promote, type Reachable, remove, replace, setAddress } from './membership.ts';
 export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
 export type { ApplyResult } from './state-machine.ts';
 export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';

@@ -13,7 +13,7 @@
  * Called by whoever serves operators. Calls replica.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
-import { canLead, changed, type ConfigurationChange, hasQuorum, isVoter, membersOf } from '../raft/index.ts';
+import { changed, type ConfigurationChange, hasQuorum, isVoter, membersOf } from '../raft/index.ts';
 import type { NodeAddress } from './address-book.ts';
 import { NO_LIMIT } from './call-state.ts';
 import { encodeNode } from './command-codec.ts';
@@ -100,18 +100,6 @@ export async function replace(replica: Replica, from: number, by: number, reacha
   ] as const;
   if (!isVoter(replica.stats().configuration, from)) throw noVoter(from);
   await change(replica, { type: 'enter-joint', members, autoLeave: true }, reachable);
-}
-
-/** The voter that is the best to lead next: that has most of the log, among those that are reached. Throws `unavailable/NO_SUCCESSOR`. */
-export function successorOf(replica: Replica, reachable: Reachable): number {
-  const { id: own, configuration } = replica.stats();
-  const able = configuration.voters.filter((id) => id !== own && canLead(configuration, id) && reachable(id));
-  const match = (id: number): number => replica.progressOf(id)?.match ?? 0;
-  const best = able.sort((a, b) => match(b) - match(a))[0];
-  if (best !== undefined) return best;
-  throw new SparrowError('unavailable', 'NO_SUCCESSOR', `no other voter is reached that could lead in place of node ${own}`, {
-    applied: false,
-  });
 }
 
 async function change(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): Promise<void> {

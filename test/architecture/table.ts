@@ -115,7 +115,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/gateway',
     grade: 'edge',
-    imports: ['base', 'engine', 'proto', 'server/node', 'server/settings.ts'],
+    imports: ['base', 'engine', 'proto', 'server/node', 'server/address.ts', 'server/settings.ts'],
     packages: ['@grpc/grpc-js'],
     holds: 'what clients talk to',
   },

@@ -1,0 +1,157 @@
+/**
+ * What the commands of an operator have in common: a way to the cluster, waiting with a word on how it stands, and how they end.
+ *
+ * A command says what is to be so (`reach`): it looks whether it is, makes a step where it is not, and looks again. So a command that is given twice does no
+ * harm, and neither does an answer that is lost on its way.
+ */
+import { type Command, InvalidArgumentError } from 'commander';
+
+import { type ClusterAdmin, type ClusterStatus, connectAdmin, SparrowError } from '../../../client/index.ts';
+import { type ServerOptions, withServerOptions } from '../../client-command.ts';
+import { listenForInterrupt } from '../../interrupt.ts';
+import { Output } from '../../terminal/output.ts';
+
+export interface ClusterOptions extends ServerOptions {
+  json?: boolean;
+}
+
+export type Member = ClusterStatus['members'][number];
+
+export interface Operator {
+  readonly admin: ClusterAdmin;
+  readonly signal: AbortSignal;
+  /** How long a step may take that should take a moment. */
+  readonly timeoutMs: number;
+  /** A line on stderr on how it goes. */
+  note(line: string): void;
+  /** A line on what was done: on stdout, or with --json nowhere. */
+  done(line: string): void;
+}
+
+/** Refused for a moment, or not known to be done: to be looked at again. */
+const PASSING: ReadonlySet<string> = new Set([
+  'CHANGE_REFUSED',
+  'TRANSFERRING',
+  'LEADERSHIP_LOST',
+  'NO_LEADER',
+  'CONNECTION_LOST',
+  'REPLICA_STOPPED',
+  'SHUTTING_DOWN',
+]);
+const LOOK_MS = 200;
+/** A word on how a wait stands, this often. */
+const NOTE_MS = 3000;
+
+export function withClusterOptions(command: Command, json = 'the cluster as it is then, as JSON'): Command {
+  return withServerOptions(command).option('--json', json);
+}
+
+/** Runs a command with a way to the cluster, and sets the exit code that it returns. With --json, the status of the cluster is printed in the end. */
+export async function operate(options: ClusterOptions, work: (operator: Operator) => Promise<number>): Promise<void> {
+  const addresses = options.server.split(',').map((address) => address.trim());
+  const timeoutMs = Math.ceil(options.timeout * 1000);
+  using interrupt = listenForInterrupt();
+  const { signal } = interrupt;
+  using admin = connectAdmin(addresses, { timeoutMs, signal });
+  const lines: string[] = [];
+  const operator = {
+    admin,
+    signal,
+    timeoutMs,
+    note: (line: string) => void process.stderr.write(`${line}\n`),
+    done: (line: string) => void lines.push(`${line}\n`),
+  };
+  try {
+    const code = await work(operator);
+    if (options.json === true) await print(`${JSON.stringify((await admin.status()).status, null, 2)}\n`);
+    else await print(lines.join(''));
+    process.exitCode = code;
+  } catch (error) {
+    // What was done before is worth knowing.
+    if (options.json !== true) await print(lines.join(''));
+    const code = interrupt.exitCode();
+    if (code === undefined) throw error;
+    process.exitCode = code;
+  }
+}
+
+export interface Goal {
+  /** Whether it is so. May throw why it can never be. */
+  readonly reached: (status: ClusterStatus) => boolean;
+  /** Undefined: there is nothing to be done but to wait. */
+  readonly step?: () => Promise<unknown>;
+  /** How it stands, for people who wait. */
+  readonly progress?: (status: ClusterStatus) => Promise<string> | string;
+  /** In vain after so long. */
+  readonly msMax: number;
+  /** What is waited for, for the error. */
+  readonly what: string;
+}
+
+/** Settles with the leader's status when it is so. */
+export async function reach(operator: Operator, { reached, step, progress, msMax, what }: Goal): Promise<ClusterStatus> {
+  const endMs = performance.now() + msMax;
+  let noteMs = performance.now() + NOTE_MS;
+  let said = '';
+  let last: unknown;
+  for (let looks = 0; ; looks++) {
+    const { status } = await operator.admin.leaderStatus();
+    if (reached(status)) return status;
+    try {
+      await step?.();
+      last = undefined;
+    } catch (error) {
+      if (!(error instanceof SparrowError) || !PASSING.has(error.code)) throw error;
+      last = error;
+    }
+    const nowMs = performance.now();
+    if (progress !== undefined && nowMs >= noteMs) {
+      const text = await progress(status);
+      if (text !== said) operator.note(text);
+      said = text;
+      noteMs = nowMs + NOTE_MS;
+    }
+    if (nowMs + LOOK_MS > endMs) {
+      const why = last instanceof SparrowError ? `: ${last.message}` : '';
+      throw new SparrowError('unavailable', 'TIMEOUT', `${what} did not come about in ${msMax} ms${why}`, { timeoutMs: msMax }, last);
+    }
+    // A step that was made has most often done it.
+    if (step === undefined || last !== undefined || looks > 0) await pause(operator.signal);
+  }
+}
+
+export function memberOf(status: ClusterStatus, id: number): Member | undefined {
+  return status.members.find((member) => member.id === id);
+}
+
+/** Of a member, which there must be. */
+export function needMember(status: ClusterStatus, id: number): Member {
+  const member = memberOf(status, id);
+  if (member !== undefined) return member;
+  const ids = status.members.map((each) => each.id).join(', ');
+  throw new SparrowError('invalid', 'NOT_A_MEMBER', `node ${id} is not a member of the cluster; its members are ${ids}`, { node: id });
+}
+
+export function parseNodeId(text: string): number {
+  const id = Number(text);
+  if (!/^[1-9]\d{0,9}$/.test(text) || id > 0xffffffff) throw new InvalidArgumentError('A node id is asked for, from 1 to 4294967295.');
+  return id;
+}
+
+export async function print(text: string): Promise<void> {
+  const output = new Output(process.stdout);
+  await output.write(text);
+  await output.finish();
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, LOOK_MS);
+    signal.addEventListener('abort', end);
+  });
+}
