@@ -43,7 +43,7 @@ export interface AdminOptions {
 /** A node that does not answer holds a search up no longer than this. */
 const NODE_MS_MAX = 2000;
 const PAUSE_MS = 200;
-/** A node says that it cannot do it, and another one may. */
+/** A node says that it cannot do it, and another one may. (It says NODE_REMOVED of itself with kind `unavailable`, of others with `invalid`.) */
 const ELSEWHERE: ReadonlySet<string> = new Set(['NOT_LEADER', 'NO_LEADER', 'NODE_REMOVED', 'SHUTTING_DOWN']);
 
 type Method<Q, A> = (
@@ -159,7 +159,7 @@ export class ClusterAdmin implements Disposable {
       try {
         return await this.#call(address, name, method, request, endMs - performance.now());
       } catch (error) {
-        const again = error instanceof SparrowError && error.details['applied'] === false && ELSEWHERE.has(error.code);
+        const again = error instanceof SparrowError && error.kind !== 'invalid' && ELSEWHERE.has(error.code);
         if (!again || performance.now() + PAUSE_MS > endMs) throw error;
       }
       await this.#pause();

@@ -27,6 +27,7 @@ export interface NodeSettings {
   readonly listen?: string | undefined;
   readonly peerListen?: string | undefined;
   readonly cluster?: ClusterSettings | undefined;
+  readonly join?: string | undefined;
 }
 
 export const NODE_ID_MAX = 0xffffffff;
@@ -46,7 +47,8 @@ export function parseClusterList(list: string): ClusterSettings {
 }
 
 /** Checks what belongs together, and completes it: a node of a list listens where the list says, unless it is told otherwise. Throws `invalid/OPTION_RANGE`. */
-export function resolveNode({ nodeId, cluster, ...given }: NodeSettings): { listen: string; peerListen: string | undefined } {
+export function resolveNode({ nodeId, cluster, join, ...given }: NodeSettings): { listen: string; peerListen: string | undefined } {
+  if (join !== undefined) checkJoin(join, { nodeId, cluster, ...given });
   const own = cluster === undefined ? undefined : ownEntry(nodeId, cluster);
   const listen = given.listen ?? own?.address ?? DEFAULT_LISTEN;
   const peerListen = given.peerListen ?? own?.peerAddress;
@@ -74,6 +76,14 @@ export function clusterIdOf(cluster: ClusterSettings, name: string): bigint {
   const text = Buffer.from(`${name}\n${list.join(',')}`);
   const { high, low } = xxh64(text, 0, text.length, 0);
   return (BigInt(high) << 32n) | BigInt(low);
+}
+
+function checkJoin(join: string, { nodeId, cluster, peerListen }: NodeSettings): void {
+  parseReachable(join, 'join');
+  if (cluster !== undefined)
+    throw wrong('join', 'a node that joins learns who the others are; a cluster is named only by the nodes that it begins with');
+  if (nodeId === undefined) throw wrong('nodeId', 'a node that joins a cluster has an id that no other ever had there');
+  if (peerListen === undefined) throw wrong('peerListen', 'a node that joins a cluster says where it listens to the others, HOST:PORT');
 }
 
 function ownEntry(nodeId: number | undefined, cluster: ClusterSettings): NodeAddresses {

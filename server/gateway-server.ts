@@ -26,6 +26,7 @@ import {
   kvService,
   type KvService,
   NO_CLUSTER,
+  type OwnNode,
   READ_PATHS,
   STREAM_PATHS,
   WRITE_PATHS,
@@ -92,7 +93,10 @@ export class GatewayServer {
     const calls = new KvCalls(node.replica, settings, clusterOf(node));
     this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
-    this.#server.addService(AdminService, adminService(calls, this.#counter, this.#connections, SERVER_VERSION));
+    this.#server.addService(
+      AdminService,
+      adminService(calls, this.#counter, this.#connections, SERVER_VERSION, () => this.own),
+    );
     this.#health = new HealthImplementation(Object.fromEntries(HEALTH_NAMES.map((name) => [name, 'SERVING'])));
     this.#health.addToServer(this.#server as never);
     new ReflectionService({ files: { fileDescriptorProtos: fileDescriptors() } } as never).addToServer(this.#server);
@@ -105,6 +109,13 @@ export class GatewayServer {
 
   get metricsAddress(): string | undefined {
     return this.#metrics?.address;
+  }
+
+  /** Where this node says that it is: for clients, and for other nodes. */
+  get own(): OwnNode {
+    const { transport, identity } = this.#node;
+    const listed = this.#settings.cluster?.[identity.nodeId];
+    return { address: listed?.address ?? this.#address, peerAddress: listed?.peerAddress ?? transport?.address ?? '', links: transport };
   }
 
   /** From now on calls are answered, or told where to go. Throws `unavailable/LISTEN`. */
@@ -217,10 +228,9 @@ export class GatewayServer {
 }
 
 /** What clients are told. Of a node that is alone, and that no other can join, there is nothing to tell. */
-function clusterOf({ identity, members, transport }: NodeParts): ClusterIdentity {
+function clusterOf({ identity, ties, transport }: NodeParts): ClusterIdentity {
   if (transport === undefined) return NO_CLUSTER;
-  const addresses = Object.entries(members).map(([id, { address }]): [number, string] => [Number(id), address]);
-  return { clusterId: formatClusterId(identity.clusterId), members: new Map(addresses) };
+  return { clusterId: formatClusterId(identity.clusterId), members: ties.addresses };
 }
 
 /** Whether it settled in time. */

@@ -1,10 +1,10 @@
 /**
  * What a node is made of, below its clients: put together in this order, and taken apart in the other.
  *
- *   lock -> identity -> engine -> log -> way to other nodes -> host -> replica
+ *   lock -> identity -> engine -> log -> way to other nodes -> host -> replica -> ties to its cluster
  *
  * There is one group so far, whose members are the nodes. A node alone has no way to others, and nothing waits for anybody there. A node of several does
- * not wait for them either: it is there when its own data are, and has a leader when a majority is.
+ * not wait for them either: it is there when its own data are, and has a leader when a majority is. One that joins asks a member first who the others are.
  */
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
@@ -14,13 +14,28 @@ import { SparrowError } from '../base/errors.ts';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../base/node/index.ts';
 import { open } from '../engine/index.ts';
 import { type ClusterSettings, clusterIdOf, nodesOf } from './cluster-settings.ts';
+import { ClusterTies } from './cluster-ties.ts';
 import { GROUP_ID, groupDirectory, logDirectory } from './data-directory.ts';
-import { formatClusterId, NodeHost, type NodeIdentity, NodeLog, openIdentity, Replica, ReplicaStore } from './node/index.ts';
+import { askToJoin, type ClusterFacts } from './join.ts';
+import {
+  formatClusterId,
+  hasIdentity,
+  type NodeAddress,
+  NodeHost,
+  type NodeIdentity,
+  NodeLog,
+  openIdentity,
+  Replica,
+  ReplicaStore,
+} from './node/index.ts';
+import { refuseRemoved } from './removal.ts';
 import { engineOptions, type ServerSettings } from './settings.ts';
 import { type Hash64, GrpcTransport, type RunningHash64 } from './transport/index.ts';
 
 /** Nodes whose last refusal is remembered, so that it is not logged at each attempt. */
 const REFUSALS_MAX = 100;
+/** The node that a new one asks may still be starting. */
+const JOIN_MS_MAX = 10_000;
 
 /** Of all that is driven. */
 const fileSystem = new NodeFileSystem();
@@ -36,7 +51,7 @@ interface Parts {
   readonly transport: GrpcTransport | undefined;
   readonly host: NodeHost;
   readonly replica: Replica;
-  readonly members: ClusterSettings;
+  readonly ties: ClusterTies;
 }
 
 export class NodeParts implements Parts {
@@ -49,8 +64,7 @@ export class NodeParts implements Parts {
   readonly transport: GrpcTransport | undefined;
   readonly host: NodeHost;
   readonly replica: Replica;
-  /** Where the nodes are reached that the settings name. */
-  readonly members: ClusterSettings;
+  readonly ties: ClusterTies;
   readonly #lock: DirectoryLock;
   #closing: Promise<void> | undefined;
 
@@ -61,7 +75,9 @@ export class NodeParts implements Parts {
       fileSystem.makeDirectorySync(settings.data);
       const lock = fileSystem.lockDirectory(settings.data);
       opened.push(() => lock.release());
-      const { identity, found } = openIdentity(fileSystem, settings.data, wantedIdentity(settings), random);
+      const facts = await join(settings);
+      const { identity, found } = openIdentity(fileSystem, settings.data, wantedIdentity(settings, facts), random);
+      refuseRemoved(fileSystem, settings.data, identity);
       logger.info({ nodeId: identity.nodeId, clusterId: formatClusterId(identity.clusterId), voters: identity.voters }, 'this node');
 
       const { h64Raw: hash, create64: createHash } = await xxhash();
@@ -69,17 +85,23 @@ export class NodeParts implements Parts {
       opened.push(() => store.engine.close());
       const log = openLog(settings, hash, logger);
       opened.push(() => log.close());
-      const transport = await openTransport(settings, identity, { hash, createHash }, logger);
+      const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, fileSystem, scheduler, logger });
+      opened.push(() => ties.close());
+      const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
       opened.push(() => transport?.close());
       const onReach = (node: number, reached: boolean): void =>
         reached ? logger.info({ node }, 'another node is reached') : logger.warn({ node }, 'another node is not reached any more');
-      const host = new NodeHost({ node: identity.nodeId, tickMs: settings.raft.tickMs, scheduler, transport, onReach });
+      const { nodeId: node } = identity;
+      const membersChanged = (): void => ties.changed();
+      const host = new NodeHost({ node, tickMs: settings.raft.tickMs, scheduler, transport, onReach, membersChanged });
       opened.push(() => host.close());
       const replica = await openReplica(settings, identity, { store, log, host }, onStopped);
       opened.push(() => replica.close());
       if (transport === undefined && replica.members.some((member) => member !== identity.nodeId))
         throw alone(settings.data, replica.members);
-      return new NodeParts({ identity, found, store, log, transport, host, replica, members: membersOf(settings, identity) }, lock);
+      if (replica.members.length === 0 && settings.join === undefined) throw joinNeeded(settings.data, node);
+      ties.begin(replica, transport, facts?.nodes ?? new Map<number, NodeAddress>());
+      return new NodeParts({ identity, found, store, log, transport, host, replica, ties }, lock);
     } catch (error) {
       for (const close of opened.toReversed()) await close();
       throw error;
@@ -94,7 +116,7 @@ export class NodeParts implements Parts {
     this.transport = parts.transport;
     this.host = parts.host;
     this.replica = parts.replica;
-    this.members = parts.members;
+    this.ties = parts.ties;
     this.#lock = lock;
   }
 
@@ -105,6 +127,7 @@ export class NodeParts implements Parts {
 
   /** Stops at once. `close` only waits for files to be closed then. */
   abort(): void {
+    this.ties.close();
     this.replica.abort();
     this.host.close();
     this.log.abort();
@@ -112,6 +135,7 @@ export class NodeParts implements Parts {
   }
 
   async #close(): Promise<void> {
+    this.ties.close();
     await this.replica.close();
     this.host.close();
     await this.log.close();
@@ -126,14 +150,25 @@ export class NodeParts implements Parts {
   }
 }
 
-function wantedIdentity({ nodeId, cluster, clusterName }: ServerSettings): Parameters<typeof openIdentity>[2] {
+/** What a member says of the cluster that this node is to join; of one that has joined before nothing is asked. */
+async function join({ data, join: member, nodeId }: ServerSettings): Promise<ClusterFacts | undefined> {
+  if (member === undefined || hasIdentity(fileSystem, data)) return undefined;
+  return askToJoin(member, nodeId!, JOIN_MS_MAX);
+}
+
+function wantedIdentity(
+  { nodeId, cluster, clusterName }: ServerSettings,
+  facts: ClusterFacts | undefined,
+): Parameters<typeof openIdentity>[2] {
+  if (facts !== undefined) return { nodeId, clusterId: facts.clusterId, voters: [] };
   if (cluster === undefined) return { nodeId, clusterId: undefined, voters: undefined };
   return { nodeId, clusterId: clusterIdOf(cluster, clusterName), voters: nodesOf(cluster) };
 }
 
-/** A node alone can be told to others when it can be reached by them. */
-function membersOf({ cluster, listen, peerListen }: ServerSettings, { nodeId }: NodeIdentity): ClusterSettings {
-  return cluster ?? (peerListen === undefined ? {} : { [nodeId]: { address: listen, peerAddress: peerListen } });
+/** Where the nodes are that the cluster begins with. A node alone can be told to others when it can be reached by them. */
+function beginningOf({ cluster, listen, peerListen }: ServerSettings, { nodeId }: NodeIdentity): ReadonlyMap<number, NodeAddress> {
+  const nodes: ClusterSettings = cluster ?? (peerListen === undefined ? {} : { [nodeId]: { address: listen, peerAddress: peerListen } });
+  return new Map(Object.entries(nodes).map(([id, addresses]) => [Number(id), addresses]));
 }
 
 function openStore(settings: ServerSettings, hash: Hash64, createHash: () => RunningHash64): Promise<ReplicaStore> {
@@ -153,13 +188,15 @@ function openLog(settings: ServerSettings, hash: Hash64, logger: Logger): NodeLo
 }
 
 async function openTransport(
-  { peerListen, cluster, snapshotBytesPerSecond }: ServerSettings,
+  { peerListen, snapshotBytesPerSecond }: ServerSettings,
   { nodeId, clusterId }: NodeIdentity,
   hashes: { hash: Hash64; createHash: () => RunningHash64 },
+  ties: ClusterTies,
   logger: Logger,
 ): Promise<GrpcTransport | undefined> {
   if (peerListen === undefined) return undefined;
   const identity = { cluster: clusterId, node: nodeId, incarnation: (BigInt(random.u32()) << 32n) | BigInt(random.u32()) };
+  const log = refusalLog(logger);
   const parts = {
     clock,
     scheduler,
@@ -167,10 +204,12 @@ async function openTransport(
     ...hashes,
     serverCredentials: ServerCredentials.createInsecure(),
     channelCredentials: ChannelCredentials.createInsecure(),
-    onRefused: refusalLog(logger),
+    onRefused: (peer: number | undefined, error: SparrowError): void => {
+      if (!ties.refused(error)) log(peer, error);
+    },
+    whyNoPeer: (node: number) => ties.whyNoPeer(node),
   };
   const transport = await GrpcTransport.listen(peerListen, identity, parts, { snapshotBytesPerSecond });
-  for (const [id, { peerAddress }] of Object.entries(cluster ?? {})) if (Number(id) !== nodeId) transport.addPeer(Number(id), peerAddress);
   logger.info({ address: transport.address }, 'listening to other nodes');
   return transport;
 }
@@ -188,10 +227,13 @@ function refusalLog(logger: Logger): (peer: number | undefined, error: SparrowEr
 
 function openReplica(
   settings: ServerSettings,
-  { nodeId, voters }: NodeIdentity,
+  identity: NodeIdentity,
   { store, log, host }: { store: ReplicaStore; log: NodeLog; host: NodeHost },
   onStopped: (error: SparrowError) => void,
 ): Promise<Replica> {
+  const { nodeId, voters } = identity;
+  // The first entry is about to be applied, or applied again: it writes where the nodes are, and on each of them the same.
+  if (store.engine.sequence === 0 && settings.cluster === undefined && voters.length > 1) throw alone(settings.data, voters);
   const { electionTicks, heartbeatTicks, sleepTicks, checkpointBytes, logKeptBytesMax, keptBytesMax } = settings.raft;
   const { writeBytesInFlightMax, writesWaitingMax } = settings;
   return Replica.open(
@@ -199,6 +241,7 @@ function openReplica(
       group: GROUP_ID,
       id: nodeId,
       voters,
+      nodes: beginningOf(settings, identity),
       electionTicks,
       heartbeatTicks,
       sleepTicks: sleepTicks === 0 ? Infinity : sleepTicks,
@@ -210,6 +253,11 @@ function openReplica(
     },
     { engine: store.engine, store, nodeLog: log, log: log.group(GROUP_ID), clock, scheduler, random, host, onStopped },
   );
+}
+
+function joinNeeded(data: string, node: number): SparrowError {
+  const message = `${data} is that of node ${node}, which waits to be taken in and knows nobody: the settings must name a member of its cluster (join)`;
+  return new SparrowError('invalid', 'JOIN_NEEDED', message, { field: 'join', directory: data });
 }
 
 function alone(data: string, members: readonly number[]): SparrowError {

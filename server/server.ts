@@ -54,7 +54,9 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
     if (node.transport !== undefined) logLeaders(node.replica, logger);
     const gateway = new GatewayServer(settings, node, logger);
     void failed.then(() => gateway.failed());
+    node.ties.onRemoved(() => gateway.failed());
     await gateway.listen();
+    if (node.transport !== undefined) node.ties.settle(gateway.own);
     return {
       settings,
       failed,

@@ -22,6 +22,8 @@ export interface ServerSettings {
   readonly nodeId?: number | undefined;
   /** The nodes that the cluster begins with, by id; the same on all of them. Not there: this node alone. */
   readonly cluster?: ClusterSettings | undefined;
+  /** A member of a running cluster, HOST:PORT for clients: this node asks it who the others are, and waits to be taken in. Needs nodeId and peerListen. */
+  readonly join?: string | undefined;
   /** Where other nodes are listened to, as `listen`. Default: the node's own peer address of `cluster`; without one nowhere: then no other node can join this one. */
   readonly peerListen?: string | undefined;
   /** Tells clusters apart that begin with the same list. Default empty. */
@@ -126,6 +128,7 @@ const SCHEMA = z.strictObject({
   listen: z.string().optional(),
   nodeId: z.number().int().min(1).max(NODE_ID_MAX).optional(),
   cluster: z.record(z.string(), NODE).optional(),
+  join: z.string().optional(),
   peerListen: z.string().optional(),
   clusterName: z.string().default(''),
   snapshotBytesPerSecond: whole(64 * KIB, 16 * 1024 * MIB, 100 * MIB),

@@ -36,6 +36,11 @@ Three nodes on one machine, each in a terminal of its own:
   sparrowkv server --data ./data1 --node-id 1 --cluster $NODES
   sparrowkv server --data ./data2 --node-id 2 --cluster $NODES
   sparrowkv server --data ./data3 --node-id 3 --cluster $NODES
+
+A fourth one that joins them, waits, and is taken in by an operator:
+  sparrowkv server --data ./data4 --node-id 4 --listen 127.0.0.1:7430 --peer-listen 127.0.0.1:7431 \\
+    --join 127.0.0.1:7400
+  sparrowkv cluster add-learner 4 --address 127.0.0.1:7430
 `;
 
 const STOP_MS_MAX = 5_000;
@@ -49,6 +54,7 @@ interface ServerCommandOptions {
   cluster?: string;
   clusterName?: string;
   peerListen?: string;
+  join?: string;
   metricsAddress?: string;
   config?: string;
   logLevel?: LogLevel;
@@ -62,6 +68,7 @@ export function addServer(program: Command): void {
     .option('--listen <address>', `where it listens, HOST:PORT (default: its own address in --cluster, or ${DEFAULT_ADDRESS})`)
     .option('--node-id <id>', 'which node of the cluster it is, a number from 1 on', parseNodeId)
     .option('--cluster <nodes>', 'the nodes that the cluster begins with, ID=HOST:PORT/PEERPORT,...; the same on each of them')
+    .option('--join <address>', 'HOST:PORT of a member of a running cluster, which this node is to be taken into')
     .option('--cluster-name <name>', 'tells clusters apart that begin with the same list of nodes')
     .option('--peer-listen <address>', 'where it listens to other nodes, HOST:PORT (default: its own in --cluster, or nowhere)')
     .option('--metrics-address <address>', 'where it answers GET /metrics for Prometheus, HOST:PORT (default: nowhere)')

@@ -1,11 +1,12 @@
 /** A replica of a shard: replica.ts is the place to start. */
 export { NodeHost, type NodeHostParts, type NodeTransport } from './node-host.ts';
 export { engineOfGroup } from './group-directory.ts';
-export { formatClusterId, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
+export { formatClusterId, hasIdentity, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
 export { handOver, successorOf } from './hand-over.ts';
 export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
 export { type MemberProgress, Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
 export { AddressBook, type NodeAddress } from './address-book.ts';
+export { AddressFeed, type AddressFeedParts } from './address-feed.ts';
 export {
   type GroupContents,
   type GroupDamage,

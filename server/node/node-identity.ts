@@ -63,6 +63,11 @@ export function openIdentity(
   return { identity, found: false };
 }
 
+/** Whether the directory was given an identity before. */
+export function hasIdentity(fileSystem: FileSystem, directory: string): boolean {
+  return fileSystem.existsSync(`${directory}/${NAME}`);
+}
+
 /** 16 hexadecimal digits. */
 export function formatClusterId(clusterId: bigint): string {
   return clusterId.toString(16).padStart(16, '0');

@@ -1,0 +1,132 @@
+/**
+ * What ties a node to its cluster beside Raft itself: whom it is connected with and what clients are told (the address book's feed), what it does while it
+ * hears no leader (the watch), and its end when it was removed.
+ *
+ * Made before the way to other nodes and the replica, which both ask it; `begin` gives it them. Made by node-parts.ts.
+ */
+import type { Logger } from 'pino';
+import type { FileSystem, Scheduler } from '../base/env.ts';
+import { SparrowError } from '../base/errors.ts';
+import { ClusterWatch } from './cluster-watch.ts';
+import { AddressFeed, formatClusterId, type NodeAddress, type NodeIdentity, type Replica, setAddress } from './node/index.ts';
+import { markRemoved, removedError } from './removal.ts';
+import type { GrpcTransport } from './transport/index.ts';
+
+export interface ClusterTiesParts {
+  readonly identity: NodeIdentity;
+  /** Of the node's data. */
+  readonly directory: string;
+  /** A member that can be asked, by the settings. */
+  readonly join: string | undefined;
+  readonly fileSystem: FileSystem;
+  readonly scheduler: Scheduler;
+  readonly logger: Logger;
+}
+
+export class ClusterTies {
+  readonly #parts: ClusterTiesParts;
+  #replica: Replica | undefined;
+  #feed: AddressFeed | undefined;
+  #watch: ClusterWatch | undefined;
+  #scheduled = false;
+  #removed = false;
+  #onRemoved: (() => void) | undefined;
+
+  constructor(parts: ClusterTiesParts) {
+    this.#parts = parts;
+  }
+
+  /** Where clients reach the members, by node id: always the same map. */
+  get addresses(): ReadonlyMap<number, string> {
+    return this.#feed?.addresses ?? new Map<number, string>();
+  }
+
+  /** `learned`: what another node said of where members are, for a node whose own book says nothing yet. */
+  begin(replica: Replica, transport: GrpcTransport | undefined, learned: ReadonlyMap<number, NodeAddress>): void {
+    const { identity, join, scheduler, logger } = this.#parts;
+    const node = identity.nodeId;
+    this.#replica = replica;
+    this.#feed = new AddressFeed({ node, replica, links: transport, onRemoved: () => this.#wasRemoved('its own log says so') });
+    this.#feed.learn(learned);
+    if (transport === undefined) return;
+    this.#watch = new ClusterWatch({
+      node,
+      clusterId: identity.clusterId,
+      replica,
+      feed: this.#feed,
+      join,
+      scheduler,
+      logger,
+      onRemoved: () => this.#wasRemoved('another node says so'),
+    });
+  }
+
+  /** A node that is alone is where its settings say; one of several is where the address book says, and that is changed by an operator. */
+  settle({ address, peerAddress }: NodeAddress): void {
+    const own = { address, peerAddress };
+    const replica = this.#replica;
+    const { identity, logger } = this.#parts;
+    if (replica === undefined) return;
+    const { nodeId } = identity;
+    const entry = replica.book.nodes.get(nodeId);
+    if (entry?.address === own.address && entry.peerAddress === own.peerAddress) return;
+    if (replica.members.length === 1 && replica.members[0] === nodeId) {
+      setAddress(replica, nodeId, own).catch((error: unknown) => logger.warn({ err: error }, 'the own addresses could not be noted'));
+    } else if (entry !== undefined) {
+      const next = `sparrowkv cluster set-address ${nodeId} --address ${own.address} --peer-address ${own.peerAddress}`;
+      logger.warn({ book: entry, own }, `the cluster knows this node at other addresses than its settings say; if it has moved: ${next}`);
+    }
+  }
+
+  /** Members or addresses may be others. Not done at once: this is called from within the replica. */
+  changed(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#parts.scheduler.soon(() => {
+      this.#scheduled = false;
+      this.#feed?.refresh();
+    });
+  }
+
+  /** For the transport: what a node that is no peer is told. */
+  whyNoPeer(node: number): SparrowError | undefined {
+    if (this.#replica?.book.removed.has(node) !== true) return undefined;
+    const cluster = formatClusterId(this.#parts.identity.clusterId);
+    return new SparrowError('invalid', 'NODE_REMOVED', `node ${node} was removed from cluster ${cluster}`, { node });
+  }
+
+  /** Another node refuses this one, or is refused. Whether nothing more is to be said of it. */
+  refused(error: SparrowError): boolean {
+    const { nodeId } = this.#parts.identity;
+    if (error.code === 'NODE_REMOVED' && error.details['node'] === nodeId) this.#wasRemoved('another node refuses it');
+    // As long as it waits to be taken in, nobody knows it.
+    return error.code === 'NOT_A_PEER' && this.#replica?.members.includes(nodeId) !== true;
+  }
+
+  /** Calls `listener` when the node learns that it was removed. */
+  onRemoved(listener: () => void): void {
+    this.#onRemoved = listener;
+    if (this.#removed) listener();
+  }
+
+  close(): void {
+    this.#watch?.close();
+  }
+
+  #wasRemoved(how: string): void {
+    const { identity, directory, fileSystem, logger } = this.#parts;
+    if (this.#removed || this.#replica === undefined) return;
+    this.#removed = true;
+    this.#watch?.close();
+    const error = removedError(identity);
+    logger.error({ code: error.code, how }, error.message);
+    this.#replica.retire(error);
+    try {
+      markRemoved(fileSystem, directory, identity);
+    } catch (failure) {
+      // It is told again when it is started again.
+      logger.error({ err: failure }, 'the directory could not be marked as that of a removed node');
+    }
+    this.#onRemoved?.();
+  }
+}

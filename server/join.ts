@@ -1,0 +1,111 @@
+/**
+ * How a node learns of a cluster from one that is in it: who is a member and where, and which ids are used up. It is asked over the same service as an
+ * operator asks (Admin.ClusterStatus).
+ *
+ * A node that joins begins with what it is told here, has no vote and no data, and waits until an operator has it taken in. Called by node-parts.ts and
+ * cluster-watch.ts.
+ */
+import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { SparrowError } from '../base/errors.ts';
+import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER } from '../base/rpc-status.ts';
+import { AdminClient, type ClusterStatusResponse } from '../proto/index.ts';
+import type { NodeAddress } from './node/index.ts';
+
+/** What a node says of its cluster. */
+export interface ClusterFacts {
+  readonly clusterId: bigint;
+  /** Of members. */
+  readonly nodes: ReadonlyMap<number, NodeAddress>;
+  readonly removed: ReadonlySet<number>;
+  /** The least id that was never used. */
+  readonly freeId: number;
+}
+
+const ASK_MS_MAX = 3000;
+const PAUSE_MS = 500;
+
+/** What the node at `address` says. Throws `unavailable/UNREACHABLE`, `invalid/NO_CLUSTER` for one that is in no cluster that could be joined. */
+export async function askCluster(address: string): Promise<ClusterFacts> {
+  const { clusterId, members, node, removedIds, freeId } = await clusterStatus(address);
+  if (clusterId === '' || node?.peerAddress === '') {
+    throw noCluster(address, 'it listens to no other nodes: start it with --peer-listen HOST:PORT first');
+  }
+  if (members.length === 0) throw noCluster(address, 'it waits to be taken in itself: name a member of the cluster');
+  const nodes = members.map(({ id, address: client, peerAddress }): [number, NodeAddress] => [id, { address: client, peerAddress }]);
+  return { clusterId: BigInt(`0x${clusterId}`), nodes: new Map(nodes), removed: new Set(removedIds), freeId };
+}
+
+/** The same for a node that begins: the other one may still be starting. Throws `unavailable/JOIN` after `msMax`. */
+export async function askToJoin(address: string, nodeId: number, msMax: number): Promise<ClusterFacts> {
+  const endMs = performance.now() + msMax;
+  for (;;) {
+    try {
+      const facts = await askCluster(address);
+      checkUnused(facts, nodeId);
+      return facts;
+    } catch (error) {
+      if (!(error instanceof SparrowError) || error.kind !== 'unavailable') throw error;
+      if (performance.now() + PAUSE_MS > endMs) {
+        throw new SparrowError(
+          'unavailable',
+          'JOIN',
+          `no node answers at ${address}, to join its cluster: ${error.message}`,
+          { join: address },
+          error,
+        );
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+/** For a node whose directory is empty. */
+function checkUnused({ nodes, removed, freeId }: ClusterFacts, nodeId: number): void {
+  if (removed.has(nodeId)) {
+    throw new SparrowError(
+      'invalid',
+      'NODE_REMOVED',
+      `node ${nodeId} was removed from this cluster, and an id is used once: take another one, such as --node-id ${freeId}`,
+      { field: 'nodeId', node: nodeId, free: freeId },
+    );
+  }
+  if (!nodes.has(nodeId)) return;
+  throw new SparrowError(
+    'invalid',
+    'NODE_ID_TAKEN',
+    `node ${nodeId} is a member of this cluster, and this directory is empty: if it was that node's and is lost, join under another id, such as ${freeId}, ` +
+      `and have it take the place of node ${nodeId} ("sparrowkv cluster replace ${nodeId} ${freeId}")`,
+    { field: 'nodeId', node: nodeId, free: freeId },
+  );
+}
+
+function clusterStatus(address: string): Promise<ClusterStatusResponse> {
+  const client = new AdminClient(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_channelz': 0 });
+  return new Promise<ClusterStatusResponse>((resolve, reject) => {
+    client.clusterStatus({}, new Metadata(), { deadline: Date.now() + ASK_MS_MAX }, (error, answer) => {
+      if (error === null) resolve(answer);
+      else reject(refusal(address, error));
+    });
+  }).finally(() => client.close());
+}
+
+function refusal(address: string, { code, details, metadata }: ServiceError): SparrowError {
+  const trailer = (name: string): string => String(metadata?.get(name)[0] ?? '');
+  const error = errorOf({
+    status: code,
+    message: details,
+    kind: trailer(KIND_TRAILER),
+    code: trailer(CODE_TRAILER),
+    details: trailer(DETAILS_TRAILER),
+  });
+  return error.kind === 'unavailable'
+    ? new SparrowError('unavailable', 'UNREACHABLE', `cannot reach ${address}: ${error.message}`, { address }, error)
+    : error;
+}
+
+function noCluster(address: string, why: string): SparrowError {
+  return new SparrowError('invalid', 'NO_CLUSTER', `the node at ${address} is in no cluster that could be joined: ${why}`, {
+    field: 'join',
+    address,
+  });
+}

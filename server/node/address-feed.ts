@@ -1,0 +1,70 @@
+/**
+ * Keeps what a node has of others as the address book says: connections to nodes, and the addresses that clients are told.
+ *
+ * The book of a node may say nothing yet (it waits to be taken in), or be far behind. What other nodes said (`learn`) then stands in for what it lacks.
+ *
+ * Refreshed by its host when members change (NodeHostParts.membersChanged).
+ */
+import type { NodeAddress } from './address-book.ts';
+import type { Replica } from './replica.ts';
+
+/** As GrpcTransport has it. */
+export interface PeerLinks {
+  addPeer(id: number, address: string): void;
+  removePeer(id: number): void;
+}
+
+export interface AddressFeedParts {
+  readonly node: number;
+  readonly replica: Pick<Replica, 'book' | 'members'>;
+  /** Undefined: this node listens to no others. */
+  readonly links: PeerLinks | undefined;
+  /** The log says that this node was removed. Called once. */
+  readonly onRemoved: () => void;
+}
+
+export class AddressFeed {
+  readonly #parts: AddressFeedParts;
+  readonly #addresses: Map<number, string> = new Map();
+  #learned: ReadonlyMap<number, NodeAddress> = new Map();
+  #peers: ReadonlySet<number> = new Set();
+  #removed = false;
+
+  constructor(parts: AddressFeedParts) {
+    this.#parts = parts;
+  }
+
+  /** Where clients reach the members, by node id: always this map. */
+  get addresses(): ReadonlyMap<number, string> {
+    return this.#addresses;
+  }
+
+  /** Every node that is known of and not removed, whoever said so. */
+  get nodes(): ReadonlyMap<number, NodeAddress> {
+    const { nodes, removed } = this.#parts.replica.book;
+    const learned = [...this.#learned].filter(([id]) => !removed.has(id));
+    return new Map([...learned, ...nodes]);
+  }
+
+  /** What another node says of where nodes are. */
+  learn(nodes: ReadonlyMap<number, NodeAddress>): void {
+    this.#learned = new Map(nodes);
+    this.refresh();
+  }
+
+  refresh(): void {
+    const { node: own, replica, links, onRemoved } = this.#parts;
+    const peers = new Map([...this.nodes].filter(([id, { peerAddress }]) => id !== own && peerAddress !== ''));
+    for (const id of this.#peers) if (!peers.has(id)) links?.removePeer(id);
+    for (const [id, { peerAddress }] of peers) links?.addPeer(id, peerAddress);
+    this.#peers = new Set(peers.keys());
+
+    const { members } = replica;
+    this.#addresses.clear();
+    for (const [id, { address }] of this.nodes) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
+
+    if (this.#removed || !replica.book.removed.has(own)) return;
+    this.#removed = true;
+    onRemoved();
+  }
+}
