@@ -1,53 +1,52 @@
 /**
- * The guided start: a server on ./data with something real in it, and what to try next.
+ * The guided start: three nodes on ./data with something real in them, and what to try next.
  *
- *   start the server (its own process)  ->  first time: import node_modules, read a sample back  ->  say what to try  ->  serve
+ *   start three nodes (a process each)  ->  first time: import node_modules; meanwhile the leader is killed and comes back; read a sample back
+ *                                       ->  say what to try  ->  serve
  *
- * That the import was completed is noted in the store itself, under START_KEY; a start that finds the note imports nothing.
+ * With --single one server, and nobody is killed.
  */
-import { access } from 'node:fs/promises';
-import { relative, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { access, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { Command } from 'commander';
 
 import { SparrowError } from '../../base/errors.ts';
-import { connect, type Client } from '../../client/index.ts';
+import { connect } from '../../client/index.ts';
+import { namedAddressInUse } from '../address-in-use.ts';
 import { DEFAULT_ADDRESS } from '../client-command.ts';
 import { exitCodeOf, messageOf } from '../exit.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import { exitWhenReaderLeaves } from '../terminal/output.ts';
-import { formatBytes, formatCount, plural, startProgress } from '../terminal/progress.ts';
-import { importTree, measureTree } from '../tree/import-tree.ts';
-import { importSummary } from '../tree/summary.ts';
+import { fillOrFind } from './fill.ts';
+import { killTheLeader } from './kill-the-leader.ts';
+import { type Node, NodeGroup, placesFrom } from './node-group.ts';
+import { say, shown } from './say.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';
-import { verifySample } from './verify-sample.ts';
-
-const START_KEY = 'sparrowkv/start';
-const TREE_PREFIX = 'node_modules/';
-const COUNT_MAX = 1_000_000;
+import { whatToTry } from './what-to-try.ts';
 
 interface StartOptions {
   data: string;
   listen: string;
   tree: string;
-}
-
-/** What START_KEY holds, as JSON. */
-interface StartNote {
-  files: number;
-  bytes: number;
-  finished: string;
-  /** A key for examples. */
-  example: string;
+  single?: boolean;
 }
 
 export async function runStart(argv: readonly string[]): Promise<void> {
   exitWhenReaderLeaves();
   const command = new Command('start')
-    .description('Starts a server, fills it with a real directory tree when it is empty, and goes on serving.')
-    .option('--data <dir>', 'where the server keeps its data', './data')
-    .option('--listen <address>', 'where it listens, HOST:PORT', DEFAULT_ADDRESS)
+    .description(
+      'Starts three nodes of a cluster on this machine, fills them with a real directory tree when they are empty, and goes on serving.',
+    )
+    .option('--data <dir>', 'where they keep their data', './data')
+    .option(
+      '--listen <address>',
+      'where the first one listens, HOST:PORT; the others at PORT + 10 and PORT + 20, each with a port more',
+      DEFAULT_ADDRESS,
+    )
     .option('--tree <dir>', 'the directory tree to import', './node_modules')
+    .option('--single', 'one server instead')
     .action((options: StartOptions) => start(options));
   try {
     await command.parseAsync(argv);
@@ -59,148 +58,157 @@ export async function runStart(argv: readonly string[]): Promise<void> {
 
 async function start(options: StartOptions): Promise<void> {
   using interrupt = listenForInterrupt();
-  const server = await startServer(options);
-  try {
+  await checkTree(options.tree);
+  await checkData(options);
+  await (options.single === true ? startSingle(options, interrupt.signal) : startThree(options, interrupt.signal));
+}
+
+async function startThree(options: StartOptions, signal: AbortSignal): Promise<void> {
+  const { data, listen, tree } = options;
+  const group = await advised(options, async () => {
+    await checkPorts(listen);
+    return NodeGroup.start(data, listen, {
+      line: (node, line) => process.stderr.write(`node ${node.id}: ${line}\n`),
+      ended: (node, how, restartMs) =>
+        say(`Node ${node.id} ended (${how}). It is started again in ${restartMs / 1000} s; the others go on.`),
+      restarted: (node) => say(`Node ${node.id} is there again.`),
+    });
+  });
+  await serve(group, signal, async () => {
+    say(`SparrowKV runs as three nodes, each in a process of its own:\n\n${group.nodes.map((node) => row(group, node)).join('\n')}\n`);
+    const leader = await group.leader(signal);
+    say(`Node ${leader.id} leads. A write is answered when two of the three have it on disk.`);
+    await using client = connect(group.addresses, { timeoutMs: 60_000 });
+    const example = await fillOrFind(client, { tree, signal, meanwhile: (meanwhile) => killTheLeader(group, meanwhile, signal) });
+    say(whatToTry(example, group.addresses, group.processOf((await group.leader(signal)).id)));
+    await interrupted(signal);
+    say('Stopping the nodes ...');
+  });
+}
+
+async function startSingle(options: StartOptions, signal: AbortSignal): Promise<void> {
+  const { data, listen, tree } = options;
+  const server = await advised(options, () =>
+    startServerProcess(['--data', data, '--listen', listen], (line) => process.stderr.write(`server: ${line}\n`)),
+  );
+  await serve(server, signal, async () => {
+    say(`SparrowKV serves ${shown(data)} on ${server.address}.`);
     await using client = connect(server.address, { timeoutMs: 60_000 });
-    const example = await fillOrFind(client, options, interrupt.signal);
-    say(whatToTry(example, server.address));
-    await over(server, interrupt.signal);
+    const example = await fillOrFind(client, { tree, signal });
+    say(whatToTry(example, [server.address]));
+    await over(server, signal);
     say('Stopping the server ...');
+  });
+}
+
+/** Does `work`, and stops what serves whatever becomes of it. */
+async function serve(serving: { stop(): Promise<void> }, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (error) {
     // Ctrl-C is no failure.
-    if (!interrupt.signal.aborted) throw error;
-    say('Interrupted; the next start completes the import. Stopping the server ...');
+    if (!signal.aborted) throw error;
+    say('Interrupted; the next start completes the import. Stopping ...');
   } finally {
-    await server.stop();
+    await serving.stop();
   }
   say('Stopped. The data stays; start again to find it.');
 }
 
-async function startServer({ data, listen, tree }: StartOptions): Promise<ServerProcess> {
+function row(group: NodeGroup, { id, address, data }: Node): string {
+  return `  node ${id}   ${address}   process ${group.processOf(id) ?? '-'}   ${shown(data)}`;
+}
+
+async function checkTree(tree: string): Promise<void> {
   await access(tree).catch((error: unknown) => {
     throw new SparrowError('invalid', 'TREE_MISSING', `${tree} is not there: "npm ci" installs it, and --tree names another`, {}, error);
   });
+}
+
+/** What one kind of start has left is not for the other. */
+async function checkData({ data, single }: StartOptions): Promise<void> {
+  const names = await readdir(data).catch(() => [] as string[]);
+  const advice = `or with a directory of its own: npm start -- ${single === true ? '--single ' : ''}--data ${join(data, '..', 'data2')}`;
+  if (single !== true && names.includes('node.json')) {
+    throw new SparrowError(
+      'invalid',
+      'OTHER_START',
+      `${shown(data)} is that of one server; start it with "npm start -- --single", ${advice}`,
+    );
+  }
+  if (single === true && names.includes('node1')) {
+    throw new SparrowError('invalid', 'OTHER_START', `${shown(data)} is that of three nodes; start them without --single, ${advice}`);
+  }
+  const older = names.find((name) => name === 'engine' || name === 'raft');
+  if (single !== true && older !== undefined) {
+    throw new SparrowError(
+      'invalid',
+      'OTHER_START',
+      `${shown(data)} is of an older version of SparrowKV; remove it, or start ${advice.slice(3)}`,
+    );
+  }
+}
+
+/** All of them before the first node makes its directory: a cluster keeps the addresses that it began with. */
+async function checkPorts(listen: string): Promise<void> {
+  const { assertFree, parseListen } = await import('../../server/index.ts');
+  for (const { address, peerAddress } of placesFrom(listen)) {
+    for (const each of [address, peerAddress]) {
+      await assertFree(parseListen(each), each).catch((error: unknown) => Promise.reject(namedAddressInUse(error)));
+    }
+  }
+}
+
+/** With what to do about it. */
+async function advised<T>({ listen, data, single }: StartOptions, begin: () => Promise<T>): Promise<T> {
   try {
-    const server = await startServerProcess(data, listen, (line) => process.stderr.write(`server: ${line}\n`));
-    say(`SparrowKV serves ${shown(data)} on ${server.address}.`);
-    return server;
+    return await begin();
   } catch (error) {
     if (!(error instanceof SparrowError)) throw error;
-    const advice = ADVICE[error.code];
+    const advice = adviceFor(error.code, single === true ? '--single ' : '', elsewhere(listen), existsSync(join(data, 'node1')));
     throw advice === undefined ? error : new SparrowError(error.kind, error.code, `${error.message}\n${advice}`, error.details, error);
   }
 }
 
-const ADVICE: Readonly<Record<string, string>> = {
-  ADDRESS_IN_USE: 'Stop what runs there (another start?), or choose another: npm start -- --listen 127.0.0.1:7401',
-  LOCKED: 'Stop the other server, or use another directory: npm start -- --data ./data2 --listen 127.0.0.1:7401',
-};
-
-/** Returns a key to show in examples. */
-async function fillOrFind(client: Client, { tree }: StartOptions, signal: AbortSignal): Promise<string> {
-  const note = await readNote(client, signal);
-  if (note !== undefined) {
-    const { count, all } = await countKeys(client, signal);
-    say(
-      `Found the data of an earlier start: ${all ? '' : 'more than '}${plural(count, 'key')}, ` +
-        `among them ${plural(note.files, 'file')} (${formatBytes(note.bytes)}) imported on ${note.finished.slice(0, 10)}. Nothing to import.`,
-    );
-    return note.example;
-  }
-  const { count } = await countKeys(client, signal);
-  if (count > 0) say(`Found ${plural(count, 'key')}, but no completed import. Importing.`);
-  return importAndVerify(client, tree, signal);
-}
-
-async function importAndVerify(client: Client, tree: string, signal: AbortSignal): Promise<string> {
-  const root = Buffer.from(tree);
-  const prefix = Buffer.from(TREE_PREFIX);
-  const call = { signal };
-  const totals = await measureTree(root, signal);
-  say(
-    `Importing ${shown(tree)}: ${formatCount(totals.files)} files, ${formatBytes(totals.bytes)}; the key is the path, the value is the content.`,
-  );
-  const progress = startProgress('importing', totals);
-  try {
-    const result = await importTree(client, root, {
-      prefix,
-      call,
-      onProgress: (files, bytes) => progress.advance(files, bytes),
-      onProblem: (line) => progress.note(line),
-    });
-    progress.stop();
-    say(`Imported ${importSummary(result, progress.elapsedMs())}. Every write is on disk.`);
-    const sample = await verifySample(client, root, prefix, call);
-    say(`Read ${plural(sample.files, 'file')} (${formatBytes(sample.bytes)}) back and compared: all the same, byte for byte.`);
-    const example = sample.example === undefined ? START_KEY : TREE_PREFIX + sample.example;
-    const note: StartNote = { files: result.files, bytes: result.bytes, finished: new Date().toISOString(), example };
-    await client.put(START_KEY, JSON.stringify(note), call);
-    return example;
-  } finally {
-    progress.stop();
-  }
-}
-
-/** Undefined when there is none, or something else lies under its key. */
-async function readNote(client: Client, signal: AbortSignal): Promise<StartNote | undefined> {
-  const value = await client.get(START_KEY, { signal });
-  if (value === undefined) return undefined;
-  try {
-    const note = JSON.parse(Buffer.from(value).toString('utf8')) as Partial<StartNote> | null;
-    const { files, bytes, finished, example } = note ?? {};
-    if (typeof files !== 'number' || typeof bytes !== 'number' || typeof finished !== 'string' || typeof example !== 'string')
+/** `begun`: three nodes have data already; a cluster keeps the addresses that it began with. */
+function adviceFor(code: string, single: string, listen: string, begun: boolean): string | undefined {
+  const another = `npm start -- ${single}--data ./data2 --listen ${listen}`;
+  switch (code) {
+    case 'ADDRESS_IN_USE':
+      return begun
+        ? `Stop what runs there (another start?), or begin another cluster: ${another}`
+        : `Stop what runs there (another start?), or choose another: npm start -- ${single}--listen ${listen}`;
+    case 'LOCKED':
+      return `Stop the other server, or use another directory: ${another}`;
+    case 'OTHER_CLUSTER':
+      return `A cluster keeps the addresses that it began with: start it with the --listen of then, or begin another: ${another}`;
+    default:
       return undefined;
-    return { files, bytes, finished, example };
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }
 
-async function countKeys(client: Client, signal: AbortSignal): Promise<{ count: number; all: boolean }> {
-  let count = 0;
-  for await (const _ of client.scan({ keysOnly: true, limit: COUNT_MAX, signal })) count++;
-  return { count, all: count < COUNT_MAX };
+/** A hundred ports on. */
+function elsewhere(listen: string): string {
+  const at = listen.lastIndexOf(':');
+  const port = Number(listen.slice(at + 1));
+  return `${listen.slice(0, at)}:${port > 0 && port < 65_000 ? port + 100 : 7500}`;
 }
 
-function whatToTry(example: string, address: string): string {
-  const program = `npx sparrowkv`;
-  const server = address === DEFAULT_ADDRESS ? '' : ` --server ${address}`;
-  const directory = example.slice(0, example.lastIndexOf('/') + 1);
-  return `
-Try, in another terminal, in this directory:
-
-  ${program} get${server} ${example}
-  ${program} scan${server} --prefix ${directory} --keys-only
-  ${program} put${server} greeting hello
-  ${program} get${server} greeting
-  ${program} export${server} --prefix ${directory} --dir ./copy
-  ${program} status${server}
-  ${program} --help
-
-The server runs until Ctrl-C.`;
+/** Settles at Ctrl-C. */
+function interrupted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
 }
 
 /** Settles at Ctrl-C; throws when the server ends by itself. */
 async function over(server: ServerProcess, signal: AbortSignal): Promise<void> {
-  const interrupted = new Promise<undefined>((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
-  const end = await Promise.race([interrupted, server.ended]);
+  const end = await Promise.race([interrupted(signal), server.ended]);
   if (end !== undefined)
     throw new SparrowError(
       'unavailable',
       'SERVER_ENDED',
       `the server ended by itself (${end}); what was acknowledged is on disk, and the next start finds it`,
     );
-}
-
-function shown(path: string): string {
-  const below = relative(process.cwd(), resolve(path));
-  return below.startsWith('..') ? resolve(path) : `./${below}`;
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

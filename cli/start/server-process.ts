@@ -21,15 +21,18 @@ const LINES_KEPT = 20;
 export interface ServerProcess {
   /** Where it listens. */
   readonly address: string;
+  readonly processId: number;
   /** Settles when the process has ended, with how: "exit code 1", "SIGKILL". */
   readonly ended: Promise<string>;
   /** Asks it to stop and waits for it. Idempotent. */
   stop(): Promise<void>;
+  /** Ends it as kill -9 does, and waits for that. */
+  kill(): Promise<void>;
 }
 
-/** Throws what the server says that keeps it from starting. */
-export async function startServerProcess(dataDirectory: string, listen: string, onLine: (line: string) => void): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [mainFile(), 'server', '--data', dataDirectory, '--listen', listen], {
+/** `options`: of `sparrowkv server`. Throws what the server says that keeps it from starting. */
+export async function startServerProcess(options: readonly string[], onLine: (line: string) => void): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [mainFile(), 'server', ...options], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     detached: true,
   });
@@ -57,7 +60,16 @@ export async function startServerProcess(dataDirectory: string, listen: string, 
   ready = true;
   for (const line of lines) onLine(line);
   let stopping: Promise<void> | undefined;
-  return { address: message.address, ended, stop: () => (stopping ??= stopProcess(child, ended)) };
+  return {
+    address: message.address,
+    processId: child.pid!,
+    ended,
+    stop: () => (stopping ??= stopProcess(child, ended)),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
 }
 
 async function firstMessage(child: ChildProcess): Promise<ServerMessage> {

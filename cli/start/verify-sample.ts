@@ -1,5 +1,5 @@
-/** Reads a random sample of an imported tree back and compares it with the files, byte for byte. */
-import { open } from 'node:fs/promises';
+/** Reads a random sample of an imported tree back and compares it with the files, byte for byte. Files that changed since the import began are left out. */
+import { lstat, open } from 'node:fs/promises';
 
 import { SparrowError } from '../../base/errors.ts';
 import type { CallOptions, Client } from '../../client/index.ts';
@@ -18,12 +18,27 @@ export interface VerifiedSample {
   example: string | undefined;
 }
 
-/** Throws `corrupt/IMPORT_DIFFERS` for a file that reads back differently. The largest file is always in the sample. */
-export async function verifySample(client: Client, root: Buffer, prefix: Uint8Array, call: CallOptions): Promise<VerifiedSample> {
+/** Throws `corrupt/IMPORT_DIFFERS` for a file that reads back differently. The largest file is always in the sample. `sinceMs`: of the epoch, when the import began. */
+export async function verifySample(
+  client: Client,
+  root: Buffer,
+  prefix: Uint8Array,
+  sinceMs: number,
+  call: CallOptions,
+): Promise<VerifiedSample> {
   const sample = await takeSample(root, call.signal);
+  let files = 0;
   let bytes = 0;
-  for (const path of sample.paths) bytes += await verifyFile(client, joinPath(root, path), Buffer.concat([prefix, path]), call);
-  return { files: sample.paths.length, bytes, example: sample.example };
+  for (const path of sample.paths) {
+    const file = joinPath(root, path);
+    try {
+      bytes += await verifyFile(client, file, Buffer.concat([prefix, path]), call);
+      files++;
+    } catch (error) {
+      if (!(await changedSince(file, sinceMs))) throw error;
+    }
+  }
+  return { files, bytes, example: sample.example };
 }
 
 /** Each file has the same chance (reservoir sampling); the largest comes on top. */
@@ -48,6 +63,12 @@ async function takeSample(root: Buffer, signal: AbortSignal | undefined): Promis
   }
   if (largest !== undefined && !paths.some((path) => path.equals(largest.path))) paths[0] = largest.path;
   return { paths, example: packageExample ?? plainExample };
+}
+
+/** Or is gone. Programs write below node_modules, too. */
+async function changedSince(file: Buffer, sinceMs: number): Promise<boolean> {
+  const found = await lstat(file).catch(() => undefined);
+  return found === undefined || found.ctimeMs >= sinceMs;
 }
 
 async function verifyFile(client: Client, path: Buffer, key: Uint8Array, call: CallOptions): Promise<number> {

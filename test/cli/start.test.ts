@@ -1,7 +1,8 @@
-/** The guided start: first and second run, an interrupted one, what stands in its way, and what is left when it is killed. */
+/** The guided start: first and second run, with a node killed on the way, an interrupted one, what stands in its way, and what is left when it is killed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { connect } from '../../client/index.ts';
 import { ROOT } from '../project-files.ts';
+import { unusedPorts } from '../unused-ports.ts';
 import { runCli } from './cli-process.ts';
 import { makeOddTree } from './odd-tree.ts';
 
@@ -19,8 +21,8 @@ class Start {
   readonly child: ChildProcess;
   output = '';
 
-  constructor(data: string, port: number, tree: string = 'tree') {
-    const operands = ['--data', data, '--listen', `127.0.0.1:${port}`, '--tree', tree];
+  constructor(data: string, port: number, { tree = 'tree', single = true }: { tree?: string; single?: boolean } = {}) {
+    const operands = ['--data', data, '--listen', `127.0.0.1:${port}`, '--tree', tree, ...(single ? ['--single'] : [])];
     this.child = spawn(process.execPath, [join(ROOT, 'cli/start.ts'), ...operands], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
     started.push(this.child);
     for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', (text: Buffer) => (this.output += text.toString()));
@@ -49,7 +51,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
 });
 
-describe('npm start', () => {
+describe('npm start -- --single', () => {
   it('interrupted while it imports, stops, completes the import the next time, and finds it the time after', async () => {
     const port = await unusedPort();
     const cut = new Start('data', port);
@@ -105,20 +107,116 @@ describe('npm start', () => {
     expect(await blocked.end()).toBe(4);
     expect(blocked.output).toBe(
       `sparrowkv: 127.0.0.1:${port} is taken by another program [ADDRESS_IN_USE]\n` +
-        'Stop what runs there (another start?), or choose another: npm start -- --listen 127.0.0.1:7401\n',
+        `Stop what runs there (another start?), or choose another: npm start -- --single --listen 127.0.0.1:${elsewhere(port)}\n`,
     );
     taken.close();
-    const missing = new Start('blocked', await unusedPort(), 'no tree');
+    const missing = new Start('blocked', await unusedPort(), { tree: 'no tree' });
     expect(await missing.end()).toBe(2);
     expect(missing.output).toContain('"npm ci" installs it');
   });
 });
 
+describe('npm start', () => {
+  it('kills the leader while files are imported, loses nothing, and starts again what ends', async () => {
+    const port = await portsForThree();
+    const first = new Start('three', port, { single: false });
+    await first.says('The nodes run until Ctrl-C.');
+    const { output } = first;
+    for (const [i, node] of [1, 2, 3].entries())
+      expect(output).toMatch(new RegExp(`node ${node} +127\\.0\\.0\\.1:${port + 10 * i} +process \\d+ +\\./three/node${node}\n`));
+    const killed = /\nNode (\d), which leads, is killed now: kill -9 \d+\n/.exec(output)?.[1];
+    expect(killed).toBeDefined();
+    const next = /\nNode (\d) leads, \d+\.\d s later\./.exec(output)?.[1];
+    expect(next).not.toBe(killed);
+    expect(output).toMatch(new RegExp(`\nNode ${killed} is started again, and has caught up with \\d+ writes? that it missed, `));
+    expect(output).toMatch(/\nImported 62\d files, .*\n/);
+    expect(output).toMatch(/\nRead 50\d files \(\d+ MB\) back and compared: all the same, byte for byte\.\n/);
+
+    const servers = `127.0.0.1:${port},127.0.0.1:${port + 10},127.0.0.1:${port + 20}`;
+    const example = new RegExp(`npx sparrowkv get --server ${servers} (\\S+)\n`).exec(output)?.[1] ?? '';
+    expect((await runCli(['get', '--server', `127.0.0.1:${port + 20}`, example])).code).toBe(0);
+    const leader = /kill -9 (\d+) +# the node that leads/.exec(output)?.[1];
+    process.kill(Number(leader), 'SIGKILL');
+    await first.says('ended (SIGKILL). It is started again in 0.5 s');
+    expect((await runCli(['put', '--server', servers, 'greeting', 'hello'])).code).toBe(0);
+    await first.says(' is there again.');
+    expect(await first.end('SIGINT')).toBe(0);
+    expect(first.output).toMatch(/Stopped\. [^\n]*\n$/);
+
+    const second = new Start('three', port, { single: false });
+    await second.says('The nodes run until Ctrl-C.');
+    expect(second.output).toContain('Found the data of an earlier start: ');
+    expect(second.output).not.toContain('killed');
+    expect((await runCli(['get', '--server', servers, 'greeting'])).stdout.toString()).toBe('hello\n');
+    expect(await second.end('SIGTERM')).toBe(0);
+
+    const single = new Start('three', await unusedPort());
+    expect(await single.end()).toBe(2);
+    expect(single.output).toMatch(/^sparrowkv: \.\/three is that of three nodes; start them without --single, .*\[OTHER_START\]\n$/);
+    const elsewhere = new Start('three', await portsForThree(), { single: false });
+    expect(await elsewhere.end()).toBe(2);
+    expect(elsewhere.output).toContain('[OTHER_CLUSTER]\nA cluster keeps the addresses that it began with');
+  }, 200_000);
+
+  it('stops all nodes when it is interrupted, and leaves none behind when it is killed', async () => {
+    const port = await portsForThree();
+    const cut = new Start('cut', port, { single: false });
+    await cut.says('Importing ./tree: ');
+    expect(await cut.end('SIGINT')).toBe(0);
+    expect(cut.output).toContain('Interrupted; the next start completes the import.');
+    const killed = new Start('cut', port, { single: false });
+    await killed.says('Importing ./tree: ');
+    killed.child.kill('SIGKILL');
+    // The ports are free again when the last node has gone.
+    await expect.poll(() => Promise.all(portsFrom(port).map((each) => isFree(each))), { timeout: 10_000 }).not.toContain(false);
+  }, 120_000);
+
+  it('says what stands in its way, before it makes anything', async () => {
+    const port = await portsForThree();
+    const taken = createServer().listen(port + 11, '127.0.0.1');
+    await once(taken, 'listening');
+    const blocked = new Start('blocked3', port, { single: false });
+    expect(await blocked.end()).toBe(4);
+    expect(blocked.output).toBe(
+      `sparrowkv: 127.0.0.1:${port + 11} is taken by another program [ADDRESS_IN_USE]\n` +
+        `Stop what runs there (another start?), or choose another: npm start -- --listen 127.0.0.1:${elsewhere(port)}\n`,
+    );
+    taken.close();
+    expect(existsSync(join(directory, 'blocked3'))).toBe(false);
+    await mkdir(join(directory, 'of-one'));
+    await writeFile(join(directory, 'of-one', 'node.json'), '{}');
+    const single = new Start('of-one', port, { single: false });
+    expect(await single.end()).toBe(2);
+    expect(single.output).toMatch(/is that of one server; start it with "npm start -- --single", .*--data data2 \[OTHER_START\]\n$/);
+  });
+});
+
+function elsewhere(port: number): number {
+  return port < 65_000 ? port + 100 : 7500;
+}
+
+function portsFrom(first: number): number[] {
+  return [0, 1, 10, 11, 20, 21].map((more) => first + more);
+}
+
+/** A port from which three nodes find all theirs free, below those that the system gives away. */
+async function portsForThree(): Promise<number> {
+  for (;;) {
+    const first = 10_000 + Math.floor(Math.random() * 20_000);
+    if (!(await Promise.all(portsFrom(first).map((port) => isFree(port)))).includes(false)) return first;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer().listen(port, '127.0.0.1');
+  const free = await once(probe, 'listening').then(
+    () => true,
+    () => false,
+  );
+  if (free) await once(probe.close(), 'close');
+  return free;
+}
+
 async function unusedPort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  return (await unusedPorts(1))[0]!;
 }

@@ -3,7 +3,7 @@
  *
  *   connecting --greeting of the right node--> open --broken--> pause --> connecting
  */
-import { SparrowError } from '../../../base/errors.ts';
+import { type ErrorKind, SparrowError } from '../../../base/errors.ts';
 import type { Timer } from '../../../base/env.ts';
 import { Backoff } from '../backoff.ts';
 import { checkGreeting, decodeGreeting, encodeGreeting, greetingTo } from '../greeting.ts';
@@ -14,6 +14,8 @@ import { channelOptions, type Common } from './transport-options.ts';
 
 /** A stream that broke sooner counts as a failed attempt. */
 const STABLE_MS = 1000;
+/** A node that is not there, or is about to stop, has nothing against this one. */
+const PASSING: ReadonlySet<ErrorKind> = new Set(['unavailable', 'cancelled', 'closed']);
 
 export class IncomingStream {
   readonly #common: Common;
@@ -112,7 +114,7 @@ export class IncomingStream {
     if (this.#openSinceMs !== undefined && clock.monotonicMs() - this.#openSinceMs >= STABLE_MS) this.#backoff.reset();
     this.#release();
     this.#counters.lastError = `${error.code}: ${error.message}`;
-    if (error.kind !== 'unavailable' && error.kind !== 'cancelled') onRefused?.(this.#peer, error);
+    if (!PASSING.has(error.kind)) onRefused?.(this.#peer, error);
     this.#timer = scheduler.after(this.#backoff.next(), () => this.#connect(), true);
   }
 

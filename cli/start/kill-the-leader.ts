@@ -1,0 +1,48 @@
+/** What a cluster is for, shown: the node that leads is killed while files are imported, and comes back. */
+import { plural } from '../terminal/progress.ts';
+import type { Meanwhile } from './fill.ts';
+import type { NodeGroup } from './node-group.ts';
+
+/** It stays away for so long at least, so that there is something to catch up with. */
+const AWAY_MS = 3_000;
+
+/** Settles when the node has everything that it missed. */
+export async function killTheLeader(group: NodeGroup, { note, importing }: Meanwhile, signal: AbortSignal): Promise<void> {
+  const leader = await group.leader(signal);
+  const before = (await group.status(leader.id, signal)).replica?.lastIndex ?? 0;
+  note(`\nNode ${leader.id}, which leads, is killed now: kill -9 ${group.processOf(leader.id) ?? ''}`);
+  const beganMs = performance.now();
+  await group.kill(leader.id);
+  const next = await group.leader(signal, leader.id);
+  const goesOn = importing() ? ' The import goes on: what was under way is sent again, and nothing is written twice.' : '';
+  note(`Node ${next.id} leads, ${seconds(performance.now() - beganMs)} later.${goesOn}`);
+  await pause(AWAY_MS - (performance.now() - beganMs), signal);
+  const startedMs = performance.now();
+  await group.start(leader.id);
+  const last = await group.caughtUp(leader.id, signal);
+  note(
+    `Node ${leader.id} is started again, and has caught up with ${plural(Math.max(0, last - before), 'write')} that it missed, ` +
+      `${seconds(performance.now() - startedMs)} later.\n`,
+  );
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    };
+    const timer = setTimeout(
+      () => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      },
+      Math.max(0, ms),
+    );
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
