@@ -57,11 +57,13 @@ export async function withClient(
   using interrupt = listenForInterrupt();
   const call = { signal: interrupt.signal };
   try {
+    // A server that is not there is told at once; an election is waited for.
+    const impatient = { timeoutMs, waitForServerMs: 0, waitForLeaderMs: timeoutMs };
     if (patient) {
-      await using probe = connect(addresses, { timeoutMs, waitForServerMs: 0 });
+      await using probe = connect(addresses, impatient);
       await probe.limits(call);
     }
-    await using client = connect(addresses, patient ? { timeoutMs } : { timeoutMs, waitForServerMs: 0 });
+    await using client = connect(addresses, patient ? { timeoutMs } : impatient);
     process.exitCode = await work({ client, call });
   } catch (error) {
     const code = interrupt.exitCode();

@@ -86,10 +86,12 @@ export interface ConnectOptions {
   /** Default of every call's `timeoutMs`. Milliseconds, 1 to 3,600,000. Default 10,000. */
   timeoutMs?: number;
   /**
-   * How long a call waits while no server can be reached, before it fails with `unavailable/UNREACHABLE`, or while none of those that answer leads,
-   * before `unavailable/NO_LEADER`. At 0 it fails as soon as each address was tried once. Milliseconds, 0 to 3,600,000. Default: until the call's own `timeoutMs`, which lets it outlast a restart of the server.
+   * How long a call waits while no server can be reached, before it fails with `unavailable/UNREACHABLE`. At 0 it fails as soon as each address was tried
+   * once. Milliseconds, 0 to 3,600,000. Default: until the call's own `timeoutMs`, which lets it outlast a restart of the server.
    */
   waitForServerMs?: number;
+  /** The same while servers answer and none of them leads, before `unavailable/NO_LEADER`: an election takes a second or two. Default: `waitForServerMs`. */
+  waitForLeaderMs?: number;
   /** Calls that may be under way at once; further ones wait. 1 to 100,000. Default 1,024; the server may set a lower bound. */
   callsInFlightMax?: number;
   /** Bytes of keys and values under way at once; further calls wait. From 1 MiB. Default 64 MiB. A larger call goes alone. */

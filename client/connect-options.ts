@@ -9,6 +9,7 @@ export type Settings = Readonly<Required<ConnectOptions>>;
 const NUMBERS = {
   timeoutMs: { default: 10_000, min: 1, max: TIMEOUT_MS_MAX },
   waitForServerMs: { default: TIMEOUT_MS_MAX, min: 0, max: TIMEOUT_MS_MAX },
+  waitForLeaderMs: { default: undefined, min: 0, max: TIMEOUT_MS_MAX },
   callsInFlightMax: { default: 1_024, min: 1, max: 100_000 },
   bytesInFlightMax: { default: 64 * MIB, min: MIB, max: 4_096 * MIB },
   callsWaitingMax: { default: 100_000, min: 1, max: 10_000_000 },
@@ -18,11 +19,12 @@ const NUMBERS = {
 
 export function resolveConnectOptions(options: ConnectOptions): Settings {
   checkNames(options, new Set([...Object.keys(NUMBERS), 'transport']));
-  const settings: Record<string, number | string> = {};
+  const settings: Record<string, number | undefined> = {};
   for (const [name, field] of Object.entries(NUMBERS)) {
     const value = options[name as keyof typeof NUMBERS];
     settings[name] = value === undefined ? field.default : checkInteger(name, value, field.min, field.max);
   }
+  settings['waitForLeaderMs'] ??= settings['waitForServerMs'];
   const transport = options.transport ?? 'session';
   if (transport !== 'session' && transport !== 'unary') {
     throw invalid('OPTION_RANGE', `transport must be 'session' or 'unary', not ${JSON.stringify(transport)}`, { field: 'transport' });

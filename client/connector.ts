@@ -5,7 +5,7 @@
  *                                                            \---another one leads--> that one, at once
  *
  * Calls that come while there is no target are parked, in order. They leave by a connection, by their own deadline or abort, or, when
- * there is nobody to send them to for as long as `waitForServerMs`, with what kept them. At least one full round is tried before that.
+ * there is nobody to send them to for as long as `waitForServerMs` or `waitForLeaderMs`, with what kept them. At least one full round is tried before that.
  *
  * A target that is suspect (silence-watch.ts) remains the target until another node says of itself that it leads; then its calls move there.
  */
@@ -218,14 +218,16 @@ export class Connector implements CallHolder {
   /** After a round without success: those that waited long enough are told. */
   #giveUp(error: SparrowError): void {
     const nowMs = this.#surroundings.clock.monotonicMs();
+    const { waitForServerMs, waitForLeaderMs } = this.#settings;
+    const waitMs = error.code === 'NO_LEADER' ? waitForLeaderMs : waitForServerMs;
     for (const [call, sinceMs] of this.#parked) {
       call.lastError = error;
-      if (nowMs - sinceMs < this.#settings.waitForServerMs) continue;
+      if (nowMs - sinceMs < waitMs) continue;
       this.drop(call);
       this.#events.unreachable(call, error);
     }
     for (const [visitor, sinceMs] of this.#visitors) {
-      if (nowMs - sinceMs < this.#settings.waitForServerMs) continue;
+      if (nowMs - sinceMs < waitMs) continue;
       this.#visitors.delete(visitor);
       visitor.failed(error);
     }

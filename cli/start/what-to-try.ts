@@ -13,6 +13,7 @@ export function whatToTry(example: string, addresses: readonly string[], leader?
 The same from each of the nodes, and from those that are left when one dies:
 
   ${program} get --server ${addresses[1]} greeting
+  ${program} cluster status${server}
   kill -9 ${leader ?? 'PROCESS'}      # the node that leads; it is started again
   ${program} get --server ${addresses.join(',')} greeting
 `;

@@ -147,7 +147,7 @@ describe('npm start', () => {
     await second.says('The nodes run until Ctrl-C.');
     expect(second.output).toContain('Found the data of an earlier start: ');
     expect(second.output).not.toContain('killed');
-    expect((await runCli(['get', '--server', servers, 'greeting'])).stdout.toString()).toBe('hello\n');
+    expect((await runCli(['get', '--server', servers, 'greeting'])).stdout.toString()).toBe('hello');
     expect(await second.end('SIGTERM')).toBe(0);
 
     const single = new Start('three', await unusedPort());

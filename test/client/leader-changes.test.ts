@@ -332,6 +332,19 @@ describe('calls while nobody leads', () => {
     expect(cluster.scheduler.nowMs).toBeLessThan(50);
   });
 
+  it('wait for an election, and not for nodes that cannot be reached, when told so', async () => {
+    const cluster = new ScriptedCluster(3);
+    const client = new ScriptedClient(cluster, cluster.addresses, { waitForServerMs: 0, waitForLeaderMs: 5_000 });
+    const put = client.put('a', 'x');
+    await cluster.scheduler.advance(2_000);
+    cluster.elect(2);
+    await cluster.scheduler.until(put, 1_000);
+    for (const node of cluster.nodes) node.kill();
+    const begunMs = cluster.scheduler.nowMs;
+    await expect(cluster.scheduler.until(client.put('b', 'x'))).rejects.toMatchObject({ kind: 'unavailable', code: 'UNREACHABLE' });
+    expect(cluster.scheduler.nowMs - begunMs).toBeLessThan(1_000);
+  });
+
   it('end when they are aborted or the client is closed, in the middle of a redirect as well', async () => {
     const cluster = clusterLedBy(1);
     const client = new ScriptedClient(cluster);
