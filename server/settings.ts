@@ -83,9 +83,9 @@ export interface ServerSettings {
     readonly checkpointBytes: number;
     /** So much stays in the log for members that lag, bytes of writes; one that lags by more gets a snapshot. Default 256 MiB. */
     readonly logKeptBytesMax: number;
-    /** Writes that were applied stay in memory for members that lag, bytes; older ones are read from the log's files. Default 16 MiB. */
+    /** Writes that were applied stay in the leader's memory for members that lag, bytes; older ones are read from the log's files. Default 16 MiB. */
     readonly keptBytesMax: number;
-    /** Entries that were written last stay in memory, of all groups together, bytes. Default 32 MiB. */
+    /** Entries that were written last stay in memory, of all groups together, bytes: for disks from which reading them again is slow even through the system's cache. Default 0. */
     readonly logCacheBytes: number;
   };
   /** Settings of the engine, checked by it. Its limits follow from those above and cannot be set. */
@@ -118,7 +118,7 @@ const RAFT = z.strictObject({
   checkpointBytes: whole(64 * KIB, 16 * 1024 * MIB, 128 * MIB),
   logKeptBytesMax: whole(0, 1024 * 1024 * MIB, 256 * MIB),
   keptBytesMax: whole(0, 1024 * MIB, 16 * MIB),
-  logCacheBytes: whole(0, 1024 * MIB, 32 * MIB),
+  logCacheBytes: whole(0, 1024 * MIB, 0),
 });
 
 const NODE = z.strictObject({ address: z.string(), peerAddress: z.string() });

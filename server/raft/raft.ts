@@ -36,6 +36,12 @@ import { continueTransfer, transferTo } from './transfer.ts';
 /** The index of the (first) entry, or why it was not taken in. */
 export type Proposed = { index: number; refused?: never } | { index?: never; refused: Refusal };
 
+/**
+ * Applied entries that a follower keeps in memory, for the case that it comes to lead. What lives for long is moved about by the garbage collector: sixteen times as much costs a
+ * tenth of a small write's time.
+ */
+const FOLLOWER_KEPT_BYTES: number = 1024 * 1024;
+
 export class Raft {
   readonly #state: RaftState;
   #reads = 0;
@@ -186,7 +192,8 @@ export class Raft {
     const { changes, bytes } = state.log.appliedTo(index);
     state.uncommittedBytes = Math.max(0, state.uncommittedBytes - bytes);
     applyChanges(state, changes);
-    state.log.release(this.#nobodyLacks(), state.options.keptBytesMax);
+    const { keptBytesMax } = state.options;
+    state.log.release(this.#nobodyLacks(), state.role === 'leader' ? keptBytesMax : Math.min(keptBytesMax, FOLLOWER_KEPT_BYTES));
   }
 
   /** How much of the log up to `index` may be removed without anybody needing a snapshot for it, as far as this member knows. */

@@ -39,7 +39,7 @@ export interface RaftOptions {
   inflight: InflightLimits;
   /** Proposals are refused when so many bytes are proposed and not applied. One beyond it is taken when there are none. */
   uncommittedBytesMax: number;
-  /** Applied entries that followers may need are kept in memory up to this many bytes; older ones are read from storage. */
+  /** Applied entries that followers may need are kept in a leader's memory up to this many bytes; older ones are read from storage. */
   keptBytesMax: number;
   hardState: HardState;
   log: InitialLog;
