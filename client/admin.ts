@@ -43,8 +43,8 @@ export interface AdminOptions {
 /** A node that does not answer holds a search up no longer than this. */
 const NODE_MS_MAX = 2000;
 const PAUSE_MS = 200;
-/** A node says that it cannot do it, and another one may. (It says NODE_REMOVED of itself with kind `unavailable`, of others with `invalid`.) */
-const ELSEWHERE: ReadonlySet<string> = new Set(['NOT_LEADER', 'NO_LEADER', 'NODE_REMOVED', 'SHUTTING_DOWN']);
+/** A node says that it cannot do it, and another one may, or itself in a moment. (It says NODE_REMOVED of itself with kind `unavailable`, of others with `invalid`.) */
+const ELSEWHERE: ReadonlySet<string> = new Set(['NOT_LEADER', 'NO_LEADER', 'TRANSFERRING', 'NODE_REMOVED', 'SHUTTING_DOWN']);
 
 type Method<Q, A> = (
   client: AdminClient,

@@ -72,7 +72,7 @@ it('says of each node what it is, where, and how it does', () => {
     ['node', 'role', 'address', 'other nodes at', 'state', 'log', 'behind'],
     ['1', 'voter', 'h1:7400', 'h1:7401', 'leads', '1 to 1,234', '-'],
     ['2', 'voter', 'h2:7400', 'h2:7401', 'follows, DISK FULL', '1 to 1,234', '12,345'],
-    ['3', 'voter', 'h3:7400', 'h3:7401', 'DOWN (cannot reach h3:7400: connect ECONNREFUSED)', '-', '0'],
+    ['3', 'voter', 'h3:7400', 'h3:7401', 'DOWN (connect ECONNREFUSED)', '-', '0'],
     ['4', 'learner', 'h4:7400', 'h4:7401', 'follows, takes a snapshot, 12 MB of 40 MB', '1 to 1,234', '0'],
     ['5', 'voter, going', 'h5:7400', 'h5:7401', 'STOPPED: the replica stopped: EIO', '1 to 1,234', '0'],
     [''],
@@ -89,6 +89,7 @@ it('says what is missing to have a leader, and what the last resort is', () => {
   const without = { progress: undefined };
   const text = show(found([member(1, without), member(2, down), member(3, down)], { leaderId: 0 }));
   expect(text).toContain('NO LEADER, term 7');
+  expect(text).toMatch(/^1 +voter +\S+ +\S+ +up +1 to 1,234 +-$/m);
   expect(text).toContain('1 of 3 voters are up, and 2 are needed.');
   expect(text).toContain('sparrowkv cluster recover --nodes 1\n');
   expect(show(found([member(1, without), member(2, without), member(3, down)], { leaderId: 0 }))).toContain('Enough voters are up');

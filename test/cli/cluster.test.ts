@@ -3,12 +3,12 @@
  * The cases follow one another on the same cluster.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { ServerProcess } from '../e2e/server-process.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { type Finished, runCli } from './cli-process.ts';
 
 let directory: string;
@@ -34,7 +34,7 @@ async function start(id: number, options: readonly string[], in_ = data(id)): Pr
 
 /** The command of an operator who knows all addresses, dead ones first. */
 function cluster(...operands: string[]): Promise<Finished> {
-  const server = [1, 2, 3, 4].map(address).join(',');
+  const server = [1, 2, 3, 4, 5].map(address).join(',');
   return runCli(['cluster', ...operands], { env: { SPARROWKV_SERVER: server } });
 }
 
@@ -60,22 +60,6 @@ interface Status {
 async function status(): Promise<Status & { code: number | null }> {
   const { code, stdout } = await cluster('status', '--json');
   return { ...(JSON.parse(stdout.toString()) as Status), code };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve) => {
-          const server = createServer();
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const found = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
 }
 
 beforeAll(async () => {
@@ -131,6 +115,8 @@ describe('a cluster, by its operator', { timeout: 60_000 }, () => {
       .poll(async () => (await runCli(['cluster', 'status', '--server', address(1)])).stdout.toString(), { timeout: 20_000 })
       .toContain('was removed');
     expect(nodes.get(1)!.stderr.join('')).toContain('NODE_REMOVED');
+    // Clients that come to it are sent on.
+    expect((await runCli(['get', 'bird'], { env: { SPARROWKV_SERVER: address(1) } })).stdout.toString()).toBe('sparrow');
     await nodes.get(1)!.end('SIGTERM');
     await expect(start(1, ['--cluster', list()])).rejects.toThrow('NODE_REMOVED');
     await expect(start(1, ['--peer-listen', peerAddress(1), '--join', address(4)], data(9))).rejects.toThrow('NODE_REMOVED');
@@ -149,11 +135,25 @@ describe('a cluster, by its operator', { timeout: 60_000 }, () => {
     expect(await refused('HAS_LEADER', 'recover', '--nodes', '4')).toContain('node 4 leads');
   });
 
+  it('puts a new node in the place of a dead one', async () => {
+    await start(5, ['--peer-listen', peerAddress(5), '--join', address(3)]);
+    const text = await ok('replace', '2', '5', '--address', address(5));
+    expect(text).toMatch(/^node 5 is a learner now\nnode 5 votes in the place of node 2\nnode 2 is removed; /);
+    const { members, removedIds } = await status();
+    expect(members.map(({ id, role }) => [id, role])).toEqual([
+      [3, 1],
+      [4, 1],
+      [5, 1],
+    ]);
+    expect(removedIds).toEqual([1, 2]);
+    expect((await runCli(['get', 'bird'], { env: { SPARROWKV_SERVER: address(5) } })).stdout.toString()).toBe('sparrow');
+  });
+
   it('is recovered from one node when the majority is lost, by a plan that says what it costs', async () => {
-    await nodes.get(3)!.end('SIGKILL');
+    await Promise.all([nodes.get(3)!.end('SIGKILL'), nodes.get(5)!.end('SIGKILL')]);
     await expect.poll(async () => (await status()).code, { timeout: 20_000 }).toBe(1);
     const plan = await ok('recover', '--nodes', '4');
-    expect(plan).toMatch(/given up {2}nodes 2, 3: .*\nkept {6}entries up to (\S+); .*\nLOST {6}entries from \S+ on/);
+    expect(plan).toMatch(/given up {2}nodes 3, 5: .*\nkept {6}entries up to (\S+); .*\nLOST {6}entries from \S+ on/);
     expect(await refused('NODE_UNREACHABLE', 'recover', '--nodes', '4,3')).toContain('node 3 is not reached');
     expect(await refused('PLAN_CHANGED', 'recover', '--nodes', '4', '--yes', '00000000')).toContain('without --yes');
     const token = /--yes ([0-9a-f]{8})$/m.exec(plan)![1]!;
@@ -162,9 +162,9 @@ describe('a cluster, by its operator', { timeout: 60_000 }, () => {
     expect((await runCli(['get', 'bird'], { env })).stdout.toString()).toBe('sparrow');
     expect(await runCli(['put', 'bird', 'wren'], { env })).toMatchObject({ code: 0 });
     // Who was given up and comes back all the same, is told.
-    await start(2, ['--cluster', list()]);
-    await expect.poll(() => nodes.get(2)!.stderr.join(''), { timeout: 20_000 }).toContain('NODE_REMOVED');
-    expect(await status()).toMatchObject({ code: 0, leaderId: 4, removedIds: [1, 2, 3], members: [{ id: 4 }] });
+    await start(3, ['--cluster', list()]);
+    await expect.poll(() => nodes.get(3)!.stderr.join(''), { timeout: 20_000 }).toContain('NODE_REMOVED');
+    expect(await status()).toMatchObject({ code: 0, leaderId: 4, removedIds: [1, 2, 3, 5], members: [{ id: 4 }] });
   });
 
   it('says how to use it', async () => {

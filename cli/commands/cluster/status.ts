@@ -73,14 +73,14 @@ export function describe(found: Survey): string {
   return lines.join('');
 }
 
-function stateOf({ id, node, error, reachable }: SurveyedMember, { leaderId }: Survey): string {
+function stateOf({ id, address, node, error, reachable }: SurveyedMember, { leaderId }: Survey): string {
   if (node === undefined) {
     const seen = reachable ? ', but other nodes reach it' : '';
-    return `DOWN${seen} (${error ?? 'no answer'})`;
+    return `DOWN${seen} (${(error ?? 'no answer').replace(`cannot reach ${address}: `, '')})`;
   }
   if (node.removed) return 'REMOVED';
   if (node.stoppedBecause !== '') return `STOPPED: ${node.stoppedBecause}`;
-  const parts = [id === leaderId ? 'leads' : (STATES[node.role] ?? 'unknown')];
+  const parts = [id === leaderId ? 'leads' : leaderId === 0 ? 'up' : (STATES[node.role] ?? 'unknown')];
   if (node.diskFull) parts.push('DISK FULL');
   if (node.receiving !== undefined) {
     parts.push(`takes a snapshot, ${formatBytes(node.receiving.bytes)} of ${formatBytes(node.receiving.bytesTotal)}`);

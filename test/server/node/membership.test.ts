@@ -112,4 +112,22 @@ describe('a recovery', () => {
     );
     expect([...left.book.removed]).toEqual(lost);
   });
+
+  it('takes several who are left, a learner among them; who has the longest log leads', async () => {
+    const cluster = new SimGroup();
+    const leader = await cluster.led();
+    await cluster.done(addLearner(leader, 4, at(4)));
+    const left = cluster.replica([1, 2, 3].find((id) => id !== leader.stats().id)!);
+    const { id } = left.stats();
+    const learner = cluster.replica(4);
+    await cluster.world.run(3000);
+    for (const other of [1, 2, 3]) if (other !== id) cluster.nodes[other - 1]!.end('none', 1e9);
+    expect(await cluster.world.run(5000, () => left.stats().leader === 0)).toBe(true);
+    recover(left, [4, id], recoveryPlan(left, [id, 4]).token);
+    const whole = (): boolean => [left, learner].every((replica) => replica.stats().configuration.voters.length === 2);
+    expect(await cluster.world.run(5000, whole)).toBe(true);
+    expect([left.stats().role, learner.stats().configuration.voters]).toEqual(['leader', [id, 4]]);
+    await cluster.done(setAddress(left, 4, at(44)));
+    expect(await cluster.world.run(5000, () => learner.book.nodes.get(4)?.address === at(44).address)).toBe(true);
+  });
 });
