@@ -5,6 +5,9 @@
 import { assert } from '../../base/assert.ts';
 import type { Scheduler, Timer } from '../../base/env.ts';
 
+/** After so many the event loop has its turn: timers of test runners, collected garbage. */
+const BURST_EVENTS = 1000;
+
 interface Event {
   readonly atMs: number;
   readonly order: number;
@@ -70,6 +73,40 @@ export class SimScheduler implements Scheduler {
     return true;
   }
 
+  /**
+   * Runs events until `stop`, which is asked before each. False when nothing is left to run. As `step` time and again, but goes through the event loop only now
+   * and then: promises run dry in place, at a tenth of the cost.
+   */
+  async runUntil(stop: () => boolean): Promise<boolean> {
+    for (;;) {
+      const outcome = await new Promise<'stopped' | 'empty' | 'more'>((resolve, reject) => {
+        // Promises run dry only from outside of any: here.
+        setImmediate(() => {
+          try {
+            resolve(this.#burst(stop));
+          } catch (error) {
+            reject(error as Error);
+          }
+        });
+      });
+      if (outcome !== 'more') return outcome === 'stopped';
+    }
+  }
+
+  #burst(stop: () => boolean): 'stopped' | 'empty' | 'more' {
+    for (let count = 0; count < BURST_EVENTS; count++) {
+      if (stop()) return 'stopped';
+      if (this.#next() === undefined) return 'empty';
+      const event = pop(this.#events);
+      this.#end(event);
+      this.#nowMs = Math.max(this.#nowMs, event.atMs);
+      this.#ran++;
+      event.task();
+      runPromisesDry();
+    }
+    return 'more';
+  }
+
   /** Runs all events of the next `ms` milliseconds and moves the clock by exactly that. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
@@ -113,6 +150,11 @@ export class SimScheduler implements Scheduler {
     if (!event.over && !event.background) this.#pending--;
     event.over = true;
   }
+}
+
+/** What Node does between two callbacks of its event loop. Has no effect when a promise is running. */
+function runPromisesDry(): void {
+  (process as unknown as { _tickCallback(): void })._tickCallback();
 }
 
 /** Lets every promise that can settle now settle. */

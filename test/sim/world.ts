@@ -67,11 +67,11 @@ export class World implements Surroundings {
     this.scheduler.at(untilMs, () => (over = true));
     // What was begun before the first event: promises run ahead of time.
     await drain();
-    while (!over && !done()) {
-      if (!(await this.scheduler.step())) break;
+    await this.scheduler.runUntil(() => {
       for (const node of this.nodes.values()) node.noteEnding();
-      if (this.#alarm) throw this.#alarm;
-    }
+      return this.#alarm !== undefined || over || done();
+    });
+    if (this.#alarm !== undefined) throw this.#alarm;
     return done();
   }
 }
