@@ -1,17 +1,23 @@
 /**
  * Many runs of the simulation: node test/sim/campaign.ts --seed 1 --seeds 1000 [--seconds 600]
  *
- * Stops at the first run that fails, shrinks its plan of faults, prints what is left of it and how to repeat it, and exits with 1.
+ * Stops at the first run that fails, shrinks its plan of faults, prints what is left of it and how to repeat it, and exits with 1. At the end it says how
+ * often each kind of fault and each rare branch was reached, and which were not (expected.ts).
  *
  *   --nodes N         a cluster of so many nodes, instead of one server
  *   --voters V        the first V of them begin as the group; the others are taken in, and members come and go
+ *   --processes P     so many at the same time
+ *   --go-on           goes on after a run that fails, and only names it
  *   --no-shrink       does not shrink
  *   --replay          runs the one seed and prints its plan, verdict and hash; with --trace also everything that happened
  *   --plan FILE       with --replay: the faults of that file (one JSON object a line) instead of those of the seed
  */
+import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Counters } from './counters.ts';
+import { expectedCounters } from './expected.ts';
 import { type Fault, planText } from './fault-plan.ts';
 import { shrinkPlan, simulate } from './simulate.ts';
 
@@ -22,21 +28,46 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '0' },
+    processes: { type: 'string', default: '1' },
+    // Of a process of several: every so many-th seed is its.
+    step: { type: 'string', default: '1' },
     replay: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     plan: { type: 'string' },
     nodes: { type: 'string', default: '0' },
     voters: { type: 'string' },
+    'go-on': { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
   },
 });
 const first = Number(values.seed);
 const seeds = Number(values.seeds);
+const step = Number(values.step);
+const processes = Number(values.processes);
 const nodes = Number(values.nodes);
 const voters = values.voters === undefined ? {} : { voters: Number(values.voters) };
 const secondsMax = Number(values.seconds) || Infinity;
 
-process.exit(values.replay ? await replay() : await campaign());
+/** What a run, or several, came to. */
+interface Tally {
+  runs: number;
+  failed: number;
+  answered: number;
+  events: number;
+  simulatedMs: number;
+  counts: Readonly<Record<string, number>>;
+}
+
+const beganMs = performance.now();
+const total: Tally = { runs: 0, failed: 0, answered: 0, events: 0, simulatedMs: 0, counts: {} };
+const counters = new Counters();
+
+if (values.replay) process.exitCode = await replay();
+else {
+  if (processes > 1) await lead();
+  else await work();
+  if (process.send === undefined) conclude();
+}
 
 async function replay(): Promise<number> {
   const plan = values.plan === undefined ? {} : { plan: parsePlan(readFileSync(values.plan, 'utf8')) };
@@ -49,39 +80,92 @@ async function replay(): Promise<number> {
   return result.failure === undefined ? 0 : 1;
 }
 
-async function campaign(): Promise<number> {
-  const counters = new Counters();
-  const beganMs = performance.now();
-  let [answered, simulatedMs, events, runs] = [0, 0, 0, 0];
-  for (let seed = first; seed < first + seeds; seed++) {
+/** The seeds of this process, one after another. */
+async function work(): Promise<void> {
+  for (let seed = first; seed < first + seeds; seed += step) {
     const result = await simulate({ seed, nodes, ...voters });
-    if (result.failure !== undefined) {
-      console.error(`seed ${seed} is wrong: ${result.failure}`);
-      if (values['no-shrink']) return 1;
-      const plan = await shrinkPlan({ seed, nodes, ...voters }, result.plan);
-      console.error(`${plan.length} of its ${result.plan.length} faults are enough:\n${planText(plan)}`);
-      const shrunk = await simulate({ seed, nodes, ...voters, plan });
-      if (shrunk.failure !== undefined) console.error(`with these: ${shrunk.failure}`);
-      console.error(
-        `repeat it with: node test/sim/campaign.ts ${nodes > 0 ? `--nodes ${nodes} ` : ''}${values.voters === undefined ? '' : `--voters ${values.voters} `}--seed ${seed} --replay`,
-      );
-      return 1;
+    const { failure, foundBy, answered, events, simulatedMs } = result;
+    if (failure !== undefined) {
+      console.error(`seed ${seed} is wrong (${foundBy}): ${failure}`);
+      if (!values['no-shrink']) await explain(seed, result.plan);
     }
-    counters.addAll(result.counters);
-    answered += result.answered;
-    simulatedMs += result.simulatedMs;
-    events += result.events;
-    runs++;
-    const seconds = (performance.now() - beganMs) / 1000;
-    const over = seconds > secondsMax || seed === first + seeds - 1;
-    if (runs % REPORT_EVERY === 0 || over) {
-      const simulated = `${Math.round(simulatedMs / 1000)} s of the world in ${seconds.toFixed(1)} s`;
-      console.log(`${runs} seeds, ${answered} operations, ${events} events, ${simulated}: all right`);
-    }
-    if (over) break;
+    const failed = Number(failure !== undefined);
+    report({ runs: 1, failed, answered, events, simulatedMs, counts: result.counters.all });
+    if (isOver() || (failed > 0 && !values['go-on'])) return;
   }
+}
+
+async function explain(seed: number, drawn: readonly Fault[]): Promise<void> {
+  const plan = await shrinkPlan({ seed, nodes, ...voters }, drawn);
+  console.error(`${plan.length} of its ${drawn.length} faults are enough:\n${planText(plan)}`);
+  const shrunk = await simulate({ seed, nodes, ...voters, plan });
+  if (shrunk.failure !== undefined) console.error(`with these: ${shrunk.failure}`);
+  const cluster = `${nodes > 0 ? `--nodes ${nodes} ` : ''}${values.voters === undefined ? '' : `--voters ${values.voters} `}`;
+  console.error(`repeat it with: node test/sim/campaign.ts ${cluster}--seed ${seed} --replay`);
+}
+
+/** Deals the seeds out. */
+async function lead(): Promise<void> {
+  const options = [
+    '--nodes',
+    values.nodes,
+    ...(values.voters === undefined ? [] : ['--voters', values.voters]),
+    '--seconds',
+    values.seconds,
+  ];
+  const flags = [...(values['go-on'] ? ['--go-on'] : []), ...(values['no-shrink'] ? ['--no-shrink'] : [])];
+  const children = Array.from({ length: Math.min(processes, seeds) }, (_, i) =>
+    fork(fileURLToPath(import.meta.url), [
+      ...['--seed', String(first + i), '--seeds', String(seeds - i), '--step', String(processes)],
+      ...options,
+      ...flags,
+    ]),
+  );
+  const ended = children.map(
+    (child) =>
+      new Promise<void>((resolve) => {
+        child.on('message', (tally: Tally) => {
+          report(tally);
+          if (tally.failed > 0 && !values['go-on']) for (const other of children) if (other !== child) other.kill();
+        });
+        child.on('exit', (code) => {
+          // One that did not end by itself has told nobody why.
+          if (code !== 0 && code !== null && total.failed === 0) process.exitCode = 1;
+          resolve();
+        });
+      }),
+  );
+  await Promise.all(ended);
+}
+
+function report(tally: Tally): void {
+  if (process.send !== undefined) {
+    process.send(tally);
+    if (tally.failed > 0) process.exitCode = 1;
+    return;
+  }
+  for (const name of ['runs', 'failed', 'answered', 'events', 'simulatedMs'] as const) total[name] += tally[name];
+  for (const [name, count] of Object.entries(tally.counts)) counters.add(name, count);
+  if (total.runs % REPORT_EVERY === 0) tell();
+}
+
+function tell(): void {
+  const seconds = (performance.now() - beganMs) / 1000;
+  const simulated = `${Math.round(total.simulatedMs / 1000)} s of the world in ${seconds.toFixed(1)} s`;
+  const verdict = total.failed === 0 ? 'all right' : `${total.failed} wrong`;
+  console.log(`${total.runs} seeds, ${total.answered} operations, ${total.events} events, ${simulated}: ${verdict}`);
+}
+
+function conclude(): void {
+  if (total.runs % REPORT_EVERY !== 0) tell();
   console.log(counters.text);
-  return 0;
+  const missed = expectedCounters({ nodes, changing: values.voters !== undefined }).filter((name) => counters.get(name) === 0);
+  console.log(missed.length === 0 ? 'all that is expected was reached' : `never reached: ${missed.join(', ')}`);
+  if (total.failed > 0) process.exitCode = 1;
+}
+
+function isOver(): boolean {
+  return (performance.now() - beganMs) / 1000 > secondsMax;
 }
 
 function parsePlan(text: string): Fault[] {

@@ -23,8 +23,8 @@ export function drawClusterSettings(random: SimRandom): ClusterSettings {
     electionTicks: random.pick([5, 10, 10]),
     heartbeatTicks: random.pick([1, 1, 3]),
     sleepTicks: random.pick([Infinity, Infinity, 2, 15]),
-    keptBytesMax: random.pick([0, 2000, 1 << 24]),
-    logKeptBytesMax: random.pick([0, 10_000, 1 << 24]),
+    keptBytesMax: random.pick([0, 0, 2000, 1 << 24]),
+    logKeptBytesMax: random.pick([0, 0, 10_000, 1 << 24]),
     cacheBytes: random.pick([0, 4096, 1 << 20]),
     transport: {
       dropChance: lossy ? random.pick([0, 0.01, 0.1]) : 0,

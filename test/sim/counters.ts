@@ -21,6 +21,10 @@ export class Counters {
     throw new Error(`not reached ${least} times: ${missed.map((name) => `${name} (${this.get(name)})`).join(', ')}; reached: ${this.text}`);
   }
 
+  get all(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+
   get text(): string {
     return [...this.#counts]
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -1,10 +1,9 @@
 /**
- * What goes wrong in a run, as data: a list of timed faults, drawn from a seed, that can be written down, given again, and shortened. Each
+ * What goes wrong in a run, as data: a list of timed faults, drawn from a seed (draw-plan.ts), that can be written down, given again, and shortened. Each
  * fault stands by itself and brings its own end (a crash its restart, a partition its healing), so that any part of a plan is a plan.
  */
-import { CRASH_MODES } from './sim-file.ts';
-import type { Ending } from './sim-node.ts';
-import { SimRandom } from './sim-random.ts';
+import type { Moment } from './moments.ts';
+import type { Ending, SimNode } from './sim-node.ts';
 import type { World } from './world.ts';
 
 export type Fault = { readonly atMs: number } & (
@@ -16,6 +15,19 @@ export type Fault = { readonly atMs: number } & (
       readonly ending: Ending;
       readonly downMs: number;
     }
+  /** The next time that `node` has sent what `at` names, after so many that are let go by: `afterMs` later it ends, or all of `several` do. */
+  | {
+      readonly kind: 'end-at-moment';
+      readonly node: string;
+      readonly at: Moment;
+      readonly after: number;
+      readonly afterMs: number;
+      readonly several?: readonly string[];
+      readonly ending: Ending;
+      readonly downMs: number;
+    }
+  /** Power fails for several machines at once. */
+  | { readonly kind: 'end-several'; readonly nodes: readonly string[]; readonly ending: Ending; readonly downMs: number }
   | { readonly kind: 'pause'; readonly node: string; readonly forMs: number }
   | {
       readonly kind: 'partition';
@@ -32,117 +44,54 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'slow-disk'; readonly node: string; readonly times: number; readonly forMs: number }
   | { readonly kind: 'full-disk'; readonly node: string; readonly forMs: number }
   | { readonly kind: 'disk'; readonly node: string; readonly after: number; readonly error: DiskError }
+  /** The engine does now what it does by itself at other times. */
+  | { readonly kind: 'upkeep'; readonly node: string; readonly what: 'flush' | 'compact' }
+  /** The lead is handed over. */
+  | { readonly kind: 'transfer'; readonly node: string }
 );
 
-type Way = 'both' | 'there' | 'back';
-type DiskError = 'EIO' | 'ENOSPC' | 'short' | 'read EIO' | 'rot' | 'misdirected' | 'lie';
+export type Way = 'both' | 'there' | 'back';
+/** `rot`, `misdirected`, `lie`, `lost` (sim-file-system.ts) deceive: no single copy can bear them. */
+export type DiskError = 'EIO' | 'ENOSPC' | 'short' | 'read EIO' | Deceit;
+export type Deceit = 'rot' | 'misdirected' | 'lie' | 'lost';
 export type FaultKind = Fault['kind'];
 
-export interface PlanOptions {
-  /** Machines with disks and clocks, and addresses of clients. */
-  readonly nodes: readonly string[];
-  readonly clients: readonly string[];
-  /** Faults begin within this time. */
-  readonly forMs: number;
-  readonly faultsMax: number;
-  readonly kinds: readonly FaultKind[];
-  readonly diskErrors: readonly DiskError[];
-}
+export const DECEITS: readonly Deceit[] = ['rot', 'misdirected', 'lie', 'lost'];
 
-/** All that a single copy can bear without losing what it acknowledged. */
-export const BEARABLE: Pick<PlanOptions, 'kinds' | 'diskErrors'> = {
-  kinds: [
-    'end',
-    'end-at-operation',
-    'pause',
-    'partition',
-    'sever',
-    'mute',
-    'slow-links',
-    'clock-jump',
-    'clock-drift',
-    'slow-disk',
-    'full-disk',
-    'disk',
-  ],
-  diskErrors: ['EIO', 'ENOSPC', 'short', 'read EIO'],
-};
-
-export function drawPlan(seed: number, options: PlanOptions): Fault[] {
-  const random = SimRandom.mixed(seed);
-  // Not all kinds in every run: what one fault alone brings about, many hide.
-  const kinds = options.kinds.filter(() => random.chance(0.6));
-  const count = kinds.length === 0 ? 0 : 1 + random.below(random.pick([options.faultsMax, Math.ceil(options.faultsMax / 4)]));
-  return Array.from({ length: count }, () => ({
-    atMs: random.below(options.forMs),
-    ...drawFault(random.pick(kinds), random, options),
-  })).sort((a, b) => a.atMs - b.atMs);
-}
-
-const ENDINGS: readonly Ending[] = [...CRASH_MODES, 'process', 'process', 'process'];
-
-type Untimed = Fault extends infer F ? (F extends Fault ? Omit<F, 'atMs'> : never) : never;
-
-function drawFault(kind: FaultKind, random: SimRandom, { nodes, clients, diskErrors }: PlanOptions): Untimed {
-  const node = random.pick(nodes);
-  const peer = (): string => random.pick([...nodes.filter((other) => other !== node), ...clients]);
-  const forMs = 50 + random.below(random.chance(0.3) ? 5000 : 800);
-  switch (kind) {
-    case 'end':
-      return {
-        kind,
-        node,
-        ending: random.pick([...CRASH_MODES, 'process', 'process', 'process'] as const),
-        downMs: 10 + random.below(600),
-      };
-    case 'end-at-operation':
-      return { kind, node, after: random.below(60), ending: random.pick(ENDINGS), downMs: 10 + random.below(600) };
-    case 'partition': {
-      const all = [...nodes, ...clients];
-      const some = all.filter(() => random.chance(0.4));
-      return {
-        kind,
-        some,
-        others: all.filter((name) => !some.includes(name)),
-        way: random.pick(['both', 'there', 'back'] as const),
-        forMs,
-      };
-    }
-    case 'sever':
-      return { kind, one: node, other: peer() };
-    case 'mute': {
-      const [from, to] = random.chance(0.5) ? [node, peer()] : [peer(), node];
-      return { kind, from, to };
-    }
-    case 'slow-links':
-      return { kind, delayMs: 1 + random.below(100), forMs };
-    case 'clock-jump':
-      return { kind, node, ms: random.below(20_000) - 10_000 };
-    case 'clock-drift':
-      return { kind, node, drift: random.pick([-1, -0.1, 0.05, 0.5]), forMs };
-    case 'slow-disk':
-      return { kind, node, times: random.pick([5, 50, 500]), forMs };
-    case 'disk':
-      return { kind, node, after: random.below(40), error: random.pick(diskErrors) };
-    default:
-      return { kind, node, forMs };
-  }
-}
+/** Instead of a node's name: whoever leads when the fault happens. When nobody does, it does not happen. */
+export const LEADER = '@leader';
 
 /** Makes the faults of a plan happen, from now on. */
 export function followPlan(world: World, plan: readonly Fault[]): void {
   const beganMs = world.nowMs;
   for (const fault of plan) {
     world.scheduler.at(beganMs + fault.atMs, () => {
-      if (happen(world, fault)) world.counters.add(fault.kind === 'disk' ? `disk ${fault.error}` : fault.kind);
+      if (happen(world, fault)) world.counters.add(nameOf(fault));
     });
+  }
+}
+
+/** As it is counted. */
+function nameOf(fault: Fault): string {
+  switch (fault.kind) {
+    case 'disk':
+      return `disk ${fault.error}`;
+    case 'partition':
+      return fault.way === 'both' ? 'partition' : 'partition one-way';
+    case 'end-at-moment':
+      return `armed: end at ${fault.at}`;
+    case 'upkeep':
+      return `upkeep ${fault.what}`;
+    default:
+      return fault.kind;
   }
 }
 
 /** Whether it could happen: what is down cannot be ended. */
 function happen(world: World, fault: Fault): boolean {
   const { links, network, scheduler } = world;
-  const node = 'node' in fault ? world.nodes.get(fault.node)! : undefined;
+  const node = 'node' in fault ? nodeOf(world, fault.node) : undefined;
+  if ('node' in fault && node === undefined) return false;
   switch (fault.kind) {
     case 'end':
       if (!node!.isUp) return false;
@@ -152,21 +101,37 @@ function happen(world: World, fault: Fault): boolean {
       if (!node!.isUp) return false;
       node!.endAtOperation(fault.after, fault.ending, fault.downMs);
       return true;
+    case 'end-at-moment':
+      node!.whenSent(fault.at, fault.after, () =>
+        scheduler.after(fault.afterMs, () => {
+          const several = fault.several?.flatMap((name) => nodeOf(world, name) ?? []) ?? [node!];
+          if (several.some(({ isUp }) => isUp)) world.counters.add(`ended at ${fault.at}`);
+          for (const each of several) each.end(fault.ending, fault.downMs);
+        }),
+      );
+      return true;
+    case 'end-several': {
+      const up = fault.nodes.flatMap((name) => nodeOf(world, name) ?? []).filter(({ isUp }) => isUp);
+      for (const each of up) each.end(fault.ending, fault.downMs);
+      return up.length > 1;
+    }
     case 'pause':
       node!.pause(fault.forMs);
       return node!.isUp;
     case 'partition': {
+      const some = fault.some.flatMap((name) => addressOf(world, name) ?? []);
+      const others = fault.others.flatMap((name) => addressOf(world, name) ?? []).filter((name) => !some.includes(name));
       const each = (change: (from: string, to: string) => void): void => {
-        for (const some of fault.some) {
-          for (const other of fault.others) {
-            if (fault.way !== 'back') change(some, other);
-            if (fault.way !== 'there') change(other, some);
+        for (const one of some) {
+          for (const other of others) {
+            if (fault.way !== 'back') change(one, other);
+            if (fault.way !== 'there') change(other, one);
           }
         }
       };
       each((from, to) => links.block(from, to));
       scheduler.after(fault.forMs, () => each((from, to) => links.unblock(from, to)));
-      return fault.some.length > 0 && fault.others.length > 0;
+      return some.length > 0 && others.length > 0;
     }
     case 'sever':
       return network.sever(fault.one, fault.other) > 0;
@@ -197,11 +162,37 @@ function happen(world: World, fault: Fault): boolean {
       const reads = fault.error === 'rot' || fault.error === 'read EIO';
       const error = fault.error === 'read EIO' ? 'EIO' : fault.error;
       const at = (reads ? node!.disk.reads : node!.disk.operations) + 1 + fault.after;
-      if (error === 'rot' || error === 'misdirected' || error === 'lie') node!.damaged = true;
+      if (isDeceit(fault.error)) node!.damaged = true;
       node!.disk.failAt({ at, error, on: reads ? 'read' : 'operation' });
       return true;
     }
+    case 'upkeep': {
+      const work = node!.program?.upkeep?.(fault.what);
+      work?.catch(() => world.counters.add('upkeep refused'));
+      return work !== undefined;
+    }
+    case 'transfer':
+      return nodeOf(world, LEADER)?.program?.handOver?.(node!.name) ?? false;
   }
+}
+
+function nodeOf(world: World, name: string): SimNode | undefined {
+  if (name !== LEADER) return world.nodes.get(name);
+  let leader: SimNode | undefined;
+  let term = 0;
+  for (const node of world.nodes.values()) {
+    const leads = node.program?.leads?.() ?? 0;
+    if (leads > term) [leader, term] = [node, leads];
+  }
+  return leader;
+}
+
+function addressOf(world: World, name: string): string | undefined {
+  return name === LEADER ? nodeOf(world, name)?.name : name;
+}
+
+function isDeceit(error: DiskError): error is Deceit {
+  return (DECEITS as readonly string[]).includes(error);
 }
 
 /** Ends everything that is wrong, so that what is still stuck afterwards is stuck by itself. */

@@ -3,6 +3,8 @@ import type { Changes, Condition, Found, WriteAnswer } from './kv-client.ts';
 
 export interface RequestFrame {
   readonly call: number;
+  /** Who leads, and where everybody is. */
+  readonly standing?: true;
   readonly read?: readonly string[];
   readonly write?: {
     readonly client: string;
@@ -17,12 +19,16 @@ export interface AnswerFrame {
   readonly call: number;
   readonly found?: readonly Found[];
   readonly written?: WriteAnswer;
-  /** `applied` false: this attempt had no effect. `leader`: the node to ask, by its number from 1 on. */
+  /** Nodes by their numbers from 1 on, 0: nobody. `members`: addresses, in that order. */
+  readonly standing?: { readonly node: number; readonly leader: number; readonly term: number; readonly members: readonly string[] };
+  /** `applied` false: this attempt had no effect. `leader`: the node to ask, by its number. */
   readonly error?: {
     readonly kind: string;
     readonly code: string;
     readonly applied: boolean | undefined;
     readonly leader: number | undefined;
+    readonly leaderAddress?: string | undefined;
+    readonly term?: number;
   };
 }
 

@@ -63,6 +63,7 @@ export class Operator {
       choices.push(() => ['replaced', replace(leader, this.#random.pick(voters), this.#random.pick(learners))]);
       choices.push(() => ['removed', this.#remove(leader, this.#random.pick(learners))]);
     }
+    if (learners.length > 1 && voters.length > 2) choices.push(() => ['two replaced', this.#replaceTwo(leader, voters, learners)]);
     if (voters.length > VOTERS_MIN && outgoing.length === 0) choices.push(() => ['demoted', demote(leader, this.#random.pick(voters))]);
     const [what, done] = this.#random.pick(choices)();
     done.then(
@@ -74,6 +75,17 @@ export class Operator {
   /** Where it is matters to nobody here: but the address book has to be the same everywhere. */
   #add(leader: Replica, id: number): Promise<void> {
     return addLearner(leader, id, { address: `node${id}:7400`, peerAddress: `node${id}:7401` });
+  }
+
+  /** Of three voters only one stays: the majorities of before and after need not have anybody in common. */
+  async #replaceTwo(leader: Replica, voters: readonly number[], learners: readonly number[]): Promise<void> {
+    const stays = this.#random.pick(voters);
+    const gone = voters.filter((id) => id !== stays).slice(0, 2);
+    const members = [
+      ...gone.map((id) => ({ type: 'make-learner', id }) as const),
+      ...learners.slice(0, 2).map((id) => ({ type: 'make-voter', id }) as const),
+    ];
+    await leader.changeMembers({ type: 'enter-joint', members, autoLeave: true });
   }
 
   /** Not the last one that could take a lost voter's place. */

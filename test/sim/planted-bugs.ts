@@ -2,13 +2,22 @@
  * Bugs to plant in the server's sources, one at a time, to see how many seeds of the simulation each takes (planted.ts). Every one is an edit:
  * `find` stands in the file exactly once and gives way to `plant`.
  */
-export interface PlantedBug {
-  readonly name: string;
+export interface Edit {
   readonly file: string;
   readonly find: string;
   readonly plant: string;
+}
+
+export interface PlantedBug extends Edit {
+  readonly name: string;
+  /** What else it takes. */
+  readonly also?: Edit;
   /** What the campaign is told of the cluster that is to find it; a single server when left out. */
   readonly cluster?: readonly string[];
+}
+
+export function edits(bug: PlantedBug): readonly Edit[] {
+  return bug.also === undefined ? [bug] : [bug, bug.also];
 }
 
 const LOG_WRITER = 'server/node/log/log-writer.ts';

@@ -12,6 +12,9 @@ import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore } from '../../server
 import { resolveSettings } from '../../server/settings.ts';
 import { createHash, hash } from '../server/transport/hash.ts';
 import { type ClusterSettings, drawClusterSettings } from './cluster-settings.ts';
+import { type Ledger, watchApplied } from './ledger.ts';
+import { MessageCounts } from './message-counts.ts';
+import { momentOf } from './moments.ts';
 import type { Condition, Found } from './kv-client.ts';
 import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from './kv-frames.ts';
 import { TraceHash } from './trace-hash.ts';
@@ -49,6 +52,8 @@ export function drawStackSettings(random: SimRandom): StackSettings {
 export type Calls = Pick<KvCalls, 'multiGet' | 'write'>;
 
 export interface StackHooks {
+  /** Of the group, over all its members. */
+  readonly ledger?: Ledger;
   readonly fileSystem?: (fileSystem: FileSystem) => FileSystem;
   readonly calls?: (calls: Calls) => Calls;
 }
@@ -89,7 +94,11 @@ export async function bootServer(
   const store = await ReplicaStore.open({
     fileSystem,
     directory: '/data/groups/000001',
-    openEngine: (path) => open(path, engineSettings(settings), { fileSystem, scheduler, clock, random }),
+    openEngine: async (path) => {
+      const engine = await open(path, engineSettings(settings), { fileSystem, scheduler, clock, random });
+      if (hooks.ledger !== undefined) watchApplied(engine, hooks.ledger, environment.name);
+      return engine;
+    },
     hash,
     createHash,
   });
@@ -104,7 +113,13 @@ export async function bootServer(
   });
   const id = nodes.indexOf(environment.name) + 1;
   const { tickMs, electionTicks, heartbeatTicks, sleepTicks, keptBytesMax, logKeptBytesMax } = settings.cluster;
-  const transport = new SimTransport(endpoint, scheduler, new SimRandom(random.u32()), nodes, settings.cluster.transport);
+  const messages = new MessageCounts();
+  const transport = new SimTransport(endpoint, scheduler, new SimRandom(random.u32()), nodes, settings.cluster.transport, (message) => {
+    messages.add(message);
+    hooks.ledger?.sent(message);
+    const moment = momentOf(message);
+    if (moment !== undefined) environment.sent(moment);
+  });
   const host = new NodeHost({ node: id, tickMs, scheduler, transport });
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
   const replica = await Replica.open(
@@ -136,13 +151,20 @@ export async function bootServer(
   );
   const kv = new KvCalls(replica, SERVER_SETTINGS);
   const calls = hooks.calls?.(kv) ?? kv;
+  const standing = (): Standing => {
+    const { leader, term, stoppedBecause } = replica.stats();
+    return { node: id, leader: stoppedBecause !== undefined && leader === id ? 0 : leader, term, members: nodes };
+  };
   endpoint.listen((connection) => {
     if (nodes.includes(connection.peer)) return transport.accept(connection);
     return {
       frame: (bytes) => {
         const request = decodeRequest(bytes);
-        void answer(calls, request).then(
-          (frame) => connection.send(encodeFrame(frame)),
+        void answer(calls, request, standing).then(
+          (frame) => {
+            connection.send(encodeFrame(frame));
+            if (frame.written?.applied === true) environment.sent('answer');
+          },
           (error: unknown) => environment.exit(error as Error),
         );
       },
@@ -166,6 +188,20 @@ export async function bootServer(
       return `term ${term} last ${lastIndex} applied ${appliedIndex} data ${dataHash()}`;
     },
     replicated: () => ({ applied: replica.applied, data: dataHash }),
+    leads() {
+      const { role, term, stoppedBecause } = replica.stats();
+      return role === 'leader' && stoppedBecause === undefined ? term : 0;
+    },
+    handOver(to) {
+      try {
+        replica.transferLeadership(nodes.indexOf(to) + 1);
+        return true;
+      } catch (error) {
+        if (error instanceof SparrowError) return false;
+        throw error;
+      }
+    },
+    upkeep: (what) => (what === 'flush' ? replica.engine.flush() : replica.engine.compact()),
     reached() {
       const { flushes, compactions } = metricsOf(replica.engine);
       const {
@@ -180,6 +216,7 @@ export async function bootServer(
       } = replica.stats();
       const { dropped, duplicated, reordered, overflowed } = transport.counts;
       return {
+        ...messages.reached,
         'leads begun': leadsBegun,
         'leads lost': leadsLost,
         'entries fetched': entriesFetched,
@@ -212,8 +249,11 @@ function metricsOf(
   }
 }
 
-async function answer(calls: Calls, request: RequestFrame): Promise<AnswerFrame> {
+type Standing = NonNullable<AnswerFrame['standing']>;
+
+async function answer(calls: Calls, request: RequestFrame, standing: () => Standing): Promise<AnswerFrame> {
   const { call, read, write } = request;
+  if (request.standing === true) return { call, standing: standing() };
   try {
     if (read) {
       const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)) });
@@ -227,8 +267,13 @@ async function answer(calls: Calls, request: RequestFrame): Promise<AnswerFrame>
     if (isDiskError(error)) return { call, error: { kind: 'internal', code: error.code, applied: undefined, leader: undefined } };
     if (!(error instanceof SparrowError)) throw error;
     const { kind, code, details } = error;
-    const leader = typeof details['leader'] === 'number' ? details['leader'] : undefined;
-    return { call, error: { kind, code, applied: details['applied'] === false ? false : undefined, leader } };
+    const applied = details['applied'] === false ? false : undefined;
+    if (code !== 'NOT_LEADER') return { call, error: { kind, code, applied, leader: undefined } };
+    // Both of this moment, as the gateway tells them (server/gateway/cluster-view.ts).
+    const { node, leader, term, members } = standing();
+    if (leader === 0 || leader === node)
+      return { call, error: { kind: 'unavailable', code: 'NO_LEADER', applied, leader: undefined, term } };
+    return { call, error: { kind, code, applied, leader, leaderAddress: members[leader - 1], term } };
   }
 }
 

@@ -3,7 +3,7 @@
  * and take effect only then. Every call that changes the disk counts as an *operation*; faults are planned by the operation's number:
  *
  *   failAt    EIO, ENOSPC or a short write, once or from then on; a datasync that fails drops what it should have written. And what nobody
- *             is told: a write that goes to another place, a sync that does nothing, a bit that is read wrongly
+ *             is told: a write that goes to another place or nowhere, a sync that does nothing, a bit that is read wrongly
  *   killAt    the operation is begun (it may or may not be found on the disk) and the machine is dead: every call throws PowerLoss
  *             until `crash` has decided what is left
  *
@@ -32,9 +32,10 @@ export interface Fault {
    * - `short`: half of a write arrives, then ENOSPC. On anything but a write it is ENOSPC.
    * - `misdirected`: a write goes to other sectors of the file, or of another one in the directory, and says that it was done.
    * - `lie`: a sync of a file says that it was done and makes nothing durable; a later one does.
+   * - `lost`: a write says that it was done; programs see it for as long as the system has it in its cache, and no sync brings it to the disk.
    * - `rot`: a read gives one bit wrongly.
    *
-   * Those three wait, from `at` on, for the first call that they fit.
+   * Those four wait, from `at` on, for the first call that they fit.
    */
   readonly error: 'EIO' | 'ENOSPC' | 'short' | Silent;
   /** Every operation from `at` on. */
@@ -44,8 +45,8 @@ export interface Fault {
 }
 
 /** Faults that nobody is told of. */
-type Silent = 'misdirected' | 'lie' | 'rot';
-const SILENT: ReadonlySet<string> = new Set<Silent>(['misdirected', 'lie', 'rot']);
+type Silent = 'misdirected' | 'lie' | 'lost' | 'rot';
+const SILENT: ReadonlySet<string> = new Set<Silent>(['misdirected', 'lie', 'lost', 'rot']);
 
 /** Calls that a full disk refuses. */
 const TAKES_SPACE: ReadonlySet<string> = new Set(['create', 'write', 'link']);
@@ -86,6 +87,7 @@ export class SimFileSystem implements FileSystem {
   /** A fault of the plan has hit. */
   #spent = false;
   readonly #spentSilently = new Set<Fault>();
+  #deceits = 0;
   #killAt = Infinity;
   #dead = false;
   /** Handles of an earlier life are dead. */
@@ -118,6 +120,10 @@ export class SimFileSystem implements FileSystem {
   }
   get faultsHit(): number {
     return this.#faultsHit;
+  }
+  /** Faults that hit and that nobody was told of. */
+  get deceits(): number {
+    return this.#deceits;
   }
   get dead(): boolean {
     return this.#dead;
@@ -313,6 +319,7 @@ export class SimFileSystem implements FileSystem {
       },
       rots: () => this.#faults.length > 0 && this.#silent('rot'),
       lies: () => this.#faults.length > 0 && this.#silent('lie'),
+      loses: () => this.#faults.length > 0 && this.#silent('lost'),
       place: (file, position, bytes) =>
         this.#faults.length > 0 && this.#silent('misdirected') ? this.#elsewhere(path, file, position, bytes) : { file, position },
       random: this.random,
@@ -371,6 +378,7 @@ export class SimFileSystem implements FileSystem {
     if (!fault) return false;
     this.#spentSilently.add(fault);
     this.#faultsHit++;
+    this.#deceits++;
     if (this.#traced) this.trace.push(`  fault: ${error}`);
     return true;
   }
@@ -420,6 +428,7 @@ interface Disk {
   readonly random: SimRandom;
   rots(): boolean;
   lies(): boolean;
+  loses(): boolean;
   place(file: SimFile, position: number, bytes: number): { file: SimFile; position: number };
   room(bytes: number): void;
   written(bytes: number): void;
@@ -467,6 +476,7 @@ class SimHandle implements File {
       this.#disk.room(position + part.length - this.#file.bytes);
       const place = this.#disk.place(this.#file, position, part.length);
       place.file.write(part, place.position);
+      if (this.#disk.loses()) place.file.lose(place.position, part.length);
       this.#disk.written(part.length);
     };
     this.#disk.operation(

@@ -4,6 +4,7 @@
  *   write, truncate     change the cached bytes; each sector that differs is dirty, with the states it went through
  *   datasync            the cached bytes and size of the moment of the call become durable
  *   drop                a failed sync: dirty sectors are forgotten, programs still see them, the disk never will
+ *   lose                a write that the disk has not done though it says so: the same of the sectors of one write
  *   crash               each dirty sector becomes what the choice says: lost, kept, an earlier state, or torn between two states
  *
  * A sector that was extended over but never written reads as zeros after the crash.
@@ -114,6 +115,11 @@ export class SimFile {
   drop(): void {
     this.#dirty.clear();
     this.#sizesBetween = undefined;
+  }
+
+  /** What was written there is in the system's cache only, and no sync will bring it to the disk. */
+  lose(position: number, bytes: number): void {
+    for (let index = Math.floor(position / SECTOR_BYTES); index * SECTOR_BYTES < position + bytes; index++) this.#dirty.delete(index);
   }
 
   /** Becomes what power loss leaves. */

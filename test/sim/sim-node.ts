@@ -2,11 +2,16 @@
  * A machine: disk, clock, address; and the program that lives on it. Each start is a new *life*, with an environment of its own. When a life
  * ends, its timers die, what its disk was about to answer is never answered, its connections break; nothing of it runs again. Its disk
  * becomes what the crash leaves (`SimFileSystem.crash`), or stays in the system's cache when only the process ended.
+ *
+ * A machine whose disk has deceived it (a bit read wrongly, a write or a sync that was none) is good for as long as the life in which that happened: what
+ * is read is checked. The next life might find less than the earlier one promised and cannot always tell, as the damaged end of a log looks like a torn
+ * one. So there is none: the machine is lost, and would be replaced by one of another id.
  */
 import type { Clock, FileSystem, Random, Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { SimClock } from './sim-clock.ts';
 import type { Counters } from './counters.ts';
+import type { Moment } from './moments.ts';
 import { SimFileSystem } from './sim-file-system.ts';
 import type { CrashMode } from './sim-file.ts';
 import type { SimEndpoint, SimNetwork } from './sim-network.ts';
@@ -24,6 +29,8 @@ export interface Environment {
   readonly endpoint: SimEndpoint;
   /** The program cannot go on: it ends, and is started again. */
   exit(why: Error): void;
+  /** Something has just left for other machines that faults may be planned for (moments.ts). */
+  sent(what: Moment): void;
 }
 
 export interface Program {
@@ -33,6 +40,12 @@ export interface Program {
   replicated?(): { readonly applied: number; readonly data: () => string };
   /** What this life has reached so far, by name: rare branches that a run is to pass. */
   reached?(): Readonly<Record<string, number>>;
+  /** The term that it leads; 0: none. */
+  leads?(): number;
+  /** Hands the lead over to the program of that name. Whether it will. */
+  handOver?(to: string): boolean;
+  /** The engine does this now. */
+  upkeep?(what: 'flush' | 'compact'): Promise<void>;
 }
 
 /** What a machine stands in (world.ts). */
@@ -75,6 +88,7 @@ export class SimNode {
   diskSlowness = 1;
   /** Errors of damage are to be expected: damage was planted. */
   damaged = false;
+  #lost = false;
   readonly #world: Surroundings;
   readonly #boot: Boot;
   readonly #random: SimRandom;
@@ -82,6 +96,8 @@ export class SimNode {
   #program: Program | undefined;
   /** The ending that is planned at an operation of the disk, and for how long nothing runs then. */
   #planned: { readonly ending: Ending; readonly downMs: number } | undefined;
+  /** What is to happen when something has been sent, after so many that are let go by. */
+  #awaited: { readonly what: Moment; after: number; readonly happens: () => void }[] = [];
 
   constructor(world: Surroundings, name: string, boot: Boot) {
     this.#world = world;
@@ -106,13 +122,18 @@ export class SimNode {
     return !this.#life.over;
   }
 
+  /** It never starts again. */
+  get isLost(): boolean {
+    return this.#lost;
+  }
+
   /** The program, once it serves. */
   get program(): Program | undefined {
     return this.isUp ? this.#program : undefined;
   }
 
   start(): void {
-    if (this.isUp) return;
+    if (this.isUp || this.#lost) return;
     const world = this.#world;
     const life: Life = { over: false, held: undefined };
     this.#life = life;
@@ -130,10 +151,15 @@ export class SimNode {
       fileSystem: this.disk,
       endpoint: world.network.endpoint(this.name),
       exit: (why) => this.#exit(life, why),
+      sent: (what) => {
+        if (!life.over && this.#awaited.length > 0) this.#sent(what);
+      },
     };
     this.#boot(environment).then(
       (program) => {
         if (life.over) return;
+        // What it has made of its disk may not be what was there.
+        if (this.disk.deceits > 0) return this.end('process', RESTART_MS);
         this.#program = program;
         world.trace.fold(`${this.name} serves at ${world.scheduler.nowMs}: ${program.digest()}`);
       },
@@ -144,7 +170,7 @@ export class SimNode {
   /** The life ends, now. Starts again after `downMs`. */
   end(ending: Ending, downMs: number): void {
     if (!this.isUp) return;
-    this.#world.counters.add(ending === 'process' ? 'process ended' : 'power lost');
+    this.#world.counters.add(ending === 'process' ? 'process ended' : `power lost: ${ending}`);
     for (const [what, count] of Object.entries(this.#program?.reached?.() ?? {})) this.#world.counters.add(what, count);
     this.#world.trace.fold(`${this.name} ends at ${this.#world.scheduler.nowMs}: ${ending}`);
     this.#life.over = true;
@@ -153,7 +179,10 @@ export class SimNode {
     if (ending === 'process') this.disk.endProcess();
     else this.disk.crash(ending);
     this.#world.network.end(this.name, ending === 'process' ? 'process' : 'machine');
-    this.#world.scheduler.after(downMs, () => this.start());
+    if (this.disk.deceits > 0) {
+      this.#lost = true;
+      this.#world.counters.add('machine lost');
+    } else this.#world.scheduler.after(downMs, () => this.start());
   }
 
   /** Power fails, or the process dies, in the midst of an operation of the disk, `after` more of them from now. */
@@ -165,8 +194,21 @@ export class SimNode {
   /** What is planned for the disk will not happen. */
   forgetPlans(): void {
     this.#planned = undefined;
+    this.#awaited = [];
     this.disk.killAt(Infinity);
     this.disk.failAt();
+  }
+
+  /** `happens` is called when the program has sent what `what` names, `after` more of them from now. In this life or a later one. */
+  whenSent(what: Moment, after: number, happens: () => void): void {
+    this.#awaited.push({ what, after, happens });
+  }
+
+  #sent(what: Moment): void {
+    const awaited = this.#awaited.find((each) => each.what === what);
+    if (awaited === undefined || awaited.after-- > 0) return;
+    this.#awaited = this.#awaited.filter((each) => each !== awaited);
+    awaited.happens();
   }
 
   /** Called after every event: whether a planned ending has come. */

@@ -5,6 +5,7 @@
 import type { Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { NodeTransport } from '../../server/node/index.ts';
+import type { Message } from '../../server/raft/index.ts';
 import {
   decodeSnapshotMessage,
   encodeSnapshotMessage,
@@ -56,6 +57,7 @@ export class SimTransport implements NodeTransport {
   readonly #scheduler: Scheduler;
   readonly #random: SimRandom;
   readonly #settings: SimTransportSettings;
+  readonly #sent: (message: Message) => void;
   /** Addresses; a node's id is its place, from 1 on. */
   readonly #nodes: readonly string[];
   readonly #self: number;
@@ -63,13 +65,22 @@ export class SimTransport implements NodeTransport {
   #handler: MessagesHandler = () => undefined;
   #acceptor: SnapshotAcceptor | undefined;
 
-  constructor(endpoint: SimEndpoint, scheduler: Scheduler, random: SimRandom, nodes: readonly string[], settings: SimTransportSettings) {
+  /** `sent` is told of every message before it leaves, whatever becomes of it. */
+  constructor(
+    endpoint: SimEndpoint,
+    scheduler: Scheduler,
+    random: SimRandom,
+    nodes: readonly string[],
+    settings: SimTransportSettings,
+    sent: (message: Message) => void = () => undefined,
+  ) {
     this.#endpoint = endpoint;
     this.#scheduler = scheduler;
     this.#random = random;
     this.#nodes = nodes;
     this.#self = nodes.indexOf(endpoint.address) + 1;
     this.#settings = settings;
+    this.#sent = sent;
   }
 
   onMessages(handler: MessagesHandler): void {
@@ -161,6 +172,7 @@ export class SimTransport implements NodeTransport {
   }
 
   send(to: number, messages: readonly GroupMessage[]): void {
+    for (const { message } of messages) this.#sent(message);
     const peer = this.#peer(to);
     const { connection } = peer;
     if (!connection) return;

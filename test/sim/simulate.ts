@@ -6,9 +6,12 @@
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { Counters } from './counters.ts';
-import { BEARABLE, drawPlan, type Fault, followPlan, heal } from './fault-plan.ts';
+import { BEARABLE, drawPlan, OF_GROUPS } from './draw-plan.ts';
+import { type Fault, followPlan, heal } from './fault-plan.ts';
+import { BROKEN, Ledger } from './ledger.ts';
 import { leaderOf, Operator } from './operator.ts';
 import { bootServer, drawStackSettings, type StackSettings } from './server-program.ts';
+import { SdkClient } from './sdk-client.ts';
 import { SimClient } from './sim-client.ts';
 import type { Environment, Program } from './sim-node.ts';
 import { SimRandom } from './sim-random.ts';
@@ -37,6 +40,8 @@ export interface SimulationResult {
   readonly hash: string;
   /** What is wrong; undefined: nothing. */
   readonly failure: string | undefined;
+  /** What noticed it: `linearizability`, a promise of the ledger, `replicas compared`, `liveness`, or `own checks` of the program. */
+  readonly foundBy: string | undefined;
   readonly plan: readonly Fault[];
   readonly counters: Counters;
   /** Operations of clients with a known outcome. */
@@ -53,25 +58,44 @@ const THINK_MS_MAX: readonly number[] = [10, 50, 50, 150];
 /** Of a client's call: short ones leave many outcomes unknown. Once the world is healed everything ends within HEALED_MS_MAX. */
 const TIMEOUTS_MS: readonly number[] = [300, 1000, 4000];
 const HEALED_MS_MAX = 10_000;
+/** How often fewer than half of a group's machines have disks that deceive. */
+const DECEIVED_CHANCE = 0.3;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { seed, nodes: count = 0, forMs = 3000, traced = false } = options;
   const voters = options.voters ?? count;
   const { servers = count > 0 ? Array.from({ length: count }, (_, i) => `node${i + 1}`) : ['server'] } = options;
-  const {
-    boot = (environment, stack) => bootServer(environment, stack, {}, count > 0 ? servers : undefined, count > 0 ? voters : undefined),
-  } = options;
   const random = SimRandom.mixed(seed ^ 0x51b0);
   const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
   // Drawn in any case: what is drawn after it must not depend on whether a plan was given.
-  const drawn = drawPlan(random.u32(), { nodes: servers, clients: clientNames, forMs, faultsMax: 20, ...BEARABLE });
+  const deceivable = count >= 3 && voters === count && random.chance(DECEIVED_CHANCE) ? Math.floor((count - 1) / 2) : 0;
+  const drawn = drawPlan(random.u32(), {
+    nodes: servers,
+    clients: clientNames,
+    forMs,
+    faultsMax: 20,
+    kinds: count > 1 ? [...BEARABLE.kinds, ...OF_GROUPS] : BEARABLE.kinds,
+    diskErrors: BEARABLE.diskErrors,
+    grouped: count >= 3,
+    deceived: servers.slice(0, deceivable),
+  });
   const plan = options.plan ?? drawn;
   const settings = drawStackSettings(random);
   const world = new World({ seed, traced });
+  const hooks = count > 0 ? { ledger: new Ledger((error) => world.alarm(error)) } : {};
+  const {
+    boot = (environment, stack) => bootServer(environment, stack, hooks, count > 0 ? servers : undefined, count > 0 ? voters : undefined),
+  } = options;
   const nodes = servers.map((name) => world.addNode(name, (environment) => boot(environment, settings)));
-  const allServe = (): boolean => nodes.every(({ program }) => program !== undefined);
+  /** All but those that are lost for good. */
+  const allServe = (): boolean => nodes.every(({ program, isLost }) => program !== undefined || isLost);
   const timeoutMs = random.pick(TIMEOUTS_MS);
-  const clients = clientNames.map((name) => new SimClient(world, name, servers, timeoutMs));
+  // Servers that are no cluster know nothing of each other: the SDK would keep to one of them.
+  const sdkShare = count > 0 ? random.pick([0, 0.5, 1]) : 0;
+  const clients = clientNames.map((name) => {
+    const Client = random.chance(sdkShare) ? SdkClient : SimClient;
+    return new Client(world, name, servers, timeoutMs);
+  });
   const workers = Array.from(
     { length: clients.length + random.below(WORKERS_MAX - clients.length) },
     (_, i) => clients[i % clients.length]!,
@@ -92,7 +116,17 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   world.counters.add('operations', answered);
   const { trace, counters, scheduler } = world;
   trace.fold(`answered ${answered} ${counters.text}`);
-  return { hash: trace.hex, failure, plan, counters, answered, events: scheduler.ran, simulatedMs: world.nowMs, trace: trace.lines };
+  return {
+    hash: trace.hex,
+    failure,
+    foundBy: failure === undefined ? undefined : finderOf(failure),
+    plan,
+    counters,
+    answered,
+    events: scheduler.ran,
+    simulatedMs: world.nowMs,
+    trace: trace.lines,
+  };
 
   async function live(): Promise<string | undefined> {
     if (!(await world.run(HEALED_MS_MAX, allServe))) return 'the servers do not come up';
@@ -122,7 +156,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     if (!(await everybodyActs())) return 'the healed world does not serve';
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
-    for (const { program } of nodes) world.trace.fold(program!.digest());
+    for (const { program } of nodes) if (program !== undefined) world.trace.fold(program.digest());
     return count > 0 ? replicasDiffer() : undefined;
   }
 
@@ -131,7 +165,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     // Who is no member any more need not know it.
     if (!(await world.run(HEALED_MS_MAX, () => leaderOf(nodes) !== undefined))) return 'nobody leads';
     const leader = leaderOf(nodes);
-    const members = nodes.filter((_, i) => leader === undefined || leader.members.includes(i + 1));
+    const members = nodes.filter(({ isLost }, i) => !isLost && (leader === undefined || leader.members.includes(i + 1)));
     const all = (): { applied: number; data: () => string }[] => members.flatMap(({ program }) => program?.replicated?.() ?? []);
     const equallyFar = (): boolean => all().length === members.length && new Set(all().map(({ applied }) => applied)).size === 1;
     if (!(await world.run(HEALED_MS_MAX, equallyFar)))
@@ -158,6 +192,16 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     }
     return world.run(HEALED_MS_MAX, () => left === 0 && allServe());
   }
+}
+
+const LIVENESS = /^(?:the servers do not|\d+ workers wait|the healed world|nobody leads|the replicas do not come)/;
+
+function finderOf(failure: string): string {
+  if (failure.includes(BROKEN)) return failure.slice(failure.indexOf(BROKEN)).split(':', 2).join(':');
+  if (failure.startsWith('the replicas have different data')) return 'replicas compared';
+  if (LIVENESS.test(failure)) return 'liveness';
+  if (failure.includes('no order explains')) return 'linearizability';
+  return failure.includes('ended itself') || failure.includes('internal/') ? 'own checks' : 'error';
 }
 
 /** The shortest part of the plan with which the run still fails. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { File } from '../../base/env.ts';
 import { Counters } from './counters.ts';
-import { drawPlan, type Fault, followPlan, heal, BEARABLE } from './fault-plan.ts';
+import { BEARABLE, drawPlan } from './draw-plan.ts';
+import { type Fault, followPlan, heal } from './fault-plan.ts';
 import { shrink } from './shrink.ts';
 import type { Ending, Environment, Program } from './sim-node.ts';
 import { World } from './world.ts';
@@ -145,8 +146,8 @@ describe('a plan of faults', () => {
       expect([world.links.isOpen('a', 'b'), world.links.isOpen('c', 'a')]).toEqual([true, true]);
       counters.addAll(world.counters);
     }
-    // Without connections there is nothing to sever.
-    counters.assertReached(options.kinds.filter((kind) => !['sever', 'mute', 'disk'].includes(kind)));
+    // Without connections there is nothing to sever, and without an engine nothing to keep up.
+    counters.assertReached(options.kinds.filter((kind) => !['sever', 'mute', 'disk', 'upkeep'].includes(kind)));
     expect(() => counters.assertReached(['never'])).toThrow('not reached 1 times: never (0)');
   });
 
