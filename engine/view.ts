@@ -14,18 +14,26 @@ import {
   VIEW_SEALED,
   VIEW_SEALED_COUNT,
 } from '../assembly/memory-map.ts';
+import { changedSpan } from './changed-span.ts';
 import { SMALL_BYTES_MAX, type LinearMemory } from './memory/linear-memory.ts';
+import type { TableMeta } from './table/index.ts';
 
 const VIEW_BYTES = 64;
 export const SEALED_MAX = 4;
 
-type Piece = { address: number; bytes: number };
+type Piece = { readonly address: number; readonly bytes: number };
+type Level = { readonly tables: readonly TableMeta[]; readonly piece: Piece };
+
+const NO_PIECE: Piece = { address: 0, bytes: 0 };
+const NO_LEVEL: Level = { tables: [], piece: NO_PIECE };
 
 export class View {
   readonly address: number;
   readonly #memory: LinearMemory;
-  /** Arrays of table addresses that the struct refers to. */
-  #arrays: Piece[] = [];
+  /** By level: its tables, and the array of their addresses that the struct refers to. */
+  #levels: Level[] = [];
+  /** Counts and arrays of the levels below level 0. */
+  #pairs: Piece = NO_PIECE;
 
   constructor(memory: LinearMemory) {
     this.#memory = memory;
@@ -40,18 +48,24 @@ export class View {
     sealed.forEach((address, i) => this.#set(VIEW_SEALED + 4 * i, address));
   }
 
-  /** `levels[0]`: headers newest first; below: headers by key. */
-  setTables(levels: readonly (readonly number[])[]): void {
-    const old = this.#arrays;
-    this.#arrays = [];
-    const below = levels.slice(1);
-    while (below.length > 0 && below.at(-1)!.length === 0) below.pop();
-    this.#set(VIEW_LEVEL0_COUNT, levels[0]?.length ?? 0);
-    this.#set(VIEW_LEVEL0, this.#array(levels[0] ?? []));
-    const pairs = below.flatMap((headers) => [headers.length, this.#array(headers)]);
+  /** `levels[0]`: newest first; below: by key. `headerOf`: asked for tables that a level did not have. A level costs what has changed of it. */
+  setTables(levels: readonly (readonly TableMeta[])[], headerOf: (table: TableMeta) => number): void {
+    const old = this.#levels;
+    const oldPairs = this.#pairs;
+    const used = Math.max(1, levels.findLastIndex((tables) => tables.length > 0) + 1);
+    this.#levels = levels.slice(0, used).map((tables, level) => this.#level(old[level] ?? NO_LEVEL, tables, headerOf));
+    const [flushed, ...below] = this.#levels as [Level, ...Level[]];
+    this.#pairs = this.#allocate(below.length * 8);
+    this.#memory.u32.set(
+      below.flatMap(({ tables, piece }) => [tables.length, piece.address]),
+      this.#pairs.address >>> 2,
+    );
+    this.#set(VIEW_LEVEL0_COUNT, flushed.tables.length);
+    this.#set(VIEW_LEVEL0, flushed.piece.address);
     this.#set(VIEW_LEVEL_COUNT, below.length);
-    this.#set(VIEW_LEVELS, this.#array(pairs));
-    for (const piece of old) this.#freeArray(piece);
+    this.#set(VIEW_LEVELS, this.#pairs.address);
+    for (const [level, { piece }] of old.entries()) if (piece !== this.#levels[level]?.piece) this.#free(piece);
+    this.#free(oldPairs);
   }
 
   /** Address of the set of range tombstones; 0: there are none. */
@@ -65,7 +79,8 @@ export class View {
   }
 
   free(): void {
-    for (const piece of this.#arrays) this.#freeArray(piece);
+    for (const { piece } of this.#levels) this.#free(piece);
+    this.#free(this.#pairs);
     this.#memory.freeSmall(this.address, VIEW_BYTES);
   }
 
@@ -73,17 +88,26 @@ export class View {
     this.#memory.u32[(this.address + offset) >>> 2] = value;
   }
 
-  #array(values: readonly number[]): number {
-    if (values.length === 0) return 0;
-    const bytes = values.length * 4;
-    const address = bytes <= SMALL_BYTES_MAX ? this.#memory.allocateSmall(bytes) : this.#memory.allocate(bytes);
-    this.#arrays.push({ address, bytes });
-    this.#memory.u32.set(values, address >>> 2);
-    return address;
+  #level(old: Level, tables: readonly TableMeta[], headerOf: (table: TableMeta) => number): Level {
+    if (old.tables === tables) return old;
+    const { u32 } = this.#memory;
+    const piece = this.#allocate(tables.length * 4);
+    const [from, to] = [old.piece.address >>> 2, piece.address >>> 2];
+    const span = changedSpan(old.tables, tables);
+    u32.copyWithin(to, from, from + span.from);
+    for (let i = span.from; i < span.afterEnd; i++) u32[to + i] = headerOf(tables[i]!);
+    u32.copyWithin(to + span.afterEnd, from + span.beforeEnd, from + old.tables.length);
+    return { tables, piece };
   }
 
-  #freeArray(piece: Piece): void {
-    if (piece.bytes <= SMALL_BYTES_MAX) this.#memory.freeSmall(piece.address, piece.bytes);
-    else this.#memory.free(piece.address, piece.bytes);
+  #allocate(bytes: number): Piece {
+    if (bytes === 0) return NO_PIECE;
+    return { address: bytes <= SMALL_BYTES_MAX ? this.#memory.allocateSmall(bytes) : this.#memory.allocate(bytes), bytes };
+  }
+
+  #free({ address, bytes }: Piece): void {
+    if (bytes === 0) return;
+    if (bytes <= SMALL_BYTES_MAX) this.#memory.freeSmall(address, bytes);
+    else this.#memory.free(address, bytes);
   }
 }

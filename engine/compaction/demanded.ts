@@ -2,6 +2,7 @@
  * Compaction that somebody asked for: brings what was written of a key range up to some moment down to one level, step by step, and drops there
  * what nobody can see; or moves the values out of some segments. Pure; every step makes less of what is left, so that it comes to an end.
  */
+import { firstAbove, firstReaching } from '../manifest/index.ts';
 import type { TableMeta } from '../table/index.ts';
 import type { Compaction } from './compaction.ts';
 import { goDown, isBottom, oldestOverlapping, type PickerVersion } from './steps.ts';
@@ -19,7 +20,7 @@ export interface Demand {
 /** The next step; undefined: there is nothing left to do. `oldestSnapshot`: the smallest sequence that somebody reads at, Infinity when nobody does. */
 export function pickDemanded(version: PickerVersion, demand: Demand, oldestSnapshot: number): Compaction | undefined {
   if (demand.relocate) return pickRelocation(version, demand.relocate);
-  const wanted = version.levels.map((tables) => tables.filter((table) => isWanted(table, demand)));
+  const wanted = version.levels.map((tables, level) => within(tables, level, demand).filter((table) => isWanted(table, demand)));
   const deepest = Math.max(
     1,
     wanted.findLastIndex((tables) => tables.length > 0),
@@ -37,6 +38,12 @@ export function pickDemanded(version: PickerVersion, demand: Demand, oldestSnaps
   const inputs = [{ level: deepest, table }];
   if (!isBottom(version, deepest, inputs)) return undefined;
   return { reason: 'demand', score: Infinity, inputs, target: deepest, move: false, drop: false, dropDeletes: true, relocate: [] };
+}
+
+/** Below level 0 those that hold keys of the range are found by halving. */
+function within(tables: readonly TableMeta[], level: number, { from, to }: Demand): readonly TableMeta[] {
+  if (level === 0) return tables;
+  return tables.slice(from ? firstReaching(tables, from) : 0, to ? firstAbove(tables, to) : undefined);
 }
 
 /** The next table that refers to any of the segments is rewritten where it is. */

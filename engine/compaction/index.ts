@@ -10,6 +10,7 @@ export {
   type CompactionResult,
 } from './compaction.ts';
 export type { KeyspaceRule } from './rule-table.ts';
+export { LevelFacts, type LevelSums } from './level-facts.ts';
 export { pickDemanded, type Demand } from './demanded.ts';
 export { runCompaction } from './compaction-job.ts';
 export { type CompactionPart, splitCompaction, type SplitInput } from './split.ts';

@@ -12,13 +12,16 @@ import { dropAll, isBottom, type PickerVersion, rewrite } from './steps.ts';
 export function pickRules(version: PickerVersion, rules: readonly KeyspaceRule[], newestSnapshot: number): Compaction | undefined {
   if (rules.length === 0) return undefined;
   const ruleOf = new Map(rules.map(({ keyspace, rule }) => [keyspace, rule]));
+  const newest = Math.max(...rules.map(({ rule }) => rule.id));
   const dropped: CompactionInput[] = [];
   let rewritten: Compaction | undefined;
   for (const [level, tables] of version.levels.entries()) {
     if (level === 0) continue;
     for (const table of tables) {
+      const ruledTo = table.ruledTo ?? 0;
+      if (ruledTo >= newest || table.minSequence <= newestSnapshot) continue;
       const rule = ruleOf.get(keyspaceOf(table.smallest));
-      if (rule === undefined || rule.id <= (table.ruledTo ?? 0) || table.minSequence <= newestSnapshot) continue;
+      if (rule === undefined || rule.id <= ruledTo) continue;
       const [smallest, largest] = [keyIn(table.smallest), keyIn(table.largest)];
       const { gte, lt, hash } = rule;
       const isBelow = gte !== undefined && Buffer.compare(largest, gte) < 0;

@@ -6,13 +6,12 @@ import { hidesAllOf, tablesUnder, type RangeTombstone } from '../manifest/index.
 import type { EngineSettings } from '../settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import type { Compaction, CompactionInput } from './compaction.ts';
+import { isFullOfDeletes } from './full-of-deletes.ts';
+import type { LevelFacts } from './level-facts.ts';
 import { dropAll, goDown, isBottom, type PickerVersion, rewrite } from './steps.ts';
 
 export type ExpirySettings = Pick<EngineSettings, 'garbageRatio' | 'expiryLagMs'>;
 
-const DELETES_SHARE = 0.5;
-/** A table of which this share of the pages is dense with deletes is one that scans waste time on. */
-const DENSE_SHARE = 0.05;
 /** A table of which this share of the pages is hidden by range tombstones is rewritten without them. */
 const HIDDEN_SHARE = 0.05;
 const HIDDEN_SHARE_LOADED = 0.5;
@@ -65,11 +64,18 @@ export function pickRangeDeletes(version: PickerVersion, { snapshots, loaded, hi
  * where it is: once that part, taken to be even between the earliest and the latest expiry, is more than `share`; and at the latest
  * `expiryLagMs` after the first. Snapshots are no reason to keep it: what has expired is not there for them either.
  */
-export function pickExpiry(version: PickerVersion, settings: ExpirySettings, share: number, nowMs: number): Compaction | undefined {
+export function pickExpiry(
+  version: PickerVersion,
+  settings: ExpirySettings,
+  share: number,
+  nowMs: number,
+  facts: LevelFacts,
+): Compaction | undefined {
   const dropped: CompactionInput[] = [];
   let best: CompactionInput | undefined;
   let bestScore = 1;
   for (const [level, tables] of version.levels.entries()) {
+    if (facts.of(level).expiring === 0) continue;
     for (const table of tables) {
       const { expiring } = table;
       if (expiring === undefined || expiring.earliestMs > nowMs) continue;
@@ -109,8 +115,7 @@ export function isExpiryDue(table: TableMeta, settings: ExpirySettings, share: n
 
 /** Whether `pickDeletes` would take the table: scans waste time on it, and no snapshot keeps the deletes. Level 0 is left to its own bound. */
 export function areDeletesDue(table: TableMeta, level: number, oldestSnapshot: number): boolean {
-  const dense = table.densePages > 0 && table.densePages >= table.pages * DENSE_SHARE;
-  return level > 0 && (dense || table.tombstones > table.entries * DELETES_SHARE) && table.maxSequence <= oldestSnapshot;
+  return level > 0 && isFullOfDeletes(table) && table.maxSequence <= oldestSnapshot;
 }
 
 /** When `pickExpiry` would first find something that it does not now; undefined: never, as things are. */
@@ -119,20 +124,27 @@ export function nextExpiry(
   settings: ExpirySettings,
   share: number,
   nowMs: number,
+  facts: LevelFacts,
 ): number | undefined {
-  let next: number | undefined;
-  for (const table of version.levels.flat()) {
-    const { expiring } = table;
-    if (expiring === undefined) continue;
-    const { earliestMs, latestMs } = expiring;
-    const shareAt = earliestMs + (latestMs - earliestMs) * ((share * table.bytes) / expiring.bytes);
-    for (const at of [latestMs, earliestMs + settings.expiryLagMs, shareAt]) if (at > nowMs && (next === undefined || at < next)) next = at;
+  let next = Infinity;
+  for (const [level, tables] of version.levels.entries()) {
+    if (facts.of(level).expiring === 0) continue;
+    for (const { expiring, bytes } of tables) {
+      if (expiring === undefined) continue;
+      const { earliestMs, latestMs } = expiring;
+      const lagAt = earliestMs + settings.expiryLagMs;
+      const shareAt = earliestMs + (latestMs - earliestMs) * ((share * bytes) / expiring.bytes);
+      if (latestMs > nowMs && latestMs < next) next = latestMs;
+      if (lagAt > nowMs && lagAt < next) next = lagAt;
+      if (shareAt > nowMs && shareAt < next) next = shareAt;
+    }
   }
-  return next;
+  return next === Infinity ? undefined : next;
 }
 
-export function pickDeletes(version: PickerVersion, oldestSnapshot: number): Compaction | undefined {
+export function pickDeletes(version: PickerVersion, oldestSnapshot: number, facts: LevelFacts): Compaction | undefined {
   for (const [level, tables] of version.levels.entries()) {
+    if (facts.of(level).fullOfDeletes === 0) continue;
     for (const table of tables) {
       if (!areDeletesDue(table, level, oldestSnapshot)) continue;
       const inputs = [{ level, table }];

@@ -30,9 +30,10 @@ import type { TableMeta } from '../table/index.ts';
 import { BLOCK_HEADER_BYTES } from './block-file.ts';
 import type { Compaction, CompactionInput } from './compaction.ts';
 import { type ExpirySettings, pickDeletes, pickExpiry, pickRangeDeletes } from './pick-unseen.ts';
+import { LevelFacts } from './level-facts.ts';
 import { pickRules } from './pick-rules.ts';
 import type { KeyspaceRule } from './rule-table.ts';
-import { goDown, isBottom, oldestOverlapping, overlapping, type PickerVersion } from './steps.ts';
+import { goDown, isBottom, oldestOverlapping, type PickerVersion } from './steps.ts';
 
 export type PickerSettings = ExpirySettings & Pick<EngineSettings, 'level0Compact' | 'level1Bytes' | 'levelRatio' | 'tableBytes'>;
 
@@ -74,18 +75,24 @@ export interface Circumstances {
   readonly rules: readonly KeyspaceRule[];
 }
 
-export function pickCompaction(version: PickerVersion, settings: PickerSettings, circumstances: Circumstances): Compaction | undefined {
+/** `facts`: of the version's levels, carried on from those before; without them they are found anew. */
+export function pickCompaction(
+  version: PickerVersion,
+  settings: PickerSettings,
+  circumstances: Circumstances,
+  facts: LevelFacts = new LevelFacts(version.levels),
+): Compaction | undefined {
   const { snapshots, pace } = circumstances;
   const garbageShare = garbageShareAt(pace, settings);
   const candidates = [
     pickLevel0(version, settings),
-    ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings)),
-    pickGarbage(version, settings, garbageShare, pace),
-    pickValues(version, settings),
+    ...version.levels.slice(1, -1).map((_, i) => pickLevel(version, i + 1, settings, facts)),
+    pickGarbage(version, settings, garbageShare, pace, facts),
+    pickValues(version, settings, facts),
     pickReads(version, circumstances.level0Probes),
     pickRangeDeletes(version, { snapshots, loaded: pace === 'loaded', hiddenPages: circumstances.hiddenPages }),
-    pickExpiry(version, settings, garbageShare, circumstances.nowMs),
-    pickDeletes(version, snapshots[0] ?? Infinity),
+    pickExpiry(version, settings, garbageShare, circumstances.nowMs, facts),
+    pickDeletes(version, snapshots[0] ?? Infinity, facts),
     pickRules(version, circumstances.rules, snapshots.at(-1) ?? -1),
   ];
   let best: Compaction | undefined;
@@ -123,10 +130,10 @@ function pickReads(version: PickerVersion, probes: number): Compaction | undefin
   return score < 1 ? undefined : { ...compaction, score };
 }
 
-function pickValues(version: PickerVersion, settings: PickerSettings): Compaction | undefined {
-  const [flushed, ...below] = version.levels.map((tables) => valueBytesOf(tables));
-  if (!flushed) return undefined;
-  const score = flushed / ((flushed + sum(below)) * settings.garbageRatio * FLUSHED_SHARE);
+function pickValues(version: PickerVersion, settings: PickerSettings, facts: LevelFacts): Compaction | undefined {
+  const flushed = facts.of(0).valueBytes;
+  if (flushed === 0) return undefined;
+  const score = flushed / (facts.valueBytes * settings.garbageRatio * FLUSHED_SHARE);
   if (score < 1) return undefined;
   const compaction = goDown(version, 0, oldestOverlapping(version.levels[0]!), 'values', score);
   const tables = compaction.inputs.map(({ table }) => table);
@@ -134,35 +141,38 @@ function pickValues(version: PickerVersion, settings: PickerSettings): Compactio
   return tables.length > 1 && bytesOf(tables) <= flushed * settings.garbageRatio ? compaction : undefined;
 }
 
-function pickLevel(version: PickerVersion, level: number, settings: PickerSettings): Compaction | undefined {
-  const tables = version.levels[level]!;
-  const score = bytesOf(tables) / levelBytesMax(level, settings);
-  if (score < 1 || tables.length === 0) return undefined;
-  const below = version.levels[level + 1]!;
-  let best = tables[0]!;
-  let bestCost = Infinity;
-  for (const table of tables) {
-    const cost = bytesOf(overlapping(below, table)) / table.bytes;
-    if (cost < bestCost || (cost === bestCost && table.fileId < best.fileId)) [best, bestCost] = [table, cost];
-  }
-  return goDown(version, level, [best], 'size', score);
+function pickLevel(version: PickerVersion, level: number, settings: PickerSettings, facts: LevelFacts): Compaction | undefined {
+  const score = facts.of(level).bytes / levelBytesMax(level, settings);
+  if (score < 1 || version.levels[level]!.length === 0) return undefined;
+  return goDown(version, level, [facts.cheapestDown(level)], 'size', score);
 }
 
-function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageShare: number, pace: Pace): Compaction | undefined {
+function pickGarbage(
+  version: PickerVersion,
+  settings: PickerSettings,
+  garbageShare: number,
+  pace: Pace,
+  facts: LevelFacts,
+): Compaction | undefined {
   let bytes = 0;
   let garbage = 0;
-  const over: { segment: number; share: number; liveBytes: number }[] = [];
-  const movable = new Set<number>();
-  for (const [segment, file] of version.segments) {
-    // The header that every file has is nobody's fault: without it a file that was just written has no garbage, whatever its size.
+  let worst = 0;
+  // The header that every file has is nobody's fault: without it a file that was just written has no garbage, whatever its size.
+  version.segments.forEach((file) => {
     const fileBytes = file.bytes - BLOCK_HEADER_BYTES;
-    const share = (fileBytes - file.liveBytes) / fileBytes;
     bytes += fileBytes;
     garbage += fileBytes - file.liveBytes;
+    worst = Math.max(worst, (fileBytes - file.liveBytes) / fileBytes);
+  });
+  if (worst <= garbageShare || (pace === 'loaded' && garbage <= bytes * garbageShare)) return undefined;
+  const over: { segment: number; share: number; liveBytes: number }[] = [];
+  const movable = new Set<number>();
+  version.segments.forEach((file, segment) => {
+    const fileBytes = file.bytes - BLOCK_HEADER_BYTES;
+    const share = (fileBytes - file.liveBytes) / fileBytes;
     if (fileBytes < settings.tableBytes * SMALL_FILE_SHARE) movable.add(segment);
     if (share > garbageShare) over.push({ segment, share, liveBytes: file.liveBytes });
-  }
-  if (over.length === 0 || (pace === 'loaded' && garbage <= bytes * garbageShare)) return undefined;
+  });
   // A file that is being emptied gets worse by it: what one step has begun the next ones go on with.
   over.sort((a, b) => b.share - a.share || a.segment - b.segment);
   const { segment } = over[0]!;
@@ -173,7 +183,7 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageSh
     movable.add(file.segment);
   }
   // The deepest level has most of the references, and its tables are the oldest: begin there.
-  const level = version.levels.findLastIndex((tables) => tables.some((table) => refersTo(table, segment)));
+  const level = version.levels.findLastIndex((tables, i) => facts.of(i).valueBytes > 0 && tables.some((table) => refersTo(table, segment)));
   if (level < 0) return undefined;
   const inputs: CompactionInput[] = [];
   let inputBytes = 0;
@@ -200,18 +210,13 @@ function pickGarbage(version: PickerVersion, settings: PickerSettings, garbageSh
   };
 }
 
-function refersTo(table: TableMeta, segment: number): boolean {
-  return table.references.some((reference) => reference.segment === segment);
+function refersTo({ references }: TableMeta, segment: number): boolean {
+  const last = references.at(-1);
+  // They are ascending: most tables need not be looked through.
+  if (last === undefined || last.segment < segment || references[0]!.segment > segment) return false;
+  return references.some((reference) => reference.segment === segment);
 }
 
 function bytesOf(tables: readonly TableMeta[]): number {
-  return sum(tables.map((table) => table.bytes));
-}
-
-function valueBytesOf(tables: readonly TableMeta[]): number {
-  return sum(tables.flatMap((table) => table.references.map((reference) => reference.bytes)));
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
+  return tables.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -2,11 +2,11 @@
  * The steps that a compaction can be (down a level, or a rewrite where it is), and what must be known of key ranges to take one. Pure.
  */
 import { keyspaceOf } from '../keyspace-key.ts';
-import type { Version } from '../manifest/index.ts';
+import { type BlockFile, reachesRun, runWithin, type Version } from '../manifest/index.ts';
 import type { TableMeta } from '../table/index.ts';
 import type { Compaction, CompactionInput } from './compaction.ts';
 
-export type PickerVersion = Pick<Version, 'levels' | 'segments' | 'rangeTombstones'>;
+export type PickerVersion = Pick<Version, 'levels' | 'rangeTombstones'> & { readonly segments: ReadonlyMap<number, BlockFile> };
 
 /** Tables of level 0 that go down at once: each is an input of its own to the merge. */
 const LEVEL0_TABLES_MAX = 32;
@@ -59,10 +59,7 @@ export function isBottom(version: PickerVersion, target: number, inputs: readonl
   const chosen = new Set(inputs.map(({ table }) => table));
   const within = version.levels[target]!;
   const rest = target === 0 ? within.slice(within.findLastIndex((table) => chosen.has(table)) + 1) : [];
-  return (
-    !rest.some((table) => overlaps(table, range)) &&
-    !version.levels.slice(target + 1).some((tables) => overlapping(tables, range).length > 0)
-  );
+  return !rest.some((table) => overlaps(table, range)) && !version.levels.slice(target + 1).some((tables) => reachesRun(tables, range));
 }
 
 export interface KeyRange {
@@ -83,6 +80,8 @@ export function overlaps(a: KeyRange, b: KeyRange): boolean {
   return Buffer.compare(a.smallest, b.largest) <= 0 && Buffer.compare(b.smallest, a.largest) <= 0;
 }
 
-export function overlapping(tables: readonly TableMeta[], range: KeyRange): TableMeta[] {
-  return tables.filter((table) => overlaps(table, range));
+/** Of a level below level 0. */
+export function overlapping(tables: readonly TableMeta[], range: KeyRange): readonly TableMeta[] {
+  const { from, to } = runWithin(tables, range);
+  return tables.slice(from, to);
 }

@@ -140,7 +140,8 @@ function manifestsOf(listing: readonly string[]): { name: string; id: number }[]
 
 /** Everything but the files. */
 function withoutFiles(version: Version): Version {
-  return { ...version, levels: EMPTY_VERSION.levels, segments: new Map(), referencedBytes: new Map() };
+  const { levels, segments, referencedBytes } = EMPTY_VERSION;
+  return { ...version, levels, segments, referencedBytes };
 }
 
 /** Adds what an edit says beside files. Edits in front of it may be missing: only what fits is taken. */

@@ -9,6 +9,7 @@ import type { Clock, Scheduler } from '../../base/env.ts';
 import type { Background, IoTuner } from '../background/index.ts';
 import { BLOCK_HEADER_BYTES, levelBytesMax } from '../compaction/index.ts';
 import type { Events, StallReason } from '../events/index.ts';
+import type { Version } from '../manifest/index.ts';
 import type { MemtableBudget } from '../memtable/index.ts';
 import type { EngineSettings } from '../settings.ts';
 import { SEALED_MAX } from '../view.ts';
@@ -37,8 +38,9 @@ export class BackPressure {
   readonly #events: Events;
   readonly #pace: Pace;
   readonly #onRoom = (): void => this.changed();
-  /** Of the version, which changes with each job's end only. */
+  /** Of the version that was looked at last. */
   #standing: Debt = NO_DEBT;
+  #version: Version | undefined;
   /** Whether writers may have to be slowed. */
   #isNear = false;
   #stalled: { reason: StallReason; ended: () => void } | undefined;
@@ -86,7 +88,11 @@ export class BackPressure {
 
   /** A memtable was sealed, or something has ended. */
   changed(): void {
-    this.#standing = this.#standingDebt();
+    const { version } = this.#versions;
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#standing = this.#standingDebt(version);
+    }
     const { amount } = this.#debt();
     this.#io.debt(amount, this.#clock.monotonicMs());
     this.#isNear = amount > 0 || this.#memtables.sealed.length > 0;
@@ -139,8 +145,7 @@ export class BackPressure {
     return passing.amount > this.#standing.amount ? passing : this.#standing;
   }
 
-  #standingDebt(): Debt {
-    const { version } = this.#versions;
+  #standingDebt(version: Version): Debt {
     const { level0Compact, level0Stop, segmentBytes } = this.#settings;
     let valueBytes = 0;
     let garbageBytes = 0;
@@ -159,14 +164,12 @@ export class BackPressure {
     });
   }
 
+  /** The last level has nowhere to go to. */
   #fullestLevel(): number {
+    const { facts, version } = this.#versions;
     let most = 0;
-    for (const [level, tables] of this.#versions.version.levels.entries()) {
-      // The last level has nowhere to go to.
-      if (level === 0 || level === this.#versions.version.levels.length - 1) continue;
-      let bytes = 0;
-      for (const table of tables) bytes += table.bytes;
-      most = Math.max(most, bytes / levelBytesMax(level, this.#settings));
+    for (let level = 1; level < version.levels.length - 1; level++) {
+      most = Math.max(most, facts.of(level).bytes / levelBytesMax(level, this.#settings));
     }
     return most;
   }

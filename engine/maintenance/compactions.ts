@@ -130,7 +130,7 @@ export class Compactions {
   /** Begins what is wanted most, unless a compaction is under way or nothing is wanted. */
   start(): void {
     if (this.#running || this.#progress.isOver) return;
-    const { version } = this.#versions;
+    const { version, facts } = this.#versions;
     const circumstances = {
       snapshots: this.#snapshots.sequences,
       pace: this.#restTimer === undefined ? ('resting' as const) : ('loaded' as const),
@@ -139,7 +139,8 @@ export class Compactions {
       hiddenPages: (table: TableMeta) => this.#versions.hiddenPages(table),
       rules: this.#rules(),
     };
-    const compaction = this.#nextDemanded(this.#snapshots.oldest ?? Infinity) ?? pickCompaction(version, this.#settings, circumstances);
+    const compaction =
+      this.#nextDemanded(this.#snapshots.oldest ?? Infinity) ?? pickCompaction(version, this.#settings, circumstances, facts);
     this.#wakeTimer?.cancel();
     if (compaction === undefined) {
       this.#progress.foundSpace('compaction');
@@ -198,9 +199,9 @@ export class Compactions {
 
   /** Nothing is wanted now. Time alone may change that: values expire, and reads add up. */
   #wakeLater({ nowMs, pace }: Pick<Circumstances, 'nowMs' | 'pace'>): void {
-    const { version } = this.#versions;
+    const { version, facts } = this.#versions;
     const delays: number[] = [];
-    const expiryMs = nextExpiry(version, this.#settings, garbageShareAt(pace, this.#settings), nowMs);
+    const expiryMs = nextExpiry(version, this.#settings, garbageShareAt(pace, this.#settings), nowMs, facts);
     // The wall clock may jump: it is asked again once in a while.
     if (expiryMs !== undefined) delays.push(Math.min(expiryMs - nowMs, WAKE_AFTER_MS_MAX));
     if (version.levels[0]!.length > 1) delays.push(READS_CHECK_MS);

@@ -9,14 +9,15 @@ import type { FileSystem, Zstd } from '../../base/env.ts';
 import type { ColdReads } from '../cold-reads/index.ts';
 import type { Events } from '../events/index.ts';
 import type { EngineLog } from '../log/index.ts';
+import { LevelFacts } from '../compaction/index.ts';
 import {
-  applyEdit,
   hidesIn,
   type Manifest,
-  referencedAfter,
+  type RangeTombstone,
   spentTombstones,
   tableName,
   type Version,
+  VersionBuilder,
   type VersionEdit,
 } from '../manifest/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
@@ -49,6 +50,7 @@ export class Versions {
   #log: EngineLog | undefined;
 
   #version: Version;
+  readonly #facts: LevelFacts;
   #nextFileId: number;
   readonly #tables = new Map<number, OpenTable>();
   /** Length of each closed segment that is not a block file yet. */
@@ -97,6 +99,7 @@ export class Versions {
     this.#coldReads = parts.coldReads;
     this.#manifest = parts.manifest;
     this.#version = parts.version;
+    this.#facts = new LevelFacts(parts.version.levels);
     this.#nextFileId = parts.nextFileId;
     this.#view = parts.view;
     this.#reader = parts.reader;
@@ -118,6 +121,10 @@ export class Versions {
 
   get version(): Version {
     return this.#version;
+  }
+  /** Of the version's levels. */
+  get facts(): LevelFacts {
+    return this.#facts;
   }
   get nextFileId(): number {
     return this.#nextFileId;
@@ -192,22 +199,22 @@ export class Versions {
 
   /** Makes an edit count: in memory now, on disk in turn. */
   install(edit: VersionEdit): void {
-    const withIds: VersionEdit = { ...edit, nextFileId: this.#nextFileId };
-    const complete = this.#withRangeTombstones(this.#withSegments(withIds));
     const before = this.#version;
-    this.#version = applyEdit(before, complete);
+    const { edit: complete, version } = this.#complete(edit);
+    this.#version = version;
+    this.#facts.update(version.levels);
     this.#showTables();
     if (complete.rangeTombstonesRemoved || complete.rangeTombstonesAdded !== edit.rangeTombstonesAdded) this.#onRangesGone();
     const gone = new Set((edit.tablesRemoved ?? []).map(({ fileId }) => fileId));
     for (const { table } of edit.tablesAdded ?? []) gone.delete(table.fileId);
-    for (const fileId of gone) this.#closeTable(fileId);
-    const passed = [...this.#closedSegments].filter(([id]) => id < this.#version.logFloor);
+    let bytes = 0;
+    for (const fileId of gone) bytes += this.#closeTable(fileId);
+    const passed = [...this.#closedSegments].filter(([id]) => id < version.logFloor);
     for (const [id] of passed) this.#closedSegments.delete(id);
-    const dead = new Map(passed.filter(([id]) => !this.#version.segments.has(id)));
+    const dead = new Map(passed.filter(([id]) => !version.segments.has(id)));
     for (const segment of complete.segmentsRemoved ?? []) dead.set(segment, before.segments.get(segment)!.bytes);
-    const tables = before.levels.flat().filter((table) => gone.has(table.fileId));
-    const bytes = [...tables.map((table) => table.bytes), ...dead.values()].reduce((sum, each) => sum + each, 0);
-    this.#commit(complete, this.#version, { tables: [...gone], segments: [...dead.keys()], bytes });
+    for (const each of dead.values()) bytes += each;
+    this.#commit(complete, version, { tables: [...gone], segments: [...dead.keys()], bytes });
   }
 
   /** Removes what a job has made for nothing. */
@@ -243,31 +250,39 @@ export class Versions {
     for (const table of this.#tables.values()) table.close();
   }
 
-  /** Adds to an edit what follows from it for the segments: which become block files, which block files end. */
-  #withSegments(edit: VersionEdit): VersionEdit {
-    const referenced = referencedAfter(this.#version, edit);
-    const floor = edit.logFloor ?? this.#version.logFloor;
-    const segmentsAdded = [...(edit.segmentsAdded ?? [])];
-    for (const [segment, bytes] of this.#closedSegments) {
-      if (segment < floor && referenced.has(segment)) segmentsAdded.push({ segment, bytes });
-    }
-    const known = [...this.#version.segments.keys(), ...(edit.segmentsAdded ?? []).map(({ segment }) => segment)];
-    const segmentsRemoved = known.filter((segment) => !referenced.has(segment));
-    return { ...edit, segmentsAdded, segmentsRemoved };
+  /** Adds to an edit what follows from it for segments and range tombstones, and makes the version that the whole leads to. */
+  #complete(edit: VersionEdit): { edit: VersionEdit; version: Version } {
+    const { rangeTombstonesAdded: fresh, segmentsAdded: given = [], ...rest } = edit;
+    const builder = new VersionBuilder(this.#version);
+    const own = { ...rest, nextFileId: this.#nextFileId, segmentsAdded: given };
+    builder.apply(own);
+    const { segmentsAdded, segmentsRemoved } = this.#segmentsAfter(builder, edit);
+    builder.apply({ segmentsAdded, segmentsRemoved });
+    const complete = { ...own, segmentsAdded: [...given, ...segmentsAdded], segmentsRemoved };
+    const version = builder.version();
+    if (!fresh && version.rangeTombstones.length === 0) return { edit: complete, version };
+    const ranges = this.#rangesAfter(version, fresh);
+    builder.apply(ranges);
+    return { edit: { ...complete, ...ranges }, version: builder.version() };
   }
 
-  /** Adds to an edit which range tombstones have nothing left to hide; of those that it brings, too. */
-  #withRangeTombstones(edit: VersionEdit): VersionEdit {
-    const { rangeTombstonesAdded: added, ...rest } = edit;
-    if (!added && this.#version.rangeTombstones.length === 0) return edit;
-    const { levels } = applyEdit(this.#version, rest);
-    const before = this.#version.rangeTombstones;
-    const spent = spentTombstones([...before, ...(added ?? [])], levels, added ?? [], this.#snapshots.sequences);
+  /** Which segments become block files, and which block files end. */
+  #segmentsAfter(builder: VersionBuilder, { logFloor, segmentsAdded = [] }: VersionEdit): Required<SegmentsEdit> {
+    const floor = logFloor ?? this.#version.logFloor;
+    const becoming = [...this.#closedSegments].filter(([segment]) => segment < floor && builder.referencedBytes(segment) > 0);
+    const segmentsRemoved = builder.unreferred.filter((segment) => this.#version.segments.has(segment));
+    for (const { segment } of segmentsAdded)
+      assert(builder.referencedBytes(segment) > 0, `a block file that comes is referred to (${segment})`);
+    return { segmentsAdded: becoming.map(([segment, bytes]) => ({ segment, bytes })), segmentsRemoved };
+  }
+
+  /** Which range tombstones have nothing left to hide, of those that an edit brings, too. `version`: with all else of the edit. */
+  #rangesAfter({ levels, rangeTombstones: before }: Version, fresh: readonly RangeTombstone[] | undefined): RangesEdit {
+    const spent = spentTombstones([...before, ...(fresh ?? [])], levels, fresh ?? [], this.#snapshots.sequences);
     const removed = before.filter((tombstone) => spent.has(tombstone));
-    const kept = added?.filter((tombstone) => !spent.has(tombstone)) ?? [];
+    const kept = fresh?.filter((tombstone) => !spent.has(tombstone)) ?? [];
     return {
-      ...rest,
-      ...(kept.length > 0 && { rangeTombstonesAdded: kept.length === added!.length ? added! : kept }),
+      ...(kept.length > 0 && { rangeTombstonesAdded: kept.length === fresh!.length ? fresh! : kept }),
       ...(removed.length > 0 && { rangeTombstonesRemoved: removed }),
     };
   }
@@ -329,17 +344,22 @@ export class Versions {
     }
   }
 
-  #closeTable(fileId: number): void {
+  /** Returns the size of its file. */
+  #closeTable(fileId: number): number {
     const table = this.#tables.get(fileId)!;
     this.#tables.delete(fileId);
     this.#reader.removeTable(table);
     table.close();
+    return table.meta.bytes;
   }
 
   #showTables(): void {
-    this.#view.setTables(this.#version.levels.map((tables) => tables.map((table) => this.#tables.get(table.fileId)!.header)));
+    this.#view.setTables(this.#version.levels, ({ fileId }) => this.#tables.get(fileId)!.header);
   }
 }
+
+type SegmentsEdit = Pick<VersionEdit, 'segmentsAdded' | 'segmentsRemoved'>;
+type RangesEdit = Pick<VersionEdit, 'rangeTombstonesAdded' | 'rangeTombstonesRemoved'>;
 
 /** What a version no longer names, by file id and segment. */
 type DeadFiles = { readonly tables: readonly number[]; readonly segments: readonly number[]; readonly bytes: number };

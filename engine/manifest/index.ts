@@ -13,7 +13,9 @@ export {
 } from './file-names.ts';
 export { Manifest, readVersion, soundEdits, versionOf, type FoundVersion, type ManifestOptions } from './manifest.ts';
 export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-format.ts';
-export { referencedAfter, applyEdit } from './version-builder.ts';
+export { applyEdit, VersionBuilder } from './version-builder.ts';
+export { SegmentMap } from './segment-map.ts';
+export { firstAbove, firstReaching, reachesRun, runWithin } from './sorted-run.ts';
 export {
   EMPTY_VERSION,
   logLeft,

@@ -181,6 +181,11 @@ export class Manifest {
     return obsoleteFiles(this.#version, listing, this.#id, inUse);
   }
 
+  /** Settles when no edit is under way, and no new manifest. */
+  async idle(): Promise<void> {
+    await this.#writing;
+  }
+
   /** Waits for the edits under way. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -222,7 +227,7 @@ export class Manifest {
       }
       this.#version = group.at(-1)!.version;
       for (const { resolve, version } of group) resolve(version);
-      if (this.#bytes > this.#rollAt) this.#roll();
+      if (this.#bytes > this.#rollAt) await this.#roll();
     }
     this.#rest();
     // Here and not when the promise has settled: an edit that comes in between would wait for ever.
@@ -265,17 +270,18 @@ export class Manifest {
     return new SparrowError('exhausted', 'DISK_FULL', `${directory}: no space left for the manifest`, { directory }, cause);
   }
 
-  #roll(): void {
+  /** Edits that come meanwhile wait. */
+  async #roll(): Promise<void> {
     let next: Opened;
     try {
-      next = writeManifest(this.#fs, this.#directory, this.#id + 1, this.#version);
+      next = await inTurns(writeManifest(this.#fs, this.#directory, this.#id + 1, this.#version));
     } catch (cause) {
       this.#rollFailure = cause;
       this.#rollAt = this.#bytes + this.#rollBytes;
       return;
     }
     try {
-      makeCurrent(this.#fs, this.#directory, next.id);
+      await inTurns(makeCurrent(this.#fs, this.#directory, next.id));
     } catch (cause) {
       // Either of the two may be current now: neither may be written.
       next.file.closeSync();
@@ -405,9 +411,9 @@ function replay<T>(path: string, offset: number, work: () => T): T {
 /** Writes `version` to a manifest that the directory does not have yet, and makes it the current one. */
 function switchTo(fs: FileSystem, directory: string, listing: readonly string[], version: Version): Opened {
   const ids = listing.map((name) => parseFileName(name)).filter((parsed) => parsed?.kind === 'manifest');
-  const opened = writeManifest(fs, directory, Math.max(0, ...ids.map((parsed) => parsed!.id)) + 1, version);
+  const opened = atOnce(writeManifest(fs, directory, Math.max(0, ...ids.map((parsed) => parsed!.id)) + 1, version));
   try {
-    makeCurrent(fs, directory, opened.id);
+    atOnce(makeCurrent(fs, directory, opened.id));
   } catch (error) {
     opened.file.closeSync();
     throw error;
@@ -415,15 +421,48 @@ function switchTo(fs: FileSystem, directory: string, listing: readonly string[],
   return opened;
 }
 
-/** A new manifest file with one edit, on disk when it returns. What is left of it when it throws belongs to nothing. */
-function writeManifest(fs: FileSystem, directory: string, id: number, version: Version): Opened {
+/** What must be on disk before the next step: an opening waits for that at once, an engine at work does not hold its thread for it. */
+type Sync = { readonly sync: () => void; readonly begin: () => Promise<void> };
+
+function atOnce<T>(steps: Generator<Sync, T>): T {
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) return step.value;
+    try {
+      step.value.sync();
+    } catch (error) {
+      steps.throw(error);
+    }
+  }
+}
+
+async function inTurns<T>(steps: Generator<Sync, T>): Promise<T> {
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) return step.value;
+    try {
+      await step.value.begin();
+    } catch (error) {
+      steps.throw(error);
+    }
+  }
+}
+
+function content(file: File): Sync {
+  return { sync: () => file.datasyncSync(), begin: () => file.datasync() };
+}
+
+function names(fs: FileSystem, directory: string): Sync {
+  return { sync: () => fs.syncDirectorySync(directory), begin: () => fs.syncDirectory(directory) };
+}
+
+/** A new manifest file with one edit, on disk when it is over. What is left of it when it throws belongs to nothing. */
+function* writeManifest(fs: FileSystem, directory: string, id: number, version: Version): Generator<Sync, Opened> {
   const path = `${directory}/${manifestName(id)}`;
   const parts = [encodeManifestHeader(id), encodeManifestFrame([encodeEdit(snapshotEdit(version))], id)];
   const file = replaceFile(fs, path);
   try {
     file.writevSync(parts, 0);
-    file.datasyncSync();
-    fs.syncDirectorySync(directory);
+    yield content(file);
+    yield names(fs, directory);
   } catch (error) {
     file.closeSync();
     throw error;
@@ -431,18 +470,18 @@ function writeManifest(fs: FileSystem, directory: string, id: number, version: V
   return { id, file, bytes: parts[0]!.length + parts[1]!.length, version };
 }
 
-function makeCurrent(fs: FileSystem, directory: string, id: number): void {
+function* makeCurrent(fs: FileSystem, directory: string, id: number): Generator<Sync, void> {
   const temporary = `${directory}/${CURRENT_TEMPORARY_NAME}`;
-  const content = encodeCurrent(id);
+  const current = encodeCurrent(id);
   const file = replaceFile(fs, temporary);
   try {
-    file.writeSync(content, 0, content.length, 0);
-    file.datasyncSync();
+    file.writeSync(current, 0, current.length, 0);
+    yield content(file);
   } finally {
     file.closeSync();
   }
   fs.renameSync(temporary, `${directory}/${CURRENT_NAME}`);
-  fs.syncDirectorySync(directory);
+  yield names(fs, directory);
 }
 
 /** A new file; one of that name was left by an attempt that failed. */

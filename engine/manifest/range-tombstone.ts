@@ -1,6 +1,7 @@
 /** A range tombstone of the version, and what follows from it for tables. Pure. The structure that reads ask is engine/range-tombstones.ts. */
 import { KeyRanges } from '../key-range.ts';
 import type { TableMeta } from '../table/index.ts';
+import { firstFrom, firstReaching } from './sorted-run.ts';
 
 /** Hides every version of a key in its range that is older than itself. */
 export interface RangeTombstone {
@@ -28,17 +29,24 @@ export function hidesIn(tombstone: RangeTombstone, table: TableMeta): boolean {
   return table.minSequence < sequence && table.clearedTo < sequence && reaches(tombstone, table);
 }
 
-/** The tables in which the tombstone may hide anything, the deepest level first. */
-export function tablesUnder(tombstone: RangeTombstone, levels: Levels): { level: number; table: TableMeta }[] {
+/** The tables in which the tombstone may hide anything, the deepest level first; of them `max` at most. */
+export function tablesUnder(tombstone: RangeTombstone, levels: Levels, max: number = Infinity): { level: number; table: TableMeta }[] {
+  const { start, end, sequence } = tombstone;
   const found: { level: number; table: TableMeta }[] = [];
-  for (let level = levels.length - 1; level >= 0; level--) {
+  for (let level = levels.length - 1; level > 0; level--) {
     const tables = levels[level]!;
-    for (let i = level === 0 ? 0 : firstReached(tables, tombstone.start); i < tables.length; i++) {
+    const to = firstFrom(tables, end);
+    for (let i = firstReaching(tables, start); i < to; i++) {
       const table = tables[i]!;
-      // Below level 0 tables are in order: behind the range there is none.
-      if (level > 0 && Buffer.compare(table.smallest, tombstone.end) >= 0) break;
-      if (hidesIn(tombstone, table)) found.push({ level, table });
+      if (table.minSequence >= sequence || table.clearedTo >= sequence) continue;
+      found.push({ level, table });
+      if (found.length === max) return found;
     }
+  }
+  for (const table of levels[0] ?? []) {
+    if (!hidesIn(tombstone, table)) continue;
+    found.push({ level: 0, table });
+    if (found.length === max) return found;
   }
   return found;
 }
@@ -54,7 +62,7 @@ export function spentTombstones(
   fresh: readonly RangeTombstone[],
   pinned: readonly number[],
 ): Set<RangeTombstone> {
-  const spent = new Set(tombstones.filter((tombstone) => tablesUnder(tombstone, levels).length === 0));
+  const spent = new Set(tombstones.filter((tombstone) => tablesUnder(tombstone, levels, 1).length === 0));
   if (fresh.length === 0) return spent;
   // Newest first. Nobody tells one from those that are newer and cover it, unless a reader stands in between: then they count no more.
   let newer = new KeyRanges();
@@ -76,15 +84,4 @@ export function hidesAllOf(tombstones: readonly RangeTombstone[], table: TableMe
   const hidden = new KeyRanges();
   for (const tombstone of tombstones) if (tombstone.sequence > table.maxSequence && reaches(tombstone, table)) hidden.add(tombstone);
   return hidden.coversThrough(table.smallest, table.largest);
-}
-
-/** Of tables by key, the first that does not end below `key`. */
-function firstReached(tables: readonly TableMeta[], key: Uint8Array): number {
-  let low = 0;
-  for (let high = tables.length; low < high;) {
-    const middle = (low + high) >> 1;
-    if (Buffer.compare(tables[middle]!.largest, key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

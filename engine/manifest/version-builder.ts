@@ -3,15 +3,18 @@
  * (tables of a level do not overlap, what tables refer to exists) in each version that is made. Pure.
  *
  * An edit costs what it changes and not what is there, so that opening a store replays a manifest of thousands of edits over thousands of
- * tables in milliseconds. Once an assertion has failed the builder is good for nothing; the version that it began with is as it was.
+ * tables in milliseconds; a version costs what has changed since the one before, and a look at each table of the levels that have. Once an
+ * assertion has failed the builder is good for nothing; the version that it began with is as it was.
  */
 import { assert } from '../../base/assert.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { TableMeta } from '../table/index.ts';
 import { EXTERNAL_ID_FROM } from './file-names.ts';
 import { type RangeTombstone, sameTombstone } from './range-tombstone.ts';
-import { compareBytes, type KeyspaceMeta, type Version } from './version.ts';
-import { type AddedSegment, FORMAT_VERSION, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
+import type { SegmentMap } from './segment-map.ts';
+import { firstFrom } from './sorted-run.ts';
+import { type BlockFile, compareBytes, type KeyspaceMeta, type Version } from './version.ts';
+import { FORMAT_VERSION, LEVELS_MAX, type TablePlace, type VersionEdit } from './version-edit.ts';
 
 /** The version after `edit`. `internal/ASSERTION` when the edit does not fit; `version` is as it was. */
 export function applyEdit(version: Version, edit: VersionEdit): Version {
@@ -20,38 +23,28 @@ export function applyEdit(version: Version, edit: VersionEdit): Version {
   return builder.version();
 }
 
-/** Bytes that tables refer to in each segment after the edit, as the version after it has them, at the cost of what the edit changes. */
-export function referencedAfter(version: Version, { tablesRemoved = [], tablesAdded = [] }: VersionEdit): ReadonlyMap<number, number> {
-  const referenced = new Map(version.referencedBytes);
-  const count = ({ references }: TableMeta, sign: number): void => {
-    for (const { segment, bytes } of references) {
-      const now = (referenced.get(segment) ?? 0) + sign * bytes;
-      if (now === 0) referenced.delete(segment);
-      else referenced.set(segment, now);
-    }
-  };
-  for (const { table } of tablesAdded) count(table, 1);
-  for (const { level, fileId } of tablesRemoved) {
-    const table = version.levels[level]?.find((each) => each.fileId === fileId);
-    assert(table !== undefined, `a table that is removed stands in its level (${fileId} in level ${level})`);
-    count(table, -1);
-  }
-  return referenced;
-}
+/** What is different of a level. */
+type ChangedLevel = {
+  /** Where tables stand in the level before that are there no more. */
+  readonly removed: Set<number>;
+  /** Those that have come, by id. */
+  readonly added: Map<number, TableMeta>;
+};
 
 export class VersionBuilder {
-  readonly #before: Version;
+  #before: Version;
   #nextFileId: number;
   #lastSequence: number;
   #logFloor: number;
   #nextKeyspaceId: number;
-  // What has been changed, each taken over from the version before with its first change.
-  readonly #levels: (Map<number, TableMeta> | undefined)[] = [];
-  /** Ids of all tables, once one has been added. */
-  #tableIds: Set<number> | undefined;
-  #referenced: Map<number, number> | undefined;
-  /** Each block file. */
-  #segments: Map<number, Omit<AddedSegment, 'segment'>> | undefined;
+  // What has been changed since, each from its first change on.
+  #levels: (ChangedLevel | undefined)[] = [];
+  /** Of tables added. */
+  readonly #addedIds = new Set<number>();
+  /** Bytes that are referred to now, of segments of which that has changed. */
+  readonly #referenced = new Map<number, number>();
+  /** Block files that have come, changed or gone. */
+  readonly #segments = new Map<number, BlockFile | undefined>();
   #settings: Map<string, number> | undefined;
   #keyspaces: Map<number, KeyspaceMeta> | undefined;
   #tombstones: RangeTombstone[] | undefined;
@@ -80,101 +73,161 @@ export class VersionBuilder {
     this.#applyRangeTombstones(edit);
   }
 
-  /** What the edits have made. */
+  /** Bytes that tables refer to in a segment, as of now. */
+  referencedBytes(segment: number): number {
+    return this.#referenced.get(segment) ?? this.#before.referencedBytes.get(segment) ?? 0;
+  }
+
+  /** Segments to which something was referred and nothing is now. Of all edits since the last version. */
+  get unreferred(): number[] {
+    return [...this.#referenced].flatMap(([segment, bytes]) => (bytes === 0 ? [segment] : []));
+  }
+
+  /** What the edits have made. More may follow. */
   version(): Version {
     const before = this.#before;
-    const referencedBytes = this.#referenced ? new Map(this.#referenced) : before.referencedBytes;
-    const segments = new Map(
-      [...this.#blockFiles()].map(([segment, { bytes, link }]) => {
-        const liveBytes = referencedBytes.get(segment) ?? 0;
-        const known = before.segments.get(segment);
-        return [segment, known?.bytes === bytes && known.liveBytes === liveBytes ? known : { bytes, liveBytes, ...(link && { link }) }];
-      }),
+    const referencedBytes = before.referencedBytes.with(
+      new Map([...this.#referenced].map(([segment, bytes]) => [segment, bytes || undefined])),
     );
-    for (const segment of referencedBytes.keys()) {
-      assert(segments.has(segment) || segment >= this.#logFloor, `a segment that tables refer to exists (${segment})`);
-    }
-    return {
+    const segments = this.#segmentsAfter();
+    this.#assertReferred(segments, referencedBytes);
+    const made: Version = {
       levels: before.levels.map((tables, level) => {
         const changed = this.#levels[level];
         if (!changed) return tables;
-        return level === 0 ? newestFirst(changed) : byKey(changed, level);
+        return level === 0 ? newestFirst(tables, changed) : byKey(tables, changed, level);
       }),
       segments,
       referencedBytes,
       nextFileId: this.#nextFileId,
       lastSequence: this.#lastSequence,
       logFloor: this.#logFloor,
-      settings: this.#settings ? new Map(this.#settings) : before.settings,
-      keyspaces: this.#keyspaces ? new Map(this.#keyspaces) : before.keyspaces,
+      settings: this.#settings ?? before.settings,
+      keyspaces: this.#keyspaces ?? before.keyspaces,
       nextKeyspaceId: this.#nextKeyspaceId,
-      rangeTombstones: this.#tombstones ? [...this.#tombstones] : before.rangeTombstones,
+      rangeTombstones: this.#tombstones ?? before.rangeTombstones,
     };
+    this.#goOnFrom(made);
+    return made;
+  }
+
+  /** What has been handed out is not touched any more. */
+  #goOnFrom(version: Version): void {
+    this.#before = version;
+    this.#levels = [];
+    this.#addedIds.clear();
+    this.#referenced.clear();
+    this.#segments.clear();
+    this.#settings = undefined;
+    this.#keyspaces = undefined;
+    this.#tombstones = undefined;
   }
 
   #applyTables({ tablesRemoved = [], tablesAdded = [] }: VersionEdit): void {
-    const removed: TableMeta[] = [];
-    for (const { level, fileId } of tablesRemoved) {
-      const tables = this.#level(level);
-      const table = tables.get(fileId);
-      assert(table !== undefined, `a table that is removed stands in its level (${fileId} in level ${level})`);
-      tables.delete(fileId);
-      this.#tableIds?.delete(fileId);
-      removed.push(table);
-    }
-    if (tablesAdded.length > 0) this.#tableIds ??= this.#allTableIds();
+    const removed = this.#take(tablesRemoved);
+    const removedIds = new Set(removed.map(({ fileId }) => fileId));
+    const mayBeThere = new Set<number>();
     for (const { level, table } of tablesAdded) {
+      const { fileId } = table;
       assert(level >= 0 && level < LEVELS_MAX, 'a level is within its range');
-      assert(!this.#tableIds!.has(table.fileId), `a table is added once (${table.fileId})`);
-      assert(table.fileId < this.#nextFileId, `a file id is below the next one (${table.fileId})`);
-      assert(compareBytes(table.smallest, table.largest) <= 0, `a table's smallest key is not above its largest (${table.fileId})`);
-      this.#tableIds!.add(table.fileId);
-      this.#level(level).set(table.fileId, table);
+      assert(!this.#addedIds.has(fileId), `a table is added once (${fileId})`);
+      assert(fileId < this.#nextFileId, `a file id is below the next one (${fileId})`);
+      assert(compareBytes(table.smallest, table.largest) <= 0, `a table's smallest key is not above its largest (${fileId})`);
+      this.#addedIds.add(fileId);
+      this.#changed(level).added.set(fileId, table);
+      if (fileId < this.#before.nextFileId && !removedIds.has(fileId)) mayBeThere.add(fileId);
     }
+    if (mayBeThere.size > 0) this.#assertNotThere(mayBeThere);
     for (const { table } of tablesAdded) this.#count(table, 1);
     for (const table of removed) this.#count(table, -1);
   }
 
-  #level(level: number): Map<number, TableMeta> {
-    return (this.#levels[level] ??= new Map(this.#before.levels[level]!.map((table) => [table.fileId, table])));
+  #changed(level: number): ChangedLevel {
+    return (this.#levels[level] ??= { removed: new Set(), added: new Map() });
   }
 
-  #allTableIds(): Set<number> {
-    const ids = new Set<number>();
-    this.#before.levels.forEach((tables, level) => {
-      const changed = this.#levels[level];
-      if (changed) for (const id of changed.keys()) ids.add(id);
-      else for (const { fileId } of tables) ids.add(fileId);
-    });
-    return ids;
+  /** Takes tables out of their levels. */
+  #take(places: readonly TablePlace[]): TableMeta[] {
+    const taken: TableMeta[] = [];
+    for (const [level, some] of Map.groupBy(places, (place) => place.level)) {
+      const { removed, added } = this.#changed(level);
+      const wanted = new Set<number>();
+      for (const { fileId } of some) {
+        const own = added.get(fileId);
+        assert(!wanted.has(fileId), `a table that is removed stands in its level (${fileId} in level ${level})`);
+        if (own === undefined) wanted.add(fileId);
+        else {
+          added.delete(fileId);
+          this.#addedIds.delete(fileId);
+          taken.push(own);
+        }
+      }
+      const tables = this.#before.levels[level] ?? [];
+      for (let i = 0; wanted.size > 0 && i < tables.length; i++) {
+        const table = tables[i]!;
+        if (!wanted.has(table.fileId) || removed.has(i)) continue;
+        wanted.delete(table.fileId);
+        removed.add(i);
+        taken.push(table);
+      }
+      for (const fileId of wanted) assert(false, `a table that is removed stands in its level (${fileId} in level ${level})`);
+    }
+    return taken;
+  }
+
+  /** Ids below the next one of the version before: they may have tables there. */
+  #assertNotThere(ids: ReadonlySet<number>): void {
+    for (const [level, tables] of this.#before.levels.entries()) {
+      const removed = this.#levels[level]?.removed;
+      for (let i = 0; i < tables.length; i++) {
+        const { fileId } = tables[i]!;
+        if (ids.has(fileId) && removed?.has(i) !== true) assert(false, `a table is added once (${fileId})`);
+      }
+    }
   }
 
   #count(table: TableMeta, sign: number): void {
-    if (table.references.length === 0) return;
-    const referenced = (this.#referenced ??= new Map(this.#before.referencedBytes));
     for (const { segment, bytes } of table.references) {
-      const now = (referenced.get(segment) ?? 0) + sign * bytes;
+      const now = this.referencedBytes(segment) + sign * bytes;
       assert(now >= 0, 'referenced bytes are not negative');
-      if (now === 0) referenced.delete(segment);
-      else referenced.set(segment, now);
+      this.#referenced.set(segment, now);
     }
   }
 
-  #blockFiles(): Map<number, Omit<AddedSegment, 'segment'>> {
-    return (this.#segments ??= new Map(this.#before.segments));
+  #blockFile(segment: number): BlockFile | undefined {
+    return this.#segments.has(segment) ? this.#segments.get(segment) : this.#before.segments.get(segment);
   }
 
   #applySegments({ segmentsRemoved = [], segmentsAdded = [] }: VersionEdit): void {
-    const segments = this.#blockFiles();
-    const referenced = this.#referenced ?? this.#before.referencedBytes;
     for (const segment of segmentsRemoved) {
-      assert(segments.delete(segment), `a segment that is removed is a block file (${segment})`);
-      assert(!referenced.has(segment), `nothing refers to a segment that is removed (${segment})`);
+      assert(this.#blockFile(segment) !== undefined, `a segment that is removed is a block file (${segment})`);
+      assert(this.referencedBytes(segment) === 0, `nothing refers to a segment that is removed (${segment})`);
+      this.#segments.set(segment, undefined);
     }
-    for (const { segment, ...file } of segmentsAdded) {
-      assert(!segments.has(segment) && !segmentsRemoved.includes(segment), `a segment is added once (${segment})`);
+    for (const { segment, bytes, link } of segmentsAdded) {
+      const isThere = this.#blockFile(segment) !== undefined || segmentsRemoved.includes(segment);
+      assert(!isThere, `a segment is added once (${segment})`);
       assert(segment < this.#nextFileId || segment >= EXTERNAL_ID_FROM, `a segment is below the next file id (${segment})`);
-      segments.set(segment, file);
+      this.#segments.set(segment, { bytes, liveBytes: this.referencedBytes(segment), ...(link && { link }) });
+    }
+  }
+
+  /** The block files, each with its live bytes. */
+  #segmentsAfter(): SegmentMap<BlockFile> {
+    for (const [segment, liveBytes] of this.#referenced) {
+      const file = this.#blockFile(segment);
+      if (file && file.liveBytes !== liveBytes) this.#segments.set(segment, { ...file, liveBytes });
+    }
+    return this.#before.segments.with(this.#segments);
+  }
+
+  /** Of segments that count anew: all those, when the log's floor has passed others, too. */
+  #assertReferred(segments: SegmentMap<BlockFile>, referenced: SegmentMap<number>): void {
+    const looked =
+      this.#logFloor > this.#before.logFloor ? referenced.keys() : new Set([...this.#referenced.keys(), ...this.#segments.keys()]);
+    for (const segment of looked) {
+      if (segment >= this.#logFloor || segments.has(segment) || !referenced.has(segment)) continue;
+      assert(false, `a segment that tables refer to exists (${segment})`);
     }
   }
 
@@ -232,15 +285,38 @@ function advanced(before: number, after: number | undefined, what: string): numb
   return after ?? before;
 }
 
-function newestFirst(tables: ReadonlyMap<number, TableMeta>): TableMeta[] {
-  return [...tables.values()].sort((a, b) => b.maxSequence - a.maxSequence || b.fileId - a.fileId);
+function newestFirst(before: readonly TableMeta[], { removed, added }: ChangedLevel): TableMeta[] {
+  const tables = [...before.filter((_, i) => !removed.has(i)), ...added.values()];
+  return tables.sort((a, b) => b.maxSequence - a.maxSequence || b.fileId - a.fileId);
 }
 
-function byKey(tables: ReadonlyMap<number, TableMeta>, level: number): TableMeta[] {
-  const sorted = [...tables.values()].sort((a, b) => compareBytes(a.smallest, b.smallest));
-  for (let i = 1; i < sorted.length; i++) {
-    const [before, after] = [sorted[i - 1]!, sorted[i]!];
-    assert(compareBytes(before.largest, after.smallest) < 0, `tables of level ${level} do not overlap (${before.fileId}, ${after.fileId})`);
+/** What has stayed is in order and apart: it is looked at where something new has come beside it. */
+function byKey(before: readonly TableMeta[], { removed, added }: ChangedLevel, level: number): TableMeta[] {
+  const gone = [...removed].sort((a, b) => a - b);
+  const tables: TableMeta[] = [];
+  let at = 0;
+  let passed = 0;
+  const keepUpTo = (end: number): void => {
+    for (; at < end; at++) {
+      if (gone[passed] === at) passed++;
+      else tables.push(before[at]!);
+    }
+  };
+  const news: number[] = [];
+  for (const table of [...added.values()].sort((a, b) => compareBytes(a.smallest, b.smallest))) {
+    keepUpTo(firstFrom(before, table.smallest));
+    news.push(tables.length);
+    tables.push(table);
   }
-  return sorted;
+  keepUpTo(before.length);
+  for (const i of news) {
+    assertApart(tables[i - 1], tables[i], level);
+    assertApart(tables[i], tables[i + 1], level);
+  }
+  return tables;
+}
+
+function assertApart(before: TableMeta | undefined, after: TableMeta | undefined, level: number): void {
+  if (before === undefined || after === undefined) return;
+  assert(compareBytes(before.largest, after.smallest) < 0, `tables of level ${level} do not overlap (${before.fileId}, ${after.fileId})`);
 }

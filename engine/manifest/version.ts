@@ -18,6 +18,7 @@ import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
 import { blockName, linkName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
 import type { RangeTombstone } from './range-tombstone.ts';
+import { SegmentMap } from './segment-map.ts';
 import { FORMAT_VERSION, type HostLink, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
 
 export interface BlockFile {
@@ -40,9 +41,9 @@ export interface Version {
   /** Level 0 newest first, the others by key. There are always LEVELS_MAX of them. */
   readonly levels: readonly (readonly TableMeta[])[];
   /** Block files by segment: segments below the log's floor that hold live values. */
-  readonly segments: ReadonlyMap<number, BlockFile>;
+  readonly segments: SegmentMap<BlockFile>;
   /** Bytes that tables refer to, for every segment that any refers to, those of the log included. */
-  readonly referencedBytes: ReadonlyMap<number, number>;
+  readonly referencedBytes: SegmentMap<number>;
   readonly nextFileId: number;
   readonly lastSequence: number;
   readonly logFloor: number;
@@ -56,8 +57,8 @@ export interface Version {
 
 export const EMPTY_VERSION: Version = {
   levels: Array.from({ length: LEVELS_MAX }, () => []),
-  segments: new Map(),
-  referencedBytes: new Map(),
+  segments: SegmentMap.of(),
+  referencedBytes: SegmentMap.of(),
   nextFileId: 1,
   lastSequence: 0,
   logFloor: 0,

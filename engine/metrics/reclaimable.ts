@@ -14,7 +14,14 @@
  * inMs = (debt of the levels + bytes to be moved or rewritten) / bytes that compactions have read and written in a millisecond of their
  * time. Undefined when nothing is due, or before the first compaction.
  */
-import { areDeletesDue, BLOCK_HEADER_BYTES, expiredBytes, type ExpirySettings, isExpiryDue } from '../compaction/index.ts';
+import {
+  areDeletesDue,
+  BLOCK_HEADER_BYTES,
+  expiredBytes,
+  type ExpirySettings,
+  isExpiryDue,
+  type PickerVersion,
+} from '../compaction/index.ts';
 import type { Version } from '../manifest/index.ts';
 import type { TableMeta } from '../table/index.ts';
 import type { ReclaimableMetrics } from '../engine-metrics.ts';
@@ -32,7 +39,7 @@ export interface Situation {
 type Found = { bytes: number; workBytes: number; due: boolean };
 
 export function reclaimable(
-  version: Pick<Version, 'levels' | 'segments' | 'referencedBytes'>,
+  version: Pick<PickerVersion, 'levels' | 'segments'>,
   settings: ExpirySettings,
   situation: Situation,
 ): { garbage: ReclaimableMetrics; deleted: ReclaimableMetrics; expired: ReclaimableMetrics } {
@@ -61,7 +68,7 @@ export function compactionDebt(
   return debt;
 }
 
-function garbageOf({ segments }: Pick<Version, 'segments'>, garbageRatio: number): Found {
+function garbageOf({ segments }: Pick<PickerVersion, 'segments'>, garbageRatio: number): Found {
   const found: Found = { bytes: 0, workBytes: 0, due: false };
   for (const { bytes, liveBytes } of segments.values()) {
     const fileBytes = bytes - BLOCK_HEADER_BYTES;

@@ -3,7 +3,7 @@
  * hold is newer than all else. Pure.
  */
 import type { Occupied } from '../maintenance/index.ts';
-import type { AddedTable, Version } from '../manifest/index.ts';
+import { type AddedTable, reachesRun, type Version } from '../manifest/index.ts';
 import type { TableMeta } from '../table/index.ts';
 
 /** Levels below hold what is much larger; a table goes there in time. */
@@ -21,10 +21,7 @@ export function placeTables(version: Pick<Version, 'levels'>, occupied: readonly
 }
 
 function isFree(version: Pick<Version, 'levels'>, occupied: readonly Occupied[], level: number, table: TableMeta): boolean {
-  return (
-    !version.levels[level]!.some((other) => overlaps(table, other)) &&
-    !occupied.some((other) => other.level === level && overlaps(table, other))
-  );
+  return !reachesRun(version.levels[level]!, table) && !occupied.some((other) => other.level === level && overlaps(table, other));
 }
 
 function overlaps(a: Pick<TableMeta, 'smallest' | 'largest'>, b: Pick<TableMeta, 'smallest' | 'largest'>): boolean {

@@ -111,11 +111,37 @@ describe('Manifest', () => {
     const fs = disk();
     const manifest = open(fs, { rollBytes: 400 });
     for (const edit of edits(60)) await manifest.append(edit);
+    await manifest.idle();
     expect(manifest.id).toBeGreaterThan(3);
     expect(fs.listSync(DIRECTORY)).toEqual(['CURRENT', `MANIFEST-${String(manifest.id).padStart(6, '0')}`]);
     const reopened = open(fs);
     expect(describeVersion(reopened.version)).toBe(describeVersion(manifest.version));
     expect(reopened.obsoleteFiles(fs.listSync(DIRECTORY))).toEqual([]);
+  });
+
+  it('waits for the disk beside its caller when it is replaced, and edits that come meanwhile follow in the new one', async () => {
+    const completions: (() => void)[] = [];
+    const fs = disk({ settle: (complete) => completions.push(complete) });
+    const manifest = open(fs, { rollBytes: 60 });
+    const appended = [manifest.append({ lastSequence: 5 })];
+    const seen: [id: number, lastSequence: number][] = [];
+    let rounds = 0;
+    // Nothing goes on but by a completion: whatever is waited for is waited for so.
+    for (; completions.length > 0; rounds++) {
+      completions.shift()!();
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+      if (rounds === 1) appended.push(manifest.append({ lastSequence: 6 }));
+      seen.push([manifest.id, manifest.version.lastSequence]);
+    }
+    // Each time the disk is done: with the edit; with the content of the new file; with that of CURRENT; with the edit that came meanwhile.
+    expect(seen.slice(0, 4)).toEqual([
+      [1, 5],
+      [1, 5],
+      [2, 5],
+      [2, 6],
+    ]);
+    expect((await Promise.all(appended)).map(({ lastSequence }) => lastSequence)).toEqual([5, 6]);
+    expect(open(fs).version.lastSequence).toBe(6);
   });
 
   it('never gives an id again that a file in the directory has', async () => {
@@ -248,6 +274,7 @@ describe('Manifest: failing disk', () => {
         // Write, sync, and what comes third belongs to the new manifest.
         if (failing) fs.failAt({ at: fs.operations + 3, error: 'ENOSPC', forGood: true });
         await manifest.append(list[next++]!);
+        await manifest.idle();
         fs.failAt();
       }
       expect(manifest.id === id).toBe(failing);

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   applyEdit,
@@ -8,9 +9,10 @@ import {
   segmentsToReplay,
   snapshotEdit,
   type Version,
+  VersionBuilder,
   type VersionEdit,
 } from '../../../engine/manifest/index.ts';
-import { referencedAfter, VersionBuilder } from '../../../engine/manifest/version-builder.ts';
+import type { TableMeta } from '../../../engine/table/index.ts';
 import { describeVersion, fileIds, key, table } from './tables.ts';
 
 function after(...edits: readonly VersionEdit[]): Version {
@@ -54,8 +56,8 @@ describe('applyEdit', () => {
 
   it('sums the live bytes of a block file over the tables that refer to it', () => {
     const version = after(BASE, { logFloor: 8, segmentsAdded: [{ segment: 5, bytes: 9000 }] });
-    expect(version.segments).toEqual(new Map([[5, { bytes: 9000, liveBytes: 570 }]]));
-    expect(version.referencedBytes).toEqual(
+    expect(new Map(version.segments)).toEqual(new Map([[5, { bytes: 9000, liveBytes: 570 }]]));
+    expect(new Map(version.referencedBytes)).toEqual(
       new Map([
         [5, 570],
         [8, 1],
@@ -65,29 +67,6 @@ describe('applyEdit', () => {
     expect(compacted.segments.get(5)).toEqual({ bytes: 9000, liveBytes: 70 });
     const gone = applyEdit(compacted, { tablesRemoved: [{ level: 0, fileId: 11 }], segmentsRemoved: [5] });
     expect([gone.segments.size, gone.referencedBytes.size]).toEqual([0, 0]);
-  });
-
-  it('tells what is referred to after an edit without making the version', () => {
-    const refers = (...segments: number[]): { references: { segment: number; bytes: number }[] } => ({
-      references: segments.map((segment) => ({ segment, bytes: 10 * segment })),
-    });
-    const before = applyEdit(EMPTY_VERSION, {
-      nextFileId: 100,
-      tablesAdded: [
-        { level: 1, table: table(10, 'a', 'c', refers(3, 4)) },
-        { level: 1, table: table(11, 'd', 'f', refers(4)) },
-      ],
-    });
-    const edits: VersionEdit[] = [
-      {},
-      { tablesRemoved: [{ level: 1, fileId: 10 }] },
-      { tablesRemoved: [{ level: 1, fileId: 11 }], tablesAdded: [{ level: 2, table: table(11, 'd', 'f', refers(4)) }] },
-      { tablesRemoved: [{ level: 1, fileId: 10 }], tablesAdded: [{ level: 1, table: table(12, 'a', 'b', refers(3, 5)) }] },
-    ];
-    for (const edit of edits) expect(referencedAfter(before, edit)).toEqual(applyEdit(before, edit).referencedBytes);
-    expect(() => referencedAfter(before, { tablesRemoved: [{ level: 2, fileId: 10 }] })).toThrow(
-      'a table that is removed stands in its level',
-    );
   });
 
   it('never gives the id of a keyspace again, not after a snapshot either', () => {
@@ -191,6 +170,75 @@ describe('VersionBuilder', () => {
     expect(describeVersion(atOnce.version())).toBe(describeVersion(made.at(-1)!));
   });
 
+  it('tells what is referred to, and what no longer is, before the version is made', () => {
+    const refers = (...segments: number[]): { references: { segment: number; bytes: number }[] } => ({
+      references: segments.map((segment) => ({ segment, bytes: 10 * segment })),
+    });
+    const before = after({
+      nextFileId: 100,
+      tablesAdded: [
+        { level: 1, table: table(10, 'a', 'c', refers(3, 4)) },
+        { level: 1, table: table(11, 'd', 'f', refers(4)) },
+      ],
+    });
+    const moved = { tablesRemoved: [{ level: 1, fileId: 11 }], tablesAdded: [{ level: 2, table: table(11, 'd', 'f', refers(4)) }] };
+    const rewritten = { tablesRemoved: [{ level: 1, fileId: 10 }], tablesAdded: [{ level: 1, table: table(12, 'a', 'b', refers(4, 5)) }] };
+    const builder = new VersionBuilder(before);
+    const referred = (): number[] => [3, 4, 5, 6].map((segment) => builder.referencedBytes(segment));
+    expect([referred(), builder.unreferred]).toEqual([[30, 80, 0, 0], []]);
+    builder.apply(moved);
+    expect([referred(), builder.unreferred]).toEqual([[30, 80, 0, 0], []]);
+    builder.apply(rewritten);
+    expect([referred(), builder.unreferred]).toEqual([[0, 80, 50, 0], [3]]);
+    expect(new Map(before.referencedBytes)).toEqual(
+      new Map([
+        [3, 30],
+        [4, 80],
+      ]),
+    );
+  });
+
+  it('makes what a plain list of tables makes, whatever comes and goes, in one edit or many', () => {
+    type Step = { level: number; place: number; width: number; segment: number; moves: boolean };
+    const step = fc.record({ level: fc.nat(3), place: fc.nat(30), width: fc.nat(6), segment: fc.nat(4), moves: fc.boolean() });
+    const at = (place: number): string => `k${String(place).padStart(2, '0')}`;
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 12 }), fc.boolean(), (groups, oftenAsked) => {
+        const builder = new VersionBuilder(EMPTY_VERSION);
+        let plain: { level: number; table: TableMeta }[] = [];
+        let fileId = 0;
+        const one = ({ level, place, width, segment, moves }: Step): VersionEdit => {
+          const added = table(++fileId, at(place), at(place + width), segment > 0 ? { references: [{ segment, bytes: 5 }] } : {});
+          const isGone = (other: { level: number; table: TableMeta }): boolean =>
+            other.level === level && (level === 0 ? moves : overlap(other.table, added));
+          const gone = plain.filter(isGone);
+          const come = { level, table: added };
+          // A table that goes may stand elsewhere again, where there is room.
+          const back = gone.slice(0, moves && level > 0 ? 1 : 0).map((other) => ({ level: 0, table: other.table }));
+          plain = [...plain.filter((other) => !isGone(other)), come, ...back];
+          return {
+            nextFileId: 1000,
+            tablesRemoved: gone.map((other) => ({ level: other.level, fileId: other.table.fileId })),
+            tablesAdded: [come, ...back],
+          };
+        };
+        for (const group of groups) {
+          for (const each of group) builder.apply(one(each));
+          if (!oftenAsked) continue;
+          expect(tablesOf(builder.version())).toEqual(plainOf(plain));
+        }
+        const version = builder.version();
+        expect(tablesOf(version)).toEqual(plainOf(plain));
+        const referenced = new Map<number, number>();
+        for (const { segment, bytes } of plain.flatMap((each) => each.table.references)) {
+          referenced.set(segment, (referenced.get(segment) ?? 0) + bytes);
+        }
+        expect(new Map(version.referencedBytes)).toEqual(referenced);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('asserts of the whole what edits one by one are asserted to leave', () => {
     const builder = new VersionBuilder(after(BASE));
     builder.apply({ tablesAdded: [{ level: 1, table: table(20, 'b', 'd') }] });
@@ -200,6 +248,24 @@ describe('VersionBuilder', () => {
     expect(() => other.version()).toThrow('a segment that tables refer to exists (5)');
   });
 });
+
+function overlap(a: TableMeta, b: TableMeta): boolean {
+  return Buffer.compare(a.smallest, b.largest) <= 0 && Buffer.compare(b.smallest, a.largest) <= 0;
+}
+
+function tablesOf(version: Version): number[][] {
+  return version.levels.slice(0, 4).map((tables) => tables.map(({ fileId }) => fileId));
+}
+
+function plainOf(plain: readonly { level: number; table: TableMeta }[]): number[][] {
+  return [0, 1, 2, 3].map((level) =>
+    plain
+      .filter((each) => each.level === level)
+      .map((each) => each.table)
+      .toSorted((a, b) => (level === 0 ? b.maxSequence - a.maxSequence : Buffer.compare(a.smallest, b.smallest)))
+      .map(({ fileId }) => fileId),
+  );
+}
 
 describe('files of a directory', () => {
   const version = after(BASE, { logFloor: 8, segmentsAdded: [{ segment: 5, bytes: 9000 }] });

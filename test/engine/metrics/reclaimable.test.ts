@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { BLOCK_HEADER_BYTES } from '../../../engine/compaction/index.ts';
+import { BLOCK_HEADER_BYTES, type PickerVersion } from '../../../engine/compaction/index.ts';
 import { compactionDebt, reclaimable, type Situation } from '../../../engine/metrics/reclaimable.ts';
-import { LEVELS_MAX, type Version } from '../../../engine/manifest/index.ts';
+import { LEVELS_MAX } from '../../../engine/manifest/index.ts';
 import type { TableMeta } from '../../../engine/table/index.ts';
 
 const table = (overrides: Partial<TableMeta>): TableMeta => ({
@@ -24,11 +24,10 @@ const table = (overrides: Partial<TableMeta>): TableMeta => ({
 function versionOf(
   levels: readonly (readonly TableMeta[])[],
   files: readonly { bytes: number; liveBytes: number }[] = [],
-): Pick<Version, 'levels' | 'segments' | 'referencedBytes'> {
+): Pick<PickerVersion, 'levels' | 'segments'> {
   return {
     levels: Array.from({ length: LEVELS_MAX }, (_, level) => levels[level] ?? []),
     segments: new Map(files.map(({ bytes, liveBytes }, i) => [i, { bytes: bytes + BLOCK_HEADER_BYTES, liveBytes }])),
-    referencedBytes: new Map(),
   };
 }
 
