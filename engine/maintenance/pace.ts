@@ -44,9 +44,12 @@ export class Pace {
   /** The debt is not full any more: nobody waits for longer than others do. */
   shorten(): void {
     const latestMs = this.#clock.monotonicMs() + WAIT_MS_MAX;
-    if (!this.#waiting.some(({ atMs }) => atMs > latestMs)) return;
+    const waiting = this.#waiting;
+    let later = waiting.length;
+    // Who never awaits has tens of thousands waiting: only those that are new since the last time are looked at.
+    while (later > 0 && waiting[later - 1]!.atMs > latestMs) waiting[--later]!.atMs = latestMs;
+    if (later === waiting.length) return;
     this.#freeAtMs = latestMs;
-    for (const group of this.#waiting) group.atMs = Math.min(group.atMs, latestMs);
     this.#timer?.cancel();
     this.#setTimer();
   }
@@ -77,7 +80,8 @@ export class Pace {
       this.#timer = undefined;
       const nowMs = this.#clock.monotonicMs();
       // A timer may be early by less than it can tell.
-      while (this.#waiting.length > 0 && this.#waiting[0]!.atMs < nowMs + WAIT_MS_MIN) this.#waiting.shift()!.resolve();
+      const due = this.#waiting.findIndex(({ atMs }) => atMs >= nowMs + WAIT_MS_MIN);
+      for (const { resolve } of this.#waiting.splice(0, due < 0 ? Infinity : due)) resolve();
       this.#setTimer();
     });
   }
