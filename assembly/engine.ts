@@ -1,6 +1,7 @@
 /** The one module: everything the host calls. `--runtime stub`, no managed objects, no imports but the memory. */
 export { checksumInto } from './checksum';
 export { memtableInit, memtablePut, memtableInsert, memtableClear, memtableFind, leafRecord } from './memtable';
+export { memtableReplay } from './frame-replay';
 export { memtableSeek, memtableNext, memtableSeekReverse, memtablePrevious } from './memtable-iterator';
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';
 export { builderBegin, builderRewind, builderMove, builderPut, builderFinish } from './page-builder';

@@ -47,9 +47,15 @@ export function checkFrame(frame: usize, available: u32, segment: u32): i32 {
  * and key lengths in range, count as stated. Returns 1, or 0 for a frame that no writer of ours made.
  */
 export function checkRecords(frame: usize): i32 {
+  return recordKinds(frame) ? 1 : 0;
+}
+
+/** As `checkRecords`; of a sound frame's records, bit k is set where there is one of kind k. */
+export function recordKinds(frame: usize): i32 {
   const end = frame + FRAME_HEADER_BYTES + load<u32>(frame, 8);
   let at = frame + FRAME_HEADER_BYTES;
   let count = load<u32>(frame, 20) & 0xffffff;
+  let kinds = 0;
   while (at < end) {
     if (end - at < <usize>RECORD_HEADER_BYTES || count == 0) return 0;
     const keyBytes = recordKeyBytes(at);
@@ -70,8 +76,9 @@ export function checkRecords(frame: usize): i32 {
     if (kind == KIND_RANGE_DELETE && compareKeys(recordKey(at), keyBytes, recordValue(at), <i32>valueBytes) >= 0) return 0;
     at += size;
     count--;
+    kinds |= 1 << kind;
   }
-  return count == 0 ? 1 : 0;
+  return count == 0 ? kinds : 0;
 }
 
 /** Fills in a 24-byte pointer for a value that lies in memory at `value`: the checksum is seeded with the segment. */

@@ -347,6 +347,13 @@ function hasNodeSpace(memtable: usize): bool {
   return load<u32>(memtable, 16) - load<u32>(memtable, 12) >= INSERT_NODE_BYTES_MAX;
 }
 
+/** Whether so many records can be indexed for certain. */
+// @ts-ignore: decorator
+@inline
+export function hasNodesFor(memtable: usize, records: u32): bool {
+  return <u64>(load<u32>(memtable, 16) - load<u32>(memtable, 12)) >= <u64>records * <u64>INSERT_NODE_BYTES_MAX;
+}
+
 /**
  * A batch of one. The host has put key and stored value at record top + frame header + record header, and knows that they fit the chunk.
  * `kind`: the record's kind, its flags in bits 8..15. Writes both headers, seals the frame and indexes the record. Returns the new record top, or 0 when a node chunk must be added first.

@@ -275,6 +275,7 @@ function build(door: Door, undo: Undo): Engine {
   }
 
   let sequence = version.lastSequence;
+  const skipTo = version.lastSequence;
   const replay = replayLog({
     memory,
     fileSystem,
@@ -284,10 +285,15 @@ function build(door: Door, undo: Undo): Engine {
     target: {
       room: (bytes, segment) => maintenance.replayRoom(bytes, segment),
       take: (frame, segment) => {
-        const last = maintenance.replay(frame, segment, version.lastSequence);
+        const last = maintenance.replay(frame, segment, skipTo);
         if (last === undefined) return false;
         if (last > sequence) sequence = last;
         return true;
+      },
+      takeMany: (frames, segment) => {
+        const taken = maintenance.replayMany(frames, segment, skipTo);
+        if (taken.last > sequence) sequence = taken.last;
+        return taken;
       },
     },
   });

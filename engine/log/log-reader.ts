@@ -61,6 +61,11 @@ export interface ReplayTarget {
    * False: it has not been taken, and the room is gone, because memory was given back; it is to be read anew.
    */
   take(frame: Frame, segment: number): boolean;
+  /**
+   * Frames in linear memory, one behind another, the last one maybe not whole, not looked at yet: takes as many as are sound and need no more than
+   * to be taken, from the first on. Returns how many bytes are done, and up to where the segment was on disk by what they say.
+   */
+  takeMany(frames: Room, segment: number): { readonly bytes: number; readonly syncedTo: number };
 }
 
 export function replayLog(parts: {
@@ -169,6 +174,10 @@ function replaySegment(
   let syncedTo = 0;
   try {
     while (offset < end) {
+      const many = target.takeMany({ address: frames.at(offset), bytes: frames.ready(offset, end) }, segment);
+      offset += many.bytes;
+      if (many.syncedTo > FRAMES_OFFSET) syncedTo = many.syncedTo;
+      if (offset === end) break;
       const frame = readFrame(frames, file, path, segment, offset, end);
       if (frame === undefined) break;
       if (!target.take(frame, segment)) {
@@ -353,6 +362,12 @@ export class Window {
   /** Address of a file offset that `read` brought in. */
   at(offset: number): number {
     return this.#address + (offset - this.#from);
+  }
+
+  /** How many bytes from `offset` on, up to `end`, of the file that was read last are in memory. */
+  ready(offset: number, end: number): number {
+    if (this.#file === undefined || offset < this.#from) return 0;
+    return Math.max(0, Math.min(this.#from + this.#bytes, end) - offset);
   }
 
   /** What was read is not there any more. */

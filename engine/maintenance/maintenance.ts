@@ -364,6 +364,21 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     return memtable.lastSequence;
   }
 
+  /**
+   * Recovery has frames in memory, maybe in the room that it was given last: takes as many as can be taken without looking at each. Returns how many
+   * bytes are done, up to where the segment was on disk by what they say, and the largest sequence seen so far.
+   */
+  replayMany(
+    { address, bytes }: { address: number; bytes: number },
+    segment: number,
+    skipTo: number,
+  ): { bytes: number; syncedTo: number; last: number } {
+    const { active } = this.#memtables;
+    if (active === undefined) return { bytes: 0, syncedTo: 0, last: 0 };
+    this.#replaying = segment;
+    return { ...active.replay(address, bytes, segment, skipTo), last: active.lastSequence };
+  }
+
   /** What the log holds may be more than memory: it goes to tables as it did before. Their edits wait for the log, which is not there yet. */
   #flushReplayed(): void {
     if (this.#pressure.farBehind) return;

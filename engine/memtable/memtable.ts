@@ -5,7 +5,7 @@
  * Chunks begin small and double up to CHUNK_BYTES_MAX, so that an engine with little in it takes little. A frame never straddles chunks.
  */
 import { assert } from '../../base/assert.ts';
-import { KIND_RANGE_DELETE, RECORD_HEADER_BYTES } from '../../assembly/memory-map.ts';
+import { FRONT, KIND_RANGE_DELETE, RECORD_HEADER_BYTES, RESULT_VALUE } from '../../assembly/memory-map.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import type { MemtableBudget } from './memtable-budget.ts';
 import { LEFT_BYTES, type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
@@ -130,6 +130,16 @@ export class Memtable {
       if (done < bytes) this.addNodeChunk();
     }
     if (this.#memory.u32[this.#word + 14]! > this.#rangeTombstones.length) this.#takeRangeTombstones(from, bytes, skipTo);
+  }
+
+  /**
+   * Takes frames that recovery read into the arena, as far as that goes without the host (assembly/frame-replay.ts): returns how many bytes of them
+   * are done, and up to where the segment was on disk by what they say.
+   */
+  replay(address: number, bytes: number, segment: number, skipTo: number): { bytes: number; syncedTo: number } {
+    const replay = this.#memory.kernel['memtableReplay']!;
+    const done = replay(FRONT, this.address, address, bytes, segment, skipTo) >>> 0;
+    return { bytes: done, syncedTo: this.#memory.u32[(FRONT + RESULT_VALUE) >>> 2]! };
   }
 
   /** Range tombstones are records, but the tree does not hold them. */

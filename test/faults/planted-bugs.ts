@@ -243,8 +243,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'recovery applies again what tables have',
     file: 'engine/open.ts',
-    find: 'maintenance.replay(frame, segment, version.lastSequence)',
-    plant: 'maintenance.replay(frame, segment, version.lastSequence - 3)',
+    find: 'const skipTo = version.lastSequence;',
+    plant: 'const skipTo = version.lastSequence - 3;',
     foundBy: 'test/engine/replay.test.ts',
   },
   // ---- flush, compaction, value files ----

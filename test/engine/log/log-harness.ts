@@ -147,6 +147,7 @@ export function replayed(disk: SimFileSystem, floor?: number): { records: Replay
           }
           return true;
         },
+        takeMany: () => ({ bytes: 0, syncedTo: 0 }),
       },
     });
     for (const { file } of replay.segments) file.closeSync();
