@@ -30,6 +30,7 @@ import { type KeyValueParts, StoredKeyValues } from './key-values.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
 import type { EngineEvents, EventError } from './events/index.ts';
 import { collectMetrics, type MetricsSources } from './metrics/index.ts';
+import { withNextStep } from './next-step.ts';
 import { OpenKeyspace } from './open-keyspace.ts';
 import { internalRange, scanRange } from './scan-range.ts';
 import type { ScanSource } from './scan.ts';
@@ -215,7 +216,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     } catch (error) {
       events.corruption('checkpoint', error);
       ended(error, { files: 0, linkedBytes: 0, copiedBytes: 0 });
-      throw error;
+      throw withNextStep(error, this.path, 'open');
     }
   }
 
@@ -246,7 +247,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     } catch (error) {
       events.corruption('backup', error);
       ended(error, { files: 0, bytes: 0, copiedBytes: 0 });
-      throw error;
+      throw withNextStep(error, this.path, 'open');
     }
   }
 

@@ -21,6 +21,7 @@ import { logFileName, LogWriter, replayLog } from './log/index.ts';
 import { Maintenance } from './maintenance/index.ts';
 import { makeDirectory } from './make-directory.ts';
 import { highestFileId, logLeft, Manifest, missingFiles, segmentsToReplay, type Version } from './manifest/index.ts';
+import { withNextStep } from './next-step.ts';
 import type { OpenFiles } from './open-files.ts';
 import { Reader } from './reader.ts';
 import type { Resources } from './resources-api.ts';
@@ -124,15 +125,8 @@ export async function open(path: string, settings?: EngineSettingsInput, compone
     });
   } catch (error) {
     lock.release();
-    throw withNextStep(error, path);
+    throw withNextStep(error, path, 'closed');
   }
-}
-
-/** Whoever cannot open a damaged store is told what can be done about it. */
-function withNextStep(error: unknown, path: string): unknown {
-  if (!(error instanceof SparrowError) || error.kind !== 'corrupt' || error.code === 'INCOMPLETE') return error;
-  const next = `verify('${path}') lists what is damaged, repair('${path}') keeps what is sound`;
-  return new SparrowError(error.kind, error.code, `${error.message}; ${next}`, { directory: path, ...error.details }, error);
 }
 
 /**
@@ -206,7 +200,7 @@ function build(door: Door, undo: Undo): Engine {
   const events = new Events(clock, scheduler);
   const openedMs = clock.monotonicMs();
   const pendingAt = (segment: number, offset: number): number => log?.pendingAt(segment, offset) ?? 0;
-  const reader = new Reader(memory, resources.valuePool, view, values, clock, pendingAt, events);
+  const reader = new Reader(memory, resources.valuePool, view, values, clock, pendingAt, events, path);
   const background = resources.background(door.background, fileSystem, scheduler, zstd);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
   const maintenance = new Maintenance({

@@ -29,6 +29,7 @@ import type { VersionedValue } from './api.ts';
 import { prefixBytesOf, writePrefix } from './keyspace-key.ts';
 import type { Events } from './events/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
+import { withNextStep } from './next-step.ts';
 import type { OpenTable } from './table/index.ts';
 import type { ValueFiles } from './value-files.ts';
 import type { ValuePool } from './value-pool.ts';
@@ -54,6 +55,7 @@ export class Reader {
   /** Where in linear memory a value lies that the log has yet to write, or 0. */
   readonly #pendingAt: (segment: number, offset: number) => number;
   readonly #events: Events;
+  readonly #directory: string;
   readonly #tables = new Map<number, OpenTable>();
   readonly #pool: ValuePool;
   readonly #lookup: (...operands: number[]) => number;
@@ -69,6 +71,7 @@ export class Reader {
     clock: Clock,
     pendingAt: (segment: number, offset: number) => number,
     events: Events,
+    directory: string,
   ) {
     this.memory = memory;
     this.#pool = pool;
@@ -77,6 +80,7 @@ export class Reader {
     this.#values = values;
     this.#pendingAt = pendingAt;
     this.#events = events;
+    this.#directory = directory;
     this.#lookup = memory.kernel['lookup']!;
     this.#lookupResume = memory.kernel['lookupResume']!;
   }
@@ -128,9 +132,14 @@ export class Reader {
     try {
       this.#load(answer);
     } catch (error) {
-      this.#events.corruption('read', error);
-      throw error;
+      throw this.#met(error);
     }
+  }
+
+  /** What a caller is told of it; listeners are, too, when something is damaged. */
+  #met(error: unknown): unknown {
+    this.#events.corruption('read', error);
+    return withNextStep(error, this.#directory, 'open');
   }
 
   #load(answer: number): void {
@@ -167,8 +176,7 @@ export class Reader {
     try {
       return this.#pool.copy(this.memory, this.#values.read(pointer), bytes);
     } catch (error) {
-      this.#events.corruption('read', error);
-      throw error;
+      throw this.#met(error);
     }
   }
 

@@ -1,13 +1,9 @@
 /** A file system that counts what is read from and written to its files, for whoever must account for it. */
-import type { DirectoryLock, File, FileSystem, OpenMode } from '../../base/env.ts';
+import type { File, OpenMode } from '../../base/env.ts';
+import { ForwardedFiles, forwardedFile } from '../forwarded-files.ts';
 
-export class CountingFiles implements FileSystem {
-  readonly #fs: FileSystem;
+export class CountingFiles extends ForwardedFiles {
   #bytes = 0;
-
-  constructor(fileSystem: FileSystem) {
-    this.#fs = fileSystem;
-  }
 
   /** Bytes read and written since the last call. */
   takeBytes(): number {
@@ -16,13 +12,13 @@ export class CountingFiles implements FileSystem {
     return bytes;
   }
 
-  openSync(path: string, mode: OpenMode): File {
-    const file = this.#fs.openSync(path, mode);
+  override openSync(path: string, mode: OpenMode): File {
+    const file = super.openSync(path, mode);
     const count = (bytes: number): number => {
       this.#bytes += bytes;
       return bytes;
     };
-    return {
+    return forwardedFile(file, {
       readSync: (target, offset, length, position) => count(file.readSync(target, offset, length, position)),
       read: async (target, offset, length, position) => count(await file.read(target, offset, length, position)),
       writeSync(source, offset, length, position): void {
@@ -33,47 +29,6 @@ export class CountingFiles implements FileSystem {
         for (const span of spans) count(span.byteLength);
         file.writevSync(spans, position);
       },
-      datasyncSync: () => file.datasyncSync(),
-      datasync: () => file.datasync(),
-      truncateSync: (bytes) => file.truncateSync(bytes),
-      sizeSync: () => file.sizeSync(),
-      linksSync: () => file.linksSync(),
-      closeSync: () => file.closeSync(),
-    };
-  }
-
-  renameSync(from: string, to: string): void {
-    this.#fs.renameSync(from, to);
-  }
-  linkSync(existing: string, path: string): void {
-    this.#fs.linkSync(existing, path);
-  }
-  unlinkSync(path: string): void {
-    this.#fs.unlinkSync(path);
-  }
-  unlink(path: string): Promise<void> {
-    return this.#fs.unlink(path);
-  }
-  stampSync(path: string): string | undefined {
-    return this.#fs.stampSync?.(path);
-  }
-
-  existsSync(path: string): boolean {
-    return this.#fs.existsSync(path);
-  }
-  listSync(directory: string): string[] {
-    return this.#fs.listSync(directory);
-  }
-  makeDirectorySync(path: string): void {
-    this.#fs.makeDirectorySync(path);
-  }
-  syncDirectorySync(path: string): void {
-    this.#fs.syncDirectorySync(path);
-  }
-  syncDirectory(path: string): Promise<void> {
-    return this.#fs.syncDirectory(path);
-  }
-  lockDirectory(path: string): DirectoryLock {
-    return this.#fs.lockDirectory(path);
+    });
   }
 }

@@ -1,7 +1,7 @@
 /** A store as files: what they are, what is in them, whether it is what was written. Only repair changes anything, and nothing that is sound. */
 export { dump, type DumpedRecord, type DumpItem, type DumpOptions } from './dump.ts';
 export { EntryWriter } from './entry-writer.ts';
-export { Findings } from './findings.ts';
+export { Findings, isSystemError } from './findings.ts';
 export { drive, type Steps } from './steps.ts';
 export { imageOfDirectory, imageOfEngine, type ImageFile, type StoreImage } from './store-image.ts';
 export { storeStats, type StoreStats } from './store-stats.ts';

@@ -5,6 +5,7 @@
  */
 import type { DirectoryLock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { isSystemError } from '../inspect/index.ts';
 import { makeDirectory } from '../make-directory.ts';
 import {
   type BackedUpFile,
@@ -23,8 +24,8 @@ const TEMPORARY = '.tmp';
 
 export interface FoundBackup {
   readonly id: number;
-  /** An error: the manifest cannot be read. */
-  readonly manifest: BackupManifest | SparrowError;
+  /** An error: the manifest is damaged, of another version, or the system cannot read it. */
+  readonly manifest: BackupManifest | Error;
 }
 
 export class BackupTarget {
@@ -84,7 +85,7 @@ export class BackupTarget {
         ...(id !== undefined && { backup: id }),
       });
     }
-    if (found.manifest instanceof SparrowError) throw found.manifest;
+    if (found.manifest instanceof Error) throw found.manifest;
     return found.manifest;
   }
 
@@ -115,7 +116,7 @@ export class BackupTarget {
   removeUnused(): void {
     const used = new Set<string>();
     for (const { manifest } of this.backups()) {
-      if (manifest instanceof SparrowError) return;
+      if (manifest instanceof Error) return;
       for (const file of manifest.files) used.add(storedName(file));
     }
     const names = this.#fs.listSync(`${this.path}/${FILES}`);
@@ -126,7 +127,7 @@ export class BackupTarget {
   }
 
   has(file: BackedUpFile): boolean {
-    return this.#fs.existsSync(this.#pathOf(file));
+    return this.#fs.existsSync(this.pathOf(file));
   }
 
   /** Whether any content is there of a file of that name. */
@@ -155,13 +156,13 @@ export class BackupTarget {
       target.closeSync();
     }
     const file = { name, bytes, check: check.take() };
-    this.#fs.renameSync(temporary, this.#pathOf(file));
+    this.#fs.renameSync(temporary, this.pathOf(file));
     return file;
   }
 
   /** Reads a file of a backup, a piece at a time. `corrupt/CORRUPT_BACKUP` at the end of one that is not what was taken. */
   async read(file: BackedUpFile, check: FileCheck, onPiece: (piece: Uint8Array, at: number) => void, pause?: Pause): Promise<void> {
-    const path = this.#pathOf(file);
+    const path = this.pathOf(file);
     check.reset();
     const onEach = (piece: Uint8Array, at: number): void => {
       check.add(piece);
@@ -176,23 +177,18 @@ export class BackupTarget {
     }
   }
 
-  #read(id: number): BackupManifest | SparrowError {
+  #read(id: number): BackupManifest | Error {
     const path = `${this.path}/${backupName(id)}`;
     try {
       return decodeBackup(readWhole(this.#fs, path), id, path);
     } catch (error) {
-      if (error instanceof SparrowError) return error;
-      return new SparrowError(
-        'corrupt',
-        'CORRUPT_BACKUP',
-        `${path} cannot be read: ${String((error as Error).message)}`,
-        { file: path, offset: 0 },
-        error,
-      );
+      if (error instanceof SparrowError || isSystemError(error)) return error;
+      throw error;
     }
   }
 
-  #pathOf(file: BackedUpFile): string {
+  /** Where the file lies. */
+  pathOf(file: BackedUpFile): string {
     return `${this.path}/${FILES}/${storedName(file)}`;
   }
 

@@ -19,15 +19,16 @@ import type {
   VerifyBackupOptions,
   VerifyBackupReport,
 } from '../files-api.ts';
-import { drive, type ImageFile, type StoreImage, verifyImage } from '../inspect/index.ts';
+import { drive, type ImageFile, isSystemError, type StoreImage, verifyImage } from '../inspect/index.ts';
 import { applyEdit, decodeEdit, EMPTY_VERSION, encodeEdit, snapshotEdit, type Version } from '../manifest/index.ts';
-import { type BackedUpFile, type BackupManifest, corruptBackup, storedName } from './backup-format.ts';
+import { type BackedUpFile, type BackupManifest, backupName, corruptBackup, storedName } from './backup-format.ts';
 import { BackupTarget, type FoundBackup } from './backup-target.ts';
 import { type Pause, readPieces } from './copy-file.ts';
 import { orDiskFull } from './disk-full.ts';
 import { FileCheck } from './file-check.ts';
 import { NewDirectory } from './new-directory.ts';
 import { storeIdOf, withStoreId } from './store-id.ts';
+import { WatchedReads } from './watched-reads.ts';
 
 /** Where a backup is taken from. */
 export interface BackupSource {
@@ -86,7 +87,7 @@ export async function makeBackup(
 
 /** Names of the files that no backup has as they are. */
 function unverified(files: readonly BackedUpFile[], before: readonly FoundBackup[]): Set<string> {
-  const had = new Set(before.flatMap(({ manifest }) => (manifest instanceof SparrowError ? [] : manifest.files.map(storedName))));
+  const had = new Set(before.flatMap(({ manifest }) => (manifest instanceof Error ? [] : manifest.files.map(storedName))));
   return new Set(files.filter((file) => !had.has(storedName(file))).map(({ name }) => name));
 }
 
@@ -97,12 +98,14 @@ async function assertSound(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (names.size === 0) return;
-  const steps = verifyImage(fileSystem, image, zstd, undefined, names);
+  const watched = new WatchedReads(fileSystem);
+  const steps = verifyImage(watched, image, zstd, undefined, names);
   const check = (): void => {
     assertOpen();
     assertWanted(signal);
   };
   const { problems, problemCount } = await drive(steps, scheduler, {}, check, pause);
+  watched.assertAnswered();
   const [problem] = problems;
   if (problem === undefined) return;
   const { file, offset, what } = problem;
@@ -115,10 +118,10 @@ async function assertSound(
 }
 
 /** Files that backups of the store have, by name; those of the newest one last. */
-function filesOf(manifests: readonly (BackupManifest | SparrowError)[], store: number): Map<string, BackedUpFile> {
+function filesOf(manifests: readonly (BackupManifest | Error)[], store: number): Map<string, BackedUpFile> {
   const files = new Map<string, BackedUpFile>();
   for (const manifest of manifests) {
-    if (manifest instanceof SparrowError || manifest.store !== store) continue;
+    if (manifest instanceof Error || manifest.store !== store) continue;
     for (const file of manifest.files) files.set(file.name, file);
   }
   return files;
@@ -203,7 +206,7 @@ export function listBackups(fileSystem: FileSystem, target: string): BackupInfo[
   return BackupTarget.open(fileSystem, target, false)
     .backups()
     .map(({ id, manifest }): BackupInfo => {
-      if (manifest instanceof SparrowError) return { backup: id, problem: manifest.message };
+      if (manifest instanceof Error) return { backup: id, problem: manifest.message };
       const { createdMs, sequence, files } = manifest;
       const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
       const added = files.filter((file) => !seen.has(storedName(file)));
@@ -221,14 +224,14 @@ export async function verifyBackup(
   const backups = BackupTarget.open(fileSystem, target, true);
   try {
     const problems: Finding[] = [];
-    const checked = new Map<string, SparrowError | undefined>();
+    const checked = new Map<string, Error | undefined>();
     const check = new FileCheck();
     let bytes = 0;
     const unsound: number[] = [];
     const chosen = backup === undefined ? backups.backups() : [{ id: backup, manifest: backups.backup(backup) }];
     for (const { id, manifest } of chosen) {
-      if (manifest instanceof SparrowError) {
-        problems.push(findingOf(manifest));
+      if (manifest instanceof Error) {
+        problems.push(findingOf(manifest, `${target}/${backupName(id)}`));
         unsound.push(id);
         continue;
       }
@@ -238,7 +241,7 @@ export async function verifyBackup(
         if (!checked.has(name)) {
           const problem = await problemOf(backups, file, check, () => assertWanted(signal));
           checked.set(name, problem);
-          if (problem) problems.push(findingOf(problem));
+          if (problem) problems.push(findingOf(problem, backups.pathOf(file)));
           bytes += file.bytes;
           onProgress?.(bytes);
         }
@@ -252,24 +255,18 @@ export async function verifyBackup(
   }
 }
 
-async function problemOf(
-  backups: BackupTarget,
-  file: BackedUpFile,
-  check: FileCheck,
-  onPiece: () => void,
-): Promise<SparrowError | undefined> {
+async function problemOf(backups: BackupTarget, file: BackedUpFile, check: FileCheck, onPiece: () => void): Promise<Error | undefined> {
   try {
     await backups.read(file, check, onPiece);
     return undefined;
   } catch (error) {
-    if (error instanceof SparrowError && error.kind === 'corrupt') return error;
-    if (error instanceof Error && 'syscall' in error)
-      return corruptBackup(`${backups.path}/files/${storedName(file)}`, 0, error.message, error);
+    if ((error instanceof SparrowError && error.kind === 'corrupt') || isSystemError(error)) return error;
     throw error;
   }
 }
 
-function findingOf(error: SparrowError): Finding {
+function findingOf(error: Error, file: string): Finding {
+  if (!(error instanceof SparrowError)) return { file, offset: 0, what: `it cannot be read: ${error.message}` };
   return { file: String(error.details['file']), offset: Number(error.details['offset'] ?? 0), what: error.message };
 }
 
@@ -330,7 +327,7 @@ export function pruneBackups(fileSystem: FileSystem, target: string, keep: numbe
   }
   const backups = BackupTarget.open(fileSystem, target, true);
   try {
-    const sound = backups.backups().filter(({ manifest }) => !(manifest instanceof SparrowError));
+    const sound = backups.backups().filter(({ manifest }) => !(manifest instanceof Error));
     const gone = sound.slice(0, -keep).map(({ id }) => id);
     backups.remove(gone);
     return gone;

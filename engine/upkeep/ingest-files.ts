@@ -9,11 +9,12 @@ import { blockFileName } from '../compaction/index.ts';
 import type { IngestOptions } from '../files-api.ts';
 import { EntryWriter, Findings, readPages, ValueCheck, verifyTable } from '../inspect/index.ts';
 import { internalKey, prefixBytesOf, keyspaceOf } from '../keyspace-key.ts';
-import { EXTERNAL_ID_FROM } from '../manifest/index.ts';
+import { EXTERNAL_ID_FROM, INCOMPLETE_NAME } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { openTableFile, readFooter, readTableMeta, tableFileName, type TableForms, type TableMeta } from '../table/index.ts';
 import { copyFile, readWhole } from './copy-file.ts';
 import { decodeIngest, INGEST_NAME, type IngestManifest, type IngestTable } from './ingest-format.ts';
+import { WatchedReads } from './watched-reads.ts';
 
 const MEMORY_BYTES: number = HEAP + 768 * 1024 * 1024;
 const CANNOT_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
@@ -47,8 +48,10 @@ export class IngestFiles {
   constructor(parts: IngestFilesParts) {
     this.#parts = parts;
     const path = `${parts.from}/${INGEST_NAME}`;
-    if (!parts.fileSystem.existsSync(path)) {
-      throw new SparrowError('invalid', 'NOT_INGESTABLE', `${parts.from} holds no tables that a table writer has finished`, {
+    const isUnfinished = parts.fileSystem.existsSync(`${parts.from}/${INCOMPLETE_NAME}`);
+    if (isUnfinished || !parts.fileSystem.existsSync(path)) {
+      const why = isUnfinished ? ': one is at work there, or has died; then remove the directory and make the tables anew' : '';
+      throw new SparrowError('invalid', 'NOT_INGESTABLE', `${parts.from} holds no tables that a table writer has finished${why}`, {
         directory: parts.from,
       });
     }
@@ -62,7 +65,8 @@ export class IngestFiles {
 
   /** Compares every byte with its checksums. `corrupt/CORRUPT_INGEST` with the first problem. */
   async check(): Promise<void> {
-    const { fileSystem, from: directory, zstd } = this.#parts;
+    const { from: directory, zstd } = this.#parts;
+    const fileSystem = new WatchedReads(this.#parts.fileSystem);
     const values = new ValueCheck(this.#memory, fileSystem, directory);
     const findings = new Findings();
     try {
@@ -74,6 +78,7 @@ export class IngestFiles {
     } finally {
       values.close();
     }
+    fileSystem.assertAnswered();
     const [problem] = findings.problems;
     if (problem) {
       const { file, offset, what } = problem;
@@ -142,13 +147,15 @@ export class IngestFiles {
   }
 
   async #rewrite(writer: EntryWriter, { fileId }: IngestTable, keyspace: number, sequence: number): Promise<void> {
-    const { fileSystem, from, zstd } = this.#parts;
+    const { from, zstd } = this.#parts;
+    const fileSystem = new WatchedReads(this.#parts.fileSystem);
     const path = `${from}/${tableFileName(fileId)}`;
     const file = openTableFile(fileSystem, path);
     let looked = 0;
     try {
       const { pages, packed } = readFooter(file, path, fileId);
       for (const page of readPages(this.#memory, file, fileId, pages, { packed, zstd })) {
+        fileSystem.assertAnswered();
         if (page.entries === undefined)
           throw new SparrowError('corrupt', 'CORRUPT_INGEST', `${path}: ${page.problem!}`, { file: path, offset: page.offset });
         for (const entry of page.entries) {

@@ -11,7 +11,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { makeDirectory } from '../make-directory.ts';
 import { INCOMPLETE_NAME, Manifest, parseFileName, type Version } from '../manifest/index.ts';
 
-/** The lock's files stay where a directory was ever locked. */
+/** The lock's files stay where a directory was ever locked and not given up. */
 const LOCK_FILES: ReadonlySet<string> = new Set(['LOCK', 'LOCK.pid']);
 
 export class NewDirectory {
@@ -36,7 +36,7 @@ export class NewDirectory {
       for (const name of names) if (name !== INCOMPLETE_NAME) fileSystem.unlinkSync(`${path}/${name}`);
       fileSystem.syncDirectorySync(path);
     } catch (error) {
-      this.#lock.release();
+      this.#giveUp();
       throw error;
     }
   }
@@ -71,7 +71,20 @@ export class NewDirectory {
     } catch {
       // The failure before counts. What is left says that it is incomplete.
     } finally {
-      this.#lock.release();
+      this.#giveUp();
+    }
+  }
+
+  /** Of a directory with nothing in it the lock's files go as well. */
+  #giveUp(): void {
+    this.#lock.release(this.#isEmpty());
+  }
+
+  #isEmpty(): boolean {
+    try {
+      return this.#names().length === 0;
+    } catch {
+      return false;
     }
   }
 

@@ -3,6 +3,9 @@
  * values go to block files whose ids are random and above all that engines give, so that an engine can take the files as they are.
  *
  *   INCOMPLETE | tables, block files | their names | INGEST | INCOMPLETE goes          each on disk before the next
+ *
+ * Where INCOMPLETE stands nobody takes anything: a writer that died, by a crash or by power loss, leaves a directory that is removed, and the work is begun
+ * anew.
  */
 import { EXPIRY_BYTES, FLAG_EXPIRES, HEAP, KIND_POINTER, KIND_PUT, POINTER_BYTES } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
@@ -61,9 +64,7 @@ export class TableFiles {
     this.#inlineThreshold = range('inlineThreshold', settings.inlineThreshold ?? 1024, 64, 4096);
     const tableBytes = range('tableBytes', settings.tableBytes ?? 32 * 1024 * 1024, 64 * 1024, 256 * 1024 * 1024);
     makeDirectory(fileSystem, directory);
-    const [name] = fileSystem.listSync(directory);
-    if (name !== undefined)
-      throw new SparrowError('conflict', 'NOT_EMPTY', `${directory} is not empty: it holds '${name}'`, { directory, name });
+    assertEmpty(directory, fileSystem.listSync(directory));
     fileSystem.openSync(`${directory}/${INCOMPLETE_NAME}`, 'create').closeSync();
     fileSystem.syncDirectorySync(directory);
     const takeFileId = (): number => this.#nextFileId++;
@@ -206,6 +207,14 @@ export class TableFiles {
     if (this.#state !== 'open')
       throw new SparrowError('closed', 'WRITER_FINISHED', `the table writer of ${this.#directory} is ${this.#state}`);
   }
+}
+
+/** There is no lock: whether somebody is at work where INCOMPLETE stands, or has died at it, only the caller knows. */
+function assertEmpty(directory: string, names: readonly string[]): void {
+  const name = names.includes(INCOMPLETE_NAME) ? INCOMPLETE_NAME : names[0];
+  if (name === undefined) return;
+  const why = name === INCOMPLETE_NAME ? '; a table writer is at work there, or has died: then remove the directory and begin anew' : '';
+  throw new SparrowError('conflict', 'NOT_EMPTY', `${directory} is not empty: it holds '${name}'${why}`, { directory, name });
 }
 
 function withExpiry(value: Uint8Array, expiresAtMs: number): Uint8Array {

@@ -105,6 +105,48 @@ describe('lockDirectory', () => {
     expect(readdirSync(directory)).toEqual(['LOCK']);
   });
 
+  it('leaves nothing behind in a directory that is given up, and can be taken there again', () => {
+    const lock = fs.lockDirectory(directory);
+    lock.release(true);
+    lock.release(true);
+    expect(readdirSync(directory)).toEqual([]);
+    fs.lockDirectory(directory).release();
+    expect(readdirSync(directory)).toEqual(['LOCK']);
+  });
+
+  it('has one holder at a time, however often others give the directory up at that moment', async () => {
+    // Who holds it makes a file that nobody else may have made meanwhile.
+    const script = `
+      import { closeSync, openSync, unlinkSync } from 'node:fs';
+      import { NodeFileSystem } from '${MODULE}';
+      const [directory, mark] = process.argv.slice(1);
+      const fs = new NodeFileSystem();
+      let taken = 0;
+      for (const until = Date.now() + 700; Date.now() < until;) {
+        let lock;
+        try { lock = fs.lockDirectory(directory); } catch (error) { if (error.code === 'LOCKED') continue; throw error; }
+        closeSync(openSync(mark, 'wx'));
+        taken++;
+        unlinkSync(mark);
+        lock.release(taken % 3 > 0);
+      }
+      process.stdout.write(String(taken));
+    `;
+    const parts = [directory, join(parent, 'mark')];
+    const children = [1, 2, 3].map(() => spawn(process.execPath, ['--input-type=module', '-e', script, ...parts]));
+    const answers = await Promise.all(
+      children.map(async (child) => {
+        let said = '';
+        child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+        child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+        const [code] = (await once(child, 'exit')) as [number | null];
+        return { code, said };
+      }),
+    );
+    expect(answers.map(({ code, said }) => (code === 0 ? 'ended' : said))).toEqual(['ended', 'ended', 'ended']);
+    expect(answers.reduce((sum, { said }) => sum + Number(said), 0)).toBeGreaterThan(10);
+  });
+
   it('holds many directories, each by itself', async () => {
     const paths = Array.from({ length: 25 }, (_, i) => join(parent, `it's ${i}`));
     for (const path of paths) fs.makeDirectorySync(path);

@@ -66,6 +66,53 @@ describe('a table writer on a disk that fails', () => {
   });
 });
 
+describe('a table writer that dies', () => {
+  it('leaves what is whole or what nobody takes, and the directory can be used once it was removed', async () => {
+    const seen = { nothing: 0, refused: 0, whole: 0 };
+    const dry = new SimFileSystem();
+    makeTables(dry, 60);
+    const operations = dry.operations;
+    for (let at = 1; at <= operations; at++) {
+      for (const mode of ['none', 'all', 'torn'] as const) {
+        const fs = new SimFileSystem({ seed: at });
+        fs.makeDirectorySync('/made');
+        fs.syncDirectorySync('/');
+        fs.killAt(fs.operations + at);
+        let ended = false;
+        try {
+          makeTables(fs, 60);
+          ended = true;
+        } catch {
+          expect(fs.dead).toBe(true);
+        }
+        fs.crash(mode);
+        const names = fs.listSync('/made');
+        const engine = await openStore(fs, '/data');
+        const where = `operation ${at}, ${mode}: ${names.join(' ')}`;
+        if (names.includes('INGEST') && !names.includes('INCOMPLETE')) {
+          seen.whole++;
+          expect(await engine.ingest('/made'), where).toMatchObject({ entries: 80 });
+        } else {
+          expect(ended, where).toBe(false);
+          await expect(engine.ingest('/made'), where).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_INGESTABLE' });
+          if (names.length > 0) {
+            seen.refused++;
+            expect(names, where).toContain('INCOMPLETE');
+            expect(() => newWriter(fs), where).toThrow(
+              expect.objectContaining({ code: 'NOT_EMPTY', message: expect.stringContaining('remove the directory') }),
+            );
+            for (const name of names) fs.unlinkSync(`/made/${name}`);
+          } else seen.nothing++;
+          makeTables(fs, 60);
+          expect(await engine.ingest('/made'), where).toMatchObject({ entries: 80 });
+        }
+        await engine.close();
+      }
+    }
+    for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
+  });
+});
+
 describe('engine.ingest', () => {
   it('takes everything in at once, newer than what was there, in the right keyspaces', async () => {
     const fs = new SimFileSystem();
