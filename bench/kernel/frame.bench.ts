@@ -31,7 +31,7 @@ for (const records of [1, 100]) {
   const { frame, bytes } = frameOf(records);
   const seal = (): number => kernel['sealFrame']!(frame, bytes, 0, 0, records, SEGMENT);
   seal();
-  group(`frame of ${records} records`, () => {
+  group(records === 1 ? 'frame of one record' : `frame of ${records} records`, () => {
     bench('sealed', () => do_not_optimize(seal()));
     bench('checked at recovery', () =>
       do_not_optimize(kernel['checkFrame']!(frame, bytes + FRAME_HEADER_BYTES, SEGMENT) + kernel['checkRecords']!(frame)));
@@ -59,7 +59,7 @@ function logOf(recordsEach: number): Uint8Array {
   return image;
 }
 
-group(`${LOG_RECORDS} records, replayed`, () => {
+group(`${LOG_RECORDS.toLocaleString('en')} records, replayed`, () => {
   for (const recordsEach of [1, 100]) {
     const image = logOf(recordsEach);
     bench(`in frames of ${recordsEach}`, () => {

@@ -1,6 +1,6 @@
 /**
  * `node bench/kernel/run.ts [--table] [name ...]`: runs the kernels' benchmarks (`*.bench.ts` beside this file), all or those whose name is
- * given. `--table` writes what was measured into docs/kernels.md.
+ * given. `--table` writes what was measured, which is all of them then, into docs/kernels.md.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -14,6 +14,7 @@ const END = '<!-- kernel table: end -->';
 
 const table = process.argv.includes('--table');
 const wanted = process.argv.slice(2).filter((name) => name !== '--table');
+if (table && wanted.length > 0) throw new Error(`--table writes the whole table: it is not for ${wanted.join(', ')} alone`);
 
 for (const file of readdirSync(import.meta.dirname).toSorted()) {
   if (!file.endsWith(SUFFIX)) continue;

@@ -6,6 +6,7 @@ import {
   KIND_PUT,
   PAGE_BYTES,
   TABLE_FILE_ID,
+  TABLE_HEADER_BYTES,
   TABLE_LARGEST,
   TABLE_LARGEST_BYTES,
   TABLE_SMALLEST,
@@ -13,7 +14,6 @@ import {
 } from '../../assembly/memory-map.ts';
 import type { LinearMemory } from '../../engine/memory/linear-memory.ts';
 
-const HEADER_BYTES = 64;
 export const KEY_BYTES = 16;
 export const VALUE_BYTES = 100;
 
@@ -56,7 +56,7 @@ export function key(n: number): Uint8Array {
 /** A table header over the run, with every page in place as if the cache held all. */
 export function openRun(memory: LinearMemory, run: Run): number {
   const { kernel, u8, u32 } = memory;
-  const header = memory.allocateSmall(HEADER_BYTES);
+  const header = memory.allocateSmall(TABLE_HEADER_BYTES);
   const keys = memory.allocateSmall(2 * KEY_BYTES + 64);
   u8.set(run.smallest, keys);
   u8.set(run.largest, keys + KEY_BYTES);
