@@ -347,6 +347,8 @@ function unknownField(tag: number): SparrowError {
 class Encoder {
   #bytes = new Uint8Array(256);
   #end = 0;
+  /** For the contents of fields, one after another: a version has one for each table, and details in it. */
+  #body: Encoder | undefined;
 
   varint(value: number): void {
     this.#reserve(VARINT_BYTES_MAX);
@@ -381,7 +383,8 @@ class Encoder {
   }
 
   field(tag: number, write: (body: Encoder) => void): void {
-    const body = new Encoder();
+    const body = (this.#body ??= new Encoder());
+    body.#end = 0;
     write(body);
     this.varint(tag);
     this.bytes(body.finish());
