@@ -30,10 +30,11 @@ const { values } = parseArgs({
 });
 exitOnSignals();
 const nodes = Number(values.nodes);
+const only = new RegExp(values.only);
 const network = ifPossible(() => Network.create(nodes));
 const disks = ifPossible(() => new SmallDisks(nodes, DISK_BYTES));
 const clocks = ifPossible(() => new Clocks(nodes));
-const faults = [...PROCESS_FAULTS, ...PARTITIONS, ...DISK_FAULTS, ...CLOCK_FAULTS].filter(({ name }) => name.includes(values.only));
+const faults = [...PROCESS_FAULTS, ...PARTITIONS, ...DISK_FAULTS, ...CLOCK_FAULTS].filter(({ name }) => only.test(name));
 try {
   const places = { hosts: network?.hosts, dataOf: (id: number) => disks?.dataOf(id), envOf: (id: number) => clocks?.envOf(id) ?? {} };
   const result = await withCluster({ nodes, from: values.from as RunFrom, ...places }, (cluster) => {
