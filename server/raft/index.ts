@@ -30,6 +30,8 @@ export type {
   LogEntry,
   Message,
   Output,
+  ReadRequest,
+  ReadResponse,
   ReadState,
   Refusal,
   Snapshot,

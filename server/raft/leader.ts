@@ -19,6 +19,7 @@ export function becomeLeader(state: RaftState): void {
   state.forced = forced;
   state.leader = state.id;
   state.uncommittedBytes = state.log.unappliedBytes();
+  for (const read of state.forwardedReads.drop()) state.readIndex.ask({ from: state.id, read });
   // Who has not answered the election counts as active only until it had time to answer a heartbeat.
   const unheardAt = 2 * options.heartbeatTicks - options.electionTicks;
   for (const id of state.members) trackMember(state, id, heard.has(id) ? 0 : unheardAt);

@@ -103,6 +103,20 @@ export interface TimeoutNow extends Envelope {
   type: 'timeout-now';
 }
 
+/** A follower asks its leader up to where it must have applied before it reads itself. */
+export interface ReadRequest extends Envelope {
+  type: 'read-request';
+  /** The asker's number for it (forwarded-reads.ts); the answer brings it back. */
+  read: number;
+}
+
+/** The sender led this term after it had got that request, and everything committed before then is up to `index`. */
+export interface ReadResponse extends Envelope {
+  type: 'read-response';
+  read: number;
+  index: number;
+}
+
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -111,7 +125,9 @@ export type Message =
   | HeartbeatRequest
   | HeartbeatResponse
   | SnapshotRequest
-  | TimeoutNow;
+  | TimeoutNow
+  | ReadRequest
+  | ReadResponse;
 
 /**
  * Identifies what was handed over to storage so far: given back with `Raft.persisted` once it is durable. Storage works in order, so
@@ -177,7 +193,7 @@ export interface Output {
   /** Committed, durable here, and to be applied in this order. */
   committed: LogEntry[];
   reads: ReadState[];
-  /** Reads that can no longer be answered here: leadership was lost. */
+  /** Reads that can no longer be answered here: leadership was lost, or no leader answers. */
   lostReads: number[];
   fetches: EntryFetch[];
 }

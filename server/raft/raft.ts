@@ -23,15 +23,16 @@ import type { Configuration, ConfigurationChange } from './configuration.ts';
 import { campaign, onTimeoutNow, onVoteRequest, onVoteResponse, withholdsVote } from './election.ts';
 import { answerOldTerm, onAppendRequest, onHeartbeatRequest, onSnapshotRequest } from './follower.ts';
 import { forceConfiguration } from './forced.ts';
-import { onAppendResponse, onHeartbeatResponse, ownLogPersisted, sendHeartbeats, tickLeader } from './leader.ts';
+import { onAppendResponse, onHeartbeatResponse, ownLogPersisted, tickLeader } from './leader.ts';
 import type { RaftLog } from './log.ts';
 import { applyChanges, leaveJoint, proposeChange, resign } from './membership.ts';
-import type { HardState, LogEntry, Message, Output, Refusal, Snapshot, StorageToken } from './messages.ts';
+import type { HardState, LogEntry, Message, Output, Refusal, Snapshot, StorageToken, TimeoutNow } from './messages.ts';
 import type { Progress } from './progress.ts';
+import { answerReads, askRead, forwardReads, onReadRequest, onReadResponse } from './reads.ts';
 import { onFetched, replicate } from './replication.ts';
 import { tickSleep, wake } from './sleep.ts';
 import { RaftState, type RaftOptions, type Role } from './state.ts';
-import { continueTransfer, transferTo } from './transfer.ts';
+import { abdicate, continueTransfer, transferTo } from './transfer.ts';
 
 /** The index of the (first) entry, or why it was not taken in. */
 export type Proposed = { index: number; refused?: never } | { index?: never; refused: Refusal };
@@ -103,9 +104,10 @@ export class Raft {
     if (state.role === 'leader') {
       tickLeader(state);
       tickSleep(state);
-    } else if (++state.elapsed >= state.electionTimeout) {
-      campaign(state);
+      return;
     }
+    state.lostReads.push(...state.forwardedReads.tick(state.options.electionTicks));
+    if (++state.elapsed >= state.electionTimeout) campaign(state);
   }
 
   /** What a monotonic clock says, for leases (lease.ts says when to ask it). */
@@ -160,6 +162,11 @@ export class Raft {
     return transferTo(this.#state, to);
   }
 
+  /** This member will do nothing any more: the message to send, if there is somebody to lead instead. */
+  abdicate(): TimeoutNow | undefined {
+    return abdicate(this.#state);
+  }
+
   /** Unsafe: makes `voters`, all that is left of the group, its voters, with this member as their leader (forced.ts). */
   forceConfiguration(voters: readonly number[]): void {
     forceConfiguration(this.#state, voters);
@@ -167,13 +174,13 @@ export class Raft {
 
   /**
    * Asks for a point up to which applied state is fresh. Returns a number that comes back in `Output.reads` or `Output.lostReads`, or
-   * undefined when this member does not lead.
+   * undefined when this member does not lead. `anywhere`: a follower asks the leader; undefined when it knows none, or has no data.
    */
-  requestRead(): number | undefined {
-    if (this.#state.role !== 'leader') return undefined;
+  requestRead(anywhere = false): number | undefined {
+    const read = this.#reads + 1;
+    if (!askRead(this.#state, read, anywhere)) return undefined;
+    this.#reads = read;
     wake(this.#state);
-    const read = ++this.#reads;
-    this.#state.readIndex.ask(read);
     return read;
   }
 
@@ -256,6 +263,10 @@ export class Raft {
         return onSnapshotRequest(state, message);
       case 'timeout-now':
         return onTimeoutNow(state);
+      case 'read-request':
+        return onReadRequest(state, message);
+      case 'read-response':
+        return onReadResponse(state, message);
     }
   }
 
@@ -265,11 +276,12 @@ export class Raft {
     const { log } = state;
     if (state.role === 'leader' && !state.asleep) {
       leaveJoint(state);
-      this.#answerReads();
+      answerReads(state);
       replicate(state);
       continueTransfer(state);
       resign(state);
     }
+    forwardReads(state);
     const snapshot = log.takeSnapshot();
     const entries = log.takeUnstored();
     const hardState: HardState = { term: state.term, vote: state.vote, commit: log.committed };
@@ -296,23 +308,6 @@ export class Raft {
     state.lostReads = [];
     state.fetches = [];
     return output;
-  }
-
-  /** Reads begin when an entry of this term is committed: before, the leader may not know of all that is. */
-  #answerReads(): void {
-    const state = this.#state;
-    const { id, readIndex, log, voterSets } = state;
-    if (!readIndex.busy) return;
-    if (readIndex.waiting && log.term(log.committed) === state.term) {
-      if (state.lease.valid) {
-        state.readStates.push(...readIndex.takeWaiting(log.committed));
-      } else {
-        readIndex.begin(state.round + 1, log.committed);
-        sendHeartbeats(state);
-      }
-    }
-    // Alone, the leader confirms its rounds itself.
-    state.readStates.push(...readIndex.take(readIndex.confirmed(id, voterSets)));
   }
 
   /** The last entry that every member is known to have: only a leader knows, and alone a member is everybody. */

@@ -3,27 +3,38 @@
  * that it still was the leader after that, and then the read may be served once that index is applied.
  *
  * All reads asked between two heartbeat rounds share one. An answer counts only for the round that it names and those before, and rounds
- * only grow, so a delayed or repeated answer to an older heartbeat proves nothing about newer reads.
+ * only grow, so a delayed or repeated answer to an older heartbeat proves nothing about newer reads. Followers ask too, for reads that they
+ * serve themselves (forwarded-reads.ts).
  */
-import type { ReadState } from './messages.ts';
 import { jointQuorumIndex, type VoterSets } from './quorum.ts';
+
+/** Who asked, this member or a follower, and its number for the read. */
+export interface Asked {
+  readonly from: number;
+  readonly read: number;
+}
+
+/** What was asked may be read when `index` is applied. */
+export interface Confirmed extends Asked {
+  readonly index: number;
+}
 
 interface Round {
   round: number;
   index: number;
-  reads: number[];
+  reads: Asked[];
 }
 
 export class ReadIndex {
   /** Reads that wait for the next round. */
-  #waiting: number[] = [];
+  #waiting: Asked[] = [];
   /** Rounds on their way, oldest first. */
   #rounds: Round[] = [];
   /** The latest round that each member has answered. */
   readonly #heard: Map<number, number> = new Map();
 
-  ask(read: number): void {
-    this.#waiting.push(read);
+  ask(asked: Asked): void {
+    this.#waiting.push(asked);
   }
 
   get waiting(): boolean {
@@ -52,24 +63,24 @@ export class ReadIndex {
   }
 
   /** Reads of the rounds up to that one. */
-  take(confirmed: number): ReadState[] {
-    const states: ReadState[] = [];
+  take(confirmed: number): Confirmed[] {
+    const states: Confirmed[] = [];
     while (this.#rounds.length > 0 && this.#rounds[0]!.round <= confirmed) {
       const { reads, index } = this.#rounds.shift()!;
-      for (const read of reads) states.push({ read, index });
+      for (const { from, read } of reads) states.push({ from, read, index });
     }
     return states;
   }
 
   /** All waiting reads, at once: the leader has a lease. */
-  takeWaiting(index: number): ReadState[] {
-    const reads = this.#waiting.map((read) => ({ read, index }));
+  takeWaiting(index: number): Confirmed[] {
+    const reads = this.#waiting.map(({ from, read }) => ({ from, read, index }));
     this.#waiting = [];
     return reads;
   }
 
   /** Gives up all reads; returns them. */
-  drop(): number[] {
+  drop(): Asked[] {
     const lost = [...this.#rounds.flatMap((round) => round.reads), ...this.#waiting];
     this.#rounds = [];
     this.#waiting = [];

@@ -4,6 +4,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { type Configuration, membersOf } from './configuration.ts';
+import { ForwardedReads } from './forwarded-reads.ts';
 import type { InflightLimits } from './inflight.ts';
 import { Lease, type LeaseOptions } from './lease.ts';
 import { type InitialLog, RaftLog } from './log.ts';
@@ -31,7 +32,7 @@ export interface RaftOptions {
   sleepTicks?: number;
   /** Reads without a round of heartbeats. Without it: never. */
   lease?: LeaseOptions | undefined;
-  /** Different for each member. */
+  /** 32 bits, different for each member and each time that it is opened. */
   seed: number;
   /** Bytes of entries in one append. */
   appendBytesMax: number;
@@ -53,6 +54,7 @@ export class RaftState {
   readonly random: SeededRandom;
   readonly log: RaftLog;
   readonly readIndex: ReadIndex = new ReadIndex();
+  readonly forwardedReads: ForwardedReads;
   readonly lease: Lease;
   role: Role = 'follower';
   term: number;
@@ -101,6 +103,7 @@ export class RaftState {
     this.options = options;
     this.configuration = options.configuration;
     this.random = new SeededRandom(options.seed);
+    this.forwardedReads = new ForwardedReads(options.seed);
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
     this.log = new RaftLog(options.log, Math.max(options.hardState.commit, options.applied), options.applied);
@@ -145,7 +148,7 @@ export class RaftState {
     this.uncommittedBytes = 0;
     this.fetches = [];
     this.lease.lose();
-    this.lostReads.push(...this.readIndex.drop());
+    for (const { from, read } of this.readIndex.drop()) if (from === this.id) this.lostReads.push(read);
   }
 
   becomeFollower(term: number, leader: number): void {

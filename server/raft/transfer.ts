@@ -1,9 +1,11 @@
 /**
  * Handing leadership over (Raft thesis, 3.10): no proposals meanwhile; when the other one has the whole log, timeout-now lets it campaign at
  * once, past withheld votes. Given up after electionTicks, in which the leader leads on.
+ *
+ * A leader that cannot go on abdicates instead: whoever has most of its log campaigns at once.
  */
 import { canLead } from './configuration.ts';
-import type { Refusal } from './messages.ts';
+import type { Refusal, TimeoutNow } from './messages.ts';
 import type { RaftState } from './state.ts';
 
 /** Returns why not. */
@@ -28,4 +30,18 @@ export function continueTransfer(state: RaftState): void {
   // Given up or not, this message may arrive at any time in this term: no lease can be relied on.
   state.lease.revoke();
   state.messages.push({ type: 'timeout-now', from: id, to: transferee, term });
+}
+
+/** Undefined: this member does not lead, or nobody else could. */
+export function abdicate(state: RaftState): TimeoutNow | undefined {
+  const { id, term, configuration } = state;
+  if (state.role !== 'leader') return undefined;
+  let to = 0;
+  let most = 0;
+  for (const [member, { match }] of state.progress) {
+    if (member !== id && match > most && canLead(configuration, member)) [to, most] = [member, match];
+  }
+  if (to === 0) return undefined;
+  state.lease.revoke();
+  return { type: 'timeout-now', from: id, to, term };
 }

@@ -3,6 +3,7 @@ export type {
   GroupMessage,
   Hash64,
   MessagesHandler,
+  PeerMessage,
   RunningHash64,
   SnapshotAcceptor,
   SnapshotFile,
@@ -12,6 +13,7 @@ export type {
   SnapshotSource,
   Transport,
 } from './transport.ts';
+export { type EntriesRequest, type EntriesResponse, isRepairMessage, type RepairMessage, type SnapshotWanted } from './repair-messages.ts';
 export { PacketWriter, type Packet, readPacket } from './message-codec.ts';
 export { checkGreeting, decodeGreeting, encodeGreeting, type Greeting, greetingTo, type Identity, PEER_FORMAT } from './greeting.ts';
 export { DirectorySource } from './directory-source.ts';

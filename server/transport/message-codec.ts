@@ -11,6 +11,11 @@
  *   5  heartbeat-requests, 6 heartbeat-responses: a run, see below
  *   7  snapshot-request   | index | term | bytes, configuration |                    server/raft/configuration-codec.ts
  *   8  timeout-now        -
+ *   10 read-request       | read |
+ *   11 read-response      | read | index |
+ *   12 entries-request    | anchor index | anchor term | first | last |              repair-messages.ts
+ *   13 entries-response   | anchor index | anchor term | previous index | previous term | count | entry ... |
+ *   14 snapshot-wanted    | index |
  *   9  snapshot-offer     | id: bytes, characters |                                  there is a snapshot to be fetched (grpc/snapshot-server.ts)
  *
  *   entry:    | flags u8: 1 changes the configuration, 2 withheld | term - term of the entry before | bytes, data |
@@ -38,11 +43,10 @@ import {
   type HeartbeatRequest,
   type HeartbeatResponse,
   type LogEntry,
-  type Message,
 } from '../raft/index.ts';
 import { openSealed, seal, SEAL_BYTES } from './sealed.ts';
 import { checkId } from './snapshot-names.ts';
-import type { GroupMessage, Hash64 } from './transport.ts';
+import type { GroupMessage, Hash64, PeerMessage } from './transport.ts';
 import { type ByteReader, ByteWriter, peerFormat } from './wire-bytes.ts';
 
 const VOTE_REQUEST = 1;
@@ -54,6 +58,11 @@ const HEARTBEAT_RESPONSES = 6;
 const SNAPSHOT_REQUEST = 7;
 const TIMEOUT_NOW = 8;
 const SNAPSHOT_OFFER = 9;
+const READ_REQUEST = 10;
+const READ_RESPONSE = 11;
+const ENTRIES_REQUEST = 12;
+const ENTRIES_RESPONSE = 13;
+const SNAPSHOT_WANTED = 14;
 
 const ENTRY_CHANGE = 1;
 const ENTRY_WITHHELD = 2;
@@ -104,7 +113,7 @@ export class PacketWriter {
     return this.#messages;
   }
 
-  add(group: number, message: Message): void {
+  add(group: number, message: PeerMessage): void {
     assert(message.from === this.#from && message.to === this.#to, 'a message goes from this node to that one: members are nodes');
     assert(group > 0 && group <= GROUP_MAX, 'a group has an id of 32 bits');
     this.#messages++;
@@ -181,7 +190,7 @@ function fresh(): ByteWriter {
   return writer;
 }
 
-function writeMessage(writer: ByteWriter, group: number, message: Exclude<Message, HeartbeatRequest | HeartbeatResponse>): void {
+function writeMessage(writer: ByteWriter, group: number, message: Exclude<PeerMessage, HeartbeatRequest | HeartbeatResponse>): void {
   switch (message.type) {
     case 'vote-request':
       begin(writer, VOTE_REQUEST, group, message.term);
@@ -211,6 +220,29 @@ function writeMessage(writer: ByteWriter, group: number, message: Exclude<Messag
       return writer.bytes(encodeConfiguration(message.snapshot.configuration));
     case 'timeout-now':
       return begin(writer, TIMEOUT_NOW, group, message.term);
+    case 'read-request':
+      begin(writer, READ_REQUEST, group, message.term);
+      return writer.varint(message.read);
+    case 'read-response':
+      begin(writer, READ_RESPONSE, group, message.term);
+      writer.varint(message.read);
+      return writer.varint(message.index);
+    case 'entries-request':
+      begin(writer, ENTRIES_REQUEST, group, message.term);
+      writer.varint(message.anchorIndex);
+      writer.varint(message.anchorTerm);
+      writer.varint(message.first);
+      return writer.varint(message.last);
+    case 'entries-response':
+      begin(writer, ENTRIES_RESPONSE, group, message.term);
+      writer.varint(message.anchorIndex);
+      writer.varint(message.anchorTerm);
+      writer.varint(message.previousIndex);
+      writer.varint(message.previousTerm);
+      return writeEntries(writer, message);
+    case 'snapshot-wanted':
+      begin(writer, SNAPSHOT_WANTED, group, message.term);
+      return writer.varint(message.index);
   }
 }
 
@@ -220,10 +252,16 @@ function begin(writer: ByteWriter, type: number, group: number, term: number): v
   writer.varint(term);
 }
 
-function writeAppend(writer: ByteWriter, { previousIndex, previousTerm, commit, entries }: AppendRequest): void {
-  writer.varint(previousIndex);
-  writer.varint(previousTerm);
-  writer.varint(commit);
+function writeAppend(writer: ByteWriter, append: AppendRequest): void {
+  writer.varint(append.previousIndex);
+  writer.varint(append.previousTerm);
+  writer.varint(append.commit);
+  writeEntries(writer, append);
+}
+
+type Entries = Pick<AppendRequest, 'previousIndex' | 'previousTerm' | 'entries'>;
+
+function writeEntries(writer: ByteWriter, { previousIndex, previousTerm, entries }: Entries): void {
   writer.varint(entries.length);
   let index = previousIndex;
   let term = previousTerm;
@@ -329,6 +367,22 @@ function readMessage(type: number, reader: ByteReader, from: number, to: number,
     }
     case TIMEOUT_NOW:
       return { group, message: { type: 'timeout-now', from, to, term } };
+    case READ_REQUEST:
+      return { group, message: { type: 'read-request', from, to, term, read: reader.varint() } };
+    case READ_RESPONSE:
+      return { group, message: { type: 'read-response', from, to, term, read: reader.varint(), index: reader.varint() } };
+    case ENTRIES_REQUEST: {
+      const [anchorIndex, anchorTerm, first, last] = [reader.varint(), reader.varint(), reader.varint(), reader.varint()];
+      return { group, message: { type: 'entries-request', from, to, term, anchorIndex, anchorTerm, first, last } };
+    }
+    case ENTRIES_RESPONSE: {
+      const [anchorIndex, anchorTerm, previousIndex, previousTerm] = [reader.varint(), reader.varint(), reader.varint(), reader.varint()];
+      const entries = readEntries(reader, previousIndex, previousTerm, packetBytes);
+      const message = { type: 'entries-response', from, to, term, anchorIndex, anchorTerm, previousIndex, previousTerm, entries } as const;
+      return { group, message };
+    }
+    case SNAPSHOT_WANTED:
+      return { group, message: { type: 'snapshot-wanted', from, to, term, index: reader.varint() } };
     default:
       throw peerFormat(`a record of unknown type ${type}`);
   }
@@ -344,6 +398,10 @@ function readAppend(reader: ByteReader, packetBytes: number): Pick<AppendRequest
   const previousIndex = reader.varint();
   const previousTerm = reader.varint();
   const commit = reader.varint();
+  return { previousIndex, previousTerm, commit, entries: readEntries(reader, previousIndex, previousTerm, packetBytes) };
+}
+
+function readEntries(reader: ByteReader, previousIndex: number, previousTerm: number, packetBytes: number): LogEntry[] {
   const count = reader.count(ENTRY_BYTES_MIN);
   if (!Number.isSafeInteger(previousIndex + count)) throw peerFormat('an index is larger than 2^53 - 1');
   const entries: LogEntry[] = [];
@@ -361,7 +419,7 @@ function readAppend(reader: ByteReader, packetBytes: number): Pick<AppendRequest
     entries.push(entry);
   }
   if (dataBytes > 0 && dataBytes * 4 < packetBytes) moveData(entries, dataBytes);
-  return { previousIndex, previousTerm, commit, entries };
+  return entries;
 }
 
 /** Into memory of their own. */
@@ -384,9 +442,9 @@ function readChange(reader: ByteReader): ConfigurationChange {
 }
 
 /** About how many bytes a message takes in a packet, and how many of memory while it waits: rather too many than too few. */
-export function costOf(message: Message): number {
+export function costOf(message: PeerMessage): number {
   if (message.type === 'snapshot-request') return 512;
-  if (message.type !== 'append-request') return 48;
+  if (message.type !== 'append-request' && message.type !== 'entries-response') return 48;
   let bytes = 64;
   for (const entry of message.entries) bytes += entry.data.length + 16 + (entry.change === undefined ? 0 : 256);
   return bytes;

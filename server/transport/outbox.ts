@@ -8,8 +8,8 @@
  * Messages are held as they are and encoded as late as there is a way for them: until then their entries take no memory of their own, and what
  * comes meanwhile shares a packet.
  */
-import type { Message } from '../raft/index.ts';
 import { costOf, type PacketWriter } from './message-codec.ts';
+import type { PeerMessage } from './transport.ts';
 
 export interface OutboxLimits {
   readonly queueBytesMax: number;
@@ -25,7 +25,7 @@ export type Refused = 'entries' | 'others' | 'too-large';
 interface Waiting {
   readonly group: number;
   /** Or the id of a snapshot that is offered. */
-  readonly message: Message | string;
+  readonly message: PeerMessage | string;
   readonly cost: number;
 }
 
@@ -52,11 +52,11 @@ export class Outbox {
   }
 
   /** Says why there was no room; undefined when there was. */
-  push(group: number, message: Message): Refused | undefined {
+  push(group: number, message: PeerMessage): Refused | undefined {
     const cost = costOf(message);
     const { queueBytesMax, reserveBytes, messageBytesMax } = this.#limits;
     if (cost > messageBytesMax) return 'too-large';
-    const entries = message.type === 'append-request' && message.entries.length > 0;
+    const entries = (message.type === 'append-request' || message.type === 'entries-response') && message.entries.length > 0;
     const room = queueBytesMax + (entries ? 0 : reserveBytes);
     if (this.#bytes + cost > room && !(entries && this.#bytes === 0)) return entries ? 'entries' : 'others';
     this.#add({ group, message, cost });

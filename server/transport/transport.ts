@@ -5,12 +5,16 @@
  * the order in which they were sent. Snapshots arrive whole, or `sendSnapshot` says why not.
  */
 import type { Message, Snapshot } from '../raft/index.ts';
+import type { RepairMessage } from './repair-messages.ts';
+
+/** What members of a group say to one another. */
+export type PeerMessage = Message | RepairMessage;
 
 /** A message of one group. Its `from` and `to` are node ids: a member of a group is its node. */
 export interface GroupMessage {
   /** From 1 to 2^32 - 1. */
   readonly group: number;
-  readonly message: Message;
+  readonly message: PeerMessage;
 }
 
 /** Data of entries may alias the bytes received; it is not changed any more. */

@@ -31,7 +31,7 @@ import {
   readPacket,
 } from '../../server/transport/index.ts';
 import { oneOfEach } from '../server/transport/messages.ts';
-import { NodeScheduler } from '../../base/node/index.ts';
+import { NodeClock, NodeScheduler } from '../../base/node/index.ts';
 import { SimRandom } from '../sim/sim-random.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
@@ -94,7 +94,7 @@ describe('the directory of a group, version 1', () => {
 
 describe("a segment of a node's log, version 1", () => {
   const NOTHING = new Uint8Array(0);
-  const options = { directory: '/log', hash, scheduler: new NodeScheduler(), segmentBytes: 1 << 20, cacheBytes: 0 };
+  const options = { directory: '/log', hash, clock: new NodeClock(), scheduler: new NodeScheduler(), segmentBytes: 1 << 20, cacheBytes: 0 };
   const open = (fileSystem: SimFileSystem): NodeLog => NodeLog.open({ ...options, fileSystem, random: new SimRandom(1) });
 
   /** A log of which nothing but these segments is there. */
@@ -193,7 +193,7 @@ describe('a session message, revision 1', () => {
     const writer = new SessionWriter();
     const requestId = { client: Buffer.from('client 1'), sequence: 7, seen: 300 };
     writer.append(FRAME_PUT, 1, 5000, encodeHot(putRequestCodec, { key: Buffer.from('bird'), value: Buffer.from('sparrow'), requestId }));
-    writer.append(FRAME_GET, 2, 0, encodeHot(getRequestCodec, { key: Buffer.from('bird'), versionOnly: false }));
+    writer.append(FRAME_GET, 2, 0, encodeHot(getRequestCodec, { key: Buffer.from('bird'), versionOnly: false, anyNode: undefined }));
     writer.append(FRAME_CANCEL, 2, 0, new Uint8Array(0));
     const bytes = golden('session-request-v1', writer.take());
     documented('session.md', 'session-request-v1');

@@ -2,10 +2,10 @@
  * The stream over which messages to one peer leave: opened by the peer. What is sent in one turn of the event loop shares packets. gRPC is given
  * no more than `unsentBytesMax`; the rest waits in an Outbox, which is bounded.
  */
-import type { Message } from '../../raft/index.ts';
 import { PacketWriter } from '../message-codec.ts';
 import { Outbox } from '../outbox.ts';
 import type { PeerCounters } from '../peer-stats.ts';
+import type { PeerMessage } from '../transport.ts';
 import { refuse, type ServerStream } from './peer-service.ts';
 import type { Common } from './transport-options.ts';
 
@@ -38,7 +38,7 @@ export class OutgoingStream {
     return this.#outbox.messages + this.#unsentMessages;
   }
 
-  send(group: number, message: Message): void {
+  send(group: number, message: PeerMessage): void {
     const refused = this.#outbox.push(group, message);
     if (refused !== undefined) this.#counters.dropped[refused]++;
     // A whole packet need not wait for the end of the turn, in which more than all the room may come.

@@ -88,6 +88,7 @@ export class Cluster {
   readonly #history: { text: string; data: string | undefined; term: number; configuration: string; hash: number }[] = [];
   readonly #entries: Map<string, string> = new Map();
   readonly #leaders: Map<number, number> = new Map();
+  #crashes = 0;
 
   constructor(configuration: Configuration, ids: readonly number[], options: ClusterOptions) {
     this.#options = options;
@@ -109,10 +110,10 @@ export class Cluster {
 
   /** It loses what its disk has not finished, and starts again. */
   crash(id: number): void {
-    this.members.set(id, this.#opened(id, this.member(id).disk));
+    this.members.set(id, this.#opened(id, this.member(id).disk, id + 1000 * ++this.#crashes));
   }
 
-  #opened(id: number, disk: Disk): Member {
+  #opened(id: number, disk: Disk, seed: number = id): Member {
     const { hardState, compactedIndex, compactedTerm, log, state } = disk;
     const lastIndex = compactedIndex + log.length;
     const terms = log.filter((entry, i) => entry.term !== (log[i - 1]?.term ?? -1)).map(({ index, term }) => ({ index, term }));
@@ -122,7 +123,7 @@ export class Cluster {
       ...this.#options,
       id,
       configuration: state.configuration,
-      seed: id,
+      seed,
       hardState: { ...hardState, commit: Math.min(hardState.commit, lastIndex) },
       // Older entries are in storage alone.
       log: { compactedIndex, compactedTerm, lastIndex, terms, entries: log.filter(({ index }) => index > state.index) },
@@ -144,9 +145,10 @@ export class Cluster {
     };
   }
 
-  read(id: number): number | undefined {
+  /** `anywhere`: a follower asks the leader. */
+  read(id: number, anywhere = false): number | undefined {
     const member = this.member(id);
-    const read = member.raft.requestRead();
+    const read = member.raft.requestRead(anywhere);
     if (read !== undefined) member.reads.set(read, this.applied);
     return read;
   }
@@ -435,5 +437,10 @@ function messageText(message: Message): string {
       return `${head} ${message.snapshot.index}/${message.snapshot.term}: ${configurationText(message.snapshot.configuration)}`;
     case 'timeout-now':
       return head;
+    // Where the numbers of a life begin says nothing.
+    case 'read-request':
+      return `${head} request ${message.read % 2 ** 20}`;
+    case 'read-response':
+      return `${head} request ${message.read % 2 ** 20} index ${message.index}`;
   }
 }

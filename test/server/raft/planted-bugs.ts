@@ -257,15 +257,64 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a read is answered without a round',
-    file: 'raft.ts',
-    find: '      if (state.lease.valid) {',
-    plant: "      if (state.lease.valid || state.role === 'leader') {",
+    file: 'reads.ts',
+    find: '    if (state.lease.valid) {',
+    plant: "    if (state.lease.valid || state.role === 'leader') {",
   },
   {
     name: 'a read does not wait for an entry of the own term',
-    file: 'raft.ts',
+    file: 'reads.ts',
     find: 'readIndex.waiting && log.term(log.committed) === state.term',
     plant: 'readIndex.waiting',
+  },
+  {
+    name: 'a follower takes the answer to an older request for one to a later one',
+    file: 'forwarded-reads.ts',
+    find: 'this.#batches[0]!.request !== 0 && this.#batches[0]!.request <= request',
+    plant: 'this.#batches[0]!.request !== 0',
+  },
+  {
+    name: 'a follower that starts again numbers its requests from the beginning',
+    file: 'forwarded-reads.ts',
+    find: '(life >>> 0) * REQUESTS_PER_LIFE',
+    plant: '(life >>> 0) * 0',
+  },
+  {
+    name: 'reads that come while a request is under way join it',
+    file: 'forwarded-reads.ts',
+    find: 'if (last?.request === 0) last.reads.push(read);',
+    plant: 'if (last !== undefined) last.reads.push(read);',
+  },
+  {
+    name: 'a follower never asks again',
+    file: 'forwarded-reads.ts',
+    find: 'else if (!this.#resend && !moved) return undefined;',
+    plant: 'else if (!moved) return undefined;',
+  },
+  {
+    name: 'a follower asks a new leader nothing again',
+    file: 'forwarded-reads.ts',
+    find: 'else if (!this.#resend && !moved) return undefined;',
+    plant: 'else if (!this.#resend) return undefined;',
+  },
+  {
+    name: 'a read that nobody answers is never lost',
+    file: 'forwarded-reads.ts',
+    find: 'this.#batches[0]!.ticks >= ticksMax',
+    plant: 'this.#batches[0]!.ticks >= ticksMax * 1e6',
+  },
+  {
+    name: 'a follower answers for the leader',
+    file: 'reads.ts',
+    find: "  if (state.role === 'leader' && state.progress.has(from)) state.readIndex.ask({ from, read });\n",
+    plant:
+      "  if (state.role === 'leader' && state.progress.has(from)) state.readIndex.ask({ from, read });\n  else tell(state, [{ from, read, index: state.log.committed }]);\n",
+  },
+  {
+    name: 'who comes to lead forgets its own reads',
+    file: 'leader.ts',
+    find: '  for (const read of state.forwardedReads.drop()) state.readIndex.ask({ from: state.id, read });\n',
+    plant: '',
   },
   {
     name: 'a lease begins with the answer',

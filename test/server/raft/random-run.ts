@@ -99,7 +99,8 @@ class RandomRun {
     else if (dice < 150) this.#everybodyTicks();
     else if (dice < 152) this.#do(`hold ${someone}`, () => (cluster.member(someone).held = true));
     else if (dice < 157) this.#apply(someone);
-    else if (dice < 164) this.#do(`read ${this.#leader()}`, () => this.#read(this.#leader()));
+    else if (dice < 160) this.#do(`read ${this.#leader()}`, () => this.#read(this.#leader()));
+    else if (dice < 164) this.#do(`ask ${someone}`, () => this.#read(someone));
     else if (dice < 167) this.#transfer();
     else if (dice < 176) this.#change();
     else if (dice < 180) this.#compact(someone);
@@ -190,7 +191,7 @@ class RandomRun {
   }
 
   #read(id: number): void {
-    if (this.#cluster.read(id) !== undefined) this.counts.reads++;
+    if (this.#cluster.read(id, true) !== undefined) this.counts.reads++;
   }
 
   #transfer(): void {

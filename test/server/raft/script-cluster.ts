@@ -14,7 +14,8 @@
  *   change N leave               leaves a joint configuration
  *   transfer N M                 N hands leadership over to M
  *   force N A B ...              N takes over what is left of the group: A B ...
- *   read N                       a linearizable read at N
+ *   read N                       a linearizable read at N, which leads
+ *   ask N                        a linearizable read at N, which asks the leader if it is another one
  *   run N                        N's output is taken: its messages leave, what it stores waits for its disk
  *   store N [COUNT]              N's disk finishes its oldest COUNT outputs, or all; what waited for that leaves
  *   hold N, apply N [COUNT]      N's state machine stops; applies COUNT committed entries, or all, and goes on if all
@@ -83,6 +84,8 @@ export class ScriptCluster {
         return this.#attempt(a, () => cluster.member(a).raft.forceConfiguration([b, ...more]));
       case 'read':
         return this.#say(`${a}: read ${cluster.read(a) ?? 'refused: not-leader'}`);
+      case 'ask':
+        return this.#say(`${a}: read ${cluster.read(a, true) ?? 'refused: no-leader'}`);
       case 'run':
         return void cluster.run(a);
       case 'store':

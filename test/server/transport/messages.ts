@@ -1,7 +1,7 @@
 /** Messages of every type, for tests: arbitrary ones, and a fixed set. */
 import fc from 'fast-check';
 import type { Configuration, ConfigurationChange, LogEntry, MemberChange, Message } from '../../../server/raft/index.ts';
-import type { GroupMessage } from '../../../server/transport/index.ts';
+import type { GroupMessage, RepairMessage } from '../../../server/transport/index.ts';
 
 export const FROM = 1;
 export const TO = 2;
@@ -48,11 +48,16 @@ const append = fc
     commit: number,
     entries: fc.array(entry, { maxLength: 6 }),
   })
-  .map(({ entries, ...rest }): Message => {
-    let { previousTerm: term, previousIndex: index } = rest;
-    const made = entries.map(({ step, ...each }): LogEntry => ({ ...each, index: ++index, term: (term += step) }));
-    return { type: 'append-request', from: FROM, to: TO, ...rest, entries: made };
-  });
+  .map(({ entries, ...rest }): Message => ({ type: 'append-request', from: FROM, to: TO, ...rest, entries: numbered(entries, rest) }));
+
+interface Drawn extends Omit<LogEntry, 'index' | 'term'> {
+  step: number;
+}
+
+function numbered(entries: readonly Drawn[], { previousIndex, previousTerm }: { previousIndex: number; previousTerm: number }): LogEntry[] {
+  let [index, term] = [previousIndex, previousTerm];
+  return entries.map(({ step, ...each }): LogEntry => ({ ...each, index: ++index, term: (term += step) }));
+}
 
 export const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({
@@ -90,9 +95,25 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
     snapshot: fc.record({ index: number, term: number, configuration }),
   }),
   fc.record({ type: fc.constant('timeout-now' as const), ...envelope }),
+  fc.record({ type: fc.constant('read-request' as const), ...envelope, read: number }),
+  fc.record({ type: fc.constant('read-response' as const), ...envelope, read: number, index: number }),
 );
 
-export const groupMessage: fc.Arbitrary<GroupMessage> = fc.record({ group, message });
+const anchored = { ...envelope, anchorIndex: number, anchorTerm: number };
+
+/** What hosts say past their cores. */
+const repairMessage: fc.Arbitrary<RepairMessage> = fc.oneof(
+  fc.record({ type: fc.constant('entries-request' as const), ...anchored, first: number, last: number }),
+  fc
+    .record({ ...anchored, previousIndex: fc.nat(2 ** 40), previousTerm: fc.nat(2 ** 40), entries: fc.array(entry, { maxLength: 6 }) })
+    .map(({ entries, ...rest }): RepairMessage => ({ type: 'entries-response', ...rest, entries: numbered(entries, rest) })),
+  fc.record({ type: fc.constant('snapshot-wanted' as const), ...envelope, index: number }),
+);
+
+export const groupMessage: fc.Arbitrary<GroupMessage> = fc.record({
+  group,
+  message: fc.oneof({ weight: 5, arbitrary: message }, { weight: 1, arbitrary: repairMessage }),
+});
 
 /** One of each type, as they look in life. */
 export function oneOfEach(): GroupMessage[] {
@@ -118,5 +139,21 @@ export function oneOfEach(): GroupMessage[] {
     { group: 1, message: { type: 'vote-response', ...ends, pre: false, granted: true, commit: 300, commitTerm: 6 } },
     { group: 1, message: { type: 'snapshot-request', ...ends, snapshot: { index: 300, term: 6, configuration: voters } } },
     { group: 1, message: { type: 'timeout-now', ...ends } },
+    { group: 1, message: { type: 'read-request', ...ends, read: 5 } },
+    { group: 1, message: { type: 'read-response', ...ends, read: 5, index: 300 } },
+    { group: 1, message: { type: 'entries-request', ...ends, anchorIndex: 304, anchorTerm: 7, first: 301, last: 302 } },
+    {
+      group: 1,
+      message: {
+        type: 'entries-response',
+        ...ends,
+        anchorIndex: 304,
+        anchorTerm: 7,
+        previousIndex: 300,
+        previousTerm: 6,
+        entries: entries.slice(0, 2),
+      },
+    },
+    { group: 1, message: { type: 'snapshot-wanted', ...ends, index: 304 } },
   ];
 }

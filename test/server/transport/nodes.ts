@@ -4,8 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { NodeClock, NodeRandom, NodeScheduler } from '../../../base/node/index.ts';
 import type { SparrowError } from '../../../base/errors.ts';
-import type { Message } from '../../../server/raft/index.ts';
-import { type GroupMessage, GrpcTransport, type TransportParts, type TransportSettings } from '../../../server/transport/index.ts';
+import { type GroupMessage, GrpcTransport, type PeerMessage, type TransportParts, type TransportSettings } from '../../../server/transport/index.ts';
 import { createHash, hash } from './hash.ts';
 
 export const CLUSTER = 0xfeedn;
@@ -15,7 +14,7 @@ const WAIT_MS_MAX = 20_000;
 export interface TestNode extends AsyncDisposable {
   readonly id: number;
   readonly transport: GrpcTransport;
-  readonly received: { from: number; group: number; message: Message }[];
+  readonly received: { from: number; group: number; message: PeerMessage }[];
   readonly refusals: SparrowError[];
 }
 
