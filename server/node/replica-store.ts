@@ -18,6 +18,8 @@ import {
 } from '../transport/index.ts';
 import { GroupDirectory, type SnapshotBegin } from './group-directory.ts';
 import type { Hash64 } from './log/index.ts';
+import type { MendingParts } from './log-mending.ts';
+import { SnapshotMending } from './snapshot-mending.ts';
 
 export interface ReplicaStoreParts {
   readonly fileSystem: FileSystem;
@@ -132,6 +134,11 @@ export class ReplicaStore {
     this.#installed++;
     this.#engine = await this.#parts.openEngine(this.#directory.engine);
     return this.#engine;
+  }
+
+  /** Gets a snapshot of entry `least` at least from whoever has one. Returns of which; `install` makes it the engine. */
+  receive(parts: MendingParts, least: number): Promise<SnapshotBegin> {
+    return SnapshotMending.run(parts, least, (head, arrived) => this.accept(head, arrived));
   }
 
   /** No snapshot arrives any more. The engine stays open. */

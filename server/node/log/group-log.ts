@@ -31,6 +31,8 @@ export interface GroupContents {
   compactedIndex: number;
   compactedTerm: number;
   lastIndex: number;
+  /** Of the last entry, also where it is missing. 0: not known. */
+  lastTerm: number;
   /** Where each run of entries of one term begins, in order. Of missing entries it is a guess. */
   terms: readonly { index: number; term: number }[];
   hardState: HardState;
@@ -77,6 +79,7 @@ export class GroupLog {
       compactedIndex: beginIndex,
       compactedTerm: beginTerm,
       lastIndex,
+      lastTerm: this.#state.termHint(lastIndex) ?? 0,
       terms: runs,
       hardState,
       note,

@@ -223,6 +223,7 @@ describe('the log of a node', () => {
       compactedIndex: 50,
       compactedTerm: 4,
       lastIndex: 51,
+      lastTerm: 5,
       terms: [{ index: 51, term: 5 }],
       hardState: { term: 5, vote: 0, commit: 50 },
       note: Uint8Array.from(Buffer.from('note')),

@@ -1,5 +1,5 @@
 /** A node's log on a simulated disk, and what is in it as text. */
-import { NodeScheduler } from '../../../../base/node/index.ts';
+import { NodeClock, NodeScheduler } from '../../../../base/node/index.ts';
 import { type GroupLog, NodeLog } from '../../../../server/node/log/index.ts';
 import type { LogEntry } from '../../../../server/raft/index.ts';
 import type { SimFileSystem } from '../../../sim/sim-file-system.ts';
@@ -12,7 +12,16 @@ export function openLog(
   fileSystem: SimFileSystem,
   { segmentBytes = 1 << 20, cacheBytes = 0, scheduler = new NodeScheduler() }: Partial<Parameters<typeof NodeLog.open>[0]> = {},
 ): NodeLog {
-  return NodeLog.open({ fileSystem, directory: DIRECTORY, hash, scheduler, random: new SimRandom(7), segmentBytes, cacheBytes });
+  return NodeLog.open({
+    fileSystem,
+    directory: DIRECTORY,
+    hash,
+    clock: new NodeClock(),
+    scheduler,
+    random: new SimRandom(7),
+    segmentBytes,
+    cacheBytes,
+  });
 }
 
 export function entry(index: number, term = 1, data = `entry ${index}`): LogEntry {

@@ -1,0 +1,149 @@
+/**
+ * Brings back entries that damage to its files has taken from a group's log, before its replica opens. Until then this member is as if it were not
+ * there: it votes for nobody and acknowledges nothing.
+ *
+ *   log   ... 6 7 . . 10 11 ...    missing: 8 and 9; anchor: 10 with its term
+ *
+ * Whoever has entry 10 of that term has the same 8 and 9 as this log had (Raft, log matching), committed or not, leader or not. They are filled in,
+ * nothing is ever cut off: what is behind them may be committed.
+ *
+ * Where the last entries are missing, the last one is the anchor, which is known by its term. What may have been lost beyond it is nobody's to
+ * tell (`endLost`): such a log is not mended.
+ *
+ * Others may have cut their logs at the front, or have other entries committed at the anchor, so that what is behind it here was never committed. They
+ * say so, and when all have, only a snapshot will do: of this log's last entry at least, so that it covers all that this member ever acknowledged.
+ *
+ * Used by replica.ts. Answered by lending.ts.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { LogEntry } from '../raft/index.ts';
+import type { EntriesResponse, PeerMessage, SnapshotSink } from '../transport/index.ts';
+import type { GroupLog, IndexRange } from './log/index.ts';
+import type { HostedReplica, ReplicaHost } from './replica-host.ts';
+
+export interface MendingParts {
+  readonly group: number;
+  readonly id: number;
+  /** Other members, as far as known. */
+  readonly peers: readonly number[];
+  readonly host: ReplicaHost;
+  /** Who does not answer for so long is not waited for. */
+  readonly retryTicks: number;
+}
+
+export class LogMending implements HostedReplica {
+  readonly #parts: MendingParts;
+  readonly #log: GroupLog;
+  readonly #done: (outcome: 'filled' | 'snapshot') => void;
+  readonly #failed: (error: unknown) => void;
+  /** Those that have not what is asked for. */
+  readonly #without: Set<number> = new Set();
+  #asked = 0;
+  #ticks: number;
+  #filling = false;
+
+  /** Settles when nothing is missing any more, or when only a snapshot will do. */
+  static async run(parts: MendingParts, log: GroupLog): Promise<'filled' | 'snapshot'> {
+    let mending: LogMending | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        mending = new LogMending(parts, log, resolve, reject);
+        parts.host.add(mending);
+      });
+    } finally {
+      if (mending !== undefined) parts.host.remove(mending);
+    }
+  }
+
+  private constructor(
+    parts: MendingParts,
+    log: GroupLog,
+    done: (outcome: 'filled' | 'snapshot') => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#parts = parts;
+    this.#log = log;
+    this.#done = done;
+    this.#failed = failed;
+    this.#ticks = parts.retryTicks;
+  }
+
+  get group(): number {
+    return this.#parts.group;
+  }
+
+  get asleep(): boolean {
+    return false;
+  }
+
+  get members(): readonly number[] {
+    return [...this.#parts.peers, this.#parts.id];
+  }
+
+  tick(): void {
+    if (++this.#ticks < this.#parts.retryTicks || this.#filling) return;
+    this.#ask(this.#parts.peers[this.#asked++ % this.#parts.peers.length]!);
+  }
+
+  step(message: PeerMessage): void {
+    if (message.type === 'entries-response' && !this.#filling) this.#take(message);
+  }
+
+  accept(): Promise<SnapshotSink> {
+    return Promise.reject(new SparrowError('unavailable', 'LOG_MENDING', `member ${this.#parts.id} gets back what its log has lost`));
+  }
+
+  turn(): void {
+    // Everything happens when it comes.
+  }
+
+  wake(): void {
+    // Never asleep.
+  }
+
+  /** The first hole, and what is behind it. */
+  #hole(): { range: IndexRange; anchorIndex: number; anchorTerm: number } {
+    const { damage, lastIndex, lastTerm } = this.#log.contents();
+    const range = damage!.missing[0]!;
+    const anchorIndex = Math.min(range.to + 1, lastIndex);
+    return { range, anchorIndex, anchorTerm: this.#log.term(anchorIndex) ?? lastTerm };
+  }
+
+  #ask(to: number): void {
+    this.#ticks = 0;
+    const { group, id, host } = this.#parts;
+    const { range, anchorIndex, anchorTerm } = this.#hole();
+    const { term } = this.#log.contents().hardState;
+    host.send(group, [{ type: 'entries-request', from: id, to, term, anchorIndex, anchorTerm, first: range.from, last: range.to }]);
+  }
+
+  #take(response: EntriesResponse): void {
+    const { range, anchorIndex, anchorTerm } = this.#hole();
+    if (response.anchorIndex !== anchorIndex || response.anchorTerm !== anchorTerm || response.previousIndex !== range.from - 1) return;
+    const entries = response.entries.filter(({ index }) => index <= range.to);
+    if (entries.length === 0) {
+      this.#without.add(response.from);
+      if (this.#parts.peers.every((peer) => this.#without.has(peer))) this.#done('snapshot');
+      return;
+    }
+    if (!this.#fits(entries, range, anchorTerm)) return;
+    this.#filling = true;
+    this.#log.fill(entries).then(
+      () => {
+        this.#filling = false;
+        this.#without.clear();
+        if (this.#log.contents().damage === undefined) this.#done('filled');
+        else this.#ask(response.from);
+      },
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  /** Terms never fall in a log. */
+  #fits(entries: readonly LogEntry[], range: IndexRange, anchorTerm: number): boolean {
+    const before = this.#log.term(range.from - 1) ?? 0;
+    return entries.every(
+      ({ index, term }, i) => index === range.from + i && term >= (entries[i - 1]?.term ?? before) && term <= anchorTerm,
+    );
+  }
+}
