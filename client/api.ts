@@ -28,6 +28,19 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
+export interface ReadOptions extends CallOptions {
+  /**
+   * `leader`, the default: the node that leads. `any`: all nodes in turn, which takes load off the leader. Either is linearizable: a node
+   * that does not lead asks the leader how far it must be.
+   */
+  from?: 'leader' | 'any';
+  /**
+   * With `from: 'any'`: the answer may be so old. It shows at least what had been acknowledged so many milliseconds before the call; a node that knows that
+   * much asks nobody. Of two such reads the later one may show the older state. Milliseconds, 1 to 3,600,000. Default: not old at all.
+   */
+  staleMs?: number;
+}
+
 /** A value with the version of the write that stored it. Versions of one key only grow; equal versions of two keys: the same write. */
 export interface VersionedValue {
   value: Uint8Array;
@@ -63,6 +76,9 @@ export interface ScanOptions extends RangeOptions {
   limit?: number;
   /** Values come empty and are not sent. */
   keysOnly?: boolean;
+  /** As of `ReadOptions`, for where the scan begins. */
+  from?: 'leader' | 'any';
+  staleMs?: number;
   signal?: AbortSignal;
   /**
    * Milliseconds that the scan may go without an entry from the server while the consumer waits for one; the time that the consumer takes
@@ -127,14 +143,14 @@ export interface Batch {
 }
 
 export interface Client extends AsyncDisposable {
-  /** The value of a key, or `undefined`. Linearizable. */
-  get(key: Bytes, options?: CallOptions): Promise<Uint8Array | undefined>;
+  /** The value of a key, or `undefined`. Linearizable, unless `staleMs` is given. */
+  get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined>;
   /** The value with its version: what `ifVersion` compares. */
-  getEntry(key: Bytes, options?: CallOptions): Promise<VersionedValue | undefined>;
+  getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined>;
   /** The version alone, or `undefined` when the key is missing: tells whether it exists without sending its value. */
-  getVersion(key: Bytes, options?: CallOptions): Promise<number | undefined>;
+  getVersion(key: Bytes, options?: ReadOptions): Promise<number | undefined>;
   /** Values in the order of the keys, all as of one point in time. At most 10,000 keys. */
-  multiGet(keys: readonly Bytes[], options?: CallOptions): Promise<(Uint8Array | undefined)[]>;
+  multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
   /** Durable when it settles. Retried safely: it carries a request id and is applied once. So are all writes. */
   put(key: Bytes, value: Bytes, options?: CallOptions): Promise<WriteResult>;
   /** Deleting a missing key succeeds. */

@@ -1,11 +1,14 @@
 /** Checks what a caller passes, before anything is sent. All throw `invalid` errors that name the field. Pure. */
 import { SparrowError, type ErrorDetails } from '../base/errors.ts';
-import type { Bytes, CallOptions, RangeOptions, ScanOptions } from './api.ts';
+import type { Bytes, CallOptions, RangeOptions, ReadOptions, ScanOptions } from './api.ts';
 
 export const TIMEOUT_MS_MAX = 3_600_000;
 export const KEYS_PER_MULTI_GET_MAX = 10_000;
+const STALE_MS_MAX = 3_600_000;
 
 const encoder = new TextEncoder();
+
+type AnyNode = { staleMs: number } | undefined;
 
 /** Strings as UTF-8; a Uint8Array as it is: it must not change until the call settles. */
 export function toBytes(bytes: Bytes, field: string): Uint8Array {
@@ -21,6 +24,7 @@ export function toKey(key: Bytes): Uint8Array {
 }
 
 export const CALL_OPTIONS: ReadonlySet<string> = new Set<keyof CallOptions>(['signal', 'timeoutMs']);
+const READ_OPTIONS: ReadonlySet<string> = new Set<keyof ReadOptions>(['signal', 'timeoutMs', 'from', 'staleMs']);
 export const RANGE_OPTIONS: ReadonlySet<string> = new Set<keyof RangeOptions>(['gt', 'gte', 'lt', 'lte', 'prefix']);
 export const SCAN_OPTIONS: ReadonlySet<string> = new Set<keyof ScanOptions>([
   'gt',
@@ -31,6 +35,8 @@ export const SCAN_OPTIONS: ReadonlySet<string> = new Set<keyof ScanOptions>([
   'reverse',
   'limit',
   'keysOnly',
+  'from',
+  'staleMs',
   'signal',
   'timeoutMs',
 ]);
@@ -51,6 +57,26 @@ export function checkCallOptions(options: CallOptions | undefined): void {
   if (options === undefined) return;
   checkNames(options, CALL_OPTIONS);
   checkCallValues(options);
+}
+
+/** The options of a read, checked. Returns what a request says of where it may be served. */
+export function checkReadOptions(options: ReadOptions | undefined): AnyNode {
+  if (options === undefined) return undefined;
+  checkNames(options, READ_OPTIONS);
+  checkCallValues(options);
+  return toAnyNode(options);
+}
+
+/** Undefined: by the leader alone. */
+export function toAnyNode({ from, staleMs }: Pick<ReadOptions, 'from' | 'staleMs'>): AnyNode {
+  if (from !== undefined && from !== 'leader' && from !== 'any') {
+    throw invalid('OPTION_RANGE', `from must be 'leader' or 'any', not ${JSON.stringify(from)}`, { field: 'from' });
+  }
+  if (staleMs !== undefined) {
+    checkInteger('staleMs', staleMs, 1, STALE_MS_MAX);
+    if (from !== 'any') throw invalid('OPTION_CONFLICT', `staleMs is for reads from: 'any'`, { field: 'staleMs' });
+  }
+  return from === 'any' ? { staleMs: staleMs ?? 0 } : undefined;
 }
 
 export function checkCallValues({ signal, timeoutMs }: CallOptions): void {

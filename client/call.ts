@@ -71,6 +71,16 @@ export class Call<Q, A> {
     this.reject = reject;
   }
 
+  /** A read that any node may serve; once one has sent it away, the leader is to. */
+  get spreads(): boolean {
+    return this.reroutes === 0 && (this.request as { anyNode?: unknown }).anyNode !== undefined;
+  }
+
+  /** Does with a node that does not lead. */
+  get anyNode(): boolean {
+    return this.method.anyNode === true || this.spreads;
+  }
+
   /** The request, when the method is a write. */
   get identified(): Identified | undefined {
     return this.method.writes ? (this.request as unknown as Identified) : undefined;

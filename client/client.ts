@@ -12,6 +12,7 @@ import type {
   Entry,
   Limits,
   RangeOptions,
+  ReadOptions,
   ScanOptions,
   ServerStatus,
   VersionedValue,
@@ -23,10 +24,12 @@ import {
   checkCallValues,
   checkInteger,
   checkNames,
+  checkReadOptions,
   invalid,
   KEYS_PER_MULTI_GET_MAX,
   RANGE_OPTIONS,
   SCAN_OPTIONS,
+  toAnyNode,
   toBytes,
   toKey,
   toRange,
@@ -58,29 +61,29 @@ export class SparrowClient implements Client {
     this.#calls = new CallRunner(addresses, settings, this.#ids, realSurroundings(settings));
   }
 
-  async get(key: Bytes, options?: CallOptions): Promise<Uint8Array | undefined> {
-    checkCallOptions(options);
-    const request = { key: toKey(key), versionOnly: false };
+  async get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    const anyNode = checkReadOptions(options);
+    const request = { key: toKey(key), versionOnly: false, anyNode };
     const answer = await this.#calls.run(GET, request, request.key.length, options);
     return answer.found ? this.#owned.own(answer.value) : undefined;
   }
 
-  async getEntry(key: Bytes, options?: CallOptions): Promise<VersionedValue | undefined> {
-    checkCallOptions(options);
-    const request = { key: toKey(key), versionOnly: false };
+  async getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined> {
+    const anyNode = checkReadOptions(options);
+    const request = { key: toKey(key), versionOnly: false, anyNode };
     const answer = await this.#calls.run(GET, request, request.key.length, options);
     return answer.found ? { value: this.#owned.own(answer.value), version: answer.version } : undefined;
   }
 
-  async getVersion(key: Bytes, options?: CallOptions): Promise<number | undefined> {
-    checkCallOptions(options);
-    const request = { key: toKey(key), versionOnly: true };
+  async getVersion(key: Bytes, options?: ReadOptions): Promise<number | undefined> {
+    const anyNode = checkReadOptions(options);
+    const request = { key: toKey(key), versionOnly: true, anyNode };
     const answer = await this.#calls.run(GET, request, request.key.length, options);
     return answer.found ? answer.version : undefined;
   }
 
-  async multiGet(keys: readonly Bytes[], options?: CallOptions): Promise<(Uint8Array | undefined)[]> {
-    checkCallOptions(options);
+  async multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
+    const anyNode = checkReadOptions(options);
     if (!Array.isArray(keys)) throw invalid('KEYS_TYPE', 'keys must be an array', { field: 'keys' });
     if (keys.length > KEYS_PER_MULTI_GET_MAX) {
       throw invalid('TOO_MANY_KEYS', `${keys.length} keys; a multiGet takes at most ${KEYS_PER_MULTI_GET_MAX}`, {
@@ -89,7 +92,7 @@ export class SparrowClient implements Client {
       });
     }
     if (keys.length === 0) return [];
-    const request = { keys: keys.map(toKey) };
+    const request = { keys: keys.map(toKey), anyNode };
     const bytes = request.keys.reduce((sum, key) => sum + key.length, 0);
     const answer = await this.#calls.run(MULTI_GET, request, bytes, options);
     return answer.entries.map((entry) => (entry.found ? this.#owned.own(entry.value) : undefined));
@@ -154,6 +157,7 @@ export class SparrowClient implements Client {
       reverse: options.reverse === undefined ? false : checkBoolean('reverse', options.reverse),
       keysOnly: options.keysOnly === undefined ? false : checkBoolean('keysOnly', options.keysOnly),
       limit: options.limit === undefined ? undefined : checkInteger('limit', options.limit, 0, Number.MAX_SAFE_INTEGER),
+      anyNode: toAnyNode(options),
       timeoutMs: options.timeoutMs ?? this.#settings.timeoutMs,
       signal: options.signal,
     };

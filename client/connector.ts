@@ -7,6 +7,8 @@
  * Calls that come while there is no target are parked, in order. They leave by a connection, by their own deadline or abort, or, when
  * there is nobody to send them to for as long as `waitForServerMs` or `waitForLeaderMs`, with what kept them. At least one full round is tried before that.
  *
+ * Reads that any node may serve go to all of them in turn (read-spread.ts), and to the target when one sends them away.
+ *
  * A target that is suspect (silence-watch.ts) remains the target until another node says of itself that it leads; then its calls move there.
  */
 import { SparrowError } from '../base/errors.ts';
@@ -16,6 +18,7 @@ import type { Settings } from './connect-options.ts';
 import type { Connection } from './connection.ts';
 import { LeaderSearch } from './leader-search.ts';
 import type { NodeLink } from './node-link.ts';
+import { ReadSpread } from './read-spread.ts';
 import { isWorthRotating } from './retry.ts';
 import { SILENT_LOOKS, SilenceWatch } from './silence-watch.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -27,6 +30,8 @@ const STABLE_AFTER_MS = 1_000;
 export interface Visitor {
   /** Does with a node that does not lead. */
   readonly anyNode?: boolean;
+  /** Any node will do, each in its turn. */
+  readonly spreads?: boolean;
   connected(connection: Connection): void;
   failed(error: SparrowError): void;
 }
@@ -44,6 +49,7 @@ export class Connector implements CallHolder {
   readonly #links: ClusterLinks;
   readonly #search: LeaderSearch;
   readonly #watch: SilenceWatch;
+  readonly #spread: ReadSpread;
   /** With the time since when each waits. */
   readonly #parked: Map<AnyCall, number> = new Map();
   readonly #visitors: Map<Visitor, number> = new Map();
@@ -73,10 +79,11 @@ export class Connector implements CallHolder {
       failed: (error) => this.#giveUp(error),
     });
     this.#watch = new SilenceWatch(this.#links, surroundings, (link) => this.#silent(link));
+    this.#spread = new ReadSpread(this.#links, surroundings);
   }
 
   dispatch(call: AnyCall): void {
-    const connection = this.#connection ?? (call.method.anyNode ? this.#links.anyReady()?.connection : undefined);
+    const connection = this.#choose(call);
     if (connection !== undefined) {
       connection.send(call);
       if (!this.#watch.on) this.#watch.begin();
@@ -95,7 +102,7 @@ export class Connector implements CallHolder {
 
   /** Calls one of the visitor's methods, later or now. Returns how to take the wish back. */
   visit(visitor: Visitor): () => void {
-    const connection = this.#connection ?? (visitor.anyNode === true ? this.#links.anyReady()?.connection : undefined);
+    const connection = this.#choose(visitor);
     if (connection !== undefined) {
       visitor.connected(connection);
       this.#watch.begin();
@@ -122,6 +129,11 @@ export class Connector implements CallHolder {
     this.#parked.clear();
   }
 
+  #choose({ spreads, anyNode }: Pick<Visitor, 'anyNode' | 'spreads'>): Connection | undefined {
+    const inTurn = spreads === true ? this.#spread.next() : undefined;
+    return inTurn ?? this.#connection ?? (anyNode === true ? this.#links.anyReady()?.connection : undefined);
+  }
+
   get #wanted(): boolean {
     return this.#parked.size + this.#visitors.size > 0 && !this.#closed && this.#target === undefined;
   }
@@ -138,14 +150,14 @@ export class Connector implements CallHolder {
   }
 
   /** Sends what is parked, as far as `goes` says. */
-  #release(connection: Connection, goes: (waiting: AnyCall['method'] | Visitor) => boolean): void {
+  #release(connection: Connection, goes: (waiting: AnyCall | Visitor) => boolean): void {
     for (const [visitor] of this.#visitors) {
       if (!goes(visitor)) continue;
       this.#visitors.delete(visitor);
       visitor.connected(connection);
     }
     for (const call of [...this.#parked.keys()]) {
-      if (!goes(call.method)) continue;
+      if (!goes(call)) continue;
       this.#parked.delete(call);
       connection.send(call);
     }

@@ -19,6 +19,7 @@ export type {
   Entry,
   Limits,
   RangeOptions,
+  ReadOptions,
   ScanOptions,
   ServerStatus,
   VersionedValue,

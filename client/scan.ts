@@ -24,6 +24,8 @@ export interface ScanPlan {
   /** Undefined: all. */
   limit: number | undefined;
   keysOnly: boolean;
+  /** Undefined: the leader alone serves it. */
+  anyNode: { staleMs: number } | undefined;
   timeoutMs: number;
   signal: AbortSignal | undefined;
 }
@@ -49,7 +51,7 @@ export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed:
       if (failures === 0) wait.begin();
       let chunk: ScanResponse | undefined;
       try {
-        stream ??= await openStream(context, plan, cursor, left, wait);
+        stream ??= await openStream(context, plan, cursor, left, failures === 0, wait);
         chunk = await stream.next(wait);
         if (chunk === undefined && cursor.length > 0)
           throw new SparrowError('unavailable', 'SESSION_ENDED', 'the server ended the scan early');
@@ -92,12 +94,15 @@ async function openStream(
   plan: ScanPlan,
   cursor: Uint8Array,
   left: number | undefined,
+  anywhere: boolean,
   wait: Wait,
 ): Promise<ChunkStream> {
-  const request = { range: plan.range, reverse: plan.reverse, limit: left ?? 0, keysOnly: plan.keysOnly, cursor, chunkBytes: 0 };
+  const { range, reverse, keysOnly, anyNode } = plan;
+  const request = { range, reverse, limit: left ?? 0, keysOnly, cursor, chunkBytes: 0, anyNode };
+  const spreads = anyNode !== undefined && anywhere;
   let leave: (() => void) | undefined;
   const connected = new Promise<Connection>((resolve, reject) => {
-    leave = context.visit({ connected: resolve, failed: reject });
+    leave = context.visit({ spreads, anyNode: spreads, connected: resolve, failed: reject });
   });
   try {
     const connection = await wait.for(connected);

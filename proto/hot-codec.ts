@@ -6,6 +6,7 @@
  */
 import { varintBytes, writeVarint } from '../base/varint.ts';
 import type {
+  AnyNode,
   DeleteRequest,
   DeleteResponse,
   GetRequest,
@@ -76,19 +77,42 @@ function readRequestId(reader: WireReader): RequestId {
   return id;
 }
 
+function anyNodeFieldBytes(anyNode: Encodable<AnyNode> | undefined): number {
+  return anyNode === undefined ? 0 : 2 + numberFieldBytes(anyNode.staleMs);
+}
+
+function writeAnyNodeField(target: Buffer, offset: number, tag: number, anyNode: Encodable<AnyNode> | undefined): void {
+  if (anyNode === undefined) return;
+  target[offset] = tag;
+  target[offset + 1] = numberFieldBytes(anyNode.staleMs);
+  writeNumberField(target, offset + 2, 0x08, anyNode.staleMs);
+}
+
+function readAnyNode(reader: WireReader): AnyNode {
+  const anyNode: AnyNode = { staleMs: 0 };
+  while (reader.more) {
+    const tag = reader.varint();
+    if (tag === 0x08) anyNode.staleMs = reader.varint();
+    else reader.skip(tag);
+  }
+  return anyNode;
+}
+
 export const getRequestCodec: HotCodec<GetRequest> = {
-  bytes: (message) => bytesFieldBytes(message.key) + (message.versionOnly ? 2 : 0),
+  bytes: (message) => bytesFieldBytes(message.key) + (message.versionOnly ? 2 : 0) + anyNodeFieldBytes(message.anyNode),
   write(message, target, offset) {
-    const at = writeBytesField(target, offset, 0x0a, message.key);
-    writeNumberField(target, at, 0x10, message.versionOnly ? 1 : 0);
+    let at = writeBytesField(target, offset, 0x0a, message.key);
+    at = writeNumberField(target, at, 0x10, message.versionOnly ? 1 : 0);
+    writeAnyNodeField(target, at, 0x1a, message.anyNode);
   },
   read(source) {
-    const message: GetRequest = { key: EMPTY, versionOnly: false };
+    const message: GetRequest = { key: EMPTY, versionOnly: false, anyNode: undefined };
     const reader = new WireReader(source);
     while (reader.more) {
       const tag = reader.varint();
       if (tag === 0x0a) message.key = reader.bytes();
       else if (tag === 0x10) message.versionOnly = reader.varint() !== 0;
+      else if (tag === 0x1a) message.anyNode = readAnyNode(reader.message());
       else reader.skip(tag);
     }
     return message;

@@ -4,6 +4,7 @@
  * are written and read by hand (hot-codec.ts), and a session's messages stay raw frames (session-codec.ts).
  */
 export {
+  AnyNode,
   Condition,
   DeleteRangeRequest,
   DeleteRangeResponse,

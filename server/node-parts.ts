@@ -19,6 +19,7 @@ import { GROUP_ID, groupDirectory, logDirectory } from './data-directory.ts';
 import { askToJoin, type ClusterFacts } from './join.ts';
 import {
   formatClusterId,
+  type Handover,
   hasIdentity,
   type NodeAddress,
   NodeHost,
@@ -95,7 +96,7 @@ export class NodeParts implements Parts {
       const membersChanged = (): void => ties.changed();
       const host = new NodeHost({ node, tickMs: settings.raft.tickMs, scheduler, transport, onReach, membersChanged });
       opened.push(() => host.close());
-      const replica = await openReplica(settings, identity, { store, log, host }, onStopped);
+      const replica = await openReplica(settings, identity, { store, log, host }, logger, onStopped);
       opened.push(() => replica.close());
       if (transport === undefined && replica.members.some((member) => member !== identity.nodeId))
         throw alone(settings.data, replica.members);
@@ -181,7 +182,16 @@ function openLog(settings: ServerSettings, hash: Hash64, logger: Logger): NodeLo
   const { segmentBytes, logCacheBytes } = settings.raft;
   // A node alone has no followers that would read entries again.
   const cacheBytes = settings.peerListen === undefined ? 0 : logCacheBytes;
-  const log = NodeLog.open({ fileSystem, directory: logDirectory(settings.data), hash, scheduler, random, segmentBytes, cacheBytes });
+  const log = NodeLog.open({
+    fileSystem,
+    directory: logDirectory(settings.data),
+    hash,
+    clock,
+    scheduler,
+    random,
+    segmentBytes,
+    cacheBytes,
+  });
   for (const place of log.damage) logger.error(place, 'the log is damaged');
   log.onFull((full) => logger.warn(full ? 'the disk is full: writes wait, new ones are refused' : 'there is room on the disk again'));
   return log;
@@ -229,21 +239,27 @@ function openReplica(
   settings: ServerSettings,
   identity: NodeIdentity,
   { store, log, host }: { store: ReplicaStore; log: NodeLog; host: NodeHost },
+  logger: Logger,
   onStopped: (error: SparrowError) => void,
 ): Promise<Replica> {
   const { nodeId, voters } = identity;
   // The first entry is about to be applied, or applied again: it writes where the nodes are, and on each of them the same.
   if (store.engine.sequence === 0 && settings.cluster === undefined && voters.length > 1) throw alone(settings.data, voters);
-  const { electionTicks, heartbeatTicks, sleepTicks, checkpointBytes, logKeptBytesMax, keptBytesMax } = settings.raft;
+  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, leaseReads, leaseMarginMs } = settings.raft;
+  const { checkpointBytes, logKeptBytesMax, keptBytesMax } = settings.raft;
+  const lease = leaseReads ? { durationMs: electionTicks * tickMs, pauseMarginMs: leaseMarginMs } : undefined;
   const { writeBytesInFlightMax, writesWaitingMax } = settings;
+  const onHandover = (handover: Handover): void => logger.warn(handover, "this node gives the lead up for its disk's sake");
   return Replica.open(
     {
       group: GROUP_ID,
       id: nodeId,
       voters,
       nodes: beginningOf(settings, identity),
+      tickMs,
       electionTicks,
       heartbeatTicks,
+      lease,
       sleepTicks: sleepTicks === 0 ? Infinity : sleepTicks,
       keptBytesMax,
       logKeptBytesMax,
@@ -251,7 +267,7 @@ function openReplica(
       writeBytesInFlightMax,
       writesWaitingMax,
     },
-    { engine: store.engine, store, nodeLog: log, log: log.group(GROUP_ID), clock, scheduler, random, host, onStopped },
+    { engine: store.engine, store, nodeLog: log, log: log.group(GROUP_ID), clock, scheduler, random, host, onStopped, onHandover },
   );
 }
 

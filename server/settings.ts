@@ -77,6 +77,16 @@ export interface ServerSettings {
     readonly heartbeatTicks: number;
     /** A group in which nothing happens for so many ticks goes to sleep: no heartbeats until something does. 0: never. Default 0. */
     readonly sleepTicks: number;
+    /**
+     * Whether the leader answers reads without asking the others, as long as they have promised not to vote for another one: electionTicks * tickMs. The
+     * same on all nodes. A node that starts waits as long before it votes. Default false: this trusts clocks.
+     */
+    readonly leaseReads: boolean;
+    /**
+     * What the leader takes off that time, milliseconds: for processes that are held up between looking at the clock and answering, and for clocks
+     * that differ in speed. Default 250; less than electionTicks * tickMs.
+     */
+    readonly leaseMarginMs: number;
     /** A log file takes no more writes at this size, bytes. Default 64 MiB. */
     readonly segmentBytes: number;
     /** The log is cut after each so many bytes of writes. Default 128 MiB. */
@@ -114,6 +124,8 @@ const RAFT = z.strictObject({
   electionTicks: whole(2, 1000, 10),
   heartbeatTicks: whole(1, 1000, 1),
   sleepTicks: whole(0, 1_000_000, 0),
+  leaseReads: z.boolean().default(false),
+  leaseMarginMs: whole(1, 600_000, 250),
   segmentBytes: whole(64 * KIB, 1024 * MIB, 64 * MIB),
   checkpointBytes: whole(64 * KIB, 16 * 1024 * MIB, 128 * MIB),
   logKeptBytesMax: whole(0, 1024 * 1024 * MIB, 256 * MIB),
@@ -173,6 +185,12 @@ export function resolveSettings(input: ServerSettingsInput): ServerSettings {
       field: 'raft.heartbeatTicks',
       max: electionTicks - 1,
     });
+  }
+  const { leaseReads, leaseMarginMs, tickMs } = settings.raft;
+  if (leaseReads && leaseMarginMs >= electionTicks * tickMs) {
+    const max = electionTicks * tickMs - 1;
+    const message = `raft.leaseMarginMs must be less than raft.electionTicks * raft.tickMs, ${max + 1}`;
+    throw new SparrowError('invalid', 'OPTION_RANGE', message, { field: 'raft.leaseMarginMs', max });
   }
   for (const [name, instead] of ENGINE_FIXED) {
     if (!Object.hasOwn(settings.engine, name)) continue;

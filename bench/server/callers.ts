@@ -36,7 +36,7 @@ export function kvOver(call: UnaryCall): Pick<Caller, 'put' | 'get'> {
   return {
     put: (key, value) => call('Put', { key, value, requestId: undefined }, PutRequest, PutResponse),
     async get(key) {
-      const { found, value } = await call('Get', { key, versionOnly: false }, GetRequest, GetResponse);
+      const { found, value } = await call('Get', { key, versionOnly: false, anyNode: undefined }, GetRequest, GetResponse);
       return found ? value : undefined;
     },
   };

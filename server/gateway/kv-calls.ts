@@ -38,7 +38,7 @@ import {
 } from '../node/index.ts';
 import type { ServerSettings } from '../settings.ts';
 import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
-import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes } from './limits.ts';
+import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes, readTerms } from './limits.ts';
 
 export class KvCalls {
   readonly replica: Replica;
@@ -59,7 +59,7 @@ export class KvCalls {
   /** At once where reading needs no waiting. */
   get(request: GetRequest): GetResponse | Promise<GetResponse> {
     checkKey(request.key, 'key', this.settings);
-    const ready = this.replica.read();
+    const ready = this.replica.read(readTerms(request.anyNode));
     return ready === undefined
       ? this.#get(request.key, request.versionOnly)
       : ready.then(() => this.#get(request.key, request.versionOnly));
@@ -74,7 +74,7 @@ export class KvCalls {
       });
     }
     for (const [i, key] of request.keys.entries()) checkKey(key, `keys[${i}]`, this.settings);
-    const ready = this.replica.read();
+    const ready = this.replica.read(readTerms(request.anyNode));
     return ready === undefined ? this.#multiGet(request) : ready.then(() => this.#multiGet(request));
   }
 

@@ -1,7 +1,7 @@
 /** What a request may hold. Every refusal names the field, its size and the limit. */
 import { SparrowError } from '../../base/errors.ts';
-import type { RequestId } from '../../proto/index.ts';
-import { CLIENT_BYTES_MAX, type CommandRequestId } from '../node/index.ts';
+import type { AnyNode, RequestId } from '../../proto/index.ts';
+import { AT_LEADER, CLIENT_BYTES_MAX, type CommandRequestId, type ReadTerms } from '../node/index.ts';
 
 export interface Limits {
   maxKeyBytes: number;
@@ -40,6 +40,11 @@ export function checkRequestId(id: RequestId | undefined): CommandRequestId | un
     throw new SparrowError('invalid', 'REQUEST_ID', 'request_id.sequence counts from 1', { field: 'request_id.sequence', min: 1 });
   }
   return id;
+}
+
+/** Who may serve a read, and how old it may be. */
+export function readTerms(anyNode: AnyNode | undefined): ReadTerms {
+  return anyNode === undefined ? AT_LEADER : { anyMember: true, staleMs: anyNode.staleMs };
 }
 
 export function tooLarge(code: string, field: string, bytes: number, limit: number): SparrowError {

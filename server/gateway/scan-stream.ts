@@ -11,7 +11,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { Entry, ScanOptions } from '../../engine/index.ts';
 import type { ScanEntry, ScanRequest, ScanResponse } from '../../proto/index.ts';
 import { type CallState, checkCall, engineKey, isEmpty, scanOptions, successor, userKey } from '../node/index.ts';
-import { checkBound } from './limits.ts';
+import { checkBound, readTerms } from './limits.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { statusOf } from './rpc-errors.ts';
 import type { CallCounter } from './call-counter.ts';
@@ -42,10 +42,12 @@ export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCal
 }
 
 async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): Promise<void> {
-  const { settings, engine, replica } = calls;
+  const { settings, replica } = calls;
   const options = optionsOf(calls, call.request);
-  await replica.read();
+  await replica.read(readTerms(call.request.anyNode));
   if (options === undefined || call.cancelled) return;
+  // Not before: waiting may have brought another one.
+  const { engine } = calls;
   const chunkBytes =
     call.request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(call.request.chunkBytes, 4 * settings.scanChunkBytes);
   const version = replica.applied;
@@ -69,10 +71,16 @@ async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): 
       const over = checkCall(state, performance.now());
       if (over !== undefined) throw over;
       if (replica.stopped !== undefined) throw replica.stopped;
+      if (replica.installing || calls.engine !== engine) throw replaced();
     }
   } finally {
     entries.return?.();
   }
+}
+
+/** The scan goes on elsewhere, or here a little later, with its cursor. */
+function replaced(): SparrowError {
+  return new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'a snapshot from another node takes the place of what is scanned');
 }
 
 /** What the engine is asked, or undefined for a range that is empty. */

@@ -47,6 +47,14 @@ export function replicaFamilies(stats: ReplicaStats): Family[] {
     family('sparrowkv_raft_writes_in_flight', 'Writes that are proposed and not answered, or wait to be proposed.', stats.writesInFlight),
     family('sparrowkv_raft_write_bytes_in_flight', 'Their bytes, without those that wait.', stats.writeBytesInFlight),
     family('sparrowkv_raft_writes_waiting', 'Writes that wait to be proposed.', stats.writesWaiting),
+    family('sparrowkv_raft_reads_following_total', 'Reads that this replica served while another one led.', stats.readsFollowing),
+    family(
+      'sparrowkv_raft_reads_stale_total',
+      'Reads that were served within the age that they may have, without asking anybody.',
+      stats.readsStale,
+    ),
+    family('sparrowkv_raft_handovers_total', "How often the lead was given up for the disk's sake.", stats.handovers),
+    family('sparrowkv_raft_log_sync_seconds', 'How long a sync of the log took lately; 0: there was none.', (stats.syncMs ?? 0) / 1000),
     family('sparrowkv_raft_stopped', 'Whether the replica has stopped.', Number(stats.stoppedBecause !== undefined)),
   ];
 }

@@ -19,6 +19,8 @@ export {
 export { addLearner, checkNewMember, demote, freeId, promote, type Reachable, remove, replace, setAddress } from './membership.ts';
 export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
 export type { ApplyResult } from './state-machine.ts';
+export type { Handover } from './lead-keeper.ts';
+export { AT_LEADER, type ReadTerms } from './reads.ts';
 export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';
 export {
   CLIENT_BYTES_MAX,

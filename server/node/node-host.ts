@@ -10,8 +10,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { Message } from '../raft/index.ts';
-import type { GroupMessage, SnapshotHead, SnapshotSink, SnapshotSource, Transport } from '../transport/index.ts';
+import type { GroupMessage, PeerMessage, SnapshotHead, SnapshotSink, SnapshotSource, Transport } from '../transport/index.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
 
 /** The way to other nodes, as far as a host asks it. */
@@ -88,7 +87,7 @@ export class NodeHost implements ReplicaHost {
     this.#scheduleTurn();
   }
 
-  send(group: number, messages: readonly Message[]): void {
+  send(group: number, messages: readonly PeerMessage[]): void {
     if (this.#parts.transport === undefined) return;
     for (const message of messages) {
       const batch = this.#outgoing.get(message.to);

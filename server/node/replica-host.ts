@@ -1,6 +1,5 @@
 /** What a replica asks of the node that it lives on, and the node of its replicas. The node is node-host.ts. Types only. */
-import type { Message } from '../raft/index.ts';
-import type { SnapshotHead, SnapshotSink, SnapshotSource } from '../transport/index.ts';
+import type { PeerMessage, SnapshotHead, SnapshotSink, SnapshotSource } from '../transport/index.ts';
 
 export interface ReplicaHost {
   /** From now on messages and ticks come to it. */
@@ -12,7 +11,7 @@ export interface ReplicaHost {
   /** Has `turn` called soon, once for all that asks for it until then. */
   schedule(replica: HostedReplica): void;
   /** Sends with what other groups have for the same nodes. Messages may be lost. */
-  send(group: number, messages: readonly Message[]): void;
+  send(group: number, messages: readonly PeerMessage[]): void;
   /** As the transport's. */
   sendSnapshot(to: number, group: number, source: SnapshotSource): Promise<void>;
 }
@@ -23,7 +22,7 @@ export interface HostedReplica {
   readonly asleep: boolean;
   /** Everybody that is in the group, as far as known. */
   readonly members: readonly number[];
-  step(message: Message): void;
+  step(message: PeerMessage): void;
   /** A snapshot comes from another member: where it may go. Rejects when it is not wanted. */
   accept(from: number, head: SnapshotHead): Promise<SnapshotSink>;
   tick(): void;

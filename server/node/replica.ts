@@ -21,8 +21,10 @@ import type { Clock, Random, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Engine } from '../../engine/index.ts';
 import {
+  canLead,
   type Configuration,
   type ConfigurationChange,
+  type LeaseOptions,
   type LogEntry,
   membersOf,
   type Message,
@@ -34,16 +36,20 @@ import {
   type Snapshot,
   votersOnly,
 } from '../raft/index.ts';
-import type { SnapshotHead, SnapshotSink } from '../transport/index.ts';
+import { isRepairMessage, type PeerMessage, type RepairMessage, type SnapshotHead, type SnapshotSink } from '../transport/index.ts';
 import type { AddressBook, NodeAddress } from './address-book.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
+import { type Handover, LeadKeeper } from './lead-keeper.ts';
+import { lend } from './lending.ts';
 import { LogFeed } from './log-feed.ts';
 import type { GroupDamage, GroupLog, LogDamage, NodeLog, NodeLogStats } from './log/index.ts';
+import { LogMending } from './log-mending.ts';
 import { LogRetention } from './log-retention.ts';
 import { Proposals } from './proposals.ts';
-import { Reads } from './reads.ts';
+import { AT_LEADER, Reads, type ReadTerms } from './reads.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
+import type { SnapshotBegin } from './group-directory.ts';
 import type { ReplicaStore } from './replica-store.ts';
 import { type ApplyResult, StateMachine } from './state-machine.ts';
 
@@ -55,8 +61,11 @@ export interface ReplicaSettings {
   voters: readonly number[];
   /** Where the nodes are then. The same for all that begin the group, too. */
   nodes?: ReadonlyMap<number, NodeAddress> | undefined;
+  tickMs: number;
   electionTicks: number;
   heartbeatTicks: number;
+  /** Reads of the leader without a round of heartbeats; the same at all members. */
+  lease?: LeaseOptions | undefined;
   /** A group in which nothing happens for so long goes to sleep. Infinity: never. */
   sleepTicks: number;
   /** Applied entries stay in memory for members that lag, up to so many bytes; older ones are read from the log's files. */
@@ -84,6 +93,8 @@ export interface ReplicaParts {
   random: Random;
   /** The replica cannot go on. */
   onStopped: (error: SparrowError) => void;
+  /** It gives the lead up for its disk's sake. */
+  onHandover?: (handover: Handover) => void;
 }
 
 export interface ReplicaStats {
@@ -109,6 +120,13 @@ export interface ReplicaStats {
   /** How often this member came to lead, and ceased to. */
   leadsBegun: number;
   leadsLost: number;
+  /** How often it gave the lead up for its disk's sake. */
+  handovers: number;
+  /** How long a sync of the log took lately; undefined: there was none. */
+  syncMs: number | undefined;
+  /** Reads that this member served while another one led, and of all its reads those for which nobody was asked. */
+  readsFollowing: number;
+  readsStale: number;
   /** Entries that were read from the log's files for members that lag. */
   entriesFetched: number;
   /** Snapshots that other members took, and that this one installed. */
@@ -153,7 +171,11 @@ export class Replica implements HostedReplica {
   #leader = 0;
   #leaderTerm = 0;
   readonly #leaderListeners: Set<() => void> = new Set();
+  readonly #leadKeeper: LeadKeeper;
+  #handovers = 0;
   #fetched = 0;
+  #readsFollowing = 0;
+  #readsStale = 0;
   /** Nobody else can lead, and everything that was ever committed is applied. */
   #readsAtOnce = false;
   #bytesSinceCheckpoint: number;
@@ -171,10 +193,10 @@ export class Replica implements HostedReplica {
 
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
-    const machine = new StateMachine(parts.engine, votersOnly(settings.voters), settings.nodes);
     await finishInstall(parts);
+    await mendLog(settings, parts);
+    const machine = new StateMachine(parts.store?.engine ?? parts.engine, votersOnly(settings.voters), settings.nodes);
     const recovered = parts.log.contents();
-    if (recovered.damage !== undefined) throw damaged(recovered.damage, parts.nodeLog.damage[0]);
     const applied = machine.applied;
     if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
       throw new SparrowError(
@@ -199,6 +221,7 @@ export class Replica implements HostedReplica {
       electionTicks: settings.electionTicks,
       heartbeatTicks: settings.heartbeatTicks,
       sleepTicks: settings.sleepTicks,
+      lease: settings.lease,
       seed: parts.random.u32(),
       appendBytesMax: APPEND_BYTES_MAX,
       inflight: INFLIGHT,
@@ -221,6 +244,7 @@ export class Replica implements HostedReplica {
     this.#feed = new LogFeed(parts.log, raft.log.lastIndex, raft.log.committed);
     this.#replayed = replayed;
     this.#retention = new LogRetention(settings.logKeptBytesMax);
+    this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
     this.#bytesSinceCheckpoint = parts.nodeLog.stats().bytes;
     const budget = {
       bytesMax: settings.writeBytesInFlightMax,
@@ -295,14 +319,21 @@ export class Replica implements HostedReplica {
     return refused === undefined ? this.#proposals.enter(command, call) : Promise.reject(refused);
   }
 
-  /** What a linearizable read waits for before it looks at the engine; undefined when it may look at once. Rejects as `propose` does. */
-  read(): Promise<void> | undefined {
+  /** What a read waits for before it looks at the engine; undefined when it may look at once. Rejects as `propose` does. */
+  read(terms: ReadTerms = AT_LEADER): Promise<void> | undefined {
     const refused = this.#refusal();
     if (refused !== undefined) return Promise.reject(refused);
     if (this.#readsAtOnce) return undefined;
-    const ready = this.#reads.ask();
+    if (terms.anyMember && this.#leads === 0) this.#readsFollowing++;
+    if (terms.anyMember && terms.staleMs > 0 && this.#staleReadNow(terms.staleMs)) return undefined;
+    const ready = this.#reads.ask(terms.anyMember);
     this.#schedule();
     return ready;
+  }
+
+  /** A snapshot takes the engine's place: what is read of the one before it may end with `closed`. */
+  get installing(): boolean {
+    return this.#installing !== undefined;
   }
 
   /**
@@ -353,8 +384,27 @@ export class Replica implements HostedReplica {
   }
 
   /** A message from another member. */
-  step(message: Message): void {
-    this.#guarded(() => this.#raft.step(message));
+  step(message: PeerMessage): void {
+    if (isRepairMessage(message)) return this.#lend(message);
+    if (message.type === 'append-response' && message.accepted)
+      this.#leadKeeper.acknowledged(message.from, message.index, this.#parts.clock.monotonicMs());
+    this.#guarded(() => {
+      this.#advanceClock();
+      this.#raft.step(message);
+    });
+  }
+
+  /** Another member's disk has lost something. */
+  #lend(message: RepairMessage): void {
+    lend(message, {
+      id: this.#settings.id,
+      term: this.#raft.term,
+      core: this.#raft.log,
+      log: this.#parts.log,
+      applied: this.#machine.applied,
+      send: (response) => this.#parts.host.send(this.group, [response]),
+      sendSnapshot: (to) => void this.#sendSnapshot({ to, term: this.#raft.term }),
+    });
   }
 
   async accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {
@@ -378,7 +428,12 @@ export class Replica implements HostedReplica {
   }
 
   tick(): void {
-    this.#guarded(() => this.#raft.tick());
+    this.#guarded(() => {
+      this.#advanceClock();
+      this.#raft.tick();
+    });
+    const { full } = this.#parts.nodeLog;
+    if (this.#leads !== 0 && this.#leadKeeper.tick(full)) this.#guarded(() => this.#keepLead(full));
   }
 
   wake(): void {
@@ -390,7 +445,7 @@ export class Replica implements HostedReplica {
     if (this.#stopped !== undefined) return;
     try {
       this.#propose();
-      if (this.#reads.waiting) this.#reads.begin(this.#raft.requestRead(), () => this.#notLeader());
+      if (this.#reads.waiting) this.#beginReads();
       this.#pump();
     } catch (error) {
       this.#fail(error);
@@ -419,6 +474,10 @@ export class Replica implements HostedReplica {
       replayedEntries: this.#replayed,
       leadsBegun: this.#leadsBegun,
       leadsLost: this.#leadsLost,
+      handovers: this.#handovers,
+      syncMs: this.#parts.nodeLog.syncMs(this.#settings.electionTicks * this.#settings.tickMs),
+      readsFollowing: this.#readsFollowing,
+      readsStale: this.#readsStale,
       entriesFetched: this.#fetched,
       snapshotsSent: this.#parts.store?.counts.sent ?? 0,
       snapshotsInstalled: this.#parts.store?.counts.installed ?? 0,
@@ -453,6 +512,7 @@ export class Replica implements HostedReplica {
     this.#parts.host.add(this);
     const { voters, outgoing } = this.#raft.configuration;
     if (voters.length !== 1 || voters[0] !== this.#settings.id || outgoing.length > 0) return;
+    this.#advanceClock();
     this.#raft.campaign();
     const led = this.#reads.when(this.#raft.log.lastIndex + 1);
     this.#pump();
@@ -475,6 +535,34 @@ export class Replica implements HostedReplica {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  #beginReads(): void {
+    const nowMs = this.#advanceClock();
+    this.#reads.begin(
+      (anywhere) => this.#raft.requestRead(anywhere),
+      nowMs,
+      () => this.#notLeader(),
+    );
+  }
+
+  #advanceClock(): number {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#settings.lease !== undefined) this.#raft.advanceClock(nowMs);
+    return nowMs;
+  }
+
+  #staleReadNow(staleMs: number): boolean {
+    const index = this.#reads.provenWithin(staleMs, this.#parts.clock.monotonicMs());
+    if (this.#reads.waiting) this.#schedule();
+    if (index === undefined || index > this.#machine.applied || this.#installing !== undefined) return false;
+    this.#readsStale++;
+    return true;
+  }
+
+  /** Not while a snapshot takes the engine's place. */
+  #answerReads(): void {
+    if (this.#installing === undefined) this.#reads.answer(this.#machine.applied);
   }
 
   #propose(): void {
@@ -527,7 +615,7 @@ export class Replica implements HostedReplica {
     for (const read of output.reads) this.#reads.confirm(read);
     for (const read of output.lostReads) this.#reads.lose(read, () => this.#notLeader());
     this.#applier.push(output.committed);
-    this.#reads.answer(this.#machine.applied);
+    this.#answerReads();
   }
 
   #noteLead(): void {
@@ -542,6 +630,7 @@ export class Replica implements HostedReplica {
     }
     if (leads !== 0) this.#leadsBegun++;
     this.#leads = leads;
+    this.#leadKeeper.restart();
     this.#readsAtOnce = false;
   }
 
@@ -551,7 +640,24 @@ export class Replica implements HostedReplica {
     for (const listener of [...this.#leaderListeners]) listener();
   }
 
+  /** Gives the lead up where its disk is in the way. */
+  #keepLead(full: boolean): void {
+    const { clock, nodeLog, onHandover } = this.#parts;
+    const { committed } = this.#raft.log;
+    const caughtUp = (id: number): boolean => canLead(this.#raft.configuration, id) && (this.matchOf(id) ?? 0) >= committed;
+    const others = this.members.filter((id) => id !== this.#settings.id);
+    const handover = this.#leadKeeper.look(clock.monotonicMs(), full, (ms) => nodeLog.syncMs(ms), caughtUp, others);
+    if (handover === undefined || this.#raft.transferee !== 0) return;
+    if (this.#raft.transferLeadership(handover.to) !== undefined) return;
+    this.#handovers++;
+    onHandover?.(handover);
+  }
+
   #send(messages: readonly Message[]): void {
+    for (const message of messages) {
+      const last = message.type === 'append-request' ? message.entries.at(-1) : undefined;
+      if (last !== undefined) this.#leadKeeper.sent(message.to, last.index, this.#parts.clock.monotonicMs());
+    }
     this.#parts.host.send(this.group, messages);
   }
 
@@ -618,7 +724,7 @@ export class Replica implements HostedReplica {
   }
 
   /** Never true: the data of a snapshot goes another way than messages, and stands for this one. */
-  #sendSnapshot({ to, term }: Message): boolean {
+  #sendSnapshot({ to, term }: Pick<Message, 'to' | 'term'>): boolean {
     const { store, host } = this.#parts;
     const reported = (arrived: boolean): void => this.#guarded(() => this.#raft.snapshotReported(to, arrived));
     if (store === undefined || store.sending) {
@@ -669,7 +775,7 @@ export class Replica implements HostedReplica {
       const { voters, outgoing } = this.#raft.configuration;
       this.#readsAtOnce = voters.length === 1 && outgoing.length === 0 && this.#raft.log.term(applied) === this.#leads;
     }
-    this.#reads.answer(applied);
+    this.#answerReads();
     return this.#bytesSinceCheckpoint >= this.#settings.checkpointBytes && this.#checkpointing === undefined
       ? this.#checkpoint()
       : undefined;
@@ -692,6 +798,10 @@ export class Replica implements HostedReplica {
   }
 
   #fail(error: unknown): void {
+    if (this.#stopped !== undefined) return;
+    // Others need not wait until they miss this one.
+    const abdication = this.#raft.abdicate();
+    if (abdication !== undefined) this.#send([abdication]);
     const text = error instanceof Error ? error.message : String(error);
     this.#stop(new SparrowError('unavailable', 'REPLICA_STOPPED', `the replica stopped: ${text}`, {}, error), false);
   }
@@ -728,6 +838,38 @@ function shuttingDown(details: { applied?: false }): SparrowError {
 
 function diskFull(): SparrowError {
   return new SparrowError('exhausted', 'DISK_FULL', 'the disk that holds the log is full', { applied: false });
+}
+
+/** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
+async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<void> {
+  const { log, nodeLog, engine, store, host } = parts;
+  const machine = new StateMachine(engine, votersOnly(voters));
+  dropApplied(log, machine.applied);
+  const { damage, lastIndex } = log.contents();
+  if (damage === undefined) return;
+  const peers = membersOf(machine.configuration).filter((member) => member !== id);
+  if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0]);
+  const mending = { group, id, peers, host, retryTicks: electionTicks };
+  if ((await LogMending.run(mending, log)) === 'filled') return;
+  if (store === undefined) throw damaged(damage, nodeLog.damage[0]);
+  // It covers all that this member ever acknowledged.
+  await installBefore(await store.receive(mending, lastIndex), store, log);
+}
+
+/** Before a replica opens a snapshot takes the engine's place; each step durable before the next. */
+async function installBefore({ index, term }: SnapshotBegin, store: ReplicaStore, log: GroupLog): Promise<void> {
+  const { hardState } = log.contents();
+  if (term > hardState.term) await log.append({ ...hardState, term, vote: 0 }, [], true);
+  await store.install({ index, term });
+  if (log.term(index) !== term) await log.restore(index, term);
+}
+
+/** Lost entries whose effect the engine has are not needed: the log goes up to the last one that is known before what is not applied. */
+function dropApplied(log: GroupLog, applied: number): void {
+  const { damage } = log.contents();
+  const lost = damage?.missing.findLast(({ from }) => from <= applied);
+  if (lost === undefined) return;
+  for (let index = applied; index > lost.to; index--) if (log.term(index) !== undefined) return log.compact(index);
 }
 
 /** A sole voter has nobody to fetch from what its log has lost. */

@@ -28,7 +28,7 @@ class ScriptedClient {
   }
 
   get(key: string, options?: CallOptions): Promise<unknown> {
-    return this.calls.run(GET, { key: encoder.encode(key), versionOnly: false }, 10, options);
+    return this.calls.run(GET, { key: encoder.encode(key), versionOnly: false, anyNode: undefined }, 10, options);
   }
 }
 

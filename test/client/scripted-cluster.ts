@@ -171,6 +171,7 @@ export class ScriptedNode {
       if (this.refusal !== undefined) return refuse(this.refusal);
       const { leaderId, term } = this.view;
       if (leaderId !== this.id) {
+        if ((call.request as { anyNode?: unknown }).anyNode !== undefined && leaderId !== 0) return answer(this.#cluster.apply(call));
         if (held) return refuse(new SparrowError('unavailable', 'LEADERSHIP_LOST', 'another leads', { applied: false }));
         if (leaderId === 0) return refuse(new SparrowError('unavailable', 'NO_LEADER', 'no leader', { applied: false }));
         const { address } = this.#cluster.node(leaderId);

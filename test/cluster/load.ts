@@ -49,7 +49,7 @@ export class Load {
     this.#random = SimRandom.mixed(seed);
     this.#workersPerClient = workersPerClient;
     this.#thinkMsMax = thinkMsMax;
-    this.#workloads = WORKLOADS.map((make) => make(() => performance.now(), this.#random));
+    this.#workloads = WORKLOADS.map((make) => make(() => performance.now(), this.#random, false));
   }
 
   begin(): void {

@@ -8,7 +8,7 @@
  */
 import { ConditionFailedError } from '../../base/condition-failed.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { Client } from '../../client/index.ts';
+import type { Client, ReadOptions } from '../../client/index.ts';
 import type { Changes, Condition, Found, KvClient, Outcome, WriteAnswer } from '../sim/kv-client.ts';
 
 /** What a cluster in trouble may answer. `cancelled` and `closed`: the client was. */
@@ -35,13 +35,19 @@ export class SdkStore implements KvClient {
     this.#counts = counts;
   }
 
-  async read(keys: readonly string[]): Promise<Outcome<readonly Found[]>> {
+  async read(keys: readonly string[], anyNode?: { readonly staleMs: number }): Promise<Outcome<readonly Found[]>> {
+    const options = readOptions(anyNode);
     try {
       if (keys.length === 1) {
-        const entry = await this.#timed(this.#client.getEntry(this.#prefix + keys[0]!));
+        const entry = await this.#timed(this.#client.getEntry(this.#prefix + keys[0]!, options));
         return { status: 'answered', answer: [entry ? { value: text(entry.value), version: entry.version } : MISSING] };
       }
-      const values = await this.#timed(this.#client.multiGet(keys.map((key) => this.#prefix + key)));
+      const values = await this.#timed(
+        this.#client.multiGet(
+          keys.map((key) => this.#prefix + key),
+          options,
+        ),
+      );
       return { status: 'answered', answer: values.map((value) => (value ? this.#standIn(text(value)) : MISSING)) };
     } catch (error) {
       this.#count(error);
@@ -95,6 +101,11 @@ export class SdkStore implements KvClient {
       this.#counts.slowestMs = Math.max(this.#counts.slowestMs, performance.now() - beganMs);
     }
   }
+}
+
+function readOptions(anyNode: { readonly staleMs: number } | undefined): ReadOptions {
+  if (anyNode === undefined) return {};
+  return anyNode.staleMs === 0 ? { from: 'any' } : { from: 'any', staleMs: anyNode.staleMs };
 }
 
 const MISSING: Found = Object.freeze({ value: undefined, version: 0 });

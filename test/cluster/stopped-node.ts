@@ -4,7 +4,7 @@
  */
 import { createHash as startHash } from 'node:crypto';
 import { join } from 'node:path';
-import { NodeFileSystem, NodeRandom, NodeScheduler } from '../../base/node/index.ts';
+import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../../base/node/index.ts';
 import { open } from '../../engine/index.ts';
 import { NodeLog, ReplicaStore } from '../../server/node/index.ts';
 import { OWN_PREFIX } from '../../server/node/keys.ts';
@@ -37,6 +37,7 @@ export async function readStoppedNode(data: string, settings: Readonly<Record<st
     fileSystem,
     directory: join(data, 'log'),
     hash,
+    clock: new NodeClock(),
     scheduler: new NodeScheduler(),
     random: new NodeRandom(),
     segmentBytes: raft.segmentBytes,

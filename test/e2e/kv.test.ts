@@ -16,7 +16,7 @@ afterAll(async () => {
 });
 
 function scanRequest(request: Partial<ScanRequest>): ScanRequest {
-  return { range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: EMPTY, chunkBytes: 0, ...request };
+  return { range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: EMPTY, chunkBytes: 0, anyNode: undefined, ...request };
 }
 
 function scan(request: Partial<ScanRequest>): Promise<ScanResponse[]> {
@@ -47,7 +47,7 @@ describe('Get, Put, Delete', () => {
     const second = await harness.put('a', '2');
     expect(second.version).toBeGreaterThan(first.version);
     expect(await harness.get('a')).toEqual({ found: true, value: Buffer.from('2'), version: second.version });
-    const versionOnly = await call((done) => harness.kv.get({ key: Buffer.from('a'), versionOnly: true }, done));
+    const versionOnly = await call((done) => harness.kv.get({ key: Buffer.from('a'), versionOnly: true, anyNode: undefined }, done));
     expect(versionOnly).toEqual({ found: true, value: EMPTY, version: second.version });
     await call((done) => harness.kv.delete({ key: Buffer.from('a'), requestId: undefined }, done));
     expect(await harness.get('a')).toEqual({ found: false, value: EMPTY, version: 0 });
@@ -116,7 +116,7 @@ describe('MultiGet', () => {
     await harness.put('m1', 'one');
     await harness.put('m3', 'three');
     const answer = await call<MultiGetResponse>((done) =>
-      harness.kv.multiGet({ keys: ['m3', 'm2', 'm1', 'm3'].map((key) => Buffer.from(key)) }, done),
+      harness.kv.multiGet({ keys: ['m3', 'm2', 'm1', 'm3'].map((key) => Buffer.from(key)), anyNode: undefined }, done),
     );
     expect(answer.entries.map(({ found, value }) => (found ? value.toString() : undefined))).toEqual(['three', undefined, 'one', 'three']);
   });
@@ -124,7 +124,7 @@ describe('MultiGet', () => {
   it('refuses an answer without bound', async () => {
     await harness.put('large', Buffer.alloc(15 * MIB));
     const asked = call<MultiGetResponse>((done) =>
-      harness.kv.multiGet({ keys: Array.from({ length: 100 }, () => Buffer.from('large')) }, done),
+      harness.kv.multiGet({ keys: Array.from({ length: 100 }, () => Buffer.from('large')), anyNode: undefined }, done),
     );
     await expect(asked).rejects.toMatchObject({ kind: 'invalid', code: 'ANSWER_TOO_LARGE', details: { limit: 64 * MIB } });
   });

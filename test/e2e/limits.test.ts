@@ -44,7 +44,7 @@ describe('a scan that is not read', () => {
     harness = await ServerHarness.start({ scanStallMsMax: 1500 });
     const value = Buffer.alloc(MIB);
     for (let i = 0; i < 60; i++) await harness.put(`s${String(i).padStart(3, '0')}`, value);
-    const request = { range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: NOTHING, chunkBytes: 0 };
+    const request = { range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: NOTHING, chunkBytes: 0, anyNode: undefined };
     const idle = Array.from({ length: 10 }, () => harness.kv.scan(request));
     const ends = idle.map((stream) => new Promise((resolve) => stream.on('error', (error) => resolve(sparrowError(error as never)))));
     await expect.poll(callsInFlight, { interval: 5 }).toBe(10);
@@ -63,7 +63,15 @@ describe('a scan that is not read', () => {
   it('goes on when it is read again', async () => {
     harness = await ServerHarness.start();
     for (let i = 0; i < 20; i++) await harness.put(`s${i}`, Buffer.alloc(MIB));
-    const stream = harness.kv.scan({ range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: NOTHING, chunkBytes: 0 });
+    const stream = harness.kv.scan({
+      range: undefined,
+      reverse: false,
+      limit: 0,
+      keysOnly: false,
+      cursor: NOTHING,
+      chunkBytes: 0,
+      anyNode: undefined,
+    });
     let entries = 0;
     for await (const chunk of stream as AsyncIterable<ScanResponse>) {
       entries += chunk.entries.length;

@@ -66,7 +66,15 @@ describe.runIf(process.platform === 'linux')('the memory of a server', () => {
 
   it('is bounded while nobody reads 40 scans of a gigabyte', async () => {
     const before = peakBytes();
-    const request = { range: undefined, reverse: false, limit: 0, keysOnly: false, cursor: Buffer.alloc(0), chunkBytes: 0 };
+    const request = {
+      range: undefined,
+      reverse: false,
+      limit: 0,
+      keysOnly: false,
+      cursor: Buffer.alloc(0),
+      chunkBytes: 0,
+      anyNode: undefined,
+    };
     const scans = Array.from({ length: 40 }, (_, i) => clients[i % clients.length]!.scan(request));
     for (const scan of scans) scan.on('error', () => undefined);
     await expect.poll(async () => (await status()).callsInFlight).toBe(40);
@@ -84,7 +92,7 @@ describe.runIf(process.platform === 'linux')('the memory of a server', () => {
     const before = peakBytes();
     const session = connect(`http://${server.address}`, { settings: { initialWindowSize: 0 } });
     session.on('error', () => undefined);
-    const request = encodeHot(getRequestCodec, { key, versionOnly: false });
+    const request = encodeHot(getRequestCodec, { key, versionOnly: false, anyNode: undefined });
     const message = Buffer.concat([Buffer.of(0, 0, 0, 0, request.length), request]);
     const path = '/sparrowkv.v1.Kv/Get';
     const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc+proto', te: 'trailers' };
@@ -97,7 +105,7 @@ describe.runIf(process.platform === 'linux')('the memory of a server', () => {
     // The first answers have begun.
     await Promise.race(streams.map((stream) => once(stream, 'response')));
     for (let i = 0; i < 100; i++) {
-      await call<GetResponse>((done) => clients[i % clients.length]!.get({ key, versionOnly: true }, done));
+      await call<GetResponse>((done) => clients[i % clients.length]!.get({ key, versionOnly: true, anyNode: undefined }, done));
     }
     expect((peakBytes() - before) / MIB).toBeLessThan(200);
     // Reads that are given up make room for those behind them.

@@ -67,7 +67,7 @@ export class ServerHarness implements AsyncDisposable {
   }
 
   get(key: string | Buffer): Promise<GetResponse> {
-    return call((done) => this.kv.get({ key: Buffer.from(key), versionOnly: false }, done));
+    return call((done) => this.kv.get({ key: Buffer.from(key), versionOnly: false, anyNode: undefined }, done));
   }
 
   write(request: Partial<WriteRequest>): Promise<WriteResponse> {

@@ -86,7 +86,7 @@ class TestSession {
 const key = (text: string): Buffer => Buffer.from(text);
 const putFrame = (text: string, value: Buffer | string): Buffer =>
   encodeHot(putRequestCodec, { key: key(text), value: Buffer.from(value), requestId: undefined });
-const getFrame = (text: string): Buffer => encodeHot(getRequestCodec, { key: key(text), versionOnly: false });
+const getFrame = (text: string): Buffer => encodeHot(getRequestCodec, { key: key(text), versionOnly: false, anyNode: undefined });
 
 describe('a session', () => {
   it('greets with its limits', async () => {
@@ -118,7 +118,7 @@ describe('a session', () => {
     expect(session.messages.length).toBeLessThan(20);
     session.send((writer) => {
       writer.append(FRAME_GET, 301, 0, getFrame('k7'));
-      writer.append(FRAME_MULTI_GET, 302, 0, MultiGetRequest.encode({ keys: [key('k8'), key('none')] }).finish());
+      writer.append(FRAME_MULTI_GET, 302, 0, MultiGetRequest.encode({ keys: [key('k8'), key('none')], anyNode: undefined }).finish());
       const operations = [{ operation: { $case: 'delete' as const, value: { key: key('k9') } } }];
       const conditions = [{ key: key('k9'), expected: { $case: 'value' as const, value: key('v9') } }];
       writer.append(FRAME_WRITE, 303, 0, WriteRequest.encode({ conditions, operations, requestId: undefined }).finish());

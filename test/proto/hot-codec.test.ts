@@ -13,7 +13,12 @@ interface Generated<T> {
 }
 
 const CASES: [name: string, codec: proto.HotCodec<never>, generated: Generated<never>, message: fc.Arbitrary<unknown>][] = [
-  ['GetRequest', proto.getRequestCodec as never, proto.GetRequest as never, fc.record({ key: bytes, versionOnly: fc.boolean() })],
+  [
+    'GetRequest',
+    proto.getRequestCodec as never,
+    proto.GetRequest as never,
+    fc.record({ key: bytes, versionOnly: fc.boolean(), anyNode: fc.option(fc.record({ staleMs: fc.nat(2 ** 31) }), { nil: undefined }) }),
+  ],
   [
     'GetResponse',
     proto.getResponseCodec as never,

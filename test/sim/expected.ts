@@ -49,6 +49,8 @@ const OF_GROUPS: readonly string[] = [
   'leads begun',
   'leads lost',
   'entries fetched',
+  'reads of followers',
+  'reads within their age',
   'snapshots sent',
   'snapshots installed',
   'groups asleep',

@@ -1,7 +1,7 @@
 /** What workloads ask of a store, whatever stands behind it: one server in the same process, or a cluster over a network. */
 export interface KvClient {
-  /** Keys as of one moment. */
-  read(keys: readonly string[]): Promise<Outcome<readonly Found[]>>;
+  /** Keys as of one moment. `anyNode`: of whichever node, as of at most so many milliseconds ago. */
+  read(keys: readonly string[], anyNode?: { readonly staleMs: number }): Promise<Outcome<readonly Found[]>>;
   /** Writes all, if all conditions hold; `null` deletes. */
   write(changes: Changes, conditions?: readonly Condition[]): Promise<Outcome<WriteAnswer>>;
 }

@@ -6,6 +6,8 @@ export interface RequestFrame {
   /** Who leads, and where everybody is. */
   readonly standing?: true;
   readonly read?: readonly string[];
+  /** Of a read: any node may serve it. */
+  readonly anyNode?: { readonly staleMs: number } | undefined;
   readonly write?: {
     readonly client: string;
     readonly sequence: number;

@@ -22,6 +22,7 @@ const FOLLOWER = 'server/raft/follower.ts';
 const LOG = 'server/raft/log.ts';
 const MEMBERSHIP = 'server/raft/membership.ts';
 const QUORUM = 'server/raft/quorum.ts';
+const RAFT_READS = 'server/raft/reads.ts';
 const READ_INDEX = 'server/raft/read-index.ts';
 const CLIENT = 'client/call-runner.ts';
 
@@ -262,8 +263,29 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'confirmed reads do not wait for what is to be applied',
     file: READS,
-    find: '    this.#confirmed.push({ index, reads: this.#asked.get(read) ?? [] });\n',
-    plant: '    this.#confirmed.push({ index: Math.min(index, 0), reads: this.#asked.get(read) ?? [] });\n',
+    find: '    this.#confirmed.push({ index, reads: asked.reads });\n',
+    plant: '    this.#confirmed.push({ index: Math.min(index, 0), reads: asked.reads });\n',
+    cluster: THREE,
+  },
+  {
+    name: 'a follower tells itself what is committed',
+    file: RAFT_READS,
+    find: '  else if (anywhere && state.leader !== 0 && !state.isWitness) state.forwardedReads.ask(read);\n',
+    plant: '  else if (anywhere && state.leader !== 0 && !state.isWitness) state.readStates.push({ read, index: state.log.committed });\n',
+    cluster: THREE,
+  },
+  {
+    name: 'a proof of freshness counts from when it comes',
+    file: READS,
+    find: '(nowMs - this.#proof.atMs) * SLOW_CLOCK',
+    plant: '(nowMs - this.#proof.atMs) * 0.2',
+    cluster: THREE,
+  },
+  {
+    name: 'a read that may be old does not wait for what it must see',
+    file: REPLICA,
+    find: 'if (index === undefined || index > this.#machine.applied || ',
+    plant: 'if (index === undefined || ',
     cluster: THREE,
   },
   {
@@ -282,16 +304,16 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a leader reads before it knows what is committed',
-    file: RAFT,
-    find: '    if (readIndex.waiting && log.term(log.committed) === state.term) {\n',
-    plant: '    if (readIndex.waiting) {\n',
+    file: RAFT_READS,
+    find: '  if (readIndex.waiting && log.term(log.committed) === state.term) {\n',
+    plant: '  if (readIndex.waiting) {\n',
     cluster: THREE,
   },
   {
     name: 'reads whose leader lost its lead are answered',
     file: READS,
-    find: '    for (const { reject } of this.#asked.get(read) ?? []) reject(refusal());\n    this.#asked.delete(read);\n',
-    plant: '    void refusal;\n    for (const { resolve } of this.#asked.get(read) ?? []) resolve();\n    this.#asked.delete(read);\n',
+    find: '    for (const { reject } of this.#asked.get(read)?.reads ?? []) reject(refusal());\n    this.#asked.delete(read);\n',
+    plant: '    void refusal;\n    for (const { resolve } of this.#asked.get(read)?.reads ?? []) resolve();\n    this.#asked.delete(read);\n',
     cluster: THREE,
   },
   // ---- writes ----

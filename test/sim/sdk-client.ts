@@ -35,8 +35,8 @@ export class SdkClient implements KvClient {
     });
   }
 
-  async read(keys: readonly string[]): Promise<Outcome<readonly Found[]>> {
-    const request = { keys: keys.map((key) => Buffer.from(key)) };
+  async read(keys: readonly string[], anyNode?: { readonly staleMs: number }): Promise<Outcome<readonly Found[]>> {
+    const request = { keys: keys.map((key) => Buffer.from(key)), anyNode };
     const outcome = await this.#outcome(this.#calls.run(MULTI_GET, request, 0, { timeoutMs: this.#timeoutMs }));
     if (outcome.status !== 'answered') return outcome;
     return {
@@ -211,8 +211,8 @@ class SdkConnection implements Connection {
   }
 }
 
-function readFrame(call: number, { keys }: MultiGetRequest): RequestFrame {
-  return { call, read: keys.map(String) };
+function readFrame(call: number, { keys, anyNode }: MultiGetRequest): RequestFrame {
+  return { call, read: keys.map(String), anyNode };
 }
 
 function writeFrame(call: number, client: string, { requestId, conditions, operations }: WriteRequest): RequestFrame {

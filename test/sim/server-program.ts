@@ -106,13 +106,14 @@ export async function bootServer(
     fileSystem,
     directory: '/data/log',
     hash,
+    clock,
     scheduler,
     random,
     segmentBytes: settings.raftSegmentBytes,
     cacheBytes: settings.cluster.cacheBytes,
   });
   const id = nodes.indexOf(environment.name) + 1;
-  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, keptBytesMax, logKeptBytesMax } = settings.cluster;
+  const { tickMs, electionTicks, heartbeatTicks, lease, sleepTicks, keptBytesMax, logKeptBytesMax } = settings.cluster;
   const messages = new MessageCounts();
   const transport = new SimTransport(endpoint, scheduler, new SimRandom(random.u32()), nodes, settings.cluster.transport, (message) => {
     messages.add(message);
@@ -130,8 +131,10 @@ export async function bootServer(
       voters: id <= votersFirst ? nodes.slice(0, votersFirst).map((_, i) => i + 1) : [],
       sleepTicks,
       keptBytesMax,
+      tickMs,
       electionTicks,
       heartbeatTicks,
+      lease,
       writeBytesInFlightMax,
       writesWaitingMax,
       checkpointBytes: settings.checkpointBytes,
@@ -210,6 +213,9 @@ export async function bootServer(
         log: raft,
         leadsBegun,
         leadsLost,
+        handovers,
+        readsFollowing,
+        readsStale,
         entriesFetched,
         snapshotsSent,
         snapshotsInstalled,
@@ -219,6 +225,9 @@ export async function bootServer(
         ...messages.reached,
         'leads begun': leadsBegun,
         'leads lost': leadsLost,
+        'leads handed over': handovers,
+        'reads of followers': readsFollowing,
+        'reads within their age': readsStale,
         'entries fetched': entriesFetched,
         'snapshots sent': snapshotsSent,
         'snapshots installed': snapshotsInstalled,
@@ -252,11 +261,11 @@ function metricsOf(
 type Standing = NonNullable<AnswerFrame['standing']>;
 
 async function answer(calls: Calls, request: RequestFrame, standing: () => Standing): Promise<AnswerFrame> {
-  const { call, read, write } = request;
+  const { call, read, anyNode, write } = request;
   if (request.standing === true) return { call, standing: standing() };
   try {
     if (read) {
-      const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)) });
+      const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)), anyNode });
       return { call, found: entries.map(({ found, value, version }) => foundOf(found, value, version)) };
     }
     const { applied, version, failed } = await calls.write(writeRequest(write!), NO_LIMIT);

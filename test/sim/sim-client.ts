@@ -1,6 +1,6 @@
 /**
  * A client in the simulation: one connection to one server at a time, the next one when that breaks or refuses; calls are tried again, writes
- * under the id of their first attempt, until their time is over. Numbers its writes with the SDK's own counter (client/request-ids.ts).
+ * under the id of their first attempt, until their time is over. Reads that any node may serve have a connection of their own, to any of them. Numbers its writes with the SDK's own counter (client/request-ids.ts).
  */
 import { RequestIds } from '../../client/request-ids.ts';
 import type { Changes, Condition, Found, KvClient, Outcome, WriteAnswer } from './kv-client.ts';
@@ -33,6 +33,8 @@ export class SimClient implements KvClient {
   readonly #calls = new Map<number, Call>();
   #connection: SimConnection | undefined;
   #server = 0;
+  /** For reads that any node may serve. */
+  #side: SimConnection | undefined;
   #next = 1;
 
   constructor(world: World, name: string, servers: readonly string[], timeoutMs: number) {
@@ -45,8 +47,8 @@ export class SimClient implements KvClient {
     this.#ids = new RequestIds(Buffer.from(name));
   }
 
-  async read(keys: readonly string[]): Promise<Outcome<readonly Found[]>> {
-    const outcome = await this.#call({ call: this.#next++, read: keys });
+  async read(keys: readonly string[], anyNode?: { readonly staleMs: number }): Promise<Outcome<readonly Found[]>> {
+    const outcome = await this.#call({ call: this.#next++, read: keys, anyNode });
     return outcome.status === 'answered' ? { status: 'answered', answer: outcome.answer.found! } : outcome;
   }
 
@@ -81,14 +83,34 @@ export class SimClient implements KvClient {
     if (!this.#calls.has(call.frame.call)) return;
     if (call.uncertain) this.#world.counters.add('sent again');
     call.uncertain = true;
-    const connection = (this.#connection ??= this.#connect());
+    const side = call.frame.anyNode !== undefined;
+    const connection = side ? (this.#side ??= this.#connectSide()) : (this.#connection ??= this.#connect());
     connection.send(encodeFrame(call.frame));
     this.#world.scheduler.after(PATIENCE_MS, () => {
-      if (!this.#calls.has(call.frame.call) || this.#connection !== connection) return;
+      if (!this.#calls.has(call.frame.call) || (side ? this.#side : this.#connection) !== connection) return;
+      if (side) return this.#leaveSide();
       this.#connection = undefined;
       connection.close();
       this.#sendAllAgain();
     });
+  }
+
+  #connectSide(): SimConnection {
+    const connection = this.#endpoint.connect(this.#random.pick(this.#servers), {
+      frame: (bytes) => this.#answered(decodeAnswer(bytes)),
+      closed: () => {
+        if (this.#side === connection) this.#leaveSide();
+      },
+    });
+    return connection;
+  }
+
+  /** Any other node, or the same one, is asked. */
+  #leaveSide(): void {
+    const side = this.#side;
+    this.#side = undefined;
+    side?.close();
+    for (const call of this.#calls.values()) if (call.frame.anyNode !== undefined) this.#sendLater(call);
   }
 
   #connect(): SimConnection {
@@ -116,7 +138,7 @@ export class SimClient implements KvClient {
   }
 
   #sendAllAgain(): void {
-    for (const call of this.#calls.values()) this.#sendLater(call);
+    for (const call of this.#calls.values()) if (call.frame.anyNode === undefined) this.#sendLater(call);
   }
 
   #sendLater(call: Call): void {
@@ -134,7 +156,8 @@ export class SimClient implements KvClient {
     const { error } = answer;
     if (!error) return call.settle({ status: 'answered', answer });
     this.#world.counters.add(`answer: ${error.kind}`);
-    if (error.leader !== undefined) this.#turnTo(error.leader - 1);
+    if (call.frame.anyNode !== undefined) this.#leaveSide();
+    else if (error.leader !== undefined) this.#turnTo(error.leader - 1);
     else if (error.kind === 'unavailable') this.#turnTo(this.#server);
     // A read that met damage, a write that came too late to be told apart: nothing is known, and trying again would not help.
     if (error.kind === 'invalid' || error.kind === 'corrupt' || error.kind === 'internal') return call.settle({ status: 'unknown' });

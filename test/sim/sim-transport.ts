@@ -10,6 +10,7 @@ import {
   decodeSnapshotMessage,
   encodeSnapshotMessage,
   type GroupMessage,
+  isRepairMessage,
   type MessagesHandler,
   PacketWriter,
   readPacket,
@@ -172,7 +173,7 @@ export class SimTransport implements NodeTransport {
   }
 
   send(to: number, messages: readonly GroupMessage[]): void {
-    for (const { message } of messages) this.#sent(message);
+    for (const { message } of messages) if (!isRepairMessage(message)) this.#sent(message);
     const peer = this.#peer(to);
     const { connection } = peer;
     if (!connection) return;

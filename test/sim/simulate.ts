@@ -5,6 +5,7 @@
  * A run is a function of its seed and plan: it gives the same hash whenever and wherever it runs.
  */
 import { SparrowError } from '../../base/errors.ts';
+import { LEASE_DRIFT_MAX } from './cluster-settings.ts';
 import type { Counters } from './counters.ts';
 import { BEARABLE, drawPlan, OF_GROUPS } from './draw-plan.ts';
 import { type Fault, followPlan, heal } from './fault-plan.ts';
@@ -80,7 +81,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     deceived: servers.slice(0, deceivable),
   });
   const plan = options.plan ?? drawn;
-  const settings = drawStackSettings(random);
+  const settings = withoutLeases(drawStackSettings(random), plan);
   const world = new World({ seed, traced });
   const hooks = count > 0 ? { ledger: new Ledger((error) => world.alarm(error)) } : {};
   const {
@@ -103,7 +104,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const thinkMsMax = random.pick(THINK_MS_MAX);
   const kinds = WORKLOADS.filter(() => random.chance(0.5));
   const nowMs = (): number => world.nowMs;
-  const workloads = (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs, random));
+  const clocksLose = plan.some((fault) => fault.kind === 'clock-drift' && fault.drift < 0);
+  const workloads = (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs, random, clocksLose));
 
   let failure: string | undefined;
   try {
@@ -207,6 +209,12 @@ function finderOf(failure: string): string {
 /** The shortest part of the plan with which the run still fails. */
 export function shrinkPlan(options: SimulationOptions, plan: readonly Fault[]): Promise<readonly Fault[]> {
   return shrink(plan, async (some) => (await simulate({ ...options, plan: some })).failure !== undefined);
+}
+
+/** Leases are for clocks that go about as quickly. */
+function withoutLeases(settings: StackSettings, plan: readonly Fault[]): StackSettings {
+  const drifts = plan.some((fault) => fault.kind === 'clock-drift' && Math.abs(fault.drift) > LEASE_DRIFT_MAX);
+  return drifts ? { ...settings, cluster: { ...settings.cluster, lease: undefined } } : settings;
 }
 
 function verdictText(workload: Workload): string | undefined {

@@ -15,7 +15,7 @@
  * Called by group-log.ts and node-log.ts. Invariant: what has settled is found by every later opening.
  */
 import { assert } from '../../../base/assert.ts';
-import type { File, Scheduler, Timer } from '../../../base/env.ts';
+import type { Clock, File, Scheduler, Timer } from '../../../base/env.ts';
 import { SparrowError } from '../../../base/errors.ts';
 import type { HardState, LogEntry } from '../../raft/index.ts';
 import type { EntryCache } from './entry-cache.ts';
@@ -39,6 +39,7 @@ import type { GroupState } from './group-state.ts';
 import { frameBytes, nextOrdinal, type Seal, SEGMENT_BYTES_LIMIT, SEGMENT_HEADER_BYTES } from './log-format.ts';
 import { NoRoom, noRoom } from './no-room.ts';
 import type { SegmentFiles } from './segment-files.ts';
+import { SyncTimes } from './sync-times.ts';
 
 /** What one call brings. */
 export type Change =
@@ -52,6 +53,7 @@ export interface WriterParts {
   segments: SegmentFiles;
   groups: Map<number, GroupState>;
   cache: EntryCache;
+  clock: Pick<Clock, 'monotonicMs'>;
   scheduler: Scheduler;
   /** A segment takes no new batch once it is this large. */
   segmentBytes: number;
@@ -116,6 +118,7 @@ export class LogWriter {
   readonly #ordinals: Map<GroupState, number> = new Map();
   #counted: GroupState | undefined;
   #syncs = 0;
+  readonly #syncTimes: SyncTimes = new SyncTimes();
   #bytesWritten = 0;
 
   constructor(parts: WriterParts, { frames, current, nextSegment }: WriterBegin) {
@@ -138,6 +141,11 @@ export class LogWriter {
 
   get syncs(): number {
     return this.#syncs;
+  }
+
+  /** The mean of the syncs of the last so many milliseconds, or what the one under way takes already; undefined: there were none. */
+  syncMs(withinMs: number): number | undefined {
+    return this.#syncTimes.within(withinMs, this.#parts.clock.monotonicMs());
   }
 
   get bytesWritten(): number {
@@ -247,7 +255,10 @@ export class LogWriter {
     // What the batch made needless; what is compacted from here on is not durable yet.
     const free = this.#freeChanged ? this.#oldestNeeded() : this.#freeBefore;
     this.#freeChanged = false;
+    const { clock } = this.#parts;
+    this.#syncTimes.begin(clock.monotonicMs());
     await this.#file!.datasync();
+    this.#syncTimes.end(clock.monotonicMs());
     this.#synced = end;
     this.#syncs++;
     this.#freeBefore = free;

@@ -7,7 +7,7 @@
  * Called by whoever hosts replicas. Calls recovery.ts, log-writer.ts, group-log.ts.
  */
 import { assert } from '../../../base/assert.ts';
-import type { FileSystem, File, Random, Scheduler } from '../../../base/env.ts';
+import type { Clock, FileSystem, File, Random, Scheduler } from '../../../base/env.ts';
 import type { SparrowError } from '../../../base/errors.ts';
 import { EntryCache } from './entry-cache.ts';
 import { GroupLog } from './group-log.ts';
@@ -21,6 +21,7 @@ export interface NodeLogOptions {
   fileSystem: FileSystem;
   directory: string;
   hash: Hash64;
+  clock: Pick<Clock, 'monotonicMs'>;
   scheduler: Scheduler;
   /** For the salt of a new log. */
   random: Random;
@@ -71,11 +72,12 @@ export class NodeLog {
     const file = this.#openLast(options, recovered);
     if (lastDamaged) file?.closeSync();
     const last = this.#segments.last;
-    const { scheduler, segmentBytes } = options;
+    const { clock, scheduler, segmentBytes } = options;
     const parts = {
       segments: this.#segments,
       groups,
       cache: this.#cache,
+      clock,
       scheduler,
       segmentBytes,
       onFull: (full: boolean) => this.#tellFull(full),
@@ -133,6 +135,11 @@ export class NodeLog {
     const segment = this.#segments.oldest;
     const holders = [...this.#groups.values()].filter((state) => state.oldestSegment() <= segment);
     return { segment, groups: holders.map(({ id }) => id) };
+  }
+
+  /** How long syncs take: the mean of the last so many milliseconds, or what the one under way takes already; undefined: there were none. */
+  syncMs(withinMs: number): number | undefined {
+    return this.#writer.syncMs(withinMs);
   }
 
   stats(): NodeLogStats {

@@ -68,6 +68,45 @@ describe('a group of three replicas', () => {
     expect(await group.world.run(1000, () => followers.every((follower) => valueOf(follower, 'k') === 'v'))).toBe(true);
   });
 
+  it('reads at every member what was acknowledged before', async () => {
+    const group = new Group();
+    const { leader, followers } = await group.led();
+    for (let i = 0; i < 20; i++) {
+      expect(await group.outcome(put(leader, 'k', `${i}`))).toMatchObject({ value: { outcome: 'applied' } });
+      for (const follower of followers) {
+        expect(await group.outcome(follower.read({ anyMember: true, staleMs: 0 })!)).toEqual({ value: undefined });
+        expect(valueOf(follower, 'k')).toBe(`${i}`);
+      }
+    }
+    expect(followers.map((follower) => follower.stats().readsFollowing)).toEqual([20, 20]);
+  });
+
+  it('reads at once what may be old, as long as that is proven, and asks before it is over', async () => {
+    const group = new Group();
+    const { leader, followers } = await group.led();
+    const [follower] = followers;
+    const read = (staleMs: number): Promise<void> | undefined => follower!.read({ anyMember: true, staleMs });
+    expect(await group.outcome(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    // Nothing is known yet.
+    expect(await group.outcome(read(1000)!)).toEqual({ value: undefined });
+    expect(read(1000)).toBeUndefined();
+    // Reads that keep coming never wait.
+    for (let ms = 0; ms < 5000; ms += 100) {
+      await group.world.run(100);
+      expect(read(1000)).toBeUndefined();
+    }
+    // Cut off from the others it reads on for as long as that, and no longer.
+    const name = NAMES[follower!.stats().id - 1]!;
+    group.world.links.partition(
+      [name],
+      NAMES.filter((other) => other !== name),
+    );
+    expect(read(1000)).toBeUndefined();
+    await group.world.run(1001);
+    expect(await group.outcome(read(1000)!)).toMatchObject({ error: { kind: 'unavailable', code: 'NO_LEADER' } });
+    expect(read(60_000)).toBeUndefined();
+  });
+
   it('says of a write whose leader lost its lead that nobody knows', async () => {
     const group = new Group();
     const { leader, followers } = await group.led();

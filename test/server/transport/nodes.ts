@@ -4,7 +4,13 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import { NodeClock, NodeRandom, NodeScheduler } from '../../../base/node/index.ts';
 import type { SparrowError } from '../../../base/errors.ts';
-import { type GroupMessage, GrpcTransport, type PeerMessage, type TransportParts, type TransportSettings } from '../../../server/transport/index.ts';
+import {
+  type GroupMessage,
+  GrpcTransport,
+  type PeerMessage,
+  type TransportParts,
+  type TransportSettings,
+} from '../../../server/transport/index.ts';
 import { createHash, hash } from './hash.ts';
 
 export const CLUSTER = 0xfeedn;

@@ -10,8 +10,11 @@ import type { Workload } from './workload.ts';
 export type { Workload } from './workload.ts';
 export { Bank, CounterWorkload, Lists, Registers, Sets };
 
-export const WORKLOADS: readonly ((nowMs: () => number, random: SimRandom) => Workload)[] = [
-  (nowMs, random) => new Registers(nowMs, random),
+/** `clocksLose`: monotonic clocks lose more time than may be, so that nothing is promised of ages. */
+export type MakeWorkload = (nowMs: () => number, random: SimRandom, clocksLose: boolean) => Workload;
+
+export const WORKLOADS: readonly MakeWorkload[] = [
+  (nowMs, random, clocksLose) => new Registers(nowMs, random, !clocksLose),
   (nowMs) => new Sets(nowMs),
   (nowMs) => new Lists(nowMs),
   (nowMs) => new CounterWorkload(nowMs),

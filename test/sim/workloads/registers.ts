@@ -1,8 +1,14 @@
-/** Registers that are read, written, deleted, and set if they still have the version that was read before. */
+/**
+ * Registers that are read, written, deleted, and set if they still have the version that was read before. Reads go to the leader or to any node; those that
+ * may be old are no part of the history, and checked for their age (stale-reads.ts).
+ */
 import { check, History, registerModel, type RegisterInput, type RegisterOutput, type Verdict } from '../linearizability/index.ts';
 import type { Found, KvClient } from '../kv-client.ts';
 import type { SimRandom } from '../sim-random.ts';
+import { checkAge, type StaleRead } from './stale-reads.ts';
 import { padded, unpadded, type Workload } from './workload.ts';
+
+const STALE_MS: readonly number[] = [10, 50, 300, 2000];
 
 export class Registers implements Workload {
   readonly name = 'registers';
@@ -11,11 +17,18 @@ export class Registers implements Workload {
   /** Of large values. */
   readonly #largeShare: number;
   #values = 0;
+  readonly #nowMs: () => number;
+  readonly #staleReads: StaleRead[] = [];
   /** What each client last saw of each key. */
   readonly #seen = new Map<string, number>();
 
-  constructor(nowMs: () => number, random: SimRandom, keys = 3) {
+  /** Reads that may be old are as young as they must be. */
+  readonly #checksAge: boolean;
+
+  constructor(nowMs: () => number, random: SimRandom, checksAge = true, keys = 3) {
+    this.#checksAge = checksAge;
     this.#history = new History(nowMs);
+    this.#nowMs = nowMs;
     this.#keys = keys;
     this.#largeShare = random.pick([0.1, 0.8]);
   }
@@ -25,13 +38,15 @@ export class Registers implements Workload {
   }
 
   check(): Verdict<unknown, unknown> {
-    return check(registerModel, this.#history.operations);
+    const verdict = check(registerModel, this.#history.operations);
+    if (verdict.verdict === 'violation' || !this.#checksAge) return verdict;
+    return checkAge(this.#history.operations, this.#staleReads) ?? verdict;
   }
 
   async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
     const key = `register/${random.below(this.#keys)}`;
     const kind = random.below(10);
-    if (kind < 4) return this.#read(client, store, key);
+    if (kind < 4) return random.chance(0.6) ? this.#read(client, store, key) : this.#readAnywhere(client, store, key, random);
     if (kind === 4) return this.#delete(client, store, key);
     const value = String(this.#values++);
     const expected = kind < 7 ? undefined : (this.#seen.get(`${client} ${key}`) ?? 0);
@@ -58,9 +73,18 @@ export class Registers implements Workload {
     this.#seen.set(`${client} ${key}`, 0);
   }
 
-  async #read(client: number, store: KvClient, key: string): Promise<void> {
+  async #readAnywhere(client: number, store: KvClient, key: string, random: SimRandom): Promise<void> {
+    if (random.chance(0.5)) return this.#read(client, store, key, { staleMs: 0 });
+    const staleMs = random.pick(STALE_MS);
+    const invokedMs = this.#nowMs();
+    const outcome = await store.read([key], { staleMs });
+    if (outcome.status !== 'answered') return;
+    this.#staleReads.push({ key, staleMs, invokedMs, answeredMs: this.#nowMs(), found: plain(outcome.answer[0]!) });
+  }
+
+  async #read(client: number, store: KvClient, key: string, anyNode?: { readonly staleMs: number }): Promise<void> {
     const invocation = this.#history.invoke(client, { type: 'read', key });
-    const outcome = await store.read([key]);
+    const outcome = await store.read([key], anyNode);
     if (outcome.status !== 'answered') return invocation.lose();
     const [found] = outcome.answer;
     invocation.respond({ type: 'read', ...plain(found!) });
