@@ -313,7 +313,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
     name: 'reads whose leader lost its lead are answered',
     file: READS,
     find: '    for (const { reject } of this.#asked.get(read)?.reads ?? []) reject(refusal());\n    this.#asked.delete(read);\n',
-    plant: '    void refusal;\n    for (const { resolve } of this.#asked.get(read)?.reads ?? []) resolve();\n    this.#asked.delete(read);\n',
+    plant:
+      '    void refusal;\n    for (const { resolve } of this.#asked.get(read)?.reads ?? []) resolve();\n    this.#asked.delete(read);\n',
     cluster: THREE,
   },
   // ---- writes ----
