@@ -29,6 +29,7 @@ export class ClusterTies {
   #feed: AddressFeed | undefined;
   #watch: ClusterWatch | undefined;
   #scheduled = false;
+  #closed = false;
   #removed = false;
   #onRemoved: (() => void) | undefined;
 
@@ -84,7 +85,7 @@ export class ClusterTies {
     this.#scheduled = true;
     this.#parts.scheduler.soon(() => {
       this.#scheduled = false;
-      this.#feed?.refresh();
+      if (!this.#closed) this.#feed?.refresh();
     });
   }
 
@@ -110,14 +111,16 @@ export class ClusterTies {
   }
 
   close(): void {
+    this.#closed = true;
     this.#watch?.close();
   }
 
   #wasRemoved(how: string): void {
     const { identity, directory, fileSystem, logger } = this.#parts;
-    if (this.#removed || this.#replica === undefined) return;
+    if (this.#removed || this.#closed || this.#replica === undefined) return;
     this.#removed = true;
     this.#watch?.close();
+    this.#feed?.end();
     const error = removedError(identity);
     logger.error({ code: error.code, how }, error.message);
     this.#replica.retire(error);

@@ -1,16 +1,17 @@
 /**
- * Looks after a node that hears of no leader: asks the nodes that it knows of, one after another, who is a member and where.
+ * Looks, once a second, how a node stands in its cluster. One that leads notes who has data by now (noteBegun). One that hears of no leader asks the nodes that
+ * it knows of, one after another, who is a member and where:
  *
  *   it waits to be taken in          members may come and go meanwhile: whoever leads by then has to be a peer
  *   it was away for long             the members that it knew may be elsewhere, or others
  *   it was removed                   nobody sends it anything any more. This is how it gets to know, if nobody refused it before (transport)
  *
- * A node that hears a leader asks nobody. Made by node-parts.ts.
+ * Made by cluster-ties.ts.
  */
 import type { Logger } from 'pino';
 import type { Scheduler, Timer } from '../base/env.ts';
 import { type ClusterFacts, askCluster } from './join.ts';
-import type { AddressFeed, Replica } from './node/index.ts';
+import { type AddressFeed, noteBegun, type Replica } from './node/index.ts';
 
 const LOOK_MS = 1000;
 /** Elections are over sooner, most often. */
@@ -57,7 +58,9 @@ export class ClusterWatch {
     const waits = !replica.members.includes(node);
     if (replica.stats().leader !== 0 && !waits) this.#looks = 0;
     else this.#looks++;
-    if (this.#looks > (waits ? 0 : LEADERLESS_LOOKS)) await this.#ask();
+    if (this.#looks > (waits ? 0 : LEADERLESS_LOOKS)) return this.#ask();
+    // Who leads next notes it, if this one cannot any more.
+    await noteBegun(replica).catch((error: unknown) => this.#parts.logger.debug({ err: error }, 'who has data is not noted yet'));
   }
 
   async #ask(): Promise<void> {

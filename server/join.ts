@@ -2,8 +2,10 @@
  * How a node learns of a cluster from one that is in it: who is a member and where, and which ids are used up. It is asked over the same service as an
  * operator asks (Admin.ClusterStatus).
  *
- * A node that joins begins with what it is told here, has no vote and no data, and waits until an operator has it taken in. Called by node-parts.ts and
- * cluster-watch.ts.
+ * A node that joins begins with what it is told here, has no vote and no data, and waits until an operator has it taken in. A node that begins a cluster with
+ * others asks them, too: should one of them say that it was there before, its data are lost, and with them what it promised. It must not vote.
+ *
+ * Called by node-parts.ts and cluster-watch.ts.
  */
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { SparrowError } from '../base/errors.ts';
@@ -16,6 +18,8 @@ export interface ClusterFacts {
   readonly clusterId: bigint;
   /** Of members. */
   readonly nodes: ReadonlyMap<number, NodeAddress>;
+  /** Those that have data. */
+  readonly begun: ReadonlySet<number>;
   readonly removed: ReadonlySet<number>;
   /** The least id that was never used. */
   readonly freeId: number;
@@ -23,16 +27,42 @@ export interface ClusterFacts {
 
 const ASK_MS_MAX = 3000;
 const PAUSE_MS = 500;
+/** A node that begins waits no longer for those that do not answer. */
+const BEGINNING_MS_MAX = 1000;
 
 /** What the node at `address` says. Throws `unavailable/UNREACHABLE`, `invalid/NO_CLUSTER` for one that is in no cluster that could be joined. */
-export async function askCluster(address: string): Promise<ClusterFacts> {
-  const { clusterId, members, node, removedIds, freeId } = await clusterStatus(address);
+export async function askCluster(address: string, msMax: number = ASK_MS_MAX): Promise<ClusterFacts> {
+  const { clusterId, members, node, removedIds, freeId } = await clusterStatus(address, msMax);
   if (clusterId === '' || node?.peerAddress === '') {
     throw noCluster(address, 'it listens to no other nodes: start it with --peer-listen HOST:PORT first');
   }
   if (members.length === 0) throw noCluster(address, 'it waits to be taken in itself: name a member of the cluster');
   const nodes = members.map(({ id, address: client, peerAddress }): [number, NodeAddress] => [id, { address: client, peerAddress }]);
-  return { clusterId: BigInt(`0x${clusterId}`), nodes: new Map(nodes), removed: new Set(removedIds), freeId };
+  const begun = members.filter((member) => member.begun).map(({ id }) => id);
+  return { clusterId: BigInt(`0x${clusterId}`), nodes: new Map(nodes), begun: new Set(begun), removed: new Set(removedIds), freeId };
+}
+
+/**
+ * For a node that has an empty directory and is one of those that begin cluster `clusterId`: whether the others, as far as they answer, know it as one that has
+ * begun already. Throws `invalid/NODE_DATA_LOST`, `invalid/NODE_REMOVED`.
+ */
+export async function checkBeginning(others: readonly string[], nodeId: number, clusterId: bigint): Promise<void> {
+  const answers = await Promise.allSettled(others.map((address) => askCluster(address, BEGINNING_MS_MAX)));
+  for (const answer of answers) {
+    // Who is not there yet begins, too.
+    if (answer.status === 'rejected' || answer.value.clusterId !== clusterId) continue;
+    const facts = answer.value;
+    if (facts.removed.has(nodeId)) throw usedUp(facts, nodeId);
+    if (!facts.begun.has(nodeId)) continue;
+    const { freeId } = facts;
+    throw new SparrowError(
+      'invalid',
+      'NODE_DATA_LOST',
+      `node ${nodeId} has had data in this cluster, and its directory is empty: what it promised to the others is forgotten, and it must not vote again. ` +
+        `Start it as a new node (--node-id ${freeId} --join), and have it take the place of node ${nodeId} ("sparrowkv cluster replace ${nodeId} ${freeId}")`,
+      { node: nodeId, free: freeId },
+    );
+  }
 }
 
 /** The same for a node that begins: the other one may still be starting. Throws `unavailable/JOIN` after `msMax`. */
@@ -61,14 +91,7 @@ export async function askToJoin(address: string, nodeId: number, msMax: number):
 
 /** For a node whose directory is empty. */
 function checkUnused({ nodes, removed, freeId }: ClusterFacts, nodeId: number): void {
-  if (removed.has(nodeId)) {
-    throw new SparrowError(
-      'invalid',
-      'NODE_REMOVED',
-      `node ${nodeId} was removed from this cluster, and an id is used once: take another one, such as --node-id ${freeId}`,
-      { field: 'nodeId', node: nodeId, free: freeId },
-    );
-  }
+  if (removed.has(nodeId)) throw usedUp({ freeId }, nodeId);
   if (!nodes.has(nodeId)) return;
   throw new SparrowError(
     'invalid',
@@ -79,10 +102,19 @@ function checkUnused({ nodes, removed, freeId }: ClusterFacts, nodeId: number): 
   );
 }
 
-function clusterStatus(address: string): Promise<ClusterStatusResponse> {
+function usedUp({ freeId }: Pick<ClusterFacts, 'freeId'>, nodeId: number): SparrowError {
+  return new SparrowError(
+    'invalid',
+    'NODE_REMOVED',
+    `node ${nodeId} was removed from this cluster, and an id is used once: take another one, such as --node-id ${freeId}`,
+    { field: 'nodeId', node: nodeId, free: freeId },
+  );
+}
+
+function clusterStatus(address: string, msMax: number): Promise<ClusterStatusResponse> {
   const client = new AdminClient(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_channelz': 0 });
   return new Promise<ClusterStatusResponse>((resolve, reject) => {
-    client.clusterStatus({}, new Metadata(), { deadline: Date.now() + ASK_MS_MAX }, (error, answer) => {
+    client.clusterStatus({}, new Metadata(), { deadline: Date.now() + msMax }, (error, answer) => {
       if (error === null) resolve(answer);
       else reject(refusal(address, error));
     });

@@ -16,7 +16,7 @@ import { open } from '../engine/index.ts';
 import { type ClusterSettings, clusterIdOf, nodesOf } from './cluster-settings.ts';
 import { ClusterTies } from './cluster-ties.ts';
 import { GROUP_ID, groupDirectory, logDirectory } from './data-directory.ts';
-import { askToJoin, type ClusterFacts } from './join.ts';
+import { askToJoin, checkBeginning, type ClusterFacts } from './join.ts';
 import {
   formatClusterId,
   type Handover,
@@ -77,6 +77,7 @@ export class NodeParts implements Parts {
       const lock = fileSystem.lockDirectory(settings.data);
       opened.push(() => lock.release());
       const facts = await join(settings);
+      await begin(settings);
       const { identity, found } = openIdentity(fileSystem, settings.data, wantedIdentity(settings, facts), random);
       refuseRemoved(fileSystem, settings.data, identity);
       logger.info({ nodeId: identity.nodeId, clusterId: formatClusterId(identity.clusterId), voters: identity.voters }, 'this node');
@@ -155,6 +156,14 @@ export class NodeParts implements Parts {
 async function join({ data, join: member, nodeId }: ServerSettings): Promise<ClusterFacts | undefined> {
   if (member === undefined || hasIdentity(fileSystem, data)) return undefined;
   return askToJoin(member, nodeId!, JOIN_MS_MAX);
+}
+
+/** One that begins a cluster with others, or believes so. */
+async function begin({ data, cluster, clusterName, nodeId }: ServerSettings): Promise<void> {
+  if (cluster === undefined || hasIdentity(fileSystem, data)) return;
+  const others = nodesOf(cluster).filter((id) => id !== nodeId);
+  const addresses = others.map((id) => cluster[id]!.address);
+  await checkBeginning(addresses, nodeId!, clusterIdOf(cluster, clusterName));
 }
 
 function wantedIdentity(

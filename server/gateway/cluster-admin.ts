@@ -223,6 +223,7 @@ export class ClusterAdmin {
         address,
         peerAddress,
         reachable: id === own || this.#reachable(id),
+        begun: replica.book.begun.has(id),
         progress: progress && { state: STATES[progress.state], matchIndex: match, lag: Math.max(0, lastIndex - match) },
       };
     });

@@ -4,13 +4,14 @@
  *
  *   begins    with the list that the cluster was bootstrapped with, written by the first entry that is applied
  *   NODE      a command: a node has these addresses now; without any: it is forgotten (command-codec.ts)
+ *   BEGUN     a command: a node has data from now on. One that comes with an empty directory after that has lost what it promised to others
  *   removed   who ceases to be a member by a change of the configuration is noted in the batch of that change. Such an id is not used again: nobody could
  *             tell what its node has forgotten. What a command says of it later does nothing.
  *
  * Records in the engine, big-endian:
  *
- *   | 0x00 | 'n' | node u32 |  ->  | 1 u8 | address bytes u16 | address, UTF-8 | peer address, UTF-8 |     reached at these addresses
- *                             ->  | 2 u8 |                                                              removed
+ *   | 0x00 | 'n' | node u32 |  ->  | 1 or 3 u8 | address bytes u16 | address, UTF-8 | peer address, UTF-8 |     reached at these addresses; 3: it has begun
+ *                             ->  | 2 u8 |                                                                   removed
  *
  * Format: docs/formats/command.md. Owned by state-machine.ts; read by membership.ts and by whoever connects nodes.
  */
@@ -29,12 +30,14 @@ export interface NodeAddress {
 const RECORD = 0x6e;
 const KNOWN = 1;
 const REMOVED = 2;
+const BEGUN = 3;
 
 /** Begins the keys of all records. */
 export const NODE_PREFIX: Uint8Array = Uint8Array.of(OWN_PREFIX, RECORD);
 
 export class AddressBook {
   #nodes: Map<number, NodeAddress>;
+  readonly #begun: Set<number> = new Set();
   readonly #removed: Set<number> = new Set();
   #changes = 0;
 
@@ -46,6 +49,11 @@ export class AddressBook {
   /** Whatever is known of, members or not, by node id. */
   get nodes(): ReadonlyMap<number, NodeAddress> {
     return this.#nodes;
+  }
+
+  /** Nodes that have, or had, data. */
+  get begun(): ReadonlySet<number> {
+    return this.#begun;
   }
 
   /** Ids that were members once. */
@@ -69,12 +77,13 @@ export class AddressBook {
       }
       if (known === 'removed') this.#removed.add(node);
       else this.#nodes.set(node, known);
+      if (value[0] === BEGUN) this.#begun.add(node);
     }
   }
 
   /** Has the beginning written. */
   begin(batch: BatchOperation[]): void {
-    for (const [node, known] of this.#nodes) batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known) });
+    for (const [node, known] of this.#nodes) batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known, false) });
   }
 
   /** A NODE command. */
@@ -83,11 +92,21 @@ export class AddressBook {
     this.#changes++;
     if (known.address === '' && known.peerAddress === '') {
       this.#nodes.delete(node);
+      this.#begun.delete(node);
       batch.push({ type: 'delete', key: keyOf(node) });
     } else {
       this.#nodes.set(node, known);
-      batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known) });
+      batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known, this.#begun.has(node)) });
     }
+  }
+
+  /** A BEGUN command. Of a node that has no addresses it does nothing. */
+  begins(node: number, batch: BatchOperation[]): void {
+    const known = this.#nodes.get(node);
+    if (known === undefined) return;
+    this.#changes++;
+    this.#begun.add(node);
+    batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known, true) });
   }
 
   /** They are members no more. */
@@ -95,6 +114,7 @@ export class AddressBook {
     for (const node of nodes) {
       this.#changes++;
       this.#nodes.delete(node);
+      this.#begun.delete(node);
       this.#removed.add(node);
       batch.push({ type: 'put', key: keyOf(node), value: Uint8Array.of(REMOVED) });
     }
@@ -108,16 +128,16 @@ function keyOf(node: number): Uint8Array {
   return key;
 }
 
-function encodeRecord({ address, peerAddress }: NodeAddress): Uint8Array {
+function encodeRecord({ address, peerAddress }: NodeAddress, begun: boolean): Uint8Array {
   const first = Buffer.from(address, 'utf8');
-  const head = Buffer.of(KNOWN, first.length >> 8, first.length & 0xff);
+  const head = Buffer.of(begun ? BEGUN : KNOWN, first.length >> 8, first.length & 0xff);
   return Buffer.concat([head, first, Buffer.from(peerAddress, 'utf8')]);
 }
 
 function decodeRecord(value: Uint8Array): NodeAddress | 'removed' | undefined {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (bytes.length === 1 && bytes[0] === REMOVED) return 'removed';
-  if (bytes.length < 3 || bytes[0] !== KNOWN) return undefined;
+  if (bytes.length < 3 || (bytes[0] !== KNOWN && bytes[0] !== BEGUN)) return undefined;
   const end = 3 + bytes.readUInt16BE(1);
   if (end > bytes.length) return undefined;
   return { address: bytes.toString('utf8', 3, end), peerAddress: bytes.toString('utf8', end) };

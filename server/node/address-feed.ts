@@ -29,6 +29,7 @@ export class AddressFeed {
   #learned: ReadonlyMap<number, NodeAddress> = new Map();
   #peers: ReadonlySet<number> = new Set();
   #removed = false;
+  #ended = false;
 
   constructor(parts: AddressFeedParts) {
     this.#parts = parts;
@@ -52,7 +53,15 @@ export class AddressFeed {
     this.refresh();
   }
 
+  /** No connections any more, and none that come. Clients are told what was so in the end. */
+  end(): void {
+    this.#ended = true;
+    for (const id of this.#peers) this.#parts.links?.removePeer(id);
+    this.#peers = new Set();
+  }
+
   refresh(): void {
+    if (this.#ended) return;
     const { node: own, replica, links, onRemoved } = this.#parts;
     const peers = new Map([...this.nodes].filter(([id, { peerAddress }]) => id !== own && peerAddress !== ''));
     for (const id of this.#peers) if (!peers.has(id)) links?.removePeer(id);

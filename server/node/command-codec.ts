@@ -9,6 +9,7 @@
  *     operation: | kind u8 | zero u8 | key bytes u16 | value bytes u32 | key | value |                   kinds: put 1, delete 2
  *   DELETE_RANGE (2):  | limit u32 | start bytes u16 | end bytes u16 | start | end |     from start, included, to end, excluded
  *   NODE (3):    | node u32 | address bytes u16 | peer address bytes u16 | address | peer address |        UTF-8; both empty: the node is forgotten
+ *   BEGUN (4):   | node u32 |                                                                             it has data from now on
  *
  * Keys are the engine's (keys.ts): a user's key stands here with its prefix byte already, so that applying copies nothing.
  * An entry without data is the one with which a leader begins its term; it does nothing.
@@ -34,7 +35,8 @@ export type CommandOperation = { type: 'put'; key: Uint8Array; value: Uint8Array
 export type Command =
   | { kind: 'write'; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
   | { kind: 'delete-range'; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number }
-  | { kind: 'node'; id: CommandRequestId | undefined; node: number; known: NodeAddress };
+  | { kind: 'node'; id: CommandRequestId | undefined; node: number; known: NodeAddress }
+  | { kind: 'begun'; id: CommandRequestId | undefined; node: number };
 
 export const CLIENT_BYTES_MAX = 32;
 
@@ -42,6 +44,7 @@ const FORMAT = 1;
 const KIND_WRITE = 1;
 const KIND_DELETE_RANGE = 2;
 const KIND_NODE = 3;
+const KIND_BEGUN = 4;
 const ABSENT = 1;
 const VALUE = 2;
 const VERSION = 3;
@@ -101,6 +104,13 @@ export function encodeNode(node: number, { address, peerAddress }: NodeAddress):
   return Buffer.concat([head, first, second]);
 }
 
+/** Encodes that a node has data. */
+export function encodeBegun(node: number): Buffer {
+  const target = Buffer.alloc(headBytes(undefined) + 4);
+  target.writeUInt32LE(node, writeHead(target, KIND_BEGUN, undefined));
+  return target;
+}
+
 /** Reads a command. Its bytes alias `source`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
 export function decodeCommand(source: Uint8Array): Command {
   const reader = new CommandReader(source);
@@ -124,7 +134,8 @@ export function decodeCommand(source: Uint8Array): Command {
 function readBody(kind: number, reader: CommandReader, id: CommandRequestId | undefined): Command | undefined {
   if (kind === KIND_WRITE) return readWrite(reader, id);
   if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, id);
-  return kind === KIND_NODE ? readNode(reader, id) : undefined;
+  if (kind === KIND_NODE) return readNode(reader, id);
+  return kind === KIND_BEGUN ? { kind: 'begun', id, node: readNodeId(reader) } : undefined;
 }
 
 function readWrite(reader: CommandReader, id: CommandRequestId | undefined): Command {
@@ -166,9 +177,14 @@ function readDeleteRange(reader: CommandReader, id: CommandRequestId | undefined
   return { kind: 'delete-range', id, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
 }
 
-function readNode(reader: CommandReader, id: CommandRequestId | undefined): Command {
+function readNodeId(reader: CommandReader): number {
   const node = reader.u32();
   if (node === 0) throw corruptCommand('a node has no id');
+  return node;
+}
+
+function readNode(reader: CommandReader, id: CommandRequestId | undefined): Command {
+  const node = readNodeId(reader);
   const addressBytes = reader.u16();
   const peerBytes = reader.u16();
   const [address, peerAddress] = [addressBytes, peerBytes].map((bytes) => Buffer.from(reader.bytes(bytes)).toString('utf8'));

@@ -16,7 +16,18 @@ export {
   type NodeLogOptions,
   type NodeLogStats,
 } from './log/index.ts';
-export { addLearner, checkNewMember, demote, freeId, promote, type Reachable, remove, replace, setAddress } from './membership.ts';
+export {
+  addLearner,
+  checkNewMember,
+  demote,
+  freeId,
+  noteBegun,
+  promote,
+  type Reachable,
+  remove,
+  replace,
+  setAddress,
+} from './membership.ts';
 export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
 export type { ApplyResult } from './state-machine.ts';
 export type { Handover } from './lead-keeper.ts';
@@ -25,6 +36,7 @@ export { checkCall, NO_LIMIT, type CallState } from './call-state.ts';
 export {
   CLIENT_BYTES_MAX,
   encodeDeleteRange,
+  encodeBegun,
   encodeNode,
   encodeWrite,
   type CommandCondition,

@@ -16,7 +16,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { changed, type ConfigurationChange, hasQuorum, isVoter, membersOf } from '../raft/index.ts';
 import type { NodeAddress } from './address-book.ts';
 import { NO_LIMIT } from './call-state.ts';
-import { encodeNode } from './command-codec.ts';
+import { encodeBegun, encodeNode } from './command-codec.ts';
 import type { Replica } from './replica.ts';
 
 /** A learner that lags by more would, as a voter, hold the group up for long should another one fail. */
@@ -60,6 +60,16 @@ export async function addLearner(replica: Replica, id: number, where?: NodeAddre
 /** From now on the node is reached there. */
 export async function setAddress(replica: Replica, id: number, where: NodeAddress): Promise<void> {
   await replica.propose(encodeNode(id, where), NO_LIMIT);
+}
+
+/** On the replica that leads: notes which members have data by now. Settles when it is applied. */
+export async function noteBegun(replica: Replica): Promise<void> {
+  const { id: own, role } = replica.stats();
+  if (role !== 'leader') return;
+  const { nodes, begun } = replica.book;
+  const unnoted = replica.members.filter((id) => nodes.has(id) && !begun.has(id));
+  const have = unnoted.filter((id) => id === own || (replica.matchOf(id) ?? 0) > 0);
+  await Promise.all(have.map((id) => replica.propose(encodeBegun(id), NO_LIMIT)));
 }
 
 /** `unavailable/NOT_CAUGHT_UP` while it lags too far behind. */

@@ -121,9 +121,10 @@ export class StateMachine {
 
   async #execute(command: Command, index: number): Promise<ApplyResult> {
     const { id } = command;
-    if (command.kind === 'node') {
+    if (command.kind === 'node' || command.kind === 'begun') {
       const batch: BatchOperation[] = [];
-      this.#book.set(command.node, command.known, batch);
+      if (command.kind === 'node') this.#book.set(command.node, command.known, batch);
+      else this.#book.begins(command.node, batch);
       if (batch.length > 0) await this.#write(batch, index);
       return appliedAt(index);
     }

@@ -33,6 +33,7 @@ function member(id: number, changes: Partial<SurveyedMember> = {}): SurveyedMemb
     address: `h${id}:7400`,
     peerAddress: `h${id}:7401`,
     reachable: true,
+    begun: true,
     progress,
     node: node(id),
     error: undefined,

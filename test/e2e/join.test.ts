@@ -125,6 +125,21 @@ describe('a node that waits', () => {
   });
 });
 
+it('a node that lost its data is not let in as if it began', { timeout: 30_000 }, async () => {
+  const cluster = Object.fromEntries([1, 2, 3].map((id) => [id, { address: address(id), peerAddress: peerAddress(id) }]));
+  const servers = await Promise.all([1, 2, 3].map((id) => start(id, { cluster })));
+  using admin = connectAdmin([address(1), address(2), address(3)]);
+  const begun = async (): Promise<boolean[]> => (await admin.leaderStatus()).status.members.map((member) => member.begun);
+  await expect.poll(begun, { timeout: 10_000 }).toEqual([true, true, true]);
+  await servers[1]!.close();
+  const other = join(directory, 'other');
+  await expect(start(2, { cluster, data: other })).rejects.toMatchObject({ code: 'NODE_DATA_LOST', details: { node: 2, free: 4 } });
+  expect(existsSync(join(other, 'node.json'))).toBe(false);
+  // With its own it is welcome.
+  await start(2, { cluster });
+  await expect.poll(async () => (await admin.statusOf(address(2))).leaderId, { timeout: 10_000 }).toBeGreaterThan(0);
+});
+
 describe('joining is refused', () => {
   it('where there is no cluster to be joined, before anything is made', async () => {
     await start(1, { peerListen: undefined });

@@ -20,7 +20,7 @@ import {
 import { decodeCommand } from '../../server/node/command-codec.ts';
 import { GroupDirectory } from '../../server/node/group-directory.ts';
 import { decodeIdentity, encodeIdentity } from '../../server/node/node-identity.ts';
-import { encodeDeleteRange, encodeNode, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
+import { encodeBegun, encodeDeleteRange, encodeNode, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
 import { hash } from '../server/node/hash.ts';
 import {
   decodeGreeting,
@@ -185,6 +185,12 @@ describe('a command, version 1', () => {
     const bytes = golden('command-node-v1', encodeNode(4, known));
     documented('command.md', 'command-node-v1');
     expect(decodeCommand(bytes)).toEqual({ kind: 'node', id: undefined, node: 4, known });
+  });
+
+  it('of who has data, is written and read', () => {
+    const bytes = golden('command-begun-v1', encodeBegun(4));
+    documented('command.md', 'command-begun-v1');
+    expect(decodeCommand(bytes)).toEqual({ kind: 'begun', id: undefined, node: 4 });
   });
 });
 

@@ -32,6 +32,17 @@ it('is the same after it was written and loaded again', async () => {
   );
   expect(again.nodes).toEqual(book.nodes);
   expect([...again.removed]).toEqual([1]);
+  const begun: typeof batch = [];
+  again.begins(3, begun);
+  // Where a node is says nothing of its data.
+  again.set(3, at(33), begun);
+  for (const id of [1, 9]) again.begins(id, begun);
+  await engine.write(begun);
+  const third = new AddressBook(new Map());
+  third.load(engine.scanSync({ prefix: NODE_PREFIX }));
+  expect([[...third.begun], third.nodes.get(3)]).toEqual([[3], at(33)]);
+  again.remove([3], begun);
+  expect([...again.begun]).toEqual([]);
 });
 
 it('forgets a node that has no address, and never one that was removed', () => {

@@ -63,4 +63,7 @@ it('a node learns from its own log that it was removed, once', () => {
   fixture.feed.refresh();
   fixture.feed.refresh();
   expect(fixture.removals).toBe(1);
+  fixture.feed.end();
+  fixture.feed.refresh();
+  expect(fixture.peers.size).toBe(0);
 });

@@ -4,6 +4,7 @@ import {
   addLearner,
   demote,
   freeId,
+  noteBegun,
   promote,
   recover,
   recoveryPlan,
@@ -79,6 +80,20 @@ describe('members of a group', () => {
     await cluster.done(addLearner(leader, 4, at(4)));
     await cluster.done(Promise.all(Array.from({ length: 1010 }, (_, i) => setAddress(leader, 4, at(i % 250)))));
     await expect(cluster.done(promote(leader, 4))).rejects.toThrow(refused('NOT_CAUGHT_UP'));
+  });
+
+  it('are known to have begun when they have data', async () => {
+    const cluster = new SimGroup();
+    const leader = await cluster.led();
+    cluster.nodes[3]!.end('process', 1e9);
+    for (const id of [1, 2, 4]) await cluster.done(setAddress(leader, id, at(id)));
+    await cluster.done(addLearner(leader, 4));
+    await cluster.world.run(500);
+    await cluster.done(noteBegun(leader));
+    expect([...leader.book.begun].sort((a, b) => a - b)).toEqual([1, 2]);
+    const { lastIndex } = leader.stats();
+    await cluster.done(noteBegun(leader));
+    expect(leader.stats().lastIndex).toBe(lastIndex);
   });
 
   it('forget a node that was named and never came', async () => {
