@@ -15,6 +15,7 @@ import { namedAddressInUse } from '../address-in-use.ts';
 import { DEFAULT_ADDRESS } from '../client-command.ts';
 import { EXIT_FAILED } from '../exit.ts';
 import { listenForInterrupt } from '../interrupt.ts';
+import { letHeapGrow } from '../server-heap.ts';
 import type { ServerMessage } from '../server-messages.ts';
 
 const HELP = `
@@ -84,6 +85,7 @@ export function addServer(program: Command): void {
 }
 
 async function serve(options: ServerCommandOptions): Promise<void> {
+  letHeapGrow();
   using interrupt = listenForInterrupt();
   const stop = stopReason(interrupt.signal);
   let server: RunningServer;
