@@ -177,6 +177,8 @@ export class LogWriter {
       await this.#enter(undefined, undefined).catch(() => undefined);
       while (this.#busy) await this.#running;
     }
+    // Whoever could not wait has stopped it meanwhile.
+    if (this.#closed) return;
     this.#closed = true;
     this.#file?.closeSync();
   }

@@ -1,7 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { NodeFileSystem, NodeScheduler } from '../../../../base/node/index.ts';
+import { NodeLog } from '../../../../server/node/log/index.ts';
 import type { ConfigurationChange, HardState } from '../../../../server/raft/index.ts';
 import { encodeSegmentHeader } from '../../../../server/node/log/log-format.ts';
 import { PowerLoss, SimFileSystem } from '../../../sim/sim-file-system.ts';
+import { SimRandom } from '../../../sim/sim-random.ts';
 import { hash } from '../hash.ts';
 import { contentsOf, DIRECTORY, entry, openLog, segments } from './open-log.ts';
 
@@ -41,6 +47,26 @@ describe('the log of a node', () => {
     expect(again.damage).toEqual([]);
     await again.close();
     expect(fileSystem.openFiles).toEqual([]);
+  });
+
+  it('that is being closed can be stopped at once', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'sparrowkv-log-'));
+    try {
+      const parts = { fileSystem: new NodeFileSystem(), directory, hash, scheduler: new NodeScheduler(), random: new SimRandom(7) };
+      const open = (): NodeLog => NodeLog.open({ ...parts, segmentBytes: 1 << 20, cacheBytes: 0 });
+      const log = open();
+      await log.group(1).append(STATE, [entry(1)], true);
+      const appended = log.group(1).append(STATE, [entry(2)], true);
+      const closed = log.close();
+      log.abort();
+      await expect(appended).rejects.toMatchObject({ code: 'LOG_CLOSED' });
+      await closed;
+      const again = open();
+      expect((await contentsOf(again.group(1)))[0]).toBe('1/1 entry 1');
+      await again.close();
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('keeps changes of the configuration, and what a witness has of entries', async () => {
