@@ -1,7 +1,9 @@
 /** What the commands that talk to a server have in common: where it is, how long they wait, and how Ctrl-C ends them. */
+import { readFileSync } from 'node:fs';
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-import { connect, type CallOptions, type Client } from '../client/index.ts';
+import { connect, type CallOptions, type Client, type ConnectOptions } from '../client/index.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { unescapeText } from './terminal/escape.ts';
 
@@ -11,6 +13,11 @@ export interface ServerOptions {
   server: string;
   /** Seconds. */
   timeout: number;
+  tls?: boolean;
+  /** Files of PEM. */
+  tlsAuthority?: string;
+  tlsCertificate?: string;
+  tlsKey?: string;
 }
 
 export interface KeyOptions {
@@ -24,6 +31,12 @@ export function withServerOptions(command: Command, timeoutSeconds: number = 10)
         .default(DEFAULT_ADDRESS)
         .env('SPARROWKV_SERVER'),
     )
+    .addOption(new Option('--tls', 'the server speaks TLS, with a certificate that this machine trusts').env('SPARROWKV_TLS'))
+    .addOption(
+      new Option('--tls-authority <file>', 'the same, with certificates that lead to those in this file').env('SPARROWKV_TLS_AUTHORITY'),
+    )
+    .addOption(new Option('--tls-certificate <file>', 'what to show to a server that asks who calls').env('SPARROWKV_TLS_CERTIFICATE'))
+    .addOption(new Option('--tls-key <file>', 'its private key').env('SPARROWKV_TLS_KEY'))
     .option('--timeout <seconds>', 'give up when the server does not answer for so long', parseSeconds, timeoutSeconds);
 }
 
@@ -56,20 +69,28 @@ export async function withClient(
   const timeoutMs = Math.ceil(options.timeout * 1000);
   using interrupt = listenForInterrupt();
   const call = { signal: interrupt.signal };
+  const tls = tlsOptions(options);
   try {
     // A server that is not there is told at once; an election is waited for.
-    const impatient = { timeoutMs, waitForServerMs: 0, waitForLeaderMs: timeoutMs };
+    const impatient = { timeoutMs, waitForServerMs: 0, waitForLeaderMs: timeoutMs, ...tls };
     if (patient) {
       await using probe = connect(addresses, impatient);
       await probe.limits(call);
     }
-    await using client = connect(addresses, patient ? { timeoutMs } : impatient);
+    await using client = connect(addresses, patient ? { timeoutMs, ...tls } : impatient);
     process.exitCode = await work({ client, call });
   } catch (error) {
     const code = interrupt.exitCode();
     if (code === undefined) throw error;
     process.exitCode = code;
   }
+}
+
+/** For `connect` and `connectAdmin`. */
+export function tlsOptions({ tls, tlsAuthority, tlsCertificate, tlsKey }: ServerOptions): Pick<ConnectOptions, 'tls'> {
+  const files = { authority: tlsAuthority, certificate: tlsCertificate, key: tlsKey };
+  const given = Object.entries(files).flatMap(([name, file]) => (file === undefined ? [] : [[name, readFileSync(file)] as const]));
+  return tls === true || given.length > 0 ? { tls: Object.fromEntries(given) } : {};
 }
 
 function parseSeconds(text: string): number {

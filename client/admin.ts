@@ -8,7 +8,7 @@
  * A change whose answer is lost (`unavailable/` CONNECTION_LOST, TIMEOUT, LEADERSHIP_LOST) may have been made: `status` tells. One that was refused with
  * `applied: false` among the details was not.
  */
-import { type ClientUnaryCall, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
 import {
@@ -19,9 +19,11 @@ import {
   type RecoveryPlanResponse,
   Role,
 } from '../proto/index.ts';
+import type { TlsOptions } from './api.ts';
 import { resolveAddresses } from './connect-options.ts';
 import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
 import { errorOfEndedStream } from './status-errors.ts';
+import { credentialsOf, resolveTls } from './tls.ts';
 
 /** What a node knows of its cluster (proto/sparrowkv/v1/admin.proto). */
 export type ClusterStatus = ClusterStatusResponse;
@@ -38,6 +40,8 @@ export interface AdminOptions {
   timeoutMs?: number | undefined;
   /** Ends what is under way. */
   signal?: AbortSignal | undefined;
+  /** As of `connect`. */
+  tls?: TlsOptions | undefined;
 }
 
 /** A node that does not answer holds a search up no longer than this. */
@@ -63,13 +67,15 @@ export class ClusterAdmin implements Disposable {
   readonly #given: readonly string[];
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #credentials: ChannelCredentials;
   readonly #clients: Map<string, AdminClient> = new Map();
   /** Of members, as nodes told. */
   #learned: readonly string[] = [];
   #closed = false;
 
-  constructor(addresses: readonly string[], { timeoutMs = 10_000, signal }: AdminOptions) {
+  constructor(addresses: readonly string[], { timeoutMs = 10_000, signal, tls }: AdminOptions) {
     this.#given = addresses;
+    this.#credentials = credentialsOf(tls && resolveTls(tls));
     this.#timeoutMs = timeoutMs;
     this.#signal = signal;
   }
@@ -233,7 +239,7 @@ export class ClusterAdmin implements Disposable {
   #clientOf(address: string): AdminClient {
     let client = this.#clients.get(address);
     if (client === undefined) {
-      client = new AdminClient(address, credentials.createInsecure(), {
+      client = new AdminClient(address, this.#credentials, {
         'grpc.enable_retries': 0,
         'grpc.enable_channelz': 0,
         'grpc.use_local_subchannel_pool': 1,

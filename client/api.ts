@@ -98,6 +98,15 @@ export interface Limits {
   writeBytesMax: number;
 }
 
+/** Certificates and keys in PEM: strings or bytes, not names of files. */
+export interface TlsOptions {
+  /** Certificates that the servers' ones must lead to. Default: those that Node trusts. */
+  authority?: Bytes;
+  /** What this client shows, where servers ask for it, and its private key. */
+  certificate?: Bytes;
+  key?: Bytes;
+}
+
 export interface ConnectOptions {
   /** Default of every call's `timeoutMs`. Milliseconds, 1 to 3,600,000. Default 10,000. */
   timeoutMs?: number;
@@ -122,6 +131,8 @@ export interface ConnectOptions {
    * for middleboxes that know only those. Default `session`.
    */
   transport?: 'session' | 'unary';
+  /** TLS to all servers of the cluster; `{}`: with what Node trusts. Default: none. */
+  tls?: TlsOptions;
 }
 
 /**

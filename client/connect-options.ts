@@ -1,10 +1,11 @@
 /** `connect`'s arguments, checked and completed. */
 import type { ConnectOptions } from './api.ts';
 import { checkInteger, checkNames, invalid, TIMEOUT_MS_MAX } from './arguments.ts';
+import { resolveTls, type TlsCredentials } from './tls.ts';
 
 const MIB: number = 1024 * 1024;
 
-export type Settings = Readonly<Required<ConnectOptions>>;
+export type Settings = Readonly<Required<Omit<ConnectOptions, 'tls'>>> & { readonly tls?: TlsCredentials | undefined };
 
 const NUMBERS = {
   timeoutMs: { default: 10_000, min: 1, max: TIMEOUT_MS_MAX },
@@ -18,7 +19,7 @@ const NUMBERS = {
 } as const;
 
 export function resolveConnectOptions(options: ConnectOptions): Settings {
-  checkNames(options, new Set([...Object.keys(NUMBERS), 'transport']));
+  checkNames(options, new Set([...Object.keys(NUMBERS), 'transport', 'tls']));
   const settings: Record<string, number | undefined> = {};
   for (const [name, field] of Object.entries(NUMBERS)) {
     const value = options[name as keyof typeof NUMBERS];
@@ -29,7 +30,7 @@ export function resolveConnectOptions(options: ConnectOptions): Settings {
   if (transport !== 'session' && transport !== 'unary') {
     throw invalid('OPTION_RANGE', `transport must be 'session' or 'unary', not ${JSON.stringify(transport)}`, { field: 'transport' });
   }
-  return Object.freeze({ ...settings, transport }) as unknown as Settings;
+  return Object.freeze({ ...settings, transport, tls: options.tls && resolveTls(options.tls) }) as unknown as Settings;
 }
 
 /** HOST:PORT, with brackets around an IPv6 host. */

@@ -2,15 +2,17 @@
  * A connection to one node: a gRPC channel, the session on it, and the calls that go beside the session. It is opened once, used until it
  * breaks, and never repaired: cluster-links.ts opens another.
  */
-import { type ChannelOptions, credentials, Metadata } from '@grpc/grpc-js';
+import { type ChannelOptions, Metadata } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
 import { AdminClient, KvClient, type Leadership, PAYLOAD_BYTES_MAX, type SessionGreeting, type StatusResponse } from '../proto/index.ts';
 import type { AnyCall } from './call.ts';
 import type { Connection, ConnectionEvents, SideStream, Standing } from './connection.ts';
+import type { Settings } from './connect-options.ts';
 import { ConnectionSession } from './connection-session.ts';
 import type { Stubs } from './methods.ts';
 import { errorOfEndedStream } from './status-errors.ts';
+import { credentialsOf } from './tls.ts';
 import { UnaryCalls } from './unary-calls.ts';
 
 const MIB: number = 1024 * 1024;
@@ -46,12 +48,13 @@ export class GrpcConnection implements Connection {
   #pongs = 0;
   #over = false;
 
-  constructor(address: string, transport: 'session' | 'unary', events: ConnectionEvents) {
+  constructor(address: string, { transport, tls }: Pick<Settings, 'transport' | 'tls'>, events: ConnectionEvents) {
     this.address = address;
     this.#transport = transport;
     this.#events = events;
-    const kv = new KvClient(address, credentials.createInsecure(), CHANNEL);
-    const admin = new AdminClient(address, credentials.createInsecure(), { channelOverride: kv.getChannel() });
+    const secure = credentialsOf(tls);
+    const kv = new KvClient(address, secure, CHANNEL);
+    const admin = new AdminClient(address, secure, { channelOverride: kv.getChannel() });
     this.stubs = { kv, admin };
     this.#unary = new UnaryCalls(this.stubs, events, (error) => this.close(error));
   }

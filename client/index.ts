@@ -22,6 +22,7 @@ export type {
   ReadOptions,
   ScanOptions,
   ServerStatus,
+  TlsOptions,
   VersionedValue,
   WriteResult,
 } from './api.ts';

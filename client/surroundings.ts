@@ -12,12 +12,12 @@ export interface Surroundings {
   readonly openConnection: OpenConnection;
 }
 
-export function realSurroundings({ transport }: Settings): Surroundings {
+export function realSurroundings({ transport, tls }: Settings): Surroundings {
   return {
     clock: new NodeClock(),
     scheduler: new NodeScheduler(),
     random: new NodeRandom(),
-    openConnection: (address, events) => new GrpcConnection(address, transport, events),
+    openConnection: (address, events) => new GrpcConnection(address, { transport, tls }, events),
   };
 }
 

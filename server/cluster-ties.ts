@@ -4,6 +4,7 @@
  *
  * Made before the way to other nodes and the replica, which both ask it; `begin` gives it them. Made by node-parts.ts.
  */
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { FileSystem, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
@@ -18,6 +19,7 @@ export interface ClusterTiesParts {
   readonly directory: string;
   /** A member that can be asked, by the settings. */
   readonly join: string | undefined;
+  readonly credentials: ChannelCredentials;
   readonly fileSystem: FileSystem;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
@@ -44,7 +46,7 @@ export class ClusterTies {
 
   /** `learned`: what another node said of where members are, for a node whose own book says nothing yet. */
   begin(replica: Replica, transport: GrpcTransport | undefined, learned: ReadonlyMap<number, NodeAddress>): void {
-    const { identity, join, scheduler, logger } = this.#parts;
+    const { identity, join, credentials, scheduler, logger } = this.#parts;
     const node = identity.nodeId;
     this.#replica = replica;
     this.#feed = new AddressFeed({ node, replica, links: transport, onRemoved: () => this.#wasRemoved('its own log says so') });
@@ -56,6 +58,7 @@ export class ClusterTies {
       replica,
       feed: this.#feed,
       join,
+      credentials,
       scheduler,
       logger,
       onRemoved: () => this.#wasRemoved('another node says so'),

@@ -8,6 +8,7 @@
  *
  * Made by cluster-ties.ts.
  */
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { Scheduler, Timer } from '../base/env.ts';
 import { type ClusterFacts, askCluster } from './join.ts';
@@ -24,6 +25,8 @@ export interface ClusterWatchParts {
   readonly feed: AddressFeed;
   /** A node to be asked, whoever else is known: of the settings. */
   readonly join: string | undefined;
+  /** To ask nodes where clients do. */
+  readonly credentials: ChannelCredentials;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
   /** Another node says that this one was removed. */
@@ -64,13 +67,13 @@ export class ClusterWatch {
   }
 
   async #ask(): Promise<void> {
-    const { node, feed, join, logger } = this.#parts;
+    const { node, feed, join, credentials, logger } = this.#parts;
     const known = [...feed.nodes].filter(([id, { address }]) => id !== node && address !== '').map(([, { address }]) => address);
     const addresses = [...new Set(join === undefined ? known : [join, ...known])];
     const address = addresses[this.#asked++ % Math.max(1, addresses.length)];
     if (address === undefined) return;
     try {
-      this.#learn(await askCluster(address));
+      this.#learn(await askCluster(address, credentials));
     } catch (error) {
       logger.debug({ address, err: error }, 'a node does not tell who the members are');
     }

@@ -8,7 +8,7 @@
  * Made by server.ts.
  */
 import { performance } from 'node:perf_hooks';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, type ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
@@ -45,6 +45,7 @@ import {
 import { formatClusterId, handOver } from './node/index.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ServerSettings } from './settings.ts';
+import { clientCredentials } from './tls.ts';
 import { SERVER_VERSION } from './version.ts';
 
 /** From the order to stop: so long another node may take to lead, calls under way to be answered, and the parts to finish; all in less than five seconds. */
@@ -61,6 +62,7 @@ export class GatewayServer {
   readonly #node: NodeParts;
   readonly #logger: Logger;
   readonly #server: Server;
+  readonly #credentials: ServerCredentials;
   readonly #kv: KvService;
   readonly #health: HealthImplementation;
   readonly #intake: Intake;
@@ -75,6 +77,7 @@ export class GatewayServer {
     this.#settings = settings;
     this.#node = node;
     this.#logger = logger;
+    this.#credentials = clientCredentials(settings.tls);
     const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
     const { receivingMax, receivesWaitingMax, receiveMsMax } = settings;
     const paths = { writes: WRITE_PATHS, reads: READ_PATHS, streams: STREAM_PATHS };
@@ -154,7 +157,7 @@ export class GatewayServer {
     const { listen } = this.#settings;
     const { host } = parseListen(listen);
     const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(listen, ServerCredentials.createInsecure(), (error, bound) => {
+      this.#server.bindAsync(listen, this.#credentials, (error, bound) => {
         if (error === null) resolve(bound);
         else reject(new SparrowError('unavailable', 'LISTEN', `cannot listen on ${listen}: ${error.message}`, { listen }, error));
       });

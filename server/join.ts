@@ -7,7 +7,7 @@
  *
  * Called by node-parts.ts and cluster-watch.ts.
  */
-import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type ChannelCredentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { SparrowError } from '../base/errors.ts';
 import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER } from '../base/rpc-status.ts';
 import { AdminClient, type ClusterStatusResponse } from '../proto/index.ts';
@@ -31,8 +31,8 @@ const PAUSE_MS = 500;
 const BEGINNING_MS_MAX = 1000;
 
 /** What the node at `address` says. Throws `unavailable/UNREACHABLE`, `invalid/NO_CLUSTER` for one that is in no cluster that could be joined. */
-export async function askCluster(address: string, msMax: number = ASK_MS_MAX): Promise<ClusterFacts> {
-  const { clusterId, members, node, removedIds, freeId } = await clusterStatus(address, msMax);
+export async function askCluster(address: string, credentials: ChannelCredentials, msMax: number = ASK_MS_MAX): Promise<ClusterFacts> {
+  const { clusterId, members, node, removedIds, freeId } = await clusterStatus(address, credentials, msMax);
   if (clusterId === '' || node?.peerAddress === '') {
     throw noCluster(address, 'it listens to no other nodes: start it with --peer-listen HOST:PORT first');
   }
@@ -46,8 +46,13 @@ export async function askCluster(address: string, msMax: number = ASK_MS_MAX): P
  * For a node that has an empty directory and is one of those that begin cluster `clusterId`: whether the others, as far as they answer, know it as one that has
  * begun already. Throws `invalid/NODE_DATA_LOST`, `invalid/NODE_REMOVED`.
  */
-export async function checkBeginning(others: readonly string[], nodeId: number, clusterId: bigint): Promise<void> {
-  const answers = await Promise.allSettled(others.map((address) => askCluster(address, BEGINNING_MS_MAX)));
+export async function checkBeginning(
+  others: readonly string[],
+  credentials: ChannelCredentials,
+  nodeId: number,
+  clusterId: bigint,
+): Promise<void> {
+  const answers = await Promise.allSettled(others.map((address) => askCluster(address, credentials, BEGINNING_MS_MAX)));
   for (const answer of answers) {
     // Who is not there yet begins, too.
     if (answer.status === 'rejected' || answer.value.clusterId !== clusterId) continue;
@@ -66,11 +71,11 @@ export async function checkBeginning(others: readonly string[], nodeId: number, 
 }
 
 /** The same for a node that begins: the other one may still be starting. Throws `unavailable/JOIN` after `msMax`. */
-export async function askToJoin(address: string, nodeId: number, msMax: number): Promise<ClusterFacts> {
+export async function askToJoin(address: string, credentials: ChannelCredentials, nodeId: number, msMax: number): Promise<ClusterFacts> {
   const endMs = performance.now() + msMax;
   for (;;) {
     try {
-      const facts = await askCluster(address);
+      const facts = await askCluster(address, credentials);
       checkUnused(facts, nodeId);
       return facts;
     } catch (error) {
@@ -111,8 +116,8 @@ function usedUp({ freeId }: Pick<ClusterFacts, 'freeId'>, nodeId: number): Sparr
   );
 }
 
-function clusterStatus(address: string, msMax: number): Promise<ClusterStatusResponse> {
-  const client = new AdminClient(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_channelz': 0 });
+function clusterStatus(address: string, credentials: ChannelCredentials, msMax: number): Promise<ClusterStatusResponse> {
+  const client = new AdminClient(address, credentials, { 'grpc.use_local_subchannel_pool': 1, 'grpc.enable_channelz': 0 });
   return new Promise<ClusterStatusResponse>((resolve, reject) => {
     client.clusterStatus({}, new Metadata(), { deadline: Date.now() + msMax }, (error, answer) => {
       if (error === null) resolve(answer);

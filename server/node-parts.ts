@@ -6,7 +6,7 @@
  * There is one group so far, whose members are the nodes. A node alone has no way to others, and nothing waits for anybody there. A node of several does
  * not wait for them either: it is there when its own data are, and has a leader when a majority is. One that joins asks a member first who the others are.
  */
-import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import xxhash from 'xxhash-wasm';
 import type { DirectoryLock } from '../base/env.ts';
@@ -31,6 +31,7 @@ import {
 } from './node/index.ts';
 import { refuseRemoved } from './removal.ts';
 import { engineOptions, type ServerSettings } from './settings.ts';
+import { callerCredentials, peerCredentials } from './tls.ts';
 import { type Hash64, GrpcTransport, type RunningHash64 } from './transport/index.ts';
 
 /** Nodes whose last refusal is remembered, so that it is not logged at each attempt. */
@@ -76,8 +77,9 @@ export class NodeParts implements Parts {
       fileSystem.makeDirectorySync(settings.data);
       const lock = fileSystem.lockDirectory(settings.data);
       opened.push(() => lock.release());
-      const facts = await join(settings);
-      await begin(settings);
+      const credentials = callerCredentials(settings);
+      const facts = await join(settings, credentials);
+      await begin(settings, credentials);
       const { identity, found } = openIdentity(fileSystem, settings.data, wantedIdentity(settings, facts), random);
       refuseRemoved(fileSystem, settings.data, identity);
       logger.info({ nodeId: identity.nodeId, clusterId: formatClusterId(identity.clusterId), voters: identity.voters }, 'this node');
@@ -87,7 +89,7 @@ export class NodeParts implements Parts {
       opened.push(() => store.engine.close());
       const log = openLog(settings, hash, logger);
       opened.push(() => log.close());
-      const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, fileSystem, scheduler, logger });
+      const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, credentials, fileSystem, scheduler, logger });
       opened.push(() => ties.close());
       const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
       opened.push(() => transport?.close());
@@ -153,17 +155,17 @@ export class NodeParts implements Parts {
 }
 
 /** What a member says of the cluster that this node is to join; of one that has joined before nothing is asked. */
-async function join({ data, join: member, nodeId }: ServerSettings): Promise<ClusterFacts | undefined> {
+async function join({ data, join: member, nodeId }: ServerSettings, credentials: ChannelCredentials): Promise<ClusterFacts | undefined> {
   if (member === undefined || hasIdentity(fileSystem, data)) return undefined;
-  return askToJoin(member, nodeId!, JOIN_MS_MAX);
+  return askToJoin(member, credentials, nodeId!, JOIN_MS_MAX);
 }
 
 /** One that begins a cluster with others, or believes so. */
-async function begin({ data, cluster, clusterName, nodeId }: ServerSettings): Promise<void> {
+async function begin({ data, cluster, clusterName, nodeId }: ServerSettings, credentials: ChannelCredentials): Promise<void> {
   if (cluster === undefined || hasIdentity(fileSystem, data)) return;
   const others = nodesOf(cluster).filter((id) => id !== nodeId);
   const addresses = others.map((id) => cluster[id]!.address);
-  await checkBeginning(addresses, nodeId!, clusterIdOf(cluster, clusterName));
+  await checkBeginning(addresses, credentials, nodeId!, clusterIdOf(cluster, clusterName));
 }
 
 function wantedIdentity(
@@ -207,7 +209,7 @@ function openLog(settings: ServerSettings, hash: Hash64, logger: Logger): NodeLo
 }
 
 async function openTransport(
-  { peerListen, snapshotBytesPerSecond }: ServerSettings,
+  { peerListen, peerTls, snapshotBytesPerSecond }: ServerSettings,
   { nodeId, clusterId }: NodeIdentity,
   hashes: { hash: Hash64; createHash: () => RunningHash64 },
   ties: ClusterTies,
@@ -221,8 +223,7 @@ async function openTransport(
     scheduler,
     random,
     ...hashes,
-    serverCredentials: ServerCredentials.createInsecure(),
-    channelCredentials: ChannelCredentials.createInsecure(),
+    ...peerCredentials(peerTls),
     onRefused: (peer: number | undefined, error: SparrowError): void => {
       if (!ties.refused(error)) log(peer, error);
     },

@@ -10,6 +10,8 @@ import type { EngineSettingsInput } from '../engine/index.ts';
 import { parseListen } from './address.ts';
 import { type ClusterSettings, NODE_ID_MAX, resolveNode } from './cluster-settings.ts';
 
+import type { PeerTlsSettings, TlsSettings } from './tls.ts';
+
 const KIB = 1024;
 const MIB: number = 1024 * KIB;
 
@@ -30,6 +32,10 @@ export interface ServerSettings {
   readonly clusterName: string;
   /** Of all snapshots that are sent to other nodes, bytes a second together. Default 100 MiB. */
   readonly snapshotBytesPerSecond: number;
+  /** What clients meet: not there: no TLS. */
+  readonly tls?: TlsSettings | undefined;
+  /** Between nodes, the same on all of them; not there: no TLS. */
+  readonly peerTls?: PeerTlsSettings | undefined;
   /** Where GET /metrics is answered for Prometheus, HOST:PORT as of `listen`; not there: nowhere. It is plain HTTP without authentication. */
   readonly metricsAddress?: string | undefined;
   /** Default info. */
@@ -135,6 +141,9 @@ const RAFT = z.strictObject({
 
 const NODE = z.strictObject({ address: z.string(), peerAddress: z.string() });
 
+const TLS = z.strictObject({ certificate: z.string(), key: z.string(), clientAuthority: z.string().optional() });
+const PEER_TLS = z.strictObject({ certificate: z.string(), key: z.string(), authority: z.string() });
+
 const SCHEMA = z.strictObject({
   data: z.string().min(1),
   listen: z.string().optional(),
@@ -145,6 +154,8 @@ const SCHEMA = z.strictObject({
   clusterName: z.string().default(''),
   snapshotBytesPerSecond: whole(64 * KIB, 16 * 1024 * MIB, 100 * MIB),
   metricsAddress: z.string().optional(),
+  tls: TLS.optional(),
+  peerTls: PEER_TLS.optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   maxKeyBytes: whole(1, 4000, 4000),
   maxValueBytes: whole(1, VALUE_BYTES_MAX, 16 * MIB),
@@ -166,6 +177,8 @@ const SCHEMA = z.strictObject({
   raft: RAFT.prefault({}),
   engine: z.record(z.string(), z.union([z.number(), z.string()])).default({}),
 });
+
+const PARTS: ReadonlyMap<string, { shape: object }> = new Map(Object.entries({ '': SCHEMA, raft: RAFT, tls: TLS, peerTls: PEER_TLS }));
 
 /** Validates settings. Throws `invalid/OPTION_UNKNOWN` or `invalid/OPTION_RANGE`, naming the field. */
 export function resolveSettings(input: ServerSettingsInput): ServerSettings {
@@ -242,7 +255,7 @@ function settingsError(issue: z.core.$ZodIssue): SparrowError {
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     const name = [path, issue.keys[0]!].filter((part) => part !== '').join('.');
-    const known = Object.keys(path === '' ? SCHEMA.shape : path === 'raft' ? RAFT.shape : NODE.shape);
+    const known = Object.keys((PARTS.get(path) ?? NODE).shape);
     return new SparrowError('invalid', 'OPTION_UNKNOWN', `unknown setting '${name}'; known are: ${known.join(', ')}`, { field: name });
   }
   return new SparrowError('invalid', 'OPTION_RANGE', `${path}: ${issue.message}`, { field: path });

@@ -7,7 +7,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 import { type ClusterAdmin, type ClusterStatus, connectAdmin, SparrowError } from '../../../client/index.ts';
-import { type ServerOptions, withServerOptions } from '../../client-command.ts';
+import { type ServerOptions, tlsOptions, withServerOptions } from '../../client-command.ts';
 import { listenForInterrupt } from '../../interrupt.ts';
 import { Output } from '../../terminal/output.ts';
 
@@ -52,7 +52,7 @@ export async function operate(options: ClusterOptions, work: (operator: Operator
   const timeoutMs = Math.ceil(options.timeout * 1000);
   using interrupt = listenForInterrupt();
   const { signal } = interrupt;
-  using admin = connectAdmin(addresses, { timeoutMs, signal });
+  using admin = connectAdmin(addresses, { timeoutMs, signal, ...tlsOptions(options) });
   const lines: string[] = [];
   const operator = {
     admin,

@@ -5,6 +5,7 @@ import { EXIT_NOT_FOUND, EXIT_OK } from '../../exit.ts';
 import { listenForInterrupt } from '../../interrupt.ts';
 import { formatBytes, formatCount } from '../../terminal/progress.ts';
 import { connectAdmin } from '../../../client/index.ts';
+import { tlsOptions } from '../../client-command.ts';
 import { type ClusterOptions, print, withClusterOptions } from './operator.ts';
 import { type Survey, type SurveyedMember, survey } from './survey.ts';
 import { table } from './table.ts';
@@ -35,7 +36,7 @@ export function addStatus(cluster: Command): void {
 async function status(options: ClusterOptions): Promise<void> {
   using interrupt = listenForInterrupt();
   const addresses = options.server.split(',').map((address) => address.trim());
-  using admin = connectAdmin(addresses, { timeoutMs: Math.ceil(options.timeout * 1000), signal: interrupt.signal });
+  using admin = connectAdmin(addresses, { timeoutMs: Math.ceil(options.timeout * 1000), signal: interrupt.signal, ...tlsOptions(options) });
   try {
     const found = await survey(admin);
     await print(options.json === true ? `${JSON.stringify(found, null, 2)}\n` : describe(found));

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { NodeFileSystem, NodeScheduler } from '../../../../base/node/index.ts';
+import { NodeClock, NodeFileSystem, NodeScheduler } from '../../../../base/node/index.ts';
 import { NodeLog } from '../../../../server/node/log/index.ts';
 import type { ConfigurationChange, HardState } from '../../../../server/raft/index.ts';
 import { encodeSegmentHeader } from '../../../../server/node/log/log-format.ts';
@@ -52,7 +52,14 @@ describe('the log of a node', () => {
   it('that is being closed can be stopped at once', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'sparrowkv-log-'));
     try {
-      const parts = { fileSystem: new NodeFileSystem(), directory, hash, scheduler: new NodeScheduler(), random: new SimRandom(7) };
+      const parts = {
+        fileSystem: new NodeFileSystem(),
+        directory,
+        hash,
+        clock: new NodeClock(),
+        scheduler: new NodeScheduler(),
+        random: new SimRandom(7),
+      };
       const open = (): NodeLog => NodeLog.open({ ...parts, segmentBytes: 1 << 20, cacheBytes: 0 });
       const log = open();
       await log.group(1).append(STATE, [entry(1)], true);
