@@ -141,7 +141,7 @@ function drawSides(
   return { some, others: dice === 1 ? others.filter(() => random.chance(0.6)) : others };
 }
 
-type Story = (random: SimRandom, nodes: readonly string[], beganMs: number) => Fault[];
+type Story = (random: SimRandom, nodes: readonly string[], beganMs: number, clients: readonly string[]) => Fault[];
 
 /** Two that do not hear each other, and one between them that gives its word to one, forgets it, and is asked by the other. */
 const betweenTwo: Story = (random, nodes, beganMs) => {
@@ -249,10 +249,32 @@ const unrest: Story = (random, nodes, beganMs) => {
   return faults;
 };
 
-const STORIES: readonly Story[] = [betweenTwo, betweenTwo, deposed, leftBehind, blackouts, unrest];
+/**
+ * Answers are long on their way and get lost, and whoever is asked again refuses for a while: for want of room, or because it hands the lead over to
+ * one that it cannot reach.
+ */
+const lostAnswers: Story = (random, nodes, beganMs, clients) => {
+  const forMs = 800 + random.below(1500);
+  const [away, ...others] = shuffled(nodes, random);
+  const faults: Fault[] = [
+    { atMs: beganMs, kind: 'slow-links', delayMs: 20 + random.below(80), forMs },
+    { atMs: beganMs, kind: 'partition', some: [away!], others, way: 'both', forMs },
+  ];
+  const refusal = random.pick(['full-disk', 'transfer', 'both'] as const);
+  for (let atMs = beganMs + 100; atMs < beganMs + forMs; atMs += 200 + random.below(300)) {
+    for (const client of clients)
+      if (random.chance(0.8)) faults.push({ atMs: atMs + random.below(10), kind: 'sever', one: client, other: LEADER });
+    if (refusal !== 'transfer')
+      faults.push({ atMs: atMs - random.below(50), kind: 'full-disk', node: LEADER, forMs: 200 + random.below(500) });
+    if (refusal !== 'full-disk') faults.push({ atMs: atMs - random.below(10), kind: 'transfer', node: away! });
+  }
+  return faults;
+};
 
-function drawStory(random: SimRandom, { nodes, forMs }: PlanOptions): Fault[] {
-  return random.pick(STORIES)(random, nodes, random.below(Math.ceil(forMs * 0.6)));
+const STORIES: readonly Story[] = [betweenTwo, betweenTwo, deposed, leftBehind, blackouts, unrest, lostAnswers];
+
+function drawStory(random: SimRandom, { nodes, clients, forMs }: PlanOptions): Fault[] {
+  return random.pick(STORIES)(random, nodes, random.below(Math.ceil(forMs * 0.6)), clients);
 }
 
 function shuffled(names: readonly string[], random: SimRandom): string[] {

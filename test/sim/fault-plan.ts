@@ -133,8 +133,10 @@ function happen(world: World, fault: Fault): boolean {
       scheduler.after(fault.forMs, () => each((from, to) => links.unblock(from, to)));
       return some.length > 0 && others.length > 0;
     }
-    case 'sever':
-      return network.sever(fault.one, fault.other) > 0;
+    case 'sever': {
+      const [one, other] = [addressOf(world, fault.one), addressOf(world, fault.other)];
+      return one !== undefined && other !== undefined && network.sever(one, other) > 0;
+    }
     case 'mute':
       return network.mute(fault.from, fault.to) > 0;
     case 'slow-links': {

@@ -53,6 +53,12 @@ export class PlantingGround {
     }
   }
 
+  /** Throws when runs fail without any bug: whatever was found then would say nothing. */
+  async assertSound(cluster: readonly string[], seeds: number): Promise<void> {
+    const { seed, by, as } = await this.#campaign(cluster, 1, seeds);
+    if (seed !== undefined || as !== '') throw new Error(`without a bug, ${cluster.join(' ')}: seed ${seed} by ${by}: ${as}`);
+  }
+
   clear(): void {
     rmSync(this.#copy, { recursive: true, force: true });
   }
@@ -63,7 +69,7 @@ export class PlantingGround {
     const { status, said } = await run(args, this.#copy);
     if (status === 0) return { seed: undefined, by: `not found in ${seeds} seeds`, as: '' };
     const found = /^seed (\d+) is wrong \((.*?)\): (.*)$/m.exec(said);
-    if (!found) return { seed: undefined, by: `the run ends with another error: ${said.slice(0, 500)}`, as: '' };
+    if (!found) return { seed: undefined, by: 'another error', as: said.slice(0, 500) };
     return { seed: Number(found[1]), by: found[2]!, as: found[3]! };
   }
 }

@@ -84,10 +84,10 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
     cluster: THREE,
   },
   {
-    name: 'hard states are not in what a segment begins with',
+    name: 'a segment begins by calling all before it committed',
     file: WRITER,
     find: 'const summary = { group: id, ordinal, lastIndex, lastTerm, hardState, beginIndex,',
-    plant: 'const summary = { group: id, ordinal, lastIndex, lastTerm, hardState: { ...hardState, vote: 0 }, beginIndex,',
+    plant: 'const summary = { group: id, ordinal, lastIndex, lastTerm, hardState: { ...hardState, commit: lastIndex }, beginIndex,',
     cluster: THREE,
   },
   {

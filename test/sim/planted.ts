@@ -24,6 +24,7 @@ const { values } = parseArgs({
 });
 const all = values.cluster ? PLANTED_CLUSTER_BUGS : [...PLANTED_BUGS, ...PLANTED_CLUSTER_BUGS];
 const bugs = all.filter(({ name }) => values.only === undefined || new RegExp(values.only).test(name));
+const SOUND_SEEDS = 3;
 const found: Map<PlantedBug, Found> = new Map();
 const left = [...bugs];
 await Promise.all(Array.from({ length: Number(values.processes) }, work));
@@ -42,10 +43,15 @@ process.exitCode = missed > 0 ? 1 : 0;
 async function work(): Promise<void> {
   const ground = new PlantingGround();
   try {
+    for (const cluster of new Set(left.map((bug) => (bug.cluster ?? []).join(' ')))) {
+      await ground.assertSound(cluster === '' ? [] : cluster.split(' '), SOUND_SEEDS);
+    }
     for (let bug = left.shift(); bug !== undefined; bug = left.shift()) {
       const result = await ground.plant(bug, Number(values.seed), Number(values.seeds));
       found.set(bug, result);
-      console.log(`${bug.name}: ${result.seed === undefined ? result.by : `seed ${result.seed} by ${result.by}: ${result.as}`}`);
+      console.log(
+        `${bug.name}: ${result.seed === undefined ? `${result.by} ${result.as}` : `seed ${result.seed} by ${result.by}: ${result.as}`}`,
+      );
     }
   } finally {
     ground.clear();
