@@ -44,8 +44,8 @@ export interface AdminOptions {
   tls?: TlsOptions | undefined;
 }
 
-/** A node that does not answer holds a search up no longer than this. */
-const NODE_MS_MAX = 2000;
+/** A node that does not answer holds a search up no longer than this, or than a quarter of what the call may take. */
+const NODE_MS = 2000;
 const PAUSE_MS = 200;
 /** A node says that it cannot do it, and another one may, or itself in a moment. (It says NODE_REMOVED of itself with kind `unavailable`, of others with `invalid`.) */
 const ELSEWHERE: ReadonlySet<string> = new Set(['NOT_LEADER', 'NO_LEADER', 'TRANSFERRING', 'NODE_REMOVED', 'SHUTTING_DOWN']);
@@ -66,6 +66,7 @@ export function connectAdmin(addresses: string | readonly string[], options: Adm
 export class ClusterAdmin implements Disposable {
   readonly #given: readonly string[];
   readonly #timeoutMs: number;
+  readonly #nodeMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #credentials: ChannelCredentials;
   readonly #clients: Map<string, AdminClient> = new Map();
@@ -77,6 +78,7 @@ export class ClusterAdmin implements Disposable {
     this.#given = addresses;
     this.#credentials = credentialsOf(tls && resolveTls(tls));
     this.#timeoutMs = timeoutMs;
+    this.#nodeMs = Math.min(timeoutMs, Math.max(NODE_MS, timeoutMs / 4));
     this.#signal = signal;
   }
 
@@ -96,8 +98,8 @@ export class ClusterAdmin implements Disposable {
 
   /** Of the node at an address. */
   async statusOf(address: string): Promise<ClusterStatus> {
-    const ms = Math.min(this.#timeoutMs, NODE_MS_MAX);
-    const status = await this.#call<object, ClusterStatus>(address, 'status', (client, ...call) => client.clusterStatus(...call), {}, ms);
+    const method: Method<object, ClusterStatus> = (client, ...call) => client.clusterStatus(...call);
+    const status = await this.#call(address, 'status', method, {}, this.#nodeMs);
     const addresses = status.members.map((member) => member.address).filter((each) => each !== '');
     if (addresses.length > 0) this.#learned = addresses;
     return status;
