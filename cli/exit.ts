@@ -76,7 +76,7 @@ export function messageOf(error: unknown): string {
 /** What the engine says to programs, as it is said in a shell. */
 function inShell(message: string): string {
   return message
-    .replace(/; verify\('[^]*$/, '')
+    .replace(/; (?:engine\.verify\(\)|verify\(')[^]*$/, '')
     .replace(/, and verify\('[^]*$/, '')
     .replace('(copy: true)', '(--copy)');
 }

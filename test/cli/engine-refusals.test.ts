@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SparrowError } from '../../base/errors.ts';
 import { exitCodeOf, messageOf } from '../../cli/exit.ts';
 import { open } from '../../engine/index.ts';
+import { withNextStep } from '../../engine/next-step.ts';
 import { type Finished, runCli } from './cli-process.ts';
 
 let directory: string;
@@ -109,6 +110,13 @@ describe('a message', () => {
       'sparrowkv: it failed; opened again [BACKGROUND_FAILED]\n' +
         '"sparrowkv engine verify /d" tells what is damaged; "sparrowkv engine repair /d" keeps what is sound.',
     );
+    const damaged = new SparrowError('corrupt', 'CORRUPT_TABLE', '/d/000001.table is corrupt at offset 0', { file: '/d/000001.table' });
+    for (const state of ['open', 'closed'] as const) {
+      expect(messageOf(withNextStep(damaged, '/d', state))).toBe(
+        'sparrowkv: /d/000001.table is corrupt at offset 0 [CORRUPT_TABLE]\n' +
+          '"sparrowkv engine verify /d" tells what is damaged; "sparrowkv engine repair /d" keeps what is sound.',
+      );
+    }
     expect(exitCodeOf(new SparrowError('conflict', 'CONDITION_FAILED', ''))).toBe(1);
   });
 });
