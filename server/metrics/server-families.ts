@@ -55,6 +55,11 @@ export function replicaFamilies(stats: ReplicaStats): Family[] {
     ),
     family('sparrowkv_raft_handovers_total', "How often the lead was given up for the disk's sake.", stats.handovers),
     family('sparrowkv_raft_log_sync_seconds', 'How long a sync of the log took lately; 0: there was none.', (stats.syncMs ?? 0) / 1000),
+    family(
+      'sparrowkv_raft_entries_mended_total',
+      'Entries that damage had taken from the log, and that came back from other nodes.',
+      stats.entriesMended,
+    ),
     family('sparrowkv_raft_stopped', 'Whether the replica has stopped.', Number(stats.stoppedBecause !== undefined)),
   ];
 }

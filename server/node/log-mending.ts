@@ -31,19 +31,26 @@ export interface MendingParts {
   readonly retryTicks: number;
 }
 
+/** How it ended, and how many entries came back. */
+export interface LogMended {
+  readonly outcome: 'filled' | 'snapshot';
+  readonly entries: number;
+}
+
 export class LogMending implements HostedReplica {
   readonly #parts: MendingParts;
   readonly #log: GroupLog;
-  readonly #done: (outcome: 'filled' | 'snapshot') => void;
+  readonly #done: (outcome: LogMended) => void;
   readonly #failed: (error: unknown) => void;
   /** Those that have not what is asked for. */
   readonly #without: Set<number> = new Set();
   #asked = 0;
+  #filled = 0;
   #ticks: number;
   #filling = false;
 
   /** Settles when nothing is missing any more, or when only a snapshot will do. */
-  static async run(parts: MendingParts, log: GroupLog): Promise<'filled' | 'snapshot'> {
+  static async run(parts: MendingParts, log: GroupLog): Promise<LogMended> {
     let mending: LogMending | undefined;
     try {
       return await new Promise((resolve, reject) => {
@@ -55,12 +62,7 @@ export class LogMending implements HostedReplica {
     }
   }
 
-  private constructor(
-    parts: MendingParts,
-    log: GroupLog,
-    done: (outcome: 'filled' | 'snapshot') => void,
-    failed: (error: unknown) => void,
-  ) {
+  private constructor(parts: MendingParts, log: GroupLog, done: (outcome: LogMended) => void, failed: (error: unknown) => void) {
     this.#parts = parts;
     this.#log = log;
     this.#done = done;
@@ -123,7 +125,7 @@ export class LogMending implements HostedReplica {
     const entries = response.entries.filter(({ index }) => index <= range.to);
     if (entries.length === 0) {
       this.#without.add(response.from);
-      if (this.#parts.peers.every((peer) => this.#without.has(peer))) this.#done('snapshot');
+      if (this.#parts.peers.every((peer) => this.#without.has(peer))) this.#done({ outcome: 'snapshot', entries: this.#filled });
       return;
     }
     if (!this.#fits(entries, range, anchorTerm)) return;
@@ -132,7 +134,8 @@ export class LogMending implements HostedReplica {
       () => {
         this.#filling = false;
         this.#without.clear();
-        if (this.#log.contents().damage === undefined) this.#done('filled');
+        this.#filled += entries.length;
+        if (this.#log.contents().damage === undefined) this.#done({ outcome: 'filled', entries: this.#filled });
         else this.#ask(response.from);
       },
       (error: unknown) => this.#failed(error),

@@ -127,6 +127,8 @@ export interface ReplicaStats {
   /** Reads that this member served while another one led, and of all its reads those for which nobody was asked. */
   readsFollowing: number;
   readsStale: number;
+  /** Entries that damage had taken from the log and that came back from other members. */
+  entriesMended: number;
   /** Entries that were read from the log's files for members that lag. */
   entriesFetched: number;
   /** Snapshots that other members took, and that this one installed. */
@@ -163,6 +165,7 @@ export class Replica implements HostedReplica {
   readonly #applier: Applier;
   readonly #retention: LogRetention;
   readonly #replayed: number;
+  readonly #mended: number;
   /** The term that this member leads, 0: none. */
   #leads = 0;
   #leadsBegun = 0;
@@ -194,7 +197,7 @@ export class Replica implements HostedReplica {
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
     await finishInstall(parts);
-    await mendLog(settings, parts);
+    const mended = await mendLog(settings, parts);
     const machine = new StateMachine(parts.store?.engine ?? parts.engine, votersOnly(settings.voters), settings.nodes);
     const recovered = parts.log.contents();
     const applied = machine.applied;
@@ -231,18 +234,25 @@ export class Replica implements HostedReplica {
       log: { ...recovered, entries },
       applied: commit,
     });
-    const replica = new Replica(settings, parts, machine, raft, recovered.lastIndex - applied);
+    const replica = new Replica(settings, parts, machine, raft, { replayed: recovered.lastIndex - applied, mended });
     await replica.#begin();
     return replica;
   }
 
-  private constructor(settings: ReplicaSettings, parts: ReplicaParts, machine: StateMachine, raft: Raft, replayed: number) {
+  private constructor(
+    settings: ReplicaSettings,
+    parts: ReplicaParts,
+    machine: StateMachine,
+    raft: Raft,
+    opened: { replayed: number; mended: number },
+  ) {
     this.#settings = settings;
     this.#parts = parts;
     this.#machine = machine;
     this.#raft = raft;
     this.#feed = new LogFeed(parts.log, raft.log.lastIndex, raft.log.committed);
-    this.#replayed = replayed;
+    this.#replayed = opened.replayed;
+    this.#mended = opened.mended;
     this.#retention = new LogRetention(settings.logKeptBytesMax);
     this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
     this.#bytesSinceCheckpoint = parts.nodeLog.stats().bytes;
@@ -478,6 +488,7 @@ export class Replica implements HostedReplica {
       syncMs: this.#parts.nodeLog.syncMs(this.#settings.electionTicks * this.#settings.tickMs),
       readsFollowing: this.#readsFollowing,
       readsStale: this.#readsStale,
+      entriesMended: this.#mended,
       entriesFetched: this.#fetched,
       snapshotsSent: this.#parts.store?.counts.sent ?? 0,
       snapshotsInstalled: this.#parts.store?.counts.installed ?? 0,
@@ -841,19 +852,21 @@ function diskFull(): SparrowError {
 }
 
 /** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
-async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<void> {
+async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<number> {
   const { log, nodeLog, engine, store, host } = parts;
   const machine = new StateMachine(engine, votersOnly(voters));
   dropApplied(log, machine.applied);
   const { damage, lastIndex } = log.contents();
-  if (damage === undefined) return;
+  if (damage === undefined) return 0;
   const peers = membersOf(machine.configuration).filter((member) => member !== id);
   if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0]);
   const mending = { group, id, peers, host, retryTicks: electionTicks };
-  if ((await LogMending.run(mending, log)) === 'filled') return;
+  const { outcome, entries } = await LogMending.run(mending, log);
+  if (outcome === 'filled') return entries;
   if (store === undefined) throw damaged(damage, nodeLog.damage[0]);
   // It covers all that this member ever acknowledged.
   await installBefore(await store.receive(mending, lastIndex), store, log);
+  return entries;
 }
 
 /** Before a replica opens a snapshot takes the engine's place; each step durable before the next. */

@@ -19,6 +19,7 @@ import type { Condition, Found } from './kv-client.ts';
 import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from './kv-frames.ts';
 import { TraceHash } from './trace-hash.ts';
 import { type Environment, isDiskError, type Program } from './sim-node.ts';
+import type { ConnectionEvents, SimConnection } from './sim-network.ts';
 import { SimRandom } from './sim-random.ts';
 import { SimTransport } from './sim-transport.ts';
 
@@ -123,6 +124,14 @@ export async function bootServer(
   });
   const host = new NodeHost({ node: id, tickMs, scheduler, transport });
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
+  // Other nodes are listened to at once: a replica may have to get something from them before it opens.
+  let serve: ((connection: SimConnection) => ConnectionEvents) | undefined;
+  endpoint.listen((connection) => {
+    if (nodes.includes(connection.peer)) return transport.accept(connection);
+    if (serve !== undefined) return serve(connection);
+    connection.close();
+    return { frame: () => undefined, closed: () => undefined };
+  });
   const replica = await Replica.open(
     {
       group: 1,
@@ -158,8 +167,7 @@ export async function bootServer(
     const { leader, term, stoppedBecause } = replica.stats();
     return { node: id, leader: stoppedBecause !== undefined && leader === id ? 0 : leader, term, members: nodes };
   };
-  endpoint.listen((connection) => {
-    if (nodes.includes(connection.peer)) return transport.accept(connection);
+  serve = (connection) => {
     return {
       frame: (bytes) => {
         const request = decodeRequest(bytes);
@@ -173,7 +181,7 @@ export async function bootServer(
       },
       closed: () => undefined,
     };
-  });
+  };
   const dataHash = (): string => {
     const trace = new TraceHash();
     for (const [key, value] of replica.engine.scanSync()) {

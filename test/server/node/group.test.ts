@@ -1,61 +1,11 @@
 /** A group of three replicas, as a caller sees it, on simulated machines. */
 import { describe, expect, it } from 'vitest';
-import { encodeWrite, engineKey, NO_LIMIT, recover, recoveryPlan, type Replica } from '../../../server/node/index.ts';
-import { leaderOf, replicaOf } from '../../sim/operator.ts';
-import { bootServer, drawStackSettings } from '../../sim/server-program.ts';
-import type { SimNode } from '../../sim/sim-node.ts';
-import { SimRandom } from '../../sim/sim-random.ts';
-import { World } from '../../sim/world.ts';
-
-const NAMES = ['node1', 'node2', 'node3'];
-
-class Group {
-  readonly world: World = new World({ seed: 1 });
-  readonly nodes: SimNode[];
-
-  constructor(sleepTicks = Infinity) {
-    const drawn = drawStackSettings(new SimRandom(1));
-    const transport = { dropChance: 0, duplicateChance: 0, reorderChance: 0 };
-    const cluster = { ...drawn.cluster, tickMs: 20, electionTicks: 10, heartbeatTicks: 1, sleepTicks, transport };
-    const settings = { ...drawn, cluster };
-    this.nodes = NAMES.map((name) => this.world.addNode(name, (environment) => bootServer(environment, settings, {}, NAMES)));
-  }
-
-  /** Once somebody leads, and everybody knows. */
-  async led(): Promise<{ leader: Replica; followers: Replica[] }> {
-    const known = (): boolean => {
-      const leader = leaderOf(this.nodes)?.stats().id;
-      return this.nodes.every((node) => leader !== undefined && replicaOf(node)?.stats().leader === leader);
-    };
-    expect(await this.world.run(10_000, known)).toBe(true);
-    const leader = leaderOf(this.nodes)!;
-    return { leader, followers: this.nodes.map((node) => replicaOf(node)!).filter((replica) => replica !== leader) };
-  }
-
-  /** What becomes of it within ten seconds of the world. */
-  async outcome<T>(promise: Promise<T>): Promise<{ value?: T; error?: unknown }> {
-    let outcome: { value?: T; error?: unknown } | undefined;
-    promise.then(
-      (value) => (outcome = { value }),
-      (error: unknown) => (outcome = { error }),
-    );
-    await this.world.run(10_000, () => outcome !== undefined);
-    return outcome ?? {};
-  }
-}
-
-function put(replica: Replica, key: string, value: string): ReturnType<Replica['propose']> {
-  return replica.propose(encodeWrite(undefined, [], [{ type: 'put', key: Buffer.from(key), value: Buffer.from(value) }]), NO_LIMIT);
-}
-
-function valueOf(replica: Replica, key: string): string | undefined {
-  const found = replica.engine.getSync(engineKey(Buffer.from(key)));
-  return found && Buffer.from(found).toString();
-}
+import { recover, recoveryPlan, type Replica } from '../../../server/node/index.ts';
+import { NAMES, put, GroupOfThree, valueOf } from './group-of-three.ts';
 
 describe('a group of three replicas', () => {
   it('has one that takes writes and reads; the others name it', async () => {
-    const group = new Group();
+    const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     expect(await group.outcome(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
     expect(await group.outcome(leader.read()!)).toEqual({ value: undefined });
@@ -69,7 +19,7 @@ describe('a group of three replicas', () => {
   });
 
   it('reads at every member what was acknowledged before', async () => {
-    const group = new Group();
+    const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     for (let i = 0; i < 20; i++) {
       expect(await group.outcome(put(leader, 'k', `${i}`))).toMatchObject({ value: { outcome: 'applied' } });
@@ -82,7 +32,7 @@ describe('a group of three replicas', () => {
   });
 
   it('reads at once what may be old, as long as that is proven, and asks before it is over', async () => {
-    const group = new Group();
+    const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     const [follower] = followers;
     const read = (staleMs: number): Promise<void> | undefined => follower!.read({ anyMember: true, staleMs });
@@ -108,7 +58,7 @@ describe('a group of three replicas', () => {
   });
 
   it('says of a write whose leader lost its lead that nobody knows', async () => {
-    const group = new Group();
+    const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     const name = NAMES[leader.stats().id - 1]!;
     group.world.links.partition(
@@ -127,7 +77,7 @@ describe('a group of three replicas', () => {
   });
 
   it('hands the lead over', async () => {
-    const group = new Group();
+    const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     const to = followers[0]!.stats().id;
     leader.transferLeadership(to);
@@ -137,7 +87,7 @@ describe('a group of three replicas', () => {
   });
 
   it('sleeps when nothing happens, and wakes for a write and for a lost node', async () => {
-    const group = new Group(3);
+    const group = new GroupOfThree(3);
     const { leader, followers } = await group.led();
     const all = [leader, ...followers];
     expect(await group.world.run(10_000, () => all.every((replica) => replica.asleep))).toBe(true);
@@ -148,7 +98,7 @@ describe('a group of three replicas', () => {
   });
 
   it('is recovered by who is left, who says before what may be lost', async () => {
-    const group = new Group();
+    const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     await group.outcome(put(leader, 'k', 'v'));
     const left = followers[0]!;

@@ -153,6 +153,14 @@ export class Cluster {
     return read;
   }
 
+  /** Its last word, then it is not there any more. */
+  abdicate(id: number): void {
+    const member = this.member(id);
+    const message = member.raft.abdicate();
+    if (message !== undefined) this.#send(member, message);
+    this.cut.add(id);
+  }
+
   advanceClock(ms: number): void {
     this.nowMs += ms;
     for (const { raft } of this.members.values()) raft.advanceClock(this.nowMs);

@@ -13,6 +13,7 @@
  *                                and left by themselves unless `joint` is said
  *   change N leave               leaves a joint configuration
  *   transfer N M                 N hands leadership over to M
+ *   abdicate N                   N will do nothing any more: it lets another one lead, and is gone
  *   force N A B ...              N takes over what is left of the group: A B ...
  *   read N                       a linearizable read at N, which leads
  *   ask N                        a linearizable read at N, which asks the leader if it is another one
@@ -79,6 +80,8 @@ export class ScriptCluster {
         const refused = cluster.member(a).raft.transferLeadership(b);
         return refused && this.#say(`${a}: refused: ${refused}`);
       }
+      case 'abdicate':
+        return cluster.abdicate(a);
       case 'force':
         cluster.checkCompleteness = false;
         return this.#attempt(a, () => cluster.member(a).raft.forceConfiguration([b, ...more]));
