@@ -74,7 +74,8 @@ export async function checkpoint(
   const random = randomOf(components);
   return await withStoreLocked(directory, components, (fileSystem) => {
     const image = imageOfDirectory(fileSystem, directory, readVersion(fileSystem, directory).version);
-    const still = { sync: () => Promise.resolve(), assertOpen: () => undefined, storeId: random && upkeep.newStoreId(random) };
+    const storeId = random && upkeep.newStoreId(random);
+    const still = { sync: () => Promise.resolve(), assertOpen: () => undefined, storeId, sequence: undefined };
     return upkeep.makeCheckpoint(fileSystem, image, to, options, still);
   });
 }

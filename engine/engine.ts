@@ -199,7 +199,10 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
     const { events } = this.#parts;
     const begunMs = events.nowMs();
     events.emit({ type: 'checkpoint-begun', directory });
-    const ended = (error: unknown, { files, linkedBytes, copiedBytes }: Omit<CheckpointResult, 'directory'>): void =>
+    const ended = (
+      error: unknown,
+      { files, linkedBytes, copiedBytes }: Pick<CheckpointResult, 'files' | 'linkedBytes' | 'copiedBytes'>,
+    ): void =>
       events.emit({
         type: 'checkpoint-ended',
         directory,
@@ -226,6 +229,7 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
         sync: () => this.#parts.log.sync(),
         assertOpen: () => this.assertOpen(),
         storeId: this.#parts.random && newStoreId(this.#parts.random),
+        sequence: this.#sequenceOf(image),
         pause: () => io.pause(),
       }),
     );
@@ -254,11 +258,16 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   #backup(target: string, options: BackupOptions): Promise<BackupResult> {
     const { scheduler, zstd, clock, log } = this.#parts;
     return this.#withFiles('backup', (image, io) => {
-      const sequence = this.#isHosted ? image.version.lastSequence : this.#writer.sequence;
+      const sequence = this.#sequenceOf(image);
       const assertOpen = (): void => this.assertOpen();
       const source = { image, scheduler, zstd, sequence, sync: () => log.sync(), assertOpen, pause: () => io.pause() };
       return makeBackup(io.fileSystem, source, target, clock.wallMs(), options);
     });
+  }
+
+  /** Of the last batch in an image that was taken in this turn: what is in memory alone counts with a log. */
+  #sequenceOf(image: StoreImage): number {
+    return this.#isHosted ? image.version.lastSequence : this.#writer.sequence;
   }
 
   async ingest(directory: string, options: IngestOptions = {}): Promise<IngestResult> {

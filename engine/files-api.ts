@@ -6,9 +6,19 @@ export interface CheckpointOptions {
   copy?: boolean;
 }
 
+/** A file of a store, and how many bytes of it count: what a host's log has behind the last value that the store points to does not. */
+export interface StoreFile {
+  readonly name: string;
+  readonly bytes: number;
+}
+
 export interface CheckpointResult {
   directory: string;
+  /** Of the last batch that it holds. Undefined where that is not known: of a directory that nobody has open the log is not read. */
+  sequence: number | undefined;
   files: number;
+  /** Those files: tables, then files of large values, then the log. Beside them stand the manifest and what names it. */
+  contents: readonly StoreFile[];
   /** Bytes of files that are the engine's own under a second name, and of those that were copied. */
   linkedBytes: number;
   copiedBytes: number;

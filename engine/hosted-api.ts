@@ -41,8 +41,13 @@ export type HostedBatchOptions = Omit<BatchOptions, 'durability' | 'sequence'> &
 
 /** A segment of the host's log that files of the engine lead into. */
 export interface HostSegment {
-  /** The host's number; 0: of a repaired store, whose manifest was lost, and with it the numbers. */
+  /**
+   * The host's number. 0 stands for all that have none here: files of a copy (checkpoint, restore), which is under no host's log or under another one's; and
+   * those of a repaired store, whose manifest was lost, and with it the numbers.
+   */
   readonly segment: number;
+  /** Where the last of the values ends: a copy takes that much of the file. Of segment 0, of all its files together. */
+  readonly end: number;
   /** Of values that the engine has pointed to there, and of those that it still does. */
   readonly bytes: number;
   readonly liveBytes: number;
@@ -63,13 +68,15 @@ export interface HostedEngine extends Engine {
    * moved. Asked for the first time since opening it may sync the manifest, on the caller's thread.
    */
   readonly durableSequence: number;
+  /** From this size on a value stays where the host's log has it, if the put says where; of the default keyspace. */
+  readonly inlineThreshold: number;
   write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult>;
   /** Segments of the host's log that files of the engine lead into, oldest first. */
   hostSegments(): HostSegment[];
   /**
-   * Moves every value that lies in the host's segment to files of the engine's own, and gives up its names for it: so that an old segment of the
-   * log can be freed. Flushes before. Settles when all that is on disk; names that a checkpoint or backup under way still needs go after it.
-   * `exhausted/DISK_FULL` when that cannot be now.
+   * Moves every value that lies in the host's segment, or in any of several, to files of the engine's own, and gives up its names for them: so that old
+   * segments of the log can be freed. Flushes before. Settles when all that is on disk; names that a checkpoint or backup under way still needs go after it.
+   * Each table that refers to any of them is rewritten once. `exhausted/DISK_FULL` when that cannot be now.
    */
-  relocate(segment: number): Promise<void>;
+  relocate(segments: number | readonly number[]): Promise<void>;
 }

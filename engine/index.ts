@@ -73,6 +73,7 @@ export type {
   RepairReport,
   RestoreOptions,
   RestoreResult,
+  StoreFile,
   TableFileEntryOptions,
   TableFilesInfo,
   TableFilesSettings,

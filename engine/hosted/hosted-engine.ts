@@ -21,6 +21,10 @@ export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
     return manifest.version.lastSequence;
   }
 
+  get inlineThreshold(): number {
+    return this.#own.settings.inlineThreshold;
+  }
+
   override write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult> {
     return super.write(batch, options);
   }
@@ -53,19 +57,27 @@ export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
 
   hostSegments(): HostSegment[] {
     this.assertOpen();
-    const found = new Map<number, { segment: number; bytes: number; liveBytes: number }>();
-    for (const { hostSegment: segment, bytes, liveBytes } of this.#own.maintenance.hostLinks()) {
-      const before = found.get(segment) ?? { segment, bytes: 0, liveBytes: 0 };
-      found.set(segment, { segment, bytes: before.bytes + bytes, liveBytes: before.liveBytes + liveBytes });
+    const found = new Map<number, HostSegment>();
+    for (const { hostSegment: segment, bytes, liveBytes, end } of this.#own.maintenance.hostLinks()) {
+      const before = found.get(segment) ?? { segment, bytes: 0, liveBytes: 0, end: 0 };
+      found.set(segment, {
+        segment,
+        bytes: before.bytes + bytes,
+        liveBytes: before.liveBytes + liveBytes,
+        // Names of one segment lead to one file; of none, each to its own.
+        end: segment === 0 ? before.end + end : Math.max(before.end, end),
+      });
     }
     return [...found.values()].toSorted((a, b) => a.segment - b.segment);
   }
 
-  async relocate(segment: number): Promise<void> {
-    if (!Number.isInteger(segment) || segment < 0) {
+  async relocate(segments: number | readonly number[]): Promise<void> {
+    const asked = typeof segments === 'number' ? [segments] : segments;
+    for (const segment of asked) {
+      if (Number.isInteger(segment) && segment >= 0) continue;
       throw new SparrowError('invalid', 'OPTION_RANGE', `segment is a whole number from 0, not ${String(segment)}`, { field: 'segment' });
     }
     await this.flush();
-    await this.#own.maintenance.relocate(segment);
+    await this.#own.maintenance.relocate(new Set(asked));
   }
 }

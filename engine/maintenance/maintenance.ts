@@ -12,7 +12,7 @@ import { BLOCK_HEADER_BYTES, type Demand } from '../compaction/index.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { EngineLog, Frame, SegmentOpened } from '../log/index.ts';
-import { type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
+import { type BlockFile, type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
 import { isMemoryShort, type LinearMemory, type MemoryHolder } from '../memory/linear-memory.ts';
 import type { Reserve } from '../memory/reserve.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
@@ -490,23 +490,24 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   }
 
   /** Every link into the host's log, those of memtables too. */
-  hostLinks(): { hostSegment: number; bytes: number; liveBytes: number }[] {
+  hostLinks(): { hostSegment: number; bytes: number; liveBytes: number; end: number }[] {
     const inTables = [...this.version.segments.values()].flatMap(({ bytes, liveBytes, link }) =>
-      link ? [{ hostSegment: link.hostSegment, bytes: bytes - BLOCK_HEADER_BYTES, liveBytes }] : [],
+      link ? [{ hostSegment: link.hostSegment, bytes: bytes - BLOCK_HEADER_BYTES, liveBytes, end: link.end }] : [],
     );
     const memtables = [
       ...this.#memtables.sealed.map(({ memtable }) => memtable),
       ...(this.#memtables.active ? [this.#memtables.active] : []),
     ];
     const inMemory = memtables.flatMap(({ links }) =>
-      [...links].map(([hostSegment, { bytes }]) => ({ hostSegment, bytes, liveBytes: bytes })),
+      [...links].map(([hostSegment, { bytes, end }]) => ({ hostSegment, bytes, liveBytes: bytes, end })),
     );
     return [...inTables, ...inMemory];
   }
 
-  /** Moves what tables have in the host's segment into files of the engine's own; the links go. */
-  async relocate(hostSegment: number): Promise<void> {
-    const relocate = [...this.version.segments].filter(([, { link }]) => link?.hostSegment === hostSegment).map(([segment]) => segment);
+  /** Moves what tables have in the host's segments into files of the engine's own; the links go. */
+  async relocate(hostSegments: ReadonlySet<number>): Promise<void> {
+    const leads = ({ link }: BlockFile): boolean => link !== undefined && hostSegments.has(link.hostSegment);
+    const relocate = [...this.version.segments].filter(([, file]) => leads(file)).map(([segment]) => segment);
     if (relocate.length > 0) await this.#done({ from: undefined, to: undefined, upTo: 0, relocate });
     await this.#versions.removed();
   }

@@ -29,6 +29,7 @@ import { FileCheck } from './file-check.ts';
 import { NewDirectory } from './new-directory.ts';
 import { storeIdOf, withStoreId } from './store-id.ts';
 import { WatchedReads } from './watched-reads.ts';
+import { withoutHost } from './without-host.ts';
 
 /** Where a backup is taken from. */
 export interface BackupSource {
@@ -300,7 +301,7 @@ export async function restoreBackup(
         bytes += file.bytes;
         parts.onProgress?.(bytes);
       }
-      made.finish(withStoreId(version, parts.storeId));
+      made.finish(withoutHost(withStoreId(version, parts.storeId)));
       return { backup: manifest.id, directory, files: manifest.files.length, bytes };
     } catch (error) {
       made.discard();

@@ -13,21 +13,22 @@ import { copyFile, type Pause } from './copy-file.ts';
 import { orDiskFull } from './disk-full.ts';
 import { NewDirectory } from './new-directory.ts';
 import type { ImageFile, StoreImage } from '../inspect/index.ts';
+import { withoutHost } from './without-host.ts';
 import { withStoreId } from './store-id.ts';
 
 /** What a file system answers that cannot link these two. */
 const CANNOT_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /**
- * `sync`: settles when everything in the image is on disk. `assertOpen`: throws when the source is being closed. `storeId`: the copy's. `pause`:
- * between pieces of what is copied, where somebody uses the source meanwhile.
+ * `sync`: settles when everything in the image is on disk. `assertOpen`: throws when the source is being closed. `storeId`: the copy's. `sequence`:
+ * of the last batch in the image, where it is known. `pause`: between pieces of what is copied, where somebody uses the source meanwhile.
  */
 export async function makeCheckpoint(
   fileSystem: FileSystem,
   image: StoreImage,
   directory: string,
   options: CheckpointOptions,
-  source: { sync: () => Promise<void>; assertOpen: () => void; storeId: number | undefined; pause?: Pause },
+  source: { sync: () => Promise<void>; assertOpen: () => void; storeId: number | undefined; sequence: number | undefined; pause?: Pause },
 ): Promise<CheckpointResult> {
   const target = new NewDirectory(fileSystem, directory);
   let linkedBytes = 0;
@@ -43,12 +44,13 @@ export async function makeCheckpoint(
       }
     }
     source.assertOpen();
-    target.finish(withStoreId(image.version, source.storeId));
+    target.finish(withoutHost(withStoreId(image.version, source.storeId)));
   } catch (error) {
     target.discard();
     throw orDiskFull(error, directory, 'nothing is left in it');
   }
-  return { directory, files: image.files.length, linkedBytes, copiedBytes };
+  const contents = image.files.map(({ name, bytes }) => ({ name, bytes }));
+  return { directory, sequence: source.sequence, files: contents.length, contents, linkedBytes, copiedBytes };
 }
 
 /** False: it is to be copied. */

@@ -35,6 +35,6 @@ test('a link is written to the manifest, and read', async () => {
   fileSystem.replace(MANIFEST, Buffer.from(readFileSync(GOLDEN, 'utf8').replaceAll('\n', ''), 'hex'));
   const again = await open('/store', {}, { fileSystem, hosted });
   expect(again.getSync('bird')).toEqual(Uint8Array.from(VALUE));
-  expect(again.hostSegments()).toEqual([{ segment: 7, bytes: 2000, liveBytes: 2000 }]);
+  expect(again.hostSegments()).toEqual([{ segment: 7, bytes: 2000, liveBytes: 2000, end: 2077 }]);
   await again.close();
 });

@@ -105,7 +105,7 @@ describe("values in the host's log", () => {
     await engine.flush();
     await engine.settled();
     expect(names(fs, '.link')).toHaveLength(1);
-    expect(engine.hostSegments()).toEqual([{ segment: 2, bytes: 1000, liveBytes: 1000 }]);
+    expect(engine.hostSegments()).toEqual([{ segment: 2, bytes: 1000, liveBytes: 1000, end: 1013 }]);
     await engine.close();
   });
 
