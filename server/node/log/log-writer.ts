@@ -79,8 +79,9 @@ export interface WriterBegin {
 
 /** Batches are cut at about this size: a larger write would hold up the event loop. */
 const BATCH_BYTES: number = 4 * 1024 * 1024;
-/** A file grows ahead by this much. */
+/** A file grows ahead by this much, where batches of up to so many bytes follow one another: it is written twice so, which for larger ones costs more than it spares. */
 const AHEAD_BYTES: number = 256 * 1024;
+const AHEAD_BATCH_BYTES_MAX = 4096;
 const FULL_RETRY_MS = 200;
 /** A summary takes at most one byte in so many of a segment. */
 const SUMMARY_PART = 4;
@@ -93,6 +94,8 @@ export class LogWriter {
   #synced = 0;
   #fileBytes = 0;
   #summaryBytes = 0;
+  /** The last batch that the file had to grow for was a small one. */
+  #wasSmall = false;
   #nextSegment: number;
   #frames: number;
   #waiting: Waiting[] = [];
@@ -405,8 +408,11 @@ export class LogWriter {
   /** Small batches at the end of a file: grow it by more than they need. */
   #growAhead(bytes: number): void {
     if (this.#end + bytes <= this.#fileBytes) return;
-    const ahead = Math.min(AHEAD_BYTES, this.#parts.segmentBytes);
-    if (bytes < ahead / 4) {
+    const ahead = Math.min(AHEAD_BYTES, Math.ceil(this.#parts.segmentBytes / 8));
+    const isSmall = bytes <= AHEAD_BATCH_BYTES_MAX;
+    const wasSmall = this.#wasSmall;
+    this.#wasSmall = isSmall;
+    if (isSmall && wasSmall && bytes < ahead) {
       noRoom(() => this.#file!.writeSync(ZEROS, 0, ahead, this.#fileBytes));
       this.#fileBytes += ahead;
     } else {

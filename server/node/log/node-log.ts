@@ -53,6 +53,7 @@ export class NodeLog {
   readonly #writer: LogWriter;
   /** Damage may have taken all that there was of a group. */
   readonly #unlisted: boolean;
+  readonly #segmentBytes: number;
   readonly #fullListeners: Set<(full: boolean) => void> = new Set();
 
   /** Throws `corrupt/CORRUPT_RAFT_LOG` when nothing of the log can be read, and `invalid/FORMAT_NEWER`. */
@@ -73,6 +74,7 @@ export class NodeLog {
     if (lastDamaged) file?.closeSync();
     const last = this.#segments.last;
     const { clock, scheduler, segmentBytes } = options;
+    this.#segmentBytes = segmentBytes;
     const parts = {
       segments: this.#segments,
       groups,
@@ -127,6 +129,26 @@ export class NodeLog {
   /** The file of a segment that holds an entry. It may be linked; it is not written over then. */
   segmentPath(segment: number): string {
     return this.#segments.path(segment);
+  }
+
+  /** Of its segments, about. */
+  get bytes(): number {
+    return this.#segments.bytes;
+  }
+
+  /** Counts what was written to it. */
+  get bytesWritten(): number {
+    return this.#writer.bytesWritten;
+  }
+
+  /** Segments before it are in the log no more; somebody may have them under another name. */
+  get oldestSegment(): number {
+    return this.#segments.oldest;
+  }
+
+  /** At which a segment takes no more: what most are about as large as. */
+  get segmentBytes(): number {
+    return this.#segmentBytes;
   }
 
   /** Who keeps the oldest segment from being removed: groups that hold an entry of it. Undefined when only one segment is left. */
