@@ -2,18 +2,36 @@
  * What an engine costs that does nothing: opens many in one process over shared resources, and reports for each of them memory, descriptors
  * and time, as they are opened, after a write to each, after a flush of each, and closed.
  *
- *   node --expose-gc bench/engine/many-engines.ts [engines, default 1000]
+ *   node --expose-gc bench/engine/many-engines.ts [engines, default 1000] [--hosted: under a host's log]
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { createResources, type Engine, open } from '../../engine/index.ts';
 
-const count = Number(process.argv[2] ?? 1000);
+const { values: options, positionals } = parseArgs({ options: { hosted: { type: 'boolean', default: false } }, allowPositionals: true });
+const count = Number(positionals[0] ?? 1000);
 const collect = globalThis.gc;
 if (!collect) throw new Error('run it with --expose-gc');
 const directory = mkdtempSync(join(tmpdir(), 'sparrowkv-many-'));
 const resources = createResources({ memoryBytes: 2 ** 30 });
+
+/** A log of one segment, in which all engines have a value. */
+const VALUE = Buffer.alloc(4096, 'value');
+const segment = join(directory, 'segment');
+if (options.hosted) writeFileSync(segment, VALUE);
+
+function openOne(name: string): Promise<Engine> {
+  const path = join(directory, name);
+  return options.hosted ? open(path, {}, { resources, hosted: { segmentPath: () => segment } }) : open(path, {}, { resources });
+}
+
+function put(engine: Engine): Promise<unknown> {
+  if (!options.hosted) return engine.put('key', 'value');
+  const operation = { type: 'put', key: 'key', value: VALUE, at: { segment: 1, offset: 0 } } as const;
+  return engine.write([operation], { sequence: 1 });
+}
 
 interface Sample {
   rss: number;
@@ -51,14 +69,14 @@ function report(what: string, base: Sample): void {
 }
 
 // The first one brings code and the lock's library into memory.
-const warm = await open(join(directory, 'warm'), {}, { resources });
-await warm.put('k', 'v');
+const warm = await openOne('warm');
+await put(warm);
 await warm.flush();
 const base = (last = sample());
 const engines: Engine[] = [];
-for (let i = 0; i < count; i++) engines.push(await open(join(directory, String(i)), {}, { resources }));
+for (let i = 0; i < count; i++) engines.push(await openOne(String(i)));
 report('opened', base);
-for (const engine of engines) await engine.put('key', 'value');
+for (const engine of engines) await put(engine);
 for (const engine of engines) if (engine.getSync('key') === undefined) throw new Error('a write is lost');
 report('written', base);
 await Promise.all(engines.map((engine) => engine.sync()));

@@ -3,6 +3,7 @@
  *
  * Sequences come in rounds of ROUND_RUNS, each of a seed of its own: the rounds seed, seed + 1, ... are dealt out to the processes. When a
  * sequence fails, it is shrunk, printed with its round and path, and the campaign ends with exit code 1; `--seed ROUND --path PATH` repeats it.
+ * `--hosted`: of engines under a host's log.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '1' },
     path: { type: 'string' },
     rounds: { type: 'string' },
+    hosted: { type: 'boolean', default: false },
   },
 });
 const seed = Number(values.seed);
@@ -28,14 +30,16 @@ const seed = Number(values.seed);
 /** Runs a round. Returns what it reached, or says what is wrong. */
 async function round(of: number, path: string | undefined): Promise<Reached | undefined> {
   const total: Reached = { ...NOTHING_REACHED };
-  const property = fc.asyncProperty(anyRun(COMMANDS_MAX), async (run) => {
+  const property = fc.asyncProperty(anyRun(COMMANDS_MAX, values.hosted), async (run) => {
     const reached = await new Interpreter(run).run();
     for (const what of Object.keys(total) as (keyof Reached)[]) total[what] += reached[what];
   });
   const result = await fc.check(property, { seed: of, numRuns: ROUND_RUNS, ...(path !== undefined && { path }) });
   if (!result.failed) return total;
   console.error(`round ${of} fails: ${String(result.errorInstance)}\n${JSON.stringify(result.counterexample?.[0])}`);
-  console.error(`repeat it with: node test/model/campaign.ts --seed ${of} --path ${result.counterexamplePath}`);
+  console.error(
+    `repeat it with: node test/model/campaign.ts ${values.hosted ? '--hosted ' : ''}--seed ${of} --path ${result.counterexamplePath}`,
+  );
   return undefined;
 }
 
@@ -62,6 +66,7 @@ function lead(processes: number, runs: number): void {
       String(processes),
       '--rounds',
       String(own),
+      ...(values.hosted ? ['--hosted'] : []),
     ]);
     child.on('message', (message: Reached | 'failed') => {
       if (message === 'failed') {

@@ -255,14 +255,17 @@ export const anySettings: fc.Arbitrary<EngineSettingsInput> = fc.record({
 
 export interface Run {
   readonly seed: number;
+  /** Of an engine under a host's log. */
+  readonly hosted?: boolean;
   readonly settings: EngineSettingsInput;
   readonly commands: readonly Command[];
 }
 
 /** fast-check shrinks the commands one by one, then what is in them. */
-export function anyRun(commandsMax: number): fc.Arbitrary<Run> {
+export function anyRun(commandsMax: number, hosted = false): fc.Arbitrary<Run> {
   return fc.record({
     seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    hosted: fc.constant(hosted),
     settings: anySettings,
     commands: fc.array(anyCommand, { minLength: 1, maxLength: commandsMax, size: 'max' }),
   });

@@ -2,13 +2,16 @@
  * Runs commands on the engine, over a simulated disk and virtual time, beside the model, and compares at every step.
  *
  * After a crash the store must hold the first n batches, whole, for some n between what was acknowledged as durable and what was issued;
- * the model then forgets the rest and both go on. Snapshots and iterators do not outlive a crash or a reopening.
+ * the model then forgets the rest and both go on; or, under a host's log, the host writes the rest again. Snapshots and iterators do not outlive a
+ * crash or a reopening.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
   open,
   type Durability,
   type Engine,
+  type EngineSettingsInput,
+  type HostedEngine,
   type KeyValues,
   type Keyspace,
   type KeyspaceSettings,
@@ -26,6 +29,7 @@ import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
 import { Disagreement, entryText, expectEntries, expectSame, expectValue, nameOf } from './agreement.ts';
 import { type Command, type DrawnCondition, type DrawnWrite, keyOf, KEYSPACES, type Run, scanOptionsOf } from './commands.ts';
 import { type Frozen, Model, type ModelState } from './model.ts';
+import { ModelHost } from './model-host.ts';
 import { OpenIterator } from './open-iterator.ts';
 import { ReadsUnderWay } from './reads-under-way.ts';
 import { type Planned, WritePlanner } from './write-plan.ts';
@@ -73,6 +77,8 @@ export interface Reached {
   awayReads: number;
   /** Asynchronous reads that were on their way while the next command ran. */
   readsBeside: number;
+  /** Batches that a host has written again. */
+  repeated: number;
 }
 
 export const NOTHING_REACHED: Readonly<Reached> = {
@@ -93,6 +99,7 @@ export const NOTHING_REACHED: Readonly<Reached> = {
   seeks: 0,
   awayReads: 0,
   readsBeside: 0,
+  repeated: 0,
 };
 
 export class Interpreter {
@@ -105,6 +112,8 @@ export class Interpreter {
   readonly #scheduler = new SimScheduler();
   readonly #clock = new SimClock(this.#scheduler);
   #engine!: Engine;
+  /** The sequence at which the engine was found. */
+  #found = 0;
   #life: Life = { over: false };
   /** Keyspaces that have been opened in this life of the store; the default one is the engine. */
   #stores: (KeyValues | undefined)[] = [];
@@ -120,6 +129,8 @@ export class Interpreter {
   #iterators: OpenIterator[] = [];
   #reads: ReadsUnderWay;
   readonly #random: SimRandom;
+  /** Of an engine without a log. */
+  readonly #host: ModelHost | undefined;
 
   constructor(run: Run, trouble: Trouble = {}) {
     this.#run = run;
@@ -130,6 +141,7 @@ export class Interpreter {
     const random = new SimRandom(run.seed ^ 0x5eed);
     const settle = (complete: () => void): void => void this.#scheduler.after(random.below(4), complete);
     this.fs = new SimFileSystem({ seed: run.seed, settle });
+    this.#host = run.hosted ? new ModelHost(this.fs) : undefined;
   }
 
   /** Runs everything, then closes, opens again and compares all. */
@@ -260,24 +272,32 @@ export class Interpreter {
       this.reached[by !== undefined ? 'increments' : 'rangeDeletes'] += by !== undefined || to !== undefined ? 1 : 0;
     const acknowledged = this.#issue(planned, durability, sequence).then(() => {
       // What a dead machine says nobody hears.
-      if (this.fs.dead) return;
+      if (this.fs.dead || this.#host) return;
       if (durability === 'synced') this.#synced = Math.max(this.#synced, sequence);
       if (durability !== 'buffered') this.#inSystem = Math.max(this.#inSystem, sequence);
     });
     await this.#follow(acknowledged, awaited);
   }
 
-  async #issue({ call, operations, conditions, counters }: Planned, durability: Durability, sequence: number): Promise<void> {
-    if (call) return call({ durability });
-    const result = await this.#engine.write(operations, { durability, conditions });
+  async #issue(planned: Planned, durability: Durability, sequence: number): Promise<void> {
+    const { call, counters } = planned;
+    if (call && !this.#host) return call({ durability });
+    const result = await this.#writeBatch(planned, durability, sequence);
     expectSame('sequence of a batch', result.sequence, sequence);
     expectSame('counters of a batch', result.counters.join(' '), counters.join(' '));
   }
 
+  #writeBatch({ operations, conditions }: Planned, durability: Durability, sequence: number): ReturnType<Engine['write']> {
+    if (this.#host === undefined) return this.#engine.write(operations, { durability, conditions });
+    return this.#engine.write(this.#host.logged(operations), { conditions, sequence });
+  }
+
   /** A batch that must be refused, and change nothing. */
-  async #refusal({ call, operations, conditions, refusal }: Planned, durability: Durability): Promise<void> {
+  async #refusal(planned: Planned, durability: Durability): Promise<void> {
+    const { call, refusal } = planned;
     const wanted = `refused: ${refusal}`;
-    const writing = call ? call({ durability }) : this.#engine.write(operations, { durability, conditions }).then(() => undefined);
+    const writing =
+      call && !this.#host ? call({ durability }) : this.#writeBatch(planned, durability, this.model.sequence + 1).then(() => undefined);
     let found = 'accepted';
     try {
       await this.#until(writing);
@@ -345,7 +365,7 @@ export class Interpreter {
     // A keyspace of that name is another one from now on, at older snapshots too.
     for (const { frozen } of this.#snapshots) frozen.clear(keyspace);
     this.reached.drops++;
-    const dropped = store.drop().then(() => {
+    const dropped = store.drop(this.#host ? { sequence } : {}).then(() => {
       if (this.fs.dead) return;
       this.#synced = Math.max(this.#synced, sequence);
       this.#inSystem = Math.max(this.#inSystem, sequence);
@@ -449,15 +469,31 @@ export class Interpreter {
     this.#life = { over: false };
     const scheduler = lifelong(this.#scheduler, this.#life);
     const readPolicy = this.#readPolicy();
-    this.#engine = await this.#until(
-      open(DIRECTORY, this.#run.settings, { fileSystem: this.fs, scheduler, clock: this.#clock, readPolicy }),
-    );
+    const components = { fileSystem: this.fs, scheduler, clock: this.#clock, readPolicy };
+    const opening: Promise<Engine> = this.#host
+      ? open(DIRECTORY, withoutLog(this.#run.settings), { ...components, hosted: this.#host.log.hosted })
+      : open(DIRECTORY, this.#run.settings, components);
+    this.#engine = await this.#until(opening);
+    this.#found = this.#engine.sequence;
     this.#reads = this.#newReads();
     this.#stores = [this.#engine];
     this.#compareSettings();
     this.#engine.events.on('compaction-ended', ({ parts }) => {
       if (parts > 1) this.reached.parted++;
     });
+    await this.#catchUp();
+  }
+
+  /** A host writes again what the engine was found without. */
+  async #catchUp(): Promise<void> {
+    if (this.#host === undefined) return;
+    const before = this.#host.repeated;
+    await this.#host.catchUp(this.#engine as HostedEngine, this.model, {
+      storeOf: (keyspace) => this.#store(keyspace),
+      dropped: (keyspace) => (this.#stores[keyspace] = undefined),
+      until: (promise) => this.#until(promise),
+    });
+    this.reached.repeated += this.#host.repeated - before;
   }
 
   /** Of three runs, one has every read of a file wait for the disk, and one some of them. */
@@ -477,6 +513,7 @@ export class Interpreter {
     this.reached.relocations += names.filter((each) => each.endsWith('.block')).length;
     this.reached.rolls += names.some((each) => /^MANIFEST-0*[^01]/.test(each)) ? 1 : 0;
     this.#dropHandles();
+    this.#host?.log.close();
     await this.#until(this.#engine.close());
     // All have been answered, or refused.
     await drain();
@@ -490,7 +527,7 @@ export class Interpreter {
   async #reopen(): Promise<void> {
     await this.#close();
     // What was written reaches the system when the engine closes.
-    this.#inSystem = this.model.sequence;
+    if (!this.#host) this.#inSystem = this.model.sequence;
     await this.#open();
     await this.#compareAll();
   }
@@ -522,6 +559,7 @@ export class Interpreter {
       // What was under way learns that the machine is gone before the next life begins.
       await this.#scheduler.runDry();
       this.#life.over = true;
+      this.#host?.log.recover();
       this.#pending.clear();
       this.#refused = undefined;
       this.#planPowerLoss();
@@ -534,14 +572,15 @@ export class Interpreter {
         next = this.#mode();
       }
     }
-    const { sequence } = this.#engine;
+    const sequence = this.#found;
     const floor = processOnly ? this.#inSystem : this.#synced;
     if (sequence < floor || sequence > this.model.sequence) {
       throw new Disagreement(`after a crash (${mode}) the store is at ${sequence}; durable were ${floor}, issued ${this.model.sequence}`);
     }
     this.reached.crashes++;
     if (sequence < this.model.sequence) this.reached.losses++;
-    this.model.truncate(sequence);
+    // A host has written again what was lost.
+    if (!this.#host) this.model.truncate(sequence);
     // What is there after power loss is on the disk.
     if (powerLost) this.#synced = sequence;
     this.#inSystem = sequence;
@@ -573,6 +612,12 @@ function lifelong(scheduler: SimScheduler, life: Life): Scheduler {
     after: (delayMs, task, background) => scheduler.after(delayMs, unlessOver(task), background),
     soon: (task) => scheduler.soon(unlessOver(task)),
   };
+}
+
+/** Of a log, which such an engine does not have. */
+function withoutLog(settings: EngineSettingsInput): EngineSettingsInput {
+  const { segmentBytes: _, callerSyncMs: _calls, ...others } = settings;
+  return others;
 }
 
 const ALL_KEYS: readonly number[] = [...Array(80).keys()];

@@ -81,6 +81,11 @@ export class Model extends ModelState {
     return this.#batches.length;
   }
 
+  /** What the batch of that sequence number came to. */
+  batch(sequence: number): readonly ModelWrite[] {
+    return this.#batches[sequence - 1]!;
+  }
+
   apply(batch: readonly ModelWrite[]): void {
     this.#batches.push(batch);
     applyTo(this.state, batch, this.#batches.length);
