@@ -1,7 +1,7 @@
 /**
  * What a node is made of, below its clients: put together in this order, and taken apart in the other.
  *
- *   lock -> identity -> engine -> log -> way to other nodes -> host -> replica -> ties to its cluster
+ *   lock -> identity -> log -> engine -> way to other nodes -> host -> replica -> ties to its cluster
  *
  * There is one group so far, whose members are the nodes. A node alone has no way to others, and nothing waits for anybody there. A node of several does
  * not wait for them either: it is there when its own data are, and has a leader when a majority is. One that joins asks a member first who the others are.
@@ -85,10 +85,10 @@ export class NodeParts implements Parts {
       logger.info({ nodeId: identity.nodeId, clusterId: formatClusterId(identity.clusterId), voters: identity.voters }, 'this node');
 
       const { h64Raw: hash, create64: createHash } = await xxhash();
-      const store = await openStore(settings, hash, createHash);
-      opened.push(() => store.engine.close());
       const log = openLog(settings, hash, logger);
       opened.push(() => log.close());
+      const store = await openStore(settings, log, hash, createHash);
+      opened.push(() => store.engine.close());
       const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, credentials, fileSystem, scheduler, logger });
       opened.push(() => ties.close());
       const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
@@ -97,7 +97,8 @@ export class NodeParts implements Parts {
         reached ? logger.info({ node }, 'another node is reached') : logger.warn({ node }, 'another node is not reached any more');
       const { nodeId: node } = identity;
       const membersChanged = (): void => ties.changed();
-      const host = new NodeHost({ node, tickMs: settings.raft.tickMs, scheduler, transport, onReach, membersChanged });
+      const { tickMs, logBytesMax } = settings.raft;
+      const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax, onReach, membersChanged });
       opened.push(() => host.close());
       const replica = await openReplica(settings, identity, { store, log, host }, logger, onStopped);
       opened.push(() => replica.close());
@@ -183,10 +184,12 @@ function beginningOf({ cluster, listen, peerListen }: ServerSettings, { nodeId }
   return new Map(Object.entries(nodes).map(([id, addresses]) => [Number(id), addresses]));
 }
 
-function openStore(settings: ServerSettings, hash: Hash64, createHash: () => RunningHash64): Promise<ReplicaStore> {
+/** The engine has no log of its own: the node's holds what is not in its tables yet, and large values. */
+function openStore(settings: ServerSettings, log: NodeLog, hash: Hash64, createHash: () => RunningHash64): Promise<ReplicaStore> {
   const directory = groupDirectory(settings.data, GROUP_ID);
   const options = engineOptions(settings);
-  return ReplicaStore.open({ fileSystem, directory, openEngine: (path) => open(path, options), hash, createHash });
+  const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
+  return ReplicaStore.open({ fileSystem, directory, openEngine: (path) => open(path, options, { hosted }), hash, createHash });
 }
 
 function openLog(settings: ServerSettings, hash: Hash64, logger: Logger): NodeLog {

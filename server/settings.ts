@@ -95,7 +95,7 @@ export interface ServerSettings {
     readonly leaseMarginMs: number;
     /** A log file takes no more writes at this size, bytes. Default 64 MiB. */
     readonly segmentBytes: number;
-    /** The log is cut after each so many bytes of writes. Default 128 MiB. */
+    /** An engine has writes in memory that the log must keep for it of about so many bytes at most, twice as many where values are large. Default 128 MiB. */
     readonly checkpointBytes: number;
     /** So much stays in the log for members that lag, bytes of writes; one that lags by more gets a snapshot. Default 256 MiB. */
     readonly logKeptBytesMax: number;
@@ -103,6 +103,11 @@ export interface ServerSettings {
     readonly keptBytesMax: number;
     /** Entries that were written last stay in memory, of all groups together, bytes: for disks from which reading them again is slow even through the system's cache. Default 0. */
     readonly logCacheBytes: number;
+    /**
+     * About how large the log of all groups together may get: beyond it those that hold its oldest part give it up, and members that lag further behind get
+     * snapshots. Default 1 GiB.
+     */
+    readonly logBytesMax: number;
   };
   /** Settings of the engine, checked by it. Its limits follow from those above and cannot be set. */
   readonly engine: Readonly<Record<string, number | string>>;
@@ -114,6 +119,8 @@ export type ServerSettingsInput = { data: string; raft?: Partial<ServerSettings[
 /** What the engine is told by `engineOptions`, and which setting of the server says it. */
 const ENGINE_FIXED: ReadonlyMap<string, string> = new Map([
   ['durability', 'writes are on disk before they are answered'],
+  ['segmentBytes', 'set raft.segmentBytes of the server: the engine has no log of its own'],
+  ['callerSyncMs', 'the engine has no log of its own'],
   ['maxKeyBytes', 'set maxKeyBytes of the server'],
   ['maxValueBytes', 'set maxValueBytes of the server'],
   ['maxBatchBytes', 'set maxWriteBytes of the server'],
@@ -137,6 +144,7 @@ const RAFT = z.strictObject({
   logKeptBytesMax: whole(0, 1024 * 1024 * MIB, 256 * MIB),
   keptBytesMax: whole(0, 1024 * MIB, 16 * MIB),
   logCacheBytes: whole(0, 1024 * MIB, 0),
+  logBytesMax: whole(256 * KIB, 1024 * 1024 * MIB, 1024 * MIB),
 });
 
 const NODE = z.strictObject({ address: z.string(), peerAddress: z.string() });
@@ -223,7 +231,7 @@ export function engineOptions(settings: ServerSettings): EngineSettingsInput {
   const writeBytes = maxWriteBytes + Math.ceil((maxWriteBytes + MIB) / 7) + 64 * KIB;
   const deleteRangeBytes = deleteRangeKeysMax * (maxKeyBytes + 1) + 64 * KIB;
   const maxBatchBytes = Math.max(writeBytes, deleteRangeBytes, ENGINE_BATCH_BYTES);
-  return { ...settings.engine, maxValueBytes: VALUE_BYTES_MAX, maxBatchBytes, durability: 'buffered' };
+  return { ...settings.engine, maxValueBytes: VALUE_BYTES_MAX, maxBatchBytes };
 }
 
 /** The settings of a YAML file, with those of `flags` laid over them. Throws `invalid/CONFIG` for a file that cannot be used. */

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuUsOf, peakRssBytesOf } from './process-figures.ts';
+import { bytesWrittenBy, cpuUsOf, peakRssBytesOf } from './process-figures.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const READY_MS_MAX = 20_000;
@@ -59,6 +59,16 @@ export class ServerProcess implements AsyncDisposable {
   /** User and system time of all its threads so far, microseconds. */
   cpuUs(): number | undefined {
     return cpuUsOf(this.#child.pid!);
+  }
+
+  /** What the kernel accounts to it as written to the disk so far; 0 where it does not. */
+  bytesWritten(): number {
+    return bytesWrittenBy(this.#child.pid!) ?? 0;
+  }
+
+  /** Its data. */
+  get directory(): string {
+    return this.#directory;
   }
 
   /** Most memory that it has held. */

@@ -16,7 +16,7 @@
  * Format: docs/formats/command.md. Owned by state-machine.ts; read by membership.ts and by whoever connects nodes.
  */
 import { SparrowError } from '../../base/errors.ts';
-import type { BatchOperation, Entry } from '../../engine/index.ts';
+import type { Entry, HostedOperation } from '../../engine/index.ts';
 import { OWN_PREFIX } from './keys.ts';
 
 /** Empty where nobody said so. */
@@ -82,12 +82,12 @@ export class AddressBook {
   }
 
   /** Has the beginning written. */
-  begin(batch: BatchOperation[]): void {
+  begin(batch: HostedOperation[]): void {
     for (const [node, known] of this.#nodes) batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known, false) });
   }
 
   /** A NODE command. */
-  set(node: number, known: NodeAddress, batch: BatchOperation[]): void {
+  set(node: number, known: NodeAddress, batch: HostedOperation[]): void {
     if (this.#removed.has(node)) return;
     this.#changes++;
     if (known.address === '' && known.peerAddress === '') {
@@ -101,7 +101,7 @@ export class AddressBook {
   }
 
   /** A BEGUN command. Of a node that has no addresses it does nothing. */
-  begins(node: number, batch: BatchOperation[]): void {
+  begins(node: number, batch: HostedOperation[]): void {
     const known = this.#nodes.get(node);
     if (known === undefined) return;
     this.#changes++;
@@ -110,7 +110,7 @@ export class AddressBook {
   }
 
   /** They are members no more. */
-  remove(nodes: readonly number[], batch: BatchOperation[]): void {
+  remove(nodes: readonly number[], batch: HostedOperation[]): void {
     for (const node of nodes) {
       this.#changes++;
       this.#nodes.delete(node);

@@ -16,8 +16,8 @@ export interface ApplierParts {
   readonly scheduler: Scheduler;
   /** Of each entry, in order. */
   readonly settle: (entry: LogEntry, result: ApplyResult) => void;
-  /** Everything up to `machine.applied` is applied. What it returns is waited for. */
-  readonly applied: (entries: readonly LogEntry[]) => Promise<void> | undefined;
+  /** Everything up to `machine.applied` is applied. */
+  readonly applied: (entries: readonly LogEntry[]) => void;
   /** Applying has come to an end, for now. */
   readonly idle: () => void;
   readonly fail: (error: unknown) => void;
@@ -94,8 +94,7 @@ export class Applier {
           }
           if (this.#halted) return;
         }
-        const more = this.#parts.applied(entries);
-        if (more !== undefined) await more;
+        this.#parts.applied(entries);
       }
     } catch (error) {
       this.#parts.fail(error);

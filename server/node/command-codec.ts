@@ -16,6 +16,7 @@
  * Format: docs/formats/command.md. Encoded at the gateway, decoded by state-machine.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
+import type { ValuePlace } from '../../engine/index.ts';
 import type { NodeAddress } from './address-book.ts';
 import { USER_PREFIX } from './keys.ts';
 
@@ -30,7 +31,15 @@ export type CommandCondition =
   | { kind: 'value'; key: Uint8Array; value: Uint8Array }
   | { kind: 'version'; key: Uint8Array; version: number };
 
-export type CommandOperation = { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'delete'; key: Uint8Array };
+/** `at`: where the value of a command that is decoded lies on the disk, if it is a large one. */
+export type CommandOperation =
+  | { type: 'put'; key: Uint8Array; value: Uint8Array; at?: ValuePlace | undefined }
+  | { type: 'delete'; key: Uint8Array };
+
+/** Where a command lies on the disk, and from which size on its values are told where they do. */
+export interface CommandPlace extends ValuePlace {
+  readonly valueBytesMin: number;
+}
 
 export type Command =
   | { kind: 'write'; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
@@ -111,8 +120,8 @@ export function encodeBegun(node: number): Buffer {
   return target;
 }
 
-/** Reads a command. Its bytes alias `source`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
-export function decodeCommand(source: Uint8Array): Command {
+/** Reads a command. Its bytes alias `source`, which lies at `place`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
+export function decodeCommand(source: Uint8Array, place?: CommandPlace): Command {
   const reader = new CommandReader(source);
   const format = reader.u8();
   if (format !== FORMAT) throw corruptCommand(`format ${format} is not known`);
@@ -125,20 +134,25 @@ export function decodeCommand(source: Uint8Array): Command {
     const seen = reader.u64();
     id = { sequence, seen, client: reader.bytes(clientBytes) };
   }
-  const command = readBody(kind, reader, id);
+  const command = readBody(kind, reader, id, place);
   if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
   reader.finish();
   return command;
 }
 
-function readBody(kind: number, reader: CommandReader, id: CommandRequestId | undefined): Command | undefined {
-  if (kind === KIND_WRITE) return readWrite(reader, id);
+function readBody(
+  kind: number,
+  reader: CommandReader,
+  id: CommandRequestId | undefined,
+  place: CommandPlace | undefined,
+): Command | undefined {
+  if (kind === KIND_WRITE) return readWrite(reader, id, place);
   if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, id);
   if (kind === KIND_NODE) return readNode(reader, id);
   return kind === KIND_BEGUN ? { kind: 'begun', id, node: readNodeId(reader) } : undefined;
 }
 
-function readWrite(reader: CommandReader, id: CommandRequestId | undefined): Command {
+function readWrite(reader: CommandReader, id: CommandRequestId | undefined, place: CommandPlace | undefined): Command {
   const conditionCount = reader.u32();
   const operationCount = reader.u32();
   const conditions: CommandCondition[] = [];
@@ -162,8 +176,10 @@ function readWrite(reader: CommandReader, id: CommandRequestId | undefined): Com
     const keyBytes = reader.u16();
     const valueBytes = reader.u32();
     const key = reader.bytes(keyBytes);
+    const at =
+      place !== undefined && valueBytes >= place.valueBytesMin ? { segment: place.segment, offset: place.offset + reader.at } : undefined;
     const value = reader.bytes(valueBytes);
-    if (kind === PUT) operations.push({ type: 'put', key, value });
+    if (kind === PUT) operations.push({ type: 'put', key, value, at });
     else if (kind === DELETE) operations.push({ type: 'delete', key });
     else throw corruptCommand(`an operation of kind ${kind} is not known`);
   }
@@ -230,6 +246,10 @@ class CommandReader {
   constructor(source: Uint8Array) {
     this.#source = source;
     this.#view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  }
+
+  get at(): number {
+    return this.#at;
   }
 
   u8(): number {

@@ -38,6 +38,7 @@ export interface LogMended {
 }
 
 export class LogMending implements HostedReplica {
+  readonly upkeep: undefined;
   readonly #parts: MendingParts;
   readonly #log: GroupLog;
   readonly #done: (outcome: LogMended) => void;

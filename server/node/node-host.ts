@@ -11,6 +11,7 @@ import { assert } from '../../base/assert.ts';
 import type { Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { GroupMessage, PeerMessage, SnapshotHead, SnapshotSink, SnapshotSource, Transport } from '../transport/index.ts';
+import { LogSpace, type SpaceLog } from './log-space.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
 
 /** The way to other nodes, as far as a host asks it. */
@@ -25,6 +26,9 @@ export interface NodeHostParts {
   readonly scheduler: Scheduler;
   /** Undefined: there are no other nodes. */
   readonly transport: NodeTransport | undefined;
+  readonly nodeLog: SpaceLog;
+  /** When the log is larger than this, groups let go of its oldest part. */
+  readonly logBytesMax: number;
   /** Told when a node that groups of this one have members on is reached, and when it is lost. */
   readonly onReach?: (node: number, reached: boolean) => void;
 }
@@ -32,6 +36,7 @@ export interface NodeHostParts {
 export class NodeHost implements ReplicaHost {
   readonly #parts: NodeHostParts;
   readonly #replicas: Map<number, HostedReplica> = new Map();
+  readonly #space: LogSpace;
   #awake: Set<HostedReplica> = new Set();
   #dirty: Set<HostedReplica> = new Set();
   #turnScheduled = false;
@@ -45,6 +50,7 @@ export class NodeHost implements ReplicaHost {
 
   constructor(parts: NodeHostParts) {
     this.#parts = parts;
+    this.#space = new LogSpace(parts.nodeLog, parts.logBytesMax, this.#replicas);
     parts.transport?.onMessages((from, messages) => this.#receive(from, messages));
     parts.transport?.onSnapshot((from, head) => this.#accept(from, head));
     this.#scheduleTick();
@@ -61,6 +67,11 @@ export class NodeHost implements ReplicaHost {
 
   get turns(): number {
     return this.#turns;
+  }
+
+  /** Segments of the log that engines were told to empty. */
+  get segmentsEmptied(): number {
+    return this.#space.emptied;
   }
 
   add(replica: HostedReplica): void {
@@ -141,6 +152,7 @@ export class NodeHost implements ReplicaHost {
   }
 
   #tick(): void {
+    this.#space.tick();
     this.#noteLostNodes();
     for (const replica of this.#awake) {
       if (replica.asleep) this.#awake.delete(replica);

@@ -1,4 +1,5 @@
 /** What a replica asks of the node that it lives on, and the node of its replicas. The node is node-host.ts. Types only. */
+import type { HostSegment } from '../../engine/index.ts';
 import type { PeerMessage, SnapshotHead, SnapshotSink, SnapshotSource } from '../transport/index.ts';
 
 export interface ReplicaHost {
@@ -30,4 +31,16 @@ export interface HostedReplica {
   turn(): void;
   /** A node that is in the group was lost. */
   wake(): void;
+  /** Of its engine; undefined: it has none that could be asked. */
+  readonly upkeep: LogHolder | undefined;
+}
+
+/** Who keeps parts of the node's log from being removed. */
+export interface LogHolder {
+  /** Lets go of the log as far as that can be, whatever members that lag may lack. Under way when it returns; nothing when it is already. */
+  releaseLog(): void;
+  /** Segments of the node's log that its engine leads into. */
+  readonly held: readonly HostSegment[];
+  /** Its engine leads into these no more when it settles, unless something stood in the way. Never rejects. */
+  relocate(segments: readonly number[]): Promise<void>;
 }

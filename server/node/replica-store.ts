@@ -1,12 +1,12 @@
 /**
  * Engines of a replica, one after another, and the snapshots between members: a checkpoint of the engine is what is sent, and what arrives
- * becomes the engine. The directory sees to crashes (group-directory.ts), the transport to transfers (server/transport).
+ * becomes the engine, all of its values in files of its own. The directory sees to crashes (group-directory.ts), the transport to transfers (server/transport).
  *
  * Used by replica.ts. Calls the engine, group-directory.ts and server/transport.
  */
 import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { Engine } from '../../engine/index.ts';
+import type { HostedEngine } from '../../engine/index.ts';
 import type { Snapshot } from '../raft/index.ts';
 import {
   DirectorySource,
@@ -21,11 +21,15 @@ import type { Hash64 } from './log/index.ts';
 import type { MendingParts } from './log-mending.ts';
 import { SnapshotMending } from './snapshot-mending.ts';
 
+/** Of a segment that is sent. */
+const SENT_SHARE_MIN = 0.5;
+
 export interface ReplicaStoreParts {
   readonly fileSystem: FileSystem;
   /** Of the group, on this node. */
   readonly directory: string;
-  readonly openEngine: (path: string) => Promise<Engine>;
+  /** Opens an engine under the node's log (engine/hosted-api.ts): its `segmentPath` is NodeLog's. */
+  readonly openEngine: (path: string) => Promise<HostedEngine>;
   readonly hash: Hash64;
   readonly createHash: () => RunningHash64;
 }
@@ -33,7 +37,7 @@ export interface ReplicaStoreParts {
 export class ReplicaStore {
   readonly #parts: ReplicaStoreParts;
   readonly #directory: GroupDirectory;
-  #engine: Engine;
+  #engine: HostedEngine;
   #incoming: IncomingSnapshot | undefined;
   #sending = false;
   #sent = 0;
@@ -44,13 +48,13 @@ export class ReplicaStore {
     return new ReplicaStore(parts, directory, await parts.openEngine(directory.engine));
   }
 
-  private constructor(parts: ReplicaStoreParts, directory: GroupDirectory, engine: Engine) {
+  private constructor(parts: ReplicaStoreParts, directory: GroupDirectory, engine: HostedEngine) {
     this.#parts = parts;
     this.#directory = directory;
     this.#engine = engine;
   }
 
-  get engine(): Engine {
+  get engine(): HostedEngine {
     return this.#engine;
   }
 
@@ -77,18 +81,32 @@ export class ReplicaStore {
   }
 
   /**
-   * Sends the state of now. `snapshot` describes it: nothing is applied between that and the call. `id` tells it from every other. Settles when the other
-   * side has it.
+   * Sends the state of now, or of a moment later. `describe` says what a state is that has the effects of all entries up to an index; may throw. `id` tells
+   * it from every other. Settles when the other side has it.
+   *
+   * Segments of the node's log go as they are, up to the last value that the engine points to there, with whatever else they hold: they become files of
+   * the receiver's own. Where less than SENT_SHARE_MIN of that is this engine's, the values are moved into a file of its own before.
    */
-  async send(term: number, snapshot: Snapshot, id: string, transfer: (source: SnapshotSource) => Promise<void>): Promise<void> {
+  async send(
+    term: number,
+    describe: (index: number) => Snapshot,
+    id: string,
+    transfer: (source: SnapshotSource) => Promise<void>,
+  ): Promise<void> {
     this.#sending = true;
     try {
       const { fileSystem } = this.#parts;
       const { outgoing } = this.#directory;
-      await this.#engine.checkpoint(outgoing);
+      const strange = this.#engine
+        .hostSegments()
+        .filter(({ segment, end, liveBytes }) => segment !== 0 && liveBytes < end * SENT_SHARE_MIN);
+      if (strange.length > 0) await this.#engine.relocate(strange.map(({ segment }) => segment));
+      const { sequence, contents } = await this.#engine.checkpoint(outgoing);
+      const snapshot = describe(sequence!);
       // A lock's files are no part of the store.
       const names = fileSystem.listSync(outgoing).filter((name) => !name.startsWith('LOCK'));
-      const source = new DirectorySource(fileSystem, outgoing, { term, snapshot, id }, names);
+      const lengths = new Map(contents.map(({ name, bytes }) => [name, bytes]));
+      const source = new DirectorySource(fileSystem, outgoing, { term, snapshot, id }, names, lengths);
       try {
         await transfer(source);
       } finally {
@@ -128,7 +146,7 @@ export class ReplicaStore {
   }
 
   /** What arrived last becomes the engine. */
-  async install(begin: SnapshotBegin): Promise<Engine> {
+  async install(begin: SnapshotBegin): Promise<HostedEngine> {
     await this.#engine.close();
     this.#directory.switchTo(begin);
     this.#installed++;

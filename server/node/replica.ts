@@ -6,7 +6,7 @@
  *
  * All that came in since the last turn of its node goes through the core together: proposals share an append, reads a round of heartbeats. Entries
  * are applied one after another, in the order of the log, only when they are durable here and by a majority. The log is cut at the front when the
- * engine has made its effect durable, never before.
+ * engine has made its effect durable, never before (engine-upkeep.ts).
  *
  * A log that cannot be written, or an entry that cannot be applied, stops the replica: it answers nothing any more until it is opened
  * again. Calls whose outcome is not known then end with `unavailable/REPLICA_STOPPED`. The node goes on with its other groups.
@@ -14,12 +14,13 @@
  * A sole voter elects itself when opened, and reads need no round of heartbeats: nobody else can lead, and what was answered has
  * been applied.
  *
- * Made by server.ts; turned by node-host.ts. Calls server/raft, log-feed.ts, proposals.ts, reads.ts, applier.ts, state-machine.ts.
+ * Made by server.ts; turned by node-host.ts. Calls server/raft, log-feed.ts, proposals.ts, reads.ts, applier.ts, engine-upkeep.ts,
+ * state-machine.ts.
  */
 import { assert } from '../../base/assert.ts';
 import type { Clock, Random, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { Engine } from '../../engine/index.ts';
+import type { HostedEngine } from '../../engine/index.ts';
 import {
   canLead,
   type Configuration,
@@ -40,15 +41,15 @@ import { isRepairMessage, type PeerMessage, type RepairMessage, type SnapshotHea
 import type { AddressBook, NodeAddress } from './address-book.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
+import { EngineUpkeep } from './engine-upkeep.ts';
 import { type Handover, LeadKeeper } from './lead-keeper.ts';
 import { lend } from './lending.ts';
 import { LogFeed } from './log-feed.ts';
 import type { GroupDamage, GroupLog, LogDamage, NodeLog, NodeLogStats } from './log/index.ts';
 import { LogMending } from './log-mending.ts';
-import { LogRetention } from './log-retention.ts';
 import { Proposals } from './proposals.ts';
 import { AT_LEADER, Reads, type ReadTerms } from './reads.ts';
-import type { HostedReplica, ReplicaHost } from './replica-host.ts';
+import type { HostedReplica, LogHolder, ReplicaHost } from './replica-host.ts';
 import type { SnapshotBegin } from './group-directory.ts';
 import type { ReplicaStore } from './replica-store.ts';
 import { type ApplyResult, StateMachine } from './state-machine.ts';
@@ -74,14 +75,15 @@ export interface ReplicaSettings {
   writeBytesInFlightMax: number;
   /** So many may wait; further ones are refused. */
   writesWaitingMax: number;
-  /** The engine is made durable, and the log cut, after each so many bytes of commands. */
+  /** The engine has commands in memory of at most about so many bytes, twice as many where their values are large, that the log has to keep for it. */
   checkpointBytes: number;
   /** So many bytes of commands stay in the log for members that lag; who lags by more gets a snapshot. */
   logKeptBytesMax: number;
 }
 
 export interface ReplicaParts {
-  engine: Engine;
+  /** Its host is this node: `nodeLog` has its segments. */
+  engine: HostedEngine;
   /** Where `engine` is from; without it there are no snapshots, which a group of one never needs. */
   store?: ReplicaStore | undefined;
   /** The node's log, and this group's part of it. Closed by whoever opened it, after the replica. */
@@ -163,7 +165,7 @@ export class Replica implements HostedReplica {
   readonly #proposals: Proposals;
   readonly #reads: Reads = new Reads();
   readonly #applier: Applier;
-  readonly #retention: LogRetention;
+  readonly #upkeep: EngineUpkeep;
   readonly #replayed: number;
   readonly #mended: number;
   /** The term that this member leads, 0: none. */
@@ -181,10 +183,8 @@ export class Replica implements HostedReplica {
   #readsStale = 0;
   /** Nobody else can lead, and everything that was ever committed is applied. */
   #readsAtOnce = false;
-  #bytesSinceCheckpoint: number;
   /** Of the address book, when the host was last told. */
   #bookChanges = 0;
-  #checkpointing: Promise<void> | undefined;
   /** A snapshot that is whole and durable, and that the core has been told of. */
   #arrived: Snapshot | undefined;
   /** A snapshot takes the place of engine and log; what is to be stored waits for it. */
@@ -198,7 +198,8 @@ export class Replica implements HostedReplica {
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
     await finishInstall(parts);
     const mended = await mendLog(settings, parts);
-    const machine = new StateMachine(parts.store?.engine ?? parts.engine, votersOnly(settings.voters), settings.nodes);
+    const engine = parts.store?.engine ?? parts.engine;
+    const machine = new StateMachine({ engine, log: parts.log, beginning: votersOnly(settings.voters), nodes: settings.nodes });
     const recovered = parts.log.contents();
     const applied = machine.applied;
     if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
@@ -211,10 +212,12 @@ export class Replica implements HostedReplica {
     }
     const commit = Math.max(recovered.hardState.commit, applied);
     const entries: LogEntry[] = [];
+    let replayedBytes = 0;
     for (let next = applied + 1; next <= recovered.lastIndex;) {
       for (const entry of await parts.log.read(next, recovered.lastIndex, READ_BYTES_MAX)) {
         if (entry.index <= commit) await machine.apply(entry);
         else entries.push({ ...entry, data: Uint8Array.from(entry.data) });
+        if (entry.index <= commit) replayedBytes += entry.data.length;
         next = entry.index + 1;
       }
     }
@@ -234,7 +237,12 @@ export class Replica implements HostedReplica {
       log: { ...recovered, entries },
       applied: commit,
     });
-    const replica = new Replica(settings, parts, machine, raft, { replayed: recovered.lastIndex - applied, mended });
+    const replica = new Replica(settings, parts, machine, raft, {
+      from: applied,
+      entries: recovered.lastIndex - applied,
+      bytes: replayedBytes,
+      mended,
+    });
     await replica.#begin();
     return replica;
   }
@@ -244,18 +252,25 @@ export class Replica implements HostedReplica {
     parts: ReplicaParts,
     machine: StateMachine,
     raft: Raft,
-    opened: { replayed: number; mended: number },
+    opened: { from: number; entries: number; bytes: number; mended: number },
   ) {
     this.#settings = settings;
     this.#parts = parts;
     this.#machine = machine;
     this.#raft = raft;
     this.#feed = new LogFeed(parts.log, raft.log.lastIndex, raft.log.committed);
-    this.#replayed = opened.replayed;
+    this.#replayed = opened.entries;
     this.#mended = opened.mended;
-    this.#retention = new LogRetention(settings.logKeptBytesMax);
+    this.#upkeep = new EngineUpkeep(machine, opened.from, opened.bytes, {
+      scheduler: parts.scheduler,
+      flushBytes: settings.checkpointBytes,
+      keptBytesMax: settings.logKeptBytesMax,
+      compactable: (index) => raft.compactable(index),
+      compact: (index) => this.#compact(index),
+      onFull: () => this.#wakeIdle(),
+      fail: (error) => this.#fail(error),
+    });
     this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
-    this.#bytesSinceCheckpoint = parts.nodeLog.stats().bytes;
     const budget = {
       bytesMax: settings.writeBytesInFlightMax,
       waitingMax: settings.writesWaitingMax,
@@ -277,7 +292,7 @@ export class Replica implements HostedReplica {
   }
 
   /** What it has applied to, and reads are made of. */
-  get engine(): Engine {
+  get engine(): HostedEngine {
     return this.#machine.engine;
   }
 
@@ -325,7 +340,7 @@ export class Replica implements HostedReplica {
    * `unavailable/REPLICA_STOPPED` when nobody knows (`applied: false` among the details: it will not be applied).
    */
   propose(command: Uint8Array, call: CallState): Promise<ApplyResult> {
-    const refused = this.#refusal() ?? (this.#parts.nodeLog.full ? diskFull() : undefined);
+    const refused = this.#refusal() ?? (this.#parts.nodeLog.full ? diskFull() : noRoom(this.#upkeep.lacking));
     return refused === undefined ? this.#proposals.enter(command, call) : Promise.reject(refused);
   }
 
@@ -437,6 +452,10 @@ export class Replica implements HostedReplica {
     });
   }
 
+  get upkeep(): LogHolder {
+    return this.#upkeep;
+  }
+
   tick(): void {
     this.#guarded(() => {
       this.#advanceClock();
@@ -503,12 +522,14 @@ export class Replica implements HostedReplica {
     this.#closing = true;
     const unlisten = this.#parts.nodeLog.onFull(() => this.#wakeIdle());
     // A leader without a majority steps down, and then nobody waits any more.
-    while (this.#stopped === undefined && !this.#parts.nodeLog.full && !this.#proposals.idle) {
+    const full = (): boolean => this.#parts.nodeLog.full || this.#upkeep.lacking !== undefined;
+    while (this.#stopped === undefined && !full() && !this.#proposals.idle) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
     unlisten();
+    if (full()) this.#stop(shuttingDown({}), true);
     await this.#applier.settled();
-    await this.#checkpointing;
+    await this.#upkeep.settled();
     await this.#installing?.catch(() => undefined);
     this.#stop(shuttingDown({}), true);
   }
@@ -715,8 +736,8 @@ export class Replica implements HostedReplica {
     );
     if (hardState !== undefined) await this.#feed.appendTerm(hardState);
     await this.#applier.halt();
-    await this.#checkpointing;
-    const machine = new StateMachine(await store.install({ index, term }), votersOnly([]));
+    await this.#upkeep.halt();
+    const machine = new StateMachine({ engine: await store.install({ index, term }), log: this.#parts.log, beginning: votersOnly([]) });
     if (machine.applied !== index) {
       throw new SparrowError(
         'corrupt',
@@ -729,7 +750,7 @@ export class Replica implements HostedReplica {
     await this.#feed.restore(index, term);
     await this.#feed.append({ hardState, entries, mustSync: true });
     this.#arrived = undefined;
-    this.#retention.restart();
+    this.#upkeep.resume(machine);
     this.#applier.resume(machine);
     host.membersChanged();
   }
@@ -743,12 +764,10 @@ export class Replica implements HostedReplica {
       return false;
     }
     this.#applier.between(async () => {
-      const machine = this.#machine;
-      await machine.mark();
-      const { applied: index, configuration } = machine;
-      const snapshot = { index, term: this.#raft.log.term(index)!, configuration };
-      const id = `${this.#settings.id}-${term}-${index}-${++this.#snapshotIds}-${this.#parts.random.u32()}`;
-      const sent = store.send(term, snapshot, id, (source) => host.sendSnapshot(to, this.group, source));
+      await this.#machine.mark();
+      const id = `${this.#settings.id}-${term}-${this.#machine.applied}-${++this.#snapshotIds}-${this.#parts.random.u32()}`;
+      const describe = (index: number): Snapshot => this.#snapshotOf(index);
+      const sent = store.send(term, describe, id, (source) => host.sendSnapshot(to, this.group, source));
       // Who cannot be sent one is asked again by the core.
       void sent.then(
         () => reported(true),
@@ -756,6 +775,22 @@ export class Replica implements HostedReplica {
       );
     });
     return false;
+  }
+
+  /** What a copy of the engine is that has the effects of all entries up to `index`. */
+  #snapshotOf(index: number): Snapshot {
+    const term = this.#raft.log.term(index);
+    const configuration = this.#machine.configurationAt(index);
+    // So far back by now that whoever got it would lack what comes after it.
+    if (term === undefined || configuration === undefined)
+      throw new SparrowError('unavailable', 'SNAPSHOT_OUTDATED', `the log does not hold entry ${index} any more`, { index });
+    return { index, term, configuration };
+  }
+
+  #compact(index: number): void {
+    if (this.#stopped !== undefined) return;
+    this.#parts.log.compact(index);
+    this.#raft.compact(index);
   }
 
   /** Entries that a member lags behind by more than memory holds. */
@@ -769,13 +804,12 @@ export class Replica implements HostedReplica {
     );
   }
 
-  #applied(entries: readonly LogEntry[]): Promise<void> | undefined {
+  #applied(entries: readonly LogEntry[]): void {
     const { applied } = this.#machine;
     this.#raft.applied(applied);
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
-    this.#bytesSinceCheckpoint += bytes;
-    this.#retention.applied(bytes);
+    this.#upkeep.applied(applied, bytes);
     const { changes } = this.#machine.book;
     if (changes !== this.#bookChanges || entries.some(({ change }) => change !== undefined)) {
       this.#bookChanges = changes;
@@ -787,25 +821,6 @@ export class Replica implements HostedReplica {
       this.#readsAtOnce = voters.length === 1 && outgoing.length === 0 && this.#raft.log.term(applied) === this.#leads;
     }
     this.#answerReads();
-    return this.#bytesSinceCheckpoint >= this.#settings.checkpointBytes && this.#checkpointing === undefined
-      ? this.#checkpoint()
-      : undefined;
-  }
-
-  /** Between two entries: what is applied becomes durable in the engine, then the log before it goes. */
-  async #checkpoint(): Promise<void> {
-    this.#bytesSinceCheckpoint = 0;
-    const { bytes } = this.#retention;
-    const { index, durable } = await this.#machine.checkpoint();
-    this.#checkpointing = durable
-      .then(() => {
-        if (this.#stopped !== undefined) return;
-        const cut = this.#retention.durable(index, bytes, this.#raft.compactable(index));
-        this.#parts.log.compact(cut);
-        this.#raft.compact(cut);
-      })
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => (this.#checkpointing = undefined));
   }
 
   #fail(error: unknown): void {
@@ -825,6 +840,7 @@ export class Replica implements HostedReplica {
     this.#proposals.close(error);
     this.#reads.close(error);
     void this.#applier.halt();
+    this.#upkeep.stop();
     this.#wakeIdle();
     if (!asked) this.#parts.onStopped(error);
   }
@@ -851,11 +867,16 @@ function diskFull(): SparrowError {
   return new SparrowError('exhausted', 'DISK_FULL', 'the disk that holds the log is full', { applied: false });
 }
 
+/** As the engine tells it, of a write that has not reached it. */
+function noRoom(lacking: SparrowError | undefined): SparrowError | undefined {
+  return lacking && new SparrowError('exhausted', lacking.code, lacking.message, { applied: false }, lacking);
+}
+
 /** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
 async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<number> {
   const { log, nodeLog, engine, store, host } = parts;
-  const machine = new StateMachine(engine, votersOnly(voters));
-  dropApplied(log, machine.applied);
+  const machine = new StateMachine({ engine, log, beginning: votersOnly(voters) });
+  if (log.contents().damage !== undefined) dropApplied(log, engine.durableSequence);
   const { damage, lastIndex } = log.contents();
   if (damage === undefined) return 0;
   const peers = membersOf(machine.configuration).filter((member) => member !== id);

@@ -23,7 +23,7 @@
  * `result` is empty but for range deletes (state-machine.ts). Called by state-machine.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
-import type { BatchOperation, Entry } from '../../engine/index.ts';
+import type { Entry, HostedOperation } from '../../engine/index.ts';
 import type { CommandRequestId } from './command-codec.ts';
 import { OWN_PREFIX } from './keys.ts';
 
@@ -93,7 +93,7 @@ export class RequestTable {
   }
 
   /** Notes that a write is applied at `index`; adds what the engine has to write with it to `batch`. */
-  remember(id: CommandRequestId, index: number, result: Uint8Array, batch: BatchOperation[]): void {
+  remember(id: CommandRequestId, index: number, result: Uint8Array, batch: HostedOperation[]): void {
     const name = nameOf(id.client);
     let client = this.#clients.get(name);
     if (client === undefined) {
@@ -109,7 +109,7 @@ export class RequestTable {
     batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });
   }
 
-  #forgetOldest(batch: BatchOperation[]): void {
+  #forgetOldest(batch: HostedOperation[]): void {
     const [name, client] = this.#clients.entries().next().value!;
     this.#clients.delete(name);
     for (const slot of client.slots.keys()) batch.push({ type: 'delete', key: recordKey(client.id, slot) });

@@ -16,6 +16,7 @@ import type { HostedReplica } from './replica-host.ts';
 export type Receive = (head: SnapshotHead, arrived: () => void) => Promise<SnapshotSink>;
 
 export class SnapshotMending implements HostedReplica {
+  readonly upkeep: undefined;
   readonly #parts: MendingParts;
   readonly #least: number;
   readonly #receive: Receive;

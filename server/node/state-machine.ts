@@ -1,25 +1,37 @@
 /**
  * Applies committed commands to the engine, one batch for each, in the order of the log.
  *
- * The batch is written with the entry's index as its sequence number. So a key's version is the index of the entry that wrote it, and
- * the engine's own last sequence number is the applied index: data and applied index cannot disagree after a crash. Entries that write
- * nothing (a failed condition, a term's first entry) are simply judged again when the log is replayed, with the same outcome.
+ * The engine has no log of its own (engine/hosted-api.ts): the node's log holds every entry until the engine has its effect in tables. The batch is
+ * written with the entry's index as its sequence number, and of a large value says where in the node's log it lies, so that it is on the disk once.
+ *
+ *   node's log, segment 7   | frame | command ... key | value ..... | frame |          engine: key -> pointer (7.link, offset, bytes, checksum)
+ *                                                     ^ place(index) + offset in the command
+ *
+ * So a key's version is the index of the entry that wrote it, and the sequence number that the engine is found at is the applied index: data and applied
+ * index cannot disagree after a crash, and what comes after it is applied again, with the same outcome. Entries that write nothing (a failed
+ * condition, a term's first entry) write nothing then, too; `mark` makes the engine count them.
+ *
+ * Rule of what is pointed to: values from the engine's `inlineThreshold` on; smaller ones stand in their records. A small group does as a large one:
+ * a link costs a name. That it keeps a whole segment from being removed is the node's to see to (segment-space.ts).
  *
  * Who the members of the group are, as of the applied index, is a record of the engine too: the first entry that is applied writes who they were to
  * begin with, and each change of the configuration is written as the batch of its entry. So a copy of the engine knows its group, and where its nodes are
  * (address-book.ts).
  *
  * Everything a command does follows from the log and the engine's state alone. What the outcome of a command is - conditions that fail,
- * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it.
+ * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it. But for lack of room, on the disk or
+ * in memory, which the engine tells before it changes anything: that is waited out.
  *
  * Called by replica.ts. Calls command-codec.ts, request-table.ts, address-book.ts and the engine.
  */
 import { assert } from '../../base/assert.ts';
-import type { BatchOperation, Engine } from '../../engine/index.ts';
+import { SparrowError } from '../../base/errors.ts';
+import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
 import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry, membersOf } from '../raft/index.ts';
 import { AddressBook, NODE_PREFIX, type NodeAddress } from './address-book.ts';
-import { type Command, type CommandCondition, decodeCommand } from './command-codec.ts';
+import { type Command, type CommandCondition, type CommandPlace, decodeCommand } from './command-codec.ts';
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
+import type { GroupLog } from './log/index.ts';
 import { RECORD_PREFIX, RequestTable } from './request-table.ts';
 
 /** What became of a command. */
@@ -32,28 +44,53 @@ export type ApplyResult =
   /** Whether it was applied before cannot be told any more; it was not applied now. */
   | { outcome: 'expired'; applied: number };
 
-/** A record that carries the applied index when nothing else was written for long, and in a snapshot. */
-const MARK_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x61);
 const CONFIGURATION_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x63);
 const NOTHING = new Uint8Array(0);
 
+/** Configurations before the newest one that are remembered: for a snapshot, which is of a moment that lies a little back. */
+const CONFIGURATIONS_MAX = 64;
+
+/** What the machine asks of whoever runs it. */
+export interface MachineParts {
+  readonly engine: HostedEngine;
+  /** Where entries lie. */
+  readonly log: Pick<GroupLog, 'place'>;
+  /** Who the members are before the first entry, and where they are then. */
+  readonly beginning: Configuration;
+  readonly nodes?: ReadonlyMap<number, NodeAddress> | undefined;
+}
+
+/** What a machine that runs is told, and asks. */
+export interface MachineWatch {
+  /** The values of the next entry lie in another segment than those before: the moment to flush, if that is due, so that few flushes share a segment. */
+  readonly crossing: () => void;
+  /** There is no room for the next batch. Settles when it may be tried again; rejects when the machine is to stop. */
+  readonly room: (lacking: SparrowError) => Promise<void>;
+}
+
 export class StateMachine {
-  readonly #engine: Engine;
+  readonly #engine: HostedEngine;
+  readonly #log: Pick<GroupLog, 'place'>;
+  readonly #valueBytesMin: number;
   readonly #requests: RequestTable = new RequestTable();
   readonly #book: AddressBook;
-  /** The last entry applied, and the last one whose effect the engine carries. */
   #applied: number;
-  #written: number;
-  #configuration: Configuration;
-  /** The engine has a record of it. */
+  /** The newest last: each holds from `index` on. */
+  #configurations: { readonly index: number; readonly configuration: Configuration }[];
+  /** The engine has a record of the newest. */
   #configurationWritten: boolean;
+  /** Of the value that was pointed to last. */
+  #segment = 0;
+  #watch: MachineWatch | undefined;
 
-  /** `beginning`: who the members are before the first entry; `nodes`: where they are then. */
-  constructor(engine: Engine, beginning: Configuration, nodes: ReadonlyMap<number, NodeAddress> = new Map()) {
+  constructor({ engine, log, beginning, nodes = new Map() }: MachineParts) {
     this.#engine = engine;
-    this.#applied = this.#written = engine.sequence;
+    this.#log = log;
+    this.#valueBytesMin = engine.inlineThreshold;
+    this.#applied = engine.sequence;
     const record = engine.getSync(CONFIGURATION_KEY);
-    this.#configuration = record === undefined ? beginning : decodeConfiguration(record);
+    const configuration = record === undefined ? beginning : decodeConfiguration(record);
+    this.#configurations = [{ index: this.#applied, configuration }];
     this.#configurationWritten = record !== undefined;
     this.#book = new AddressBook(nodes);
     if (this.#configurationWritten) this.#book.load(engine.scanSync({ prefix: NODE_PREFIX }));
@@ -64,13 +101,23 @@ export class StateMachine {
     return this.#applied;
   }
 
-  get engine(): Engine {
+  get engine(): HostedEngine {
     return this.#engine;
   }
 
   /** As of `applied`. */
   get configuration(): Configuration {
-    return this.#configuration;
+    return this.#configurations.at(-1)!.configuration;
+  }
+
+  /** As of an entry that was applied lately; undefined when too many changes have come since. */
+  configurationAt(index: number): Configuration | undefined {
+    return this.#configurations.findLast((each) => each.index <= index)?.configuration;
+  }
+
+  /** From now on somebody looks after it. Before, lack of room is an error like others. */
+  watch(watch: MachineWatch): void {
+    this.#watch = watch;
   }
 
   /** As of `applied`. */
@@ -89,10 +136,10 @@ export class StateMachine {
     if (entry.change !== undefined || !this.#configurationWritten) {
       // Commands are no first entries: a leader begins its term with one that has no data.
       assert(entry.data.length === 0, 'an entry that says who the members are is no command');
-      const before = this.#configuration;
-      if (entry.change !== undefined) this.#configuration = changed(before, entry.change);
-      const members = membersOf(this.#configuration);
-      const batch: BatchOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.#configuration) }];
+      const before = this.configuration;
+      if (entry.change !== undefined) this.#changed(changed(before, entry.change), entry.index);
+      const members = membersOf(this.configuration);
+      const batch: HostedOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.configuration) }];
       if (!this.#configurationWritten) this.#book.begin(batch);
       this.#book.remove(
         membersOf(before).filter((id) => !members.includes(id)),
@@ -100,29 +147,46 @@ export class StateMachine {
       );
       await this.#write(batch, entry.index);
       this.#configurationWritten = true;
-    } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data), entry.index);
+    } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data, this.#placeOf(entry)), entry.index);
     this.#applied = entry.index;
     return result;
   }
 
   /**
-   * Begins to make everything applied durable in the engine. Settles when the next entry may be applied; `durable` settles when a
-   * restarted engine will have at least `index`.
+   * Makes everything applied durable in the engine: settles when a restarted one will have at least that. What is applied after the call goes elsewhere
+   * than what was before it, at once.
    */
-  async checkpoint(): Promise<{ index: number; durable: Promise<void> }> {
-    await this.mark();
-    return { index: this.#applied, durable: this.#engine.sync() };
+  async flush(): Promise<void> {
+    const marked = this.mark();
+    await Promise.all([marked, this.#engine.flush()]);
   }
 
-  /** The engine's last sequence number is the applied index when this settles. Nothing is applied meanwhile. */
+  /** The engine's last sequence number is the applied index, from the call on: a batch of nothing brings it there. */
   async mark(): Promise<void> {
-    if (this.#written < this.#applied) await this.#write([{ type: 'put', key: MARK_KEY, value: NOTHING }], this.#applied);
+    if (this.#engine.sequence < this.#applied) await this.#engine.write([], { sequence: this.#applied });
+  }
+
+  #changed(configuration: Configuration, index: number): void {
+    this.#configurations.push({ index, configuration });
+    if (this.#configurations.length > CONFIGURATIONS_MAX) this.#configurations.shift();
+  }
+
+  /** Undefined: it has no value that could be pointed to. */
+  #placeOf({ index, data }: LogEntry): CommandPlace | undefined {
+    if (data.length < this.#valueBytesMin) return undefined;
+    const place = this.#log.place(index);
+    assert(place !== undefined, 'a command that is applied is in the log');
+    if (place.segment !== this.#segment) {
+      this.#segment = place.segment;
+      this.#watch?.crossing();
+    }
+    return { segment: place.segment, offset: place.offset, valueBytesMin: this.#valueBytesMin };
   }
 
   async #execute(command: Command, index: number): Promise<ApplyResult> {
     const { id } = command;
     if (command.kind === 'node' || command.kind === 'begun') {
-      const batch: BatchOperation[] = [];
+      const batch: HostedOperation[] = [];
       if (command.kind === 'node') this.#book.set(command.node, command.known, batch);
       else this.#book.begins(command.node, batch);
       if (batch.length > 0) await this.#write(batch, index);
@@ -133,7 +197,7 @@ export class StateMachine {
       if (before === 'expired') return { outcome: 'expired', applied: this.#applied };
       if (before !== 'new') return command.kind === 'write' ? appliedAt(before.index) : decodeRangeResult(before.result, before.index);
     }
-    const batch: BatchOperation[] = [];
+    const batch: HostedOperation[] = [];
     let result: ApplyResult;
     let remembered = NOTHING;
     if (command.kind === 'write') {
@@ -151,10 +215,18 @@ export class StateMachine {
     return result;
   }
 
-  async #write(batch: readonly BatchOperation[], sequence: number): Promise<void> {
-    // Buffered: what the engine loses when the process dies, the Raft log has.
-    await this.#engine.write(batch, { durability: 'buffered', sequence });
-    this.#written = sequence;
+  async #write(batch: readonly HostedOperation[], sequence: number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#engine.write(batch, { sequence });
+        return;
+      } catch (error) {
+        if (this.#watch === undefined || !(error instanceof SparrowError) || error.kind !== 'exhausted') throw error;
+        // What it did not find was room for the next one.
+        if (this.#engine.sequence >= sequence) return;
+        await this.#watch.room(error);
+      }
+    }
   }
 
   #failedCondition(conditions: readonly CommandCondition[]): ApplyResult | undefined {
@@ -173,7 +245,7 @@ export class StateMachine {
 
   #deleteRange(
     command: Extract<Command, { kind: 'delete-range' }>,
-    batch: BatchOperation[],
+    batch: HostedOperation[],
   ): { deleted: number; cursor: Uint8Array | undefined } {
     let last: Uint8Array | undefined;
     for (const [key] of this.#engine.scanSync({ ...scanOptions(command), limit: command.limit + 1, keysOnly: true })) {

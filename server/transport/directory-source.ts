@@ -1,4 +1,4 @@
-/** The files of a directory (a checkpoint, mostly) as a snapshot to be sent. They must not change until it is closed. */
+/** The files of a directory (a checkpoint, mostly) as a snapshot to be sent. They must not change until it is closed, as far as they are sent. */
 import { assert } from '../../base/assert.ts';
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -22,19 +22,20 @@ export class DirectorySource implements SnapshotSource {
   #open: OpenFile | undefined;
   #closed = false;
 
-  /** `names`: of the files to be sent, all in the directory when it is left out. */
+  /** `names`: of the files to be sent, all in the directory when it is left out. `lengths`: of those of which not all is sent. */
   constructor(
     fileSystem: FileSystem,
     directory: string,
     head: Pick<SnapshotHead, 'term' | 'snapshot' | 'id'>,
     names: readonly string[] = fileSystem.listSync(directory),
+    lengths: ReadonlyMap<string, number> = new Map(),
   ) {
     this.#fileSystem = fileSystem;
     this.#directory = directory;
     this.term = head.term;
     this.snapshot = head.snapshot;
     this.id = head.id;
-    this.files = names.map((name) => ({ name: checkFileName(name), bytes: this.#sizeOf(name) }));
+    this.files = names.map((name) => ({ name: checkFileName(name), bytes: lengths.get(name) ?? this.#sizeOf(name) }));
   }
 
   async read(file: number, offset: number, target: Uint8Array): Promise<void> {

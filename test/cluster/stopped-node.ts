@@ -5,7 +5,7 @@
 import { createHash as startHash } from 'node:crypto';
 import { join } from 'node:path';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../../base/node/index.ts';
-import { open } from '../../engine/index.ts';
+import { type HostedEngine, open } from '../../engine/index.ts';
 import { NodeLog, ReplicaStore } from '../../server/node/index.ts';
 import { OWN_PREFIX } from '../../server/node/keys.ts';
 import { StateMachine } from '../../server/node/state-machine.ts';
@@ -23,16 +23,12 @@ export interface StoppedNode {
 
 const GROUP = 1;
 const GROUP_DIRECTORY = 'groups/000001';
-/** What a replica notes for itself alone (state-machine.ts). */
-const MARK = 0x61;
 const READ_BYTES = 1 << 22;
 
 /** `settings`: those that the node ran with. `index`: it has applied that much, and everything that is committed is in it. */
 export async function readStoppedNode(data: string, settings: Readonly<Record<string, unknown>>, index: number): Promise<StoppedNode> {
   const { raft, ...rest } = resolveSettings({ ...settings, data } as ServerSettingsInput);
   const fileSystem = new NodeFileSystem();
-  const openEngine = (path: string): ReturnType<typeof open> => open(path, engineOptions({ raft, ...rest }));
-  const store = await ReplicaStore.open({ fileSystem, directory: join(data, GROUP_DIRECTORY), openEngine, hash, createHash });
   const log = NodeLog.open({
     fileSystem,
     directory: join(data, 'log'),
@@ -43,11 +39,14 @@ export async function readStoppedNode(data: string, settings: Readonly<Record<st
     segmentBytes: raft.segmentBytes,
     cacheBytes: 0,
   });
+  const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
+  const openEngine = (path: string): Promise<HostedEngine> => open(path, engineOptions({ raft, ...rest }), { hosted });
+  const store = await ReplicaStore.open({ fileSystem, directory: join(data, GROUP_DIRECTORY), openEngine, hash, createHash });
   try {
     const entries = log.group(GROUP);
     const { lastIndex } = entries.contents();
     if (lastIndex < index) throw new Error(`the log in ${data} ends at ${lastIndex}, and the node had applied ${index}`);
-    const machine = new StateMachine(store.engine, votersOnly([]));
+    const machine = new StateMachine({ engine: store.engine, log: entries, beginning: votersOnly([]) });
     while (machine.applied < index) {
       for (const entry of await entries.read(machine.applied + 1, index, READ_BYTES)) await machine.apply(entry);
     }
@@ -55,7 +54,6 @@ export async function readStoppedNode(data: string, settings: Readonly<Record<st
     const digest = startHash('sha256');
     for (const [key, value] of machine.engine.scanSync()) {
       const own = key[0] === OWN_PREFIX;
-      if (own && key[1] === MARK) continue;
       digest
         .update(`${key.length} ${value.length} ${own ? '' : machine.engine.getEntrySync(key)!.version}\n`)
         .update(key)

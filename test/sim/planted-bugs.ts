@@ -25,6 +25,7 @@ const SEGMENTS = 'server/node/log/segment-files.ts';
 const NODE_LOG = 'server/node/log/node-log.ts';
 const REPLICA = 'server/node/replica.ts';
 const MACHINE = 'server/node/state-machine.ts';
+const UPKEEP = 'server/node/engine-upkeep.ts';
 const REQUESTS = 'server/node/request-table.ts';
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
@@ -98,9 +99,21 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'the Raft log is cut before the engine is synced',
-    file: REPLICA,
-    find: '    this.#checkpointing = durable\n',
-    plant: '    durable.catch(() => undefined);\n    this.#checkpointing = Promise.resolve()\n',
+    file: UPKEEP,
+    find: '    this.#points = false;\n    const flushing',
+    plant: '    this.#points = false;\n    this.#madeDurable(this.#machine.applied);\n    const flushing',
+  },
+  {
+    name: 'a value is looked for where it is not',
+    file: 'server/node/command-codec.ts',
+    find: 'place.offset + reader.at }',
+    plant: 'place.offset + reader.at + 1 }',
+  },
+  {
+    name: 'segments that hold values are written over',
+    file: SEGMENTS,
+    find: 'file.linksSync() === 1',
+    plant: 'file.linksSync() >= 1',
   },
   {
     name: 'what was logged and not applied is not applied after a restart',

@@ -5,6 +5,7 @@
 import type { PlantedBug } from './planted-bugs.ts';
 
 const REPLICA = 'server/node/replica.ts';
+const STORE = 'server/node/replica-store.ts';
 const FEED = 'server/node/log-feed.ts';
 const DIRECTORY = 'server/node/group-directory.ts';
 const MACHINE = 'server/node/state-machine.ts';
@@ -380,15 +381,15 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'the log is cut before the engine has what goes',
     file: RETENTION,
-    find: '    this.#checkpoints.push({ index, bytes });\n',
-    plant: '    this.#checkpoints.push({ index: index + 5, bytes });\n',
+    find: '    this.#durable = Math.max(this.#durable, index);\n',
+    plant: '    this.#durable = Math.max(this.#durable, index + 5);\n',
     cluster: THREE,
   },
   {
     name: 'a snapshot is called newer than it is',
-    file: REPLICA,
-    find: '      await machine.mark();\n',
-    plant: '',
+    file: STORE,
+    find: 'describe(sequence!)',
+    plant: 'describe(this.#engine.sequence)',
     cluster: THREE,
   },
   {

@@ -1,11 +1,11 @@
 /**
- * The server's stack on a simulated machine: engine, Raft log, replica and the verbs of the gateway, put together as server/server.ts does;
+ * The server's stack on a simulated machine: the node's log, an engine under it, replica and the verbs of the gateway, put together as server/server.ts does;
  * instead of gRPC, frames over a simulated connection. With settings so small that files roll, memtables fill and the log is cut within
  * seconds, drawn from the node's randomness.
  */
 import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { type Engine, type EngineMetrics, type EngineSettingsInput, open } from '../../engine/index.ts';
+import { type EngineMetrics, type EngineSettingsInput, type HostedEngine, open } from '../../engine/index.ts';
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
 import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore } from '../../server/node/index.ts';
@@ -28,10 +28,9 @@ const MIB: number = 1024 * KIB;
 
 export interface StackSettings {
   readonly memtableBytes: number;
-  readonly engineSegmentBytes: number;
   readonly raftSegmentBytes: number;
   readonly checkpointBytes: number;
-  readonly callerSyncMs: number;
+  readonly logBytesMax: number;
   readonly inlineThreshold: number;
   readonly cluster: ClusterSettings;
 }
@@ -40,10 +39,9 @@ export interface StackSettings {
 export function drawStackSettings(random: SimRandom): StackSettings {
   return {
     memtableBytes: random.pick([64, 64, 256]) * KIB,
-    engineSegmentBytes: random.pick([64, 64, 1024]) * KIB,
     raftSegmentBytes: random.pick([4, 16, 64]) * KIB,
     checkpointBytes: random.pick([2, 8, 32, 1024]) * KIB,
-    callerSyncMs: random.pick([0, 0.5]),
+    logBytesMax: random.pick([8, 64, 4096]) * KIB,
     inlineThreshold: random.pick([64, 1024, 4096, 4096]),
     cluster: drawClusterSettings(random),
   };
@@ -62,8 +60,6 @@ export interface StackHooks {
 function engineSettings(settings: StackSettings): EngineSettingsInput {
   return {
     memtableBytes: settings.memtableBytes,
-    segmentBytes: settings.engineSegmentBytes,
-    callerSyncMs: settings.callerSyncMs,
     inlineThreshold: settings.inlineThreshold,
     memoryBytes: 64 * MIB,
     pageCacheBytes: MIB,
@@ -92,17 +88,6 @@ export async function bootServer(
 ): Promise<ServerProgram> {
   const { clock, scheduler, random, endpoint } = environment;
   const fileSystem = hooks.fileSystem?.(environment.fileSystem) ?? environment.fileSystem;
-  const store = await ReplicaStore.open({
-    fileSystem,
-    directory: '/data/groups/000001',
-    openEngine: async (path) => {
-      const engine = await open(path, engineSettings(settings), { fileSystem, scheduler, clock, random });
-      if (hooks.ledger !== undefined) watchApplied(engine, hooks.ledger, environment.name);
-      return engine;
-    },
-    hash,
-    createHash,
-  });
   const nodeLog = NodeLog.open({
     fileSystem,
     directory: '/data/log',
@@ -113,6 +98,18 @@ export async function bootServer(
     segmentBytes: settings.raftSegmentBytes,
     cacheBytes: settings.cluster.cacheBytes,
   });
+  const hosted = { segmentPath: (segment: number) => nodeLog.segmentPath(segment) };
+  const store = await ReplicaStore.open({
+    fileSystem,
+    directory: '/data/groups/000001',
+    openEngine: async (path) => {
+      const engine = await open(path, engineSettings(settings), { fileSystem, scheduler, clock, random, hosted });
+      if (hooks.ledger !== undefined) watchApplied(engine, hooks.ledger, environment.name);
+      return engine;
+    },
+    hash,
+    createHash,
+  });
   const id = nodes.indexOf(environment.name) + 1;
   const { tickMs, electionTicks, heartbeatTicks, lease, sleepTicks, keptBytesMax, logKeptBytesMax } = settings.cluster;
   const messages = new MessageCounts();
@@ -122,7 +119,7 @@ export async function bootServer(
     const moment = momentOf(message);
     if (moment !== undefined) environment.sent(moment);
   });
-  const host = new NodeHost({ node: id, tickMs, scheduler, transport });
+  const host = new NodeHost({ node: id, tickMs, scheduler, transport, nodeLog, logBytesMax: settings.logBytesMax });
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
   // Other nodes are listened to at once: a replica may have to get something from them before it opens.
   let serve: ((connection: SimConnection) => ConnectionEvents) | undefined;
@@ -185,8 +182,6 @@ export async function bootServer(
   const dataHash = (): string => {
     const trace = new TraceHash();
     for (const [key, value] of replica.engine.scanSync()) {
-      // What a replica notes for itself alone (state-machine.ts).
-      if (key[0] === 0 && key[1] === 0x61) continue;
       trace.fold('', key);
       trace.fold('', value);
     }
@@ -215,6 +210,7 @@ export async function bootServer(
     upkeep: (what) => (what === 'flush' ? replica.engine.flush() : replica.engine.compact()),
     reached() {
       const { flushes, compactions } = metricsOf(replica.engine);
+      const links = replica.upkeep.held.length;
       const {
         replayedEntries,
         firstIndex,
@@ -246,6 +242,8 @@ export async function bootServer(
         'messages beyond the bound': overflowed,
         flushes: flushes.count,
         compactions: compactions.count,
+        'segments linked': links,
+        'segments emptied': host.segmentsEmptied,
         'entries replayed': replayedEntries,
         'logs cut': firstIndex > 1 ? 1 : 0,
         'logs of several segments': raft.segments > 1 ? 1 : 0,
@@ -256,7 +254,7 @@ export async function bootServer(
 
 /** Nothing while a snapshot takes the engine's place. */
 function metricsOf(
-  engine: Engine,
+  engine: HostedEngine,
 ): Pick<EngineMetrics, 'flushes' | 'compactions'> | { flushes: { count: number }; compactions: { count: number } } {
   try {
     return engine.metrics();

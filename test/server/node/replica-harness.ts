@@ -1,7 +1,8 @@
 /** A replica of one voter on a simulated disk, opened as the server opens it. */
 import { NodeClock, NodeScheduler } from '../../../base/node/index.ts';
+import type { Clock, Scheduler } from '../../../base/env.ts';
 import type { SparrowError } from '../../../base/errors.ts';
-import { type Engine, open } from '../../../engine/index.ts';
+import { type EngineSettingsInput, type HostedEngine, open } from '../../../engine/index.ts';
 import {
   type ApplyResult,
   type CommandCondition,
@@ -22,22 +23,23 @@ export interface HarnessOptions {
   checkpointBytes?: number;
   writeBytesInFlightMax?: number;
   writesWaitingMax?: number;
+  logBytesMax?: number;
+  engine?: EngineSettingsInput;
+  /** Virtual ones, instead of the real ones. */
+  scheduler?: Scheduler;
+  clock?: Clock;
 }
 
 export class ReplicaHarness {
-  readonly engine: Engine;
+  readonly engine: HostedEngine;
   readonly log: NodeLog;
   readonly host: NodeHost;
   readonly replica: Replica;
   readonly stopped: SparrowError[];
 
   static async open(fileSystem: SimFileSystem, options: HarnessOptions = {}): Promise<ReplicaHarness> {
-    const scheduler = new NodeScheduler();
-    const engine = await open(
-      '/engine',
-      { memtableBytes: 256 * 1024, memoryBytes: 128 << 20, pageCacheBytes: 1 << 20, maxBatchBytes: 32 << 20 },
-      { fileSystem, scheduler },
-    );
+    const scheduler = options.scheduler ?? new NodeScheduler();
+    const clock = options.clock ?? new NodeClock();
     const stopped: SparrowError[] = [];
     const log = NodeLog.open({
       fileSystem,
@@ -49,7 +51,13 @@ export class ReplicaHarness {
       segmentBytes: options.segmentBytes ?? 1 << 20,
       cacheBytes: 0,
     });
-    const host = new NodeHost({ node: 1, tickMs: 100, scheduler, transport: undefined });
+    const engine = await open(
+      '/engine',
+      { memtableBytes: 256 * 1024, memoryBytes: 128 << 20, pageCacheBytes: 1 << 20, maxBatchBytes: 32 << 20, ...options.engine },
+      { fileSystem, scheduler, clock, hosted: { segmentPath: (segment) => log.segmentPath(segment) } },
+    );
+    const logBytesMax = options.logBytesMax ?? 1 << 30;
+    const host = new NodeHost({ node: 1, tickMs: 100, scheduler, transport: undefined, nodeLog: log, logBytesMax });
     const replica = await Replica.open(
       {
         group: 1,
@@ -69,7 +77,7 @@ export class ReplicaHarness {
         engine,
         nodeLog: log,
         log: log.group(1),
-        clock: new NodeClock(),
+        clock,
         scheduler,
         random: new SimRandom(1),
         host,
@@ -79,7 +87,7 @@ export class ReplicaHarness {
     return new ReplicaHarness(engine, log, host, replica, stopped);
   }
 
-  private constructor(engine: Engine, log: NodeLog, host: NodeHost, replica: Replica, stopped: SparrowError[]) {
+  private constructor(engine: HostedEngine, log: NodeLog, host: NodeHost, replica: Replica, stopped: SparrowError[]) {
     this.engine = engine;
     this.log = log;
     this.host = host;

@@ -99,7 +99,9 @@ describe('a replica of one voter', () => {
     expect(log.bytes).toBeLessThan(120_000);
     await harness.close();
     const again = await ReplicaHarness.open(fileSystem, options);
-    expect(again.replica.stats()).toMatchObject({ replayedEntries: 0, term: 2, firstIndex });
+    // What its engine had in memory is applied again.
+    expect(again.replica.stats()).toMatchObject({ term: 2, firstIndex });
+    expect(again.replica.stats().replayedEntries).toBeLessThan(60);
     for (let i = 0; i < 200; i++) expect(again.get(`k${i}`)).toMatchObject({ version: i + 2 });
     await again.close();
   });
@@ -134,6 +136,7 @@ describe('a replica of one voter', () => {
     const fileSystem = new SimFileSystem();
     const harness = await ReplicaHarness.open(fileSystem);
     await harness.put('a', '1');
+    await harness.engine.flush();
     await harness.close();
     for (const name of fileSystem.listSync('/log')) fileSystem.unlinkSync(`/log/${name}`);
     await expect(ReplicaHarness.open(fileSystem)).rejects.toMatchObject({ kind: 'corrupt', code: 'LOG_MISMATCH' });
