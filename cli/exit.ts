@@ -54,8 +54,8 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof SparrowError ? CODE_OF_KIND[error.kind] : EXIT_FAILED;
 }
 
-/** What is corrupt is a server's, and no store of an engine. */
-const NO_STORE: ReadonlySet<string> = new Set(['CORRUPT_NODE_FILE', 'CORRUPT_GROUP', 'CORRUPT_RAFT_LOG']);
+/** What is corrupt is a server's, or what a server gave: no store of an engine that could be looked at. */
+const NO_STORE: ReadonlySet<string> = new Set(['CORRUPT_NODE_FILE', 'CORRUPT_GROUP', 'CORRUPT_RAFT_LOG', 'IMPORT_DIFFERS']);
 
 /** One line for stderr, with a second one where a first user gets stuck. Only a bug shows its stack. */
 export function messageOf(error: unknown): string {

@@ -210,6 +210,19 @@ describe('stopping', { timeout: 60_000 }, () => {
         }
       }
     });
+    let scans = 0;
+    const scanner = (async () => {
+      for (; !over; scans++) {
+        const known = written;
+        let found = 0;
+        try {
+          for await (const _ of client.scan({ keysOnly: true })) found++;
+          if (found < known) throw new Error(`a scan found ${found} of ${known} keys`);
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    })();
     for (const id of [await cluster.leader(), ...cluster.ids]) {
       const begun = performance.now();
       const before = written;
@@ -220,8 +233,9 @@ describe('stopping', { timeout: 60_000 }, () => {
       await cluster.settled();
     }
     over = true;
-    await Promise.all(callers);
+    await Promise.all([...callers, scanner]);
     expect(failures).toEqual([]);
+    expect(scans).toBeGreaterThan(3);
     await cluster.settled();
   });
 
