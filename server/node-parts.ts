@@ -189,7 +189,7 @@ function openStore(settings: ServerSettings, log: NodeLog, hash: Hash64, createH
   const directory = groupDirectory(settings.data, GROUP_ID);
   const options = engineOptions(settings);
   const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
-  return ReplicaStore.open({ fileSystem, directory, openEngine: (path) => open(path, options, { hosted }), hash, createHash });
+  return ReplicaStore.open({ fileSystem, directory, openEngine: (path) => open(path, options, { hosted }), hash, createHash, scheduler });
 }
 
 function openLog(settings: ServerSettings, hash: Hash64, logger: Logger): NodeLog {

@@ -4,7 +4,7 @@
  *
  * Used by replica.ts. Calls the engine, group-directory.ts and server/transport.
  */
-import type { FileSystem } from '../../base/env.ts';
+import type { FileSystem, Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import type { Snapshot } from '../raft/index.ts';
@@ -19,6 +19,7 @@ import {
 import { GroupDirectory, type SnapshotBegin } from './group-directory.ts';
 import type { Hash64 } from './log/index.ts';
 import type { MendingParts } from './log-mending.ts';
+import { checkSnapshot } from './snapshot-check.ts';
 import { SnapshotMending } from './snapshot-mending.ts';
 
 /** Of a segment that is sent. */
@@ -32,6 +33,7 @@ export interface ReplicaStoreParts {
   readonly openEngine: (path: string) => Promise<HostedEngine>;
   readonly hash: Hash64;
   readonly createHash: () => RunningHash64;
+  readonly scheduler: Scheduler;
 }
 
 export class ReplicaStore {
@@ -119,7 +121,7 @@ export class ReplicaStore {
     }
   }
 
-  /** Where a snapshot may go. What arrived of another one before is given up. `arrived` is called when it is whole and durable. */
+  /** Where a snapshot may go. What arrived of another one before is given up. `arrived` is called when it is whole, durable, and found to be sound. */
   async accept(head: SnapshotHead, arrived: () => void): Promise<SnapshotSink> {
     const { fileSystem, hash, createHash } = this.#parts;
     this.#incoming?.close();
@@ -134,6 +136,7 @@ export class ReplicaStore {
       endFile: (check) => incoming.endFile(check),
       finish: async () => {
         await incoming.finish();
+        await this.#check(incoming);
         if (this.#incoming !== incoming) throw new SparrowError('unavailable', 'SNAPSHOT_GIVEN_UP', 'another snapshot came meanwhile');
         this.#incoming = undefined;
         arrived();
@@ -143,6 +146,19 @@ export class ReplicaStore {
         if (this.#incoming === incoming) this.#incoming = undefined;
       },
     };
+  }
+
+  /** What is damaged is not gone on with. */
+  async #check(arrived: IncomingSnapshot): Promise<void> {
+    const { fileSystem, scheduler } = this.#parts;
+    const { incoming } = this.#directory;
+    try {
+      await checkSnapshot(IncomingSnapshot.filesOf(incoming), arrived.head.snapshot.index, { fileSystem, scheduler });
+    } catch (error) {
+      // Another one may have come to its place meanwhile.
+      if (this.#incoming === arrived) IncomingSnapshot.discard(fileSystem, incoming);
+      throw error;
+    }
   }
 
   /** What arrived last becomes the engine. */

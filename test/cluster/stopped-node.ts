@@ -29,19 +29,20 @@ const READ_BYTES = 1 << 22;
 export async function readStoppedNode(data: string, settings: Readonly<Record<string, unknown>>, index: number): Promise<StoppedNode> {
   const { raft, ...rest } = resolveSettings({ ...settings, data } as ServerSettingsInput);
   const fileSystem = new NodeFileSystem();
+  const scheduler = new NodeScheduler();
   const log = NodeLog.open({
     fileSystem,
     directory: join(data, 'log'),
     hash,
     clock: new NodeClock(),
-    scheduler: new NodeScheduler(),
+    scheduler,
     random: new NodeRandom(),
     segmentBytes: raft.segmentBytes,
     cacheBytes: 0,
   });
   const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
   const openEngine = (path: string): Promise<HostedEngine> => open(path, engineOptions({ raft, ...rest }), { hosted });
-  const store = await ReplicaStore.open({ fileSystem, directory: join(data, GROUP_DIRECTORY), openEngine, hash, createHash });
+  const store = await ReplicaStore.open({ fileSystem, directory: join(data, GROUP_DIRECTORY), openEngine, hash, createHash, scheduler });
   try {
     const entries = log.group(GROUP);
     const { lastIndex } = entries.contents();

@@ -55,7 +55,7 @@ const STORIES_MAX = 3;
 
 export function drawPlan(seed: number, options: PlanOptions): Fault[] {
   const random = SimRandom.mixed(seed);
-  const { faultsMax, forMs, grouped = false, deceived = [] } = options;
+  const { nodes, faultsMax, forMs, grouped = false, deceived = [] } = options;
   // Not all kinds in every run: what one fault alone brings about, many hide.
   const kinds = options.kinds.filter(() => random.chance(0.6));
   const count = kinds.length === 0 ? 0 : 1 + random.below(random.pick([faultsMax, Math.ceil(faultsMax / 4)]));
@@ -67,6 +67,7 @@ export function drawPlan(seed: number, options: PlanOptions): Fault[] {
     for (let stories = 1 + random.below(STORIES_MAX); stories > 0; stories--) plan.push(...drawStory(random, options));
   }
   for (const node of deceived) {
+    if (random.chance(0.4)) plan.push(...spoiltSnapshot(random, nodes, random.below(Math.ceil(forMs * 0.5)), node));
     for (let times = 1 + random.below(4); times > 0; times--) {
       plan.push({ atMs: random.below(forMs), kind: 'disk', node, after: random.below(40), error: random.pick(DECEITS) });
     }
@@ -270,6 +271,23 @@ const lostAnswers: Story = (random, nodes, beganMs, clients) => {
   }
   return faults;
 };
+
+/** One whose disk deceives it leads while another falls so far behind that it is sent all that the deceived one has. */
+function spoiltSnapshot(random: SimRandom, nodes: readonly string[], beganMs: number, deceived: string): Fault[] {
+  const sound = nodes.filter((node) => node !== deceived);
+  const behind = random.pick(sound);
+  const forMs = 500 + random.below(600);
+  const faults: Fault[] = [
+    { atMs: beganMs, kind: 'transfer', node: deceived },
+    { atMs: beganMs + 200, kind: 'partition', some: [behind], others: nodes.filter((node) => node !== behind), way: 'both', forMs },
+  ];
+  for (let times = 2 + random.below(6); times > 0; times--) {
+    const atMs = beganMs + random.below(200 + forMs);
+    faults.push({ atMs, kind: 'disk', node: deceived, after: random.below(20), error: random.pick(DECEITS) });
+    faults.push({ atMs, kind: 'upkeep', node: random.pick(nodes), what: 'flush' });
+  }
+  return faults;
+}
 
 const STORIES: readonly Story[] = [betweenTwo, betweenTwo, deposed, leftBehind, blackouts, unrest, lostAnswers];
 

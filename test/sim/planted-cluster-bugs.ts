@@ -25,6 +25,7 @@ const MEMBERSHIP = 'server/raft/membership.ts';
 const QUORUM = 'server/raft/quorum.ts';
 const RAFT_READS = 'server/raft/reads.ts';
 const READ_INDEX = 'server/raft/read-index.ts';
+const LEASE = 'server/raft/lease.ts';
 const CLIENT = 'client/call-runner.ts';
 
 /** Three nodes that stay the group. */
@@ -316,6 +317,28 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
     find: '    for (const { reject } of this.#asked.get(read)?.reads ?? []) reject(refusal());\n    this.#asked.delete(read);\n',
     plant:
       '    void refusal;\n    for (const { resolve } of this.#asked.get(read)?.reads ?? []) resolve();\n    this.#asked.delete(read);\n',
+    cluster: THREE,
+  },
+  {
+    name: 'a lease begins with the answer',
+    file: LEASE,
+    find: '    while (this.#rounds.length > 0 && this.#rounds[0]!.round <= round) sentMs = this.#rounds.shift()!.sentMs;\n',
+    plant:
+      '    while (this.#rounds.length > 0 && this.#rounds[0]!.round <= round) {\n      this.#rounds.shift();\n      sentMs = this.#nowMs;\n    }\n',
+    cluster: THREE,
+  },
+  {
+    name: 'a member that starts again has promised nothing to a lease',
+    file: LEASE,
+    find: '    this.#promisedUntilMs = nowMs + this.#options.durationMs;\n',
+    plant: '    this.#promisedUntilMs = nowMs;\n',
+    cluster: THREE,
+  },
+  {
+    name: 'whoever has heard a leader campaigns against its lease',
+    file: LEASE,
+    find: '    return this.#options !== undefined && this.#nowMs < this.#promisedUntilMs;\n',
+    plant: '    return this.#options !== undefined && this.#nowMs < this.#promisedUntilMs && this.#rounds.length > 1000;\n',
     cluster: THREE,
   },
   // ---- writes ----

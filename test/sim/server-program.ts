@@ -109,6 +109,7 @@ export async function bootServer(
     },
     hash,
     createHash,
+    scheduler,
   });
   const id = nodes.indexOf(environment.name) + 1;
   const { tickMs, electionTicks, heartbeatTicks, lease, sleepTicks, keptBytesMax, logKeptBytesMax } = settings.cluster;
