@@ -418,8 +418,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'a snapshot has the term of who sends it',
     file: REPLICA,
-    find: 'const snapshot = { index, term: this.#raft.log.term(index)!, configuration };',
-    plant: 'const snapshot = { index, term: this.#raft.term, configuration };',
+    find: '    return { index, term, configuration };\n',
+    plant: '    return { index, term: this.#raft.term, configuration };\n',
     cluster: THREE,
   },
   {
