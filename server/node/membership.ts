@@ -74,17 +74,7 @@ export async function noteBegun(replica: Replica): Promise<void> {
 
 /** `unavailable/NOT_CAUGHT_UP` while it lags too far behind. */
 export async function promote(replica: Replica, id: number, reachable: Reachable = EVERYBODY): Promise<void> {
-  const { lastIndex, configuration } = replica.stats();
-  const progress = replica.progressOf(id);
-  if (progress !== undefined && configuration.learners.includes(id) && lastIndex - progress.match > PROMOTED_LAG_MAX) {
-    const lag = lastIndex - progress.match;
-    throw new SparrowError(
-      'unavailable',
-      'NOT_CAUGHT_UP',
-      `node ${id} lags by ${lag} entries; it is promoted at ${PROMOTED_LAG_MAX} at most`,
-      { member: id, lag, limit: PROMOTED_LAG_MAX, applied: false },
-    );
-  }
+  checkCaughtUp(replica, id);
   await change(replica, { type: 'simple', members: [{ type: 'make-voter', id }] }, reachable);
 }
 
@@ -102,19 +92,32 @@ export async function remove(replica: Replica, id: number, reachable: Reachable 
   await change(replica, { type: 'simple', members: [{ type: 'remove', id }] }, reachable);
 }
 
-/** One voter for another in one step, by way of both majorities; who goes stays as a learner, to be removed. */
+/** One voter for another in one step, by way of both majorities; who goes stays as a learner, to be removed. `unavailable/NOT_CAUGHT_UP` as `promote`. */
 export async function replace(replica: Replica, from: number, by: number, reachable: Reachable = EVERYBODY): Promise<void> {
   const members = [
     { type: 'make-learner', id: from },
     { type: 'make-voter', id: by },
   ] as const;
   if (!isVoter(replica.stats().configuration, from)) throw noVoter(from);
+  checkCaughtUp(replica, by);
   await change(replica, { type: 'enter-joint', members, autoLeave: true }, reachable);
 }
 
 async function change(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): Promise<void> {
   checkMajority(replica, wanted, reachable);
   await replica.changeMembers(wanted);
+}
+
+/** That a learner, should it vote, has what is needed to be counted on. */
+function checkCaughtUp(replica: Replica, id: number): void {
+  const { lastIndex, configuration } = replica.stats();
+  const progress = replica.progressOf(id);
+  if (progress === undefined || !configuration.learners.includes(id)) return;
+  const lag = lastIndex - progress.match;
+  if (progress.match > 0 && lag <= PROMOTED_LAG_MAX) return;
+  const how = progress.match === 0 ? 'has nothing yet' : `lags by ${lag} entries`;
+  const message = `node ${id} ${how}; it is given a vote when it lags by ${PROMOTED_LAG_MAX} at most`;
+  throw new SparrowError('unavailable', 'NOT_CAUGHT_UP', message, { member: id, lag, limit: PROMOTED_LAG_MAX, applied: false });
 }
 
 function checkMajority(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): void {

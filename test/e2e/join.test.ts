@@ -55,7 +55,7 @@ describe('a node that is alone', () => {
     await start(1, { listen: address(4), peerListen: peerAddress(4) });
     using admin = connectAdmin(address(4));
     await expect
-      .poll(async () => (await admin.statusOf(address(4))).members[0])
+      .poll(async () => (await admin.statusOf(address(4))).members[0], { timeout: 10_000 })
       .toMatchObject({ id: 1, address: address(4), peerAddress: peerAddress(4) });
     for (const id of [2, 3]) {
       await start(id, { join: address(4) });
@@ -73,7 +73,7 @@ describe('a node that is alone', () => {
     }
     // Who joined is found by the others, and by who asks any of them.
     await expect
-      .poll(async () => (await admin.statusOf(address(3))).members.map(({ id, role }) => [id, role]))
+      .poll(async () => (await admin.statusOf(address(3))).members.map(({ id, role }) => [id, role]), { timeout: 10_000 })
       .toEqual([
         [1, 1],
         [2, 1],
@@ -139,6 +139,31 @@ it('a node that lost its data is not let in as if it began', { timeout: 30_000 }
   await start(2, { cluster });
   await expect.poll(async () => (await admin.statusOf(address(2))).leaderId, { timeout: 10_000 }).toBeGreaterThan(0);
 });
+
+it(
+  'a node that has moved is heard again when the others are told where it is, and is found there from then on',
+  { timeout: 30_000 },
+  async () => {
+    const cluster = Object.fromEntries([1, 2, 3].map((id) => [id, { address: address(id), peerAddress: peerAddress(id) }]));
+    const servers = await Promise.all([1, 2, 3].map((id) => start(id, { cluster })));
+    using admin = connectAdmin([address(1), address(2)]);
+    await handOver(admin, 1);
+    await servers[2]!.close();
+    const there = { address: address(5), peerAddress: peerAddress(5) };
+    await start(3, { cluster, listen: there.address, peerListen: there.peerAddress });
+    // Nothing is changed by an address where another one is.
+    const wrong = { id: 3, address: there.address, peerAddress: peerAddress(2) };
+    await expect(admin.changeMembers({ type: 'set-addresses', node: wrong })).rejects.toMatchObject({ code: 'ADDRESS_TAKEN' });
+    await admin.changeMembers({ type: 'set-addresses', node: { id: 3, ...there } });
+    const third = async (): Promise<object | undefined> => (await admin.leaderStatus()).status.members[2];
+    await expect.poll(third, { timeout: 10_000 }).toMatchObject({ id: 3, ...there, reachable: true, progress: { lag: 0 } });
+    await servers[1]!.close();
+    await start(2, { cluster });
+    await expect
+      .poll(async () => (await admin.statusOf(address(2))).members[2], { timeout: 10_000 })
+      .toMatchObject({ ...there, reachable: true });
+  },
+);
 
 describe('joining is refused', () => {
   it('where there is no cluster to be joined, before anything is made', async () => {

@@ -57,7 +57,9 @@ export async function catchUp(operator: Operator, id: number): Promise<void> {
   await reach(operator, {
     reached: (status) => {
       const { role, progress } = needMember(status, id);
-      return role === VOTER || (progress !== undefined && progress.state === 2 && progress.lag <= PROMOTED_LAG_MAX);
+      return (
+        role === VOTER || (progress !== undefined && progress.state === 2 && progress.matchIndex > 0 && progress.lag <= PROMOTED_LAG_MAX)
+      );
     },
     progress: (status) => standing(operator, status, id),
     msMax: Infinity,

@@ -78,6 +78,9 @@ describe('members of a group', () => {
     const leader = await cluster.led();
     cluster.nodes[3]!.end('process', 1e9);
     await cluster.done(addLearner(leader, 4, at(4)));
+    // However short the log is.
+    await expect(cluster.done(promote(leader, 4))).rejects.toThrow(refused('NOT_CAUGHT_UP'));
+    await expect(cluster.done(replace(leader, leader.stats().id, 4))).rejects.toThrow(refused('NOT_CAUGHT_UP'));
     await cluster.done(Promise.all(Array.from({ length: 1010 }, (_, i) => setAddress(leader, 4, at(i % 250)))));
     await expect(cluster.done(promote(leader, 4))).rejects.toThrow(refused('NOT_CAUGHT_UP'));
   });
