@@ -130,9 +130,10 @@ export class EngineUpkeep implements LogHolder {
     this.#flushRoom.end();
   }
 
-  /** Settles when no flush is under way. */
-  async settled(): Promise<void> {
+  /** Everything that is applied goes to tables, so that the next life has nothing to apply again and the engine's files are all that there is. */
+  async finish(): Promise<void> {
     await this.#flushing;
+    if (!this.#halted && this.#retention.durableIndex < this.#machine.applied) await this.#flush();
   }
 
   #watch(machine: StateMachine): void {

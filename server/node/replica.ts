@@ -529,7 +529,7 @@ export class Replica implements HostedReplica {
     unlisten();
     if (full()) this.#stop(shuttingDown({}), true);
     await this.#applier.settled();
-    await this.#upkeep.settled();
+    await this.#upkeep.finish();
     await this.#installing?.catch(() => undefined);
     this.#stop(shuttingDown({}), true);
   }
