@@ -1,6 +1,6 @@
 /**
  * `node bench/server/write-amplification.ts`: how many bytes a server writes to the disk, and takes there, for each byte of keys and values. A real server
- * is loaded by the SDK, and then overwritten, each key once on average or more often, in random order. After each, when nothing goes on any more:
+ * is loaded by the SDK, and then overwritten, each key once on average or more often, in random order unless said otherwise. After each, when nothing goes on any more:
  *
  *   written   write_bytes of /proc/PID/io since the server began, or since the load, / bytes of keys and values that were written meanwhile
  *   space     what its files take (each once, however many names it has) / bytes of keys and values that can be read
@@ -9,6 +9,7 @@
  *   --megabytes N      loaded (default 2048)
  *   --overwrites N     how often all of it is written again (default 2)
  *   --in-flight N      default 64
+ *   --in-order         overwrites in the order of the load, instead of at random
  *   --rate N           puts a second at most while overwriting (default: none)
  *   --dir DIR          a disk (default: the temporary directory)
  */
@@ -32,6 +33,7 @@ const { values: options } = parseArgs({
     megabytes: { type: 'string', default: '2048' },
     overwrites: { type: 'string', default: '2' },
     'in-flight': { type: 'string', default: '64' },
+    'in-order': { type: 'boolean', default: false },
     rate: { type: 'string' },
     dir: { type: 'string' },
   },
@@ -51,7 +53,7 @@ for (let round = 1; round <= Number(options.overwrites); round++) {
   await repeatInFlight(new Meter(), { operations: count, milliseconds: Infinity }, inFlight, async (i) => {
     const early = options.rate === undefined ? 0 : (i / Number(options.rate)) * 1000 - (performance.now() - beganMs);
     if (early > 1) await sleep(early);
-    const key = choice.below(count);
+    const key = options['in-order'] ? i : choice.below(count);
     await caller.put(keys.at(key), values.of(key, round));
   });
   await report(`overwritten ${round === 1 ? 'once' : `${round} times`}`, count);

@@ -179,7 +179,8 @@ function readWrite(reader: CommandReader, id: CommandRequestId | undefined, plac
     const at =
       place !== undefined && valueBytes >= place.valueBytesMin ? { segment: place.segment, offset: place.offset + reader.at } : undefined;
     const value = reader.bytes(valueBytes);
-    if (kind === PUT) operations.push({ type: 'put', key, value, at });
+    // The engine looks at each field that is there.
+    if (kind === PUT) operations.push(at === undefined ? { type: 'put', key, value } : { type: 'put', key, value, at });
     else if (kind === DELETE) operations.push({ type: 'delete', key });
     else throw corruptCommand(`an operation of kind ${kind} is not known`);
   }

@@ -161,7 +161,12 @@ export class SimNode {
         // What it has made of its disk may not be what was there.
         if (this.disk.deceits > 0) return this.end('process', RESTART_MS);
         this.#program = program;
-        world.trace.fold(`${this.name} serves at ${world.scheduler.nowMs}: ${program.digest()}`);
+        try {
+          world.trace.fold(`${this.name} serves at ${world.scheduler.nowMs}: ${program.digest()}`);
+        } catch (error) {
+          // What it has cannot be read.
+          this.#exit(life, error as Error);
+        }
       },
       (error: unknown) => this.#exit(life, error as Error),
     );
