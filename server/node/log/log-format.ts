@@ -107,17 +107,21 @@ export function decodeSegmentHeader(bytes: Buffer, hash: Hash64): { segment: num
 /** Writes a frame's header around data that stands already at `offset + 40`; returns the position after the frame. */
 export function finishFrame(target: Buffer, offset: number, frame: FrameHeader, dataBytes: number, seal: Seal): number {
   const end = offset + FRAME_HEADER_BYTES + dataBytes;
-  target[offset + 10] = frame.kind;
-  target[offset + 11] = frame.flags;
-  target.writeUInt32LE(dataBytes, offset + 12);
-  target.writeUInt32LE(frame.group, offset + 16);
-  target.writeUInt32LE(frame.ordinal, offset + 20);
-  writeU64(target, offset + 24, frame.index);
-  writeU64(target, offset + 32, frame.term);
-  target.writeUInt16LE(guardOf(target, offset, seal), offset + 8);
-  target.writeBigUInt64LE(seal.hash(target.subarray(offset + 8, end), seal.seed), offset);
+  const view = viewOf(target, offset);
+  assert(Number.isSafeInteger(frame.index) && frame.index >= 0 && Number.isSafeInteger(frame.term) && frame.term >= 0, STORED);
+  view.setUint8(10, frame.kind);
+  view.setUint8(11, frame.flags);
+  view.setUint32(12, dataBytes, true);
+  view.setUint32(16, frame.group, true);
+  view.setUint32(20, frame.ordinal, true);
+  view.setUint32(24, frame.index % TWO_32, true);
+  view.setUint32(28, Math.floor(frame.index / TWO_32), true);
+  view.setUint32(32, frame.term % TWO_32, true);
+  view.setUint32(36, Math.floor(frame.term / TWO_32), true);
+  view.setUint16(8, guardOf(view, 0, seal), true);
+  view.setBigUint64(0, seal.hash(new Uint8Array(target.buffer, target.byteOffset + offset + 8, end - offset - 8), seal.seed), true);
   const next = offset + frameBytes(dataBytes);
-  target.fill(0, end, next);
+  for (let zero = end; zero < next; zero++) target[zero] = 0;
   return next;
 }
 
@@ -127,7 +131,7 @@ export function decodeFrame(source: Buffer, offset: number, seal: Seal): Frame |
   if (start > source.length) return undefined;
   const kind = source[offset + 10]!;
   const end = start + source.readUInt32LE(offset + 12);
-  if (kind === 0 || end > source.length || source.readUInt16LE(offset + 8) !== guardOf(source, offset, seal)) return undefined;
+  if (kind === 0 || end > source.length || source.readUInt16LE(offset + 8) !== guardOf(viewOf(source, offset), 0, seal)) return undefined;
   if (source.readBigUInt64LE(offset) !== seal.hash(source.subarray(offset + 8, end), seal.seed)) return undefined;
   return {
     kind,
@@ -141,17 +145,23 @@ export function decodeFrame(source: Buffer, offset: number, seal: Seal): Frame |
   };
 }
 
+/** Of a frame's header. */
+function viewOf(bytes: Buffer, offset: number): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset + offset, FRAME_HEADER_BYTES);
+}
+
 /** FNV-1a over the words of the header behind the guard, begun with the seal, folded to 16 bits. */
-function guardOf(bytes: Buffer, offset: number, seal: Seal): number {
-  let hash = Math.imul(seal.guard ^ bytes.readUInt16LE(offset + 10), FNV_PRIME);
-  for (let at = offset + 12; at < offset + FRAME_HEADER_BYTES; at += 4) hash = Math.imul(hash ^ bytes.readInt32LE(at), FNV_PRIME);
+function guardOf(bytes: DataView, offset: number, seal: Seal): number {
+  let hash = Math.imul(seal.guard ^ bytes.getUint16(offset + 10, true), FNV_PRIME);
+  for (let at = offset + 12; at < offset + FRAME_HEADER_BYTES; at += 4) hash = Math.imul(hash ^ bytes.getInt32(at, true), FNV_PRIME);
   return (hash ^ (hash >>> 16)) & 0xffff;
 }
 
 const FNV_PRIME = 0x01000193;
+const STORED = 'a stored number is an integer from 0 to 2^53 - 1';
 
 export function writeU64(target: Buffer, offset: number, value: number): void {
-  assert(Number.isSafeInteger(value) && value >= 0, 'a stored number is an integer from 0 to 2^53 - 1');
+  assert(Number.isSafeInteger(value) && value >= 0, STORED);
   target.writeUInt32LE(value % TWO_32, offset);
   target.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
 }

@@ -128,6 +128,40 @@ describe("values in the host's log", () => {
     await engine.close();
   });
 
+  it('are in files of its own in a copy, which is under no host: what else is in them is garbage there', async () => {
+    const { fs, log, engine } = await world();
+    for (let i = 0; i < 30; i++) log.append(valueOf(0, 2000));
+    for (let i = 0; i < 10; i++) await putLogged(engine, log, `key/${i}`, valueOf(i, 2000));
+    const before = engine.hostSegments();
+    const { sequence, contents } = await engine.checkpoint('/copy');
+    expect(sequence).toBe(10);
+    expect(contents.map(({ name }) => name)).toEqual(names(fs, '.table', '/copy').concat(names(fs, '.link', '/copy')));
+    expect(contents.at(-1)!.bytes).toBe(before[0]!.end);
+    // The numbers of another log are not those of this one.
+    const other = new HostLog(fs, '/other');
+    const copy = await open('/copy', SETTINGS, { fileSystem: fs, hosted: other.hosted });
+    expect(copy.hostSegments()).toEqual([{ segment: 0, bytes: before[0]!.end, liveBytes: 20_000, end: before[0]!.end }]);
+    await copy.settled();
+    expect(copy.hostSegments()).toEqual([]);
+    for (let i = 0; i < 10; i++) expect(copy.getSync(`key/${i}`)).toEqual(Uint8Array.from(valueOf(i, 2000)));
+    await copy.close();
+    await engine.close();
+  });
+
+  it('move out of several segments at once', async () => {
+    const { fs, log, engine } = await world();
+    for (let i = 0; i < 9; i++) {
+      if (i % 3 === 0 && i > 0) log.roll();
+      await putLogged(engine, log, `key/${i}`, valueOf(i, 2000));
+    }
+    await engine.relocate([1, 3]);
+    expect(engine.hostSegments().map(({ segment }) => segment)).toEqual([2]);
+    expect(names(fs, '.block')).toHaveLength(1);
+    for (let i = 0; i < 9; i++) expect(engine.getSync(`key/${i}`)).toEqual(Uint8Array.from(valueOf(i, 2000)));
+    await expect(engine.relocate([2, -1])).rejects.toMatchObject({ code: 'OPTION_RANGE', details: { field: 'segment' } });
+    await engine.close();
+  });
+
   it('expire, and stay at a snapshot, as others do', async () => {
     const { log, engine } = await world();
     await putLogged(engine, log, 'expired', valueOf(1, 1000), { expiresAtMs: 1 });
