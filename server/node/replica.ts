@@ -413,9 +413,12 @@ export class Replica implements HostedReplica {
     if (isRepairMessage(message)) return this.#lend(message);
     if (message.type === 'append-response' && message.accepted)
       this.#leadKeeper.acknowledged(message.from, message.index, this.#parts.clock.monotonicMs());
+    // Those of a thousand idle groups cost no turns.
+    const routine = this.#raft.isRoutine(message);
     this.#guarded(() => {
       this.#advanceClock();
       this.#raft.step(message);
+      return routine ? 'nothing to do' : undefined;
     });
   }
 
@@ -459,7 +462,7 @@ export class Replica implements HostedReplica {
   tick(): void {
     this.#guarded(() => {
       this.#advanceClock();
-      this.#raft.tick();
+      return this.#raft.tick() ? undefined : 'nothing to do';
     });
     const { full } = this.#parts.nodeLog;
     if (this.#leads !== 0 && this.#leadKeeper.tick(full)) this.#guarded(() => this.#keepLead(full));
@@ -559,11 +562,10 @@ export class Replica implements HostedReplica {
     this.#parts.host.schedule(this);
   }
 
-  #guarded(input: () => void): void {
+  #guarded(input: () => 'nothing to do' | void): void {
     if (this.#stopped !== undefined) return;
     try {
-      input();
-      this.#schedule();
+      if (input() !== 'nothing to do') this.#schedule();
     } catch (error) {
       this.#fail(error);
     }

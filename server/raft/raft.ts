@@ -97,17 +97,20 @@ export class Raft {
     return this.#state.progress.get(id);
   }
 
-  /** Time passes. */
-  tick(): void {
+  /** Time passes. Returns whether the next output may have something: of a follower mostly not. */
+  tick(): boolean {
     const state = this.#state;
-    if (state.asleep) return;
+    if (state.asleep) return false;
     if (state.role === 'leader') {
       tickLeader(state);
       tickSleep(state);
-      return;
+      return true;
     }
-    state.lostReads.push(...state.forwardedReads.tick(state.options.electionTicks));
-    if (++state.elapsed >= state.electionTimeout) campaign(state);
+    const reads = state.forwardedReads.busy;
+    if (reads) state.lostReads.push(...state.forwardedReads.tick(state.options.electionTicks));
+    const late = ++state.elapsed >= state.electionTimeout;
+    if (late) campaign(state);
+    return late || reads;
   }
 
   /** What a monotonic clock says, for leases (lease.ts says when to ask it). */
@@ -233,6 +236,13 @@ export class Raft {
   /** Entries that an output asked for. */
   fetched(member: number, entries: readonly LogEntry[]): void {
     onFetched(this.#state, member, entries);
+  }
+
+  /** Whether this is the answer of a follower that lacks nothing, to a leader that waits for nothing: the next output has nothing because of it. */
+  isRoutine(message: Message): boolean {
+    const { role, term, asleep, progress, log, readIndex, transferee } = this.#state;
+    if (message.type !== 'heartbeat-response' || role !== 'leader' || message.term !== term || asleep) return false;
+    return progress.get(message.from)?.match === log.lastIndex && !readIndex.busy && transferee === 0;
   }
 
   /** A message from another member, or its own vote that has become durable. */
