@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import xxhash from 'xxhash-wasm';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../../base/node/index.ts';
-import { createResources, type Engine, open } from '../../engine/index.ts';
+import { createResources, type HostedEngine, open } from '../../engine/index.ts';
 import { NodeHost, NodeLog, Replica } from '../../server/node/index.ts';
 import { GrpcTransport } from '../../server/transport/index.ts';
 
@@ -143,14 +143,15 @@ function serve(): void {
     const identity = { cluster: CLUSTER, node: setup.node, incarnation: BigInt(random.u32()) };
     const credentials = { serverCredentials: ServerCredentials.createInsecure(), channelCredentials: ChannelCredentials.createInsecure() };
     transport = await GrpcTransport.listen('127.0.0.1:0', identity, { clock, scheduler, random, hash, createHash, ...credentials });
-    host = new NodeHost({ node: setup.node, tickMs: setup.tickMs, scheduler, transport });
     fileSystem.makeDirectorySync(setup.directory);
     const directory = join(setup.directory, 'log');
     const nodeLog = NodeLog.open({ fileSystem, directory, hash, clock, scheduler, random, segmentBytes: 64 << 20, cacheBytes: 1 << 20 });
+    host = new NodeHost({ node: setup.node, tickMs: setup.tickMs, scheduler, transport, nodeLog, logBytesMax: 1 << 30 });
     const resources = createResources({ memoryBytes: 1 << 30 });
-    const engines: Engine[] = [];
+    const hosted = { segmentPath: (segment: number) => nodeLog.segmentPath(segment) };
+    const engines: HostedEngine[] = [];
     for (let group = 1; group <= setup.groups; group++) {
-      engines.push(await open(join(setup.directory, `${group}`), {}, { resources }));
+      engines.push(await open(join(setup.directory, `${group}`), {}, { resources, hosted }));
     }
     const electionTicks = Math.round(ELECTION_MS / setup.tickMs);
     begin = async () => {
