@@ -11,6 +11,7 @@ import { assert } from '../../base/assert.ts';
 import type { Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { GroupMessage, PeerMessage, SnapshotHead, SnapshotSink, SnapshotSource, Transport } from '../transport/index.ts';
+import { CommitNotices } from './commit-notices.ts';
 import { LogSpace, type SpaceLog } from './log-space.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
 
@@ -41,6 +42,7 @@ export class NodeHost implements ReplicaHost {
   #dirty: Set<HostedReplica> = new Set();
   #turnScheduled = false;
   #outgoing: Map<number, GroupMessage[]> = new Map();
+  readonly #notices: CommitNotices;
   /** Other nodes that groups of this one have members on, and those that could be reached at the last tick. */
   #peers: readonly number[] | undefined;
   #reachable: Set<number> = new Set();
@@ -51,6 +53,7 @@ export class NodeHost implements ReplicaHost {
   constructor(parts: NodeHostParts) {
     this.#parts = parts;
     this.#space = new LogSpace(parts.nodeLog, parts.logBytesMax, this.#replicas);
+    this.#notices = new CommitNotices(parts.scheduler, (messages) => this.#post(messages));
     parts.transport?.onMessages((from, messages) => this.#receive(from, messages));
     parts.transport?.onSnapshot((from, head) => this.#accept(from, head));
     this.#scheduleTick();
@@ -100,12 +103,7 @@ export class NodeHost implements ReplicaHost {
 
   send(group: number, messages: readonly PeerMessage[]): void {
     if (this.#parts.transport === undefined) return;
-    for (const message of messages) {
-      const batch = this.#outgoing.get(message.to);
-      if (batch === undefined) this.#outgoing.set(message.to, [{ group, message }]);
-      else batch.push({ group, message });
-    }
-    this.#scheduleTurn();
+    this.#post(messages.filter((message) => !this.#notices.hold(group, message)).map((message) => ({ group, message })));
   }
 
   sendSnapshot(to: number, group: number, source: SnapshotSource): Promise<void> {
@@ -118,6 +116,17 @@ export class NodeHost implements ReplicaHost {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#notices.close();
+  }
+
+  /** With what else leaves in this turn. */
+  #post(messages: readonly GroupMessage[]): void {
+    for (const each of messages) {
+      const batch = this.#outgoing.get(each.message.to);
+      if (batch === undefined) this.#outgoing.set(each.message.to, [each]);
+      else batch.push(each);
+    }
+    if (messages.length > 0) this.#scheduleTurn();
   }
 
   #receive(from: number, messages: readonly GroupMessage[]): void {
