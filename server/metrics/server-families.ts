@@ -33,6 +33,8 @@ export function replicaFamilies(stats: ReplicaStats): Family[] {
     }),
     family('sparrowkv_raft_log_bytes', 'Bytes of the log.', log.bytes),
     family('sparrowkv_raft_log_segments', 'Files of the log.', log.segments),
+    family('sparrowkv_raft_log_segments_held', 'Files of the log, or that were, in which values of the engine lie.', stats.segmentsHeld),
+    family('sparrowkv_raft_log_values_held_bytes', 'Values there that the engine points to.', stats.heldValueBytes),
     family('sparrowkv_raft_log_syncs_total', 'Batches made durable.', log.syncs),
     family('sparrowkv_raft_log_written_bytes_total', 'Bytes written in them.', log.bytesWritten),
     family('sparrowkv_raft_log_cache_bytes', 'Entries that were written last, in memory.', log.cacheBytes),

@@ -136,6 +136,9 @@ export interface ReplicaStats {
   /** Snapshots that other members took, and that this one installed. */
   snapshotsSent: number;
   snapshotsInstalled: number;
+  /** Segments of the node's log that the engine's values lie in, and bytes of those that it still points to. */
+  segmentsHeld: number;
+  heldValueBytes: number;
   /** Of the snapshot that is arriving. */
   receiving: { bytes: number; bytesTotal: number } | undefined;
   /** The node's log has no room: writes wait. */
@@ -514,6 +517,8 @@ export class Replica implements HostedReplica {
       entriesFetched: this.#fetched,
       snapshotsSent: this.#parts.store?.counts.sent ?? 0,
       snapshotsInstalled: this.#parts.store?.counts.installed ?? 0,
+      segmentsHeld: this.#upkeep.held.length,
+      heldValueBytes: this.#upkeep.held.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
       receiving: this.#parts.store?.receiving,
       diskFull: this.#parts.nodeLog.full,
       stoppedBecause: this.#stopped,
