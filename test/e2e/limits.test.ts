@@ -146,7 +146,7 @@ describe('what a server is started with', () => {
   it('must be free: the directory and the address', async () => {
     harness = await ServerHarness.start();
     const { startServer } = await import('../../server/index.ts');
-    await expect(startServer({ data: harness.directory, logLevel: 'silent' })).rejects.toMatchObject({
+    await expect(startServer({ data: harness.directory, listen: '127.0.0.1:0', logLevel: 'silent' })).rejects.toMatchObject({
       kind: 'unavailable',
       code: 'LOCKED',
     });
