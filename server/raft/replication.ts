@@ -55,7 +55,9 @@ export function onFetched(state: RaftState, member: number, entries: readonly Lo
   progress.fetching = false;
   const [first] = entries;
   const last = state.configuration.witnesses.includes(member) ? witnessLimit(state) : state.log.lastIndex;
-  const fits = first !== undefined && first.index === progress.next && entries.at(-1)!.index <= last;
+  // The log may have been cut meanwhile, just before the second of them: the entry before the first is needed, too.
+  const there = first !== undefined && first.index >= state.log.firstIndex && entries.at(-1)!.index <= last;
+  const fits = there && first.index === progress.next;
   if (!fits || progress.paused || progress.state !== 'replicate') return;
   if (entries.every(({ index, term }) => state.log.term(index) === term)) sendAppend(state, member, progress, entries);
 }
