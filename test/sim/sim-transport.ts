@@ -24,10 +24,11 @@ import { hash } from '../server/node/hash.ts';
 import type { ConnectionEvents, SimConnection, SimEndpoint } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
 
+/** May be changed at any time. */
 export interface SimTransportSettings {
-  readonly dropChance: number;
-  readonly duplicateChance: number;
-  readonly reorderChance: number;
+  dropChance: number;
+  duplicateChance: number;
+  reorderChance: number;
 }
 
 /** The first byte of a frame. */
