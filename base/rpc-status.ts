@@ -116,6 +116,12 @@ export function errorOf(failure: RpcFailure): SparrowError {
   );
 }
 
+/** "No connection established. Last error: Error: connect ECONNREFUSED ..." says it in its last words. */
+export function plainMessage(details: string): string {
+  const cause = /Last error: (?:Error: )?(.+?)\.?(?: Resolution note:.*)?$/s.exec(details);
+  return cause?.[1] ?? details;
+}
+
 function detailsText(details: ErrorDetails): string {
   const text = JSON.stringify(details).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return text.length <= DETAILS_BYTES_MAX ? text : '{"detailsLeftOut":true}';

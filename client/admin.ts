@@ -225,7 +225,12 @@ export class ClusterAdmin implements Disposable {
         if (error.code === 'TIMEOUT') return reject(timedOutError(`${name} at ${address}`, ms, { address }));
         if (error.code === 'RPC_UNIMPLEMENTED') {
           return reject(
-            new SparrowError('invalid', 'TOO_OLD', `the server at ${address} is of a release without this command`, { address }),
+            new SparrowError(
+              'invalid',
+              'TOO_OLD',
+              `the server at ${address} does not know this command: that is its port for other nodes, or its release is older`,
+              { address },
+            ),
           );
         }
         if (error.code !== 'CONNECTION_LOST') return reject(error);

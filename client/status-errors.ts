@@ -2,7 +2,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
-import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER, RPC_STATUS } from '../base/rpc-status.ts';
+import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER, plainMessage, RPC_STATUS } from '../base/rpc-status.ts';
 
 export interface RpcStatus {
   code: number;
@@ -37,10 +37,4 @@ export function isBrokenConnection(status: RpcStatus): boolean {
 function trailer(metadata: Metadata, name: string): string {
   const [value] = metadata.get(name);
   return value === undefined ? '' : value.toString();
-}
-
-/** "No connection established. Last error: Error: connect ECONNREFUSED ..." says it in its last words. */
-function plainMessage(details: string): string {
-  const cause = /Last error: (?:Error: )?(.+?)\.?(?: Resolution note:.*)?$/s.exec(details);
-  return cause?.[1] ?? details;
 }

@@ -7,9 +7,9 @@
  *
  * Called by node-parts.ts and cluster-watch.ts.
  */
-import { type ChannelCredentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type ChannelCredentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { SparrowError } from '../base/errors.ts';
-import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER } from '../base/rpc-status.ts';
+import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER, plainMessage } from '../base/rpc-status.ts';
 import { AdminClient, type ClusterStatusResponse } from '../proto/index.ts';
 import type { NodeAddress } from './node/index.ts';
 
@@ -127,10 +127,13 @@ function clusterStatus(address: string, credentials: ChannelCredentials, msMax: 
 }
 
 function refusal(address: string, { code, details, metadata }: ServiceError): SparrowError {
+  if (code === status.UNIMPLEMENTED) {
+    return noCluster(address, 'it does not tell. Is that its port for other nodes? Name the one for clients');
+  }
   const trailer = (name: string): string => String(metadata?.get(name)[0] ?? '');
   const error = errorOf({
     status: code,
-    message: details,
+    message: plainMessage(details),
     kind: trailer(KIND_TRAILER),
     code: trailer(CODE_TRAILER),
     details: trailer(DETAILS_TRAILER),

@@ -105,6 +105,9 @@ export class NodeParts implements Parts {
       if (transport === undefined && replica.members.some((member) => member !== identity.nodeId))
         throw alone(settings.data, replica.members);
       if (replica.members.length === 0 && settings.join === undefined) throw joinNeeded(settings.data, node);
+      if (settings.join !== undefined && begunAlone(identity) && !replica.members.some((member) => member !== node)) {
+        throw joinsAlone(settings.data, identity);
+      }
       ties.begin(replica, transport, facts?.nodes ?? new Map<number, NodeAddress>());
       return new NodeParts({ identity, found, store, log, transport, host, replica, ties }, lock);
     } catch (error) {
@@ -287,6 +290,18 @@ function openReplica(
 function joinNeeded(data: string, node: number): SparrowError {
   const message = `${data} is that of node ${node}, which waits to be taken in and knows nobody: the settings must name a member of its cluster (join)`;
   return new SparrowError('invalid', 'JOIN_NEEDED', message, { field: 'join', directory: data });
+}
+
+function begunAlone({ nodeId, voters }: NodeIdentity): boolean {
+  return voters.length === 1 && voters[0] === nodeId;
+}
+
+/** It was started without `join` before. */
+function joinsAlone(data: string, { nodeId, clusterId }: NodeIdentity): SparrowError {
+  const message =
+    `${data} is that of node ${nodeId} of cluster ${formatClusterId(clusterId)}, of which it is the only node: with its data it cannot join another cluster. ` +
+    'Start it with an empty directory';
+  return new SparrowError('invalid', 'OTHER_CLUSTER', message, { field: 'join', directory: data });
 }
 
 function alone(data: string, members: readonly number[]): SparrowError {

@@ -184,6 +184,19 @@ describe('joining is refused', () => {
     });
   });
 
+  it('by a node that was started without it before: it has begun a cluster of its own', async () => {
+    await start(1);
+    const alone = await start(2);
+    await alone.close();
+    await expect(start(2, { join: address(1) })).rejects.toMatchObject({ code: 'OTHER_CLUSTER', details: { field: 'join' } });
+  });
+
+  it('at the port for other nodes', async () => {
+    await start(1);
+    const refused = { code: 'NO_CLUSTER', message: expect.stringContaining('port for other nodes') as string };
+    await expect(start(2, { join: peerAddress(1) })).rejects.toMatchObject(refused);
+  });
+
   it.each([
     [{ cluster: { 4: { address: 'h:1', peerAddress: 'h:2' } } }, 'join'],
     [{ nodeId: undefined }, 'nodeId'],

@@ -16,7 +16,10 @@ export interface Place {
 /** Both addresses of a node: its own word says where other nodes reach it, when nobody else does. */
 export async function placeOf({ admin }: Operator, id: number, address: string, peerAddress: string | undefined): Promise<Place> {
   if (peerAddress !== undefined) return { address, peerAddress };
-  const { node } = await statusOf(admin, id, address);
+  const { node } = await statusOf(admin, id, address).catch((error: unknown) => {
+    if (!(error instanceof SparrowError) || error.code !== 'UNREACHABLE') throw error;
+    throw new SparrowError('unavailable', 'NODE_UNREACHABLE', `node ${id} is not reached: ${error.message}`, { node: id, address }, error);
+  });
   const told = node?.peerAddress ?? '';
   if (told !== '') return { address, peerAddress: told };
   throw new SparrowError(

@@ -108,6 +108,7 @@ export class LogWriter {
   /** Something was written that no later BATCH vouches for. */
   #unvouched = false;
   #retry: Timer | undefined;
+  #toldFull = false;
   #buffer: Buffer = Buffer.allocUnsafe(64 * 1024);
   /** Groups whose log begins later than the log has it. */
   readonly #begins: Set<GroupState> = new Set();
@@ -465,12 +466,19 @@ export class LogWriter {
         this.#retry = undefined;
         if (this.#failure !== undefined || this.#closed) return;
         this.#running = this.#run().then(() => {
-          if (!this.full) this.#parts.onFull(false);
+          if (!this.full) this.#tellFull(false);
         });
       },
       true,
     );
-    this.#parts.onFull(true);
+    this.#tellFull(true);
+  }
+
+  /** Attempts in vain are no news. */
+  #tellFull(full: boolean): void {
+    if (this.#toldFull === full) return;
+    this.#toldFull = full;
+    this.#parts.onFull(full);
   }
 
   #fail(failure: SparrowError, batch: readonly Waiting[] = []): void {

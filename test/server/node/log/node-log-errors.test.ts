@@ -136,6 +136,9 @@ describe('the log of a node on a full disk', () => {
         }
         expect(log.full, `${error} ${skip}`).toBe(told.length > 0);
         expect(settled).toEqual(issued.slice(0, settled.length));
+        // Attempts in vain are not told.
+        await scheduler.advance(1000);
+        await quiet();
         fileSystem.failAt();
         await scheduler.advance(1000);
         await quiet();
