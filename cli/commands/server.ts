@@ -45,6 +45,8 @@ A fourth one that joins them, waits, and is taken in by an operator:
 `;
 
 const STOP_MS_MAX = 5_000;
+/** A start that is to be stopped goes on for so long: it may be waiting for a member to be joined, or reading a large log. */
+const START_MS_LEFT = 1_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -88,7 +90,9 @@ async function serve(options: ServerCommandOptions): Promise<void> {
   letHeapGrow();
   using interrupt = listenForInterrupt();
   const stop = stopReason(interrupt.signal);
-  let server: RunningServer;
+  let server: RunningServer | undefined;
+  // Until it serves, nobody was promised anything: ending it is safe at any moment.
+  void stop.then(() => setTimeout(() => server ?? process.exit(0), START_MS_LEFT).unref());
   try {
     server = await start(options);
   } catch (error) {

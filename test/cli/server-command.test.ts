@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { nodeVersionProblem } from '../../cli/node-version.ts';
 import { connect } from '../../client/index.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { MAIN, ServerProcess } from '../e2e/server-process.ts';
 import { http, parse } from '../server/metrics/scrape.ts';
 import { runCli } from './cli-process.ts';
@@ -52,6 +53,20 @@ describe('the server command', () => {
     expect(await server.end('SIGTERM')).toBe(0);
     expect(performance.now() - before).toBeLessThan(5_500);
     await Promise.all(busy);
+  });
+
+  it('stops soon while it still waits for the member that it is to join', { timeout: 40_000 }, async () => {
+    const data = join(directory, 'waits');
+    const [port, peerPort] = await freePorts(2);
+    const free = ['--listen', `127.0.0.1:${port}`, '--peer-listen', `127.0.0.1:${peerPort}`];
+    const child = spawn(process.execPath, [MAIN, 'server', '--data', data, '--node-id', '4', ...free, '--join', '127.0.0.1:1']);
+    const ended = once(child, 'exit') as Promise<[number | null]>;
+    await expect.poll(() => existsSync(join(data, 'LOCK')), { timeout: 30_000 }).toBe(true);
+    const before = performance.now();
+    child.kill('SIGINT');
+    expect((await ended)[0]).toBe(0);
+    // It would wait for 10 s.
+    expect(performance.now() - before).toBeLessThan(6_000);
   });
 
   it('ends at once at a second signal', async () => {

@@ -19,7 +19,8 @@ A node that is to join is started first, and waits:
 
 Other examples:
   sparrowkv cluster status
-  sparrowkv cluster replace 2 4                 node 4 takes the place of node 2, which is dead
+  sparrowkv cluster replace 2 4 --address 127.0.0.1:7430
+                                                node 4 takes the place of node 2, dead or alive
   sparrowkv cluster transfer 3                  node 3 leads from now on
   sparrowkv cluster recover --nodes 1           after the majority was lost for good: what would it cost?
 `;
