@@ -35,6 +35,9 @@ export interface SimTransportSettings {
 const PACKET = 0;
 const MESSAGE = 1;
 const CHUNK = 2;
+/** Says nothing: whoever waits for an answer finds out by it that the other end is gone. */
+const PING = 3;
+const PING_MS = 300;
 const CHUNK_BYTES = 4096;
 const CHUNKS_IN_FLIGHT = 4;
 
@@ -137,6 +140,12 @@ export class SimTransport implements NodeTransport {
     return new Promise((resolve, reject) => {
       const failed = (why: string): void => reject(new SparrowError('unavailable', 'UNREACHABLE', `the snapshot was not taken: ${why}`));
       const { term, snapshot, id, files } = source;
+      const ping = (): void => {
+        if (!connection.open) return;
+        connection.send(Uint8Array.of(PING));
+        this.#scheduler.after(PING_MS, ping, true);
+      };
+      this.#scheduler.after(PING_MS, ping, true);
       const connection = this.#endpoint.connect(this.#nodes[to - 1]!, {
         opened: () => connection.send(tagged({ kind: 'head', head: { group, term, snapshot, id, files } })),
         frame: (bytes) => {
