@@ -88,7 +88,7 @@ describe('a cluster, by its operator', { timeout: 180_000 }, () => {
   });
 
   it('takes a node in that waits, and no other', async () => {
-    expect(await refused('UNREACHABLE', 'add-learner', '4', '--address', address(4))).toContain('cannot reach');
+    expect(await refused('NODE_UNREACHABLE', 'add-learner', '4', '--address', address(4))).toContain('cannot reach');
     expect(await refused('NODE_UNREACHABLE', 'add-learner', '4', '--address', address(4), '--peer-address', peerAddress(4))).toContain(
       'Is it running',
     );
