@@ -41,6 +41,8 @@ export class ReplicaStore {
   readonly #directory: GroupDirectory;
   #engine: HostedEngine;
   #incoming: IncomingSnapshot | undefined;
+  /** How often a snapshot was taken in. */
+  #accepted = 0;
   #sending = false;
   #sent = 0;
   #installed = 0;
@@ -126,7 +128,12 @@ export class ReplicaStore {
     const { fileSystem, hash, createHash } = this.#parts;
     this.#incoming?.close();
     this.#incoming = undefined;
+    const turn = ++this.#accepted;
     const incoming = await IncomingSnapshot.open({ fileSystem, directory: this.#directory.incoming, hash, createHash }, head);
+    if (turn !== this.#accepted) {
+      incoming.close();
+      throw givenUp();
+    }
     this.#incoming = incoming;
     return {
       get position() {
@@ -137,7 +144,7 @@ export class ReplicaStore {
       finish: async () => {
         await incoming.finish();
         await this.#check(incoming);
-        if (this.#incoming !== incoming) throw new SparrowError('unavailable', 'SNAPSHOT_GIVEN_UP', 'another snapshot came meanwhile');
+        if (this.#incoming !== incoming) throw givenUp();
         this.#incoming = undefined;
         arrived();
       },
@@ -180,4 +187,8 @@ export class ReplicaStore {
     this.#incoming?.close();
     this.#incoming = undefined;
   }
+}
+
+function givenUp(): SparrowError {
+  return new SparrowError('unavailable', 'SNAPSHOT_GIVEN_UP', 'another snapshot came meanwhile');
 }

@@ -162,6 +162,7 @@ export class IncomingSnapshot implements SnapshotSink {
     this.close();
   }
 
+  /** Nothing in the directory is touched any more, also by what is still under way. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -173,6 +174,7 @@ export class IncomingSnapshot implements SnapshotSink {
   async #durable(file: File, check: bigint): Promise<void> {
     try {
       await file.datasync();
+      if (this.#closed) throw givenUp(this.head);
       const record = recordOf(this.#number, check, this.#parts.hash);
       this.#checks.writeSync(record, 0, RECORD_BYTES, this.#number * RECORD_BYTES);
       await this.#checks.datasync();
@@ -213,6 +215,8 @@ export class IncomingSnapshot implements SnapshotSink {
 
   /** After a failed write or sync nothing of it is believed, and a full disk gets its space back. */
   #discarded(cause: unknown): unknown {
+    // Given up while the disk was busy: the directory is another transfer's by now, or an engine's.
+    if (this.#closed) return cause;
     this.close();
     const { fileSystem, directory } = this.#parts;
     try {
@@ -273,6 +277,10 @@ function readWhole(fileSystem: FileSystem, path: string): Buffer {
   } finally {
     file.closeSync();
   }
+}
+
+function givenUp({ id }: SnapshotHead): SparrowError {
+  return new SparrowError('unavailable', 'SNAPSHOT_GIVEN_UP', `snapshot ${id} was given up meanwhile`);
 }
 
 function corrupt(message: string, file: string): SparrowError {

@@ -179,6 +179,20 @@ describe('a snapshot that arrives', () => {
     }
     expect(failed).toBe(operations);
   });
+
+  it('touches nothing any more when it was given up while the disk was busy', async () => {
+    const disk = new SimFileSystem();
+    const first = await IncomingSnapshot.open(partsOf(disk), head());
+    const [, contents] = CONTENTS[0]!;
+    first.write(contents);
+    const ended = first.endFile(checkOf(contents));
+    first.close();
+    const second = await IncomingSnapshot.open(partsOf(disk), head('another'));
+    await expect(ended).rejects.toMatchObject({ code: 'SNAPSHOT_GIVEN_UP' });
+    await receive(second);
+    expect(IncomingSnapshot.found(partsOf(disk))).toMatchObject({ head: { id: 'another' }, complete: true });
+    expectWhole(disk);
+  });
 });
 
 /** Takes the place of another snapshot, breaks once, and is received. Returns how many operations that took. */
