@@ -52,6 +52,8 @@ export class IncomingSnapshot implements SnapshotSink {
   #number: number;
   #offset = 0;
   #closed = false;
+  /** A call on one of the files is under way. */
+  #busy = false;
 
   /** Where the files of a complete snapshot are. */
   static filesOf(directory: string): string {
@@ -166,18 +168,34 @@ export class IncomingSnapshot implements SnapshotSink {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (!this.#busy) this.#closeFiles();
+  }
+
+  #closeFiles(): void {
     this.#closeFile();
     this.#checks.closeSync();
+  }
+
+  /** Files stay open for as long as a call on one of them is under way. Throws when the snapshot was given up meanwhile. */
+  async #settled<T>(call: Promise<T>): Promise<T> {
+    this.#busy = true;
+    const [outcome] = await Promise.allSettled([call]);
+    this.#busy = false;
+    if (this.#closed) {
+      this.#closeFiles();
+      throw givenUp(this.head);
+    }
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
   }
 
   /** The file first, then the record that says so. */
   async #durable(file: File, check: bigint): Promise<void> {
     try {
-      await file.datasync();
-      if (this.#closed) throw givenUp(this.head);
+      await this.#settled(file.datasync());
       const record = recordOf(this.#number, check, this.#parts.hash);
       this.#checks.writeSync(record, 0, RECORD_BYTES, this.#number * RECORD_BYTES);
-      await this.#checks.datasync();
+      await this.#settled(this.#checks.datasync());
     } catch (error) {
       throw this.#discarded(error);
     }
@@ -194,7 +212,7 @@ export class IncomingSnapshot implements SnapshotSink {
     const there = file.sizeSync();
     const buffer = new Uint8Array(Math.min(there, READ_BYTES));
     for (this.#offset = 0; this.#offset < there;) {
-      const length = await file.read(buffer, 0, Math.min(READ_BYTES, there - this.#offset), this.#offset);
+      const length = await this.#settled(file.read(buffer, 0, Math.min(READ_BYTES, there - this.#offset), this.#offset));
       this.#running.update(buffer.subarray(0, length));
       this.#offset += length;
     }

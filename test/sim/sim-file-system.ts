@@ -304,6 +304,7 @@ export class SimFileSystem implements FileSystem {
         else this.#settle(complete);
       },
       alive,
+      dead: () => this.#dead || life !== this.#life,
       names: (file) => [...this.#directories.values()].reduce((sum, directory) => sum + directory.namesOf(file), 0),
       closed: (handle) => {
         this.#open.delete(handle);
@@ -422,6 +423,7 @@ interface Disk {
   readonly hold: () => void;
   readonly settleRead: (complete: () => void) => void;
   alive(): void;
+  dead(): boolean;
   closed(handle: SimHandle): void;
   read(call: string, body: () => number): number;
   operation(call: string, detail: string, begun: () => void, short?: () => void, bytes?: Uint8Array): void;
@@ -441,6 +443,8 @@ class SimHandle implements File {
   readonly #file: SimFile;
   readonly #writable: boolean;
   #closed = false;
+  /** Asynchronous calls that have not settled. */
+  #inFlight = 0;
 
   constructor(disk: Disk, path: string, file: SimFile, writable: boolean) {
     this.path = path;
@@ -532,9 +536,10 @@ class SimHandle implements File {
     return this.#disk.names(this.#file);
   }
 
-  /** Not an error on a dead machine: what cleans up after a PowerLoss would not have run there. */
+  /** Never while a call on it is under way, as on a real one. Anything goes on a dead machine: what cleans up after a PowerLoss would not have run there. */
   closeSync(): void {
     if (this.#closed) throw new Error(`a closed file is closed: ${this.path}`);
+    if (this.#inFlight > 0 && !this.#disk.dead()) throw new Error(`a file is closed while a call on it is under way: ${this.path}`);
     this.#closed = true;
     this.#disk.closed(this);
   }
@@ -555,8 +560,10 @@ class SimHandle implements File {
   }
 
   #later<T>(body: () => T, settle = this.#disk.settle): Promise<T> {
+    this.#inFlight++;
     return new Promise((resolve, reject) => {
       settle(() => {
+        this.#inFlight--;
         try {
           resolve(body());
         } catch (error) {
