@@ -513,10 +513,10 @@ export class Interpreter {
     this.reached.relocations += names.filter((each) => each.endsWith('.block')).length;
     this.reached.rolls += names.some((each) => /^MANIFEST-0*[^01]/.test(each)) ? 1 : 0;
     this.#dropHandles();
-    this.#host?.log.close();
     await this.#until(this.#engine.close());
     // All have been answered, or refused.
     await drain();
+    this.#host?.log.close();
     this.#reads.check();
     expectSame('reads after closing', this.#reads.count, 0);
     // A store that only had to close its files does not notice.

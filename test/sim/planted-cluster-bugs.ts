@@ -460,7 +460,7 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'the files of a snapshot are not synced',
     file: INCOMING,
-    find: '      await file.datasync();\n      const record',
+    find: '      await this.#settled(file.datasync());\n      const record',
     plant: '      const record',
     cluster: THREE,
   },

@@ -50,6 +50,8 @@ describe('members of a group', () => {
     await expect(cluster.done(addLearner(leader, gone!, at(1)))).rejects.toThrow(refused('NODE_REMOVED'));
     expect(freeId(leader)).toBe(5);
 
+    // Who has not applied the change does not campaign.
+    expect(await cluster.world.run(1000, () => cluster.replica(next!).applied === leader.applied)).toBe(true);
     leader.transferLeadership(next!);
     expect(await cluster.world.run(5000, () => cluster.replica(next!).stats().role === 'leader')).toBe(true);
     cluster.nodes[next! - 1]!.end('process', 10);
