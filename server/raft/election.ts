@@ -6,6 +6,7 @@
  * A pre-candidate only asks: no term changes, so a member that was cut off disturbs nobody when it comes back. Votes are withheld by
  * whoever has heard a leader within electionTicks (and under leases within their time), unless leadership was handed over or the
  * configuration is forced: those candidates ask at once, with `force`.
+ * Of two that would split the votes, one goes first.
  *
  * A vote, and the request for votes that tells a new term, leave when they are durable. The own vote counts as others' do: then.
  */
@@ -72,6 +73,7 @@ export function onVoteRequest(state: RaftState, request: VoteRequest): void {
   const { from, term, pre } = request;
   const { log } = state;
   learnCommitted(state, request);
+  if (goesFirst(state, request)) return refusePreVote(state, from);
   const free = state.vote === from || (state.vote === 0 && state.leader === 0) || (pre && term > state.term);
   const granted = free && log.isUpToDate(request.lastIndex, request.lastTerm);
   if (granted && !pre) {
@@ -90,6 +92,22 @@ export function onVoteRequest(state: RaftState, request: VoteRequest): void {
     commitTerm: log.committedTerm,
   };
   (pre ? state.messages : state.messagesAfterSync).push(answer);
+}
+
+/**
+ * Of two members that begin to ask in the same tick, with the same log, each would give its vote to itself: so the one of the larger id gives no pre-vote to
+ * the other. Only in that tick: who asks for long without an answer might stand in the way of one that could win.
+ */
+function goesFirst(state: RaftState, { from, term, pre, lastIndex, lastTerm }: VoteRequest): boolean {
+  const { id, role, elapsed, forced, log } = state;
+  if (!pre || role !== 'pre-candidate' || elapsed > 0 || forced !== undefined || term !== state.term + 1) return false;
+  return id > from && log.lastIndex === lastIndex && log.lastTerm === lastTerm;
+}
+
+function refusePreVote(state: RaftState, to: number): void {
+  const { id: from, term, log } = state;
+  const { committed: commit, committedTerm: commitTerm } = log;
+  state.messages.push({ type: 'vote-response', from, to, term, pre: true, granted: false, commit, commitTerm });
 }
 
 export function onVoteResponse(state: RaftState, response: VoteResponse): void {
