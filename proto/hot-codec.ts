@@ -56,13 +56,13 @@ function requestIdFieldBytes(id: Encodable<RequestId> | undefined): number {
   return 1 + varintBytes(bytes) + bytes;
 }
 
-function writeRequestIdField(target: Buffer, offset: number, tag: number, id: Encodable<RequestId> | undefined): void {
-  if (id === undefined) return;
+function writeRequestIdField(target: Buffer, offset: number, tag: number, id: Encodable<RequestId> | undefined): number {
+  if (id === undefined) return offset;
   target[offset] = tag;
   let at = writeVarint(target, offset + 1, requestIdBytes(id));
   at = writeBytesField(target, at, 0x0a, id.client);
   at = writeNumberField(target, at, 0x10, id.sequence);
-  writeNumberField(target, at, 0x18, id.seen);
+  return writeNumberField(target, at, 0x18, id.seen);
 }
 
 function readRequestId(reader: WireReader): RequestId {
@@ -81,11 +81,11 @@ function anyNodeFieldBytes(anyNode: Encodable<AnyNode> | undefined): number {
   return anyNode === undefined ? 0 : 2 + numberFieldBytes(anyNode.staleMs);
 }
 
-function writeAnyNodeField(target: Buffer, offset: number, tag: number, anyNode: Encodable<AnyNode> | undefined): void {
-  if (anyNode === undefined) return;
+function writeAnyNodeField(target: Buffer, offset: number, tag: number, anyNode: Encodable<AnyNode> | undefined): number {
+  if (anyNode === undefined) return offset;
   target[offset] = tag;
   target[offset + 1] = numberFieldBytes(anyNode.staleMs);
-  writeNumberField(target, offset + 2, 0x08, anyNode.staleMs);
+  return writeNumberField(target, offset + 2, 0x08, anyNode.staleMs);
 }
 
 function readAnyNode(reader: WireReader): AnyNode {
@@ -98,22 +98,79 @@ function readAnyNode(reader: WireReader): AnyNode {
   return anyNode;
 }
 
+/** Fields 13 to 15 of every request: what it is for. */
+interface Destination {
+  table?: string | undefined;
+  shard?: number | undefined;
+  epoch?: number | undefined;
+}
+
+function destinationBytes({ table, shard, epoch }: Destination): number {
+  let bytes = 0;
+  if (table !== undefined) {
+    const length = Buffer.byteLength(table);
+    bytes = 1 + varintBytes(length) + length;
+  }
+  if (shard !== undefined) bytes += 1 + varintBytes(shard);
+  if (epoch !== undefined) bytes += 1 + varintBytes(epoch);
+  return bytes;
+}
+
+/** After all other fields. */
+function writeDestination(target: Buffer, offset: number, { table, shard, epoch }: Destination): void {
+  let at = offset;
+  if (table !== undefined) {
+    target[at] = TABLE_TAG;
+    at = writeVarint(target, at + 1, Buffer.byteLength(table));
+    at += target.write(table, at);
+  }
+  if (shard !== undefined) {
+    target[at] = SHARD_TAG;
+    at = writeVarint(target, at + 1, shard);
+  }
+  if (epoch !== undefined) {
+    target[at] = EPOCH_TAG;
+    writeVarint(target, at + 1, epoch);
+  }
+}
+
+/** A field that is none of the request's own. */
+function readDestination(message: Destination, tag: number, reader: WireReader): void {
+  if (tag === SHARD_TAG) message.shard = reader.u32();
+  else if (tag === EPOCH_TAG) message.epoch = reader.u32();
+  else if (tag === TABLE_TAG) message.table = reader.bytes().toString();
+  else reader.skip(tag);
+}
+
+const TABLE_TAG = 0x6a;
+const SHARD_TAG = 0x70;
+const EPOCH_TAG = 0x78;
+
 export const getRequestCodec: HotCodec<GetRequest> = {
-  bytes: (message) => bytesFieldBytes(message.key) + (message.versionOnly ? 2 : 0) + anyNodeFieldBytes(message.anyNode),
+  bytes: (message) =>
+    bytesFieldBytes(message.key) + (message.versionOnly ? 2 : 0) + anyNodeFieldBytes(message.anyNode) + destinationBytes(message),
   write(message, target, offset) {
     let at = writeBytesField(target, offset, 0x0a, message.key);
     at = writeNumberField(target, at, 0x10, message.versionOnly ? 1 : 0);
-    writeAnyNodeField(target, at, 0x1a, message.anyNode);
+    at = writeAnyNodeField(target, at, 0x1a, message.anyNode);
+    writeDestination(target, at, message);
   },
   read(source) {
-    const message: GetRequest = { key: EMPTY, versionOnly: false, anyNode: undefined };
+    const message: GetRequest = {
+      key: EMPTY,
+      versionOnly: false,
+      anyNode: undefined,
+      table: undefined,
+      shard: undefined,
+      epoch: undefined,
+    };
     const reader = new WireReader(source);
     while (reader.more) {
       const tag = reader.varint();
       if (tag === 0x0a) message.key = reader.bytes();
       else if (tag === 0x10) message.versionOnly = reader.varint() !== 0;
       else if (tag === 0x1a) message.anyNode = readAnyNode(reader.message());
-      else reader.skip(tag);
+      else readDestination(message, tag, reader);
     }
     return message;
   },
@@ -141,40 +198,50 @@ export const getResponseCodec: HotCodec<GetResponse> = {
 };
 
 export const putRequestCodec: HotCodec<PutRequest> = {
-  bytes: (message) => bytesFieldBytes(message.key) + bytesFieldBytes(message.value) + requestIdFieldBytes(message.requestId),
+  bytes: (message) =>
+    bytesFieldBytes(message.key) + bytesFieldBytes(message.value) + requestIdFieldBytes(message.requestId) + destinationBytes(message),
   write(message, target, offset) {
     let at = writeBytesField(target, offset, 0x0a, message.key);
     at = writeBytesField(target, at, 0x12, message.value);
-    writeRequestIdField(target, at, 0x1a, message.requestId);
+    at = writeRequestIdField(target, at, 0x1a, message.requestId);
+    writeDestination(target, at, message);
   },
   read(source) {
-    const message: PutRequest = { key: EMPTY, value: EMPTY, requestId: undefined };
+    const message: PutRequest = {
+      key: EMPTY,
+      value: EMPTY,
+      requestId: undefined,
+      table: undefined,
+      shard: undefined,
+      epoch: undefined,
+    };
     const reader = new WireReader(source);
     while (reader.more) {
       const tag = reader.varint();
       if (tag === 0x0a) message.key = reader.bytes();
       else if (tag === 0x12) message.value = reader.bytes();
       else if (tag === 0x1a) message.requestId = readRequestId(reader.message());
-      else reader.skip(tag);
+      else readDestination(message, tag, reader);
     }
     return message;
   },
 };
 
 export const deleteRequestCodec: HotCodec<DeleteRequest> = {
-  bytes: (message) => bytesFieldBytes(message.key) + requestIdFieldBytes(message.requestId),
+  bytes: (message) => bytesFieldBytes(message.key) + requestIdFieldBytes(message.requestId) + destinationBytes(message),
   write(message, target, offset) {
-    const at = writeBytesField(target, offset, 0x0a, message.key);
-    writeRequestIdField(target, at, 0x12, message.requestId);
+    let at = writeBytesField(target, offset, 0x0a, message.key);
+    at = writeRequestIdField(target, at, 0x12, message.requestId);
+    writeDestination(target, at, message);
   },
   read(source) {
-    const message: DeleteRequest = { key: EMPTY, requestId: undefined };
+    const message: DeleteRequest = { key: EMPTY, requestId: undefined, table: undefined, shard: undefined, epoch: undefined };
     const reader = new WireReader(source);
     while (reader.more) {
       const tag = reader.varint();
       if (tag === 0x0a) message.key = reader.bytes();
       else if (tag === 0x12) message.requestId = readRequestId(reader.message());
-      else reader.skip(tag);
+      else readDestination(message, tag, reader);
     }
     return message;
   },

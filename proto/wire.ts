@@ -65,6 +65,11 @@ export class WireReader {
     throw wireError('a number is larger than 2^53 - 1');
   }
 
+  /** As the generated code reads it: the low 32 bits. */
+  u32(): number {
+    return this.varint() % 2 ** 32;
+  }
+
   bytes(): Buffer {
     const length = this.varint();
     if (length > this.#end - this.#at) throw wireError('a field is longer than its message');
