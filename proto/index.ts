@@ -47,6 +47,7 @@ export {
   type AdminServer,
 } from './gen/sparrowkv/v1/admin.ts';
 export { Leadership, Member } from './gen/sparrowkv/v1/cluster.ts';
+export * from './gen/sparrowkv/v1/meta.ts';
 export { SessionError, SessionGreeting } from './gen/sparrowkv/v1/session.ts';
 export * from './session-codec.ts';
 export * from './hot-codec.ts';
