@@ -3,6 +3,7 @@
  * keep it. What it leaves out counts as deleted from then on, whenever compaction comes to it; until then it may still be read. Pure.
  */
 import { SparrowError } from '../base/errors.ts';
+export { keyHash as keepHash } from '../base/key-hash.ts';
 import type { KeepRule } from './api.ts';
 import { toBytes } from './keys.ts';
 
@@ -49,24 +50,6 @@ export function storedKeepRule(rule: KeepRule, id: number): StoredKeepRule {
 /** What a caller is shown. */
 export function shownKeepRule({ gte, lt, hash }: StoredKeepRule): KeepRule {
   return { ...(gte && { gte: gte.slice() }), ...(lt && { lt: lt.slice() }), ...(hash && { hash: { ...hash } }) };
-}
-
-const MASK = (1n << 64n) - 1n;
-
-/**
- * What a rule's `hash` looks at: the lower 32 bits of the hash that tables use for a key (docs/formats/table.md). Rules are kept in stores, so it
- * never changes.
- */
-export function keepHash(key: Uint8Array): number {
-  let hash = 0x9e3779b97f4a7c15n ^ BigInt(key.length);
-  for (let at = 0; at < key.length; at += 8) {
-    let word = 0n;
-    for (let i = Math.min(7, key.length - at - 1); i >= 0; i--) word = (word << 8n) | BigInt(key[at + i]!);
-    hash = ((hash ^ word) * 0xff51afd7ed558ccdn) & MASK;
-    hash ^= hash >> 32n;
-  }
-  hash = (hash * 0xc4ceb9fe1a85ec53n) & MASK;
-  return Number((hash ^ (hash >> 29n)) & 0xffffffffn);
 }
 
 function invalid(what: string, field: string): SparrowError {
