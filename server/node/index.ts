@@ -4,7 +4,9 @@ export { engineOfGroup } from './group-directory.ts';
 export { formatClusterId, hasIdentity, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
 export { handOver, successorOf } from './hand-over.ts';
 export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
-export { type MemberProgress, Replica, type ReplicaParts, type ReplicaSettings, type ReplicaStats } from './replica.ts';
+export { Replica } from './replica.ts';
+export type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
+export type { MemberProgress, ReplicaStats } from './replica-stats.ts';
 export { AddressBook, type NodeAddress } from './address-book.ts';
 export { AddressFeed, type AddressFeedParts } from './address-feed.ts';
 export {

@@ -14,150 +14,40 @@
  * A sole voter elects itself when opened, and reads need no round of heartbeats: nobody else can lead, and what was answered has
  * been applied.
  *
- * Made by server.ts; turned by node-host.ts. Calls server/raft, log-feed.ts, proposals.ts, reads.ts, applier.ts, engine-upkeep.ts,
- * state-machine.ts.
+ * Made by server.ts; turned by node-host.ts. Calls server/raft and, each for one concern: replica-opening.ts, proposals.ts, replica-reads.ts,
+ * log-feed.ts, applier.ts, state-machine.ts, engine-upkeep.ts, snapshot-exchange.ts, lead-record.ts, lead-keeper.ts, refusals.ts.
  */
-import { assert } from '../../base/assert.ts';
-import type { Clock, Random, Scheduler } from '../../base/env.ts';
-import { SparrowError } from '../../base/errors.ts';
+import type { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import {
   canLead,
-  type Configuration,
   type ConfigurationChange,
-  type LeaseOptions,
   type LogEntry,
   membersOf,
   type Message,
   type Output,
-  type ProgressState,
-  Raft,
+  type Raft,
   type Refusal,
-  type Role,
-  type Snapshot,
-  votersOnly,
 } from '../raft/index.ts';
 import { isRepairMessage, type PeerMessage, type RepairMessage, type SnapshotHead, type SnapshotSink } from '../transport/index.ts';
-import type { AddressBook, NodeAddress } from './address-book.ts';
+import type { AddressBook } from './address-book.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
 import { EngineUpkeep } from './engine-upkeep.ts';
-import { type Handover, LeadKeeper } from './lead-keeper.ts';
+import { LeadKeeper } from './lead-keeper.ts';
+import { LeadRecord } from './lead-record.ts';
 import { lend } from './lending.ts';
 import { LogFeed } from './log-feed.ts';
-import type { GroupDamage, GroupLog, LogDamage, NodeLog, NodeLogStats } from './log/index.ts';
-import { LogMending } from './log-mending.ts';
 import { Proposals } from './proposals.ts';
-import { AT_LEADER, Reads, type ReadTerms } from './reads.ts';
-import type { HostedReplica, LogHolder, ReplicaHost } from './replica-host.ts';
-import type { SnapshotBegin } from './group-directory.ts';
-import type { ReplicaStore } from './replica-store.ts';
-import { type ApplyResult, StateMachine } from './state-machine.ts';
-
-export interface ReplicaSettings {
-  group: number;
-  /** This member: the node's id. */
-  id: number;
-  /** Who votes before the first entry; the same for all that begin the group. Empty: a leader is to take this member in, by a snapshot. */
-  voters: readonly number[];
-  /** Where the nodes are then. The same for all that begin the group, too. */
-  nodes?: ReadonlyMap<number, NodeAddress> | undefined;
-  tickMs: number;
-  electionTicks: number;
-  heartbeatTicks: number;
-  /** Reads of the leader without a round of heartbeats; the same at all members. */
-  lease?: LeaseOptions | undefined;
-  /** A group in which nothing happens for so long goes to sleep. Infinity: never. */
-  sleepTicks: number;
-  /** Applied entries stay in memory for members that lag, up to so many bytes; older ones are read from the log's files. */
-  keptBytesMax: number;
-  /** Commands on their way through the log, in bytes together; beyond it they wait. */
-  writeBytesInFlightMax: number;
-  /** So many may wait; further ones are refused. */
-  writesWaitingMax: number;
-  /** The engine has commands in memory of at most about so many bytes, twice as many where their values are large, that the log has to keep for it. */
-  checkpointBytes: number;
-  /** So many bytes of commands stay in the log for members that lag; who lags by more gets a snapshot. */
-  logKeptBytesMax: number;
-}
-
-export interface ReplicaParts {
-  /** Its host is this node: `nodeLog` has its segments. */
-  engine: HostedEngine;
-  /** Where `engine` is from; without it there are no snapshots, which a group of one never needs. */
-  store?: ReplicaStore | undefined;
-  /** The node's log, and this group's part of it. Closed by whoever opened it, after the replica. */
-  nodeLog: NodeLog;
-  log: GroupLog;
-  host: ReplicaHost;
-  clock: Clock;
-  scheduler: Scheduler;
-  random: Random;
-  /** The replica cannot go on. */
-  onStopped: (error: SparrowError) => void;
-  /** It gives the lead up for its disk's sake. */
-  onHandover?: (handover: Handover) => void;
-}
-
-export interface ReplicaStats {
-  id: number;
-  role: Role;
-  leader: number;
-  term: number;
-  configuration: Configuration;
-  firstIndex: number;
-  lastIndex: number;
-  /** Of the last entry. */
-  lastTerm: number;
-  persistedIndex: number;
-  committedIndex: number;
-  appliedIndex: number;
-  log: NodeLogStats;
-  /** With those that wait to be proposed. */
-  writesInFlight: number;
-  writesWaiting: number;
-  writeBytesInFlight: number;
-  /** Entries that opening had to apply again. */
-  replayedEntries: number;
-  /** How often this member came to lead, and ceased to. */
-  leadsBegun: number;
-  leadsLost: number;
-  /** How often it gave the lead up for its disk's sake. */
-  handovers: number;
-  /** How long a sync of the log took lately; undefined: there was none. */
-  syncMs: number | undefined;
-  /** Reads that this member served while another one led, and of all its reads those for which nobody was asked. */
-  readsFollowing: number;
-  readsStale: number;
-  /** Entries that damage had taken from the log and that came back from other members. */
-  entriesMended: number;
-  /** Entries that were read from the log's files for members that lag. */
-  entriesFetched: number;
-  /** Snapshots that other members took, and that this one installed. */
-  snapshotsSent: number;
-  snapshotsInstalled: number;
-  /** Segments of the node's log that the engine's values lie in, and bytes of those that it still points to. */
-  segmentsHeld: number;
-  heldValueBytes: number;
-  /** Of the snapshot that is arriving. */
-  receiving: { bytes: number; bytesTotal: number } | undefined;
-  /** The node's log has no room: writes wait. */
-  diskFull: boolean;
-  stoppedBecause: SparrowError | undefined;
-}
-
-const APPEND_BYTES_MAX: number = 1024 * 1024;
-const READ_BYTES_MAX: number = 4 * 1024 * 1024;
-const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
-/** What a leader knows of a member. */
-export interface MemberProgress {
-  readonly state: ProgressState;
-  /** Up to where it is known to have the log. */
-  readonly match: number;
-}
-
-/** The write budget bounds what is proposed; the core's own bound is beyond it. */
-const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
+import { AT_LEADER, type ReadTerms } from './reads.ts';
+import { diskFull, noRoom, notLeader, refusedBy, shuttingDown, stoppedBy } from './refusals.ts';
+import type { HostedReplica, LogHolder } from './replica-host.ts';
+import { type Recovered, recoverReplica } from './replica-opening.ts';
+import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
+import { ReplicaReads } from './replica-reads.ts';
+import { type MemberProgress, type ReplicaStats, statsOf } from './replica-stats.ts';
+import { SnapshotExchange } from './snapshot-exchange.ts';
+import type { ApplyResult, StateMachine } from './state-machine.ts';
 
 export class Replica implements HostedReplica {
   readonly #settings: ReplicaSettings;
@@ -166,105 +56,39 @@ export class Replica implements HostedReplica {
   readonly #raft: Raft;
   readonly #feed: LogFeed;
   readonly #proposals: Proposals;
-  readonly #reads: Reads = new Reads();
+  readonly #reads: ReplicaReads;
   readonly #applier: Applier;
   readonly #upkeep: EngineUpkeep;
+  readonly #snapshots: SnapshotExchange;
   readonly #replayed: number;
   readonly #mended: number;
-  /** The term that this member leads, 0: none. */
-  #leads = 0;
-  #leadsBegun = 0;
-  #leadsLost = 0;
-  /** Who was known to lead, and in which term. */
-  #leader = 0;
-  #leaderTerm = 0;
-  readonly #leaderListeners: Set<() => void> = new Set();
+  readonly #lead: LeadRecord = new LeadRecord();
   readonly #leadKeeper: LeadKeeper;
   #handovers = 0;
   #fetched = 0;
-  #readsFollowing = 0;
-  #readsStale = 0;
-  /** Nobody else can lead, and everything that was ever committed is applied. */
-  #readsAtOnce = false;
   /** Of the address book, when the host was last told. */
   #bookChanges = 0;
-  /** A snapshot that is whole and durable, and that the core has been told of. */
-  #arrived: Snapshot | undefined;
-  /** A snapshot takes the place of engine and log; what is to be stored waits for it. */
-  #installing: Promise<void> | undefined;
-  #snapshotIds = 0;
   #idle: (() => void)[] = [];
   #stopped: SparrowError | undefined;
   #closing = false;
 
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
-    await finishInstall(parts);
-    const mended = await mendLog(settings, parts);
-    const engine = parts.store?.engine ?? parts.engine;
-    const machine = new StateMachine({ engine, log: parts.log, beginning: votersOnly(settings.voters), nodes: settings.nodes });
-    const recovered = parts.log.contents();
-    const applied = machine.applied;
-    if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
-      throw new SparrowError(
-        'corrupt',
-        'LOG_MISMATCH',
-        `the engine has applied entry ${applied}, but the Raft log holds entries ${recovered.compactedIndex + 1} to ${recovered.lastIndex}`,
-        { applied, first: recovered.compactedIndex + 1, last: recovered.lastIndex },
-      );
-    }
-    const commit = Math.max(recovered.hardState.commit, applied);
-    const entries: LogEntry[] = [];
-    let replayedBytes = 0;
-    for (let next = applied + 1; next <= recovered.lastIndex;) {
-      for (const entry of await parts.log.read(next, recovered.lastIndex, READ_BYTES_MAX)) {
-        if (entry.index <= commit) await machine.apply(entry);
-        else entries.push({ ...entry, data: Uint8Array.from(entry.data) });
-        if (entry.index <= commit) replayedBytes += entry.data.length;
-        next = entry.index + 1;
-      }
-    }
-    const raft = new Raft({
-      id: settings.id,
-      configuration: machine.configuration,
-      electionTicks: settings.electionTicks,
-      heartbeatTicks: settings.heartbeatTicks,
-      sleepTicks: settings.sleepTicks,
-      lease: settings.lease,
-      seed: parts.random.u32(),
-      appendBytesMax: APPEND_BYTES_MAX,
-      inflight: INFLIGHT,
-      uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 2 * settings.writeBytesInFlightMax),
-      keptBytesMax: settings.keptBytesMax,
-      hardState: { ...recovered.hardState, commit },
-      log: { ...recovered, entries },
-      applied: commit,
-    });
-    const replica = new Replica(settings, parts, machine, raft, {
-      from: applied,
-      entries: recovered.lastIndex - applied,
-      bytes: replayedBytes,
-      mended,
-    });
+    const replica = new Replica(settings, parts, await recoverReplica(settings, parts));
     await replica.#begin();
     return replica;
   }
 
-  private constructor(
-    settings: ReplicaSettings,
-    parts: ReplicaParts,
-    machine: StateMachine,
-    raft: Raft,
-    opened: { from: number; entries: number; bytes: number; mended: number },
-  ) {
+  private constructor(settings: ReplicaSettings, parts: ReplicaParts, recovered: Recovered) {
+    const { machine, raft } = recovered;
     this.#settings = settings;
     this.#parts = parts;
     this.#machine = machine;
     this.#raft = raft;
     this.#feed = new LogFeed(parts.log, raft.log.lastIndex, raft.log.committed);
-    this.#replayed = opened.entries;
-    this.#mended = opened.mended;
-    this.#upkeep = new EngineUpkeep(machine, opened.from, opened.bytes, {
+    this.#replayed = recovered.entries;
+    this.#mended = recovered.mended;
+    this.#upkeep = new EngineUpkeep(machine, recovered.from, recovered.bytes, {
       scheduler: parts.scheduler,
       flushBytes: settings.checkpointBytes,
       keptBytesMax: settings.logKeptBytesMax,
@@ -272,6 +96,15 @@ export class Replica implements HostedReplica {
       compact: (index) => this.#compact(index),
       onFull: () => this.#wakeIdle(),
       fail: (error) => this.#fail(error),
+    });
+    this.#reads = new ReplicaReads({
+      raft,
+      nowMs: () => parts.clock.monotonicMs(),
+      leads: () => this.#lead.term !== 0,
+      applied: () => this.#machine.applied,
+      installing: () => this.#snapshots.installing,
+      schedule: () => this.#schedule(),
+      notLeader: () => this.#notLeader(),
     });
     this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
     const budget = {
@@ -287,6 +120,20 @@ export class Replica implements HostedReplica {
       applied: (entries) => this.#applied(entries),
       idle: () => this.#wakeIdle(),
       fail: (error) => this.#fail(error),
+    });
+    this.#snapshots = new SnapshotExchange({
+      settings,
+      parts,
+      raft,
+      feed: this.#feed,
+      applier: this.#applier,
+      upkeep: this.#upkeep,
+      machine: () => this.#machine,
+      become: (next) => {
+        this.#machine = next;
+        this.#bookChanges = 0;
+      },
+      reported: (to, arrived) => this.#guarded(() => raft.snapshotReported(to, arrived)),
     });
   }
 
@@ -333,8 +180,7 @@ export class Replica implements HostedReplica {
 
   /** Calls `listener` each time that another member leads, or nobody is known to; `stats()` tells who. Returns what takes it off again. */
   onLeader(listener: () => void): () => void {
-    this.#leaderListeners.add(listener);
-    return () => this.#leaderListeners.delete(listener);
+    return this.#lead.onLeader(listener);
   }
 
   /**
@@ -350,18 +196,12 @@ export class Replica implements HostedReplica {
   /** What a read waits for before it looks at the engine; undefined when it may look at once. Rejects as `propose` does. */
   read(terms: ReadTerms = AT_LEADER): Promise<void> | undefined {
     const refused = this.#refusal();
-    if (refused !== undefined) return Promise.reject(refused);
-    if (this.#readsAtOnce) return undefined;
-    if (terms.anyMember && this.#leads === 0) this.#readsFollowing++;
-    if (terms.anyMember && terms.staleMs > 0 && this.#staleReadNow(terms.staleMs)) return undefined;
-    const ready = this.#reads.ask(terms.anyMember);
-    this.#schedule();
-    return ready;
+    return refused === undefined ? this.#reads.read(terms) : Promise.reject(refused);
   }
 
   /** A snapshot takes the engine's place: what is read of the one before it may end with `closed`. */
   get installing(): boolean {
-    return this.#installing !== undefined;
+    return this.#snapshots.installing;
   }
 
   /**
@@ -434,27 +274,15 @@ export class Replica implements HostedReplica {
       log: this.#parts.log,
       applied: this.#machine.applied,
       send: (response) => this.#parts.host.send(this.group, [response]),
-      sendSnapshot: (to) => void this.#sendSnapshot({ to, term: this.#raft.term }),
+      sendSnapshot: (to) => void this.#snapshots.send({ to, term: this.#raft.term }),
     });
   }
 
   async accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {
     const refused = this.#refusal();
     if (refused !== undefined) throw refused;
-    const { store } = this.#parts;
-    const { term, snapshot } = head;
-    if (store === undefined || term < this.#raft.term || snapshot.index <= this.#raft.log.committed) {
-      throw new SparrowError(
-        'conflict',
-        'SNAPSHOT_NOT_NEEDED',
-        `a snapshot of entry ${snapshot.index} brings member ${this.#settings.id} nothing`,
-      );
-    }
-    if (this.#arrived !== undefined || this.#installing !== undefined)
-      throw new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'another snapshot is being installed');
-    return store.accept(head, () => {
-      this.#arrived = snapshot;
-      this.step({ type: 'snapshot-request', from, to: this.#settings.id, term, snapshot });
+    return this.#snapshots.accept(head, (snapshot) => {
+      this.step({ type: 'snapshot-request', from, to: this.#settings.id, term: head.term, snapshot });
     });
   }
 
@@ -468,7 +296,7 @@ export class Replica implements HostedReplica {
       return this.#raft.tick() ? undefined : 'nothing to do';
     });
     const { full } = this.#parts.nodeLog;
-    if (this.#leads !== 0 && this.#leadKeeper.tick(full)) this.#guarded(() => this.#keepLead(full));
+    if (this.#lead.term !== 0 && this.#leadKeeper.tick(full)) this.#guarded(() => this.#keepLead(full));
   }
 
   wake(): void {
@@ -480,7 +308,7 @@ export class Replica implements HostedReplica {
     if (this.#stopped !== undefined) return;
     try {
       this.#propose();
-      if (this.#reads.waiting) this.#beginReads();
+      if (this.#reads.waiting) this.#reads.begin(this.#advanceClock());
       this.#pump();
     } catch (error) {
       this.#fail(error);
@@ -488,41 +316,21 @@ export class Replica implements HostedReplica {
   }
 
   stats(): ReplicaStats {
-    const { log } = this.#raft;
-    const { budget } = this.#proposals;
-    return {
-      id: this.#settings.id,
-      role: this.#raft.role,
-      leader: this.#raft.leader,
-      term: this.#raft.term,
-      configuration: this.#raft.configuration,
-      firstIndex: log.firstIndex,
-      lastIndex: log.lastIndex,
-      lastTerm: log.term(log.lastIndex)!,
-      persistedIndex: log.persisted,
-      committedIndex: log.committed,
-      appliedIndex: this.#machine.applied,
-      log: this.#parts.nodeLog.stats(),
-      writesInFlight: budget.count,
-      writesWaiting: budget.waiting,
-      writeBytesInFlight: budget.bytes,
+    return statsOf({
+      settings: this.#settings,
+      parts: this.#parts,
+      raft: this.#raft,
+      applied: this.#machine.applied,
+      budget: this.#proposals.budget,
+      reads: this.#reads,
+      lead: this.#lead,
+      held: this.#upkeep.held,
       replayedEntries: this.#replayed,
-      leadsBegun: this.#leadsBegun,
-      leadsLost: this.#leadsLost,
-      handovers: this.#handovers,
-      syncMs: this.#parts.nodeLog.syncMs(this.#settings.electionTicks * this.#settings.tickMs),
-      readsFollowing: this.#readsFollowing,
-      readsStale: this.#readsStale,
       entriesMended: this.#mended,
       entriesFetched: this.#fetched,
-      snapshotsSent: this.#parts.store?.counts.sent ?? 0,
-      snapshotsInstalled: this.#parts.store?.counts.installed ?? 0,
-      segmentsHeld: this.#upkeep.held.length,
-      heldValueBytes: this.#upkeep.held.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
-      receiving: this.#parts.store?.receiving,
-      diskFull: this.#parts.nodeLog.full,
+      handovers: this.#handovers,
       stoppedBecause: this.#stopped,
-    };
+    });
   }
 
   /** Takes no new writes, finishes those that it has; on a full disk they end with an unknown outcome. Log and engine stay open. */
@@ -538,7 +346,7 @@ export class Replica implements HostedReplica {
     if (full()) this.#stop(shuttingDown({}), true);
     await this.#applier.settled();
     await this.#upkeep.finish();
-    await this.#installing?.catch(() => undefined);
+    await this.#snapshots.settled();
     this.#stop(shuttingDown({}), true);
   }
 
@@ -576,32 +384,18 @@ export class Replica implements HostedReplica {
     }
   }
 
-  #beginReads(): void {
-    const nowMs = this.#advanceClock();
-    this.#reads.begin(
-      (anywhere) => this.#raft.requestRead(anywhere),
-      nowMs,
-      () => this.#notLeader(),
-    );
-  }
-
   #advanceClock(): number {
     const nowMs = this.#parts.clock.monotonicMs();
     if (this.#settings.lease !== undefined) this.#raft.advanceClock(nowMs);
     return nowMs;
   }
 
-  #staleReadNow(staleMs: number): boolean {
-    const index = this.#reads.provenWithin(staleMs, this.#parts.clock.monotonicMs());
-    if (this.#reads.waiting) this.#schedule();
-    if (index === undefined || index > this.#machine.applied || this.#installing !== undefined) return false;
-    this.#readsStale++;
-    return true;
+  #refused(reason: Refusal | undefined): SparrowError | undefined {
+    return refusedBy(reason, this.#settings.id, this.#raft.leader);
   }
 
-  /** Not while a snapshot takes the engine's place. */
-  #answerReads(): void {
-    if (this.#installing === undefined) this.#reads.answer(this.#machine.applied);
+  #notLeader(): SparrowError {
+    return notLeader(this.#settings.id, this.#raft.leader);
   }
 
   #propose(): void {
@@ -615,68 +409,30 @@ export class Replica implements HostedReplica {
     this.#wakeIdle();
   }
 
-  #refused(reason: Refusal | undefined): SparrowError | undefined {
-    switch (reason) {
-      case undefined:
-        return undefined;
-      case 'not-leader':
-        return this.#notLeader();
-      case 'transferring':
-        return new SparrowError('unavailable', 'TRANSFERRING', 'the lead is being handed over', { applied: false });
-      case 'uncommitted-bytes':
-        return new SparrowError('exhausted', 'OVERLOADED', 'too many bytes of writes are not committed', { applied: false });
-      case 'cannot-lead':
-        return new SparrowError('invalid', 'NO_VOTER', 'that member has no vote, or no data: it cannot lead', { applied: false });
-      case 'change-pending':
-      case 'no-successor':
-        return new SparrowError('unavailable', 'CHANGE_REFUSED', `the members cannot change now: ${reason}`, { reason, applied: false });
-    }
-  }
-
-  #notLeader(): SparrowError {
-    const leader = this.#raft.leader;
-    return leader === 0 || leader === this.#settings.id
-      ? new SparrowError('unavailable', 'NO_LEADER', 'the group has no leader now', { applied: false })
-      : new SparrowError('rerouted', 'NOT_LEADER', `member ${leader} leads`, { leader, applied: false });
-  }
-
   /** Carries out what the core wants done. */
   #pump(): void {
     if (this.#stopped !== undefined) return;
     const output = this.#raft.output();
     this.#noteLead();
-    // The core had no use for what arrived: it has all that, by another way.
-    if (output.snapshot === undefined && this.#installing === undefined) this.#arrived = undefined;
-    const messages = output.messages.filter((message) => message.type !== 'snapshot-request' || this.#sendSnapshot(message));
+    this.#snapshots.noteOutput(output);
+    const messages = output.messages.filter((message) => message.type !== 'snapshot-request' || this.#snapshots.send(message));
     if (messages.length > 0) this.#send(messages);
     if (output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0) this.#persist(output);
     for (const { member, from, bytesMax } of output.fetches) this.#fetch(member, from, bytesMax);
-    for (const read of output.reads) this.#reads.confirm(read);
-    for (const read of output.lostReads) this.#reads.lose(read, () => this.#notLeader());
+    this.#reads.note(output);
     this.#applier.push(output.committed);
-    this.#answerReads();
+    this.#reads.answer();
   }
 
   #noteLead(): void {
-    const { leader, role, term } = this.#raft;
-    if (leader !== this.#leader || (leader !== 0 && term !== this.#leaderTerm)) this.#tellLeader(leader, term);
-    const leads = role === 'leader' ? term : 0;
-    if (leads === this.#leads) return;
-    if (this.#leads !== 0) {
-      this.#leadsLost++;
+    const led = this.#lead.term;
+    if (!this.#lead.note(this.#raft)) return;
+    if (led !== 0) {
       this.#proposals.lose();
       this.#wakeIdle();
     }
-    if (leads !== 0) this.#leadsBegun++;
-    this.#leads = leads;
     this.#leadKeeper.restart();
-    this.#readsAtOnce = false;
-  }
-
-  #tellLeader(leader: number, term: number): void {
-    this.#leader = leader;
-    this.#leaderTerm = term;
-    for (const listener of [...this.#leaderListeners]) listener();
+    this.#reads.atOnce = false;
   }
 
   /** Gives the lead up where its disk is in the way. */
@@ -701,8 +457,7 @@ export class Replica implements HostedReplica {
   }
 
   #persist(output: Output): void {
-    const inOrder = this.#installing !== undefined || output.snapshot !== undefined;
-    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).then(
+    this.#snapshots.store(output).then(
       () => {
         if (this.#stopped !== undefined) return;
         try {
@@ -721,77 +476,6 @@ export class Replica implements HostedReplica {
     if (others.length > 0) this.#send(others);
     for (const message of messagesAfterSync) if (message.to === this.#raft.id) this.#raft.step(message);
     this.#pump();
-  }
-
-  #storeInOrder(output: Output): Promise<void> {
-    const store = (): Promise<void> => (output.snapshot === undefined ? this.#feed.append(output) : this.#install(output, output.snapshot));
-    const stored = (this.#installing ?? Promise.resolve()).then(store);
-    this.#installing = stored;
-    const done = (): void => {
-      if (this.#installing === stored) this.#installing = undefined;
-    };
-    stored.then(done, done);
-    return stored;
-  }
-
-  /** The snapshot that arrived takes the place of engine and log: term and vote, the engine, the log; each durable before the next. */
-  async #install({ hardState, entries }: Output, { index, term }: Snapshot): Promise<void> {
-    const { store, host } = this.#parts;
-    assert(
-      store !== undefined && this.#arrived?.index === index && this.#arrived.term === term,
-      'the snapshot that is installed has arrived',
-    );
-    if (hardState !== undefined) await this.#feed.appendTerm(hardState);
-    await this.#applier.halt();
-    await this.#upkeep.halt();
-    const machine = new StateMachine({ engine: await store.install({ index, term }), log: this.#parts.log, beginning: votersOnly([]) });
-    if (machine.applied !== index) {
-      throw new SparrowError(
-        'corrupt',
-        'SNAPSHOT_MISMATCH',
-        `a snapshot of entry ${index} came with the state of entry ${machine.applied}`,
-      );
-    }
-    this.#machine = machine;
-    this.#bookChanges = 0;
-    await this.#feed.restore(index, term);
-    await this.#feed.append({ hardState, entries, mustSync: true });
-    this.#arrived = undefined;
-    this.#upkeep.resume(machine);
-    this.#applier.resume(machine);
-    host.membersChanged();
-  }
-
-  /** Never true: the data of a snapshot goes another way than messages, and stands for this one. */
-  #sendSnapshot({ to, term }: Pick<Message, 'to' | 'term'>): boolean {
-    const { store, host } = this.#parts;
-    const reported = (arrived: boolean): void => this.#guarded(() => this.#raft.snapshotReported(to, arrived));
-    if (store === undefined || store.sending) {
-      reported(false);
-      return false;
-    }
-    this.#applier.between(async () => {
-      await this.#machine.mark();
-      const id = `${this.#settings.id}-${term}-${this.#machine.applied}-${++this.#snapshotIds}-${this.#parts.random.u32()}`;
-      const describe = (index: number): Snapshot => this.#snapshotOf(index);
-      const sent = store.send(term, describe, id, (source) => host.sendSnapshot(to, this.group, source));
-      // Who cannot be sent one is asked again by the core.
-      void sent.then(
-        () => reported(true),
-        () => reported(false),
-      );
-    });
-    return false;
-  }
-
-  /** What a copy of the engine is that has the effects of all entries up to `index`. */
-  #snapshotOf(index: number): Snapshot {
-    const term = this.#raft.log.term(index);
-    const configuration = this.#machine.configurationAt(index);
-    // So far back by now that whoever got it would lack what comes after it.
-    if (term === undefined || configuration === undefined)
-      throw new SparrowError('unavailable', 'SNAPSHOT_OUTDATED', `the log does not hold entry ${index} any more`, { index });
-    return { index, term, configuration };
   }
 
   #compact(index: number): void {
@@ -823,11 +507,11 @@ export class Replica implements HostedReplica {
       this.#parts.host.membersChanged();
       this.#schedule();
     }
-    if (this.#leads !== 0) {
+    if (this.#lead.term !== 0) {
       const { voters, outgoing } = this.#raft.configuration;
-      this.#readsAtOnce = voters.length === 1 && outgoing.length === 0 && this.#raft.log.term(applied) === this.#leads;
+      this.#reads.atOnce = voters.length === 1 && outgoing.length === 0 && this.#raft.log.term(applied) === this.#lead.term;
     }
-    this.#answerReads();
+    this.#reads.answer();
   }
 
   #fail(error: unknown): void {
@@ -835,14 +519,12 @@ export class Replica implements HostedReplica {
     // Others need not wait until they miss this one.
     const abdication = this.#raft.abdicate();
     if (abdication !== undefined) this.#send([abdication]);
-    const text = error instanceof Error ? error.message : String(error);
-    this.#stop(new SparrowError('unavailable', 'REPLICA_STOPPED', `the replica stopped: ${text}`, {}, error), false);
+    this.#stop(stoppedBy(error), false);
   }
 
   #stop(error: SparrowError, asked: boolean): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = error;
-    this.#readsAtOnce = false;
     this.#parts.host.remove(this);
     this.#proposals.close(error);
     this.#reads.close(error);
@@ -857,67 +539,4 @@ export class Replica implements HostedReplica {
     this.#idle = [];
     for (const wake of idle) wake();
   }
-}
-
-/** A crash came between the engine that a snapshot became, and the log that begins behind it. */
-async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
-  const { index, term } = store?.begin ?? { index: 0, term: 0 };
-  const { compactedIndex } = log.contents();
-  if (index > compactedIndex && log.term(index) !== term) await log.restore(index, term);
-}
-
-function shuttingDown(details: { applied?: false }): SparrowError {
-  return new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', details);
-}
-
-function diskFull(): SparrowError {
-  return new SparrowError('exhausted', 'DISK_FULL', 'the disk that holds the log is full', { applied: false });
-}
-
-/** As the engine tells it, of a write that has not reached it. */
-function noRoom(lacking: SparrowError | undefined): SparrowError | undefined {
-  return lacking && new SparrowError('exhausted', lacking.code, lacking.message, { applied: false }, lacking);
-}
-
-/** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
-async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<number> {
-  const { log, nodeLog, engine, store, host } = parts;
-  const machine = new StateMachine({ engine, log, beginning: votersOnly(voters) });
-  if (log.contents().damage !== undefined) dropApplied(log, engine.durableSequence);
-  const { damage, lastIndex } = log.contents();
-  if (damage === undefined) return 0;
-  const peers = membersOf(machine.configuration).filter((member) => member !== id);
-  if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0]);
-  const mending = { group, id, peers, host, retryTicks: electionTicks };
-  const { outcome, entries } = await LogMending.run(mending, log);
-  if (outcome === 'filled') return entries;
-  if (store === undefined) throw damaged(damage, nodeLog.damage[0]);
-  // It covers all that this member ever acknowledged.
-  await installBefore(await store.receive(mending, lastIndex), store, log);
-  return entries;
-}
-
-/** Before a replica opens a snapshot takes the engine's place; each step durable before the next. */
-async function installBefore({ index, term }: SnapshotBegin, store: ReplicaStore, log: GroupLog): Promise<void> {
-  const { hardState } = log.contents();
-  if (term > hardState.term) await log.append({ ...hardState, term, vote: 0 }, [], true);
-  await store.install({ index, term });
-  if (log.term(index) !== term) await log.restore(index, term);
-}
-
-/** Lost entries whose effect the engine has are not needed: the log goes up to the last one that is known before what is not applied. */
-function dropApplied(log: GroupLog, applied: number): void {
-  const { damage } = log.contents();
-  const lost = damage?.missing.findLast(({ from }) => from <= applied);
-  if (lost === undefined) return;
-  for (let index = applied; index > lost.to; index--) if (log.term(index) !== undefined) return log.compact(index);
-}
-
-/** A sole voter has nobody to fetch from what its log has lost. */
-function damaged({ missing, endLost }: GroupDamage, place: LogDamage | undefined): SparrowError {
-  const entries = missing.map(({ from, to }) => `${from} to ${to}`).join(', ');
-  const lost = [...(missing.length > 0 ? [`entries ${entries}`] : []), ...(endLost ? ['what came last'] : [])].join(' and ');
-  const at = place === undefined ? '' : `: ${place.file}: ${place.what} (at byte ${place.offset})`;
-  const where = place === undefined ? {} : { file: place.file, offset: place.offset };
-  return new SparrowError('corrupt', 'CORRUPT_RAFT_LOG', `the log has lost ${lost}${at}`, { ...where, lost });
 }

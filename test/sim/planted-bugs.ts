@@ -24,6 +24,7 @@ const LOG_WRITER = 'server/node/log/log-writer.ts';
 const SEGMENTS = 'server/node/log/segment-files.ts';
 const NODE_LOG = 'server/node/log/node-log.ts';
 const REPLICA = 'server/node/replica.ts';
+const OPENING = 'server/node/replica-opening.ts';
 const MACHINE = 'server/node/state-machine.ts';
 const UPKEEP = 'server/node/engine-upkeep.ts';
 const REQUESTS = 'server/node/request-table.ts';
@@ -93,9 +94,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'entries count as durable before they are',
     file: REPLICA,
-    find: '    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).then(\n',
-    plant:
-      '    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    find: '    this.#snapshots.store(output).then(\n',
+    plant: '    this.#snapshots.store(output).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
   },
   {
     name: 'the Raft log is cut before the engine is synced',
@@ -117,7 +117,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'what was logged and not applied is not applied after a restart',
-    file: REPLICA,
+    file: OPENING,
     find: '      if (entry.index <= commit) await machine.apply(entry);\n',
     plant: '      if (entry.index <= commit) await machine.apply(entry.index % 7 === 0 ? { ...entry, data: new Uint8Array(0) } : entry);\n',
   },

@@ -5,6 +5,9 @@
 import type { PlantedBug } from './planted-bugs.ts';
 
 const REPLICA = 'server/node/replica.ts';
+const OPENING = 'server/node/replica-opening.ts';
+const READING = 'server/node/replica-reads.ts';
+const EXCHANGE = 'server/node/snapshot-exchange.ts';
 const STORE = 'server/node/replica-store.ts';
 const FEED = 'server/node/log-feed.ts';
 const DIRECTORY = 'server/node/group-directory.ts';
@@ -38,9 +41,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'entries are acknowledged before they are durable',
     file: REPLICA,
-    find: '    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).then(\n',
-    plant:
-      '    (inOrder ? this.#storeInOrder(output) : this.#feed.append(output)).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    find: '    this.#snapshots.store(output).then(\n',
+    plant: '    this.#snapshots.store(output).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
     cluster: THREE,
   },
   {
@@ -94,23 +96,23 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'the vote is forgotten with a restart',
-    file: REPLICA,
-    find: '      hardState: { ...recovered.hardState, commit },\n',
-    plant: '      hardState: { ...recovered.hardState, vote: 0, commit },\n',
+    file: OPENING,
+    find: '    hardState: { ...recovered.hardState, commit },\n',
+    plant: '    hardState: { ...recovered.hardState, vote: 0, commit },\n',
     cluster: THREE,
   },
   {
     name: 'term and vote are not restored',
-    file: REPLICA,
-    find: '      hardState: { ...recovered.hardState, commit },\n',
-    plant: '      hardState: { term: recovered.terms.at(-1)?.term ?? recovered.compactedTerm, vote: 0, commit },\n',
+    file: OPENING,
+    find: '    hardState: { ...recovered.hardState, commit },\n',
+    plant: '    hardState: { term: recovered.terms.at(-1)?.term ?? recovered.compactedTerm, vote: 0, commit },\n',
     cluster: THREE,
   },
   {
     name: 'what a restart finds in the log counts as committed',
-    file: REPLICA,
-    find: '    const commit = Math.max(recovered.hardState.commit, applied);\n',
-    plant: '    const commit = recovered.lastIndex;\n',
+    file: OPENING,
+    find: '  const commit = Math.max(recovered.hardState.commit, applied);\n',
+    plant: '  const commit = recovered.lastIndex;\n',
     cluster: THREE,
   },
   {
@@ -250,16 +252,16 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   // ---- reads ----
   {
     name: 'a leader reads without making sure that it leads',
-    file: REPLICA,
-    find: '    if (this.#readsAtOnce) return undefined;\n',
-    plant: '    if (this.#leads !== 0) return undefined;\n',
+    file: READING,
+    find: '    if (this.#atOnce) return undefined;\n',
+    plant: '    if (this.#parts.leads()) return undefined;\n',
     cluster: THREE,
   },
   {
     name: 'followers read as if they led',
-    file: REPLICA,
-    find: '    if (this.#readsAtOnce) return undefined;\n',
-    plant: '    if (this.#raft.leader !== 0) return undefined;\n',
+    file: READING,
+    find: '    if (this.#atOnce) return undefined;\n',
+    plant: "    if (this.#parts.notLeader().kind === 'rerouted') return undefined;\n",
     cluster: THREE,
   },
   {
@@ -285,8 +287,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a read that may be old does not wait for what it must see',
-    file: REPLICA,
-    find: 'if (index === undefined || index > this.#machine.applied || ',
+    file: READING,
+    find: 'if (index === undefined || index > this.#parts.applied() || ',
     plant: 'if (index === undefined || ',
     cluster: THREE,
   },
@@ -417,15 +419,15 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a snapshot has the term of who sends it',
-    file: REPLICA,
+    file: EXCHANGE,
     find: '    return { index, term, configuration };\n',
-    plant: '    return { index, term: this.#raft.term, configuration };\n',
+    plant: '    return { index, term: this.#of.raft.term, configuration };\n',
     cluster: THREE,
   },
   {
     name: 'a snapshot takes the place of the engine before the term is durable',
-    file: REPLICA,
-    find: '    if (hardState !== undefined) await this.#feed.appendTerm(hardState);\n',
+    file: EXCHANGE,
+    find: '    if (hardState !== undefined) await feed.appendTerm(hardState);\n',
     plant: '',
     cluster: THREE,
   },
@@ -438,15 +440,15 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'the log keeps what came before a snapshot',
-    file: REPLICA,
-    find: '    await this.#feed.restore(index, term);\n',
+    file: EXCHANGE,
+    find: '    await feed.restore(index, term);\n',
     plant: '',
     cluster: THREE,
   },
   {
     name: 'a crash between a snapshot and the log is not mended',
-    file: REPLICA,
-    find: '    await finishInstall(parts);\n',
+    file: OPENING,
+    find: '  await finishInstall(parts);\n',
     plant: '',
     cluster: THREE,
   },
@@ -480,14 +482,14 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a snapshot that nobody needs blocks the next one',
-    file: REPLICA,
+    file: EXCHANGE,
     find: '    if (output.snapshot === undefined && this.#installing === undefined) this.#arrived = undefined;\n',
     plant: '',
     cluster: THREE,
   },
   {
     name: 'what becomes of a snapshot is not told',
-    file: REPLICA,
+    file: EXCHANGE,
     find: '        () => reported(false),\n',
     plant: '        () => undefined,\n',
     cluster: THREE,

@@ -1,0 +1,130 @@
+/**
+ * How a replica comes to where it was: what a crash has left half done is finished, what the log has lost comes back from other members, and what is
+ * committed and not in the engine is applied again.
+ *
+ *   a snapshot that is the engine, and not the log's begin yet -> damage in the log mended -> entries up to the commit index applied -> the core
+ *
+ * Called by replica.ts. Calls log-mending.ts, replica-store.ts, state-machine.ts and server/raft.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import { type LogEntry, membersOf, Raft, votersOnly } from '../raft/index.ts';
+import type { SnapshotBegin } from './group-directory.ts';
+import type { GroupDamage, GroupLog, LogDamage } from './log/index.ts';
+import { LogMending } from './log-mending.ts';
+import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
+import type { ReplicaStore } from './replica-store.ts';
+import { StateMachine } from './state-machine.ts';
+
+const APPEND_BYTES_MAX: number = 1024 * 1024;
+const READ_BYTES_MAX: number = 4 * 1024 * 1024;
+const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
+/** The write budget bounds what is proposed; the core's own bound is beyond it. */
+const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
+
+/** What a replica begins its life with. */
+export interface Recovered {
+  readonly machine: StateMachine;
+  readonly raft: Raft;
+  /** What the engine was found with; how many entries the log has beyond that; the bytes of those that were applied again. */
+  readonly from: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** Entries that came back from other members. */
+  readonly mended: number;
+}
+
+/** Throws `corrupt/LOG_MISMATCH`, `corrupt/CORRUPT_RAFT_LOG`. */
+export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaParts): Promise<Recovered> {
+  await finishInstall(parts);
+  const mended = await mendLog(settings, parts);
+  const engine = parts.store?.engine ?? parts.engine;
+  const machine = new StateMachine({ engine, log: parts.log, beginning: votersOnly(settings.voters), nodes: settings.nodes });
+  const recovered = parts.log.contents();
+  const applied = machine.applied;
+  if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
+    throw new SparrowError(
+      'corrupt',
+      'LOG_MISMATCH',
+      `the engine has applied entry ${applied}, but the Raft log holds entries ${recovered.compactedIndex + 1} to ${recovered.lastIndex}`,
+      { applied, first: recovered.compactedIndex + 1, last: recovered.lastIndex },
+    );
+  }
+  const commit = Math.max(recovered.hardState.commit, applied);
+  const entries: LogEntry[] = [];
+  let replayedBytes = 0;
+  for (let next = applied + 1; next <= recovered.lastIndex;) {
+    for (const entry of await parts.log.read(next, recovered.lastIndex, READ_BYTES_MAX)) {
+      if (entry.index <= commit) await machine.apply(entry);
+      else entries.push({ ...entry, data: Uint8Array.from(entry.data) });
+      if (entry.index <= commit) replayedBytes += entry.data.length;
+      next = entry.index + 1;
+    }
+  }
+  const raft = new Raft({
+    id: settings.id,
+    configuration: machine.configuration,
+    electionTicks: settings.electionTicks,
+    heartbeatTicks: settings.heartbeatTicks,
+    sleepTicks: settings.sleepTicks,
+    lease: settings.lease,
+    seed: parts.random.u32(),
+    appendBytesMax: APPEND_BYTES_MAX,
+    inflight: INFLIGHT,
+    uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 2 * settings.writeBytesInFlightMax),
+    keptBytesMax: settings.keptBytesMax,
+    hardState: { ...recovered.hardState, commit },
+    log: { ...recovered, entries },
+    applied: commit,
+  });
+  return { machine, raft, from: applied, entries: recovered.lastIndex - applied, bytes: replayedBytes, mended };
+}
+
+/** A crash came between the engine that a snapshot became, and the log that begins behind it. */
+async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
+  const { index, term } = store?.begin ?? { index: 0, term: 0 };
+  const { compactedIndex } = log.contents();
+  if (index > compactedIndex && log.term(index) !== term) await log.restore(index, term);
+}
+
+/** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
+async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<number> {
+  const { log, nodeLog, engine, store, host } = parts;
+  const machine = new StateMachine({ engine, log, beginning: votersOnly(voters) });
+  if (log.contents().damage !== undefined) dropApplied(log, engine.durableSequence);
+  const { damage, lastIndex } = log.contents();
+  if (damage === undefined) return 0;
+  const peers = membersOf(machine.configuration).filter((member) => member !== id);
+  if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0]);
+  const mending = { group, id, peers, host, retryTicks: electionTicks };
+  const { outcome, entries } = await LogMending.run(mending, log);
+  if (outcome === 'filled') return entries;
+  if (store === undefined) throw damaged(damage, nodeLog.damage[0]);
+  // It covers all that this member ever acknowledged.
+  await installBefore(await store.receive(mending, lastIndex), store, log);
+  return entries;
+}
+
+/** Before a replica opens a snapshot takes the engine's place; each step durable before the next. */
+async function installBefore({ index, term }: SnapshotBegin, store: ReplicaStore, log: GroupLog): Promise<void> {
+  const { hardState } = log.contents();
+  if (term > hardState.term) await log.append({ ...hardState, term, vote: 0 }, [], true);
+  await store.install({ index, term });
+  if (log.term(index) !== term) await log.restore(index, term);
+}
+
+/** Lost entries whose effect the engine has are not needed: the log goes up to the last one that is known before what is not applied. */
+function dropApplied(log: GroupLog, applied: number): void {
+  const { damage } = log.contents();
+  const lost = damage?.missing.findLast(({ from }) => from <= applied);
+  if (lost === undefined) return;
+  for (let index = applied; index > lost.to; index--) if (log.term(index) !== undefined) return log.compact(index);
+}
+
+/** A sole voter has nobody to fetch from what its log has lost. */
+function damaged({ missing, endLost }: GroupDamage, place: LogDamage | undefined): SparrowError {
+  const entries = missing.map(({ from, to }) => `${from} to ${to}`).join(', ');
+  const lost = [...(missing.length > 0 ? [`entries ${entries}`] : []), ...(endLost ? ['what came last'] : [])].join(' and ');
+  const at = place === undefined ? '' : `: ${place.file}: ${place.what} (at byte ${place.offset})`;
+  const where = place === undefined ? {} : { file: place.file, offset: place.offset };
+  return new SparrowError('corrupt', 'CORRUPT_RAFT_LOG', `the log has lost ${lost}${at}`, { ...where, lost });
+}
