@@ -51,5 +51,6 @@ export * from './gen/sparrowkv/v1/meta.ts';
 export { SessionError, SessionGreeting } from './gen/sparrowkv/v1/session.ts';
 export * from './session-codec.ts';
 export * from './hot-codec.ts';
+export * from './shard-notes.ts';
 export { Kv, KvClient, type KvDefinition, type KvHandlers } from './kv-definition.ts';
 export { fileDescriptors } from './descriptors.ts';
