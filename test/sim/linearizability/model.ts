@@ -11,7 +11,8 @@ export interface Model<S, I, O> {
   initial(): S;
   /**
    * The state after the operation, or undefined when it cannot have that output there. Without an output the operation takes effect in any
-   * way that it may; not taking effect at all is not the model's business.
+   * way that it may; not taking effect at all is not the model's business: where it could have none, the answer is undefined.
+   * An operation that leaves one state as it is, with the output that it has, leaves every state as it is: the search puts it there at once.
    */
   step(state: S, input: I, output: O | undefined): S | undefined;
   /** The same text for equal states only. */

@@ -29,7 +29,8 @@ export function bankModel(initial: readonly number[]): Model<readonly number[], 
       const { from, to, amount } = input;
       const covered = balances[from]! >= amount;
       if (output !== undefined && output.result !== covered) return undefined;
-      if (!covered) return balances;
+      // One that nobody saw refused, and that is said to have taken effect, was covered: elsewhere it cannot have its place.
+      if (!covered) return output === undefined ? undefined : balances;
       return balances.map((balance, i) => balance + (i === to ? amount : 0) - (i === from ? amount : 0));
     },
     marks: {
