@@ -122,8 +122,8 @@ describe("a segment of a node's log, version 1", () => {
 
   it('has frames of every kind', async () => {
     const disk = new SimFileSystem();
-    const log = NodeLog.open({ ...options, fileSystem: disk, random: new SimRandom(1), segmentBytes: 1300 });
-    const [one, two, three] = [log.group(1), log.group(2), log.group(3)];
+    const log = NodeLog.open({ ...options, fileSystem: disk, random: new SimRandom(1), segmentBytes: 1460 });
+    const [one, two, three, four] = [log.group(1), log.group(2), log.group(3), log.group(4)];
     const change = { type: 'simple', members: [{ type: 'make-learner', id: 7, witness: true }] } as const;
     await one.append({ term: 2, vote: 1, commit: 0 }, [{ index: 1, term: 2, data: NOTHING, change }], true);
     await one.append(undefined, [{ index: 2, term: 2, data: NOTHING, withheldBytes: 70 }], true);
@@ -132,16 +132,18 @@ describe("a segment of a node's log, version 1", () => {
     one.compact(1, Buffer.from('as of 1'));
     await two.restore(9, 3, Buffer.from('as of 9'));
     await three.remove();
+    await four.append({ term: 8, vote: 2, commit: 0 }, [], true);
+    await four.retire();
     await one.endKnown();
     await two.append({ term: 3, vote: 0, commit: 9 }, [{ index: 10, term: 3, data: Buffer.alloc(400, 'z') }], true);
     await one.append({ term: 2, vote: 1, commit: 2 }, [], true);
-    const last = 64 + 40 + 2 * 88 + 40 + 48;
+    const last = 64 + 40 + 2 * 88 + 80 + 40 + 48;
     const names = ['raft-log-kinds-1-v1', 'raft-log-kinds-2-v1'];
     const written = ['/log/000001.raft', '/log/000002.raft'].map((path, i) => disk.contents(path).subarray(0, i === 0 ? undefined : last));
     log.abort();
     const found = reopened(...written.map((bytes, i) => golden(names[i]!, bytes)));
     expect(found.damage).toEqual([]);
-    expect(found.groups).toEqual([1, 2]);
+    expect(found.groups).toEqual([1, 2, 4]);
     expect(found.group(1).contents()).toMatchObject({
       compactedIndex: 1,
       lastIndex: 2,
@@ -149,6 +151,7 @@ describe("a segment of a node's log, version 1", () => {
       hardState: { term: 2, vote: 1, commit: 2 },
     });
     expect(await found.group(1).read(2, 2, 100)).toEqual([{ index: 2, term: 2, data: NOTHING, withheldBytes: 70 }]);
+    expect(found.group(4).contents()).toMatchObject({ retired: true, lastIndex: 0, hardState: { term: 8, vote: 2, commit: 0 } });
     expect(found.group(2).contents()).toMatchObject({ compactedIndex: 9, compactedTerm: 3, lastIndex: 10 });
     await found.close();
   });

@@ -5,7 +5,7 @@
  *   1 BATCH      frames of groups  groups listed next   synced position   -
  *                in the log before
  *   2 GROUP      its last entry    of that entry        of its last frame | term u64 | commit u64 | begin u64 | begin's term u64 |
- *                                                                         | vote u32 | end lost u32 | note |
+ *                                                                         | vote u32 | marks u32 | note |      marks: 1 end lost, 2 retired
  *   3 STATE      commit            term                 its own           | vote u32 |
  *   4 ENTRY      index             term                 its own           a command
  *   5 CHANGE     index             term                 its own           a change of the configuration (raft/configuration-codec.ts)
@@ -14,12 +14,15 @@
  *   8 RESTORE    of a snapshot     of that entry        its own           note
  *   9 END KNOWN  0                 0                    its own           -
  *  10 REMOVE     0                 0                    its own           -
+ *  11 RETIRE     0                 0                    its own           -
  *
  * BATCH begins whatever is written with one call. A segment begins with a BATCH and a GROUP for every group that there is: what was
  * before it in short, so that older segments can go, and so that damage in them shows.
  * ENTRY, CHANGE, WITHHELD: an index that the group has already replaces that entry and all after it, but not with flag FILL (1), which
  * brings back a single entry that was lost. BEGIN: everything up to `index` is gone. RESTORE: the same, and everything after it.
  * END KNOWN: the group has again all that it had before damage. The note is the host's: bytes that it wants kept with the log's begin.
+ * REMOVE: nothing is known of the group any more. RETIRE: its replica was destroyed; all is gone but term and vote, which it must not break should it come
+ * back. A group stays retired, whatever is appended later: this node has had it before.
  *
  * Used by the writer, by recovery.ts and by what reads entries again.
  */
@@ -37,12 +40,15 @@ export const FRAME_BEGIN = 7;
 export const FRAME_RESTORE = 8;
 export const FRAME_END_KNOWN = 9;
 export const FRAME_REMOVE = 10;
+export const FRAME_RETIRE = 11;
 export const FLAG_FILL = 1;
 
 export const BATCH_FRAME_BYTES: number = FRAME_HEADER_BYTES;
 export const STATE_FRAME_BYTES: number = frameBytes(4);
 const GROUP_FIXED_BYTES = 40;
 const WITHHELD_BYTES = 4;
+const MARK_END_LOST = 1;
+const MARK_RETIRED = 2;
 
 /** What a segment says at its beginning about a group. */
 export interface GroupSummary {
@@ -54,6 +60,7 @@ export interface GroupSummary {
   beginIndex: number;
   beginTerm: number;
   endLost: boolean;
+  retired: boolean;
   note: Uint8Array;
 }
 
@@ -110,7 +117,7 @@ export function decodeState({ index, term, data }: Frame): HardState {
   return { term, vote: data.readUInt32LE(0), commit: index };
 }
 
-/** BEGIN, RESTORE, END KNOWN and REMOVE. */
+/** BEGIN, RESTORE, END KNOWN, REMOVE and RETIRE. */
 export function writeMark(
   target: Buffer,
   at: number,
@@ -123,20 +130,21 @@ export function writeMark(
 }
 
 export function writeGroup(target: Buffer, at: number, summary: GroupSummary, seal: Seal): number {
-  const { group, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, note } = summary;
+  const { group, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, retired, note } = summary;
   const data = at + FRAME_HEADER_BYTES;
   writeU64(target, data, hardState.term);
   writeU64(target, data + 8, hardState.commit);
   writeU64(target, data + 16, beginIndex);
   writeU64(target, data + 24, beginTerm);
   target.writeUInt32LE(hardState.vote, data + 32);
-  target.writeUInt32LE(Number(endLost), data + 36);
+  target.writeUInt32LE((endLost ? MARK_END_LOST : 0) | (retired ? MARK_RETIRED : 0), data + 36);
   target.set(note, data + GROUP_FIXED_BYTES);
   const header = { kind: FRAME_GROUP, flags: 0, group, ordinal, index: lastIndex, term: lastTerm };
   return finishFrame(target, at, header, GROUP_FIXED_BYTES + note.length, seal);
 }
 
 export function decodeGroup({ group, ordinal, index, term, data }: Frame): GroupSummary {
+  const marks = data.readUInt32LE(36);
   return {
     group,
     ordinal,
@@ -145,7 +153,8 @@ export function decodeGroup({ group, ordinal, index, term, data }: Frame): Group
     hardState: { term: readU64(data, 0), vote: data.readUInt32LE(32), commit: readU64(data, 8) },
     beginIndex: readU64(data, 16),
     beginTerm: readU64(data, 24),
-    endLost: data.readUInt32LE(36) !== 0,
+    endLost: (marks & MARK_END_LOST) !== 0,
+    retired: (marks & MARK_RETIRED) !== 0,
     note: Uint8Array.from(data.subarray(GROUP_FIXED_BYTES)),
   };
 }

@@ -39,6 +39,8 @@ export interface GroupContents {
   /** What `compact` or `restore` was given last. */
   note: Uint8Array;
   damage: GroupDamage | undefined;
+  /** A replica of the group was destroyed on this node once (`retire`): term and vote may be of then. */
+  retired: boolean;
 }
 
 /** Where an entry's data lies on the disk. */
@@ -73,7 +75,7 @@ export class GroupLog {
 
   /** As of what is written: right after opening, what was found. */
   contents(): GroupContents {
-    const { beginIndex, beginTerm, lastIndex, runs, hardState, note, endLost } = this.#state;
+    const { beginIndex, beginTerm, lastIndex, runs, hardState, note, endLost, retired } = this.#state;
     const missing = this.#state.missing();
     return {
       compactedIndex: beginIndex,
@@ -84,6 +86,7 @@ export class GroupLog {
       hardState,
       note,
       damage: missing.length > 0 || endLost ? { missing, endLost } : undefined,
+      retired,
     };
   }
 
@@ -115,6 +118,14 @@ export class GroupLog {
   remove(): Promise<void> {
     this.#state.removing = true;
     return this.#writer.write(this.#state, { kind: 'remove' });
+  }
+
+  /**
+   * The group's replica is destroyed: entries are gone, term and vote stay, and with them that there was one. Settles as `append`. A replica of the same group
+   * that comes back begins with them.
+   */
+  retire(): Promise<void> {
+    return this.#writer.write(this.#state, { kind: 'retire' });
   }
 
   /** Everything up to `index` is no longer needed. It goes from memory now; its disk space when no group needs the segment. */

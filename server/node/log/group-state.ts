@@ -28,6 +28,8 @@ export class GroupState {
   beginIndex = 0;
   beginTerm = 0;
   note: Uint8Array = NO_DATA;
+  /** A replica of the group was destroyed here once. */
+  retired = false;
   /** On its way out: nothing is appended any more. */
   removing = false;
   /** Frames of the group may have been lost behind the last one that was found. */
@@ -123,6 +125,13 @@ export class GroupState {
   restore(index: number, term: number, note: Uint8Array): void {
     this.#restart(index, term);
     this.#begins(index, term, note);
+  }
+
+  /** Nothing is left but term and vote. */
+  retire(): void {
+    this.restore(0, 0, NO_DATA);
+    this.hardState = { ...this.hardState, commit: 0 };
+    this.retired = true;
   }
 
   /** What lies between the begin and `last` is not known. */

@@ -26,6 +26,7 @@ import {
   FRAME_END_KNOWN,
   FRAME_REMOVE,
   FRAME_RESTORE,
+  FRAME_RETIRE,
   groupFrameBytes,
   NO_DATA,
   STATE_FRAME_BYTES,
@@ -47,7 +48,8 @@ export type Change =
   | { kind: 'fill'; entries: readonly LogEntry[] }
   | { kind: 'restore'; index: number; term: number; note: Uint8Array }
   | { kind: 'end-known' }
-  | { kind: 'remove' };
+  | { kind: 'remove' }
+  | { kind: 'retire' };
 
 export interface WriterParts {
   segments: SegmentFiles;
@@ -322,7 +324,11 @@ export class LogWriter {
           at = writeEntry(target, at, state!.id, this.#ordinal(state!), entry, change.kind === 'fill', seal);
         }
       } else {
-        const kind = change.kind === 'restore' ? FRAME_RESTORE : change.kind === 'remove' ? FRAME_REMOVE : FRAME_END_KNOWN;
+        // Term and vote outlive it: the log has them as they are now.
+        const hardState = states.get(state!) ?? state!.hardState;
+        if (change.kind === 'retire' && !same(hardState, states.get(state!) ?? state!.writtenState))
+          at = this.#putState(state!, hardState, states, target, at, seal);
+        const kind = MARKS[change.kind];
         const { index, term, note } = change.kind === 'restore' ? change : { index: 0, term: 0, note: NO_DATA };
         at = writeMark(target, at, { kind, group: state!.id, ordinal: this.#ordinal(state!), index, term, note }, seal);
       }
@@ -377,7 +383,12 @@ export class LogWriter {
         cache.drop(state.id, 0, Infinity);
         state.restore(change.index, change.term, change.note);
       } else if (change.kind === 'end-known') state.endLost = false;
-      else {
+      else if (change.kind === 'retire') {
+        this.#freeChanged = true;
+        cache.drop(state.id, 0, Infinity);
+        state.retire();
+        state.writtenState = state.hardState;
+      } else {
         this.#freeChanged = true;
         cache.drop(state.id, 0, Infinity);
         groups.delete(state.id);
@@ -432,9 +443,9 @@ export class LogWriter {
       const target = Buffer.allocUnsafe(bytes);
       let at = writeBatch(target, 0, SEGMENT_HEADER_BYTES, this.#frames, listed.length, seal);
       for (const state of listed) {
-        const { id, ordinal, lastIndex, hardState, beginIndex, beginTerm, endLost, note } = state;
+        const { id, ordinal, lastIndex, hardState, beginIndex, beginTerm, endLost, retired, note } = state;
         const lastTerm = state.termHint(lastIndex) ?? 0;
-        const summary = { group: id, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, note };
+        const summary = { group: id, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, retired, note };
         at = writeGroup(target, at, summary, seal);
       }
       return target;
@@ -491,6 +502,7 @@ export class LogWriter {
   }
 }
 
+const MARKS = { restore: FRAME_RESTORE, remove: FRAME_REMOVE, retire: FRAME_RETIRE, 'end-known': FRAME_END_KNOWN } as const;
 const ZEROS: Buffer = Buffer.alloc(AHEAD_BYTES);
 
 function mustSync({ change }: Waiting): boolean {
@@ -501,6 +513,7 @@ function changeBytesMax(change: Change | undefined): number {
   if (change === undefined) return 0;
   if (change.kind === 'restore') return frameBytes(change.note.length);
   if (change.kind === 'end-known' || change.kind === 'remove') return frameBytes(0);
+  if (change.kind === 'retire') return STATE_FRAME_BYTES + frameBytes(0);
   return change.entries.reduce((sum, entry) => sum + entryFrameBytesMax(entry), STATE_FRAME_BYTES);
 }
 

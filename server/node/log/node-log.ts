@@ -126,6 +126,11 @@ export class NodeLog {
     return log;
   }
 
+  /** Whether a replica of the group was destroyed here once (GroupLog.retire). */
+  isRetired(group: number): boolean {
+    return this.#groups.get(group)?.retired === true;
+  }
+
   /** The file of a segment that holds an entry. It may be linked; it is not written over then. */
   segmentPath(segment: number): string {
     return this.#segments.path(segment);

@@ -27,6 +27,7 @@ import {
   FRAME_GROUP,
   FRAME_REMOVE,
   FRAME_RESTORE,
+  FRAME_RETIRE,
   FRAME_STATE,
   type GroupSummary,
   isEntry,
@@ -243,6 +244,9 @@ class Recovery {
     } else if (kind === FRAME_END_KNOWN) {
       state.endLost = false;
       this.#doubts.delete(state);
+    } else if (kind === FRAME_RETIRE) {
+      state.retire();
+      if (doubt !== undefined) doubt.entries = false;
     } else if (kind === FRAME_REMOVE) {
       this.#groups.delete(state.id);
       this.#doubts.delete(state);
@@ -270,6 +274,7 @@ class Recovery {
     state.ordinal = ordinal;
     state.hardState = summary.hardState;
     state.endLost ||= summary.endLost;
+    state.retired = summary.retired;
     this.#summary?.listed.add(group);
     this.#endSummary();
   }

@@ -12,15 +12,18 @@ export interface ModelState {
   begin: number;
   /** As text, from `begin + 1` on. */
   entries: readonly string[];
+  /** It was destroyed once. */
+  retired: boolean;
 }
 
 export type ModelStep =
   | { kind: 'append'; hardState: HardState | undefined; entries: readonly LogEntry[]; mustSync: boolean }
   | { kind: 'restore'; index: number }
   | { kind: 'compact'; index: number }
-  | { kind: 'remove' };
+  | { kind: 'remove' }
+  | { kind: 'retire' };
 
-export const EMPTY: ModelState = { term: 0, commit: 0, begin: 0, entries: [] };
+export const EMPTY: ModelState = { term: 0, commit: 0, begin: 0, entries: [], retired: false };
 
 export function lastOf({ begin, entries }: ModelState): number {
   return begin + entries.length;
@@ -46,6 +49,8 @@ export function stepped(state: ModelState, step: ModelStep, count: number = Infi
       return { ...state, begin: step.index, entries: state.entries.slice(step.index - state.begin) };
     case 'remove':
       return EMPTY;
+    case 'retire':
+      return { ...EMPTY, term: state.term, retired: true };
   }
 }
 
@@ -63,7 +68,7 @@ export function* possible(state: ModelState, steps: readonly ModelStep[]): Gener
 /** Whether this is that state: compaction may be behind, and so may be hard states that were not synced. */
 export function isState(found: GroupContents, texts: readonly string[], state: ModelState, synced: ModelState): boolean {
   const { hardState, compactedIndex, lastIndex } = found;
-  if (lastIndex !== lastOf(state) || compactedIndex > state.begin) return false;
+  if (lastIndex !== lastOf(state) || compactedIndex > state.begin || found.retired !== state.retired) return false;
   if (state.entries.some((text, i) => texts[state.begin - compactedIndex + i] !== text)) return false;
   const removed = state === EMPTY;
   if (hardState.vote !== voteIn(hardState.term)) return false;

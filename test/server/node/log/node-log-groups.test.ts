@@ -33,6 +33,35 @@ describe('a thousand groups in one log', () => {
     await last.close();
   });
 
+  it('one that is retired keeps its term and vote, and nothing of the log, through segments that come and go', async () => {
+    const fileSystem = new SimFileSystem();
+    const log = openLog(fileSystem, { segmentBytes: 4000 });
+    await log.group(7).append({ term: 5, vote: 3, commit: 0 }, [entry(1, 5), entry(2, 5)], true);
+    await log.group(7).append({ term: 5, vote: 3, commit: 2 }, [], false);
+    expect(log.isRetired(7)).toBe(false);
+    await log.group(7).retire();
+    const retired = { retired: true, lastIndex: 0, compactedIndex: 0, hardState: { term: 5, vote: 3, commit: 0 } };
+    expect(log.group(7).contents()).toMatchObject(retired);
+    for (let i = 1; i < 20; i++) {
+      await log.group(1).append(STATE, [entry(i, 1, 'x'.repeat(1000))], true);
+      log.group(1).compact(i);
+    }
+    expect(log.oldestSegment).toBeGreaterThan(3);
+    await log.close();
+    const again = openLog(fileSystem, { segmentBytes: 4000 });
+    expect(again.damage).toEqual([]);
+    expect(again.isRetired(7)).toBe(true);
+    expect(again.isRetired(8)).toBe(false);
+    expect(again.group(7).contents()).toMatchObject(retired);
+    // It comes back by a snapshot, and has been here before all the same.
+    await again.group(7).append({ term: 6, vote: 0, commit: 0 }, [], true);
+    await again.group(7).restore(300, 6);
+    await again.close();
+    const last = openLog(fileSystem, { segmentBytes: 4000 });
+    expect(last.group(7).contents()).toMatchObject({ retired: true, compactedIndex: 300, hardState: { term: 6, vote: 0 } });
+    await last.close();
+  });
+
   it('an entry costs twelve bytes of memory', async () => {
     const log = openLog(new SimFileSystem());
     const entries = Array.from({ length: 12_800 }, (_, i) => entry(i + 1, 1, ''));

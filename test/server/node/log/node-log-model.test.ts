@@ -117,6 +117,7 @@ class Life {
     if (chance < 8) return { kind: 'compact', index: begin + random.below(Math.max(1, commit - begin + 1)) };
     if (chance < 10) return { kind: 'restore', index: last + 1 + random.below(500) };
     if (chance < 12) return { kind: 'remove' };
+    if (chance < 15) return { kind: 'retire' };
     const term = current.term + (random.chance(0.2) || current.term === 0 ? 1 : 0);
     const from = term > current.term && random.chance(0.7) ? Math.max(commit, begin, last - random.below(6)) : last;
     const entries = Array.from({ length: random.below(5) }, (_, i) =>
@@ -148,10 +149,10 @@ class Life {
         isState(found, texts, each, group.steps.some(({ kind }) => kind === 'remove') ? EMPTY : group.synced),
       );
       if (state === undefined) expect({ ...found, texts }, `group ${id}`).toEqual(states);
-      const { hardState, compactedIndex } = found;
+      const { hardState, compactedIndex, retired } = found;
       const { term, commit } = hardState;
       const begin = compactedIndex;
-      group.synced = { term, commit, begin, entries: texts };
+      group.synced = { term, commit, begin, entries: texts, retired };
       group.state = { ...group.synced, commit: Math.max(commit, begin) };
       group.steps = [];
     }
@@ -167,5 +168,6 @@ function termOf(text: string | undefined): number | undefined {
 
 function issue(log: GroupLog, step: Exclude<ModelStep, { kind: 'compact' }>): Promise<void> {
   if (step.kind === 'append') return log.append(step.hardState, step.entries, step.mustSync);
-  return step.kind === 'restore' ? log.restore(step.index, 1) : log.remove();
+  if (step.kind === 'restore') return log.restore(step.index, 1);
+  return step.kind === 'retire' ? log.retire() : log.remove();
 }

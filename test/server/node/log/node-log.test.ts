@@ -303,6 +303,7 @@ describe('the log of a node', () => {
       hardState: { term: 5, vote: 0, commit: 50 },
       note: Uint8Array.from(Buffer.from('note')),
       damage: undefined,
+      retired: false,
     });
     await again.close();
   });
