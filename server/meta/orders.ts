@@ -9,8 +9,8 @@
 import type { Configuration, ConfigurationChange, Role } from '../raft/index.ts';
 import type { ShardDescriptor } from '../shard/descriptor.ts';
 
-/** Where a shard is divided: before a key of a range, or by one more bit of the hash. */
-export type SplitPlace = { readonly kind: 'key'; readonly key: Uint8Array } | { readonly kind: 'hash' };
+/** Where a shard is divided: before a key of a range, or in its middle as the leader's tables tell it; or by one more bit of the hash. */
+export type SplitPlace = { readonly kind: 'key'; readonly key: Uint8Array } | { readonly kind: 'middle' } | { readonly kind: 'hash' };
 
 export type Order =
   /**
@@ -31,7 +31,14 @@ export type Order =
   /** To the leader of `shard`, which is to have the keys of `source`, a sealed neighbour whose leader this node has, too. `commit`: it has them from now on. */
   | { readonly type: 'absorb'; readonly shard: number; readonly source: ShardDescriptor; readonly commit: boolean }
   /** To the leader of `shard`: what it has copied of `source` is removed again. */
-  | { readonly type: 'forget'; readonly shard: number; readonly source: ShardDescriptor };
+  | { readonly type: 'forget'; readonly shard: number; readonly source: ShardDescriptor }
+  /** To the leader: the settings of its table are these from now on. Keys, epoch and state of the descriptor are not looked at. */
+  | { readonly type: 'describe'; readonly descriptor: ShardDescriptor };
+
+/** The shard that an order is about. */
+export function shardOf(order: Order): number {
+  return order.type === 'create-replica' || order.type === 'describe' ? order.descriptor.shard : order.shard;
+}
 
 export interface GivenOrder {
   readonly id: string;

@@ -123,7 +123,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/meta',
     grade: 'driven',
-    imports: ['base', 'server/raft', 'server/shard/descriptor.ts'],
+    imports: ['base', 'server/node', 'server/raft', 'server/shard', 'server/shard/descriptor.ts'],
     packages: [],
     holds: 'the metaserver: what the cluster is made of, and what is done about it',
   },
@@ -142,6 +142,7 @@ export const PARTS: readonly Part[] = [
     packages: [],
     holds: 'what the metaserver tells nodes, and they it',
   },
+  { path: 'server/meta/attending.ts', grade: 'pure', imports: [], packages: [], holds: 'what passes between nodes and the metaserver' },
   {
     path: 'server/node',
     grade: 'driven',
