@@ -8,6 +8,7 @@ export {
   connectAdmin,
   type MembersChange,
 } from './admin.ts';
+export { connectMeta, MetaAdmin } from './meta.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export type {
   Batch,

@@ -1,6 +1,7 @@
 /** The gRPC edge of a server: kv-service.ts is the place to start. */
 export { adminService } from './admin-service.ts';
 export type { NodeLinks, OwnNode } from './cluster-admin.ts';
+export { attendRequest, attendResponse, fromNode, toNode } from './attend-codec.ts';
 export { CallCounter } from './call-counter.ts';
 export { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 export { Connections } from './connections.ts';

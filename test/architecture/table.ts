@@ -154,7 +154,17 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/gateway',
     grade: 'edge',
-    imports: ['base', 'engine', 'proto', 'server/node', 'server/address.ts', 'server/settings.ts'],
+    imports: [
+      'base',
+      'engine',
+      'proto',
+      'server/node',
+      'server/meta',
+      'server/raft',
+      'server/shard/descriptor.ts',
+      'server/address.ts',
+      'server/settings.ts',
+    ],
     packages: ['@grpc/grpc-js'],
     holds: 'what clients talk to',
   },
@@ -168,7 +178,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server',
     grade: 'edge',
-    imports: ['base', 'base/node', 'engine', 'proto', 'server/gateway', 'server/metrics', 'server/node', 'server/transport'],
+    imports: ['base', 'base/node', 'engine', 'proto', 'server/gateway', 'server/meta', 'server/metrics', 'server/node', 'server/transport'],
     packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', 'pino', 'xxhash-wasm', 'yaml', 'zod'],
     holds: '`server.ts`, which builds everything: what a node is made of, what clients meet; settings',
   },
