@@ -93,7 +93,7 @@ export class GatewayServer {
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     });
-    const calls = new KvCalls(node.replica, settings, clusterOf(node));
+    const calls = new KvCalls(node.shards, settings, clusterOf(node));
     this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
     this.#server.addService(

@@ -28,6 +28,8 @@ import {
   openIdentity,
   Replica,
   ReplicaStore,
+  type NodeShards,
+  soleShard,
 } from './node/index.ts';
 import { refuseRemoved } from './removal.ts';
 import { engineOptions, type ServerSettings } from './settings.ts';
@@ -126,6 +128,10 @@ export class NodeParts implements Parts {
     this.replica = parts.replica;
     this.ties = parts.ties;
     this.#lock = lock;
+  }
+
+  get shards(): NodeShards {
+    return soleShard(this.replica);
   }
 
   /** Finishes what was proposed, as long as it can be finished. Idempotent. */

@@ -1,11 +1,12 @@
 /**
- * What the gateway tells clients of the cluster: which node this is, where the others are, and who leads.
+ * What the gateway tells clients of the cluster: which node this is, where the others are, and who leads: shard 1, unless a refusal is of another one.
  *
  * Made by server.ts out of the settings; read for each greeting, ping, and refusal for not leading.
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { Leadership, Member } from '../../proto/index.ts';
-import type { Replica } from '../node/index.ts';
+import type { NodeShards } from '../node/index.ts';
+import { FIRST_SHARD } from '../shard/descriptor.ts';
 
 /** The cluster as settings and the data directory name it. */
 export interface ClusterIdentity {
@@ -16,31 +17,36 @@ export interface ClusterIdentity {
    * that they have.
    */
   readonly members: ReadonlyMap<number, string>;
+  /** The same of any node that is known, also one that is no member of shard 1's group. Left out: of the members only. */
+  readonly addressOf?: (node: number) => string | undefined;
 }
 
 export const NO_CLUSTER: ClusterIdentity = Object.freeze({ clusterId: '', members: new Map<number, string>() });
 
 export class ClusterView {
   readonly clusterId: string;
-  readonly #addresses: ReadonlyMap<number, string>;
-  readonly #replica: Pick<Replica, 'stats'>;
+  readonly #identity: ClusterIdentity;
+  readonly #shards: Pick<NodeShards, 'first' | 'get'>;
 
-  constructor(identity: ClusterIdentity, replica: Pick<Replica, 'stats'>) {
+  constructor(identity: ClusterIdentity, shards: Pick<NodeShards, 'first' | 'get'>) {
     this.clusterId = identity.clusterId;
-    this.#addresses = identity.members;
-    this.#replica = replica;
+    this.#identity = identity;
+    this.#shards = shards;
   }
 
   get members(): readonly Member[] {
-    return [...this.#addresses].map(([id, address]) => ({ id, address }));
+    return [...this.#identity.members].map(([id, address]) => ({ id, address }));
   }
 
   get nodeId(): number {
-    return this.#replica.stats().id;
+    return this.#shards.first.stats().id;
   }
 
-  leadership(): Leadership {
-    const { id, leader, term, stoppedBecause } = this.#replica.stats();
+  /** Nobody is known to lead a shard that this node has no replica of. */
+  leadership(shard: number = FIRST_SHARD): Leadership {
+    const replica = shard === FIRST_SHARD ? this.#shards.first : this.#shards.get(shard);
+    if (replica === undefined) return { leaderId: 0, term: 0 };
+    const { id, leader, term, stoppedBecause } = replica.stats();
     // A replica that stopped may believe to lead until others elect a leader: it sends nobody anywhere, least of all to itself.
     return { leaderId: stoppedBecause !== undefined && leader === id ? 0 : leader, term };
   }
@@ -51,11 +57,13 @@ export class ClusterView {
    */
   routed(error: unknown): unknown {
     if (!(error instanceof SparrowError) || error.code !== 'NOT_LEADER') return error;
-    const { leaderId, term } = this.leadership();
+    const { shard } = error.details;
+    const { leaderId, term } = this.leadership(typeof shard === 'number' ? shard : FIRST_SHARD);
     if (leaderId === 0 || leaderId === this.nodeId) {
       return new SparrowError('unavailable', 'NO_LEADER', 'the lead is changing', { ...error.details, leader: 0, term }, error);
     }
-    const address = this.#addresses.get(leaderId);
+    const { members, addressOf } = this.#identity;
+    const address = members.get(leaderId) ?? addressOf?.(leaderId);
     const where = address === undefined ? {} : { leaderAddress: address };
     return new SparrowError(
       'rerouted',

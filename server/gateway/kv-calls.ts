@@ -1,7 +1,7 @@
 /**
  * The verbs of Kv, independent of how a call came in: plain methods (kv-service.ts) and sessions (session.ts) share them.
  *
- * A write is checked, encoded once as a command, and proposed to the replica. A read waits, where the replica says so, until reading is
+ * A write is checked, encoded once as a command, and proposed to the replica of its shard (shard-router.ts). A read waits, where the replica says so, until reading is
  * linearizable, and then reads the engine synchronously; what it needs to look at more than once, it sees at one point in time.
  *
  * Calls server/node and the engine.
@@ -25,6 +25,7 @@ import type {
 import {
   type ApplyResult,
   type CallState,
+  clampRange,
   type CommandCondition,
   type CommandOperation,
   encodeDeleteRange,
@@ -33,25 +34,35 @@ import {
   type EngineRange,
   engineRange,
   isEmpty,
+  type NodeShards,
   type Replica,
   successor,
 } from '../node/index.ts';
 import type { ServerSettings } from '../settings.ts';
 import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
+import { shardSealed } from './shard-refusals.ts';
+import { type ShardAddress, ShardRouter } from './shard-router.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes, readTerms } from './limits.ts';
 
 export class KvCalls {
-  readonly replica: Replica;
+  readonly shards: NodeShards;
+  readonly router: ShardRouter;
   readonly settings: ServerSettings;
   readonly cluster: ClusterView;
 
-  constructor(replica: Replica, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
-    this.replica = replica;
+  constructor(shards: NodeShards, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
+    this.shards = shards;
+    this.router = new ShardRouter(shards);
     this.settings = settings;
-    this.cluster = new ClusterView(identity, replica);
+    this.cluster = new ClusterView(identity, shards);
   }
 
-  /** Another one after a snapshot was installed. */
+  /** Of shard 1. */
+  get replica(): Replica {
+    return this.shards.first;
+  }
+
+  /** Of shard 1. Another one after a snapshot was installed. */
   get engine(): Engine {
     return this.replica.engine;
   }
@@ -59,10 +70,9 @@ export class KvCalls {
   /** At once where reading needs no waiting. */
   get(request: GetRequest): GetResponse | Promise<GetResponse> {
     checkKey(request.key, 'key', this.settings);
-    const ready = this.replica.read(readTerms(request.anyNode));
-    return ready === undefined
-      ? this.#get(request.key, request.versionOnly)
-      : ready.then(() => this.#get(request.key, request.versionOnly));
+    const replica = this.router.forKey(request, request.key);
+    const ready = replica.read(readTerms(request.anyNode));
+    return ready === undefined ? this.#get(replica, request) : ready.then(() => this.#get(replica, request));
   }
 
   multiGet(request: MultiGetRequest): MultiGetResponse | Promise<MultiGetResponse> {
@@ -74,28 +84,37 @@ export class KvCalls {
       });
     }
     for (const [i, key] of request.keys.entries()) checkKey(key, `keys[${i}]`, this.settings);
-    const ready = this.replica.read(readTerms(request.anyNode));
-    return ready === undefined ? this.#multiGet(request) : ready.then(() => this.#multiGet(request));
+    const replica = this.router.forKeys(request, () => request.keys);
+    const ready = replica.read(readTerms(request.anyNode));
+    return ready === undefined ? this.#multiGet(replica, request) : ready.then(() => this.#multiGet(replica, request));
   }
 
   async put(request: PutRequest, call: CallState): Promise<PutResponse> {
     checkKey(request.key, 'key', this.settings);
     checkValue(request.value, 'value', this.settings);
     const id = checkRequestId(request.requestId);
-    const command = encodeWrite(id, [], [{ type: 'put', key: request.key, value: request.value }]);
-    return applied(await this.replica.propose(command, call));
+    const replica = this.router.forKey(request, request.key);
+    const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
+    const command = encodeWrite(id, [], [{ type: 'put', key: request.key, value: request.value }], epoch);
+    return this.#applied(replica, await replica.propose(command, call));
   }
 
   async delete(request: DeleteRequest, call: CallState): Promise<PutResponse> {
     checkKey(request.key, 'key', this.settings);
     const id = checkRequestId(request.requestId);
-    return applied(await this.replica.propose(encodeWrite(id, [], [{ type: 'delete', key: request.key }]), call));
+    const replica = this.router.forKey(request, request.key);
+    const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
+    return this.#applied(replica, await replica.propose(encodeWrite(id, [], [{ type: 'delete', key: request.key }], epoch), call));
   }
 
   async write(request: WriteRequest, call: CallState): Promise<WriteResponse> {
     const { conditions, operations } = this.#writeParts(request);
-    const result = await this.replica.propose(encodeWrite(checkRequestId(request.requestId), conditions, operations), call);
-    if (result.outcome !== 'condition-failed') return { applied: true, version: applied(result).version, failed: undefined };
+    const id = checkRequestId(request.requestId);
+    const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
+    const replica = this.router.forKeys(request, keys);
+    const epoch = this.router.epochForWrite(replica, request, keys);
+    const result = await replica.propose(encodeWrite(id, conditions, operations, epoch), call);
+    if (result.outcome !== 'condition-failed') return { applied: true, version: this.#applied(replica, result).version, failed: undefined };
     const { condition, value, version } = result;
     return { applied: false, version: 0, failed: { index: condition, found: value !== undefined, value: asBuffer(value), version } };
   }
@@ -108,10 +127,14 @@ export class KvCalls {
       const after = successor(engineKey(request.cursor));
       if (Buffer.compare(after, range.start) > 0) range.start = after;
     }
-    if (isEmpty(range)) return { deleted: 0, cursor: EMPTY, version: this.replica.applied };
+    const replica = this.router.forRange(request, range);
+    const epoch = this.router.epochForWrite(replica, request, NO_KEYS);
+    const { keys } = replica.descriptor;
+    const { start, end } = keys.kind === 'range' ? clampRange(range, keys) : range;
+    if (isEmpty({ start, end })) return { deleted: 0, cursor: EMPTY, version: replica.applied };
     const limit = Math.min(request.limit === 0 ? Infinity : request.limit, this.settings.deleteRangeKeysMax);
-    const result = await this.replica.propose(encodeDeleteRange(id, range.start, range.end, limit), call);
-    if (result.outcome !== 'range-deleted') throw expired(result);
+    const result = await replica.propose(encodeDeleteRange(id, start, end, limit, epoch), call);
+    if (result.outcome !== 'range-deleted') throw this.#notDone(replica, result);
     return { deleted: result.deleted, cursor: asBuffer(result.cursor), version: result.version };
   }
 
@@ -122,17 +145,20 @@ export class KvCalls {
     return engineRange(range);
   }
 
-  #get(key: Buffer, versionOnly: boolean): GetResponse {
-    const entry = this.engine.getEntrySync(engineKey(key));
+  #get(replica: Replica, request: ShardAddress & { readonly key: Buffer; readonly versionOnly: boolean }): GetResponse {
+    this.router.checkRead(replica, request, request.key);
+    const entry = replica.engine.getEntrySync(engineKey(request.key));
     if (entry === undefined) return MISSING;
-    return { found: true, value: versionOnly ? EMPTY : asBuffer(entry.value), version: entry.version };
+    return { found: true, value: request.versionOnly ? EMPTY : asBuffer(entry.value), version: entry.version };
   }
 
-  #multiGet(request: MultiGetRequest): MultiGetResponse {
+  #multiGet(replica: Replica, request: MultiGetRequest): MultiGetResponse {
     const { maxMultiGetBytes } = this.settings;
     let bytes = 0;
     const entries = request.keys.map((key) => {
-      const entry = this.#get(key, false);
+      this.router.checkRead(replica, request, key);
+      const found = replica.engine.getEntrySync(engineKey(key));
+      const entry = found === undefined ? MISSING : { found: true, value: asBuffer(found.value), version: found.version };
       bytes += entry.value.length;
       if (bytes > maxMultiGetBytes) {
         const message = `the values of ${request.keys.length} keys are more than ${maxMultiGetBytes} bytes; ask for fewer at a time`;
@@ -184,16 +210,22 @@ export class KvCalls {
     checkWriteBytes(bytes, this.settings);
     return { conditions, operations };
   }
+
+  /** The version of a write that was done. */
+  #applied(replica: Replica, result: ApplyResult): PutResponse {
+    if (result.outcome === 'applied' || result.outcome === 'range-deleted') return { version: result.version };
+    throw this.#notDone(replica, result);
+  }
+
+  #notDone(replica: Replica, result: ApplyResult): SparrowError {
+    if (result.outcome === 'sealed') return shardSealed(replica.group);
+    return result.outcome === 'other-epoch' ? this.router.otherEpoch(replica) : expired(result);
+  }
 }
 
 const EMPTY: Buffer = Buffer.alloc(0);
+const NO_KEYS = (): Uint8Array[] => [];
 const MISSING: GetResponse = Object.freeze({ found: false, value: EMPTY, version: 0 });
-
-/** The version of a write that was done. */
-function applied(result: ApplyResult): PutResponse {
-  if (result.outcome === 'applied' || result.outcome === 'range-deleted') return { version: result.version };
-  throw expired(result);
-}
 
 function expired(result: ApplyResult): SparrowError {
   const index = result.outcome === 'expired' ? result.applied : 0;

@@ -8,9 +8,20 @@
  */
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { SparrowError } from '../../base/errors.ts';
-import type { Entry, ScanOptions } from '../../engine/index.ts';
+import type { Engine, Entry } from '../../engine/index.ts';
 import type { ScanEntry, ScanRequest, ScanResponse } from '../../proto/index.ts';
-import { type CallState, checkCall, engineKey, isEmpty, scanOptions, successor, userKey } from '../node/index.ts';
+import {
+  type CallState,
+  checkCall,
+  clampRange,
+  engineKey,
+  type EngineRange,
+  isEmpty,
+  scanOptions,
+  successor,
+  userKey,
+} from '../node/index.ts';
+import { coversKey, type HashKeys, type ShardDescriptor } from '../shard/descriptor.ts';
 import { checkBound, readTerms } from './limits.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { statusOf } from './rpc-errors.ts';
@@ -42,16 +53,19 @@ export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCal
 }
 
 async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): Promise<void> {
-  const { settings, replica } = calls;
-  const options = optionsOf(calls, call.request);
-  await replica.read(readTerms(call.request.anyNode));
-  if (options === undefined || call.cancelled) return;
-  // Not before: waiting may have brought another one.
-  const { engine } = calls;
-  const chunkBytes =
-    call.request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(call.request.chunkBytes, 4 * settings.scanChunkBytes);
+  const { settings, router } = calls;
+  const { request } = call;
+  const asked = rangeOf(calls, request);
+  const replica = router.forRange(request, asked);
+  await replica.read(readTerms(request.anyNode));
+  router.checkRead(replica, request, undefined);
+  // Not before: waiting may have brought others.
+  const { engine, descriptor } = replica;
+  const range = descriptor.keys.kind === 'range' ? clampRange(asked, descriptor.keys) : asked;
+  if (isEmpty(range) || call.cancelled) return;
+  const chunkBytes = request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(request.chunkBytes, 4 * settings.scanChunkBytes);
   const version = replica.applied;
-  const entries = engine.scanSync(options);
+  const entries = entriesOf(engine, range, request, descriptor);
   try {
     let next = entries.next();
     while (!next.done) {
@@ -65,13 +79,13 @@ async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): 
         last = key;
         next = entries.next();
       }
-      const cursor = next.done ? EMPTY : cursorOf(userKey(last), call.request.reverse);
+      const cursor = next.done ? EMPTY : cursorOf(userKey(last), request.reverse);
       await written(call, { entries: chunk, cursor, version }, settings.scanStallMsMax);
       if (call.cancelled) return;
       const over = checkCall(state, performance.now());
       if (over !== undefined) throw over;
       if (replica.stopped !== undefined) throw replica.stopped;
-      if (replica.installing || calls.engine !== engine) throw replaced();
+      if (replica.installing || replica.engine !== engine) throw replaced();
     }
   } finally {
     entries.return?.();
@@ -83,26 +97,40 @@ function replaced(): SparrowError {
   return new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'a snapshot from another node takes the place of what is scanned');
 }
 
-/** What the engine is asked, or undefined for a range that is empty. */
-function optionsOf(calls: KvCalls, request: ScanRequest): ScanOptions | undefined {
+/** What is left of the range that is asked for. */
+function rangeOf(calls: KvCalls, request: ScanRequest): EngineRange {
   const range = calls.range(request.range);
-  if (request.cursor.length > 0) {
-    const key = request.cursor.subarray(1);
-    if (request.cursor[0] !== (request.reverse ? 1 : 0) || key.length === 0) {
-      throw new SparrowError('invalid', 'CURSOR', 'cursor is not one of a scan in this direction', { field: 'cursor' });
-    }
-    checkBound(key, 'cursor', calls.settings);
-    if (request.reverse) {
-      const end = engineKey(key);
-      if (Buffer.compare(end, range.end) < 0) range.end = end;
-    } else {
-      const start = successor(engineKey(key));
-      if (Buffer.compare(start, range.start) > 0) range.start = start;
-    }
+  if (request.cursor.length === 0) return range;
+  const key = request.cursor.subarray(1);
+  if (request.cursor[0] !== (request.reverse ? 1 : 0) || key.length === 0) {
+    throw new SparrowError('invalid', 'CURSOR', 'cursor is not one of a scan in this direction', { field: 'cursor' });
   }
-  if (isEmpty(range)) return undefined;
-  const limit = request.limit === 0 ? {} : { limit: request.limit };
-  return { ...scanOptions(range), ...limit, reverse: request.reverse, keysOnly: request.keysOnly };
+  checkBound(key, 'cursor', calls.settings);
+  if (request.reverse) {
+    const end = engineKey(key);
+    if (Buffer.compare(end, range.end) < 0) range.end = end;
+  } else {
+    const start = successor(engineKey(key));
+    if (Buffer.compare(start, range.start) > 0) range.start = start;
+  }
+  return range;
+}
+
+/** Keys of another shard that are still in the engine are left out. */
+function entriesOf(engine: Engine, range: EngineRange, request: ScanRequest, { keys, state }: ShardDescriptor): IterableIterator<Entry> {
+  const options = { ...scanOptions(range), reverse: request.reverse, keysOnly: request.keysOnly };
+  const limit = request.limit === 0 ? Infinity : request.limit;
+  if (state === 'splitting' && keys.kind === 'hash') return ownEntries(engine.scanSync(options), keys, limit);
+  return engine.scanSync(limit === Infinity ? options : { ...options, limit });
+}
+
+function* ownEntries(entries: IterableIterator<Entry>, keys: HashKeys, limit: number): IterableIterator<Entry> {
+  let left = limit;
+  for (const entry of entries) {
+    if (!coversKey(keys, userKey(entry[0]))) continue;
+    yield entry;
+    if (--left === 0) return;
+  }
 }
 
 /** Settles when gRPC has taken the chunk, or the call is over. */

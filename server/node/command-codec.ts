@@ -1,8 +1,9 @@
 /**
  * Commands: what an entry of the Raft log tells the state machine to do. Little-endian; u64 up to 2^53 - 1.
  *
- *   | format u8 = 1 | kind u8 | client bytes u8 | zero u8 | request id, if client bytes > 0 | body |
+ *   | format u8 = 1 | kind u8 | client bytes u8 | flags u8 | epoch u32, if flags has 1 | request id, if client bytes > 0 | body |
  *
+ *   epoch:       of the shard, as whoever sent the command knew it; without it: whatever the shard is by then (server/shard/descriptor.ts)
  *   request id:  | sequence u64 | seen u64 | client ... |
  *   WRITE (1):   | conditions u32 | operations u32 | condition ... | operation ... |
  *     condition: | kind u8 | zero u8 | key bytes u16 | value bytes u32 | version u64 | key | value |     kinds: absent 1, value 2, version 3
@@ -41,15 +42,17 @@ export interface CommandPlace extends ValuePlace {
   readonly valueBytesMin: number;
 }
 
+/** `epoch`: 0 for a command that is for any. */
 export type Command =
-  | { kind: 'write'; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
-  | { kind: 'delete-range'; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number }
-  | { kind: 'node'; id: CommandRequestId | undefined; node: number; known: NodeAddress }
-  | { kind: 'begun'; id: CommandRequestId | undefined; node: number };
+  | { kind: 'write'; epoch: number; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
+  | { kind: 'delete-range'; epoch: number; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number }
+  | { kind: 'node'; epoch: number; id: CommandRequestId | undefined; node: number; known: NodeAddress }
+  | { kind: 'begun'; epoch: number; id: CommandRequestId | undefined; node: number };
 
 export const CLIENT_BYTES_MAX = 32;
 
 const FORMAT = 1;
+const FLAG_EPOCH = 1;
 const KIND_WRITE = 1;
 const KIND_DELETE_RANGE = 2;
 const KIND_NODE = 3;
@@ -62,17 +65,18 @@ const DELETE = 2;
 const TWO_32: number = 2 ** 32;
 const NONE = new Uint8Array(0);
 
-/** Encodes a write of user keys: the prefix byte is added here. Lengths were checked at the edge. */
+/** Encodes a write of user keys, for a shard of `epoch`, or, 0, of any: the prefix byte is added here. Lengths were checked at the edge. */
 export function encodeWrite(
   id: CommandRequestId | undefined,
   conditions: readonly CommandCondition[],
   operations: readonly CommandOperation[],
+  epoch = 0,
 ): Buffer {
-  let bytes = headBytes(id) + 8;
+  let bytes = headBytes(id, epoch) + 8;
   for (const condition of conditions) bytes += 17 + condition.key.length + (condition.kind === 'value' ? condition.value.length : 0);
   for (const operation of operations) bytes += 9 + operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
   const target = Buffer.allocUnsafe(bytes);
-  let at = writeHead(target, KIND_WRITE, id);
+  let at = writeHead(target, KIND_WRITE, id, epoch);
   target.writeUInt32LE(conditions.length, at);
   target.writeUInt32LE(operations.length, at + 4);
   at += 8;
@@ -91,9 +95,9 @@ export function encodeWrite(
 }
 
 /** Encodes a range delete; `start` and `end` are the engine's keys. */
-export function encodeDeleteRange(id: CommandRequestId | undefined, start: Uint8Array, end: Uint8Array, limit: number): Buffer {
-  const target = Buffer.allocUnsafe(headBytes(id) + 8 + start.length + end.length);
-  const at = writeHead(target, KIND_DELETE_RANGE, id);
+export function encodeDeleteRange(id: CommandRequestId | undefined, start: Uint8Array, end: Uint8Array, limit: number, epoch = 0): Buffer {
+  const target = Buffer.allocUnsafe(headBytes(id, epoch) + 8 + start.length + end.length);
+  const at = writeHead(target, KIND_DELETE_RANGE, id, epoch);
   target.writeUInt32LE(limit, at);
   target.writeUInt16LE(start.length, at + 4);
   target.writeUInt16LE(end.length, at + 6);
@@ -105,8 +109,8 @@ export function encodeDeleteRange(id: CommandRequestId | undefined, start: Uint8
 /** Encodes where a node is (address-book.ts). */
 export function encodeNode(node: number, { address, peerAddress }: NodeAddress): Buffer {
   const [first, second] = [Buffer.from(address, 'utf8'), Buffer.from(peerAddress, 'utf8')];
-  const head = Buffer.alloc(headBytes(undefined) + 8);
-  const at = writeHead(head, KIND_NODE, undefined);
+  const head = Buffer.alloc(headBytes(undefined, 0) + 8);
+  const at = writeHead(head, KIND_NODE, undefined, 0);
   head.writeUInt32LE(node, at);
   head.writeUInt16LE(first.length, at + 4);
   head.writeUInt16LE(second.length, at + 6);
@@ -115,8 +119,8 @@ export function encodeNode(node: number, { address, peerAddress }: NodeAddress):
 
 /** Encodes that a node has data. */
 export function encodeBegun(node: number): Buffer {
-  const target = Buffer.alloc(headBytes(undefined) + 4);
-  target.writeUInt32LE(node, writeHead(target, KIND_BEGUN, undefined));
+  const target = Buffer.alloc(headBytes(undefined, 0) + 4);
+  target.writeUInt32LE(node, writeHead(target, KIND_BEGUN, undefined, 0));
   return target;
 }
 
@@ -127,14 +131,17 @@ export function decodeCommand(source: Uint8Array, place?: CommandPlace): Command
   if (format !== FORMAT) throw corruptCommand(`format ${format} is not known`);
   const kind = reader.u8();
   const clientBytes = reader.u8();
-  reader.zero();
+  const flags = reader.u8();
+  if ((flags & ~FLAG_EPOCH) !== 0) throw corruptCommand(`flags ${flags} are not known`);
+  const epoch = flags === 0 ? 0 : reader.u32();
+  if (flags !== 0 && epoch === 0) throw corruptCommand('an epoch counts from 1');
   let id: CommandRequestId | undefined;
   if (clientBytes > 0) {
     const sequence = reader.u64();
     const seen = reader.u64();
     id = { sequence, seen, client: reader.bytes(clientBytes) };
   }
-  const command = readBody(kind, reader, id, place);
+  const command = readBody(kind, reader, epoch, id, place);
   if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
   reader.finish();
   return command;
@@ -143,16 +150,17 @@ export function decodeCommand(source: Uint8Array, place?: CommandPlace): Command
 function readBody(
   kind: number,
   reader: CommandReader,
+  epoch: number,
   id: CommandRequestId | undefined,
   place: CommandPlace | undefined,
 ): Command | undefined {
-  if (kind === KIND_WRITE) return readWrite(reader, id, place);
-  if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, id);
-  if (kind === KIND_NODE) return readNode(reader, id);
-  return kind === KIND_BEGUN ? { kind: 'begun', id, node: readNodeId(reader) } : undefined;
+  if (kind === KIND_WRITE) return readWrite(reader, epoch, id, place);
+  if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, epoch, id);
+  if (kind === KIND_NODE) return readNode(reader, epoch, id);
+  return kind === KIND_BEGUN ? { kind: 'begun', epoch, id, node: readNodeId(reader) } : undefined;
 }
 
-function readWrite(reader: CommandReader, id: CommandRequestId | undefined, place: CommandPlace | undefined): Command {
+function readWrite(reader: CommandReader, epoch: number, id: CommandRequestId | undefined, place: CommandPlace | undefined): Command {
   const conditionCount = reader.u32();
   const operationCount = reader.u32();
   const conditions: CommandCondition[] = [];
@@ -184,14 +192,14 @@ function readWrite(reader: CommandReader, id: CommandRequestId | undefined, plac
     else if (kind === DELETE) operations.push({ type: 'delete', key });
     else throw corruptCommand(`an operation of kind ${kind} is not known`);
   }
-  return { kind: 'write', id, conditions, operations };
+  return { kind: 'write', epoch, id, conditions, operations };
 }
 
-function readDeleteRange(reader: CommandReader, id: CommandRequestId | undefined): Command {
+function readDeleteRange(reader: CommandReader, epoch: number, id: CommandRequestId | undefined): Command {
   const limit = reader.u32();
   const startBytes = reader.u16();
   const endBytes = reader.u16();
-  return { kind: 'delete-range', id, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
+  return { kind: 'delete-range', epoch, id, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
 }
 
 function readNodeId(reader: CommandReader): number {
@@ -200,25 +208,30 @@ function readNodeId(reader: CommandReader): number {
   return node;
 }
 
-function readNode(reader: CommandReader, id: CommandRequestId | undefined): Command {
+function readNode(reader: CommandReader, epoch: number, id: CommandRequestId | undefined): Command {
   const node = readNodeId(reader);
   const addressBytes = reader.u16();
   const peerBytes = reader.u16();
   const [address, peerAddress] = [addressBytes, peerBytes].map((bytes) => Buffer.from(reader.bytes(bytes)).toString('utf8'));
-  return { kind: 'node', id, node, known: { address: address!, peerAddress: peerAddress! } };
+  return { kind: 'node', epoch, id, node, known: { address: address!, peerAddress: peerAddress! } };
 }
 
-function headBytes(id: CommandRequestId | undefined): number {
-  return id === undefined ? 4 : 20 + id.client.length;
+function headBytes(id: CommandRequestId | undefined, epoch: number): number {
+  return (epoch === 0 ? 4 : 8) + (id === undefined ? 0 : 16 + id.client.length);
 }
 
-function writeHead(target: Buffer, kind: number, id: CommandRequestId | undefined): number {
+function writeHead(target: Buffer, kind: number, id: CommandRequestId | undefined, epoch: number): number {
   target.writeUInt32LE(FORMAT | (kind << 8) | ((id?.client.length ?? 0) << 16), 0);
-  if (id === undefined) return 4;
-  writeU64(target, 4, id.sequence);
-  writeU64(target, 12, id.seen);
-  target.set(id.client, 20);
-  return 20 + id.client.length;
+  let at = 4;
+  if (epoch !== 0) {
+    target[3] = FLAG_EPOCH;
+    at = target.writeUInt32LE(epoch, at);
+  }
+  if (id === undefined) return at;
+  writeU64(target, at, id.sequence);
+  writeU64(target, at + 8, id.seen);
+  target.set(id.client, at + 16);
+  return at + 16 + id.client.length;
 }
 
 function writeItemHead(target: Buffer, at: number, kind: number, key: Uint8Array, value: Uint8Array): void {

@@ -7,6 +7,7 @@ export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
 export { Replica } from './replica.ts';
 export type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
 export type { MemberProgress, ReplicaStats } from './replica-stats.ts';
+export { type NodeShards, soleShard } from './node-shards.ts';
 export { AddressBook, type NodeAddress } from './address-book.ts';
 export { AddressFeed, type AddressFeedParts } from './address-feed.ts';
 export {
@@ -45,4 +46,4 @@ export {
   type CommandOperation,
   type CommandRequestId,
 } from './command-codec.ts';
-export { engineKey, engineRange, isEmpty, scanOptions, successor, userKey, type EngineRange, type KeyRange } from './keys.ts';
+export { clampRange, engineKey, engineRange, isEmpty, scanOptions, successor, userKey, type EngineRange, type KeyRange } from './keys.ts';

@@ -3,6 +3,7 @@
  * added when a command is encoded and taken off when an answer leaves; no user can name a key of the replica.
  */
 import type { ScanOptions } from '../../engine/index.ts';
+import type { RangeKeys } from '../shard/descriptor.ts';
 
 export const OWN_PREFIX = 0x00;
 export const USER_PREFIX = 0x01;
@@ -50,6 +51,13 @@ export function engineRange(range: KeyRange): EngineRange {
     ends.push(prefixEnd(engineKey(range.prefix)));
   }
   return { start: starts.reduce((a, b) => (compareKeys(a, b) >= 0 ? a : b)), end: ends.reduce((a, b) => (compareKeys(a, b) <= 0 ? a : b)) };
+}
+
+/** What of it is a shard's. May be empty. */
+export function clampRange({ start, end }: EngineRange, keys: RangeKeys): EngineRange {
+  const from = engineKey(keys.start);
+  const to = keys.end === undefined ? AFTER_USER_KEYS : engineKey(keys.end);
+  return { start: compareKeys(start, from) >= 0 ? start : from, end: compareKeys(end, to) <= 0 ? end : to };
 }
 
 export function isEmpty(range: EngineRange): boolean {

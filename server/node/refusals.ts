@@ -21,20 +21,20 @@ export function stoppedBy(cause: unknown): SparrowError {
   return new SparrowError('unavailable', 'REPLICA_STOPPED', `the replica stopped: ${text}`, {}, cause);
 }
 
-/** By member `id`, which knows `leader` to lead; 0: nobody. */
-export function notLeader(id: number, leader: number): SparrowError {
+/** By member `id` of group `shard`, which knows `leader` to lead; 0: nobody. */
+export function notLeader(shard: number, id: number, leader: number): SparrowError {
   return leader === 0 || leader === id
-    ? new SparrowError('unavailable', 'NO_LEADER', 'the group has no leader now', { applied: false })
-    : new SparrowError('rerouted', 'NOT_LEADER', `member ${leader} leads`, { leader, applied: false });
+    ? new SparrowError('unavailable', 'NO_LEADER', 'the group has no leader now', { shard, applied: false })
+    : new SparrowError('rerouted', 'NOT_LEADER', `member ${leader} leads`, { shard, leader, applied: false });
 }
 
 /** What the core says of a proposal. */
-export function refusedBy(reason: Refusal | undefined, id: number, leader: number): SparrowError | undefined {
+export function refusedBy(reason: Refusal | undefined, shard: number, id: number, leader: number): SparrowError | undefined {
   switch (reason) {
     case undefined:
       return undefined;
     case 'not-leader':
-      return notLeader(id, leader);
+      return notLeader(shard, id, leader);
     case 'transferring':
       return new SparrowError('unavailable', 'TRANSFERRING', 'the lead is being handed over', { applied: false });
     case 'uncommitted-bytes':

@@ -38,7 +38,13 @@ export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaPa
   await finishInstall(parts);
   const mended = await mendLog(settings, parts);
   const engine = parts.store?.engine ?? parts.engine;
-  const machine = new StateMachine({ engine, log: parts.log, beginning: votersOnly(settings.voters), nodes: settings.nodes });
+  const machine = new StateMachine({
+    engine,
+    log: parts.log,
+    beginning: votersOnly(settings.voters),
+    nodes: settings.nodes,
+    descriptor: settings.descriptor,
+  });
   const recovered = parts.log.contents();
   const applied = machine.applied;
   if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {

@@ -3,6 +3,7 @@ import type { Clock, Random, Scheduler } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import type { LeaseOptions } from '../raft/index.ts';
+import type { ShardDescriptor } from '../shard/descriptor.ts';
 import type { NodeAddress } from './address-book.ts';
 import type { Handover } from './lead-keeper.ts';
 import type { GroupLog, NodeLog } from './log/index.ts';
@@ -17,6 +18,8 @@ export interface ReplicaSettings {
   voters: readonly number[];
   /** Where the nodes are then. The same for all that begin the group, too. */
   nodes?: ReadonlyMap<number, NodeAddress> | undefined;
+  /** What the shard is then. The same for all, again. Left out: the first one of table `default`, with all keys. */
+  descriptor?: ShardDescriptor | undefined;
   tickMs: number;
   electionTicks: number;
   heartbeatTicks: number;

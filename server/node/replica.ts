@@ -29,6 +29,7 @@ import {
   type Raft,
   type Refusal,
 } from '../raft/index.ts';
+import type { ShardDescriptor } from '../shard/descriptor.ts';
 import { isRepairMessage, type PeerMessage, type RepairMessage, type SnapshotHead, type SnapshotSink } from '../transport/index.ts';
 import type { AddressBook } from './address-book.ts';
 import { Applier } from './applier.ts';
@@ -154,6 +155,11 @@ export class Replica implements HostedReplica {
   /** Where nodes are, and who was removed, as of `applied`. Another object after a snapshot was installed. */
   get book(): AddressBook {
     return this.#machine.book;
+  }
+
+  /** What the shard is, as of `applied`. */
+  get descriptor(): ShardDescriptor {
+    return this.#machine.descriptor;
   }
 
   get stopped(): SparrowError | undefined {
@@ -391,11 +397,11 @@ export class Replica implements HostedReplica {
   }
 
   #refused(reason: Refusal | undefined): SparrowError | undefined {
-    return refusedBy(reason, this.#settings.id, this.#raft.leader);
+    return refusedBy(reason, this.group, this.#settings.id, this.#raft.leader);
   }
 
   #notLeader(): SparrowError {
-    return notLeader(this.#settings.id, this.#raft.leader);
+    return notLeader(this.group, this.#settings.id, this.#raft.leader);
   }
 
   #propose(): void {

@@ -19,7 +19,7 @@ import { StateMachine } from './state-machine.ts';
 
 /** What an exchange is given of its replica. */
 export interface ExchangeParts {
-  readonly settings: Pick<ReplicaSettings, 'group' | 'id'>;
+  readonly settings: Pick<ReplicaSettings, 'group' | 'id' | 'descriptor'>;
   readonly parts: Pick<ReplicaParts, 'store' | 'log' | 'host' | 'random'>;
   readonly raft: Raft;
   readonly feed: LogFeed;
@@ -122,7 +122,7 @@ export class SnapshotExchange {
 
   /** The snapshot that arrived takes the place of engine and log: term and vote, the engine, the log; each durable before the next. */
   async #install({ hardState, entries }: Output, { index, term }: Snapshot): Promise<void> {
-    const { parts, feed, applier, upkeep } = this.#of;
+    const { settings, parts, feed, applier, upkeep } = this.#of;
     const { store, log, host } = parts;
     assert(
       store !== undefined && this.#arrived?.index === index && this.#arrived.term === term,
@@ -131,7 +131,8 @@ export class SnapshotExchange {
     if (hardState !== undefined) await feed.appendTerm(hardState);
     await applier.halt();
     await upkeep.halt();
-    const machine = new StateMachine({ engine: await store.install({ index, term }), log, beginning: votersOnly([]) });
+    const engine = await store.install({ index, term });
+    const machine = new StateMachine({ engine, log, beginning: votersOnly([]), descriptor: settings.descriptor });
     if (machine.applied !== index) {
       throw new SparrowError(
         'corrupt',

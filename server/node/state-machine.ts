@@ -16,7 +16,8 @@
  *
  * Who the members of the group are, as of the applied index, is a record of the engine too: the first entry that is applied writes who they were to
  * begin with, and each change of the configuration is written as the batch of its entry. So a copy of the engine knows its group, and where its nodes are
- * (address-book.ts).
+ * (address-book.ts). What the shard is (server/shard/descriptor.ts) is another such record: a write for another epoch than the shard's is not done, so
+ * no key is ever written by two shards, however late a command comes.
  *
  * Everything a command does follows from the log and the engine's state alone. What the outcome of a command is - conditions that fail,
  * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it. But for lack of room, on the disk or
@@ -27,6 +28,15 @@
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
+import {
+  coversKey,
+  DEFAULT_TABLE,
+  decodeDescriptor,
+  encodeDescriptor,
+  FIRST_SHARD,
+  type ShardDescriptor,
+  wholeTable,
+} from '../shard/descriptor.ts';
 import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry, membersOf } from '../raft/index.ts';
 import { AddressBook, NODE_PREFIX, type NodeAddress } from './address-book.ts';
 import { type Command, type CommandCondition, type CommandPlace, decodeCommand } from './command-codec.ts';
@@ -42,9 +52,14 @@ export type ApplyResult =
   /** `cursor`: the last key removed, when more are left. */
   | { outcome: 'range-deleted'; version: number; deleted: number; cursor: Uint8Array | undefined }
   /** Whether it was applied before cannot be told any more; it was not applied now. */
-  | { outcome: 'expired'; applied: number };
+  | { outcome: 'expired'; applied: number }
+  /** It was for another epoch of the shard. Nothing was done, or not now: whether it was done before, the shard that has its keys can tell. */
+  | { outcome: 'other-epoch'; epoch: number }
+  /** The shard's keys are on their way to another one: nothing was done. */
+  | { outcome: 'sealed' };
 
 const CONFIGURATION_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x63);
+const DESCRIPTOR_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x73);
 const NOTHING = new Uint8Array(0);
 
 /** Configurations before the newest one that are remembered: for a snapshot, which is of a moment that lies a little back. */
@@ -58,6 +73,8 @@ export interface MachineParts {
   /** Who the members are before the first entry, and where they are then. */
   readonly beginning: Configuration;
   readonly nodes?: ReadonlyMap<number, NodeAddress> | undefined;
+  /** What the shard is before the first entry. Left out: the first one of table `default`, with all keys. */
+  readonly descriptor?: ShardDescriptor | undefined;
 }
 
 /** What a machine that runs is told, and asks. */
@@ -79,11 +96,12 @@ export class StateMachine {
   #configurations: { readonly index: number; readonly configuration: Configuration }[];
   /** The engine has a record of the newest. */
   #configurationWritten: boolean;
+  #descriptor: ShardDescriptor;
   /** Of the value that was pointed to last. */
   #segment = 0;
   #watch: MachineWatch | undefined;
 
-  constructor({ engine, log, beginning, nodes = new Map() }: MachineParts) {
+  constructor({ engine, log, beginning, nodes = new Map(), descriptor = wholeTable(FIRST_SHARD, DEFAULT_TABLE) }: MachineParts) {
     this.#engine = engine;
     this.#log = log;
     this.#valueBytesMin = engine.inlineThreshold;
@@ -92,6 +110,8 @@ export class StateMachine {
     const configuration = record === undefined ? beginning : decodeConfiguration(record);
     this.#configurations = [{ index: this.#applied, configuration }];
     this.#configurationWritten = record !== undefined;
+    const shard = engine.getSync(DESCRIPTOR_KEY);
+    this.#descriptor = shard === undefined ? descriptor : decodeDescriptor(shard);
     this.#book = new AddressBook(nodes);
     if (this.#configurationWritten) this.#book.load(engine.scanSync({ prefix: NODE_PREFIX }));
     this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));
@@ -125,6 +145,11 @@ export class StateMachine {
     return this.#book;
   }
 
+  /** What the shard is, as of `applied`. */
+  get descriptor(): ShardDescriptor {
+    return this.#descriptor;
+  }
+
   /** Clients whose writes are remembered. */
   get clients(): number {
     return this.#requests.clients;
@@ -140,7 +165,10 @@ export class StateMachine {
       if (entry.change !== undefined) this.#changed(changed(before, entry.change), entry.index);
       const members = membersOf(this.configuration);
       const batch: HostedOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.configuration) }];
-      if (!this.#configurationWritten) this.#book.begin(batch);
+      if (!this.#configurationWritten) {
+        this.#book.begin(batch);
+        batch.push({ type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(this.#descriptor) });
+      }
       this.#book.remove(
         membersOf(before).filter((id) => !members.includes(id)),
         batch,
@@ -192,6 +220,9 @@ export class StateMachine {
       if (batch.length > 0) await this.#write(batch, index);
       return appliedAt(index);
     }
+    const { epoch, state } = this.#descriptor;
+    if (command.epoch !== 0 && command.epoch !== epoch) return { outcome: 'other-epoch', epoch };
+    if (state === 'sealed' || state === 'retired') return { outcome: 'sealed' };
     if (id !== undefined) {
       const before = this.#requests.lookup(id);
       if (before === 'expired') return { outcome: 'expired', applied: this.#applied };
@@ -248,7 +279,12 @@ export class StateMachine {
     batch: HostedOperation[],
   ): { deleted: number; cursor: Uint8Array | undefined } {
     let last: Uint8Array | undefined;
-    for (const [key] of this.#engine.scanSync({ ...scanOptions(command), limit: command.limit + 1, keysOnly: true })) {
+    const { keys, state } = this.#descriptor;
+    // Those of another shard that are still there are nobody's here.
+    const foreign = state === 'splitting' && keys.kind === 'hash';
+    const limit = foreign ? {} : { limit: command.limit + 1 };
+    for (const [key] of this.#engine.scanSync({ ...scanOptions(command), ...limit, keysOnly: true })) {
+      if (foreign && !coversKey(keys, userKey(key))) continue;
       if (batch.length === command.limit) return { deleted: batch.length, cursor: last };
       batch.push({ type: 'delete', key });
       last = userKey(key);

@@ -177,6 +177,12 @@ describe('a command, version 1', () => {
     });
   });
 
+  it('for an epoch of its shard is written and read', () => {
+    const bytes = golden('command-epoch-v1', encodeWrite(undefined, [], [{ type: 'delete', key: key('cat') }], 3));
+    documented('command.md', 'command-epoch-v1');
+    expect(decodeCommand(bytes)).toMatchObject({ kind: 'write', epoch: 3, id: undefined, operations: [{ type: 'delete' }] });
+  });
+
   it('of a range delete is written and read', () => {
     const bytes = golden('command-delete-range-v1', encodeDeleteRange(undefined, engineKey(key('a')), engineKey(key('c')), 4096));
     documented('command.md', 'command-delete-range-v1');
@@ -187,13 +193,13 @@ describe('a command, version 1', () => {
     const known = { address: '10.0.0.4:7400', peerAddress: '10.1.0.4:7401' };
     const bytes = golden('command-node-v1', encodeNode(4, known));
     documented('command.md', 'command-node-v1');
-    expect(decodeCommand(bytes)).toEqual({ kind: 'node', id: undefined, node: 4, known });
+    expect(decodeCommand(bytes)).toEqual({ kind: 'node', epoch: 0, id: undefined, node: 4, known });
   });
 
   it('of who has data, is written and read', () => {
     const bytes = golden('command-begun-v1', encodeBegun(4));
     documented('command.md', 'command-begun-v1');
-    expect(decodeCommand(bytes)).toEqual({ kind: 'begun', id: undefined, node: 4 });
+    expect(decodeCommand(bytes)).toEqual({ kind: 'begun', epoch: 0, id: undefined, node: 4 });
   });
 });
 

@@ -167,8 +167,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a multiGet looks at its keys at several moments',
     file: 'server/gateway/kv-calls.ts',
-    find: '    return ready === undefined ? this.#multiGet(request) : ready.then(() => this.#multiGet(request));\n',
+    find: '    return ready === undefined ? this.#multiGet(replica, request) : ready.then(() => this.#multiGet(replica, request));\n',
     plant:
-      '    const first = this.#multiGet({ keys: request.keys.slice(0, 1) });\n    return this.replica.propose(encodeWrite(undefined, [], []), { cancelled: false, deadlineMs: Infinity }).then(() => {\n      const others = this.#multiGet({ keys: request.keys.slice(1) });\n      return { entries: [...first.entries, ...others.entries] };\n    });\n',
+      '    const first = this.#multiGet(replica, { keys: request.keys.slice(0, 1) });\n    return this.replica.propose(encodeWrite(undefined, [], []), { cancelled: false, deadlineMs: Infinity }).then(() => {\n      const others = this.#multiGet(replica, { keys: request.keys.slice(1) });\n      return { entries: [...first.entries, ...others.entries] };\n    });\n',
   },
 ];

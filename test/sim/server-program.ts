@@ -8,7 +8,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { type EngineMetrics, type EngineSettingsInput, type HostedEngine, open } from '../../engine/index.ts';
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
-import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore } from '../../server/node/index.ts';
+import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore, soleShard } from '../../server/node/index.ts';
 import { resolveSettings } from '../../server/settings.ts';
 import { createHash, hash } from '../server/transport/hash.ts';
 import { type ClusterSettings, drawClusterSettings } from './cluster-settings.ts';
@@ -159,7 +159,7 @@ export async function bootServer(
       onStopped: (error) => environment.exit(error),
     },
   );
-  const kv = new KvCalls(replica, SERVER_SETTINGS);
+  const kv = new KvCalls(soleShard(replica), SERVER_SETTINGS);
   const calls = hooks.calls?.(kv) ?? kv;
   const standing = (): Standing => {
     const { leader, term, stoppedBecause } = replica.stats();

@@ -4,7 +4,7 @@ import { SparrowError } from '../../../base/errors.ts';
 import { MemberRole, type NodeAddresses, ProgressState, Role } from '../../../proto/index.ts';
 import { ClusterAdmin, type OwnNode } from '../../../server/gateway/cluster-admin.ts';
 import { ClusterView } from '../../../server/gateway/index.ts';
-import type { Replica } from '../../../server/node/index.ts';
+import { type Replica, soleShard } from '../../../server/node/index.ts';
 import { at, SimGroup } from '../node/sim-group.ts';
 
 const refused = (code: string, details: object = {}): Error =>
@@ -21,7 +21,7 @@ const links = {
 };
 
 function adminOf(replica: Replica, own: Partial<OwnNode> = {}): ClusterAdmin {
-  const view = new ClusterView({ clusterId: '00000000000000aa', members: new Map() }, replica);
+  const view = new ClusterView({ clusterId: '00000000000000aa', members: new Map() }, soleShard(replica));
   return new ClusterAdmin(replica, view, '1', () => ({ ...at(replica.stats().id), links, ...own }));
 }
 

@@ -18,7 +18,7 @@ import {
   SessionWriter,
 } from '../../../proto/index.ts';
 import { ClusterView, NO_CLUSTER } from '../../../server/gateway/index.ts';
-import type { Replica } from '../../../server/node/index.ts';
+import { type NodeShards, type Replica, soleShard } from '../../../server/node/index.ts';
 import { startServer } from '../../../server/index.ts';
 
 const IDENTITY = {
@@ -30,8 +30,8 @@ const IDENTITY = {
 };
 const refusal = new SparrowError('rerouted', 'NOT_LEADER', 'member 3 leads', { leader: 3, applied: false });
 
-function replica(stats: { id: number; leader: number; term: number; stoppedBecause?: SparrowError }): Pick<Replica, 'stats'> {
-  return { stats: () => stats } as unknown as Pick<Replica, 'stats'>;
+function replica(stats: { id: number; leader: number; term: number; stoppedBecause?: SparrowError }): NodeShards {
+  return soleShard({ stats: () => stats } as unknown as Replica);
 }
 
 it('a refusal for not leading says where the leader is now, and in which term', () => {

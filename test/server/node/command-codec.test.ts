@@ -26,6 +26,8 @@ const operation: fc.Arbitrary<CommandOperation> = fc.oneof(
   fc.record({ type: fc.constant('delete' as const), key }),
 );
 
+const epoch = fc.nat({ max: 0xffffffff });
+
 /** Bytes as plain arrays: decoded ones are views, Buffers or not. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return [...value];
@@ -37,11 +39,11 @@ function plain(value: unknown): unknown {
 describe('commands', () => {
   it('of writes are read as they were written, keys with their prefix', () => {
     fc.assert(
-      fc.property(id, fc.array(condition), fc.array(operation), (id, conditions, operations) => {
-        const command = decodeCommand(Uint8Array.from(encodeWrite(id, conditions, operations)));
+      fc.property(id, fc.array(condition), fc.array(operation), epoch, (id, conditions, operations, epoch) => {
+        const command = decodeCommand(Uint8Array.from(encodeWrite(id, conditions, operations, epoch)));
         const prefixed = <T extends { key: Uint8Array }>(item: T): T => ({ ...item, key: engineKey(item.key) });
         expect(plain(command)).toEqual(
-          plain({ kind: 'write', id, conditions: conditions.map(prefixed), operations: operations.map(prefixed) }),
+          plain({ kind: 'write', epoch, id, conditions: conditions.map(prefixed), operations: operations.map(prefixed) }),
         );
       }),
     );
@@ -49,9 +51,9 @@ describe('commands', () => {
 
   it('of range deletes are read as they were written', () => {
     fc.assert(
-      fc.property(id, bytes, bytes, fc.nat(), (id, start, end, limit) => {
-        expect(plain(decodeCommand(encodeDeleteRange(id, start, end, limit)))).toEqual(
-          plain({ kind: 'delete-range', id, start, end, limit }),
+      fc.property(id, bytes, bytes, fc.nat(), epoch, (id, start, end, limit, epoch) => {
+        expect(plain(decodeCommand(encodeDeleteRange(id, start, end, limit, epoch)))).toEqual(
+          plain({ kind: 'delete-range', epoch, id, start, end, limit }),
         );
       }),
     );
@@ -61,7 +63,7 @@ describe('commands', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 0xffffffff }), fc.string(), fc.string(), (node, first, second) => {
         const known = { address: first.toWellFormed(), peerAddress: second.toWellFormed() };
-        expect(decodeCommand(encodeNode(node, known))).toEqual({ kind: 'node', id: undefined, node, known });
+        expect(decodeCommand(encodeNode(node, known))).toEqual({ kind: 'node', epoch: 0, id: undefined, node, known });
       }),
     );
     const none = encodeNode(1, { address: '', peerAddress: '' });
