@@ -131,6 +131,8 @@ export interface ConnectOptions {
    * for middleboxes that know only those. Default `session`.
    */
   transport?: 'session' | 'unary';
+  /** The zone that this client is in, as nodes call theirs: reads with `from: 'nearest'` go to nodes there. Default: none. */
+  zone?: string;
   /** TLS to all servers of the cluster; `{}`: with what Node trusts. Default: none. */
   tls?: TlsOptions;
 }

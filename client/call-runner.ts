@@ -8,15 +8,17 @@
 import { assert } from '../base/assert.ts';
 import { SparrowError, type ErrorDetails } from '../base/errors.ts';
 import type { CallOptions } from './api.ts';
-import { Call, type AnyCall } from './call.ts';
+import { Call, type AnyCall, type CallRoute } from './call.ts';
 import type { Settings } from './connect-options.ts';
 import type { Connection } from './connection.ts';
-import { Connector, type Visitor } from './connector.ts';
-import type { Method, Request } from './methods.ts';
+import type { Connector, Visitor } from './connector.ts';
+import { type Method, type Request, TOPOLOGY } from './methods.ts';
 import type { RequestIds } from './request-ids.ts';
 import { isWorthRetrying, isWorthRotating, pauseMs, RetryBudget } from './retry.ts';
+import { DEFAULT_TABLE, Router } from './router.ts';
 import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
 import { fraction, type Surroundings } from './surroundings.ts';
+import type { TableRoute } from './table-route.ts';
 
 /** A call whose connections keep ending for a reason of their own (not: out of reach) is taken to be that reason. */
 const LOSSES_MAX = 3;
@@ -26,10 +28,24 @@ const LOSSES_MAX = 3;
  */
 const REROUTES_FREE = 10;
 
+const FETCH_TIMEOUT_MS = 5_000;
+
+/** What else is to be said of a call. */
+export interface CallWays {
+  /** Absent: to the first group. */
+  readonly route?: CallRoute;
+  readonly nearest?: boolean;
+  readonly avoid?: string | undefined;
+  /** Of the client itself: waits for no room. */
+  readonly urgent?: boolean;
+  /** Told as the call begins, for whoever wants to watch where it goes. */
+  readonly begun?: (call: AnyCall) => void;
+}
+
 export class CallRunner {
   readonly #settings: Settings;
   readonly #ids: RequestIds;
-  readonly #connector: Connector;
+  readonly #router: Router;
   readonly #surroundings: Surroundings;
   readonly #budget: RetryBudget;
   /** Every call that is not settled. */
@@ -40,6 +56,7 @@ export class CallRunner {
   #callsInFlight = 0;
   #bytesInFlight = 0;
   #callsInFlightMax: number;
+  #defaultIsSplit = false;
   #closed = false;
 
   constructor(addresses: readonly string[], settings: Settings, ids: RequestIds, surroundings: Surroundings) {
@@ -48,17 +65,49 @@ export class CallRunner {
     this.#surroundings = surroundings;
     this.#budget = new RetryBudget(() => surroundings.clock.monotonicMs());
     this.#callsInFlightMax = settings.callsInFlightMax;
-    this.#connector = new Connector(addresses, settings, surroundings, {
+    this.#router = new Router(addresses, settings, surroundings, {
       answered: (call, answer) => this.#answered(call, answer),
       refused: (call, error) => this.#refused(call, error),
       lost: (call, error) => this.#lost(call, error),
-      unreachable: (call, error) => this.#fail(call, error),
+      failed: (call, error) => this.#fail(call, error),
       connected: (connection) => this.#connected(connection),
+      fetch: (table, knownVersion) =>
+        this.run(
+          TOPOLOGY,
+          { table, knownVersion },
+          0,
+          { timeoutMs: Math.min(FETCH_TIMEOUT_MS, settings.timeoutMs) },
+          {
+            route: this.#router.metaRoute,
+            urgent: true,
+          },
+        ),
     });
   }
 
+  /** A node said that table `default` is more than one shard: from then on it is routed by its map. */
+  get defaultIsSplit(): boolean {
+    return this.#defaultIsSplit;
+  }
+
+  table(name: string): TableRoute {
+    return this.#router.table(name);
+  }
+
+  /** Of calls to the metaserver. */
+  get metaRoute(): CallRoute {
+    return this.#router.metaRoute;
+  }
+
+  get first(): Connector {
+    return this.#router.first;
+  }
+
+  /** Settles a call that a route gives up. */
+  readonly fail = (call: AnyCall, error: SparrowError): void => this.#fail(call, error);
+
   /** `bytes`: of keys and values in the request. The options are checked already. */
-  run<Q, A>(method: Method<Q, A>, request: Request<Q>, bytes: number, options: CallOptions | undefined): Promise<A> {
+  run<Q, A>(method: Method<Q, A>, request: Request<Q>, bytes: number, options: CallOptions | undefined, ways?: CallWays): Promise<A> {
     if (this.#closed) return Promise.reject(clientClosed());
     if (options?.signal?.aborted === true)
       return Promise.reject(aborted(method.name, options.signal, method.writes ? { applied: false } : {}));
@@ -66,6 +115,12 @@ export class CallRunner {
       const { clock, scheduler } = this.#surroundings;
       const timeoutMs = options?.timeoutMs ?? this.#settings.timeoutMs;
       const call = new Call(method, request, bytes, timeoutMs, clock.monotonicMs(), resolve, reject);
+      if (ways !== undefined) give(call, ways);
+      if (call.urgent) {
+        this.#calls.add(call);
+        call.timer = scheduler.after(timeoutMs, () => this.#fail(call, timedOut(call)));
+        return this.#admit(call);
+      }
       if (this.#waiting.length > this.#waitingHead || !this.#hasRoom(call)) {
         if (!this.#mayWait()) return reject(this.#tooManyWaiting());
         this.#waiting.push(call);
@@ -77,25 +132,20 @@ export class CallRunner {
     });
   }
 
-  /** For what is not a call: scans. */
+  /** For what is not a call, and goes to the first group: scans of table `default`. */
   visit(visitor: Visitor): () => void {
     if (this.#closed) {
       visitor.failed(clientClosed());
       return () => undefined;
     }
-    return this.#connector.visit(visitor);
-  }
-
-  /** What a visitor's connection refused it with. */
-  refused(connection: Connection, error: SparrowError): void {
-    this.#connector.refused(connection, error);
+    return this.#router.first.visit(visitor);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     for (const call of this.#calls) this.#fail(call, clientClosed());
-    this.#connector.close(clientClosed());
+    this.#router.close(clientClosed());
   }
 
   #hasRoom(call: AnyCall): boolean {
@@ -111,12 +161,14 @@ export class CallRunner {
     call.state = 'parked';
     const identified = call.identified;
     if (identified !== undefined) identified.requestId = this.#ids.begin();
-    this.#connector.dispatch(call);
+    this.#router.dispatch(call);
   }
 
   #answered(call: AnyCall, answer: unknown): void {
     if (call.state === 'done') return;
-    this.#ids.observe(call.method.version(answer));
+    const version = call.method.version(answer);
+    if (call.route === undefined) this.#ids.observe(version);
+    else call.route.observe(call, version);
     this.#budget.succeeded();
     this.#settle(call);
     call.resolve(answer);
@@ -131,7 +183,10 @@ export class CallRunner {
     if (leavesOpen(error)) call.uncertain = true;
     // True of this attempt, and so of the call when no other one's outcome is open.
     else if (error.details['applied'] === false && !call.uncertain) call.wasSent = false;
-    if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#connector.dispatch(call);
+    if (error.code === 'WRONG_SHARD' && call.route === undefined) this.#splitDefault(call);
+    if (call.route?.tookBack(call, error) === true) return;
+    if (call.method.once === true && !isUndone(error)) return this.#fail(call, error);
+    if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#router.dispatch(call);
     if (isWorthRetrying(error) && isWorthRotating(error) && call.reroutes < REROUTES_FREE) {
       call.reroutes++;
       return this.#dispatchSoon(call);
@@ -146,6 +201,7 @@ export class CallRunner {
     call.lastError = error;
     call.uncertain ||= call.wasSent;
     if (this.#closed) return this.#fail(call, clientClosed());
+    if (call.method.once === true && call.wasSent) return this.#fail(call, error);
     // Waiting for the next connection is pause enough; what broke it may be the call itself.
     if (error.kind !== 'unavailable' && error.kind !== 'cancelled' && call.wasSent && ++call.losses >= LOSSES_MAX)
       return this.#fail(call, error);
@@ -156,7 +212,7 @@ export class CallRunner {
   #dispatchSoon(call: AnyCall): void {
     call.state = 'pausing';
     queueMicrotask(() => {
-      if (call.state === 'pausing') this.#connector.dispatch(call);
+      if (call.state === 'pausing') this.#router.dispatch(call);
     });
   }
 
@@ -165,7 +221,8 @@ export class CallRunner {
     const identified = call.identified;
     if (identified?.requestId === undefined || call.uncertain || call.renewed) return false;
     const seen = error.details['seen'];
-    if (typeof seen === 'number') this.#ids.observe(seen);
+    if (typeof seen === 'number' && call.route === undefined) this.#ids.observe(seen);
+    else if (typeof seen === 'number') call.route?.observe(call, seen);
     this.#ids.end(identified.requestId.sequence);
     identified.requestId = undefined;
     if (!this.#ids.hasRoom) return false;
@@ -174,13 +231,19 @@ export class CallRunner {
     return true;
   }
 
+  /** This call goes on by the map; those that come after it do so from the start. */
+  #splitDefault(call: AnyCall): void {
+    this.#defaultIsSplit = true;
+    if (call.method.keys !== undefined) call.route = this.#router.table(DEFAULT_TABLE);
+  }
+
   #dispatchLater(call: AnyCall): void {
     call.state = 'pausing';
     const { retryPauseMs, retryPauseMsMax } = this.#settings;
     const pause = pauseMs(call.retries, retryPauseMs, retryPauseMsMax, () => fraction(this.#surroundings.random));
     const timer = this.#surroundings.scheduler.after(pause, () => {
       call.holder = undefined;
-      this.#connector.dispatch(call);
+      this.#router.dispatch(call);
     });
     call.holder = { drop: () => timer.cancel() };
   }
@@ -253,6 +316,19 @@ export class CallRunner {
     const limit = this.#settings.callsWaitingMax;
     return new SparrowError('exhausted', 'TOO_MANY_WAITING', `more than ${limit} calls wait to be sent; await some of them`, { limit });
   }
+}
+
+function give(call: AnyCall, { route, nearest, avoid, urgent, begun }: CallWays): void {
+  call.route = route;
+  call.nearest = nearest === true;
+  call.avoid = avoid;
+  call.urgent = urgent === true;
+  begun?.(call);
+}
+
+/** Of a call that is not to be repeated: whether it changed nothing, so that it may be. */
+function isUndone(error: SparrowError): boolean {
+  return error.kind === 'rerouted' || error.details['applied'] === false || error.code === 'NO_LEADER' || error.code === 'META_STARTING';
 }
 
 /** For writes, `applied` tells whether it may have happened: false, or 'unknown'. */

@@ -24,6 +24,33 @@ export interface CallHolder {
   drop(call: AnyCall): void;
 }
 
+/** A node (node-link.ts), as far as it matters here. */
+export interface CallTarget {
+  readonly address: string;
+  /** Looks without a word from it (silence-watch.ts). */
+  readonly silentLooks: number;
+}
+
+/** The group of replicas that a call was sent to: connector.ts. */
+export interface CallGroup {
+  /** The node that its calls go to now. */
+  readonly target: CallTarget | undefined;
+  /** A node refused a call of the group. */
+  turnedAway(link: CallTarget, error: SparrowError): void;
+}
+
+/** Decides for which group a call is, each time that it is sent (table-route.ts). Calls that have none are for the first group. */
+export interface CallRoute {
+  dispatch(call: AnyCall): void;
+  /**
+   * Told of each refusal. True: the route itself sees to what becomes of the call, which was sent to the wrong shard or at the wrong time; it sends it again
+   * when it knows more.
+   */
+  tookBack(call: AnyCall, error: SparrowError): boolean;
+  /** The answer told a version of the call's shard. */
+  observe(call: AnyCall, version: number): void;
+}
+
 export class Call<Q, A> {
   readonly method: Method<Q, A>;
   readonly request: Request<Q>;
@@ -34,6 +61,16 @@ export class Call<Q, A> {
   readonly deadlineMs: number;
   readonly resolve: (answer: A) => void;
   readonly reject: (error: SparrowError) => void;
+  /** Undefined: table `default`, as long as it is one shard. */
+  route: CallRoute | undefined;
+  /** Where it was last sent; undefined: to the first group. */
+  group: CallGroup | undefined;
+  /** Of reads that any node may serve: one in the client's zone if there is one. */
+  nearest = false;
+  /** The address of a node that is taken only if there is no other. */
+  avoid: string | undefined;
+  /** Of the client itself: waits for no room. */
+  urgent = false;
   state: CallState = 'waiting';
   holder: CallHolder | undefined;
   /** Retries so far, of those that a pause came before. */

@@ -164,7 +164,7 @@ export class SparrowClient implements Client {
     const context = {
       settings: this.#settings,
       visit: this.#calls.visit.bind(this.#calls),
-      refused: this.#calls.refused.bind(this.#calls),
+      refused: this.#calls.first.refused.bind(this.#calls.first),
       observe: (version: number) => this.#ids.observe(version),
     };
     return scanEntries(context, plan, this.#closing.signal);

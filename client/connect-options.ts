@@ -19,7 +19,7 @@ const NUMBERS = {
 } as const;
 
 export function resolveConnectOptions(options: ConnectOptions): Settings {
-  checkNames(options, new Set([...Object.keys(NUMBERS), 'transport', 'tls']));
+  checkNames(options, new Set([...Object.keys(NUMBERS), 'transport', 'tls', 'zone']));
   const settings: Record<string, number | undefined> = {};
   for (const [name, field] of Object.entries(NUMBERS)) {
     const value = options[name as keyof typeof NUMBERS];
@@ -30,7 +30,9 @@ export function resolveConnectOptions(options: ConnectOptions): Settings {
   if (transport !== 'session' && transport !== 'unary') {
     throw invalid('OPTION_RANGE', `transport must be 'session' or 'unary', not ${JSON.stringify(transport)}`, { field: 'transport' });
   }
-  return Object.freeze({ ...settings, transport, tls: options.tls && resolveTls(options.tls) }) as unknown as Settings;
+  const zone = options.zone ?? '';
+  if (typeof zone !== 'string') throw invalid('OPTION_TYPE', 'zone must be a string', { field: 'zone' });
+  return Object.freeze({ ...settings, transport, zone, tls: options.tls && resolveTls(options.tls) }) as unknown as Settings;
 }
 
 /** HOST:PORT, with brackets around an IPv6 host. */

@@ -37,6 +37,7 @@ export interface SessionEvents extends CallOutcomes {
 }
 
 interface Ping {
+  readonly shard: number;
   resolve(leadership: Leadership | undefined): void;
   reject(error: SparrowError): void;
 }
@@ -87,12 +88,31 @@ export class ConnectionSession implements CallHolder {
     return this.#heard;
   }
 
-  /** Who leads, as the server knows; undefined from a server that does not take pings. Rejects when the session ends before. */
-  ping(): Promise<Leadership | undefined> {
+  /** Calls that are meant are lost; the session goes on. */
+  release(meant: (call: AnyCall) => boolean, error: SparrowError): void {
+    const waiting = this.#waiting();
+    const doomed = [...this.#sent.values(), ...waiting].filter(meant);
+    this.#queue = waiting.filter((call) => !meant(call));
+    this.#queueHead = 0;
+    this.#queueDead = 0;
+    for (const call of doomed) {
+      const number = this.#numbers.get(call);
+      if (number !== undefined) {
+        this.#forget(number, call);
+        this.#cancelled.push(number);
+      }
+      call.holder = undefined;
+      this.#events.lost(call, error);
+    }
+    this.#scheduleFlush();
+  }
+
+  /** Who leads a shard, as the server knows; undefined from a server that does not take pings. Rejects when the session ends before. */
+  ping(shard: number): Promise<Leadership | undefined> {
     return new Promise((resolve, reject) => {
       if (this.#over) return reject(new SparrowError('unavailable', 'SESSION_ENDED', 'the session is over'));
       const number = this.#nextNumber();
-      this.#pings.set(number, { resolve, reject });
+      this.#pings.set(number, { shard, resolve, reject });
       this.#newPings.push(number);
       this.#scheduleFlush();
     });
@@ -153,7 +173,7 @@ export class ConnectionSession implements CallHolder {
   #fillMessage(): void {
     const writer = this.#writer;
     if (this.#cancelled.length > 0) for (const number of this.#cancelled.splice(0)) writer.append(FRAME_CANCEL, number, 0, NOTHING);
-    if (this.#newPings.length > 0) for (const number of this.#newPings.splice(0)) writer.append(FRAME_PING, number, 0, NOTHING);
+    for (const number of this.#newPings.splice(0)) writer.append(FRAME_PING, number, this.#pings.get(number)?.shard ?? 0, NOTHING);
     const nowMs = performance.now();
     while (this.#queueHead < this.#queue.length) {
       const call = this.#queue[this.#queueHead];

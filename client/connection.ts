@@ -4,7 +4,7 @@
  */
 import type { SparrowError } from '../base/errors.ts';
 import type { Leadership, SessionGreeting } from '../proto/index.ts';
-import type { AnyCall, CallOutcomes } from './call.ts';
+import type { AnyCall, CallGroup, CallOutcomes } from './call.ts';
 import type { Stubs } from './methods.ts';
 
 /** What a node says of itself and of its cluster when it is first asked. */
@@ -24,6 +24,8 @@ export interface ConnectionEvents extends CallOutcomes {
 export interface SideStream {
   /** Whether it waits for the server, and not for its consumer. */
   readonly waits: boolean;
+  /** Of which group; undefined: of the first one. */
+  readonly group: CallGroup | undefined;
   /** The server is given up. */
   broken(error: SparrowError): void;
 }
@@ -43,14 +45,19 @@ export interface Connection {
    */
   open(timeoutMs: number): Promise<Standing | undefined>;
   send(call: AnyCall): void;
-  /** Who leads now, from a node that lives; undefined from one that does not tell. Rejects when the connection ends before. */
-  ping(): Promise<Leadership | undefined>;
+  /**
+   * Who leads a shard now, from a node that lives; 0: the shard that the greeting tells of. Undefined from a node that does not tell. Rejects when the
+   * connection ends before, and with `rerouted/NO_REPLICA`.
+   */
+  ping(shard: number): Promise<Leadership | undefined>;
   /** Returns how to take the stream away again. */
   addStream(stream: SideStream): () => void;
   /** Calls under way are lost; streams go on by themselves. */
   close(error: SparrowError): void;
   /** As `close`, and streams are told as well: the server is silent. */
   abandon(error: SparrowError): void;
+  /** Gives the calls that are meant to `lost`, and tells such streams; the connection goes on. */
+  release(meant: (what: AnyCall | SideStream) => boolean, error: SparrowError): void;
 }
 
 export type OpenConnection = (address: string, events: ConnectionEvents) => Connection;

@@ -1,5 +1,5 @@
 /**
- * Decides where calls go: to the node that leads, the target.
+ * Decides where the calls of one group of replicas go: to the node that leads, the target.
  *
  *   no target --a call--> searching (leader-search.ts) --found--> target --refuses, breaks--> no target
  *                                                            \---another one leads--> that one, at once
@@ -10,17 +10,20 @@
  * Reads that any node may serve go to all of them in turn (read-spread.ts), and to the target when one sends them away.
  *
  * A target that is suspect (silence-watch.ts) remains the target until another node says of itself that it leads; then its calls move there.
+ *
+ * There is one for each group that is called, made by router.ts; all of them share the connections to nodes (nodes.ts).
  */
-import { SparrowError } from '../base/errors.ts';
-import type { AnyCall, CallHolder, CallOutcomes } from './call.ts';
-import { ClusterLinks } from './cluster-links.ts';
+import type { SparrowError } from '../base/errors.ts';
+import type { AnyCall, CallGroup, CallHolder, CallTarget } from './call.ts';
 import type { Settings } from './connect-options.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Standing } from './connection.ts';
+import type { GroupLinks } from './group-links.ts';
 import { LeaderSearch } from './leader-search.ts';
 import type { NodeLink } from './node-link.ts';
+import type { Nodes, NodesListener } from './nodes.ts';
 import { ReadSpread } from './read-spread.ts';
 import { isWorthRotating } from './retry.ts';
-import { SILENT_LOOKS, SilenceWatch } from './silence-watch.ts';
+import { SILENT_LOOKS, type SilenceWatch } from './silence-watch.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** A target that was lost sooner counts as a failed attempt: a server that dies of each connection is not hammered. */
@@ -32,24 +35,38 @@ export interface Visitor {
   readonly anyNode?: boolean;
   /** Any node will do, each in its turn. */
   readonly spreads?: boolean;
+  /** Of those, one in the client's zone if there is one. */
+  readonly nearest?: boolean;
+  /** Another one than this, if there is one: its address. */
+  readonly avoid?: string | undefined;
   connected(connection: Connection): void;
   failed(error: SparrowError): void;
 }
 
-export interface ConnectorEvents extends CallOutcomes {
+export interface ConnectorEvents {
   connected(connection: Connection): void;
   /** There was nobody to send it to for as long as the call may wait. */
   unreachable(call: AnyCall, error: SparrowError): void;
+  /** Each node was asked, and none leads, or none can be reached. */
+  leaderless?(error: SparrowError): void;
 }
 
-export class Connector implements CallHolder {
+export interface ConnectorParts {
+  readonly settings: Settings;
+  readonly surroundings: Surroundings;
+  readonly nodes: Nodes;
+  readonly watch: SilenceWatch;
+}
+
+export class Connector implements CallHolder, CallGroup, NodesListener {
   readonly #settings: Settings;
   readonly #surroundings: Surroundings;
   readonly #events: ConnectorEvents;
-  readonly #links: ClusterLinks;
+  readonly #links: GroupLinks;
   readonly #search: LeaderSearch;
   readonly #watch: SilenceWatch;
   readonly #spread: ReadSpread;
+  readonly #stopListening: () => void;
   /** With the time since when each waits. */
   readonly #parked: Map<AnyCall, number> = new Map();
   readonly #visitors: Map<Visitor, number> = new Map();
@@ -59,27 +76,24 @@ export class Connector implements CallHolder {
   #targetSinceMs = 0;
   #closed = false;
 
-  constructor(addresses: readonly string[], settings: Settings, surroundings: Surroundings, events: ConnectorEvents) {
+  constructor(links: GroupLinks, { settings, surroundings, nodes, watch }: ConnectorParts, events: ConnectorEvents) {
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.#events = events;
-    this.#links = new ClusterLinks(addresses, surroundings, {
-      answered: (call, answer) => events.answered(call, answer),
-      refused: (link, call, error) => {
-        if (isWorthRotating(error)) this.#turnedAway(link, error);
-        events.refused(call, error);
-      },
-      lost: (call, error) => events.lost(call, error),
-      told: (link) => this.#told(link),
-      ended: (link, error) => this.#ended(link, error),
-    });
-    this.#search = new LeaderSearch(this.#links, settings, surroundings, {
+    this.#links = links;
+    this.#watch = watch;
+    links.onTold = (link) => this.#told(link);
+    this.#stopListening = nodes.listen(this);
+    this.#search = new LeaderSearch(links, settings, surroundings, {
       wanted: () => this.#wanted,
       found: (link) => this.#aim(link),
       failed: (error) => this.#giveUp(error),
     });
-    this.#watch = new SilenceWatch(this.#links, surroundings, (link) => this.#silent(link));
-    this.#spread = new ReadSpread(this.#links, surroundings);
+    this.#spread = new ReadSpread(links, surroundings, settings.zone);
+  }
+
+  get target(): NodeLink | undefined {
+    return this.#target;
   }
 
   dispatch(call: AnyCall): void {
@@ -92,7 +106,7 @@ export class Connector implements CallHolder {
     call.state = 'parked';
     call.holder = this;
     this.#parked.set(call, this.#surroundings.clock.monotonicMs());
-    this.#search.begin();
+    this.#seek();
   }
 
   drop(call: AnyCall): void {
@@ -109,29 +123,61 @@ export class Connector implements CallHolder {
       return () => undefined;
     }
     this.#visitors.set(visitor, this.#surroundings.clock.monotonicMs());
-    this.#search.begin();
+    this.#seek();
     return () => this.#visitors.delete(visitor);
   }
 
   /** What a visitor was refused with on this connection. */
   refused(connection: Connection, error: SparrowError): void {
     const link = this.#links.all().find((one) => one.connection === connection);
-    if (link !== undefined && isWorthRotating(error)) this.#turnedAway(link, error);
+    if (link !== undefined) this.turnedAway(link, error);
+  }
+
+  /** A node refused a call of this group. What it says of the leader is followed, and else others are asked. */
+  turnedAway(link: NodeLink, error: SparrowError): void {
+    if (!this.#closed && isWorthRotating(error)) this.#turnedAway(link, error);
+  }
+
+  opened(link: NodeLink, standing: Standing | undefined): void {
+    this.#links.opened(link, standing);
+  }
+
+  ended(link: NodeLink, error: SparrowError): void {
+    this.#links.ended(link, error);
+    if (link !== this.#target) return;
+    for (const call of this.#parked.keys()) call.lastError = error;
+    this.#leave(link);
+    this.#search.begin();
+  }
+
+  /** The group is not called any more: lets go of what waits. */
+  dissolve(error: SparrowError): readonly AnyCall[] {
+    const calls = [...this.#parked.keys()];
+    this.close(error);
+    return calls;
   }
 
   close(error: SparrowError): void {
     this.#closed = true;
+    this.#stopListening();
     this.#search.stop();
     this.#target = this.#connection = undefined;
-    this.#links.close(error);
-    for (const [visitor] of this.#visitors) visitor.failed(error);
+    const visitors = [...this.#visitors.keys()];
     this.#visitors.clear();
     this.#parked.clear();
+    for (const visitor of visitors) visitor.failed(error);
   }
 
-  #choose({ spreads, anyNode }: Pick<Visitor, 'anyNode' | 'spreads'>): Connection | undefined {
-    const inTurn = spreads === true ? this.#spread.next() : undefined;
-    return inTurn ?? this.#connection ?? (anyNode === true ? this.#links.anyReady()?.connection : undefined);
+  #choose(what: Pick<Visitor, 'anyNode' | 'spreads' | 'nearest' | 'avoid'>): Connection | undefined {
+    const inTurn = what.spreads === true ? this.#spread.next(what.nearest === true, what.avoid) : undefined;
+    return inTurn ?? this.#connection ?? (what.anyNode === true ? this.#links.anyReady()?.connection : undefined);
+  }
+
+  /** Goes to where the leader is said to be, or looks for it. */
+  #seek(): void {
+    const { presumed } = this.#links;
+    if (presumed !== undefined && this.#wanted && !this.#search.on && !isSilent(presumed)) this.#aim(presumed);
+    else this.#search.begin();
   }
 
   get #wanted(): boolean {
@@ -172,12 +218,11 @@ export class Connector implements CallHolder {
     }
     const target = this.#target;
     if (link === target) return;
-    if (link.leads && this.#links.leader === link) return this.#aim(link);
+    if (this.#links.leads(link) && this.#links.leader === link) return this.#aim(link);
     const leader = this.#links.leader;
     if (isSilent(target) && leader !== undefined && leader !== target && leader !== link) this.#links.ask(leader).catch(() => undefined);
   }
 
-  /** A node refused for now: what it says of the leader is followed, and else others are asked. */
   #turnedAway(link: NodeLink, error: SparrowError): void {
     const { leader: leaderId, term, leaderAddress } = error.details;
     const elsewhere = error.code === 'NOT_LEADER' && typeof leaderId === 'number' && leaderId !== 0 && leaderId !== link.nodeId;
@@ -198,33 +243,17 @@ export class Connector implements CallHolder {
     this.#leave(link);
   }
 
-  #ended(link: NodeLink, error: SparrowError): void {
-    if (link !== this.#target) return;
-    for (const call of this.#parked.keys()) call.lastError = error;
-    this.#leave(link);
-    this.#search.begin();
-  }
-
   #leave(link: NodeLink): void {
     this.#target = this.#connection = undefined;
     this.#search.leave(link, this.#surroundings.clock.monotonicMs() - this.#targetSinceMs >= STABLE_AFTER_MS);
   }
 
   /** Called at each look while the node is suspect. */
-  #silent(link: NodeLink): void {
-    if (link !== this.#target) {
-      // Its calls go to the target, if that is better.
-      if (this.#target !== undefined && !isSilent(this.#target)) this.#abandon(link);
-      return;
-    }
+  silent(link: NodeLink): void {
+    if (link !== this.#target) return;
     // Others are asked at every second look: those that cannot be reached cost a connection each.
     if ((link.silentLooks - SILENT_LOOKS) % 2 !== 0) return;
     for (const other of this.#links.all()) if (other !== link) this.#links.ask(other).catch(() => undefined);
-  }
-
-  #abandon(link: NodeLink): void {
-    const { address } = link;
-    link.connection?.abandon(new SparrowError('unavailable', 'NODE_SILENT', `${address} does not answer; another node leads`, { address }));
   }
 
   /** After a round without success: those that waited long enough are told. */
@@ -243,9 +272,10 @@ export class Connector implements CallHolder {
       this.#visitors.delete(visitor);
       visitor.failed(error);
     }
+    this.#events.leaderless?.(error);
   }
 }
 
-function isSilent(link: NodeLink): boolean {
+export function isSilent(link: CallTarget): boolean {
   return link.silentLooks >= SILENT_LOOKS;
 }

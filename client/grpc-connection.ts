@@ -1,11 +1,19 @@
 /**
  * A connection to one node: a gRPC channel, the session on it, and the calls that go beside the session. It is opened once, used until it
- * breaks, and never repaired: cluster-links.ts opens another.
+ * breaks, and never repaired: nodes.ts opens another.
  */
 import { type ChannelOptions, Metadata } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
-import { AdminClient, KvClient, type Leadership, PAYLOAD_BYTES_MAX, type SessionGreeting, type StatusResponse } from '../proto/index.ts';
+import {
+  AdminClient,
+  KvClient,
+  MetaClient,
+  type Leadership,
+  PAYLOAD_BYTES_MAX,
+  type SessionGreeting,
+  type StatusResponse,
+} from '../proto/index.ts';
 import type { AnyCall } from './call.ts';
 import type { Connection, ConnectionEvents, SideStream, Standing } from './connection.ts';
 import type { Settings } from './connect-options.ts';
@@ -55,13 +63,14 @@ export class GrpcConnection implements Connection {
     const secure = credentialsOf(tls);
     const kv = new KvClient(address, secure, CHANNEL);
     const admin = new AdminClient(address, secure, { channelOverride: kv.getChannel() });
-    this.stubs = { kv, admin };
+    const meta = new MetaClient(address, secure, { channelOverride: kv.getChannel() });
+    this.stubs = { kv, admin, meta };
     this.#unary = new UnaryCalls(this.stubs, events, (error) => this.close(error));
   }
 
   async open(timeoutMs: number): Promise<Standing | undefined> {
     try {
-      if (this.#transport === 'unary') return standingOfStatus(await this.#status(timeoutMs));
+      if (this.#transport === 'unary') return standingOfStatus(await this.#status(timeoutMs, 0));
       await this.#openSession(timeoutMs);
       return standingOfGreeting(this.#greeting);
     } catch (error) {
@@ -84,9 +93,9 @@ export class GrpcConnection implements Connection {
     return this.#unary.heard + this.#pongs + (this.#session?.heard ?? 0);
   }
 
-  async ping(): Promise<Leadership | undefined> {
-    if (this.#session !== undefined) return this.#session.ping();
-    const status = await this.#status(PING_TIMEOUT_MS);
+  async ping(shard: number): Promise<Leadership | undefined> {
+    if (this.#session !== undefined) return this.#session.ping(shard);
+    const status = await this.#status(PING_TIMEOUT_MS, shard);
     this.#pongs++;
     return standingOfStatus(status);
   }
@@ -124,6 +133,12 @@ export class GrpcConnection implements Connection {
     this.close(error);
   }
 
+  release(meant: (what: AnyCall | SideStream) => boolean, error: SparrowError): void {
+    for (const stream of this.#streams) if (meant(stream)) stream.broken(error);
+    this.#session?.release(meant, error);
+    this.#unary.release(meant, error);
+  }
+
   #openSession(timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -151,9 +166,9 @@ export class GrpcConnection implements Connection {
   }
 
   /** One call that tells whether a server is there; grpc-js itself would go on trying. */
-  #status(timeoutMs: number): Promise<StatusResponse> {
+  #status(timeoutMs: number, shard: number): Promise<StatusResponse> {
     return new Promise((resolve, reject) => {
-      this.stubs.admin.status({}, new Metadata(), { deadline: Date.now() + timeoutMs }, (failure, answer) => {
+      this.stubs.admin.status({ shard }, new Metadata(), { deadline: Date.now() + timeoutMs }, (failure, answer) => {
         if (failure === null) resolve(answer);
         else reject(errorOfEndedStream(failure));
       });

@@ -10,8 +10,8 @@
  */
 import type { Timer } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { ClusterLinks } from './cluster-links.ts';
 import type { Settings } from './connect-options.ts';
+import type { GroupLinks } from './group-links.ts';
 import type { NodeLink } from './node-link.ts';
 import { pauseMs } from './retry.ts';
 import { fraction, type Surroundings } from './surroundings.ts';
@@ -37,7 +37,7 @@ interface Round {
 }
 
 export class LeaderSearch {
-  readonly #links: ClusterLinks;
+  readonly #links: GroupLinks;
   readonly #settings: Settings;
   readonly #surroundings: Surroundings;
   readonly #events: SearchEvents;
@@ -50,11 +50,15 @@ export class LeaderSearch {
   /** The address after which the next round begins. */
   #after: string | undefined;
 
-  constructor(links: ClusterLinks, settings: Settings, surroundings: Surroundings, events: SearchEvents) {
+  constructor(links: GroupLinks, settings: Settings, surroundings: Surroundings, events: SearchEvents) {
     this.#links = links;
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.#events = events;
+  }
+
+  get on(): boolean {
+    return this.#on;
   }
 
   begin(): void {
@@ -89,7 +93,8 @@ export class LeaderSearch {
   }
 
   #serves(link: NodeLink): boolean {
-    return link.told === undefined ? link.ready : link.leads && link.told.term >= this.#links.term;
+    const told = this.#links.toldBy(link);
+    return told === undefined ? link.ready : this.#links.leads(link) && told.term >= this.#links.term;
   }
 
   #found(link: NodeLink): void {
@@ -174,9 +179,10 @@ export class LeaderSearch {
    * are not the nodes that it was heard from, or they have lost their memory.
    */
   #leaderAmong(told: ReadonlySet<NodeLink>): NodeLink | undefined {
-    const term = Math.max(0, ...[...told].map((link) => link.told?.term ?? 0));
-    const leader = [...told].find((link) => link.leads && link.told?.term === term);
-    if (leader?.told !== undefined) this.#links.relearnLeader(leader.told);
+    const term = Math.max(0, ...[...told].map((link) => this.#links.toldBy(link)?.term ?? 0));
+    const leader = [...told].find((link) => this.#links.leads(link) && this.#links.toldBy(link)?.term === term);
+    const leadership = leader && this.#links.toldBy(leader);
+    if (leadership !== undefined) this.#links.relearnLeader(leadership);
     return leader;
   }
 
@@ -186,7 +192,8 @@ export class LeaderSearch {
   }
 
   #unreachable({ failure }: Round): SparrowError {
-    const { address, error } = failure!;
+    if (failure === undefined) return new SparrowError('unavailable', 'UNREACHABLE', 'no node is known that has a replica');
+    const { address, error } = failure;
     const addresses = this.#links.all().map((link) => link.address);
     const which = addresses.length === 1 ? address : `any of ${addresses.join(', ')}`;
     // What the server itself said (that we may not, or that it is of another cluster) is worth more than that it was not reached.

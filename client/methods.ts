@@ -30,17 +30,31 @@ import {
   type GetResponse,
   type HotCodec,
   type KvClient,
+  type MetaClient,
   type PutRequest,
   type PutResponse,
   type SessionWriter,
   type StatusRequest,
   type StatusResponse,
+  type AlterTableRequest,
+  type AlterTableResponse,
+  type CreateTableRequest,
+  type CreateTableResponse,
+  type DropTableRequest,
+  type DropTableResponse,
+  type ListTablesRequest,
+  type ListTablesResponse,
+  type TopologyRequest,
+  type TopologyResponse,
+  type UndeleteTableRequest,
+  type UndeleteTableResponse,
 } from '../proto/index.ts';
 import type { RequestId } from './request-ids.ts';
 
 export interface Stubs {
   readonly kv: KvClient;
   readonly admin: AdminClient;
+  readonly meta: MetaClient;
 }
 
 /** A request as we build it: any Uint8Array where the generated type says Buffer. */
@@ -57,8 +71,12 @@ export interface Method<Q, A> {
   readonly name: string;
   /** Carries a request id. */
   readonly writes: boolean;
+  /** Not to be sent again when it may have been done: it has no request id. */
+  readonly once?: boolean;
   /** Does with a node that does not lead, when none is known that does. */
   readonly anyNode?: boolean;
+  /** The key, or all keys, that say for which shard it is; absent: nothing in the request does. */
+  keys?(request: Request<Q>): Uint8Array | readonly Uint8Array[];
   /** How it goes through a session; absent: only ever as a gRPC call. */
   readonly frame?: FrameForm<Q, A>;
   /** The largest version that the answer tells. */
@@ -100,9 +118,16 @@ function generatedFrame<Q, A>(kind: number, requests: Generated<Q>, responses: G
   };
 }
 
+function writeKeys({ conditions, operations }: Request<WriteRequest>): Uint8Array[] {
+  const keys = conditions.map(({ key }) => key);
+  for (const { operation } of operations) if (operation !== undefined) keys.push(operation.value.key);
+  return keys;
+}
+
 export const GET: Method<GetRequest, GetResponse> = {
   name: 'get',
   writes: false,
+  keys: (request) => request.key,
   frame: hotFrame(FRAME_GET, getRequestCodec, getResponseCodec),
   version: (answer) => answer.version,
   unary: ({ kv }, request, metadata, options, done) => kv.get(request as GetRequest, metadata, options, done),
@@ -111,6 +136,7 @@ export const GET: Method<GetRequest, GetResponse> = {
 export const PUT: Method<PutRequest, PutResponse> = {
   name: 'put',
   writes: true,
+  keys: (request) => request.key,
   frame: hotFrame(FRAME_PUT, putRequestCodec, putResponseCodec),
   version: (answer) => answer.version,
   unary: ({ kv }, request, metadata, options, done) => kv.put(request as PutRequest, metadata, options, done),
@@ -119,6 +145,7 @@ export const PUT: Method<PutRequest, PutResponse> = {
 export const DELETE: Method<DeleteRequest, DeleteResponse> = {
   name: 'delete',
   writes: true,
+  keys: (request) => request.key,
   frame: hotFrame(FRAME_DELETE, deleteRequestCodec, deleteResponseCodec),
   version: (answer) => answer.version,
   unary: ({ kv }, request, metadata, options, done) => kv.delete(request as DeleteRequest, metadata, options, done),
@@ -127,6 +154,7 @@ export const DELETE: Method<DeleteRequest, DeleteResponse> = {
 export const MULTI_GET: Method<MultiGetRequest, MultiGetResponse> = {
   name: 'multiGet',
   writes: false,
+  keys: (request) => request.keys,
   frame: generatedFrame(FRAME_MULTI_GET, MultiGetRequest, MultiGetResponse),
   version: () => 0,
   unary: ({ kv }, request, metadata, options, done) => kv.multiGet(request as MultiGetRequest, metadata, options, done),
@@ -135,6 +163,7 @@ export const MULTI_GET: Method<MultiGetRequest, MultiGetResponse> = {
 export const WRITE: Method<WriteRequest, WriteResponse> = {
   name: 'write',
   writes: true,
+  keys: writeKeys,
   frame: generatedFrame(FRAME_WRITE, WriteRequest, WriteResponse),
   version: (answer) => answer.version,
   unary: ({ kv }, request, metadata, options, done) => kv.write(request as WriteRequest, metadata, options, done),
@@ -147,6 +176,45 @@ export const DELETE_RANGE: Method<DeleteRangeRequest, DeleteRangeResponse> = {
   version: (answer) => answer.version,
   unary: ({ kv }, request, metadata, options, done) => kv.deleteRange(request as DeleteRangeRequest, metadata, options, done),
 };
+
+/** A call to the metaserver: rare, so a gRPC call of its own. */
+function meta<Q, A>(name: string, once: boolean, unary: Method<Q, A>['unary']): Method<Q, A> {
+  return { name, writes: false, once, version: () => 0, unary };
+}
+
+export const TOPOLOGY: Method<TopologyRequest, TopologyResponse> = meta('topology', false, ({ meta }, request, metadata, options, done) =>
+  meta.topology(request as TopologyRequest, metadata, options, done),
+);
+
+export const CREATE_TABLE: Method<CreateTableRequest, CreateTableResponse> = meta(
+  'createTable',
+  true,
+  ({ meta }, request, metadata, options, done) => meta.createTable(request as CreateTableRequest, metadata, options, done),
+);
+
+export const ALTER_TABLE: Method<AlterTableRequest, AlterTableResponse> = meta(
+  'alterTable',
+  true,
+  ({ meta }, request, metadata, options, done) => meta.alterTable(request as AlterTableRequest, metadata, options, done),
+);
+
+export const DROP_TABLE: Method<DropTableRequest, DropTableResponse> = meta(
+  'dropTable',
+  true,
+  ({ meta }, request, metadata, options, done) => meta.dropTable(request as DropTableRequest, metadata, options, done),
+);
+
+export const UNDELETE_TABLE: Method<UndeleteTableRequest, UndeleteTableResponse> = meta(
+  'undeleteTable',
+  true,
+  ({ meta }, request, metadata, options, done) => meta.undeleteTable(request as UndeleteTableRequest, metadata, options, done),
+);
+
+export const LIST_TABLES: Method<ListTablesRequest, ListTablesResponse> = meta(
+  'listTables',
+  false,
+  ({ meta }, request, metadata, options, done) => meta.listTables(request as ListTablesRequest, metadata, options, done),
+);
 
 export const STATUS: Method<StatusRequest, StatusResponse> = {
   name: 'status',

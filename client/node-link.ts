@@ -1,6 +1,6 @@
-/** One node, by its address: the connection to it while there is one, and what it told. Kept by cluster-links.ts. */
+/** One node, by its address: the connection to it while there is one. Kept by nodes.ts. */
 import type { Leadership } from '../proto/index.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Standing } from './connection.ts';
 
 export class NodeLink {
   readonly address: string;
@@ -12,10 +12,13 @@ export class NodeLink {
   ready = false;
   /** 0: not known. */
   nodeId = 0;
-  /** What it last said of who leads; undefined: it is none of those that say. */
-  told: Leadership | undefined;
-  /** The question under way: opening the connection, or a ping. */
-  asking: Promise<void> | undefined;
+  /** Empty: not known. */
+  zone = '';
+  /** The metaserver's map names it. */
+  mapped = false;
+  opening: Promise<Standing | undefined> | undefined;
+  /** Pings under way, by the shard that is asked for. */
+  readonly pings: Map<number, Promise<Leadership | undefined>> = new Map();
   /** For the watch (silence-watch.ts): what was heard at its last look, and looks since then without a word. */
   heard = 0;
   silentLooks = 0;
@@ -23,10 +26,5 @@ export class NodeLink {
   constructor(address: string, given: boolean) {
     this.address = address;
     this.given = given;
-  }
-
-  /** By its own word. */
-  get leads(): boolean {
-    return this.ready && this.told !== undefined && this.nodeId !== 0 && this.told.leaderId === this.nodeId;
   }
 }

@@ -11,6 +11,7 @@ import { SparrowError } from '../base/errors.ts';
 import { RPC_STATUS } from '../base/rpc-status.ts';
 import type { ScanRequest, ScanResponse } from '../proto/index.ts';
 import type { Entry } from './api.ts';
+import type { CallGroup } from './call.ts';
 import type { Connection, SideStream } from './connection.ts';
 import type { Visitor } from './connector.ts';
 import type { Settings } from './connect-options.ts';
@@ -32,6 +33,8 @@ export interface ScanPlan {
 
 export interface ScanContext {
   readonly settings: Settings;
+  /** Whose connections they are; undefined: the first group's. */
+  readonly group?: CallGroup;
   visit(visitor: Visitor): () => void;
   /** The connection's node refused the scan. */
   refused(connection: Connection, error: SparrowError): void;
@@ -106,7 +109,7 @@ async function openStream(
   });
   try {
     const connection = await wait.for(connected);
-    return new ChunkStream(connection, request as unknown as ScanRequest);
+    return new ChunkStream(connection, request as unknown as ScanRequest, context.group);
   } finally {
     leave?.();
   }
@@ -115,6 +118,7 @@ async function openStream(
 /** The messages of one stream, taken one by one. */
 class ChunkStream implements SideStream {
   readonly connection: Connection;
+  readonly group: CallGroup | undefined;
   readonly #leave: () => void;
   readonly #stream: ClientReadableStream<ScanResponse>;
   #chunk: ScanResponse | undefined;
@@ -124,8 +128,9 @@ class ChunkStream implements SideStream {
   #waits = false;
   #refused = false;
 
-  constructor(connection: Connection, request: ScanRequest) {
+  constructor(connection: Connection, request: ScanRequest, group: CallGroup | undefined) {
     this.connection = connection;
+    this.group = group;
     this.#leave = connection.addStream(this);
     this.#stream = connection.stubs.kv.scan(request, new Metadata());
     this.#stream.on('data', (chunk: ScanResponse) => {

@@ -13,3 +13,7 @@ export function timedOutError(name: string, timeoutMs: number, details: ErrorDet
   const why = cause === undefined ? '' : `: ${cause.message}`;
   return new SparrowError('unavailable', 'TIMEOUT', `${name} has no answer after ${timeoutMs} ms${why}`, { ...details, timeoutMs }, cause);
 }
+
+export function nodeSilent(address: string): SparrowError {
+  return new SparrowError('unavailable', 'NODE_SILENT', `${address} does not answer; another node leads`, { address });
+}

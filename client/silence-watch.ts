@@ -5,22 +5,22 @@
  * from the first look on; SILENT_LOOKS without a word, about a second, make it suspect. Suspicion alone breaks nothing (connector.ts):
  * a node that is only slow still leads.
  */
-import type { ClusterLinks } from './cluster-links.ts';
 import type { NodeLink } from './node-link.ts';
+import type { Nodes } from './nodes.ts';
 import { fraction, type Surroundings } from './surroundings.ts';
 
 const LOOK_MS = 150;
 export const SILENT_LOOKS = 5;
 
 export class SilenceWatch {
-  readonly #links: ClusterLinks;
+  readonly #nodes: Nodes;
   readonly #surroundings: Surroundings;
   readonly #silent: (link: NodeLink) => void;
   #on = false;
 
   /** `silent` is told at each look, from the one on that makes a node suspect. */
-  constructor(links: ClusterLinks, surroundings: Surroundings, silent: (link: NodeLink) => void) {
-    this.#links = links;
+  constructor(nodes: Nodes, surroundings: Surroundings, silent: (link: NodeLink) => void) {
+    this.#nodes = nodes;
     this.#surroundings = surroundings;
     this.#silent = silent;
   }
@@ -31,7 +31,7 @@ export class SilenceWatch {
 
   /** Looks as long as anybody waits. With one node there is nobody else to turn to, and nothing to watch. */
   begin(): void {
-    if (this.#on || this.#links.count < 2) return;
+    if (this.#on || this.#nodes.count < 2) return;
     this.#on = true;
     this.#schedule();
   }
@@ -43,7 +43,7 @@ export class SilenceWatch {
 
   #look(): void {
     let awaited = false;
-    for (const link of this.#links.all()) {
+    for (const link of this.#nodes.all()) {
       const { connection } = link;
       if (connection === undefined || !link.ready) continue;
       if (connection.awaited === 0 || connection.heard !== link.heard) {
@@ -54,7 +54,7 @@ export class SilenceWatch {
       }
       awaited = true;
       link.silentLooks++;
-      this.#links.ask(link).catch(() => undefined);
+      this.#nodes.ping(link, 0).catch(() => undefined);
       if (link.silentLooks >= SILENT_LOOKS) this.#silent(link);
     }
     this.#on = awaited;

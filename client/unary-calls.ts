@@ -55,7 +55,13 @@ export class UnaryCalls implements CallHolder {
   }
 
   close(error: SparrowError): void {
+    this.release(() => true, error);
+  }
+
+  /** Calls that are meant are lost. */
+  release(meant: (call: AnyCall) => boolean, error: SparrowError): void {
     for (const [call, started] of this.#calls) {
+      if (!meant(call)) continue;
       this.#calls.delete(call);
       call.holder = undefined;
       started.cancel();

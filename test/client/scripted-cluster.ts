@@ -255,6 +255,14 @@ export class ScriptedConnection implements Connection {
     this.close(error);
   }
 
+  release(meant: (what: AnyCall | SideStream) => boolean, error: SparrowError): void {
+    for (const call of [...this.#calls]) {
+      if (!meant(call)) continue;
+      this.drop(call);
+      this.#events.lost(call, error);
+    }
+  }
+
   break(why: string): void {
     this.#later(() => this.close(new SparrowError('unavailable', 'CONNECTION_LOST', why)));
   }

@@ -148,6 +148,14 @@ class SdkConnection implements Connection {
     this.close(error);
   }
 
+  release(meant: (what: AnyCall | SideStream) => boolean, error: SparrowError): void {
+    for (const call of [...this.#calls.values()]) {
+      if (!meant(call)) continue;
+      this.drop(call);
+      this.#events.lost(call, error);
+    }
+  }
+
   close(error: SparrowError): void {
     this.#connection?.close();
     this.#end(error);
