@@ -14,6 +14,7 @@ import { addPut } from './commands/put.ts';
 import { addScan } from './commands/scan.ts';
 import { addServer } from './commands/server.ts';
 import { addStatus } from './commands/status.ts';
+import { addTable } from './commands/table/index.ts';
 import { EXIT_USAGE, exitCodeOf, messageOf } from './exit.ts';
 import { exitWhenReaderLeaves } from './terminal/output.ts';
 
@@ -25,6 +26,7 @@ Examples:
   sparrowkv scan --prefix gr                    list keys and values in order
   sparrowkv import --dir ./docs --prefix docs/  store a directory tree, a key for each file
   sparrowkv export --dir ./copy --prefix docs/  write it back to files
+  sparrowkv table create orders --hash 8        make a table of eight shards
   sparrowkv cluster status                      tell who leads a cluster, and how its nodes do
   sparrowkv engine verify ./data                tell whether a store on disk is whole
 
@@ -69,6 +71,7 @@ function createProgram(): Command {
   addImport(program);
   addExport(program);
   addStatus(program);
+  addTable(program);
   addCluster(program);
   addEngine(program);
   addHelp(program);

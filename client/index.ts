@@ -8,7 +8,16 @@ export {
   connectAdmin,
   type MembersChange,
 } from './admin.ts';
-export { connectMeta, MetaAdmin } from './meta.ts';
+export {
+  type ClusterOperation,
+  type ClusterSurvey,
+  connectMeta,
+  MetaAdmin,
+  type SurveyedOperator,
+  type SurveyedShard,
+  type TableFacts,
+  type TableQuotas,
+} from './meta.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export type {
   Batch,

@@ -30,6 +30,14 @@ import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
 import { errorOfEndedStream } from './status-errors.ts';
 import { credentialsOf, resolveTls } from './tls.ts';
 
+/** What the metaserver says (proto/sparrowkv/v1/meta.proto). */
+export type ClusterSurvey = SurveyResponse;
+export type SurveyedShard = SurveyResponse['shards'][number];
+export type SurveyedOperator = OperatorEntry;
+export type TableFacts = TableEntry;
+export type TableQuotas = NonNullable<TableEntry['quotas']>;
+export type ClusterOperation = NonNullable<OperateRequest['operation']>;
+
 /** A node that does not answer holds a search up no longer than this, or than a quarter of what the call may take. */
 const NODE_MS = 2000;
 const PAUSE_MS = 200;

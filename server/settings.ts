@@ -14,6 +14,7 @@ import type { PeerTlsSettings, TlsSettings } from './tls.ts';
 
 const KIB = 1024;
 const MIB: number = 1024 * KIB;
+const LABELS_MAX = 32;
 
 export interface ServerSettings {
   /** Directory of all data; made when it is not there. */
@@ -30,6 +31,14 @@ export interface ServerSettings {
   readonly peerListen?: string | undefined;
   /** Tells clusters apart that begin with the same list. Default empty. */
   readonly clusterName: string;
+  /** Fault domain, such as a rack or a site: replicas of a shard are spread over zones. Default `default`. */
+  readonly zone: string;
+  /** Tables are in one pool, and have replicas on its nodes only. Default `default`. */
+  readonly pool: string;
+  /** What the node is for: the metaserver, replicas of tables, clients that know no shards (`proxy`), or all of it. Default `all`. */
+  readonly role: 'meta' | 'node' | 'proxy' | 'all';
+  /** What else people want to see of a node; names and values of up to 64 letters, digits, `.`, `_`, `-`, 32 of them at most. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Of all snapshots that are sent to other nodes, bytes a second together. Default 100 MiB. */
   readonly snapshotBytesPerSecond: number;
   /** What clients meet: not there: no TLS. */
@@ -132,6 +141,11 @@ function whole(min: number, max: number, standard: number): z.ZodDefault<z.ZodNu
   return z.number().int().min(min).max(max).default(standard);
 }
 
+/** A name that can stand in tables, metrics and flags as it is. */
+function word(): z.ZodString {
+  return z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'a name has 1 to 64 letters, digits, dots, underlines and hyphens');
+}
+
 const RAFT = z.strictObject({
   tickMs: whole(1, 10_000, 100),
   electionTicks: whole(2, 1000, 10),
@@ -160,6 +174,13 @@ const SCHEMA = z.strictObject({
   join: z.string().optional(),
   peerListen: z.string().optional(),
   clusterName: z.string().default(''),
+  zone: word().default('default'),
+  pool: word().default('default'),
+  role: z.enum(['meta', 'node', 'proxy', 'all']).default('all'),
+  labels: z
+    .record(word(), word())
+    .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `at most ${LABELS_MAX} labels`)
+    .default({}),
   snapshotBytesPerSecond: whole(64 * KIB, 16 * 1024 * MIB, 100 * MIB),
   metricsAddress: z.string().optional(),
   tls: TLS.optional(),

@@ -47,6 +47,7 @@ A fourth one that joins them, waits, and is taken in by an operator:
 const STOP_MS_MAX = 5_000;
 /** A start that is to be stopped goes on for so long: it may be waiting for a member to be joined, or reading a large log. */
 const START_MS_LEFT = 1_000;
+const ROLES = ['meta', 'node', 'proxy', 'all'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -59,6 +60,10 @@ interface ServerCommandOptions {
   peerListen?: string;
   join?: string;
   metricsAddress?: string;
+  zone?: string;
+  pool?: string;
+  role?: (typeof ROLES)[number];
+  label?: Record<string, string>;
   config?: string;
   logLevel?: LogLevel;
 }
@@ -75,6 +80,10 @@ export function addServer(program: Command): void {
     .option('--cluster-name <name>', 'tells clusters apart that begin with the same list of nodes')
     .option('--peer-listen <address>', 'where it listens to other nodes, HOST:PORT (default: its own in --cluster, or nowhere)')
     .option('--metrics-address <address>', 'where it answers GET /metrics for Prometheus, HOST:PORT (default: nowhere)')
+    .option('--zone <name>', 'its fault domain: replicas of a shard are spread over zones (default: default)')
+    .option('--pool <name>', 'tables are in one pool, and have replicas on its nodes only (default: default)')
+    .option('--role <role>', `what it is for: ${ROLES.join(', ')} (default: all)`, parseRole)
+    .option('--label <name=value>', 'what else people want to see of it; may be given several times', parseLabel)
     .option('--config <file>', 'a YAML file of settings; options here win over it')
     .option('--log-level <level>', `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn)`, parseLogLevel)
     .addHelpText('after', HELP);
@@ -116,7 +125,8 @@ async function serve(options: ServerCommandOptions): Promise<void> {
 
 async function start(options: ServerCommandOptions): Promise<RunningServer> {
   const { loadSettings, parseClusterList, startServer } = await import('../../server/index.ts');
-  const { config, cluster: list, ...given } = options;
+  const { config, cluster: list, label: labels, ...rest } = options;
+  const given = labels === undefined ? rest : { ...rest, labels };
   const flags = list === undefined ? given : { ...given, cluster: parseClusterList(list) };
   // Whole, as status tells it to people who are elsewhere. An empty one is refused below: it is a variable without a value, not this directory.
   if (flags.data) flags.data = resolve(flags.data);
@@ -155,6 +165,18 @@ function parseNodeId(text: string): number {
   const id = Number(text);
   if (!/^[1-9]\d*$/.test(text) || id > 0xffffffff) throw new InvalidArgumentError('A number from 1 to 4294967295 is asked for.');
   return id;
+}
+
+function parseRole(text: string): (typeof ROLES)[number] {
+  const role = ROLES.find((known) => known === text);
+  if (role === undefined) throw new InvalidArgumentError(`One of ${ROLES.join(', ')} is asked for.`);
+  return role;
+}
+
+function parseLabel(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const match = /^([^=]+)=(.+)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('NAME=VALUE is asked for, such as rack=r7.');
+  return { ...before, [match[1]!]: match[2]! };
 }
 
 function parseLogLevel(text: string): LogLevel {

@@ -33,11 +33,18 @@ describe('settings', () => {
       raft: { tickMs: 50, electionTicks: 10 },
     });
     expect(loadSettings(file(''), { data: '/d' })).toMatchObject({ data: '/d' });
+    const place = { zone: 'default', pool: 'default', role: 'all', labels: {} };
+    expect(loadSettings(file(''), { data: '/d' })).toMatchObject(place);
+    const placed = file('data: /d\nzone: north\npool: fast\nrole: node\nlabels:\n  rack: r7\n');
+    expect(loadSettings(placed, {})).toMatchObject({ zone: 'north', pool: 'fast', role: 'node', labels: { rack: 'r7' } });
   });
 
   it.each([
     ['data: d\nmaxValuesBytes: 1', 'OPTION_UNKNOWN', 'maxValuesBytes'],
     ['data: d\nraft: {tickms: 1}', 'OPTION_UNKNOWN', 'raft.tickms'],
+    ['data: d\nrole: king', 'OPTION_RANGE', 'role'],
+    ['data: d\nzone: a b', 'OPTION_RANGE', 'zone'],
+    ['data: d\nlabels: {rack: ""}', 'OPTION_RANGE', 'labels.rack'],
     ['data: d\nraft: {electionTicks: 2, heartbeatTicks: 2}', 'OPTION_RANGE', 'raft.heartbeatTicks'],
     ['data: d\nengine: {maxKeyBytes: 100}', 'OPTION_UNKNOWN', 'engine.maxKeyBytes'],
     ['data: d\nengine: {maxValueBytes: 100}', 'OPTION_UNKNOWN', 'engine.maxValueBytes'],

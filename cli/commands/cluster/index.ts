@@ -7,6 +7,8 @@ import { addRecover } from './recover.ts';
 import { addReplace } from './replace.ts';
 import { addStatus } from './status.ts';
 import { addTransfer } from './transfer.ts';
+import { addVerbs } from './verbs.ts';
+import { addViews } from './views.ts';
 
 const HELP = `
 Any node of the cluster can be named by --server; what only the leader can do is done there.
@@ -31,6 +33,8 @@ export function addCluster(program: Command): void {
     .description('look after a cluster: status, members, who leads, recovery')
     .addHelpText('after', HELP);
   addStatus(cluster);
+  addViews(cluster);
+  addVerbs(cluster);
   addMemberCommands(cluster);
   addReplace(cluster);
   addTransfer(cluster);

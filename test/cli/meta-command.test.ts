@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { operatorsText, planText, shardsText } from '../../cli/commands/cluster/view-text.ts';
+import { tablesText, tableText } from '../../cli/commands/table/show.ts';
+import { formatAge, jsonText, parseDuration, parseSize } from '../../cli/meta-command.ts';
+import { OperatorEntry, SurveyResponse, SurveyShard, TableEntry } from '../../proto/index.ts';
+
+const NOW = 1_700_000_000_000;
+
+const ORDERS = TableEntry.fromPartial({
+  table: 16,
+  name: 'orders',
+  partitioning: 'hash',
+  replicas: 3,
+  pool: 'default',
+  state: 'normal',
+  shards: 2,
+});
+
+describe('what the metaserver says, for people', () => {
+  it('shards: who leads, who learns, where keys begin and end', () => {
+    const survey = SurveyResponse.fromPartial({ tables: [ORDERS] });
+    const range = SurveyShard.fromPartial({
+      entry: {
+        shard: 17,
+        table: 16,
+        epoch: 2,
+        leader: 3,
+        state: 'normal',
+        keys: { keys: { $case: 'range', value: { start: Buffer.from('a'), end: Buffer.of(0) } } },
+      },
+      replicas: [
+        { node: 1, kind: 1 },
+        { node: 3, kind: 1 },
+        { node: 4, kind: 2 },
+        { node: 5, kind: 3 },
+      ],
+      operator: '9',
+    });
+    const hash = SurveyShard.fromPartial({
+      entry: {
+        shard: 18,
+        table: 16,
+        epoch: 1,
+        leader: 0,
+        state: 'splitting',
+        keys: { keys: { $case: 'hash', value: { bits: 3, index: 1 } } },
+      },
+    });
+    const text = shardsText(survey, [range, hash], 10);
+    expect(text).toContain('1 3* 4+ 5-');
+    expect(text).toContain('a .. \\x00');
+    expect(text).toContain('operator 9');
+    expect(text).toContain('hash ...001');
+    expect(text).toContain('NO LEADER, splitting');
+    expect(shardsText(survey, [range, hash], 1)).toContain('1 more shard; --limit shows them');
+  });
+
+  it('operators: steps that are done, under way, to come; and why one failed', () => {
+    const running = OperatorEntry.fromPartial({
+      id: '7',
+      kind: 'move',
+      shard: 16,
+      reason: 'node 3 is full',
+      state: 'running',
+      by: 'policy',
+      beganMs: NOW - 90_000,
+      steps: [
+        { what: 'create a replica on node 4', state: 'done' },
+        { what: 'take node 4 in', state: 'running' },
+        { what: 'give node 4 a vote', state: 'pending' },
+      ],
+    });
+    const failed = OperatorEntry.fromPartial({
+      id: '6',
+      kind: 'split',
+      shard: 1,
+      state: 'failed',
+      note: 'one key only',
+      reason: 'large',
+      endedMs: NOW - 5000,
+    });
+    const text = operatorsText(SurveyResponse.fromPartial({ nowMs: NOW, operators: [running] }), [failed]);
+    expect(text).toContain(
+      '7 move of shard 16, for 90 s: node 3 is full\n  [x] create a replica on node 4\n  [>] take node 4 in\n  [ ] give node 4 a vote\n',
+    );
+    expect(text).toMatch(/6 +split +1 +FAILED +5 s ago +one key only \(large\)/);
+    expect(text).not.toContain('asked for by');
+  });
+
+  it('a plan: nothing to do, paused, or steps with their reason', () => {
+    expect(planText(SurveyResponse.fromPartial({}))).toBe('nothing is to be done: the cluster is as it should be\n');
+    expect(planText(SurveyResponse.fromPartial({ pausedBecause: 'asked for' }))).toBe('nothing is planned: asked for\n');
+    const plan = [{ kind: 'balance', shard: 16, reason: 'node 4 has nothing', steps: ['one', 'two'] }];
+    expect(planText(SurveyResponse.fromPartial({ plan }))).toBe('balance of shard 16: node 4 has nothing\n  one\n  two\n');
+  });
+
+  it('tables: a line for each, or one for each field', () => {
+    expect(tablesText([ORDERS])).toMatch(/orders +16 +hash +2 +3 +default +- +normal\n/);
+    const all = tableText({
+      ...ORDERS,
+      ttlMs: 7 * 86_400_000,
+      learners: 1,
+      quotas: { bytes: 1024 ** 3, readsPerSecond: 0, writesPerSecond: 500 },
+    });
+    expect(all).toContain('ttl           7 d\n');
+    expect(all).toContain('replicas      3 + 1 learner(s)\n');
+    expect(all).toMatch(/quotas +1\.\d+ G.*, 500 writes\/s\n/);
+  });
+
+  it('JSON has keys as scan prints them, and of alternatives the one that is there', () => {
+    expect(JSON.parse(jsonText({ keys: { $case: 'range', value: { start: Buffer.of(0x61, 0) } } }))).toEqual({
+      keys: { range: { start: 'a\\x00' } },
+    });
+  });
+});
+
+describe('times and sizes on the command line', () => {
+  it('are read', () => {
+    expect(['0', '250ms', '90s', '15m', '12h', '7d'].map(parseDuration)).toEqual([0, 250, 90_000, 900_000, 43_200_000, 604_800_000]);
+    expect(['0', '512', '64K', '10M', '2GiB', '1TB'].map(parseSize)).toEqual([0, 512, 65_536, 10 * 1024 ** 2, 2 * 1024 ** 3, 1024 ** 4]);
+  });
+
+  it('are refused when they are none', () => {
+    for (const text of ['', '5', 'x', '1.5h', '-1s']) expect(() => parseDuration(text)).toThrow('A time such as');
+    for (const text of ['', 'K', '1X', '-1']) expect(() => parseSize(text)).toThrow('A size such as');
+  });
+
+  it('ages are told in the unit that fits', () => {
+    expect([5000, 600_000, 3 * 3_600_000, 5 * 86_400_000].map(formatAge)).toEqual(['5 s', '10 min', '3 h', '5 d']);
+  });
+});
