@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { operatorsText, planText, shardsText } from '../../cli/commands/cluster/view-text.ts';
+import { operatorsText, planText, shardsText } from '../../cli/terminal/cluster-text.ts';
 import { tablesText, tableText } from '../../cli/commands/table/show.ts';
 import { formatAge, jsonText, parseDuration, parseSize } from '../../cli/meta-command.ts';
 import { OperatorEntry, SurveyResponse, SurveyShard, TableEntry } from '../../proto/index.ts';

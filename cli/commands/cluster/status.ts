@@ -8,7 +8,7 @@ import { connectAdmin } from '../../../client/index.ts';
 import { tlsOptions } from '../../client-command.ts';
 import { type ClusterOptions, print, withClusterOptions } from './operator.ts';
 import { type Survey, type SurveyedMember, survey } from './survey.ts';
-import { table } from './table.ts';
+import { table } from '../../terminal/columns.ts';
 
 const HELP = `
 Asks each node. "log" is what a node has: its first and last entry. "behind" is how many entries a node

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type ClusterOperation, type MetaAdmin, SparrowError, type SurveyedOperator } from '../../../client/index.ts';
 import { argumentBytes, type KeyOptions, withEscapesOption } from '../../client-command.ts';
 import { type DryRunOptions, parseId, withDryRun, withMeta, withMetaOptions } from '../../meta-command.ts';
-import { operatorText } from './view-text.ts';
+import { operatorText } from '../../terminal/cluster-text.ts';
 
 const MOVE_HELP = `
 A replica is made on the other node, catches up, and takes the vote of the one that goes; data are served

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 import { type MetaOptions, parseId, withMeta, withMetaOptions } from '../../meta-command.ts';
-import { nodesText, operatorsText, planText, shardsText } from './view-text.ts';
+import { nodesText, operatorsText, planText, shardsText } from '../../terminal/cluster-text.ts';
 
 const NODES_HELP = `
 "state" is up; suspect (not heard of, and no other node reaches it); down (suspect for long: its replicas

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import type { TableFacts } from '../../../client/index.ts';
 import { formatAge, type MetaOptions, withMeta, withMetaOptions } from '../../meta-command.ts';
 import { formatBytes, formatCount } from '../../terminal/progress.ts';
-import { table as columns } from '../cluster/table.ts';
-import { shardsText } from '../cluster/view-text.ts';
+import { table as columns } from '../../terminal/columns.ts';
+import { shardsText } from '../../terminal/cluster-text.ts';
 
 interface ListOptions extends MetaOptions {
   dropped?: boolean;

@@ -1,9 +1,9 @@
 /** What the metaserver says of the cluster, as tables that a person can read. */
-import type { ClusterSurvey, SurveyedOperator, SurveyedShard } from '../../../client/index.ts';
-import { formatAge } from '../../meta-command.ts';
-import { escapeBytes } from '../../terminal/escape.ts';
-import { formatBytes, formatCount, plural } from '../../terminal/progress.ts';
-import { table } from './table.ts';
+import type { ClusterSurvey, SurveyedOperator, SurveyedShard } from '../../client/index.ts';
+import { formatAge } from '../meta-command.ts';
+import { escapeBytes } from './escape.ts';
+import { formatBytes, formatCount, plural } from './progress.ts';
+import { table } from './columns.ts';
 
 /** Longer keys are cut: a line is to stay a line. */
 const KEY_CHARACTERS_MAX = 24;
