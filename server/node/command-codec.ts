@@ -11,15 +11,17 @@
  *   DELETE_RANGE (2):  | limit u32 | start bytes u16 | end bytes u16 | start | end |     from start, included, to end, excluded
  *   NODE (3):    | node u32 | address bytes u16 | peer address bytes u16 | address | peer address |        UTF-8; both empty: the node is forgotten
  *   BEGUN (4):   | node u32 |                                                                             it has data from now on
+ *   from 16 on:  what changes the keys of the shard (shard-commands.ts)
  *
  * Keys are the engine's (keys.ts): a user's key stands here with its prefix byte already, so that applying copies nothing.
  * An entry without data is the one with which a leader begins its term; it does nothing.
  * Format: docs/formats/command.md. Encoded at the gateway, decoded by state-machine.ts.
  */
-import { SparrowError } from '../../base/errors.ts';
 import type { ValuePlace } from '../../engine/index.ts';
 import type { NodeAddress } from './address-book.ts';
+import { CommandReader, corruptCommand } from './command-reader.ts';
 import { USER_PREFIX } from './keys.ts';
+import { readShardCommand, type ShardCommand } from './shard-commands.ts';
 
 export interface CommandRequestId {
   client: Uint8Array;
@@ -47,7 +49,8 @@ export type Command =
   | { kind: 'write'; epoch: number; id: CommandRequestId | undefined; conditions: CommandCondition[]; operations: CommandOperation[] }
   | { kind: 'delete-range'; epoch: number; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number }
   | { kind: 'node'; epoch: number; id: CommandRequestId | undefined; node: number; known: NodeAddress }
-  | { kind: 'begun'; epoch: number; id: CommandRequestId | undefined; node: number };
+  | { kind: 'begun'; epoch: number; id: CommandRequestId | undefined; node: number }
+  | { kind: 'shard'; change: ShardCommand };
 
 export const CLIENT_BYTES_MAX = 32;
 
@@ -157,7 +160,11 @@ function readBody(
   if (kind === KIND_WRITE) return readWrite(reader, epoch, id, place);
   if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, epoch, id);
   if (kind === KIND_NODE) return readNode(reader, epoch, id);
-  return kind === KIND_BEGUN ? { kind: 'begun', epoch, id, node: readNodeId(reader) } : undefined;
+  if (kind === KIND_BEGUN) return { kind: 'begun', epoch, id, node: readNodeId(reader) };
+  const change = readShardCommand(kind, reader, place);
+  if (change !== undefined && (epoch !== 0 || id !== undefined))
+    throw corruptCommand('what changes a shard has neither epoch nor request id in its head');
+  return change && { kind: 'shard', change };
 }
 
 function readWrite(reader: CommandReader, epoch: number, id: CommandRequestId | undefined, place: CommandPlace | undefined): Command {
@@ -250,62 +257,4 @@ function writeUserItem(target: Buffer, at: number, key: Uint8Array, value: Uint8
 function writeU64(target: Buffer, offset: number, value: number): void {
   target.writeUInt32LE(value % TWO_32, offset);
   target.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
-}
-
-class CommandReader {
-  readonly #source: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
-
-  constructor(source: Uint8Array) {
-    this.#source = source;
-    this.#view = new DataView(source.buffer, source.byteOffset, source.byteLength);
-  }
-
-  get at(): number {
-    return this.#at;
-  }
-
-  u8(): number {
-    return this.#view.getUint8(this.#take(1));
-  }
-
-  zero(): void {
-    if (this.u8() !== 0) throw corruptCommand('a reserved byte is not zero');
-  }
-
-  u16(): number {
-    return this.#view.getUint16(this.#take(2), true);
-  }
-
-  u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
-  }
-
-  u64(): number {
-    const at = this.#take(8);
-    const value = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * TWO_32;
-    if (value > Number.MAX_SAFE_INTEGER) throw corruptCommand('a number is above 2^53 - 1');
-    return value;
-  }
-
-  bytes(length: number): Uint8Array {
-    const at = this.#take(length);
-    return this.#source.subarray(at, at + length);
-  }
-
-  finish(): void {
-    if (this.#at !== this.#source.length) throw corruptCommand('bytes are left over');
-  }
-
-  #take(length: number): number {
-    const at = this.#at;
-    if (length > this.#source.length - at) throw corruptCommand('it is cut short');
-    this.#at = at + length;
-    return at;
-  }
-}
-
-function corruptCommand(what: string): SparrowError {
-  return new SparrowError('corrupt', 'CORRUPT_COMMAND', `command: ${what}`);
 }

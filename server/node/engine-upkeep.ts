@@ -31,6 +31,8 @@ export interface EngineUpkeepParts {
   readonly compactable: (index: number) => number;
   /** The log up to `index` may go. */
   readonly compact: (index: number) => void;
+  /** This member leads. */
+  readonly leads: () => boolean;
   /** There is no room now. */
   readonly onFull: () => void;
   readonly fail: (error: unknown) => void;
@@ -137,7 +139,12 @@ export class EngineUpkeep implements LogHolder {
   }
 
   #watch(machine: StateMachine): void {
-    machine.watch({ crossing: () => this.#crossing(), room: (lacking) => this.#room.wait(lacking) });
+    machine.watch({
+      crossing: () => this.#crossing(),
+      room: (lacking) => this.#room.wait(lacking),
+      splitNear: () => void this.#flush(),
+      leads: this.#parts.leads,
+    });
     const { events } = machine.engine;
     const unlisten = [
       events.on('made-durable', ({ sequence }) => this.#madeDurable(sequence)),

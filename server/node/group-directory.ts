@@ -20,6 +20,7 @@
  *
  * Format: docs/formats/group-directory.md. Used by replica-store.ts.
  */
+import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { FileSystem } from '../../base/env.ts';
 import { newerFormat } from '../../base/format-version.ts';
@@ -119,26 +120,69 @@ export class GroupDirectory {
     if (names.length > 0) fileSystem.syncDirectorySync(directory);
   }
 
-  #write(slot: Slot, { index, term }: SnapshotBegin): void {
-    const bytes = Buffer.alloc(BYTES);
-    bytes.write(MAGIC, 0, 'latin1');
-    bytes.writeUInt32LE(FORMAT, 8);
-    bytes.writeUInt32LE(SLOTS.indexOf(slot) + 1, 12);
-    bytes.writeBigUInt64LE(BigInt(index), 16);
-    bytes.writeBigUInt64LE(BigInt(term), 24);
-    bytes.writeBigUInt64LE(this.#hash(bytes.subarray(0, 32), 0n), 32);
-    const path = `${this.path}/current.new`;
-    if (this.#fileSystem.existsSync(path)) this.#fileSystem.unlinkSync(path);
-    const file = this.#fileSystem.openSync(path, 'create');
-    try {
-      file.writeSync(bytes, 0, BYTES, 0);
-      file.datasyncSync();
-    } finally {
-      file.closeSync();
-    }
-    this.#fileSystem.renameSync(path, `${this.path}/current`);
-    this.#fileSystem.syncDirectorySync(this.path);
+  #write(slot: Slot, begin: SnapshotBegin): void {
+    writeCurrent(this.#fileSystem, this.path, this.#hash, slot, begin);
   }
+}
+
+/**
+ * A group whose engine is made out of another one (child-maker.ts): it is there when `current` is, and not before.
+ *
+ *   what an attempt that died has left goes -> (the engine's files) -> `current`
+ */
+export class NewGroup {
+  readonly #fileSystem: FileSystem;
+  readonly #path: string;
+  readonly #hash: Hash64;
+
+  /** Nothing is there yet but what an attempt has left: that goes. */
+  constructor(fileSystem: FileSystem, path: string, hash: Hash64) {
+    this.#fileSystem = fileSystem;
+    this.#path = path;
+    this.#hash = hash;
+    assert(!isGroup(fileSystem, path), 'a group is made once');
+    fileSystem.makeDirectorySync(this.files);
+    // Those of a lock say nothing: nobody holds it.
+    const left = fileSystem.listSync(this.files).filter((name) => !name.startsWith('LOCK'));
+    for (const name of left) fileSystem.unlinkSync(`${this.files}/${name}`);
+    if (left.length > 0) fileSystem.syncDirectorySync(this.files);
+  }
+
+  /** Where the engine is to be. */
+  get files(): string {
+    return `${this.#path}/a/files`;
+  }
+
+  /** The engine is whole and durable: the group is there from now on. Its log begins behind `begin`. */
+  finish(begin: SnapshotBegin): void {
+    writeCurrent(this.#fileSystem, this.#path, this.#hash, 'a', begin);
+  }
+}
+
+/** Whether there is a group, whole. */
+export function isGroup(fileSystem: FileSystem, path: string): boolean {
+  return fileSystem.existsSync(`${path}/current`);
+}
+
+function writeCurrent(fileSystem: FileSystem, group: string, hash: Hash64, slot: Slot, { index, term }: SnapshotBegin): void {
+  const bytes = Buffer.alloc(BYTES);
+  bytes.write(MAGIC, 0, 'latin1');
+  bytes.writeUInt32LE(FORMAT, 8);
+  bytes.writeUInt32LE(SLOTS.indexOf(slot) + 1, 12);
+  bytes.writeBigUInt64LE(BigInt(index), 16);
+  bytes.writeBigUInt64LE(BigInt(term), 24);
+  bytes.writeBigUInt64LE(hash(bytes.subarray(0, 32), 0n), 32);
+  const path = `${group}/current.new`;
+  if (fileSystem.existsSync(path)) fileSystem.unlinkSync(path);
+  const file = fileSystem.openSync(path, 'create');
+  try {
+    file.writeSync(bytes, 0, BYTES, 0);
+    file.datasyncSync();
+  } finally {
+    file.closeSync();
+  }
+  fileSystem.renameSync(path, `${group}/current`);
+  fileSystem.syncDirectorySync(group);
 }
 
 /** Where the engine of a group is, for whoever looks from outside: nothing is made, nothing cleared away. Undefined: there is no group. */

@@ -1,6 +1,7 @@
 /** A replica of a shard: replica.ts is the place to start. */
 export { NodeHost, type NodeHostParts, type NodeTransport } from './node-host.ts';
-export { engineOfGroup } from './group-directory.ts';
+export { ChildMaker, type ChildMakerParts } from './child-maker.ts';
+export { engineOfGroup, isGroup } from './group-directory.ts';
 export { formatClusterId, hasIdentity, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
 export { handOver, successorOf } from './hand-over.ts';
 export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
@@ -32,6 +33,9 @@ export {
   setAddress,
 } from './membership.ts';
 export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
+export type { ShardBirths, ShardRefusal } from './shard-changes.ts';
+export type { SplitAt } from './shard-commands.ts';
+export { cancelImport, commitMerge, type Imported, importShard, resumeShard, retireShard, sealShard, splitShard } from './shard-verbs.ts';
 export type { ApplyResult } from './state-machine.ts';
 export type { Handover } from './lead-keeper.ts';
 export { AT_LEADER, type ReadTerms } from './reads.ts';

@@ -44,6 +44,7 @@ export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaPa
     beginning: votersOnly(settings.voters),
     nodes: settings.nodes,
     descriptor: settings.descriptor,
+    births: parts.births,
   });
   const recovered = parts.log.contents();
   const applied = machine.applied;
@@ -89,7 +90,11 @@ export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaPa
 async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
   const { index, term } = store?.begin ?? { index: 0, term: 0 };
   const { compactedIndex } = log.contents();
-  if (index > compactedIndex && log.term(index) !== term) await log.restore(index, term);
+  if (index <= compactedIndex || log.term(index) === term) return;
+  // Of a shard that was split off nobody has voted in the term that its log begins with, nor in any before it.
+  const { hardState } = log.contents();
+  if (hardState.term < term) await log.append({ ...hardState, term, vote: 0 }, [], true);
+  await log.restore(index, term);
 }
 
 /** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */

@@ -9,6 +9,7 @@ import type { Handover } from './lead-keeper.ts';
 import type { GroupLog, NodeLog } from './log/index.ts';
 import type { ReplicaHost } from './replica-host.ts';
 import type { ReplicaStore } from './replica-store.ts';
+import type { ShardBirths } from './shard-changes.ts';
 
 export interface ReplicaSettings {
   group: number;
@@ -51,6 +52,8 @@ export interface ReplicaParts {
   clock: Clock;
   scheduler: Scheduler;
   random: Random;
+  /** Makes replicas of shards that are split off this one. Left out: it is never split. */
+  births?: ShardBirths | undefined;
   /** The replica cannot go on. */
   onStopped: (error: SparrowError) => void;
   /** It gives the lead up for its disk's sake. */

@@ -95,6 +95,7 @@ export class Replica implements HostedReplica {
       keptBytesMax: settings.logKeptBytesMax,
       compactable: (index) => raft.compactable(index),
       compact: (index) => this.#compact(index),
+      leads: () => this.#lead.term !== 0,
       onFull: () => this.#wakeIdle(),
       fail: (error) => this.#fail(error),
     });
@@ -232,6 +233,26 @@ export class Replica implements HostedReplica {
     const error = this.#refusal() ?? this.#refused(this.#raft.transferLeadership(to));
     if (error !== undefined) throw error;
     this.#schedule();
+  }
+
+  /** Asks for votes at once, instead of after a timeout. Nothing when it leads, or cannot. */
+  campaign(): void {
+    this.#guarded(() => this.#raft.campaign());
+  }
+
+  /** Makes everything applied durable in the engine. */
+  flush(): Promise<void> {
+    return this.#machine.flush();
+  }
+
+  /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
+  get sealed(): number | undefined {
+    return this.#machine.sealed;
+  }
+
+  /** The shard whose keys are being imported into this one; undefined: none. */
+  get importing(): ShardDescriptor | undefined {
+    return this.#machine.importing;
   }
 
   /** Unsafe: makes `voters` all that the group has, with this member as their leader. Throws `invalid/CONFIGURATION_CHANGE`. */

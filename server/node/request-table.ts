@@ -50,6 +50,16 @@ interface Client {
   slots: Map<number, RememberedWrite>;
 }
 
+/** All that an engine remembers of writes, to be copied: in pieces, of one client after another. */
+export function* rememberedWrites(records: Iterable<Entry>): Generator<RememberedWrite & { readonly client: Uint8Array }> {
+  for (const [key, value] of records) yield { client: key.slice(3, 3 + key[2]!), ...decodeRecord(value) };
+}
+
+/** 0: none. */
+export function floorOf(record: Uint8Array | undefined): number {
+  return record === undefined ? 0 : Number(Buffer.from(record).readBigUInt64BE(0));
+}
+
 export class RequestTable {
   /** By client id as latin1 text, the one that wrote longest ago first. */
   readonly #clients: Map<string, Client> = new Map();
@@ -75,8 +85,9 @@ export class RequestTable {
       client.slots.set(record.readUInt16BE(3 + clientBytes), remembered);
       client.lastIndex = Math.max(client.lastIndex, remembered.index);
     }
+    // Records are in the order of the ids, which decides between clients that came from another shard.
     for (const client of clients.sort((a, b) => a.lastIndex - b.lastIndex)) this.#clients.set(nameOf(client.id), client);
-    if (floor !== undefined) this.#floor = Number(Buffer.from(floor).readBigUInt64BE(0));
+    this.#floor = floorOf(floor);
   }
 
   static get floorKey(): Uint8Array {
@@ -109,14 +120,40 @@ export class RequestTable {
     batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });
   }
 
+  /**
+   * Takes over writes that another shard remembered, whose keys come here; they keep the indexes that they had there, which are none of this log. Of two in one
+   * slot the later number stays, so that either is told from what never was.
+   */
+  adopt(writes: readonly (RememberedWrite & { readonly client: Uint8Array })[], batch: HostedOperation[]): void {
+    if (writes.length === 0) return;
+    for (const { client: id, sequence, index, result } of writes) {
+      const name = nameOf(id);
+      let client = this.#clients.get(name);
+      if (client === undefined) this.#clients.set(name, (client = { id: Uint8Array.from(id), lastIndex: 0, slots: new Map() }));
+      const slot = sequence % REQUEST_WINDOW;
+      if ((client.slots.get(slot)?.sequence ?? -1) >= sequence) continue;
+      client.slots.set(slot, { sequence, index, result: Uint8Array.from(result) });
+      client.lastIndex = Math.max(client.lastIndex, index);
+      batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(sequence, index, result) });
+    }
+    const clients = [...this.#clients.values()].sort((a, b) => a.lastIndex - b.lastIndex || compareIds(a.id, b.id));
+    this.#clients.clear();
+    for (const client of clients) this.#clients.set(nameOf(client.id), client);
+    while (this.#clients.size > CLIENTS_MAX) this.#forgetOldest(batch);
+  }
+
+  /** What another shard had forgotten by then, whose keys come here, is forgotten here, too. */
+  raiseFloor(floor: number, batch: HostedOperation[]): void {
+    if (floor <= this.#floor) return;
+    this.#floor = floor;
+    batch.push({ type: 'put', key: FLOOR_KEY, value: encodeFloor(floor) });
+  }
+
   #forgetOldest(batch: HostedOperation[]): void {
     const [name, client] = this.#clients.entries().next().value!;
     this.#clients.delete(name);
     for (const slot of client.slots.keys()) batch.push({ type: 'delete', key: recordKey(client.id, slot) });
-    this.#floor = client.lastIndex;
-    const floor = Buffer.allocUnsafe(8);
-    floor.writeBigUInt64BE(BigInt(this.#floor));
-    batch.push({ type: 'put', key: FLOOR_KEY, value: floor });
+    this.raiseFloor(client.lastIndex, batch);
   }
 }
 
@@ -133,6 +170,17 @@ function recordKey(client: Uint8Array, slot: number): Uint8Array {
   key[3 + client.length] = slot >>> 8;
   key[4 + client.length] = slot & 0xff;
   return key;
+}
+
+/** As their records are ordered. */
+function compareIds(a: Uint8Array, b: Uint8Array): number {
+  return a.length - b.length || Buffer.compare(a, b);
+}
+
+function encodeFloor(floor: number): Buffer {
+  const record = Buffer.allocUnsafe(8);
+  record.writeBigUInt64BE(BigInt(floor));
+  return record;
 }
 
 const TWO_32: number = 2 ** 32;

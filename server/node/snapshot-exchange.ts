@@ -20,7 +20,7 @@ import { StateMachine } from './state-machine.ts';
 /** What an exchange is given of its replica. */
 export interface ExchangeParts {
   readonly settings: Pick<ReplicaSettings, 'group' | 'id' | 'descriptor'>;
-  readonly parts: Pick<ReplicaParts, 'store' | 'log' | 'host' | 'random'>;
+  readonly parts: Pick<ReplicaParts, 'store' | 'log' | 'host' | 'random' | 'births'>;
   readonly raft: Raft;
   readonly feed: LogFeed;
   readonly applier: Applier;
@@ -132,7 +132,7 @@ export class SnapshotExchange {
     await applier.halt();
     await upkeep.halt();
     const engine = await store.install({ index, term });
-    const machine = new StateMachine({ engine, log, beginning: votersOnly([]), descriptor: settings.descriptor });
+    const machine = new StateMachine({ engine, log, beginning: votersOnly([]), descriptor: settings.descriptor, births: parts.births });
     if (machine.applied !== index) {
       throw new SparrowError(
         'corrupt',

@@ -23,15 +23,15 @@
  * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it. But for lack of room, on the disk or
  * in memory, which the engine tells before it changes anything: that is waited out.
  *
- * Called by replica.ts. Calls command-codec.ts, request-table.ts, address-book.ts and the engine.
+ * Called by replica.ts. Calls command-codec.ts, request-table.ts, shard-changes.ts, address-book.ts and the engine.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
 import {
+  coversAll,
   coversKey,
   DEFAULT_TABLE,
-  decodeDescriptor,
   encodeDescriptor,
   FIRST_SHARD,
   type ShardDescriptor,
@@ -43,6 +43,7 @@ import { type Command, type CommandCondition, type CommandPlace, decodeCommand }
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import type { GroupLog } from './log/index.ts';
 import { RECORD_PREFIX, RequestTable } from './request-table.ts';
+import { DESCRIPTOR_KEY, type ShardBirths, ShardChanges, type ShardChangesParts, type ShardResult } from './shard-changes.ts';
 
 /** What became of a command. */
 export type ApplyResult =
@@ -56,10 +57,10 @@ export type ApplyResult =
   /** It was for another epoch of the shard. Nothing was done, or not now: whether it was done before, the shard that has its keys can tell. */
   | { outcome: 'other-epoch'; epoch: number }
   /** The shard's keys are on their way to another one: nothing was done. */
-  | { outcome: 'sealed' };
+  | { outcome: 'sealed' }
+  | ShardResult;
 
 const CONFIGURATION_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x63);
-const DESCRIPTOR_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x73);
 const NOTHING = new Uint8Array(0);
 
 /** Configurations before the newest one that are remembered: for a snapshot, which is of a moment that lies a little back. */
@@ -75,6 +76,8 @@ export interface MachineParts {
   readonly nodes?: ReadonlyMap<number, NodeAddress> | undefined;
   /** What the shard is before the first entry. Left out: the first one of table `default`, with all keys. */
   readonly descriptor?: ShardDescriptor | undefined;
+  /** Left out: its shard is never split. */
+  readonly births?: ShardBirths | undefined;
 }
 
 /** What a machine that runs is told, and asks. */
@@ -83,6 +86,10 @@ export interface MachineWatch {
   readonly crossing: () => void;
   /** There is no room for the next batch. Settles when it may be tried again; rejects when the machine is to stop. */
   readonly room: (lacking: SparrowError) => Promise<void>;
+  /** A split is near: the moment to flush, so that it finds little to do. */
+  readonly splitNear: () => void;
+  /** This member leads. */
+  readonly leads: () => boolean;
 }
 
 export class StateMachine {
@@ -96,12 +103,12 @@ export class StateMachine {
   #configurations: { readonly index: number; readonly configuration: Configuration }[];
   /** The engine has a record of the newest. */
   #configurationWritten: boolean;
-  #descriptor: ShardDescriptor;
+  readonly #shard: ShardChanges;
   /** Of the value that was pointed to last. */
   #segment = 0;
   #watch: MachineWatch | undefined;
 
-  constructor({ engine, log, beginning, nodes = new Map(), descriptor = wholeTable(FIRST_SHARD, DEFAULT_TABLE) }: MachineParts) {
+  constructor({ engine, log, beginning, nodes = new Map(), descriptor = wholeTable(FIRST_SHARD, DEFAULT_TABLE), births }: MachineParts) {
     this.#engine = engine;
     this.#log = log;
     this.#valueBytesMin = engine.inlineThreshold;
@@ -110,8 +117,18 @@ export class StateMachine {
     const configuration = record === undefined ? beginning : decodeConfiguration(record);
     this.#configurations = [{ index: this.#applied, configuration }];
     this.#configurationWritten = record !== undefined;
-    const shard = engine.getSync(DESCRIPTOR_KEY);
-    this.#descriptor = shard === undefined ? descriptor : decodeDescriptor(shard);
+    const parts: ShardChangesParts = {
+      engine,
+      requests: this.#requests,
+      births,
+      configuration: () => this.configuration,
+      mark: () => this.mark(),
+      withRoom: (attempt) => this.#withRoom(attempt),
+      write: (batch, index) => this.#write(batch, index),
+      flushSoon: () => this.#watch?.splitNear(),
+      leads: () => this.#watch?.leads() ?? false,
+    };
+    this.#shard = new ShardChanges(parts, descriptor);
     this.#book = new AddressBook(nodes);
     if (this.#configurationWritten) this.#book.load(engine.scanSync({ prefix: NODE_PREFIX }));
     this.#requests.load(engine.scanSync({ prefix: RECORD_PREFIX }), engine.getSync(RequestTable.floorKey));
@@ -147,7 +164,17 @@ export class StateMachine {
 
   /** What the shard is, as of `applied`. */
   get descriptor(): ShardDescriptor {
-    return this.#descriptor;
+    return this.#shard.descriptor;
+  }
+
+  /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
+  get sealed(): number | undefined {
+    return this.#shard.sealed;
+  }
+
+  /** The shard whose keys are being imported into this one; undefined: none. */
+  get importing(): ShardDescriptor | undefined {
+    return this.#shard.importing;
   }
 
   /** Clients whose writes are remembered. */
@@ -167,7 +194,7 @@ export class StateMachine {
       const batch: HostedOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.configuration) }];
       if (!this.#configurationWritten) {
         this.#book.begin(batch);
-        batch.push({ type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(this.#descriptor) });
+        batch.push({ type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(this.#shard.descriptor) });
       }
       this.#book.remove(
         membersOf(before).filter((id) => !members.includes(id)),
@@ -175,7 +202,7 @@ export class StateMachine {
       );
       await this.#write(batch, entry.index);
       this.#configurationWritten = true;
-    } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data, this.#placeOf(entry)), entry.index);
+    } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data, this.#placeOf(entry)), entry);
     this.#applied = entry.index;
     return result;
   }
@@ -211,7 +238,8 @@ export class StateMachine {
     return { segment: place.segment, offset: place.offset, valueBytesMin: this.#valueBytesMin };
   }
 
-  async #execute(command: Command, index: number): Promise<ApplyResult> {
+  async #execute(command: Command, { index, term }: LogEntry): Promise<ApplyResult> {
+    if (command.kind === 'shard') return this.#shard.execute(command.change, index, term);
     const { id } = command;
     if (command.kind === 'node' || command.kind === 'begun') {
       const batch: HostedOperation[] = [];
@@ -220,7 +248,7 @@ export class StateMachine {
       if (batch.length > 0) await this.#write(batch, index);
       return appliedAt(index);
     }
-    const { epoch, state } = this.#descriptor;
+    const { epoch, state } = this.#shard.descriptor;
     if (command.epoch !== 0 && command.epoch !== epoch) return { outcome: 'other-epoch', epoch };
     if (state === 'sealed' || state === 'retired') return { outcome: 'sealed' };
     if (id !== undefined) {
@@ -260,6 +288,18 @@ export class StateMachine {
     }
   }
 
+  /** What is attempted leaves nothing behind when it finds no room. */
+  async #withRoom(attempt: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (this.#watch === undefined || !(error instanceof SparrowError) || error.kind !== 'exhausted') throw error;
+        await this.#watch.room(error);
+      }
+    }
+  }
+
   #failedCondition(conditions: readonly CommandCondition[]): ApplyResult | undefined {
     for (const [i, condition] of conditions.entries()) {
       const current = this.#engine.getEntrySync(condition.key);
@@ -279,9 +319,9 @@ export class StateMachine {
     batch: HostedOperation[],
   ): { deleted: number; cursor: Uint8Array | undefined } {
     let last: Uint8Array | undefined;
-    const { keys, state } = this.#descriptor;
-    // Those of another shard that are still there are nobody's here.
-    const foreign = state === 'splitting' && keys.kind === 'hash';
+    const { keys } = this.#shard.descriptor;
+    // Those of another shard that are still there are nobody's here. On which replicas, only their engines know.
+    const foreign = keys.kind === 'hash' && !coversAll(keys);
     const limit = foreign ? {} : { limit: command.limit + 1 };
     for (const [key] of this.#engine.scanSync({ ...scanOptions(command), ...limit, keysOnly: true })) {
       if (foreign && !coversKey(keys, userKey(key))) continue;

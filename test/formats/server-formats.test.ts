@@ -21,6 +21,7 @@ import { decodeCommand } from '../../server/node/command-codec.ts';
 import { GroupDirectory } from '../../server/node/group-directory.ts';
 import { decodeIdentity, encodeIdentity } from '../../server/node/node-identity.ts';
 import { encodeBegun, encodeDeleteRange, encodeNode, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
+import { encodeShardCommand, type ShardCommand } from '../../server/node/shard-commands.ts';
 import { hash } from '../server/node/hash.ts';
 import {
   decodeGreeting,
@@ -200,6 +201,24 @@ describe('a command, version 1', () => {
     const bytes = golden('command-begun-v1', encodeBegun(4));
     documented('command.md', 'command-begun-v1');
     expect(decodeCommand(bytes)).toEqual({ kind: 'begun', epoch: 0, id: undefined, node: 4 });
+  });
+
+  it('of a split is written and read', () => {
+    const change: ShardCommand = { kind: 'split', epoch: 3, child: 16, at: { how: 'key', key: Uint8Array.from(key('m')) } };
+    const bytes = golden('command-split-v1', encodeShardCommand(change));
+    documented('command.md', 'command-split-v1');
+    expect(decodeCommand(bytes)).toEqual({ kind: 'shard', change });
+  });
+
+  it('of an import is written and read', () => {
+    const requests = [{ client: key('c1'), sequence: 7, index: 300, result: new Uint8Array(0) }];
+    const entries = [{ key: engineKey(key('owl')), value: key('hoot'), expiresAtMs: 2000 }];
+    const bytes = golden('command-import-v1', encodeShardCommand({ kind: 'import', session: 400, requests, entries }));
+    documented('command.md', 'command-import-v1');
+    expect(decodeCommand(bytes)).toMatchObject({
+      kind: 'shard',
+      change: { kind: 'import', session: 400, requests: [{ sequence: 7, index: 300 }], entries: [{ expiresAtMs: 2000 }] },
+    });
   });
 });
 

@@ -476,8 +476,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'where the engine is, is not synced',
     file: DIRECTORY,
-    find: '    this.#fileSystem.renameSync(path, `${this.path}/current`);\n    this.#fileSystem.syncDirectorySync(this.path);\n',
-    plant: '    this.#fileSystem.renameSync(path, `${this.path}/current`);\n',
+    find: '  fileSystem.renameSync(path, `${group}/current`);\n  fileSystem.syncDirectorySync(group);\n',
+    plant: '  fileSystem.renameSync(path, `${group}/current`);\n',
     cluster: THREE,
   },
   {

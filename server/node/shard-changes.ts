@@ -1,0 +1,397 @@
+/**
+ * What a shard is, as its group's log has it, and how entries change it: the epoch and the keys by a split or a merge, the state on the way there.
+ *
+ *   normal ── PREPARE_SPLIT ─▶ splitting ── SPLIT ─▶ normal, epoch + 1, half of the keys; the other half is the child's
+ *   normal ── SEAL ─▶ sealed ── RETIRE ─▶ retired              the source of a merge: written no more, then read no more
+ *   normal ── BEGIN_IMPORT, IMPORT ..., END_IMPORT, COMMIT_MERGE ─▶ normal, a larger epoch, with the source's keys      the target
+ *   splitting, sealed ── RESUME ─▶ normal                       given up; of a target: CANCEL_IMPORT
+ *
+ * Every one of them names the epoch that it is for, and does nothing at another: what was decided about an older shard, or comes twice, is told so (`shard-refused`).
+ *
+ * A split at entry i, on each replica, each step durable before the next:
+ *
+ *   1  the child's replica is made out of this engine as of i - 1, with the half that it gets (child-maker.ts); not if it is there, or was: then this
+ *      entry is applied again after a crash
+ *   2  in one batch of sequence number i: the new descriptor, and a range delete of the other half
+ *
+ * A crash between them applies i again. The child's log begins behind i, so versions of its keys go on from there.
+ *
+ * What is imported lies outside of the target's keys, where nobody reads it, until COMMIT_MERGE makes them its own. What stood there before is deleted by BEGIN_IMPORT.
+ * On which side a merge stands is a record of the engine, gone when there is none; little-endian:
+ *
+ *   | 0x00 | 'm' |  ->  | 1 u8 | zero 7 bytes | sealed u64 |                                                      source: index of the SEAL
+ *                   ->  | 2 u8 | complete u8 | zero 6 bytes | session u64 | sealed u64 | entries u64 | floor u64 | descriptor of the source |      target
+ *
+ * Format: docs/formats/command.md. Owned by state-machine.ts.
+ */
+import { assert } from '../../base/assert.ts';
+import { SparrowError } from '../../base/errors.ts';
+import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
+import type { Configuration } from '../raft/index.ts';
+import {
+  decodeDescriptor,
+  encodeDescriptor,
+  type RangeKeys,
+  sameKeys,
+  type ShardDescriptor,
+  type ShardKeys,
+  type ShardState,
+} from '../shard/descriptor.ts';
+import { compareKeys, engineRange, OWN_PREFIX } from './keys.ts';
+import type { RequestTable } from './request-table.ts';
+import type { ShardCommand, SplitAt } from './shard-commands.ts';
+
+/** What became of a command that changes the shard. */
+export type ShardResult =
+  /** `child`: of a split. `session`: of a BEGIN_IMPORT, its index; `sealed`: of a SEAL. */
+  | { outcome: 'shard'; version: number; descriptor: ShardDescriptor; child?: ShardDescriptor; session?: number; sealed?: number }
+  /** Nothing was done. */
+  | { outcome: 'shard-refused'; code: ShardRefusal; reason: string; descriptor: ShardDescriptor };
+
+export type ShardRefusal =
+  | 'OTHER_EPOCH'
+  | 'SHARD_STATE'
+  | 'SPLIT_KEY'
+  | 'CHANGE_PENDING'
+  | 'NOT_NEIGHBOURS'
+  | 'MERGE_ORDER'
+  | 'OTHER_SESSION';
+
+/** Makes replicas of shards that are split off; the node's. */
+export interface ShardBirths {
+  /**
+   * Makes the replica of `child` on this node out of its parent's engine, with everything but the keys of `foreign`; durable when it settles, not running yet. Its log
+   * begins behind `begin`. Does nothing when there is one, or was. `exhausted/DISK_FULL` when there is no room: nothing is left of it then.
+   */
+  make(
+    child: ShardDescriptor,
+    begin: { index: number; term: number },
+    parent: HostedEngine,
+    first: readonly HostedOperation[],
+  ): Promise<void>;
+  /** It may run from now on; `campaign`: its parent's leader is here, and so should its own be. */
+  made(child: ShardDescriptor, campaign: boolean): void;
+}
+
+/** Of the state machine that it is a part of. */
+export interface ShardChangesParts {
+  readonly engine: HostedEngine;
+  readonly requests: RequestTable;
+  readonly births: ShardBirths | undefined;
+  readonly configuration: () => Configuration;
+  /** The engine's sequence number is that of the last entry that was applied. */
+  readonly mark: () => Promise<void>;
+  /** Waits for room, and does again what found none. */
+  readonly withRoom: (attempt: () => Promise<void>) => Promise<void>;
+  readonly write: (batch: readonly HostedOperation[], index: number) => Promise<void>;
+  /** Has the engine flushed soon. */
+  readonly flushSoon: () => void;
+  /** This member leads. */
+  readonly leads: () => boolean;
+}
+
+/** A merge of which this shard is the source, or the target. */
+type Merge =
+  | { readonly side: 'source'; readonly sealed: number }
+  | {
+      readonly side: 'target';
+      readonly complete: boolean;
+      readonly session: number;
+      readonly sealed: number;
+      readonly entries: number;
+      readonly floor: number;
+      readonly source: ShardDescriptor;
+    };
+
+export const DESCRIPTOR_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x73);
+const MERGE_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x6d);
+const SOURCE = 1;
+const TARGET = 2;
+const TARGET_HEAD_BYTES = 40;
+
+export class ShardChanges {
+  readonly #parts: ShardChangesParts;
+  #descriptor: ShardDescriptor;
+  #merge: Merge | undefined;
+
+  /** `beginning`: what the shard is before the first entry. */
+  constructor(parts: ShardChangesParts, beginning: ShardDescriptor) {
+    this.#parts = parts;
+    const descriptor = parts.engine.getSync(DESCRIPTOR_KEY);
+    this.#descriptor = descriptor === undefined ? beginning : decodeDescriptor(descriptor);
+    const merge = parts.engine.getSync(MERGE_KEY);
+    this.#merge = merge === undefined ? undefined : decodeMerge(merge);
+  }
+
+  get descriptor(): ShardDescriptor {
+    return this.#descriptor;
+  }
+
+  /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
+  get sealed(): number | undefined {
+    return this.#merge?.side === 'source' ? this.#merge.sealed : undefined;
+  }
+
+  /** The shard whose keys are being imported; undefined: none. */
+  get importing(): ShardDescriptor | undefined {
+    return this.#merge?.side === 'target' ? this.#merge.source : undefined;
+  }
+
+  async execute(command: ShardCommand, index: number, term: number): Promise<ShardResult> {
+    if ('epoch' in command && command.epoch !== this.#descriptor.epoch)
+      return this.#refused('OTHER_EPOCH', `shard ${this.#descriptor.shard} is at epoch ${this.#descriptor.epoch}, not ${command.epoch}`);
+    switch (command.kind) {
+      case 'prepare-split':
+        return this.#prepareSplit(index);
+      case 'split':
+        return this.#split(command.child, command.at, index, term);
+      case 'resume':
+        return this.#resume(index);
+      case 'seal':
+        return this.#seal(index);
+      case 'retire':
+        return this.#retire(command.sealed, index);
+      case 'begin-import':
+        return this.#beginImport(command, index);
+      case 'import':
+        return this.#import(command, index);
+      case 'end-import':
+        return this.#endImport(command, index);
+      case 'commit-merge':
+        return this.#commitMerge(command.session, index);
+      case 'cancel-import':
+        return this.#cancelImport(index);
+    }
+  }
+
+  async #prepareSplit(index: number): Promise<ShardResult> {
+    const refused = this.#notIn('normal', 'splitting') ?? this.#busy();
+    if (refused !== undefined) return refused;
+    if (this.#descriptor.state !== 'splitting') await this.#become({ ...this.#descriptor, state: 'splitting' }, [], index);
+    this.#parts.flushSoon();
+    return this.#done(index);
+  }
+
+  async #split(shard: number, at: SplitAt, index: number, term: number): Promise<ShardResult> {
+    const { engine, births, configuration, leads } = this.#parts;
+    const refused = this.#notIn('normal', 'splitting') ?? this.#busy();
+    if (refused !== undefined) return refused;
+    if (configuration().outgoing.length > 0) return this.#refused('CHANGE_PENDING', 'the members of the shard are changing');
+    const halves = halvesOf(this.#descriptor.keys, at);
+    if (halves === undefined || shard === this.#descriptor.shard)
+      return this.#refused('SPLIT_KEY', 'a shard is split between two of its keys, or by a bit of the hash that it has left');
+    assert(births !== undefined, 'a node on which shards are split makes their children');
+    const [own, childs] = halves;
+    const epoch = this.#descriptor.epoch + 1;
+    const child: ShardDescriptor = { ...this.#descriptor, shard, epoch, keys: childs, state: 'normal' };
+    const first: HostedOperation[] = [...deletionOf(own), { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(child) }];
+    await this.#parts.mark();
+    await this.#parts.withRoom(() => births.make(child, { index, term }, engine, first));
+    await this.#become({ ...this.#descriptor, epoch, keys: own, state: 'normal' }, deletionOf(childs), index);
+    births.made(child, leads());
+    return { ...this.#done(index), child };
+  }
+
+  async #resume(index: number): Promise<ShardResult> {
+    const refused = this.#notIn('normal', 'splitting', 'sealed');
+    if (refused !== undefined) return refused;
+    if (this.#descriptor.state === 'normal') return this.#done(index);
+    const merge: HostedOperation[] = this.#merge?.side === 'source' ? [this.#setMerge(undefined)] : [];
+    await this.#become({ ...this.#descriptor, state: 'normal' }, merge, index);
+    return this.#done(index);
+  }
+
+  async #seal(index: number): Promise<ShardResult> {
+    if (this.#descriptor.state === 'sealed' && this.#merge?.side === 'source') return { ...this.#done(index), sealed: this.#merge.sealed };
+    const refused = this.#notIn('normal') ?? this.#busy();
+    if (refused !== undefined) return refused;
+    if (this.#descriptor.keys.kind === 'hash')
+      return this.#refused('NOT_NEIGHBOURS', 'shards of a table that is divided by hash are not merged');
+    const sealed = this.#setMerge({ side: 'source', sealed: index });
+    await this.#become({ ...this.#descriptor, state: 'sealed' }, [sealed], index);
+    return { ...this.#done(index), sealed: index };
+  }
+
+  async #retire(sealed: number, index: number): Promise<ShardResult> {
+    const refused = this.#notIn('sealed', 'retired');
+    if (refused !== undefined) return refused;
+    if (this.#merge?.side !== 'source' || this.#merge.sealed !== sealed)
+      return this.#refused('OTHER_SESSION', `shard ${this.#descriptor.shard} was not sealed by entry ${sealed}, or has been written since`);
+    if (this.#descriptor.state !== 'retired') await this.#become({ ...this.#descriptor, state: 'retired' }, [], index);
+    return this.#done(index);
+  }
+
+  async #beginImport(command: Extract<ShardCommand, { kind: 'begin-import' }>, index: number): Promise<ShardResult> {
+    const { sealed, source } = command;
+    const refused = this.#notIn('normal');
+    if (refused !== undefined) return refused;
+    if (this.#merge !== undefined && !sameShard(this.importing, source)) return this.#busy()!;
+    if (source.table !== this.#descriptor.table || unionOf(this.#descriptor.keys, source.keys) === undefined)
+      return this.#refused('NOT_NEIGHBOURS', `shards ${this.#descriptor.shard} and ${source.shard} are not neighbours of one table`);
+    // A key's version is an index: what is imported gets newer ones than it had.
+    if (index <= sealed)
+      return this.#refused(
+        'MERGE_ORDER',
+        `the shard that is merged was sealed by entry ${sealed} of its log, and this is entry ${index}: it is the one that takes in`,
+      );
+    const record = this.#setMerge({ side: 'target', complete: false, session: index, sealed, entries: 0, floor: 0, source });
+    await this.#parts.write([...deletionOf(source.keys), record], index);
+    return { ...this.#done(index), session: index };
+  }
+
+  async #import({ session, requests, entries }: Extract<ShardCommand, { kind: 'import' }>, index: number): Promise<ShardResult> {
+    const merge = this.#merge;
+    if (merge?.side !== 'target' || merge.session !== session || merge.complete) return this.#otherSession(session);
+    const { start, end } = rangeOf(merge.source.keys);
+    const batch: HostedOperation[] = [];
+    for (const { key, value, expiresAtMs, at } of entries) {
+      if (compareKeys(key, start) < 0 || compareKeys(key, end) >= 0)
+        return this.#refused('NOT_NEIGHBOURS', 'what is imported is outside of the keys of the shard that it comes from');
+      const expiry = expiresAtMs === undefined ? {} : { expiresAtMs };
+      batch.push(at === undefined ? { type: 'put', key, value, ...expiry } : { type: 'put', key, value, at, ...expiry });
+    }
+    this.#parts.requests.adopt(requests, batch);
+    batch.push(this.#setMerge({ ...merge, entries: merge.entries + entries.length }));
+    await this.#parts.write(batch, index);
+    return this.#done(index);
+  }
+
+  async #endImport(command: Extract<ShardCommand, { kind: 'end-import' }>, index: number): Promise<ShardResult> {
+    const { session, entries, floor } = command;
+    const merge = this.#merge;
+    if (merge?.side !== 'target' || merge.session !== session || merge.entries !== entries) return this.#otherSession(session);
+    await this.#parts.write([this.#setMerge({ ...merge, complete: true, floor })], index);
+    return this.#done(index);
+  }
+
+  async #commitMerge(session: number, index: number): Promise<ShardResult> {
+    const merge = this.#merge;
+    if (merge?.side !== 'target' || merge.session !== session || !merge.complete) return this.#otherSession(session);
+    const refused = this.#notIn('normal');
+    if (refused !== undefined) return refused;
+    const keys = unionOf(this.#descriptor.keys, merge.source.keys);
+    assert(keys !== undefined, 'neighbours stay neighbours while one of them imports');
+    const epoch = Math.max(this.#descriptor.epoch, merge.source.epoch) + 1;
+    const batch: HostedOperation[] = [this.#setMerge(undefined)];
+    this.#parts.requests.raiseFloor(merge.floor, batch);
+    await this.#become({ ...this.#descriptor, keys, epoch }, batch, index);
+    return this.#done(index);
+  }
+
+  async #cancelImport(index: number): Promise<ShardResult> {
+    if (this.#merge?.side !== 'target') return this.#done(index);
+    const gone = deletionOf(this.#merge.source.keys);
+    await this.#parts.write([...gone, this.#setMerge(undefined)], index);
+    return this.#done(index);
+  }
+
+  /** Notes on which side of a merge the shard is; returns what the engine has to write for it. */
+  #setMerge(merge: Merge | undefined): HostedOperation {
+    this.#merge = merge;
+    return merge === undefined ? { type: 'delete', key: MERGE_KEY } : { type: 'put', key: MERGE_KEY, value: encodeMerge(merge) };
+  }
+
+  async #become(descriptor: ShardDescriptor, batch: readonly HostedOperation[], index: number): Promise<void> {
+    this.#descriptor = descriptor;
+    await this.#parts.write([...batch, { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(descriptor) }], index);
+  }
+
+  #notIn(...states: readonly ShardState[]): ShardResult | undefined {
+    const { shard, state } = this.#descriptor;
+    return states.includes(state) ? undefined : this.#refused('SHARD_STATE', `shard ${shard} is ${state}, not ${states.join(' or ')}`);
+  }
+
+  #busy(): ShardResult | undefined {
+    const { importing } = this;
+    return importing && this.#refused('SHARD_STATE', `shard ${this.#descriptor.shard} takes in what shard ${importing.shard} has`);
+  }
+
+  #otherSession(session: number): ShardResult {
+    return this.#refused(
+      'OTHER_SESSION',
+      `shard ${this.#descriptor.shard} imports nothing, or something else than what began at entry ${session}`,
+    );
+  }
+
+  #refused(code: ShardRefusal, reason: string): ShardResult {
+    return { outcome: 'shard-refused', code, reason, descriptor: this.#descriptor };
+  }
+
+  #done(version: number): Extract<ShardResult, { outcome: 'shard' }> {
+    return { outcome: 'shard', version, descriptor: this.#descriptor };
+  }
+}
+
+/** What stays and what goes to the child; undefined: it cannot be split so. */
+export function halvesOf(keys: ShardKeys, at: SplitAt): [own: ShardKeys, child: ShardKeys] | undefined {
+  if (keys.kind === 'hash') {
+    if (at.how !== 'hash' || keys.bits === 32) return undefined;
+    const bits = keys.bits + 1;
+    return [
+      { kind: 'hash', bits, index: keys.index },
+      { kind: 'hash', bits, index: keys.index + 2 ** keys.bits },
+    ];
+  }
+  if (at.how !== 'key' || compareKeys(at.key, keys.start) <= 0) return undefined;
+  if (keys.end !== undefined && compareKeys(at.key, keys.end) >= 0) return undefined;
+  return [
+    { kind: 'range', start: keys.start, end: at.key },
+    { kind: 'range', start: at.key, end: keys.end },
+  ];
+}
+
+/** Of neighbours; undefined: they are none. */
+export function unionOf(a: ShardKeys, b: ShardKeys): RangeKeys | undefined {
+  if (a.kind === 'hash' || b.kind === 'hash') return undefined;
+  if (a.end !== undefined && compareKeys(a.end, b.start) === 0) return { kind: 'range', start: a.start, end: b.end };
+  if (b.end !== undefined && compareKeys(b.end, a.start) === 0) return { kind: 'range', start: b.start, end: a.end };
+  return undefined;
+}
+
+/** In the engine's keys. Those of a hash are strewn over all. */
+function rangeOf(keys: ShardKeys): { start: Uint8Array; end: Uint8Array } {
+  return keys.kind === 'hash' ? engineRange({}) : engineRange({ gte: keys.start, lt: keys.end });
+}
+
+/** Takes out all keys of a range at once. Those of a hash go as the engine's rule finds them. */
+function deletionOf(keys: ShardKeys): HostedOperation[] {
+  if (keys.kind === 'hash') return [];
+  const { start, end } = rangeOf(keys);
+  return [{ type: 'deleteRange', gte: start, lt: end }];
+}
+
+function sameShard(a: ShardDescriptor | undefined, b: ShardDescriptor): boolean {
+  return a !== undefined && a.shard === b.shard && a.epoch === b.epoch && sameKeys(a.keys, b.keys);
+}
+
+function encodeMerge(merge: Merge): Buffer {
+  if (merge.side === 'source') {
+    const bytes = Buffer.alloc(16);
+    bytes[0] = SOURCE;
+    bytes.writeBigUInt64LE(BigInt(merge.sealed), 8);
+    return bytes;
+  }
+  const bytes = Buffer.alloc(TARGET_HEAD_BYTES);
+  bytes[0] = TARGET;
+  bytes[1] = merge.complete ? 1 : 0;
+  for (const [i, value] of [merge.session, merge.sealed, merge.entries, merge.floor].entries())
+    bytes.writeBigUInt64LE(BigInt(value), 8 + 8 * i);
+  return Buffer.concat([bytes, encodeDescriptor(merge.source)]);
+}
+
+function decodeMerge(source: Uint8Array): Merge {
+  const bytes = Buffer.from(source);
+  const u64 = (at: number): number => Number(bytes.readBigUInt64LE(at));
+  if (bytes.length === 16 && bytes[0] === SOURCE) return { side: 'source', sealed: u64(8) };
+  if (bytes.length <= TARGET_HEAD_BYTES || bytes[0] !== TARGET)
+    throw new SparrowError('corrupt', 'CORRUPT_STATE', 'the record of a merge is malformed');
+  return {
+    side: 'target',
+    complete: bytes[1] === 1,
+    session: u64(8),
+    sealed: u64(16),
+    entries: u64(24),
+    floor: u64(32),
+    source: decodeDescriptor(bytes.subarray(TARGET_HEAD_BYTES)),
+  };
+}

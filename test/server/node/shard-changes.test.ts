@@ -1,0 +1,218 @@
+/** Splits and merges of shards on one node, on a simulated disk. What crashes do to them: test/crash/shards.test.ts. */
+import { describe, expect, it } from 'vitest';
+import { encodeWrite, engineKey, NO_LIMIT, type Replica } from '../../../server/node/index.ts';
+import {
+  cancelImport,
+  commitMerge,
+  importShard,
+  resumeShard,
+  retireShard,
+  sealShard,
+  splitShard,
+  userKey,
+} from '../../../server/node/index.ts';
+import { SimFileSystem } from '../../sim/sim-file-system.ts';
+import { ShardNode } from './shard-node.ts';
+
+const key = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
+
+async function put(replica: Replica, name: string, value: string, sequence?: number): Promise<number | string> {
+  const id = sequence === undefined ? undefined : { client: key('client'), sequence, seen: 0 };
+  const result = await replica.propose(encodeWrite(id, [], [{ type: 'put', key: key(name), value: key(value) }]), NO_LIMIT);
+  return result.outcome === 'applied' ? result.version : result.outcome;
+}
+
+function entries({ engine }: Replica): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of engine.scanSync({ gte: Uint8Array.of(1) }))
+    found[Buffer.from(userKey(name)).toString()] = Buffer.from(value).toString();
+  return found;
+}
+
+async function filled(): Promise<ShardNode> {
+  const node = await ShardNode.open(new SimFileSystem());
+  for (const [i, name] of ['a', 'b', 'c', 'd', 'e', 'f'].entries()) await put(node.get(1)!, name, `${name} value`, i + 1);
+  return node;
+}
+
+async function split(node: ShardNode, parent: number, child: number, at: string): Promise<void> {
+  const replica = node.get(parent)!;
+  await splitShard(replica, { epoch: replica.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
+  await node.settled();
+}
+
+describe('a split', () => {
+  it('gives the child the keys from the split key on, with their versions, and the parent keeps the others', async () => {
+    const node = await filled();
+    const version = node.get(1)!.engine.getEntrySync(engineKey(key('e')))!.version;
+    await split(node, 1, 16, 'd');
+    const [parent, child] = [node.get(1)!, node.get(16)!];
+    expect(entries(parent)).toEqual({ a: 'a value', b: 'b value', c: 'c value' });
+    expect(entries(child)).toEqual({ d: 'd value', e: 'e value', f: 'f value' });
+    expect(child.engine.getEntrySync(engineKey(key('e')))!.version).toBe(version);
+    expect(parent.descriptor).toMatchObject({
+      shard: 1,
+      epoch: 2,
+      state: 'normal',
+      keys: { kind: 'range', start: key(''), end: key('d') },
+    });
+    expect(child.descriptor).toMatchObject({
+      shard: 16,
+      epoch: 2,
+      state: 'normal',
+      keys: { kind: 'range', start: key('d'), end: undefined },
+    });
+    expect(child.stats()).toMatchObject({ role: 'leader', configuration: { voters: [1] } });
+    await node.close();
+  });
+
+  it('goes on in both from the entry of the split, so that versions of a key only grow', async () => {
+    const node = await filled();
+    const before = node.get(1)!.applied;
+    await split(node, 1, 16, 'd');
+    expect(await put(node.get(16)!, 'e', 'new')).toBeGreaterThan(before);
+    expect(await put(node.get(1)!, 'a', 'new')).toBeGreaterThan(before);
+    await node.close();
+  });
+
+  it('leaves the memory of writes to both: what is sent again is not done again', async () => {
+    const node = await filled();
+    await split(node, 1, 16, 'd');
+    const child = node.get(16)!;
+    await put(child, 'e', 'newer', 7);
+    // Number 5 was e, written before the split.
+    const version = child.engine.getEntrySync(engineKey(key('e')))!.version;
+    expect(await put(child, 'e', 'e value', 5)).toBeLessThan(version);
+    expect(entries(child)['e']).toBe('newer');
+    await node.close();
+  });
+
+  it('is told what it cannot be, and changes nothing then', async () => {
+    const node = await filled();
+    const replica = node.get(1)!;
+    const at = (how: string) => ({ how: 'key' as const, key: key(how) });
+    await expect(splitShard(replica, { epoch: 9, child: 16, at: at('d') }, NO_LIMIT)).rejects.toMatchObject({
+      kind: 'conflict',
+      code: 'OTHER_EPOCH',
+    });
+    await expect(splitShard(replica, { epoch: 1, child: 16, at: at('') }, NO_LIMIT)).rejects.toMatchObject({
+      kind: 'invalid',
+      code: 'SPLIT_KEY',
+    });
+    await expect(splitShard(replica, { epoch: 1, child: 16, at: { how: 'hash' } }, NO_LIMIT)).rejects.toMatchObject({ code: 'SPLIT_KEY' });
+    await expect(splitShard(replica, { epoch: 1, child: 1, at: at('d') }, NO_LIMIT)).rejects.toMatchObject({ code: 'SPLIT_KEY' });
+    expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'splitting' });
+    await resumeShard(replica, 1, NO_LIMIT);
+    expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
+    await node.close();
+  });
+
+  it('that is ordered again is done once', async () => {
+    const node = await filled();
+    await split(node, 1, 16, 'd');
+    const again = await splitShard(node.get(1)!, { epoch: 1, child: 16, at: { how: 'key', key: key('d') } }, NO_LIMIT);
+    expect(again).toMatchObject({ parent: { epoch: 2 }, child: undefined });
+    await node.close();
+  });
+
+  it('of a child that is found again, and of one that was destroyed: neither is made anew when the log is read again', async () => {
+    const disk = new SimFileSystem();
+    let node = await ShardNode.open(disk);
+    for (const name of ['a', 'b', 'c', 'd']) await put(node.get(1)!, name, name);
+    await split(node, 1, 16, 'b');
+    await split(node, 16, 17, 'c');
+    await put(node.get(16)!, 'b', 'newer');
+    await node.destroy(17);
+    // Nothing of shard 1 is durable beyond the split: it is applied again.
+    node.abort();
+    disk.crash('all');
+    node = await ShardNode.open(disk);
+    expect(node.replicas.map(({ group }) => group)).toEqual([1, 16]);
+    expect(entries(node.get(1)!)).toEqual({ a: 'a' });
+    expect(entries(node.get(16)!)).toEqual({ b: 'newer' });
+    await node.close();
+  });
+});
+
+describe('a merge', () => {
+  async function halves(): Promise<{ node: ShardNode; source: Replica; target: Replica }> {
+    const node = await filled();
+    await split(node, 1, 16, 'd');
+    const [target, source] = [node.get(1)!, node.get(16)!];
+    await put(source, 'f', 'newer', 8);
+    for (let i = 0; i < 10; i++) await put(target, 'a', `a ${i}`);
+    return { node, source, target };
+  }
+
+  it('copies what the source has behind the target’s keys, and gives them to it at once', async () => {
+    const { node, source, target } = await halves();
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    const imported = await importShard(target, 2, source, sealed, NO_LIMIT);
+    expect(imported.entries).toBe(3);
+    expect(target.descriptor).toMatchObject({ epoch: 2, keys: { end: key('d') } });
+    await retireShard(source, 2, sealed, NO_LIMIT);
+    const merged = await commitMerge(target, 2, imported.session, source.descriptor, NO_LIMIT);
+    expect(merged).toMatchObject({ shard: 1, epoch: 3, state: 'normal', keys: { kind: 'range', start: key(''), end: undefined } });
+    expect(entries(target)).toMatchObject({ a: 'a 9', d: 'd value', e: 'e value', f: 'newer' });
+    expect(await commitMerge(target, 2, imported.session, source.descriptor, NO_LIMIT)).toEqual(merged);
+    expect(target.importing).toBeUndefined();
+    await node.close();
+  });
+
+  it('brings the memory of writes along', async () => {
+    const { node, source, target } = await halves();
+    const version = source.engine.getEntrySync(engineKey(key('f')))!.version;
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    const { session } = await importShard(target, 2, source, sealed, NO_LIMIT);
+    await retireShard(source, 2, sealed, NO_LIMIT);
+    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    expect(await put(target, 'f', 'twice', 8)).toBe(version);
+    expect(entries(target)['f']).toBe('newer');
+    await node.close();
+  });
+
+  it('takes no writes of a source that is sealed, and goes on with it when it is given up', async () => {
+    const { node, source, target } = await halves();
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    expect(await sealShard(source, 2, NO_LIMIT)).toBe(sealed);
+    expect(await put(source, 'e', 'no')).toBe('sealed');
+    const { session } = await importShard(target, 2, source, sealed, NO_LIMIT);
+    await resumeShard(source, 2, NO_LIMIT);
+    await cancelImport(target, 2, NO_LIMIT);
+    expect(entries(target)).toMatchObject({ a: 'a 9', c: 'c value' });
+    expect(entries(target)).not.toHaveProperty('d');
+    await put(source, 'e', 'yes');
+    // What was imported is of before that: it is never taken for what the source has.
+    await expect(retireShard(source, 2, sealed, NO_LIMIT)).rejects.toMatchObject({ code: 'SHARD_STATE' });
+    const again = await sealShard(source, 2, NO_LIMIT);
+    await expect(retireShard(source, 2, sealed, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
+    await expect(commitMerge(target, 2, session, source.descriptor, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
+    expect(again).toBeGreaterThan(sealed);
+    await node.close();
+  });
+
+  it('begins anew where an attempt before was given up half way', async () => {
+    const { node, source, target } = await halves();
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    const first = await importShard(target, 2, source, sealed, NO_LIMIT);
+    const second = await importShard(target, 2, source, sealed, NO_LIMIT);
+    expect(second.session).toBeGreaterThan(first.session);
+    await expect(commitMerge(target, 2, first.session, source.descriptor, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
+    await expect(splitShard(target, { epoch: 2, child: 20, at: { how: 'key', key: key('b') } }, NO_LIMIT)).rejects.toMatchObject({
+      code: 'SHARD_STATE',
+    });
+    await node.close();
+  });
+
+  it('is not of strangers, nor into the one with the shorter log', async () => {
+    const { node, source, target } = await halves();
+    await split(node, 16, 17, 'e');
+    const far = node.get(17)!;
+    const sealed = await sealShard(far, 3, NO_LIMIT);
+    await expect(importShard(target, 2, far, sealed, NO_LIMIT)).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_NEIGHBOURS' });
+    for (let i = 0; i < 40; i++) await put(source, 'd', `d ${i}`);
+    const late = await sealShard(source, 3, NO_LIMIT);
+    await expect(importShard(target, 2, source, late, NO_LIMIT)).rejects.toMatchObject({ kind: 'conflict', code: 'MERGE_ORDER' });
+    await node.close();
+  });
+});
