@@ -48,7 +48,7 @@ export interface Policy {
   readonly cpuHigh: number;
   readonly ioLow: number;
   readonly ioHigh: number;
-  /** From so much on a node's disk is slow: it should lead nothing and gets nothing. */
+  /** A node whose log takes so many times as long as usual to sync is slow, until it is at half of that: it leads nothing and gets nothing. */
   readonly slowDisk: number;
   /** How far from its fair share, as a part of it, a node may be in data, replicas, leads and traffic before anything is moved for it. */
   readonly tolerance: number;
@@ -100,7 +100,7 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
   cpuHigh: 0.75,
   ioLow: 0.6,
   ioHigh: 0.8,
-  slowDisk: 1,
+  slowDisk: 4,
   tolerance: 0.1,
   balanceBytesMin: 256 * MIB,
   balanceReplicasMin: 2,
@@ -148,7 +148,7 @@ const RANGES: Readonly<Record<Field, Range>> = {
   cpuHigh: PART,
   ioLow: PART,
   ioHigh: PART,
-  slowDisk: [0.1, 1000, false],
+  slowDisk: [1.1, 1000, false],
   tolerance: [0.01, 1, false],
   balanceBytesMin: AMOUNT,
   balanceReplicasMin: COUNT,

@@ -12,7 +12,8 @@
  *
  * `ClusterState` is what everybody reads; `Cluster` (cluster.ts) is the one implementation, and the only thing that changes it.
  */
-import { type ShardDescriptor, SYSTEM_TABLE } from '../shard/descriptor.ts';
+import { MADE_SHARD_MIN, type ShardDescriptor, SYSTEM_TABLE } from '../shard/descriptor.ts';
+import type { ShardReport } from './attending.ts';
 import type { Policy } from './policy.ts';
 
 /** The pool of nodes and tables that name none. */
@@ -62,6 +63,8 @@ export interface NodeRecord {
   /** Since when its health is what it is. Over a change of META_GROUP's leader a node that is suspect goes on being so. */
   readonly healthSinceMs: number;
   readonly registeredAtMs: number;
+  /** Of the program that it runs. */
+  readonly version: string;
 }
 
 /** Soft. Rates are means over some ten seconds, so that a single burst is none. */
@@ -76,7 +79,7 @@ export interface NodeLoad {
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
   readonly bytesPerSecond: number;
-  /** 0: as quick as ever; 1 and more: its disk is slow. */
+  /** How long the sync of its log takes over what is usual; 1: as ever. */
   readonly slowDisk: number;
 }
 
@@ -94,33 +97,37 @@ export interface Over {
   readonly disk: boolean;
   readonly cpu: boolean;
   readonly io: boolean;
+  /** Its disk is slow: it should lead nothing. */
+  readonly slow: boolean;
 }
 
-/** A node: its record, what it reports, what follows. */
+/**
+ * A node: its record, what it reports, what follows. What is planned is counted as if it were done: a replica that an operator takes to a node is
+ * there, one that it takes away is gone. So nothing is decided twice.
+ */
 export interface Node {
   readonly record: NodeRecord;
   /** Soft: as of the last report, none before the first. */
   readonly load: NodeLoad | undefined;
   /** Soft: when it was heard last (in this lead of META_GROUP; at its begin: as if it had just been heard). */
   readonly heardAtMs: number;
-  /** Soft: what peers said that were asked to reach it since it was last heard: when the last one was asked, whether one reached it. */
+  /** Soft: what peers said that were asked to reach it since it was last heard. */
   readonly probe: PeerProbe | undefined;
   /** Soft: which high watermarks it is beyond, until it is below the low ones: hysteresis. */
   readonly over: Over;
 
   /** Index: shards of which it is a member. */
   readonly shards: ReadonlySet<Shard>;
-  /** Index: sums over those. */
-  readonly replicaBytes: number;
-  readonly leaders: number;
-  /** Index: reads and writes each second that its replicas stand for: writes of all, reads where it leads. */
+  /** Index: bytes of those of which it has the data. */
+  readonly memberBytes: number;
+  /** Index, planned: replicas, their bytes (of those with data), leads; writes each second of its replicas and reads of its leads. */
+  readonly replicas: number;
+  readonly bytes: number;
+  readonly leads: number;
   readonly traffic: number;
-  /** Index: running operators that copy data to it, or away from it. */
-  readonly incoming: number;
-  readonly outgoing: number;
-  /** Index: bytes that those will add, or take away. */
-  readonly incomingBytes: number;
-  readonly outgoingBytes: number;
+  /** Index: running operators that copy data to it, and that take a replica away from it. */
+  readonly arriving: number;
+  readonly departing: number;
 }
 
 // Tables.
@@ -183,13 +190,16 @@ export interface ShardRecord {
   /** Also the Raft group's id. */
   readonly id: number;
   readonly table: number;
-  /** Newer ones have a larger `epoch`; of one epoch the report of the larger `configurationIndex` counts. */
   readonly descriptor: ShardDescriptor;
   /** By ascending node. Members of both sets while the configuration is joint. */
   readonly replicas: readonly ReplicaRecord[];
   readonly joint: boolean;
-  /** Of the log entry that brought these members; 0 while nobody has reported. */
-  readonly configurationIndex: number;
+  /**
+   * Descriptor and members are functions of the group's log: they are as of this index, which the leader of this term had applied. What is told of an
+   * earlier one is older. 0 while nobody has reported.
+   */
+  readonly asOfIndex: number;
+  readonly asOfTerm: number;
   readonly createdAtMs: number;
   /** When it last split, or came of a split; 0 for never. */
   readonly splitAtMs: number;
@@ -202,7 +212,6 @@ export interface ReplicaProgress {
   readonly node: number;
   /** Up to where the member is known to have the log. */
   readonly match: number;
-  readonly state: 'probe' | 'replicate' | 'snapshot';
 }
 
 /** Soft: what the leader reports of its shard. */
@@ -228,12 +237,17 @@ export interface Shard {
   readonly term: number;
   readonly lastIndex: number;
   readonly progress: readonly ReplicaProgress[];
+  /** Soft: up to which index of its log we know who is a member, changed or not. */
+  readonly membersAsOf: number;
   /** Soft: undefined before the first report of a leader. */
   readonly load: ShardLoad | undefined;
   /** Soft: nodes that have a replica, as they say, member or not. */
   readonly hosts: ReadonlyMap<number, Hosted>;
-  /** Index: the operator at work on it, as its own shard or as the other one of a merge. */
+  /** Index: the operator at work on it, as its own shard or as the other one of a split or merge. */
   readonly operator: OperatorRecord | undefined;
+  /** Index: members as they will be when that is done, and who will lead. */
+  readonly planned: readonly ReplicaRecord[];
+  readonly plannedLeader: number;
 }
 
 // Operators.
@@ -307,8 +321,10 @@ export interface OperatorRecord {
   /** Index of the step that is under way. */
   readonly at: number;
   readonly state: 'running' | 'done' | 'cancelled' | 'failed';
-  /** Of one that did not end as it was meant to. */
+  /** Why it did not, or will not, end as it was meant to. */
   readonly ending: string | undefined;
+  /** It is given up, and its steps are those that undo it; what it is called when they are done. */
+  readonly undoing?: 'cancelled' | 'failed';
   readonly startedAtMs: number;
   /** When step `at` began, or the operator ended. */
   readonly stepAtMs: number;
@@ -324,6 +340,13 @@ export interface Counters {
   readonly nextOperator: number;
 }
 
+export const FIRST_COUNTERS: Counters = Object.freeze({
+  version: 0,
+  nextTable: MADE_SHARD_MIN,
+  nextShard: MADE_SHARD_MIN,
+  nextOperator: 1,
+});
+
 export interface ClusterState {
   readonly counters: Counters;
   readonly policy: Policy;
@@ -336,9 +359,50 @@ export interface ClusterState {
   readonly running: ReadonlyMap<number, OperatorRecord>;
   /** Index: of a table that was not dropped. */
   tableNamed(name: string): TableRecord | undefined;
-  /** Index: by first key, or by the order in which hash shards came to be. */
+  /** Index: in the order of keys; of a hash table in that of the hash's bits, lowest first, so that siblings are neighbours. */
   shardsOf(table: number): readonly Shard[];
+  /** Index: nodes that the rules let have replicas of the table, up or not, by id; but for decommissioned ones. */
+  nodesFor(table: TableRecord): readonly Node[];
+  /** Index: how many zones those have that are not leaving. */
+  zonesFor(table: TableRecord): number;
+  /** Index: shards by what is wrong with them, or may be done with them (placement/diagnosis.ts). */
+  ailing(ailment: Ailment): ReadonlySet<Shard>;
+  sized(size: SizeClass): ReadonlySet<Shard>;
+  /** Soft: replicas that nodes report of shards that are not there, by shard and node. */
+  readonly strays: ReadonlyMap<number, ReadonlyMap<number, ShardReport>>;
 }
+
+/**
+ * What is wrong with a shard's members, the worst first; each shard is counted for its worst.
+ *
+ *   lost         a majority of its voters is down: nothing can be done by the group itself (`sparrowkv recover`)
+ *   endangered   one more failure, and it is lost
+ *   degraded     a replica is on a node that is down
+ *   short        fewer replicas than the table wants
+ *   surplus      more replicas than the table wants, of some kind
+ *   misplaced    a replica is in the wrong pool, or a zone has more than its share
+ *   leaving      a replica is on a node that drains or is decommissioned
+ *   stray        a node has a replica and is no member
+ *   undescribed  its table's settings have changed since it was told them
+ *   misled       the leader should not lead: its node's disk is slow
+ */
+export const AILMENTS = [
+  'lost',
+  'endangered',
+  'degraded',
+  'short',
+  'surplus',
+  'misplaced',
+  'leaving',
+  'stray',
+  'undescribed',
+  'misled',
+] as const;
+export type Ailment = (typeof AILMENTS)[number];
+
+/** A shard beyond the split size, one with more traffic than one should have, one that could be merged away. */
+export const SIZE_CLASSES = ['large', 'hot', 'small'] as const;
+export type SizeClass = (typeof SIZE_CLASSES)[number];
 
 /**
  * A record as it is persisted, or (`undefined`) that it goes: what a change writes. All of a change are written at once, or none.
@@ -379,7 +443,7 @@ export function mayLead({ votes, data }: ReplicaRecord): boolean {
 }
 
 /** Whether replicas of `table` may be on it at all, whatever its health. */
-export function isFor(node: NodeRecord, table: TableRecord): boolean {
+export function isFor(node: NodeRecord, table: Pick<TableRecord, 'id' | 'pool'>): boolean {
   if (table.id === SYSTEM_TABLE) return node.role === 'meta' || node.role === 'all';
   return (node.role === 'node' || node.role === 'all') && node.pool === table.pool;
 }

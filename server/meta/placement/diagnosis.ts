@@ -1,0 +1,84 @@
+/**
+ * What is worst about a shard's members (state.ts has the list). A function of records, health of nodes and who leads: cluster.ts asks again
+ * whenever one of those changes, so that nobody searches a hundred thousand shards for the few that need something. Pure.
+ */
+import { majority } from '../../raft/index.ts';
+import type { Ailment, ClusterState, ReplicaCounts, ReplicaKind, ReplicaRecord, Shard, TableRecord } from '../state.ts';
+import { misplaced, wantedReplicas } from './rules.ts';
+
+export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined {
+  const { record } = shard;
+  const table = state.tables.get(record.table);
+  if (table === undefined || record.replicas.length === 0) return undefined;
+  let voters = 0;
+  let alive = 0;
+  let down = 0;
+  let leaving = false;
+  for (const { node, votes } of record.replicas) {
+    const { health, duty } = state.nodes.get(node)?.record ?? GONE;
+    if (votes) {
+      voters++;
+      if (health !== 'down') alive++;
+    }
+    if (health === 'down') down++;
+    else if (duty !== 'active') leaving = true;
+  }
+  if (alive < majority(voters)) return 'lost';
+  if (record.byHand) return undefined;
+  const short = missing(table, record.replicas) !== undefined;
+  const extra = surplus(table, record.replicas) !== undefined;
+  if ((down > 0 || short) && alive === majority(voters) && table.replicas.voters + table.replicas.witnesses > 1) return 'endangered';
+  if (down > 0) return 'degraded';
+  if (short) return 'short';
+  // What is too many goes first: a misplaced replica may be just that one.
+  if (extra) return 'surplus';
+  if (misplaced(state, table, record.replicas) !== undefined) return 'misplaced';
+  if (leaving) return 'leaving';
+  if (strayHost(state, shard) !== undefined) return 'stray';
+  if (record.descriptor.ttlMs !== table.ttlMs || record.descriptor.inlineThreshold !== table.inlineThreshold) return 'undescribed';
+  const leader = state.nodes.get(shard.leader);
+  return leader?.over.slow === true && record.replicas.length > 1 ? 'misled' : undefined;
+}
+
+/** A node that is in no record: it was removed by hand, and does not come back. */
+const GONE = { health: 'down', duty: 'decommissioned' } as const;
+
+/** The kind of which there are fewer than the table wants: voters before others. */
+export function missing(table: TableRecord, replicas: readonly ReplicaRecord[]): ReplicaKind | undefined {
+  const { voters, learners, witnesses } = countsOf(replicas);
+  if (voters < table.replicas.voters) return 'voter';
+  if (witnesses < table.replicas.witnesses) return 'witness';
+  return learners < table.replicas.learners ? 'learner' : undefined;
+}
+
+/** The kind of which there are more, where none is missing: learners first, nobody counts on them. */
+export function surplus(table: TableRecord, replicas: readonly ReplicaRecord[]): ReplicaKind | undefined {
+  const { voters, learners, witnesses } = countsOf(replicas);
+  if (voters + learners + witnesses <= wantedReplicas(table) || missing(table, replicas) !== undefined) return undefined;
+  if (learners > table.replicas.learners) return 'learner';
+  return voters > table.replicas.voters ? 'voter' : 'witness';
+}
+
+/** A node that can have replicas of the table, has one of this shard and is no member, as of what is at least as new as its replica. */
+export function strayHost(state: ClusterState, shard: Shard): number | undefined {
+  // Members are told by whoever leads; nothing is removed on what was known before.
+  if (shard.load === undefined || shard.record.joint) return undefined;
+  for (const [node, { applied }] of shard.hosts) {
+    if (shard.record.replicas.some((replica) => replica.node === node) || applied > shard.membersAsOf) continue;
+    const there = state.nodes.get(node);
+    if (there?.record.health === 'up') return node;
+  }
+  return undefined;
+}
+
+function countsOf(replicas: readonly ReplicaRecord[]): ReplicaCounts {
+  let voters = 0;
+  let learners = 0;
+  let witnesses = 0;
+  for (const { votes, data } of replicas) {
+    if (!data) witnesses++;
+    else if (votes) voters++;
+    else learners++;
+  }
+  return { voters, learners, witnesses };
+}
