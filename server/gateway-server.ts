@@ -28,6 +28,7 @@ import {
   NO_CLUSTER,
   type OwnNode,
   READ_PATHS,
+  ReceiveWindows,
   STREAM_PATHS,
   WRITE_PATHS,
 } from './gateway/index.ts';
@@ -67,6 +68,7 @@ export class GatewayServer {
   readonly #health: HealthImplementation;
   readonly #intake: Intake;
   readonly #connections: Connections = new Connections();
+  readonly #windows: ReceiveWindows = new ReceiveWindows(STREAM_PATHS);
   readonly #counter: CallCounter = new CallCounter();
   #address = '';
   #metrics: MetricsServer | undefined;
@@ -163,6 +165,7 @@ export class GatewayServer {
       });
     });
     this.#connections.watch(port);
+    this.#windows.watch(port);
     this.#address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
     this.#logger.info({ address: this.#address }, 'listening');
   }
@@ -199,6 +202,7 @@ export class GatewayServer {
     this.#process?.close();
     this.#intake.close();
     this.#connections.close();
+    this.#windows.close();
   }
 
   #families(): Family[] {
