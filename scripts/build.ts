@@ -17,11 +17,15 @@ const DIST = join(ROOT, 'dist');
 const FRESH = join(ROOT, 'build', 'dist');
 const STAMP = join(ROOT, 'build', 'inputs');
 
+/** What runs in a browser: a project of its own, since there are other things there than here. */
+const PAGE = 'server/dashboard/page';
+
 /** All that decides what dist/ holds. */
 const INPUTS: readonly string[] = [
   'package-lock.json',
   'tsconfig.json',
   'tsconfig.build.json',
+  `${PAGE}/*`,
   'index.ts',
   'scripts/build*.ts',
   'assembly/*.ts',
@@ -32,7 +36,7 @@ const INPUTS: readonly string[] = [
 ];
 
 /** What tsc does not write itself: files that the code finds beside it at run time. */
-const COPIED: readonly string[] = ['assembly/engine.wasm', 'proto/sparrowkv/**/*.proto'];
+const COPIED: readonly string[] = ['assembly/engine.wasm', 'proto/sparrowkv/**/*.proto', `${PAGE}/*.{html,css,svg}`];
 
 const digest = digestOfInputs();
 if (process.argv.includes('--if-needed') && digestOfBuild() === digest) process.exit(0);
@@ -42,7 +46,8 @@ process.stdout.write('building the kernels, the protocol and dist/ ...\n');
 rmSync(FRESH, { recursive: true, force: true });
 runScript('kernels', 'build-kernels.ts');
 runScript('protocol', 'build-proto.ts');
-run('dist', process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json', '--outDir', FRESH]);
+compile('dist', 'tsconfig.build.json', []);
+compile('page', join(PAGE, 'tsconfig.json'), ['--noEmit', 'false', '--declaration', 'false', '--isolatedDeclarations', 'false']);
 for (const file of COPIED.flatMap((pattern) => globSync(pattern, { cwd: ROOT }))) {
   mkdirSync(join(FRESH, dirname(file)), { recursive: true });
   copyFileSync(join(ROOT, file), join(FRESH, file));
@@ -55,6 +60,10 @@ process.stdout.write(`built dist/ in ${((performance.now() - started) / 1000).to
 
 function runScript(step: string, script: string): void {
   run(step, process.execPath, [join(ROOT, 'scripts', script)]);
+}
+
+function compile(step: string, project: string, options: readonly string[]): void {
+  run(step, process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project, '--outDir', FRESH, ...options]);
 }
 
 function run(step: string, program: string, operands: string[]): void {

@@ -125,6 +125,8 @@ describe('the package', () => {
       'dist/engine/index.d.ts',
       'dist/assembly/engine.wasm',
       'dist/cli/main.js',
+      'dist/server/dashboard/page/index.html',
+      'dist/server/dashboard/page/main.js',
       'LICENSE',
       'README.md',
     ]) {

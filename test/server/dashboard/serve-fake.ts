@@ -1,0 +1,41 @@
+/** The dashboard over plain HTTP as a server serves it, with a cluster that a test makes up. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { SurveyResponse } from '../../../proto/index.ts';
+import { Dashboard } from '../../../server/dashboard/dashboard.ts';
+import { viewOfSurvey } from '../../../server/dashboard/view-of-survey.ts';
+
+export interface Served extends AsyncDisposable {
+  readonly address: string;
+  /** What is answered from now on; an error is thrown. */
+  survey: SurveyResponse | Error;
+  /** How often it was asked. */
+  surveys: number;
+  readonly dashboard: Dashboard;
+  /** As if the process were gone. */
+  close(): Promise<void>;
+}
+
+export async function serveFake(first: SurveyResponse | Error): Promise<Served> {
+  const dashboard = new Dashboard({
+    node: 2,
+    leads: () => false,
+    survey: async () => {
+      served.surveys++;
+      if (served.survey instanceof Error) throw served.survey;
+      return viewOfSurvey(served.survey, { node: 2, release: '0.1.0' });
+    },
+  });
+  const server: Server = createServer((request, response) => {
+    if (!dashboard.answer(request, response)) response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = async (): Promise<void> => {
+    dashboard.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const served: Served = { address, survey: first, surveys: 0, dashboard, close, [Symbol.asyncDispose]: close };
+  return served;
+}
