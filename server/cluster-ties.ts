@@ -44,12 +44,19 @@ export class ClusterTies {
     return this.#feed?.addresses ?? new Map<number, string>();
   }
 
-  /** `learned`: what another node said of where members are, for a node whose own book says nothing yet. */
-  begin(replica: Replica, transport: GrpcTransport | undefined, learned: ReadonlyMap<number, NodeAddress>): void {
+  /**
+   * `learned`: what another node said of where members are, for a node whose own book says nothing yet. `connected`: peers that the way to other nodes has
+   * already.
+   */
+  begin(
+    replica: Replica,
+    transport: GrpcTransport | undefined,
+    { connected, learned }: { readonly connected: readonly number[]; readonly learned: ReadonlyMap<number, NodeAddress> },
+  ): void {
     const { identity, join, credentials, scheduler, logger } = this.#parts;
     const node = identity.nodeId;
     this.#replica = replica;
-    this.#feed = new AddressFeed({ node, replica, links: transport, onRemoved: () => this.#wasRemoved('its own log says so') });
+    this.#feed = new AddressFeed({ node, replica, links: transport, connected, onRemoved: () => this.#wasRemoved('its own log says so') });
     this.#feed.learn(learned);
     if (transport === undefined) return;
     this.#watch = new ClusterWatch({

@@ -90,7 +90,7 @@ export class NodeParts implements Parts {
       const log = openLog(settings, hash, logger);
       opened.push(() => log.close());
       const store = await openStore(settings, log, hash, createHash);
-      opened.push(() => store.engine.close());
+      opened.push(() => store.closeEngine());
       const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, credentials, fileSystem, scheduler, logger });
       opened.push(() => ties.close());
       const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
@@ -102,6 +102,8 @@ export class NodeParts implements Parts {
       const { tickMs, logBytesMax } = settings.raft;
       const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax, onReach, membersChanged });
       opened.push(() => host.close());
+      const peers = peersOf(settings, identity, store);
+      if (transport !== undefined) for (const [id, address] of peers) transport.addPeer(id, address);
       const replica = await openReplica(settings, identity, { store, log, host }, logger, onStopped);
       opened.push(() => replica.close());
       if (transport === undefined && replica.members.some((member) => member !== identity.nodeId))
@@ -110,7 +112,7 @@ export class NodeParts implements Parts {
       if (settings.join !== undefined && begunAlone(identity) && !replica.members.some((member) => member !== node)) {
         throw joinsAlone(settings.data, identity);
       }
-      ties.begin(replica, transport, facts?.nodes ?? new Map<number, NodeAddress>());
+      ties.begin(replica, transport, { connected: [...peers.keys()], learned: facts?.nodes ?? new Map<number, NodeAddress>() });
       return new NodeParts({ identity, found, store, log, transport, host, replica, ties }, lock);
     } catch (error) {
       for (const close of opened.toReversed()) await close();
@@ -159,7 +161,7 @@ export class NodeParts implements Parts {
   async #release(): Promise<void> {
     await this.transport?.close();
     this.store.close();
-    await this.store.engine.close();
+    await this.store.closeEngine();
     this.#lock.release();
   }
 }
@@ -191,6 +193,13 @@ function wantedIdentity(
 function beginningOf({ cluster, listen, peerListen }: ServerSettings, { nodeId }: NodeIdentity): ReadonlyMap<number, NodeAddress> {
   const nodes: ClusterSettings = cluster ?? (peerListen === undefined ? {} : { [nodeId]: { address: listen, peerAddress: peerListen } });
   return new Map(Object.entries(nodes).map(([id, addresses]) => [Number(id), addresses]));
+}
+
+/** Where the other nodes listen, as far as is known before there is a replica: it may have to get from them what its disk has lost. */
+function peersOf(settings: ServerSettings, identity: NodeIdentity, store: ReplicaStore): ReadonlyMap<number, string> {
+  const beginning = [...beginningOf(settings, identity)].map(([id, { peerAddress }]) => [id, peerAddress] as const);
+  const known = new Map([...beginning, ...store.peerAddresses]);
+  return new Map([...known].filter(([id, address]) => id !== identity.nodeId && address !== ''));
 }
 
 /** The engine has no log of its own: the node's holds what is not in its tables yet, and large values. */
@@ -266,12 +275,15 @@ function openReplica(
 ): Promise<Replica> {
   const { nodeId, voters } = identity;
   // The first entry is about to be applied, or applied again: it writes where the nodes are, and on each of them the same.
-  if (store.engine.sequence === 0 && settings.cluster === undefined && voters.length > 1) throw alone(settings.data, voters);
+  if (store.damage === undefined && store.engine.sequence === 0 && settings.cluster === undefined && voters.length > 1)
+    throw alone(settings.data, voters);
   const { tickMs, electionTicks, heartbeatTicks, sleepTicks, leaseReads, leaseMarginMs } = settings.raft;
   const { checkpointBytes, logKeptBytesMax, keptBytesMax } = settings.raft;
   const lease = leaseReads ? { durationMs: electionTicks * tickMs, pauseMarginMs: leaseMarginMs } : undefined;
   const { writeBytesInFlightMax, writesWaitingMax } = settings;
   const onHandover = (handover: Handover): void => logger.warn(handover, "this node gives the lead up for its disk's sake");
+  const onDamaged = (error: SparrowError): void =>
+    logger.error({ err: error }, 'data is damaged on this disk: what was here comes back from the other nodes');
   return Replica.open(
     {
       group: GROUP_ID,
@@ -289,7 +301,7 @@ function openReplica(
       writeBytesInFlightMax,
       writesWaitingMax,
     },
-    { engine: store.engine, store, nodeLog: log, log: log.group(GROUP_ID), clock, scheduler, random, host, onStopped, onHandover },
+    { store, nodeLog: log, log: log.group(GROUP_ID), clock, scheduler, random, host, onStopped, onHandover, onDamaged },
   );
 }
 

@@ -62,6 +62,16 @@ export function replicaFamilies(stats: ReplicaStats): Family[] {
       'Entries that damage had taken from the log, and that came back from other nodes.',
       stats.entriesMended,
     ),
+    family(
+      'sparrowkv_raft_engines_repaired_total',
+      "How often another node's state has taken the place of a damaged one.",
+      stats.enginesRepaired,
+    ),
+    family(
+      'sparrowkv_raft_damaged',
+      'Whether data is damaged, and is coming back from another node.',
+      Number(stats.damagedBecause !== undefined),
+    ),
     family('sparrowkv_raft_stopped', 'Whether the replica has stopped.', Number(stats.stoppedBecause !== undefined)),
   ];
 }

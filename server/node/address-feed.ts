@@ -19,6 +19,8 @@ export interface AddressFeedParts {
   readonly replica: Pick<Replica, 'book' | 'members'>;
   /** Undefined: this node listens to no others. */
   readonly links: PeerLinks | undefined;
+  /** Nodes that there are connections to already. */
+  readonly connected?: readonly number[];
   /** The log says that this node was removed. Called once. */
   readonly onRemoved: () => void;
 }
@@ -33,6 +35,7 @@ export class AddressFeed {
 
   constructor(parts: AddressFeedParts) {
     this.#parts = parts;
+    this.#peers = new Set(parts.connected);
   }
 
   /** Where clients reach the members, by node id: always this map. */

@@ -114,9 +114,10 @@ export class EngineUpkeep implements LogHolder {
     await this.#flushing;
   }
 
-  /** A snapshot has taken the place of engine and log. */
-  resume(machine: StateMachine): void {
-    this.#retention.restart(machine.applied);
+  /** A snapshot of entry `begin` has taken the engine's place. Since then so many bytes of commands have been applied. */
+  resume(machine: StateMachine, begin: number = machine.applied, appliedBytes: number = 0): void {
+    this.#retention.restart(begin);
+    this.#retention.applied(machine.applied, appliedBytes);
     this.#halted = false;
     this.#machine = machine;
     this.#held = undefined;

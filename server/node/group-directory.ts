@@ -4,6 +4,7 @@
  *   current        which slot holds the engine:  | magic "SPKVGRP1" | format u32 = 1 | slot u32, 1 a, 2 b | index u64 | term u64 | check u64 |
  *                  index, term: of the snapshot that the engine began as, 0 and 0 when it began empty; check = XXH64 of what is before it, seed 0
  *   a/, b/         two slots; the engine's files are in SLOT/files
+ *   a/damaged      the engine in this slot is damaged: what was found, and whom to ask for a snapshot (JSON). In b/ likewise
  *   outgoing/      a checkpoint that is being sent
  *
  * A snapshot arrives in the slot that is free (server/transport, incoming-snapshot.ts), and is then the engine by one rename:
@@ -11,7 +12,7 @@
  *   1  all its files are durable in the free slot                          (whoever received it)
  *   2  `current` is written under another name, synced, renamed; the directory is synced      from here on it is the engine
  *   3  what else the slot holds of the transfer goes, its head first: nobody must take an engine's files for a transfer
- *   4  the files in the other slot go: it is free
+ *   4  the files in the other slot go, and its mark of damage: it is free
  *
  * A crash anywhere leaves the old engine, or the new one and something to be cleared, which opening does. Empty directories stay.
  *
@@ -35,6 +36,16 @@ export interface SnapshotBegin {
   readonly term: number;
 }
 
+/** What is noted of a damaged engine. */
+export interface DamageNote {
+  readonly what: string;
+  /** Of the group, as the engine had it. */
+  readonly members: readonly number[];
+  /** Where other nodes listen to nodes, by id. */
+  readonly nodes: Readonly<Record<string, string>>;
+}
+
+const DAMAGE_BYTES_MAX: number = 1024 * 1024;
 const MAGIC = 'SPKVGRP1';
 const FORMAT = 1;
 const BYTES = 40;
@@ -84,6 +95,32 @@ export class GroupDirectory {
     return `${this.path}/outgoing`;
   }
 
+  /** What was noted of the engine; undefined: it is not known to be damaged. A note that cannot be read says that much. */
+  get damage(): DamageNote | undefined {
+    const path = this.#damagePath;
+    if (!this.#fileSystem.existsSync(path)) return undefined;
+    try {
+      return JSON.parse(this.#readText(path)) as DamageNote;
+    } catch {
+      return { what: 'the engine was found to be damaged', members: [], nodes: {} };
+    }
+  }
+
+  /** The engine is damaged, and stays so until a snapshot takes its place: durable when it returns. */
+  noteDamage(note: DamageNote): void {
+    const path = this.#damagePath;
+    if (this.#fileSystem.existsSync(path)) this.#fileSystem.unlinkSync(path);
+    const bytes = Buffer.from(JSON.stringify(note), 'utf8');
+    const file = this.#fileSystem.openSync(path, 'create');
+    try {
+      file.writeSync(bytes, 0, bytes.length, 0);
+      file.datasyncSync();
+    } finally {
+      file.closeSync();
+    }
+    this.#fileSystem.syncDirectorySync(`${this.path}/${this.#slot}`);
+  }
+
   /** What arrived is the engine from now on. The one before it is closed. */
   switchTo(begin: SnapshotBegin): void {
     this.#write(this.#free, begin);
@@ -100,6 +137,20 @@ export class GroupDirectory {
     return this.#slot === 'a' ? 'b' : 'a';
   }
 
+  get #damagePath(): string {
+    return `${this.path}/${this.#slot}/damaged`;
+  }
+
+  #readText(path: string): string {
+    const file = this.#fileSystem.openSync(path, 'read');
+    try {
+      const bytes = Buffer.alloc(DAMAGE_BYTES_MAX);
+      return bytes.toString('utf8', 0, file.readSync(bytes, 0, bytes.length, 0));
+    } finally {
+      file.closeSync();
+    }
+  }
+
   /** Steps 3 and 4. What the free slot holds of a transfer stays: it may be gone on with. */
   #clear(): void {
     const fileSystem = this.#fileSystem;
@@ -110,6 +161,12 @@ export class GroupDirectory {
     }
     for (const name of ['head.new', 'checks']) if (fileSystem.existsSync(`${used}/${name}`)) fileSystem.unlinkSync(`${used}/${name}`);
     if (!fileSystem.existsSync(`${this.incoming}/head`)) this.#empty(IncomingSnapshot.filesOf(this.incoming));
+    const mark = `${this.incoming}/damaged`;
+    if (fileSystem.existsSync(mark)) {
+      fileSystem.unlinkSync(mark);
+      // Before the slot is an engine's again.
+      fileSystem.syncDirectorySync(this.incoming);
+    }
   }
 
   #empty(directory: string): void {

@@ -1,7 +1,7 @@
 /**
  * Whether a leader gives the lead up because of its disk. It looks once in an election timeout:
  *
- *   full    the log's disk is full: at once
+ *   unfit   the log's disk is full, or the data is damaged: at once
  *   slow    a sync of the log takes `floorMs` at least, and
  *             4 times as long as a follower takes to acknowledge, its own disk and the network's way there and back included, or
  *             10 times as long as usual here, and twice as long as that follower;
@@ -26,11 +26,12 @@ export interface Look {
   readonly syncMs: number | undefined;
   /** No sync that is quicker is slow. */
   readonly floorMs: number;
-  readonly full: boolean;
+  /** Why it is not to lead, whatever its disk takes. */
+  readonly unfit: HandoverReason | undefined;
   readonly followers: readonly FollowerLook[];
 }
 
-export type HandoverReason = 'full disk' | 'slow disk';
+export type HandoverReason = 'full disk' | 'slow disk' | 'damaged data';
 
 /** What is remembered from look to look. */
 export interface Judgement {
@@ -66,9 +67,9 @@ export const FIRST_JUDGEMENT: Judgement = {
 export function judge(before: Judgement, look: Look): Judgement {
   const looks = before.looks + 1;
   const quickest = quickestOf(look.followers);
-  if (look.full) {
+  if (look.unfit !== undefined) {
     const to = quickest?.id ?? look.followers.find(({ caughtUp }) => caughtUp)?.id;
-    return { ...before, looks, to, reason: to === undefined ? undefined : 'full disk' };
+    return { ...before, looks, to, reason: to === undefined ? undefined : look.unfit };
   }
   const quiet = { ...before, looks, to: undefined, reason: undefined };
   // Nothing was written: that tells nothing.

@@ -68,15 +68,15 @@ export class LeadKeeper {
     this.#judgement = { ...this.#judgement, slowLooks: 0 };
   }
 
-  /** Whether it is time to look; a full disk is looked at with every tick. */
-  tick(full: boolean): boolean {
-    return ++this.#ticks >= this.#lookTicks || full;
+  /** Whether it is time to look: who is unfit to lead looks with every tick. */
+  tick(unfit: HandoverReason | undefined): boolean {
+    return ++this.#ticks >= this.#lookTicks || unfit !== undefined;
   }
 
   /** `syncMs`: of the log's syncs within so many milliseconds. `caughtUp`: who may lead at once. */
   look(
     nowMs: number,
-    full: boolean,
+    unfit: HandoverReason | undefined,
     syncMs: (withinMs: number) => number | undefined,
     caughtUp: (id: number) => boolean,
     members: readonly number[],
@@ -85,7 +85,7 @@ export class LeadKeeper {
     if (due) this.#ticks = 0;
     const measured = due ? syncMs(this.#lookMs) : undefined;
     const followers = members.map((id): FollowerLook => ({ id, ackMs: this.#ackMs(id, nowMs), caughtUp: caughtUp(id) }));
-    const look: Look = { syncMs: measured, floorMs: this.#lookMs * FLOOR_PART, full, followers };
+    const look: Look = { syncMs: measured, floorMs: this.#lookMs * FLOOR_PART, unfit, followers };
     this.#judgement = judge(this.#judgement, look);
     if (due) for (const timed of this.#followers.values()) timed.sumMs = timed.count = 0;
     const { to, reason } = this.#judgement;

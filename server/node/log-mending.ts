@@ -1,6 +1,5 @@
 /**
- * Brings back entries that damage to its files has taken from a group's log, before its replica opens. Until then this member is as if it were not
- * there: it votes for nobody and acknowledges nothing.
+ * Brings back entries that damage to its files has taken from a group's log, before its replica opens (mending.ts).
  *
  *   log   ... 6 7 . . 10 11 ...    missing: 8 and 9; anchor: 10 with its term
  *
@@ -17,19 +16,9 @@
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { LogEntry } from '../raft/index.ts';
-import type { EntriesResponse, PeerMessage, SnapshotSink } from '../transport/index.ts';
+import type { EntriesRequest, EntriesResponse, PeerMessage, SnapshotSink } from '../transport/index.ts';
 import type { GroupLog, IndexRange } from './log/index.ts';
-import type { HostedReplica, ReplicaHost } from './replica-host.ts';
-
-export interface MendingParts {
-  readonly group: number;
-  readonly id: number;
-  /** Other members, as far as known. */
-  readonly peers: readonly number[];
-  readonly host: ReplicaHost;
-  /** Who does not answer for so long is not waited for. */
-  readonly retryTicks: number;
-}
+import { Mending, type MendingParts } from './mending.ts';
 
 /** How it ended, and how many entries came back. */
 export interface LogMended {
@@ -37,71 +26,35 @@ export interface LogMended {
   readonly entries: number;
 }
 
-export class LogMending implements HostedReplica {
-  readonly upkeep: undefined;
-  readonly #parts: MendingParts;
+export class LogMending extends Mending<LogMended> {
   readonly #log: GroupLog;
-  readonly #done: (outcome: LogMended) => void;
-  readonly #failed: (error: unknown) => void;
   /** Those that have not what is asked for. */
   readonly #without: Set<number> = new Set();
-  #asked = 0;
   #filled = 0;
-  #ticks: number;
   #filling = false;
 
-  /** Settles when nothing is missing any more, or when only a snapshot will do. */
-  static async run(parts: MendingParts, log: GroupLog): Promise<LogMended> {
-    let mending: LogMending | undefined;
-    try {
-      return await new Promise((resolve, reject) => {
-        mending = new LogMending(parts, log, resolve, reject);
-        parts.host.add(mending);
-      });
-    } finally {
-      if (mending !== undefined) parts.host.remove(mending);
-    }
-  }
-
-  private constructor(parts: MendingParts, log: GroupLog, done: (outcome: LogMended) => void, failed: (error: unknown) => void) {
-    this.#parts = parts;
+  /** `run` settles when nothing is missing any more, or when only a snapshot will do. */
+  constructor(parts: MendingParts, log: GroupLog) {
+    super(parts);
     this.#log = log;
-    this.#done = done;
-    this.#failed = failed;
-    this.#ticks = parts.retryTicks;
-  }
-
-  get group(): number {
-    return this.#parts.group;
-  }
-
-  get asleep(): boolean {
-    return false;
-  }
-
-  get members(): readonly number[] {
-    return [...this.#parts.peers, this.#parts.id];
-  }
-
-  tick(): void {
-    if (++this.#ticks < this.#parts.retryTicks || this.#filling) return;
-    this.#ask(this.#parts.peers[this.#asked++ % this.#parts.peers.length]!);
-  }
-
-  step(message: PeerMessage): void {
-    if (message.type === 'entries-response' && !this.#filling) this.#take(message);
   }
 
   accept(): Promise<SnapshotSink> {
-    return Promise.reject(new SparrowError('unavailable', 'LOG_MENDING', `member ${this.#parts.id} gets back what its log has lost`));
+    return Promise.reject(new SparrowError('unavailable', 'LOG_MENDING', `member ${this.id} gets back what its log has lost`));
   }
 
-  turn(): void {
-    // Everything happens when it comes.
+  protected override get busy(): boolean {
+    return this.#filling;
   }
 
-  wake(): void {
-    // Never asleep.
+  protected override answered(message: PeerMessage): void {
+    if (message.type === 'entries-response' && !this.#filling) this.#take(message);
+  }
+
+  protected question(to: number): EntriesRequest {
+    const { range, anchorIndex, anchorTerm } = this.#hole();
+    const { term } = this.#log.contents().hardState;
+    return { type: 'entries-request', from: this.id, to, term, anchorIndex, anchorTerm, first: range.from, last: range.to };
   }
 
   /** The first hole, and what is behind it. */
@@ -112,21 +65,13 @@ export class LogMending implements HostedReplica {
     return { range, anchorIndex, anchorTerm: this.#log.term(anchorIndex) ?? lastTerm };
   }
 
-  #ask(to: number): void {
-    this.#ticks = 0;
-    const { group, id, host } = this.#parts;
-    const { range, anchorIndex, anchorTerm } = this.#hole();
-    const { term } = this.#log.contents().hardState;
-    host.send(group, [{ type: 'entries-request', from: id, to, term, anchorIndex, anchorTerm, first: range.from, last: range.to }]);
-  }
-
   #take(response: EntriesResponse): void {
     const { range, anchorIndex, anchorTerm } = this.#hole();
     if (response.anchorIndex !== anchorIndex || response.anchorTerm !== anchorTerm || response.previousIndex !== range.from - 1) return;
     const entries = response.entries.filter(({ index }) => index <= range.to);
     if (entries.length === 0) {
       this.#without.add(response.from);
-      if (this.#parts.peers.every((peer) => this.#without.has(peer))) this.#done({ outcome: 'snapshot', entries: this.#filled });
+      if (this.peers.every((peer) => this.#without.has(peer))) this.done({ outcome: 'snapshot', entries: this.#filled });
       return;
     }
     if (!this.#fits(entries, range, anchorTerm)) return;
@@ -136,10 +81,10 @@ export class LogMending implements HostedReplica {
         this.#filling = false;
         this.#without.clear();
         this.#filled += entries.length;
-        if (this.#log.contents().damage === undefined) this.#done({ outcome: 'filled', entries: this.#filled });
-        else this.#ask(response.from);
+        if (this.#log.contents().damage === undefined) this.done({ outcome: 'filled', entries: this.#filled });
+        else this.ask(response.from);
       },
-      (error: unknown) => this.#failed(error),
+      (error: unknown) => this.failed(error),
     );
   }
 

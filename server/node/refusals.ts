@@ -10,6 +10,13 @@ export function diskFull(): SparrowError {
   return new SparrowError('exhausted', 'DISK_FULL', 'the disk that holds the log is full', { applied: false });
 }
 
+/** Until other members have given back what is lost (engine-repair.ts). */
+export function damaged(): SparrowError {
+  return new SparrowError('unavailable', 'REPAIRING', 'the data of this member is damaged; it is coming back from another one', {
+    applied: false,
+  });
+}
+
 /** As the engine tells it, of a write that has not reached it. */
 export function noRoom(lacking: SparrowError | undefined): SparrowError | undefined {
   return lacking && new SparrowError('exhausted', lacking.code, lacking.message, { applied: false }, lacking);

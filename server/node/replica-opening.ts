@@ -2,11 +2,13 @@
  * How a replica comes to where it was: what a crash has left half done is finished, what the log has lost comes back from other members, and what is
  * committed and not in the engine is applied again.
  *
- *   a snapshot that is the engine, and not the log's begin yet -> damage in the log mended -> entries up to the commit index applied -> the core
+ *   a snapshot that is the engine, and not the log's begin yet -> a damaged engine replaced, damage in the log mended -> entries up to the commit index applied -> the core
  *
  * Called by replica.ts. Calls log-mending.ts, replica-store.ts, state-machine.ts and server/raft.
  */
+import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
+import type { HostedEngine } from '../../engine/index.ts';
 import { type LogEntry, membersOf, Raft, votersOnly } from '../raft/index.ts';
 import type { SnapshotBegin } from './group-directory.ts';
 import type { GroupDamage, GroupLog, LogDamage } from './log/index.ts';
@@ -31,13 +33,50 @@ export interface Recovered {
   readonly bytes: number;
   /** Entries that came back from other members. */
   readonly mended: number;
+  /** Met on the way, and not in its way: the engine is to be repaired. */
+  readonly damage: SparrowError | undefined;
 }
 
 /** Throws `corrupt/LOG_MISMATCH`, `corrupt/CORRUPT_RAFT_LOG`. */
 export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaParts): Promise<Recovered> {
   await finishInstall(parts);
+  for (;;) {
+    await mendEngine(settings, parts);
+    const watch = new DamageWatch(engineOf(parts));
+    try {
+      return { ...(await recover(settings, parts, watch)), damage: watch.damage };
+    } catch (error) {
+      const { store } = parts;
+      if (error instanceof SparrowError && error.code === 'CORRUPT_STATE') watch.damage = error;
+      if (watch.damage === undefined || store === undefined || othersOf(settings, watch.members).length === 0) throw error;
+      // It goes on with what other members have.
+      await store.giveUp(watch.damage, { what: watch.damage.message, members: watch.members, nodes: watch.nodes });
+    } finally {
+      watch.end();
+    }
+  }
+}
+
+/** Notes what an engine meets, and of which group it is as far as that could be read. */
+class DamageWatch {
+  damage: SparrowError | undefined;
+  members: readonly number[] = [];
+  nodes: Record<string, string> = {};
+  readonly end: () => void;
+
+  constructor(engine: HostedEngine) {
+    this.end = engine.events.on('corruption', ({ code, message }) => (this.damage = new SparrowError('corrupt', code, message)));
+  }
+
+  knows({ configuration, book }: StateMachine): void {
+    this.members = membersOf(configuration);
+    this.nodes = Object.fromEntries([...book.nodes].map(([id, { peerAddress }]) => [id, peerAddress]));
+  }
+}
+
+async function recover(settings: ReplicaSettings, parts: ReplicaParts, watch: DamageWatch): Promise<Omit<Recovered, 'damage'>> {
   const mended = await mendLog(settings, parts);
-  const engine = parts.store?.engine ?? parts.engine;
+  const engine = engineOf(parts);
   const machine = new StateMachine({
     engine,
     log: parts.log,
@@ -46,6 +85,7 @@ export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaPa
     descriptor: settings.descriptor,
     births: parts.births,
   });
+  watch.knows(machine);
   const recovered = parts.log.contents();
   const applied = machine.applied;
   if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
@@ -97,9 +137,44 @@ async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
   await log.restore(index, term);
 }
 
+/** Its own, or that of its store: a replica has one of them. */
+function engineOf({ store, engine }: ReplicaParts): HostedEngine {
+  const found = store?.engine ?? engine;
+  assert(found !== undefined, 'a replica is given an engine, or a store that has one');
+  return found;
+}
+
+/**
+ * An engine that cannot be opened, or was found to be damaged before, is replaced by a snapshot of another member: of an entry that the log reaches back
+ * to at least. A log that is damaged, too, is of no help: then it is to cover all that this member ever acknowledged.
+ */
+async function mendEngine(
+  { group, id, voters, electionTicks }: ReplicaSettings,
+  { store, log, nodeLog, host, onDamaged }: ReplicaParts,
+): Promise<void> {
+  if (store?.damage === undefined) return;
+  const { damage, compactedIndex, lastIndex } = log.contents();
+  if (damage?.endLost === true) throw damaged(damage, nodeLog.damage[0]);
+  const peers = othersOf({ id, voters }, store.damageNote?.members ?? []);
+  // Nobody else has what was here.
+  if (peers.length === 0) throw store.damage;
+  onDamaged?.(store.damage);
+  const begin = await store.receive(
+    { group, id, peers, host, retryTicks: electionTicks },
+    damage === undefined ? compactedIndex : lastIndex,
+  );
+  await installBefore(begin, store, log);
+}
+
+/** Who else is in the group: by what the engine said, or else as it began. */
+function othersOf({ id, voters }: Pick<ReplicaSettings, 'id' | 'voters'>, members: readonly number[]): number[] {
+  return (members.length > 0 ? members : voters).filter((member) => member !== id);
+}
+
 /** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
 async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<number> {
-  const { log, nodeLog, engine, store, host } = parts;
+  const { log, nodeLog, store, host } = parts;
+  const engine = engineOf(parts);
   const machine = new StateMachine({ engine, log, beginning: votersOnly(voters) });
   if (log.contents().damage !== undefined) dropApplied(log, engine.durableSequence);
   const { damage, lastIndex } = log.contents();
@@ -107,7 +182,7 @@ async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, pa
   const peers = membersOf(machine.configuration).filter((member) => member !== id);
   if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0]);
   const mending = { group, id, peers, host, retryTicks: electionTicks };
-  const { outcome, entries } = await LogMending.run(mending, log);
+  const { outcome, entries } = await new LogMending(mending, log).run();
   if (outcome === 'filled') return entries;
   if (store === undefined) throw damaged(damage, nodeLog.damage[0]);
   // It covers all that this member ever acknowledged.

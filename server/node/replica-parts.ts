@@ -41,9 +41,9 @@ export interface ReplicaSettings {
 }
 
 export interface ReplicaParts {
-  /** Its host is this node: `nodeLog` has its segments. */
-  engine: HostedEngine;
-  /** Where `engine` is from; without it there are no snapshots, which a group of one never needs. */
+  /** Its host is this node: `nodeLog` has its segments. Not looked at where `store` is given. */
+  engine?: HostedEngine | undefined;
+  /** Where the engine is from; without it there are no snapshots, which a group of one never needs. */
   store?: ReplicaStore | undefined;
   /** The node's log, and this group's part of it. Closed by whoever opened it, after the replica. */
   nodeLog: NodeLog;
@@ -58,4 +58,6 @@ export interface ReplicaParts {
   onStopped: (error: SparrowError) => void;
   /** It gives the lead up for its disk's sake. */
   onHandover?: (handover: Handover) => void;
+  /** Its data is damaged, and is being got back from other members. */
+  onDamaged?: (error: SparrowError) => void;
 }

@@ -42,6 +42,9 @@ export interface ReplicaStats {
   entriesMended: number;
   /** Entries that were read from the log's files for members that lag. */
   entriesFetched: number;
+  /** How often another member's state has taken the place of a damaged one; and what is damaged now. */
+  enginesRepaired: number;
+  damagedBecause: SparrowError | undefined;
   /** Snapshots that other members took, and that this one installed. */
   snapshotsSent: number;
   snapshotsInstalled: number;
@@ -65,7 +68,7 @@ export interface MemberProgress {
 /** Of what the figures are. */
 export interface Counted extends Pick<
   ReplicaStats,
-  'replayedEntries' | 'entriesMended' | 'entriesFetched' | 'handovers' | 'stoppedBecause'
+  'replayedEntries' | 'entriesMended' | 'entriesFetched' | 'enginesRepaired' | 'damagedBecause' | 'handovers' | 'stoppedBecause'
 > {
   readonly settings: Pick<ReplicaSettings, 'id' | 'electionTicks' | 'tickMs'>;
   readonly parts: Pick<ReplicaParts, 'nodeLog' | 'store'>;
@@ -105,6 +108,8 @@ export function statsOf({ settings, parts, raft, applied, budget, reads, lead, h
     readsStale: reads.stale,
     entriesMended: counts.entriesMended,
     entriesFetched: counts.entriesFetched,
+    enginesRepaired: counts.enginesRepaired,
+    damagedBecause: counts.damagedBecause,
     snapshotsSent: store?.counts.sent ?? 0,
     snapshotsInstalled: store?.counts.installed ?? 0,
     segmentsHeld: held.length,

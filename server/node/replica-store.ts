@@ -16,9 +16,10 @@ import {
   type SnapshotSink,
   type SnapshotSource,
 } from '../transport/index.ts';
-import { GroupDirectory, type SnapshotBegin } from './group-directory.ts';
+import { AddressBook, NODE_PREFIX } from './address-book.ts';
+import { type DamageNote, GroupDirectory, type SnapshotBegin } from './group-directory.ts';
 import type { Hash64 } from './log/index.ts';
-import type { MendingParts } from './log-mending.ts';
+import type { MendingParts } from './mending.ts';
 import { checkSnapshot } from './snapshot-check.ts';
 import { SnapshotMending } from './snapshot-mending.ts';
 
@@ -39,7 +40,9 @@ export interface ReplicaStoreParts {
 export class ReplicaStore {
   readonly #parts: ReplicaStoreParts;
   readonly #directory: GroupDirectory;
-  #engine: HostedEngine;
+  #engine: HostedEngine | undefined;
+  /** Why there is no engine that could be used. */
+  #damage: SparrowError | undefined;
   #incoming: IncomingSnapshot | undefined;
   /** How often a snapshot was taken in. */
   #accepted = 0;
@@ -49,17 +52,64 @@ export class ReplicaStore {
 
   static async open(parts: ReplicaStoreParts): Promise<ReplicaStore> {
     const directory = new GroupDirectory(parts.fileSystem, parts.directory, parts.hash);
-    return new ReplicaStore(parts, directory, await parts.openEngine(directory.engine));
+    const { damage } = directory;
+    if (damage !== undefined) {
+      const error = new SparrowError('corrupt', 'ENGINE_DAMAGED', `the engine in ${directory.engine} is damaged: ${damage.what}`);
+      return new ReplicaStore(parts, directory, undefined, error);
+    }
+    try {
+      return new ReplicaStore(parts, directory, await parts.openEngine(directory.engine), undefined);
+    } catch (error) {
+      if (!(error instanceof SparrowError) || error.kind !== 'corrupt') throw error;
+      return new ReplicaStore(parts, directory, undefined, error);
+    }
   }
 
-  private constructor(parts: ReplicaStoreParts, directory: GroupDirectory, engine: HostedEngine) {
+  private constructor(
+    parts: ReplicaStoreParts,
+    directory: GroupDirectory,
+    engine: HostedEngine | undefined,
+    damage: SparrowError | undefined,
+  ) {
     this.#parts = parts;
     this.#directory = directory;
     this.#engine = engine;
+    this.#damage = damage;
   }
 
+  /** Throws what `damage` says. */
   get engine(): HostedEngine {
+    if (this.#engine === undefined) throw this.#damage!;
     return this.#engine;
+  }
+
+  /** The engine cannot be opened, or was found to be damaged before: a snapshot has to take its place. Undefined: there is one. */
+  get damage(): SparrowError | undefined {
+    return this.#damage;
+  }
+
+  /** Who the members were when that was found, and where; undefined where it was found while opening. */
+  get damageNote(): DamageNote | undefined {
+    return this.#directory.damage;
+  }
+
+  /** Where nodes listen to one another, as the engine has it, or as it was noted when it was found to be damaged; by id. Empty: nobody can tell. */
+  get peerAddresses(): ReadonlyMap<number, string> {
+    if (this.#engine === undefined)
+      return new Map(Object.entries(this.damageNote?.nodes ?? {}).map(([id, address]) => [Number(id), address]));
+    const book = new AddressBook(new Map());
+    try {
+      book.load(this.#engine.scanSync({ prefix: NODE_PREFIX }));
+    } catch (error) {
+      // Whoever opens the replica is told.
+      if (!(error instanceof SparrowError) || error.kind !== 'corrupt') throw error;
+    }
+    return new Map([...book.nodes].map(([id, { peerAddress }]) => [id, peerAddress]));
+  }
+
+  /** The engine that is open is damaged: also for whoever opens this after a crash. Durable when it returns. */
+  noteDamage(note: DamageNote): void {
+    this.#directory.noteDamage(note);
   }
 
   get begin(): SnapshotBegin {
@@ -101,11 +151,10 @@ export class ReplicaStore {
     try {
       const { fileSystem } = this.#parts;
       const { outgoing } = this.#directory;
-      const strange = this.#engine
-        .hostSegments()
-        .filter(({ segment, end, liveBytes }) => segment !== 0 && liveBytes < end * SENT_SHARE_MIN);
-      if (strange.length > 0) await this.#engine.relocate(strange.map(({ segment }) => segment));
-      const { sequence, contents } = await this.#engine.checkpoint(outgoing);
+      const { engine } = this;
+      const strange = engine.hostSegments().filter(({ segment, end, liveBytes }) => segment !== 0 && liveBytes < end * SENT_SHARE_MIN);
+      if (strange.length > 0) await engine.relocate(strange.map(({ segment }) => segment));
+      const { sequence, contents } = await engine.checkpoint(outgoing);
       const snapshot = describe(sequence!);
       // A lock's files are no part of the store.
       const names = fileSystem.listSync(outgoing).filter((name) => !name.startsWith('LOCK'));
@@ -168,18 +217,38 @@ export class ReplicaStore {
     }
   }
 
+  /** The engine is damaged, and of no use any more: as if it had been found so by `open`. */
+  async giveUp(damage: SparrowError, note: DamageNote): Promise<void> {
+    this.#directory.noteDamage(note);
+    const engine = this.#engine;
+    this.#engine = undefined;
+    this.#damage = damage;
+    await engine?.close().catch(() => undefined);
+  }
+
   /** What arrived last becomes the engine. */
   async install(begin: SnapshotBegin): Promise<HostedEngine> {
-    await this.#engine.close();
+    // One that is damaged may not be able to end well; nothing of it is needed.
+    const noted = this.#directory.damage !== undefined;
+    await this.#engine?.close().catch((error: unknown) => {
+      if (!noted) throw error;
+    });
     this.#directory.switchTo(begin);
     this.#installed++;
-    this.#engine = await this.#parts.openEngine(this.#directory.engine);
-    return this.#engine;
+    const engine = await this.#parts.openEngine(this.#directory.engine);
+    this.#engine = engine;
+    this.#damage = undefined;
+    return engine;
   }
 
   /** Gets a snapshot of entry `least` at least from whoever has one. Returns of which; `install` makes it the engine. */
   receive(parts: MendingParts, least: number): Promise<SnapshotBegin> {
-    return SnapshotMending.run(parts, least, (head, arrived) => this.accept(head, arrived));
+    return new SnapshotMending(parts, least, (head, arrived) => this.accept(head, arrived)).run();
+  }
+
+  /** The engine, if there is one. */
+  async closeEngine(): Promise<void> {
+    await this.#engine?.close();
   }
 
   /** No snapshot arrives any more. The engine stays open. */

@@ -15,9 +15,9 @@
  * been applied.
  *
  * Made by server.ts; turned by node-host.ts. Calls server/raft and, each for one concern: replica-opening.ts, proposals.ts, replica-reads.ts,
- * log-feed.ts, applier.ts, state-machine.ts, engine-upkeep.ts, snapshot-exchange.ts, lead-record.ts, lead-keeper.ts, refusals.ts.
+ * log-feed.ts, applier.ts, state-machine.ts, engine-upkeep.ts, snapshot-exchange.ts, engine-repair.ts, lead-record.ts, lead-keeper.ts, refusals.ts.
  */
-import type { SparrowError } from '../../base/errors.ts';
+import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import {
   canLead,
@@ -34,14 +34,16 @@ import { isRepairMessage, type PeerMessage, type RepairMessage, type SnapshotHea
 import type { AddressBook } from './address-book.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
+import { EngineRepair, LENT_TERM } from './engine-repair.ts';
 import { EngineUpkeep } from './engine-upkeep.ts';
+import type { HandoverReason } from './lead-decision.ts';
 import { LeadKeeper } from './lead-keeper.ts';
 import { LeadRecord } from './lead-record.ts';
 import { lend } from './lending.ts';
 import { LogFeed } from './log-feed.ts';
 import { Proposals } from './proposals.ts';
 import { AT_LEADER, type ReadTerms } from './reads.ts';
-import { diskFull, noRoom, notLeader, refusedBy, shuttingDown, stoppedBy } from './refusals.ts';
+import { damaged, diskFull, noRoom, notLeader, refusedBy, shuttingDown, stoppedBy } from './refusals.ts';
 import type { HostedReplica, LogHolder } from './replica-host.ts';
 import { type Recovered, recoverReplica } from './replica-opening.ts';
 import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
@@ -61,6 +63,7 @@ export class Replica implements HostedReplica {
   readonly #applier: Applier;
   readonly #upkeep: EngineUpkeep;
   readonly #snapshots: SnapshotExchange;
+  readonly #repair: EngineRepair;
   readonly #replayed: number;
   readonly #mended: number;
   readonly #lead: LeadRecord = new LeadRecord();
@@ -75,7 +78,9 @@ export class Replica implements HostedReplica {
 
   /** Replays what the engine does not have yet. A sole voter leads, and has applied everything, when this settles. */
   static async open(settings: ReplicaSettings, parts: ReplicaParts): Promise<Replica> {
-    const replica = new Replica(settings, parts, await recoverReplica(settings, parts));
+    const recovered = await recoverReplica(settings, parts);
+    const replica = new Replica(settings, parts, recovered);
+    if (recovered.damage !== undefined) replica.#repair.begin(recovered.damage);
     await replica.#begin();
     return replica;
   }
@@ -97,14 +102,14 @@ export class Replica implements HostedReplica {
       compact: (index) => this.#compact(index),
       leads: () => this.#lead.term !== 0,
       onFull: () => this.#wakeIdle(),
-      fail: (error) => this.#fail(error),
+      fail: (error) => this.#engineFailed(error),
     });
     this.#reads = new ReplicaReads({
       raft,
       nowMs: () => parts.clock.monotonicMs(),
       leads: () => this.#lead.term !== 0,
       applied: () => this.#machine.applied,
-      installing: () => this.#snapshots.installing,
+      installing: () => this.#snapshots.installing || this.#repair.damage !== undefined,
       schedule: () => this.#schedule(),
       notLeader: () => this.#notLeader(),
     });
@@ -121,7 +126,7 @@ export class Replica implements HostedReplica {
       settle: (entry, result) => this.#proposals.settle(entry, result),
       applied: (entries) => this.#applied(entries),
       idle: () => this.#wakeIdle(),
-      fail: (error) => this.#fail(error),
+      fail: (error) => this.#engineFailed(error),
     });
     this.#snapshots = new SnapshotExchange({
       settings,
@@ -134,8 +139,24 @@ export class Replica implements HostedReplica {
       become: (next) => {
         this.#machine = next;
         this.#bookChanges = 0;
+        this.#repair.overtaken(true);
       },
       reported: (to, arrived) => this.#guarded(() => raft.snapshotReported(to, arrived)),
+      damaged: () => this.#repair.damage !== undefined,
+    });
+    this.#repair = new EngineRepair({
+      settings,
+      parts,
+      raft,
+      applier: this.#applier,
+      upkeep: this.#upkeep,
+      machine: () => this.#machine,
+      members: () => this.members,
+      installing: () => this.#snapshots.pending,
+      settle: (entry, result) => this.#proposals.settle(entry, result),
+      become: (next) => this.#repaired(next),
+      onDamaged: (error) => this.#damaged(error),
+      fail: (error) => this.#fail(error),
     });
   }
 
@@ -168,7 +189,7 @@ export class Replica implements HostedReplica {
   }
 
   get asleep(): boolean {
-    return this.#raft.asleep;
+    return this.#raft.asleep && this.#repair.damage === undefined;
   }
 
   get members(): readonly number[] {
@@ -196,19 +217,19 @@ export class Replica implements HostedReplica {
    * `unavailable/REPLICA_STOPPED` when nobody knows (`applied: false` among the details: it will not be applied).
    */
   propose(command: Uint8Array, call: CallState): Promise<ApplyResult> {
-    const refused = this.#refusal() ?? (this.#parts.nodeLog.full ? diskFull() : noRoom(this.#upkeep.lacking));
+    const refused = this.#served() ?? (this.#parts.nodeLog.full ? diskFull() : noRoom(this.#upkeep.lacking));
     return refused === undefined ? this.#proposals.enter(command, call) : Promise.reject(refused);
   }
 
   /** What a read waits for before it looks at the engine; undefined when it may look at once. Rejects as `propose` does. */
   read(terms: ReadTerms = AT_LEADER): Promise<void> | undefined {
-    const refused = this.#refusal();
+    const refused = this.#served();
     return refused === undefined ? this.#reads.read(terms) : Promise.reject(refused);
   }
 
   /** A snapshot takes the engine's place: what is read of the one before it may end with `closed`. */
   get installing(): boolean {
-    return this.#snapshots.installing;
+    return this.#snapshots.installing || this.#repair.damage !== undefined;
   }
 
   /**
@@ -216,7 +237,7 @@ export class Replica implements HostedReplica {
    * core's reason, and otherwise as `propose` does.
    */
   changeMembers(change: ConfigurationChange): Promise<ApplyResult> {
-    const refused = this.#refusal();
+    const refused = this.#served();
     if (refused !== undefined) return Promise.reject(refused);
     try {
       const { index, refused: reason } = this.#raft.proposeChange(change);
@@ -301,13 +322,16 @@ export class Replica implements HostedReplica {
       log: this.#parts.log,
       applied: this.#machine.applied,
       send: (response) => this.#parts.host.send(this.group, [response]),
-      sendSnapshot: (to) => void this.#snapshots.send({ to, term: this.#raft.term }),
+      sendSnapshot: (to) => void this.#snapshots.send({ to, term: LENT_TERM }),
     });
   }
 
   async accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {
     const refused = this.#refusal();
     if (refused !== undefined) throw refused;
+    if (head.term === LENT_TERM) return this.#repair.accept(head);
+    if (this.#repair.busy) throw new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'another snapshot is being installed');
+    this.#repair.overtaken(false);
     return this.#snapshots.accept(head, (snapshot) => {
       this.step({ type: 'snapshot-request', from, to: this.#settings.id, term: head.term, snapshot });
     });
@@ -322,8 +346,9 @@ export class Replica implements HostedReplica {
       this.#advanceClock();
       return this.#raft.tick() ? undefined : 'nothing to do';
     });
-    const { full } = this.#parts.nodeLog;
-    if (this.#lead.term !== 0 && this.#leadKeeper.tick(full)) this.#guarded(() => this.#keepLead(full));
+    this.#repair.tick();
+    const unfit = this.#parts.nodeLog.full ? 'full disk' : this.#repair.damage === undefined ? undefined : 'damaged data';
+    if (this.#lead.term !== 0 && this.#leadKeeper.tick(unfit)) this.#guarded(() => this.#keepLead(unfit));
   }
 
   wake(): void {
@@ -355,6 +380,8 @@ export class Replica implements HostedReplica {
       replayedEntries: this.#replayed,
       entriesMended: this.#mended,
       entriesFetched: this.#fetched,
+      enginesRepaired: this.#repair.repaired,
+      damagedBecause: this.#repair.damage,
       handovers: this.#handovers,
       stoppedBecause: this.#stopped,
     });
@@ -365,7 +392,7 @@ export class Replica implements HostedReplica {
     this.#closing = true;
     const unlisten = this.#parts.nodeLog.onFull(() => this.#wakeIdle());
     // A leader without a majority steps down, and then nobody waits any more.
-    const full = (): boolean => this.#parts.nodeLog.full || this.#upkeep.lacking !== undefined;
+    const full = (): boolean => this.#parts.nodeLog.full || this.#upkeep.lacking !== undefined || this.#repair.damage !== undefined;
     while (this.#stopped === undefined && !full() && !this.#proposals.idle) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
@@ -374,6 +401,7 @@ export class Replica implements HostedReplica {
     await this.#applier.settled();
     await this.#upkeep.finish();
     await this.#snapshots.settled();
+    await this.#repair.settled();
     this.#stop(shuttingDown({}), true);
   }
 
@@ -396,6 +424,11 @@ export class Replica implements HostedReplica {
 
   #refusal(): SparrowError | undefined {
     return this.#stopped ?? (this.#closing ? shuttingDown({ applied: false }) : undefined);
+  }
+
+  /** As `#refusal`, of what needs the engine. */
+  #served(): SparrowError | undefined {
+    return this.#refusal() ?? (this.#repair.damage === undefined ? undefined : damaged());
   }
 
   #schedule(): void {
@@ -448,6 +481,7 @@ export class Replica implements HostedReplica {
     for (const { member, from, bytesMax } of output.fetches) this.#fetch(member, from, bytesMax);
     this.#reads.note(output);
     this.#applier.push(output.committed);
+    this.#repair.note();
     this.#reads.answer();
   }
 
@@ -463,12 +497,12 @@ export class Replica implements HostedReplica {
   }
 
   /** Gives the lead up where its disk is in the way. */
-  #keepLead(full: boolean): void {
+  #keepLead(unfit: HandoverReason | undefined): void {
     const { clock, nodeLog, onHandover } = this.#parts;
     const { committed } = this.#raft.log;
     const caughtUp = (id: number): boolean => canLead(this.#raft.configuration, id) && (this.matchOf(id) ?? 0) >= committed;
     const others = this.members.filter((id) => id !== this.#settings.id);
-    const handover = this.#leadKeeper.look(clock.monotonicMs(), full, (ms) => nodeLog.syncMs(ms), caughtUp, others);
+    const handover = this.#leadKeeper.look(clock.monotonicMs(), unfit, (ms) => nodeLog.syncMs(ms), caughtUp, others);
     if (handover === undefined || this.#raft.transferee !== 0) return;
     if (this.#raft.transferLeadership(handover.to) !== undefined) return;
     this.#handovers++;
@@ -541,6 +575,27 @@ export class Replica implements HostedReplica {
     this.#reads.answer();
   }
 
+  /** The engine could not do what it was asked for. */
+  #engineFailed(error: unknown): void {
+    if (!this.#repair.begin(error)) this.#fail(error);
+  }
+
+  /** Nothing is read from the engine any more, and what is committed is applied later. */
+  #damaged(error: SparrowError): void {
+    this.#reads.close(damaged());
+    this.#wakeIdle();
+    this.#schedule();
+    this.#parts.onDamaged?.(error);
+  }
+
+  #repaired(machine: StateMachine): void {
+    this.#machine = machine;
+    this.#bookChanges = 0;
+    this.#applied([]);
+    this.#parts.host.membersChanged();
+    this.#schedule();
+  }
+
   #fail(error: unknown): void {
     if (this.#stopped !== undefined) return;
     // Others need not wait until they miss this one.
@@ -556,6 +611,7 @@ export class Replica implements HostedReplica {
     this.#proposals.close(error);
     this.#reads.close(error);
     void this.#applier.halt();
+    this.#repair.stop();
     this.#upkeep.stop();
     this.#wakeIdle();
     if (!asked) this.#parts.onStopped(error);

@@ -30,6 +30,8 @@ export interface ExchangeParts {
   readonly become: (machine: StateMachine) => void;
   /** A snapshot that was sent to a member has arrived there, or not. */
   readonly reported: (to: number, arrived: boolean) => void;
+  /** The engine is not to be copied. */
+  readonly damaged: () => boolean;
 }
 
 export class SnapshotExchange {
@@ -46,6 +48,11 @@ export class SnapshotExchange {
 
   get installing(): boolean {
     return this.#installing !== undefined;
+  }
+
+  /** One has arrived, and the core has not said yet what it wants with it; or it is being installed. */
+  get pending(): boolean {
+    return this.#arrived !== undefined || this.#installing !== undefined;
   }
 
   /** Settles when no snapshot takes the engine's place. Never rejects. */
@@ -65,8 +72,7 @@ export class SnapshotExchange {
         `a snapshot of entry ${snapshot.index} brings member ${settings.id} nothing`,
       );
     }
-    if (this.#arrived !== undefined || this.#installing !== undefined)
-      throw new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'another snapshot is being installed');
+    if (this.pending) throw new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'another snapshot is being installed');
     return store.accept(head, () => {
       this.#arrived = snapshot;
       arrived(snapshot);
@@ -90,7 +96,7 @@ export class SnapshotExchange {
     const { settings, parts, applier, machine } = this.#of;
     const { store, host, random } = parts;
     const reported = (arrived: boolean): void => this.#of.reported(to, arrived);
-    if (store === undefined || store.sending) {
+    if (store === undefined || store.sending || this.#of.damaged()) {
       reported(false);
       return false;
     }

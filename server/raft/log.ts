@@ -96,6 +96,11 @@ export class RaftLog {
     return this.#applied;
   }
 
+  /** Up to where entries were handed out to be applied. */
+  get applying(): number {
+    return this.#applying;
+  }
+
   /** Bytes of the entries in memory. */
   get memoryBytes(): number {
     return this.#bytes;

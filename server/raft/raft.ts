@@ -78,7 +78,9 @@ export class Raft {
     return this.#state.configuration;
   }
 
-  get log(): Readonly<Pick<RaftLog, 'lastIndex' | 'firstIndex' | 'persisted' | 'committed' | 'applied' | 'memoryBytes' | 'term'>> {
+  get log(): Readonly<
+    Pick<RaftLog, 'lastIndex' | 'firstIndex' | 'persisted' | 'committed' | 'applying' | 'applied' | 'memoryBytes' | 'term'>
+  > {
     return this.#state.log;
   }
 

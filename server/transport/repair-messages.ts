@@ -5,7 +5,7 @@
  *   entries-request    entries of the log. Whoever has the entry `anchor` has all that is before it alike (Raft, log matching).
  *   entries-response   some of them, from the first one on. None: they are not to be had, but what is committed goes beyond the anchor; a
  *                      snapshot will do instead
- *   snapshot-wanted    a snapshot of `index` at least
+ *   snapshot-wanted    a snapshot of `index` at least. It comes with term 0, which no leader's does: it stands for no message of Raft
  */
 import type { LogEntry } from '../raft/index.ts';
 

@@ -1,5 +1,5 @@
 /** Servers that are nodes of one cluster, as their clients and operators meet them. */
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -88,6 +88,43 @@ describe('three nodes', { timeout: 60_000 }, () => {
     await cluster.kill(rest[0]!);
     await until(async () => text(await client.get('k300')) === 'v'.repeat(3000));
     expect(text(await client.get('k0'))).toBe('before');
+  });
+
+  it('give back to a node what its disk has lost: its engine, entries of its log', async () => {
+    cluster = await TestCluster.start(3, { raft: { segmentBytes: 64 << 10, checkpointBytes: 1 << 30 } });
+    await using client = cluster.client({ timeoutMs: 30_000 });
+    for (let i = 0; i < 60; i++) await client.put(`k${i}`, `${i}`.padEnd(3000));
+    const leader = await cluster.leader();
+    await cluster.settled();
+    const [engineless, holed] = cluster.ids.filter((id) => id !== leader) as [number, number];
+    const has = async (id: number): Promise<void> => {
+      await cluster.settled();
+      const { address } = cluster.nodes[id]!;
+      await using own = connect(address);
+      for (let i = 0; i < 60; i += 7) {
+        expect(text(await own.get(`k${i}`, { from: 'any' }))).toBe(`${i}`.padEnd(3000));
+      }
+    };
+
+    await cluster.stop(engineless);
+    const slot = join(cluster.data(engineless), 'groups', '000001', 'a', 'files');
+    for (const name of readdirSync(slot).filter((each) => each.startsWith('MANIFEST')))
+      writeFileSync(join(slot, name), 'nothing of it is left');
+    await cluster.start(engineless);
+    await has(engineless);
+
+    // What its engine has not in tables is in the log alone.
+    await cluster.kill(holed);
+    const log = join(cluster.data(holed), 'log');
+    const [first] = readdirSync(log)
+      .filter((name) => name.endsWith('.raft'))
+      .sort();
+    const bytes = readFileSync(join(log, first!));
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(join(log, first!), bytes);
+    const { metricsAddress } = await cluster.start(holed, { metricsAddress: '127.0.0.1:0' });
+    expect(parse((await http(metricsAddress!)).body).values.get('sparrowkv_raft_entries_mended_total')).toBeGreaterThan(0);
+    await has(holed);
   });
 
   it('tell Prometheus of themselves and each other', async () => {

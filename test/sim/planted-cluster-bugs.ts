@@ -12,6 +12,7 @@ const STORE = 'server/node/replica-store.ts';
 const FEED = 'server/node/log-feed.ts';
 const DIRECTORY = 'server/node/group-directory.ts';
 const MACHINE = 'server/node/state-machine.ts';
+const REPAIR = 'server/node/engine-repair.ts';
 const RETENTION = 'server/node/log-retention.ts';
 const PROPOSALS = 'server/node/proposals.ts';
 const READS = 'server/node/reads.ts';
@@ -508,6 +509,20 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
     find: '    state.configuration = snapshot.configuration;\n',
     plant: '',
     cluster: CHANGING,
+  },
+  {
+    name: 'a repaired engine lacks what came behind its snapshot',
+    file: REPAIR,
+    find: '    const bytes = await this.#catchUp(machine);\n',
+    plant: '    const bytes = 0;\n',
+    cluster: THREE,
+  },
+  {
+    name: 'the log is cut as if a repaired engine had durably what was applied again',
+    file: REPAIR,
+    find: '    upkeep.resume(machine, begin.index, bytes);\n',
+    plant: '    upkeep.resume(machine);\n',
+    cluster: THREE,
   },
   {
     name: 'followers do not act on a change of the members',

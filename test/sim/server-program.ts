@@ -148,7 +148,6 @@ export async function bootServer(
       logKeptBytesMax,
     },
     {
-      engine: store.engine,
       store,
       nodeLog,
       log: nodeLog.group(1),
@@ -224,6 +223,7 @@ export async function bootServer(
         entriesFetched,
         snapshotsSent,
         snapshotsInstalled,
+        enginesRepaired,
       } = replica.stats();
       const { dropped, duplicated, reordered, overflowed } = transport.counts;
       return {
@@ -236,6 +236,7 @@ export async function bootServer(
         'entries fetched': entriesFetched,
         'snapshots sent': snapshotsSent,
         'snapshots installed': snapshotsInstalled,
+        'engines repaired': enginesRepaired,
         'groups asleep': Number(replica.asleep),
         'messages dropped': dropped,
         'messages doubled': duplicated,

@@ -9,6 +9,7 @@ import { createHash, hash } from '../transport/hash.ts';
 
 const configuration = { voters: [1], outgoing: [], learners: [], learnersNext: [], witnesses: [], autoLeave: false };
 const NAMES = ['000001.table', 'CURRENT'];
+const NOTE = { what: 'a bit is another', members: [1, 2], nodes: { 2: '10.0.0.2:7401' } };
 
 function bytesOf(name: string, version: number): Buffer {
   return Buffer.from(`${name} of ${version}`.repeat(100));
@@ -69,8 +70,10 @@ async function installTwo(disk: SimFileSystem, reached: (version: number) => voi
   const directory = open(disk);
   for (const version of [10, 20]) {
     if (directory.begin.index >= version) continue;
+    directory.noteDamage(NOTE);
     await receive(disk, directory, version);
     directory.switchTo({ index: version, term: 7 });
+    expect(directory.damage).toBe(undefined);
     reached(version);
   }
 }
@@ -108,6 +111,32 @@ describe('the directory of a group', () => {
       }
     }
     expect([...seen].sort((a, b) => a - b)).toEqual([0, 10, 20]);
+  });
+
+  it('knows that an engine is damaged after a crash at any operation, once that was noted, until another one takes its place', async () => {
+    const whole = begun(1);
+    const before = whole.operations;
+    open(whole).noteDamage(NOTE);
+    for (let at = 1; at <= whole.operations - before; at++) {
+      for (const mode of CRASH_MODES) {
+        const disk = begun(at);
+        disk.killAt(disk.operations + at);
+        expect(() => open(disk).noteDamage(NOTE)).toThrow(PowerLoss);
+        disk.crash(mode);
+        open(disk).noteDamage(NOTE);
+        disk.crash(mode);
+        expect(open(disk).damage, `operation ${at}, ${mode}`).toEqual(NOTE);
+        await installTwo(disk, () => undefined);
+        expect(open(disk).damage, `operation ${at}, ${mode}`).toBe(undefined);
+      }
+    }
+  });
+
+  it('takes a note of damage that is damaged itself as one', () => {
+    const disk = begun(1);
+    open(disk).noteDamage(NOTE);
+    disk.flip('/data/group/a/damaged', 0);
+    expect(open(disk).damage).toMatchObject({ members: [], nodes: {} });
   });
 
   it('refuses what is none, and what is newer', () => {

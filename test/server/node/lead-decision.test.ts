@@ -6,7 +6,7 @@ const QUICK: FollowerLook = { id: 2, ackMs: 5, caughtUp: true };
 const SLOW: FollowerLook = { id: 3, ackMs: 400, caughtUp: true };
 
 function look(syncMs: number | undefined, followers: readonly FollowerLook[] = [QUICK, SLOW], full = false): Look {
-  return { syncMs, floorMs: 100, full, followers };
+  return { syncMs, floorMs: 100, unfit: full ? 'full disk' : undefined, followers };
 }
 
 function after(looks: readonly Look[], judgement: Judgement = FIRST_JUDGEMENT): Judgement {
