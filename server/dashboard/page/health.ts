@@ -179,7 +179,7 @@ function problemsOfNodes(view: ClusterView): Problem[] {
         id: `drain-${id}`,
         severity: 'busy',
         title: `${capital(place)} is drained`,
-        detail: `It keeps its replicas, gets no new ones and ${node.leaders === 0 ? 'leads nothing: its machine can be worked on' : `has ${plural(node.leaders, 'lead')} to hand over`}.`,
+        detail: node.replicas + node.leaders === 0 ? 'Nothing is left on it: its machine can be worked on.' : leftOn(node),
         look,
       });
     if (state === 'decommissioning')
@@ -187,11 +187,15 @@ function problemsOfNodes(view: ClusterView): Problem[] {
         id: `drain-${id}`,
         severity: 'busy',
         title: `${capital(place)} is being decommissioned`,
-        detail: node.replicas > 0 ? `${plural(node.replicas, 'replica')} left to move.` : 'Nothing is left on it.',
+        detail: node.replicas > 0 ? leftOn(node) : 'Nothing is left on it.',
         look,
       });
     return found;
   });
+}
+
+function leftOn({ replicas, leaders }: NodeView): string {
+  return `${capital(plural(replicas, 'replica'))} and ${plural(leaders, 'lead')} are left on it; it gets no new ones.`;
 }
 
 function problemsOfTheWhole(view: ClusterView): Problem[] {
