@@ -248,6 +248,9 @@ export interface Shard {
   /** Index: members as they will be when that is done, and who will lead. */
   readonly planned: readonly ReplicaRecord[];
   readonly plannedLeader: number;
+  /** Index: as `ailing` and `sized` have it. */
+  readonly ailment: Ailment | undefined;
+  readonly size: SizeClass | undefined;
 }
 
 // Operators.
@@ -348,6 +351,8 @@ export const FIRST_COUNTERS: Counters = Object.freeze({
 });
 
 export interface ClusterState {
+  /** Since when this node leads META_GROUP. */
+  readonly ledSinceMs: number;
   readonly counters: Counters;
   readonly policy: Policy;
   readonly nodes: ReadonlyMap<number, Node>;
@@ -382,6 +387,7 @@ export interface ClusterState {
  *   surplus      more replicas than the table wants, of some kind
  *   misplaced    a replica is in the wrong pool, or a zone has more than its share
  *   leaving      a replica is on a node that drains or is decommissioned
+ *   sealed       it takes no writes, and no merge is under way
  *   stray        a node has a replica and is no member
  *   undescribed  its table's settings have changed since it was told them
  *   misled       the leader should not lead: its node's disk is slow
@@ -394,6 +400,7 @@ export const AILMENTS = [
   'surplus',
   'misplaced',
   'leaving',
+  'sealed',
   'stray',
   'undescribed',
   'misled',

@@ -150,6 +150,7 @@ export const PARTS: readonly Part[] = [
     packages: [],
     holds: 'the shards of a table in the order of their keys',
   },
+  { path: 'server/meta/timestamp-oracle.ts', grade: 'pure', imports: [], packages: [], holds: 'numbers that only grow, whoever leads' },
   { path: 'server/meta/lineage.ts', grade: 'pure', imports: [], packages: [], holds: 'which shards others have replaced' },
   { path: 'server/meta/load.ts', grade: 'pure', imports: [], packages: [], holds: 'load of nodes against the marks' },
   {

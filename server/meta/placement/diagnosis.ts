@@ -24,6 +24,8 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
     else if (duty !== 'active') leaving = true;
   }
   if (alive < majority(voters)) return 'lost';
+  // Clients wait for it, and it takes one order.
+  if (record.descriptor.state === 'sealed' && shard.operator === undefined) return 'sealed';
   if (record.byHand) return undefined;
   const short = missing(table, record.replicas) !== undefined;
   const extra = surplus(table, record.replicas) !== undefined;

@@ -1,6 +1,9 @@
 /** What should be done about the cluster: pure. plan.ts is the place to start, docs/placement.md the guide. */
 export { diagnose } from './diagnosis.ts';
+export type { NodeVerdict, Probing } from './health.ts';
+export { askMerge, askMove, askSplit, askTransfer } from './manual.ts';
 export { type NewPlace, placeNew } from './new-shards.ts';
+export { type Plan, plan } from './plan.ts';
 export { nodesTouched, plannedLeader, plannedReplicas } from './planned.ts';
 export { CAUGHT_UP_LAG, hopeless, isDone, ordersOf, type OrderTo, stepOfOrder, stepReached, successorOf } from './progress.ts';
 export { type Blocked, type Proposal, Round } from './round.ts';

@@ -44,12 +44,15 @@ export interface Seat {
   traffic: number;
 }
 
-/** The nodes that share the tables of a pool. */
+/** The nodes that share the tables of a pool, or those of one zone of it. */
 export interface Pool {
+  readonly nodes: readonly Node[];
   readonly seats: readonly Seat[];
   readonly byId: ReadonlyMap<number, Seat>;
-  /** Of those that are welcome: amount over capacity. */
+  /** Of those that are welcome: amount over capacity, when the round began. Moves between them do not change it. */
   readonly fair: Readonly<Record<Dimension, number>>;
+  /** Its zones, as pools of the same seats. */
+  zones(): readonly Pool[];
 }
 
 export class Round {
@@ -115,6 +118,13 @@ export class Round {
     return pool;
   }
 
+  /** Of all tables that are there. */
+  pools(): readonly Pool[] {
+    const pools = new Set<Pool>();
+    for (const table of this.state.tables.values()) pools.add(this.poolOf(table));
+    return [...pools];
+  }
+
   propose(shard: Shard, kind: OperatorKind, reason: string, steps: readonly Step[], other?: number): void {
     const proposal = { shard: shard.id, other, kind, reason, steps };
     this.proposals.push(proposal);
@@ -123,6 +133,13 @@ export class Round {
     this.#spend(proposal);
     const table = this.state.tables.get(shard.record.table);
     if (table !== undefined) this.#seat(this.poolOf(table), shard, steps);
+  }
+
+  /** Of a shard without a record. */
+  proposeGone(id: number, reason: string, steps: readonly Step[]): void {
+    if (this.#taken.has(id)) return;
+    this.#taken.add(id);
+    this.proposals.push({ shard: id, other: undefined, kind: 'tidy', reason, steps });
   }
 
   block(shard: Shard, reason: string): void {
@@ -188,8 +205,7 @@ export function diskAfter({ node, bytes }: Seat, added = 0): number {
   return diskBytes === 0 ? 0 : diskPart(node) + (bytes - node.memberBytes + added) / diskBytes;
 }
 
-function makePool(nodes: readonly Node[]): Pool {
-  const seats = nodes.map(seatOf);
+function makePool(nodes: readonly Node[], seats: readonly Seat[] = nodes.map(seatOf)): Pool {
   const sums = { bytes: 0, replicas: 0, leads: 0, traffic: 0 };
   const weights = { bytes: 0, replicas: 0, leads: 0, traffic: 0 };
   for (const seat of seats) {
@@ -201,7 +217,14 @@ function makePool(nodes: readonly Node[]): Pool {
   }
   const fair = { bytes: 0, replicas: 0, leads: 0, traffic: 0 };
   for (const dimension of DIMENSIONS) fair[dimension] = weights[dimension] === 0 ? 0 : sums[dimension] / weights[dimension];
-  return { seats, byId: new Map(seats.map((seat) => [seat.id, seat])), fair };
+  let zones: readonly Pool[] | undefined;
+  return {
+    nodes,
+    seats,
+    byId: new Map(seats.map((seat) => [seat.id, seat])),
+    fair,
+    zones: () => (zones ??= [...Map.groupBy(seats, ({ node }) => node.record.zone).values()].map((group) => makePool(nodes, group))),
+  };
 }
 
 function seatOf(node: Node): Seat {

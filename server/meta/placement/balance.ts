@@ -1,0 +1,210 @@
+/**
+ * Replicas from nodes that have much to nodes that have little. Dimensions in order of priority, each only as far as those before it bear it:
+ *
+ *   full      a disk beyond its high mark, until it is below the low one
+ *   busy      cores or disk beyond theirs, when moving leads (leads.ts) did not do: the busiest replicas
+ *   traffic   more than its share by the tolerance
+ *   bytes     the same
+ *   replicas  the same: an idle shard costs something, too
+ *
+ * Begun when somebody is beyond its share by the tolerance, or below it; a move has to bring the two nodes nearer to each other. So a cluster within its
+ * tolerance is left alone, moves end, and none is undone by the next.
+ *
+ * Shares are those of a zone, since where there are as many zones as replicas nothing can leave one; between zones only where the rules leave a choice.
+ *
+ * Pure. Called by plan.ts.
+ */
+import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../state.ts';
+import { staysEven } from './leads.ts';
+import { successorOf } from './progress.ts';
+import { diskAfter, type Dimension, fairOf, levelOf, type Pool, type Round, type Seat } from './round.ts';
+import { wantedReplicas } from './rules.ts';
+import { stepsToMove } from './steps.ts';
+import { targetFor } from './targets.ts';
+import { bytesText, nodeText, partText, rateText } from './words.ts';
+
+/** Of nodes that have too much so many are looked at in a round, the fullest first; of the shards of each so many. */
+const SOURCES_MAX = 48;
+const TRIES_MAX = 12;
+
+export function balance(round: Round): void {
+  for (const pool of round.pools()) {
+    emptyFullDisks(round, pool);
+    relieveBusy(round, pool);
+    const groups = [...pool.zones(), ...(isFree(round, pool) ? [pool] : [])];
+    for (const dimension of ['traffic', 'bytes', 'replicas'] as const) {
+      for (const group of groups) even(round, pool, group, dimension);
+    }
+  }
+}
+
+/** Whether the rules leave a choice of zones for some table. */
+function isFree({ state }: Round, pool: Pool): boolean {
+  const zones = pool.zones().length;
+  if (zones < 2) return false;
+  for (const table of state.tables.values()) if (state.nodesFor(table) === pool.nodes && wantedReplicas(table) % zones !== 0) return true;
+  return false;
+}
+
+function emptyFullDisks(round: Round, pool: Pool): void {
+  const { diskHigh, diskLow } = round.state.policy;
+  for (const seat of pool.seats) {
+    if (!seat.node.over.disk || diskAfter(seat) <= diskLow) continue;
+    const why = `the disk of ${nodeText(seat.node)} is ${partText(diskAfter(seat))} full, beyond ${partText(diskHigh)}`;
+    const shards = movable(round, seat).sort((a, b) => bytesOf(b) - bytesOf(a) || a.id - b.id);
+    move(
+      round,
+      pool,
+      seat,
+      shards,
+      why,
+      (other, shard) => diskAfter(other, bytesOf(shard)) < diskAfter(seat, -bytesOf(shard)),
+      () => diskAfter(seat) <= diskLow,
+    );
+  }
+}
+
+function relieveBusy(round: Round, pool: Pool): void {
+  for (const seat of pool.seats) {
+    const { over, load } = seat.node;
+    // What it leads goes first, and what remains of its traffic is told by the next report.
+    if (!seat.welcoming || (!over.cpu && !over.io) || load === undefined || seat.leadsMoved > 0) continue;
+    const busy = over.cpu
+      ? `the cores of ${nodeText(seat.node)} are ${partText(load.cpu)} busy`
+      : `the disk of ${nodeText(seat.node)} is ${partText(load.io)} busy`;
+    const shards = movable(round, seat)
+      .filter((shard) => writesOf(shard) > 0)
+      .sort((a, b) => writesOf(b) - writesOf(a) || a.id - b.id);
+    const enough = seat.traffic * 0.75;
+    move(
+      round,
+      pool,
+      seat,
+      shards,
+      busy,
+      (other, shard) =>
+        !isBusy(other) && levelOf(pool, other, 'traffic', writesOf(shard)) < levelOf(pool, seat, 'traffic', -writesOf(shard)),
+      () => seat.traffic <= enough,
+    );
+  }
+}
+
+function even(round: Round, pool: Pool, group: Pool, dimension: Exclude<Dimension, 'leads'>): void {
+  const { tolerance } = round.state.policy;
+  const least = leastOf(round, dimension);
+  const beyond = (seat: Seat): boolean => {
+    const fair = fairOf(group, seat, dimension);
+    return seat[dimension] > fair * (1 + tolerance) && seat[dimension] - fair >= least;
+  };
+  const below = (seat: Seat): boolean => {
+    const fair = fairOf(group, seat, dimension);
+    return seat.welcoming && !seat.node.over.slow && seat[dimension] < fair * (1 - tolerance) && fair - seat[dimension] >= least;
+  };
+  if (round.balanceCopiesLeft <= 0) return;
+  const members = group.seats.filter(({ welcoming }) => welcoming);
+  round.looked += members.length;
+  const high = members.filter(beyond);
+  // Nobody has too much, and somebody has too little: then whoever has more than its share gives.
+  const lows = high.length > 0 ? [] : members.filter(below);
+  const sources = high.length > 0 ? high : lows.length > 0 ? members.filter((seat) => levelOf(group, seat, dimension) > 1) : [];
+  sources.sort((a, b) => levelOf(group, b, dimension) - levelOf(group, a, dimension) || a.id - b.id);
+  const wanted = new Set(lows);
+  for (const seat of sources.slice(0, SOURCES_MAX)) {
+    if (round.balanceCopiesLeft <= 0) return;
+    const fair = fairOf(group, seat, dimension);
+    const why = `${nodeText(seat.node)} has ${amountText(dimension, seat[dimension])}, and its share is ${amountText(dimension, fair)}`;
+    const accepts = (other: Seat, shard: Shard): boolean => {
+      const amount = amountOf(dimension, shard);
+      if (lows.length > 0 && !wanted.has(other)) return false;
+      if (group !== pool && other.node.record.zone !== seat.node.record.zone) return false;
+      if (levelOf(group, other, dimension, amount) > levelOf(group, seat, dimension, -amount)) return false;
+      return bears(round, pool, group, dimension, other, shard);
+    };
+    const done = (): boolean => seat[dimension] <= fair * (high.length > 0 ? 1 + tolerance / 2 : 1);
+    move(round, pool, seat, inOrder(round, group, dimension, seat), why, accepts, done);
+  }
+}
+
+/** Whether what counts for more stays as even as it should be. */
+function bears(round: Round, pool: Pool, group: Pool, dimension: Dimension, seat: Seat, shard: Shard): boolean {
+  if (isBusy(seat)) return false;
+  if (dimension !== 'traffic' && !staysEven(round, pool, seat, writesOf(shard))) return false;
+  if (dimension !== 'replicas') return true;
+  const fair = fairOf(group, seat, 'bytes');
+  const { tolerance, balanceBytesMin } = round.state.policy;
+  return seat.bytes + bytesOf(shard) <= Math.max(fair * (1 + tolerance), fair + balanceBytesMin);
+}
+
+/** Those whose going helps most without making too little of too much; for the count of replicas those that carry least. */
+function inOrder(round: Round, group: Pool, dimension: Exclude<Dimension, 'leads'>, seat: Seat): Shard[] {
+  const shards = movable(round, seat);
+  if (dimension === 'replicas') return shards.sort((a, b) => bytesOf(a) - bytesOf(b) || a.id - b.id);
+  const { tolerance } = round.state.policy;
+  const spare = seat[dimension] - fairOf(group, seat, dimension) * (1 - tolerance / 2);
+  return shards
+    .filter((shard) => amountOf(dimension, shard) > 0 && amountOf(dimension, shard) <= spare)
+    .sort((a, b) => amountOf(dimension, b) - amountOf(dimension, a) || a.id - b.id);
+}
+
+function move(
+  round: Round,
+  pool: Pool,
+  seat: Seat,
+  shards: readonly Shard[],
+  why: string,
+  accepts: (other: Seat, shard: Shard) => boolean,
+  done: () => boolean,
+): void {
+  const { state } = round;
+  let tries = TRIES_MAX;
+  for (const shard of shards) {
+    if (tries-- <= 0 || done() || round.balanceCopiesLeft <= 0 || seat.departing >= state.policy.copiesOutOfNodeMax) return;
+    const from = replicaOn(shard, seat.id)!;
+    const table = state.tables.get(shard.record.table)!;
+    const staying = shard.record.replicas.filter((replica) => replica !== from);
+    round.looked++;
+    const target = targetFor(round, { table, shard, staying, kind: 'balance', data: from.data, accepts: (other) => accepts(other, shard) });
+    if (typeof target === 'string') continue;
+    const reason = `${why}; ${nodeText(target.node)} has ${partText(levelOf(pool, target, 'bytes'))} of its fair bytes and ${partText(levelOf(pool, target, 'replicas'))} of its replicas, and gets ${bytesText(bytesOf(shard))}`;
+    round.propose(shard, 'balance', reason, stepsToMove(shard, from, target.id, successorOf(state, shard, seat.id, 0)));
+  }
+}
+
+/** Replicas of a node that may be moved for balance: nothing else is to be done about their shards. */
+function movable(round: Round, seat: Seat): Shard[] {
+  return [...seat.node.shards].filter((shard) => {
+    if (!round.isFree(shard) || shard.ailment !== undefined || shard.leader === 0 || shard.load === undefined) return false;
+    const { byHand, joint, descriptor } = shard.record;
+    const replica: ReplicaRecord | undefined = replicaOn(shard, seat.id);
+    return (
+      !byHand &&
+      !joint &&
+      descriptor.state === 'normal' &&
+      replica?.data === true &&
+      round.state.tables.get(shard.record.table)?.droppedAtMs === 0
+    );
+  });
+}
+
+function isBusy({ node: { over } }: Seat): boolean {
+  return over.cpu || over.io;
+}
+
+function writesOf({ load }: Shard): number {
+  return load?.writesPerSecond ?? 0;
+}
+
+function amountOf(dimension: Exclude<Dimension, 'leads'>, shard: Shard): number {
+  if (dimension === 'replicas') return 1;
+  return dimension === 'bytes' ? bytesOf(shard) : writesOf(shard);
+}
+
+function amountText(dimension: Exclude<Dimension, 'leads'>, amount: number): string {
+  if (dimension === 'replicas') return `${Math.round(amount * 10) / 10} replicas`;
+  return dimension === 'bytes' ? `${bytesText(amount)} of replicas` : `${rateText(amount)} reads and writes`;
+}
+
+function leastOf({ state: { policy } }: Round, dimension: Exclude<Dimension, 'leads'>): number {
+  if (dimension === 'replicas') return policy.balanceReplicasMin;
+  return dimension === 'bytes' ? policy.balanceBytesMin : policy.balanceTrafficMin;
+}

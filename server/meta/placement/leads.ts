@@ -1,0 +1,144 @@
+/**
+ * Who leads what. A lead moves without data, so leads are moved before replicas are, and many at a time:
+ *
+ *   misled     away from a node with a slow disk
+ *   draining   away from a node that is to be left, while its replicas wait for room to move
+ *   busy       away from a node beyond its marks of cores or disk: its busiest, to members that are not busy
+ *   even       from nodes with more traffic, then with more leads, than their share
+ *
+ * Pure. Called by plan.ts.
+ */
+import { mayLead, type Node, type Shard, trafficOf } from '../state.ts';
+import { fairOf, levelOf, type Pool, type Round, type Seat } from './round.ts';
+import { nodeText, partText, rateText } from './words.ts';
+
+/** What a node gives away in one round: reports of how it goes then come before the next. */
+const GIVEN_MAX = 8;
+
+export function moveLeads(round: Round): void {
+  const { state } = round;
+  for (const shard of state.ailing('misled')) {
+    if (round.transfersLeft <= 0) return;
+    const node = state.nodes.get(shard.leader);
+    if (node !== undefined)
+      giveAway(
+        round,
+        shard,
+        `the disk of ${nodeText(node)} is slow: its log takes ${(node.load?.slowDisk ?? 0).toFixed(1)} times as long as usual`,
+      );
+  }
+  for (const node of state.nodes.values()) {
+    if (node.record.duty !== 'active' && node.leads > 0) leave(round, node);
+  }
+  for (const pool of round.pools()) {
+    relieve(round, pool);
+    evenTraffic(round, pool);
+    evenLeads(round, pool);
+  }
+}
+
+/** Shards that a node leads, and that nobody works on. */
+export function ledBy(round: Round, node: Node): Shard[] {
+  return [...node.shards].filter((shard) => shard.leader === node.record.id && round.isFree(shard) && !shard.record.joint);
+}
+
+function leave(round: Round, node: Node): void {
+  for (const shard of ledBy(round, node)) {
+    if (round.transfersLeft <= 0) return;
+    giveAway(round, shard, `${nodeText(node)} is ${node.record.duty}`);
+  }
+}
+
+function relieve(round: Round, pool: Pool): void {
+  for (const seat of pool.seats) {
+    const { cpu, io } = seat.node.over;
+    if (!seat.welcoming || (!cpu && !io) || seat.node.load === undefined) continue;
+    const { load } = seat.node;
+    const busy = cpu ? `its cores are ${partText(load.cpu)} busy` : `its disk is ${partText(load.io)} busy`;
+    const shards = ledBy(round, seat.node).sort((a, b) => trafficOf(b) - trafficOf(a));
+    // A quarter of its traffic at a time: then what it reports tells more than an estimate.
+    const enough = seat.traffic * 0.75;
+    for (const shard of shards) {
+      if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= enough || trafficOf(shard) === 0) break;
+      giveAway(
+        round,
+        shard,
+        `${nodeText(seat.node)} leads it, and ${busy}`,
+        (other) => !other.node.over.cpu && !other.node.over.io && levelOf(pool, other, 'traffic') < levelOf(pool, seat, 'traffic'),
+      );
+    }
+  }
+}
+
+function evenTraffic(round: Round, pool: Pool): void {
+  const { tolerance, balanceTrafficMin } = round.state.policy;
+  for (const seat of pool.seats) {
+    if (!seat.welcoming || round.transfersLeft <= 0) continue;
+    const fair = fairOf(pool, seat, 'traffic');
+    if (seat.traffic <= fair * (1 + tolerance) || seat.traffic - fair < balanceTrafficMin) continue;
+    const shards = ledBy(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
+    for (const shard of shards) {
+      const reads = readsOf(shard);
+      if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= fair * (1 + tolerance / 2)) break;
+      if (reads === 0 || reads > seat.traffic - fair * (1 - tolerance)) continue;
+      const why = `${nodeText(seat.node)} has ${rateText(seat.traffic)} reads and writes, and its share is ${rateText(fair)}`;
+      giveAway(round, shard, why, (other) => levelOf(pool, other, 'traffic', reads) < levelOf(pool, seat, 'traffic', -reads));
+    }
+  }
+}
+
+function evenLeads(round: Round, pool: Pool): void {
+  const { tolerance, balanceReplicasMin } = round.state.policy;
+  const low = pool.seats.some(
+    (seat) => seat.welcoming && !seat.node.over.slow && fairOf(pool, seat, 'leads') * (1 - tolerance) - seat.leads >= balanceReplicasMin,
+  );
+  for (const seat of pool.seats) {
+    if (!seat.welcoming || round.transfersLeft <= 0) continue;
+    const fair = fairOf(pool, seat, 'leads');
+    const high = seat.leads > fair * (1 + tolerance) && seat.leads - fair >= balanceReplicasMin;
+    // Somebody lacks leads while nobody has too many: then whoever has more than its share gives.
+    if (!high && !(low && seat.leads - fair >= 1)) continue;
+    for (const shard of ledBy(round, seat.node)) {
+      if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.leads - fair < 1) break;
+      const reads = readsOf(shard);
+      const why = `${nodeText(seat.node)} leads ${seat.leads} shards, and its share is ${fair.toFixed(1)}`;
+      giveAway(round, shard, why, (other) => {
+        if (!high && fairOf(pool, other, 'leads') * (1 - tolerance) - other.leads < balanceReplicasMin) return false;
+        if (levelOf(pool, other, 'leads', 1) > levelOf(pool, seat, 'leads', -1)) return false;
+        // Traffic counts for more than how many they are.
+        return (
+          staysEven(round, pool, other, reads) &&
+          seat.traffic - reads >= fairOf(pool, seat, 'traffic') * (1 - tolerance) - round.state.policy.balanceTrafficMin
+        );
+      });
+    }
+  }
+}
+
+/** Whether a node with so much more traffic is not beyond its share. */
+export function staysEven({ state: { policy } }: Round, pool: Pool, seat: Seat, added: number): boolean {
+  const fair = fairOf(pool, seat, 'traffic');
+  return seat.traffic + added <= Math.max(fair * (1 + policy.tolerance), fair + policy.balanceTrafficMin);
+}
+
+/** To the member that leads least for its size, of those that may. */
+function giveAway(round: Round, shard: Shard, why: string, accepts?: (seat: Seat) => boolean): void {
+  const { state } = round;
+  if (!round.isFree(shard) || shard.record.joint || shard.leader === 0) return;
+  const pool = round.poolOf(state.tables.get(shard.record.table)!);
+  let best: Seat | undefined;
+  for (const replica of shard.record.replicas) {
+    const seat = pool.byId.get(replica.node);
+    round.looked++;
+    if (seat === undefined || seat.id === shard.leader || !mayLead(replica) || !seat.welcoming || seat.node.over.slow) continue;
+    if (seat.leadsMoved >= GIVEN_MAX || accepts?.(seat) === false) continue;
+    if (best === undefined || levelOf(pool, seat, 'leads') < levelOf(pool, best, 'leads')) best = seat;
+  }
+  if (best === undefined) return;
+  const reason = `${why}; ${nodeText(best.node)}, a member, leads ${best.leads}`;
+  round.propose(shard, 'lead', reason, [{ shard: shard.id, type: 'transfer', from: shard.leader, to: best.id }]);
+}
+
+function readsOf({ load }: Shard): number {
+  return load?.readsPerSecond ?? 0;
+}

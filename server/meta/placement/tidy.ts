@@ -1,0 +1,63 @@
+/**
+ * What nobody wants any more, or what was left half done:
+ *
+ *   stray         a node has a replica of a shard and is no member of it, or the shard itself is gone (lineage.ts): destroyed
+ *   sealed        and no merge is under way: an operator was given up while its order was; unsealed
+ *   undescribed   the table's settings have changed: the shard is told
+ *   dropped       the time to have a table back is over: its shards are destroyed
+ *
+ * Pure. Called by plan.ts.
+ */
+import { isSuperseded } from '../lineage.ts';
+import type { Round } from './round.ts';
+import { strayHost } from './diagnosis.ts';
+
+/** Each costs one order; a node that comes back after long may have hundreds. */
+const TIDIED_MAX = 64;
+
+export function tidy(round: Round): void {
+  const { state, nowMs } = round;
+  let left =
+    TIDIED_MAX - [...state.running.values()].filter(({ kind }) => kind === 'tidy' || kind === 'describe' || kind === 'drop').length;
+  for (const shard of state.ailing('sealed')) {
+    if (!round.isFree(shard) || shard.leader === 0) continue;
+    round.propose(shard, 'tidy', 'it is sealed, and no merge is under way', [{ shard: shard.id, type: 'unseal', source: shard.id }]);
+    left--;
+  }
+  for (const shard of state.ailing('stray')) {
+    if (left <= 0) return;
+    const node = round.isFree(shard) ? strayHost(state, shard) : undefined;
+    if (node === undefined) continue;
+    const reason = `node ${node} has a replica and is none of its members, ${shard.record.replicas.map((replica) => replica.node).join(', ')}`;
+    round.propose(shard, 'tidy', reason, [{ shard: shard.id, type: 'destroy-replica', node }]);
+    left--;
+  }
+  for (const [id, at] of state.strays) {
+    if (left <= 0) return;
+    for (const [node, { descriptor }] of at) {
+      if (!isSuperseded(state, descriptor)) continue;
+      round.proposeGone(id, `node ${node} has a replica of shard ${id}, which is gone`, [{ shard: id, type: 'destroy-replica', node }]);
+      left--;
+      break;
+    }
+  }
+  for (const shard of state.ailing('undescribed')) {
+    if (left <= 0) return;
+    if (!round.isFree(shard) || shard.leader === 0) continue;
+    round.propose(shard, 'describe', `the settings of its table are at revision ${state.tables.get(shard.record.table)!.revision}`, [
+      { shard: shard.id, type: 'describe' },
+    ]);
+    left--;
+  }
+  for (const table of state.tables.values()) {
+    if (table.droppedAtMs === 0 || nowMs < table.undeleteUntilMs) continue;
+    for (const shard of state.shardsOf(table.id)) {
+      if (left <= 0) return;
+      if (!round.isFree(shard)) continue;
+      round.propose(shard, 'drop', `table ${table.name} was dropped, and the time to have it back is over`, [
+        { shard: shard.id, type: 'destroy-shard' },
+      ]);
+      left--;
+    }
+  }
+}
