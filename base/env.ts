@@ -56,6 +56,8 @@ export interface FileSystem {
   listSync(directory: string): string[];
   /** Creates the directory and its parents where they are missing. */
   makeDirectorySync(path: string): void;
+  /** Removes a directory that is empty. Absent: empty ones cost nothing. */
+  removeDirectorySync?(path: string): void;
   /** Makes creations, renames and removals in the directory durable. */
   syncDirectorySync(path: string): void;
   /** As syncDirectorySync, off the caller's thread. */

@@ -90,6 +90,7 @@ export { keepHash } from './keep-rule.ts';
 export type { Resources, ResourceStats } from './resources-api.ts';
 export type { Hosted, HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, ValuePlace } from './hosted-api.ts';
 export type { KeyspaceSettings } from './keyspaces-api.ts';
+export { partSettings } from './settings.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export { SparrowError } from '../base/errors.ts';

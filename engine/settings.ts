@@ -208,6 +208,16 @@ export function resolveResourceSettings(input: ResourceSettingsInput = {}): Read
   return Object.freeze(settings);
 }
 
+/** Of settings of both kinds: those of resources, and the others, which engines have of their own. */
+export function partSettings(input: EngineSettingsInput): { resources: ResourceSettingsInput; engine: EngineSettingsInput } {
+  const entries = Object.entries(input);
+  const shared = ([field]: [string, unknown]): boolean => Object.hasOwn(RESOURCE_RANGES, field);
+  return {
+    resources: Object.fromEntries(entries.filter(shared)),
+    engine: Object.fromEntries(entries.filter((entry) => !shared(entry))),
+  };
+}
+
 /** Whether all that cannot be done without fits the memory. `plan`: bytes by setting, and `fixed`. */
 function checkMemory(settings: Readonly<ResourceSettings>, { fixed, ...plan }: { fixed: number } & Record<string, number>): void {
   const planned = plannedBytes({ fixed, ...plan });

@@ -9,7 +9,15 @@ import type { Logger } from 'pino';
 import type { FileSystem, Scheduler } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { ClusterWatch } from './cluster-watch.ts';
-import { AddressFeed, formatClusterId, type NodeAddress, type NodeIdentity, type Replica, setAddress } from './node/index.ts';
+import {
+  AddressFeed,
+  formatClusterId,
+  type NodeAddress,
+  type NodeIdentity,
+  type NodeShards,
+  type Replica,
+  setAddress,
+} from './node/index.ts';
 import { markRemoved, removedError } from './removal.ts';
 import type { GrpcTransport } from './transport/index.ts';
 
@@ -27,7 +35,7 @@ export interface ClusterTiesParts {
 
 export class ClusterTies {
   readonly #parts: ClusterTiesParts;
-  #replica: Replica | undefined;
+  #shards: NodeShards | undefined;
   #feed: AddressFeed | undefined;
   #watch: ClusterWatch | undefined;
   #scheduled = false;
@@ -44,18 +52,30 @@ export class ClusterTies {
     return this.#feed?.addresses ?? new Map<number, string>();
   }
 
+  /** Shard 1's: its address book is the cluster's. */
+  get #replica(): Replica | undefined {
+    return this.#shards?.first;
+  }
+
+  /** Where clients reach any node that is known. */
+  addressOf(node: number): string | undefined {
+    const address = this.#feed?.nodes.get(node)?.address;
+    return address === '' ? undefined : address;
+  }
+
   /**
    * `learned`: what another node said of where members are, for a node whose own book says nothing yet. `connected`: peers that the way to other nodes has
    * already.
    */
   begin(
-    replica: Replica,
+    shards: NodeShards,
     transport: GrpcTransport | undefined,
     { connected, learned }: { readonly connected: readonly number[]; readonly learned: ReadonlyMap<number, NodeAddress> },
   ): void {
     const { identity, join, credentials, scheduler, logger } = this.#parts;
     const node = identity.nodeId;
-    this.#replica = replica;
+    this.#shards = shards;
+    const replica = (): Replica => shards.first;
     this.#feed = new AddressFeed({ node, replica, links: transport, connected, onRemoved: () => this.#wasRemoved('its own log says so') });
     this.#feed.learn(learned);
     if (transport === undefined) return;
@@ -133,7 +153,7 @@ export class ClusterTies {
     this.#feed?.end();
     const error = removedError(identity);
     logger.error({ code: error.code, how }, error.message);
-    this.#replica.retire(error);
+    for (const replica of this.#shards ?? []) replica.retire(error);
     try {
       markRemoved(fileSystem, directory, identity);
     } catch (failure) {

@@ -21,7 +21,8 @@ const LEADERLESS_LOOKS = 4;
 export interface ClusterWatchParts {
   readonly node: number;
   readonly clusterId: bigint;
-  readonly replica: Replica;
+  /** Of shard 1, as it is when asked. */
+  readonly replica: () => Replica;
   readonly feed: AddressFeed;
   /** A node to be asked, whoever else is known: of the settings. */
   readonly join: string | undefined;
@@ -56,7 +57,8 @@ export class ClusterWatch {
   }
 
   async #look(): Promise<void> {
-    const { node, replica } = this.#parts;
+    const { node } = this.#parts;
+    const replica = this.#parts.replica();
     if (replica.stopped !== undefined) return this.close();
     const waits = !replica.members.includes(node);
     if (replica.stats().leader !== 0 && !waits) this.#looks = 0;

@@ -5,34 +5,32 @@
  *   DATA/node.json        whose it is (node/node-identity.ts)
  *   DATA/removed          there: the node was removed from its cluster (removal.ts)
  *   DATA/log/             the node's log, one for all groups (node/log)
- *   DATA/groups/000001/   a group's replica: its engine (node/group-directory.ts)
+ *   DATA/groups/NNNNNN/   a group's replica: its engine (node/group-directory.ts); 000001 is the first shard's, 000002 the metaserver's
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SparrowError } from '../base/errors.ts';
 import { NodeFileSystem } from '../base/node/index.ts';
 import { xxh64 } from '../base/xxh64.ts';
-import { engineOfGroup } from './node/index.ts';
+import { engineOfGroup, nameOfGroup } from './node/index.ts';
+import { FIRST_SHARD } from './shard/descriptor.ts';
 
 export const logDirectory = (data: string): string => join(data, 'log');
 
-export const groupDirectory = (data: string, group: number): string => join(data, 'groups', String(group).padStart(6, '0'));
-
-/** The group that there is so far. */
-export const GROUP_ID = 1;
+export const groupsDirectory = (data: string): string => join(data, 'groups');
 
 /**
- * The directory of the engine in a node's data directory, for work on it while no server has it open. Throws `invalid/NOT_A_STORE` where there is none
+ * The directory of a shard's engine in a node's data directory, for work on it while no server has it open. Throws `invalid/NOT_A_STORE` where there is none
  * yet, `corrupt/CORRUPT_GROUP`.
  */
-export function engineDirectory(data: string): string {
+export function engineDirectory(data: string, group: number = FIRST_SHARD): string {
   const hash = (bytes: Uint8Array, seed: bigint): bigint => {
     const { high, low } = xxh64(bytes, 0, bytes.length, Number(seed & 0xffffffffn), Number(seed >> 32n));
     return (BigInt(high) << 32n) | BigInt(low);
   };
-  const directory = engineOfGroup(new NodeFileSystem(), groupDirectory(data, GROUP_ID), hash);
+  const directory = engineOfGroup(new NodeFileSystem(), join(groupsDirectory(data), nameOfGroup(group)), hash);
   if (directory !== undefined) return directory;
-  throw new SparrowError('invalid', 'NOT_A_STORE', `${data} is that of a server, and holds no data yet`, { directory: data });
+  throw new SparrowError('invalid', 'NOT_A_STORE', `${data} is that of a server, and holds no data of shard ${group}`, { directory: data });
 }
 
 /** Of layouts that no release had. */

@@ -84,7 +84,7 @@ export class GatewayServer {
     const { receivingMax, receivesWaitingMax, receiveMsMax } = settings;
     const paths = { writes: WRITE_PATHS, reads: READ_PATHS, streams: STREAM_PATHS };
     const answerBytesMax = settings.sessionAnswerBytesMax;
-    this.#intake = new Intake(node.replica, { receivingMax, receivesWaitingMax, receiveMsMax, answerBytesMax, ...paths });
+    this.#intake = new Intake(node.replicas.writes, { receivingMax, receivesWaitingMax, receiveMsMax, answerBytesMax, ...paths });
     this.#server = new Server({
       interceptors: [this.#intake.interceptor],
       'grpc.max_receive_message_length': messageBytesMax,
@@ -95,7 +95,7 @@ export class GatewayServer {
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     });
-    const calls = new KvCalls(node.shards, settings, clusterOf(node));
+    const calls = new KvCalls(node.replicas, settings, clusterOf(node));
     this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
     this.#server.addService(
@@ -237,7 +237,7 @@ export class GatewayServer {
 /** What clients are told. Of a node that is alone, and that no other can join, there is nothing to tell. */
 function clusterOf({ identity, ties, transport }: NodeParts): ClusterIdentity {
   if (transport === undefined) return NO_CLUSTER;
-  return { clusterId: formatClusterId(identity.clusterId), members: ties.addresses };
+  return { clusterId: formatClusterId(identity.clusterId), members: ties.addresses, addressOf: (node) => ties.addressOf(node) };
 }
 
 /** Whether it settled in time. */

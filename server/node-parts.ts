@@ -1,10 +1,10 @@
 /**
  * What a node is made of, below its clients: put together in this order, and taken apart in the other.
  *
- *   lock -> identity -> log -> engine -> way to other nodes -> host -> replica -> ties to its cluster
+ *   lock -> identity -> log -> what engines share -> way to other nodes -> host -> replicas -> ties to its cluster
  *
- * There is one group so far, whose members are the nodes. A node alone has no way to others, and nothing waits for anybody there. A node of several does
- * not wait for them either: it is there when its own data are, and has a leader when a majority is. One that joins asks a member first who the others are.
+ * A node alone has no way to others, and nothing waits for anybody there. A node of several does not wait for them either: it is there when its own data are,
+ * and has leaders when majorities are. One that joins asks a member first who the others are.
  */
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
@@ -12,26 +12,26 @@ import xxhash from 'xxhash-wasm';
 import type { DirectoryLock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../base/node/index.ts';
-import { open } from '../engine/index.ts';
+import { createResources, type HostedEngine, open, partSettings, type Resources } from '../engine/index.ts';
 import { type ClusterSettings, clusterIdOf, nodesOf } from './cluster-settings.ts';
 import { ClusterTies } from './cluster-ties.ts';
-import { GROUP_ID, groupDirectory, logDirectory } from './data-directory.ts';
+import { groupsDirectory, logDirectory } from './data-directory.ts';
 import { askToJoin, checkBeginning, type ClusterFacts } from './join.ts';
 import {
   formatClusterId,
-  type Handover,
   hasIdentity,
   type NodeAddress,
   NodeHost,
   type NodeIdentity,
   NodeLog,
+  NodeReplicas,
+  type NodeReplicasParts,
   openIdentity,
-  Replica,
-  ReplicaStore,
-  type NodeShards,
-  soleShard,
+  type Replica,
+  type ReplicaSettings,
 } from './node/index.ts';
 import { refuseRemoved } from './removal.ts';
+import { FIRST_SHARD } from './shard/descriptor.ts';
 import { engineOptions, type ServerSettings } from './settings.ts';
 import { callerCredentials, peerCredentials } from './tls.ts';
 import { type Hash64, GrpcTransport, type RunningHash64 } from './transport/index.ts';
@@ -40,6 +40,9 @@ import { type Hash64, GrpcTransport, type RunningHash64 } from './transport/inde
 const REFUSALS_MAX = 100;
 /** The node that a new one asks may still be starting. */
 const JOIN_MS_MAX = 10_000;
+
+/** Of entries that are applied, in memory for members that lag, of each shard beside the first. */
+const KEPT_BYTES_OF_OTHERS: number = 1024 * 1024;
 
 /** Of all that is driven. */
 const fileSystem = new NodeFileSystem();
@@ -50,11 +53,11 @@ const random = new NodeRandom();
 interface Parts {
   readonly identity: NodeIdentity;
   readonly found: boolean;
-  readonly store: ReplicaStore;
   readonly log: NodeLog;
+  readonly resources: Resources;
   readonly transport: GrpcTransport | undefined;
   readonly host: NodeHost;
-  readonly replica: Replica;
+  readonly replicas: NodeReplicas;
   readonly ties: ClusterTies;
 }
 
@@ -62,17 +65,18 @@ export class NodeParts implements Parts {
   readonly identity: NodeIdentity;
   /** The directory was that of a node before. */
   readonly found: boolean;
-  readonly store: ReplicaStore;
   readonly log: NodeLog;
+  /** Of all engines. */
+  readonly resources: Resources;
   /** Undefined on a node that no other can reach. */
   readonly transport: GrpcTransport | undefined;
   readonly host: NodeHost;
-  readonly replica: Replica;
+  readonly replicas: NodeReplicas;
   readonly ties: ClusterTies;
   readonly #lock: DirectoryLock;
   #closing: Promise<void> | undefined;
 
-  /** `onStopped`: the replica can go on no longer. Throws what directory, files, address and identity have against it, and leaves nothing open then. */
+  /** `onStopped`: the node can go on no longer. Throws what directory, files, address and identity have against it, and leaves nothing open then. */
   static async open(settings: ServerSettings, logger: Logger, onStopped: (error: SparrowError) => void): Promise<NodeParts> {
     const opened: (() => unknown)[] = [];
     try {
@@ -89,8 +93,9 @@ export class NodeParts implements Parts {
       const { h64Raw: hash, create64: createHash } = await xxhash();
       const log = openLog(settings, hash, logger);
       opened.push(() => log.close());
-      const store = await openStore(settings, log, hash, createHash);
-      opened.push(() => store.closeEngine());
+      const { resources: shared } = partSettings(engineOptions(settings));
+      const resources = createResources(shared);
+      opened.push(() => resources.close());
       const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, credentials, fileSystem, scheduler, logger });
       opened.push(() => ties.close());
       const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
@@ -102,18 +107,28 @@ export class NodeParts implements Parts {
       const { tickMs, logBytesMax } = settings.raft;
       const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax, onReach, membersChanged });
       opened.push(() => host.close());
-      const peers = peersOf(settings, identity, store);
-      if (transport !== undefined) for (const [id, address] of peers) transport.addPeer(id, address);
-      const replica = await openReplica(settings, identity, { store, log, host }, logger, onStopped);
-      opened.push(() => replica.close());
-      if (transport === undefined && replica.members.some((member) => member !== identity.nodeId))
-        throw alone(settings.data, replica.members);
-      if (replica.members.length === 0 && settings.join === undefined) throw joinNeeded(settings.data, node);
-      if (settings.join !== undefined && begunAlone(identity) && !replica.members.some((member) => member !== node)) {
+      const connected: number[] = [];
+      // A replica may have to get from other nodes what its disk has lost, before it opens.
+      const onPeers = (peers: ReadonlyMap<number, string>): void => {
+        for (const [id, address] of peers) {
+          if (id === node || address === '') continue;
+          transport?.addPeer(id, address);
+          connected.push(id);
+        }
+      };
+      const replicas = await openReplicas(settings, identity, { log, host, resources, hash, createHash, onPeers }, logger, onStopped);
+      opened.push(async () => {
+        await replicas.close();
+        await replicas.release();
+      });
+      const { first } = replicas;
+      if (transport === undefined && first.members.some((member) => member !== node)) throw alone(settings.data, first.members);
+      if (first.members.length === 0 && settings.join === undefined && identity.voters.length === 0) throw joinNeeded(settings.data, node);
+      if (settings.join !== undefined && begunAlone(identity) && !first.members.some((member) => member !== node)) {
         throw joinsAlone(settings.data, identity);
       }
-      ties.begin(replica, transport, { connected: [...peers.keys()], learned: facts?.nodes ?? new Map<number, NodeAddress>() });
-      return new NodeParts({ identity, found, store, log, transport, host, replica, ties }, lock);
+      ties.begin(replicas, transport, { connected, learned: facts?.nodes ?? new Map<number, NodeAddress>() });
+      return new NodeParts({ identity, found, log, resources, transport, host, replicas, ties }, lock);
     } catch (error) {
       for (const close of opened.toReversed()) await close();
       throw error;
@@ -123,17 +138,18 @@ export class NodeParts implements Parts {
   private constructor(parts: Parts, lock: DirectoryLock) {
     this.identity = parts.identity;
     this.found = parts.found;
-    this.store = parts.store;
     this.log = parts.log;
+    this.resources = parts.resources;
     this.transport = parts.transport;
     this.host = parts.host;
-    this.replica = parts.replica;
+    this.replicas = parts.replicas;
     this.ties = parts.ties;
     this.#lock = lock;
   }
 
-  get shards(): NodeShards {
-    return soleShard(this.replica);
+  /** Of shard 1. */
+  get replica(): Replica {
+    return this.replicas.first;
   }
 
   /** Finishes what was proposed, as long as it can be finished. Idempotent. */
@@ -144,7 +160,7 @@ export class NodeParts implements Parts {
   /** Stops at once. `close` only waits for files to be closed then. */
   abort(): void {
     this.ties.close();
-    this.replica.abort();
+    this.replicas.abort();
     this.host.close();
     this.log.abort();
     this.#closing ??= this.#release();
@@ -152,7 +168,7 @@ export class NodeParts implements Parts {
 
   async #close(): Promise<void> {
     this.ties.close();
-    await this.replica.close();
+    await this.replicas.close();
     this.host.close();
     await this.log.close();
     await this.#release();
@@ -160,8 +176,8 @@ export class NodeParts implements Parts {
 
   async #release(): Promise<void> {
     await this.transport?.close();
-    this.store.close();
-    await this.store.closeEngine();
+    await this.replicas.release();
+    await this.resources.close();
     this.#lock.release();
   }
 }
@@ -193,21 +209,6 @@ function wantedIdentity(
 function beginningOf({ cluster, listen, peerListen }: ServerSettings, { nodeId }: NodeIdentity): ReadonlyMap<number, NodeAddress> {
   const nodes: ClusterSettings = cluster ?? (peerListen === undefined ? {} : { [nodeId]: { address: listen, peerAddress: peerListen } });
   return new Map(Object.entries(nodes).map(([id, addresses]) => [Number(id), addresses]));
-}
-
-/** Where the other nodes listen, as far as is known before there is a replica: it may have to get from them what its disk has lost. */
-function peersOf(settings: ServerSettings, identity: NodeIdentity, store: ReplicaStore): ReadonlyMap<number, string> {
-  const beginning = [...beginningOf(settings, identity)].map(([id, { peerAddress }]) => [id, peerAddress] as const);
-  const known = new Map([...beginning, ...store.peerAddresses]);
-  return new Map([...known].filter(([id, address]) => id !== identity.nodeId && address !== ''));
-}
-
-/** The engine has no log of its own: the node's holds what is not in its tables yet, and large values. */
-function openStore(settings: ServerSettings, log: NodeLog, hash: Hash64, createHash: () => RunningHash64): Promise<ReplicaStore> {
-  const directory = groupDirectory(settings.data, GROUP_ID);
-  const options = engineOptions(settings);
-  const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
-  return ReplicaStore.open({ fileSystem, directory, openEngine: (path) => open(path, options, { hosted }), hash, createHash, scheduler });
 }
 
 function openLog(settings: ServerSettings, hash: Hash64, logger: Logger): NodeLog {
@@ -266,43 +267,66 @@ function refusalLog(logger: Logger): (peer: number | undefined, error: SparrowEr
   };
 }
 
-function openReplica(
+function openReplicas(
   settings: ServerSettings,
   identity: NodeIdentity,
-  { store, log, host }: { store: ReplicaStore; log: NodeLog; host: NodeHost },
+  parts: Pick<NodeReplicasParts, 'host' | 'hash' | 'createHash' | 'onPeers'> & { log: NodeLog; resources: Resources },
   logger: Logger,
   onStopped: (error: SparrowError) => void,
-): Promise<Replica> {
+): Promise<NodeReplicas> {
+  const { log, resources, ...given } = parts;
   const { nodeId, voters } = identity;
-  // The first entry is about to be applied, or applied again: it writes where the nodes are, and on each of them the same.
-  if (store.damage === undefined && store.engine.sequence === 0 && settings.cluster === undefined && voters.length > 1)
-    throw alone(settings.data, voters);
-  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, leaseReads, leaseMarginMs } = settings.raft;
-  const { checkpointBytes, logKeptBytesMax, keptBytesMax } = settings.raft;
-  const lease = leaseReads ? { durationMs: electionTicks * tickMs, pauseMarginMs: leaseMarginMs } : undefined;
-  const { writeBytesInFlightMax, writesWaitingMax } = settings;
-  const onHandover = (handover: Handover): void => logger.warn(handover, "this node gives the lead up for its disk's sake");
-  const onDamaged = (error: SparrowError): void =>
-    logger.error({ err: error }, 'data is damaged on this disk: what was here comes back from the other nodes');
-  return Replica.open(
-    {
-      group: GROUP_ID,
-      id: nodeId,
-      voters,
-      nodes: beginningOf(settings, identity),
-      tickMs,
-      electionTicks,
-      heartbeatTicks,
-      lease,
-      sleepTicks: sleepTicks === 0 ? Infinity : sleepTicks,
-      keptBytesMax,
-      logKeptBytesMax,
-      checkpointBytes,
-      writeBytesInFlightMax,
-      writesWaitingMax,
+  const { engine: engineSettings } = partSettings(engineOptions(settings));
+  // The engine has no log of its own: the node's holds what is not in its tables yet, and large values.
+  const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
+  return NodeReplicas.open({
+    fileSystem,
+    directory: groupsDirectory(settings.data),
+    nodeLog: log,
+    clock,
+    scheduler,
+    random,
+    ...given,
+    openEngine: (path, inlineThreshold): Promise<HostedEngine> => {
+      const options = inlineThreshold === 0 ? engineSettings : { ...engineSettings, inlineThreshold };
+      return open(path, options, { hosted, resources });
     },
-    { store, nodeLog: log, log: log.group(GROUP_ID), clock, scheduler, random, host, onStopped, onHandover, onDamaged },
-  );
+    settingsOf: (group) => replicaSettings(settings, nodeId, group),
+    voters,
+    nodes: beginningOf(settings, identity),
+    cannotBegin: settings.cluster === undefined ? alone(settings.data, voters) : undefined,
+    onStopped: (group, error) => {
+      logger.error({ err: error, shard: group }, 'a replica stopped');
+      // The first shard is what the node serves whoever names none; without the log it serves nobody.
+      if (group === FIRST_SHARD || log.failure !== undefined) onStopped(error);
+    },
+    onFailed: (group, error) => logger.error({ err: error, shard: group }, 'a replica cannot be opened; it is left as it is'),
+    onDamaged: (group, error) =>
+      logger.error({ err: error, shard: group }, 'data is damaged on this disk: what was here comes back from the other nodes'),
+    onHandover: (group, handover) => logger.warn({ ...handover, shard: group }, "this node gives a lead up for its disk's sake"),
+  });
+}
+
+function replicaSettings(
+  { raft, writeBytesInFlightMax, writesWaitingMax }: ServerSettings,
+  id: number,
+  group: number,
+): Omit<ReplicaSettings, 'group' | 'voters' | 'nodes' | 'descriptor'> {
+  const { tickMs, electionTicks, heartbeatTicks, sleepTicks, leaseReads, leaseMarginMs, checkpointBytes, logKeptBytesMax } = raft;
+  return {
+    id,
+    tickMs,
+    electionTicks,
+    heartbeatTicks,
+    lease: leaseReads ? { durationMs: electionTicks * tickMs, pauseMarginMs: leaseMarginMs } : undefined,
+    sleepTicks: sleepTicks === 0 ? Infinity : sleepTicks,
+    // Of a thousand shards together it must fit the memory; what is not there is read from the log's files.
+    keptBytesMax: group === FIRST_SHARD ? raft.keptBytesMax : Math.min(raft.keptBytesMax, KEPT_BYTES_OF_OTHERS),
+    logKeptBytesMax,
+    checkpointBytes,
+    writeBytesInFlightMax,
+    writesWaitingMax,
+  };
 }
 
 function joinNeeded(data: string, node: number): SparrowError {

@@ -44,13 +44,11 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
   for (const address of [settings.listen, settings.peerListen, settings.metricsAddress])
     if (address !== undefined) await assertFree(parseListen(address), address);
   refuseOlderLayout(settings.data);
-  const node = await NodeParts.open(settings, logger, (error) => {
-    logger.error({ err: error }, 'the replica stopped');
-    fail(error);
-  });
+  const node = await NodeParts.open(settings, logger, (error) => fail(error));
   try {
-    const { appliedIndex, lastIndex, term, replayedEntries } = node.replica.stats();
-    logger.info({ appliedIndex, lastIndex, term, replayedEntries }, 'data opened');
+    const { appliedIndex, lastIndex, term } = node.replica.stats();
+    const { replayedEntries, size: shards } = node.replicas;
+    logger.info({ shards, appliedIndex, lastIndex, term, replayedEntries }, 'data opened');
     if (node.transport !== undefined) logLeaders(node.replica, logger);
     const gateway = new GatewayServer(settings, node, logger);
     void failed.then(() => gateway.failed());

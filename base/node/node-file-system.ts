@@ -18,6 +18,7 @@ import {
   readSync,
   readdirSync,
   renameSync,
+  rmdirSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -84,6 +85,10 @@ export class NodeFileSystem implements FileSystem {
     }
     // A new directory is an entry of its parent: without this a power loss could take away a store that was synced inside.
     this.syncDirectorySync(parent);
+  }
+
+  removeDirectorySync(path: string): void {
+    rmdirSync(path);
   }
 
   syncDirectorySync(path: string): void {

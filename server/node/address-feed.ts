@@ -16,7 +16,8 @@ export interface PeerLinks {
 
 export interface AddressFeedParts {
   readonly node: number;
-  readonly replica: Pick<Replica, 'book' | 'members'>;
+  /** Of shard 1, as it is when asked. */
+  readonly replica: () => Pick<Replica, 'book' | 'members'>;
   /** Undefined: this node listens to no others. */
   readonly links: PeerLinks | undefined;
   /** Nodes that there are connections to already. */
@@ -45,7 +46,7 @@ export class AddressFeed {
 
   /** Every node that is known of and not removed, whoever said so. */
   get nodes(): ReadonlyMap<number, NodeAddress> {
-    const { nodes, removed } = this.#parts.replica.book;
+    const { nodes, removed } = this.#parts.replica().book;
     const learned = [...this.#learned].filter(([id]) => !removed.has(id));
     return new Map([...learned, ...nodes]);
   }
@@ -65,7 +66,8 @@ export class AddressFeed {
 
   refresh(): void {
     if (this.#ended) return;
-    const { node: own, replica, links, onRemoved } = this.#parts;
+    const { node: own, links, onRemoved } = this.#parts;
+    const replica = this.#parts.replica();
     const peers = new Map([...this.nodes].filter(([id, { peerAddress }]) => id !== own && peerAddress !== ''));
     for (const id of this.#peers) if (!peers.has(id)) links?.removePeer(id);
     for (const [id, { peerAddress }] of peers) links?.addPeer(id, peerAddress);

@@ -8,6 +8,7 @@ export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
 export { Replica } from './replica.ts';
 export type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
 export type { MemberProgress, ReplicaStats } from './replica-stats.ts';
+export { nameOfGroup, NodeReplicas, type NodeReplicasParts } from './node-replicas.ts';
 export { type NodeShards, soleShard } from './node-shards.ts';
 export { AddressBook, type NodeAddress } from './address-book.ts';
 export { AddressFeed, type AddressFeedParts } from './address-feed.ts';

@@ -3,6 +3,8 @@
  *
  *   messages, ticks, proposals -> dirty replicas -> one turn: each one's output -> the node's log (one sync), one batch of messages for each node
  *
+ * Messages for a group that has not come yet wait for it a moment (held-messages.ts).
+ *
  * Replicas whose group sleeps are not ticked, and cost nothing; they are woken when a node that is in their group is lost.
  *
  * Made by server.ts. Calls replicas by replica-host.ts, and the transport that it was given.
@@ -12,6 +14,7 @@ import type { Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { GroupMessage, PeerMessage, SnapshotHead, SnapshotSink, SnapshotSource, Transport } from '../transport/index.ts';
 import { CommitNotices } from './commit-notices.ts';
+import { HeldMessages } from './held-messages.ts';
 import { LogSpace, type SpaceLog } from './log-space.ts';
 import type { HostedReplica, ReplicaHost } from './replica-host.ts';
 
@@ -43,6 +46,7 @@ export class NodeHost implements ReplicaHost {
   #turnScheduled = false;
   #outgoing: Map<number, GroupMessage[]> = new Map();
   readonly #notices: CommitNotices;
+  readonly #held: HeldMessages;
   /** Other nodes that groups of this one have members on, and those that could be reached at the last tick. */
   #peers: readonly number[] | undefined;
   #reachable: Set<number> = new Set();
@@ -53,6 +57,7 @@ export class NodeHost implements ReplicaHost {
   constructor(parts: NodeHostParts) {
     this.#parts = parts;
     this.#space = new LogSpace(parts.nodeLog, parts.logBytesMax, this.#replicas);
+    this.#held = new HeldMessages(parts.tickMs);
     this.#notices = new CommitNotices(parts.scheduler, (messages) => this.#post(messages));
     parts.transport?.onMessages((from, messages) => this.#receive(from, messages));
     parts.transport?.onSnapshot((from, head) => this.#accept(from, head));
@@ -72,6 +77,11 @@ export class NodeHost implements ReplicaHost {
     return this.#turns;
   }
 
+  /** Messages that wait for groups that are not here. */
+  get messagesHeld(): number {
+    return this.#held.count;
+  }
+
   /** Segments of the log that engines were told to empty. */
   get segmentsEmptied(): number {
     return this.#space.emptied;
@@ -81,6 +91,9 @@ export class NodeHost implements ReplicaHost {
     this.#replicas.set(replica.group, replica);
     this.#awake.add(replica);
     this.#peers = undefined;
+    const held = this.#held.take(replica.group);
+    // Not from within: it is still being opened.
+    if (held.length > 0) this.#parts.scheduler.soon(() => this.#deliver(replica, held));
   }
 
   remove(replica: HostedReplica): void {
@@ -133,10 +146,16 @@ export class NodeHost implements ReplicaHost {
     if (this.#closed) return;
     for (const { group, message } of messages) {
       const replica = this.#replicas.get(group);
-      // Not for anybody here: of a group that has gone, or has not come yet.
-      if (replica === undefined || message.to !== this.#parts.node || message.from !== from) continue;
-      replica.step(message);
+      if (message.to !== this.#parts.node || message.from !== from) continue;
+      // Of a group that has gone, or has not come yet.
+      if (replica === undefined) this.#held.hold(group, message);
+      else replica.step(message);
     }
+  }
+
+  #deliver(replica: HostedReplica, held: readonly PeerMessage[]): void {
+    if (this.#closed || this.#replicas.get(replica.group) !== replica) return;
+    for (const message of held) replica.step(message);
   }
 
   #accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {
@@ -162,6 +181,7 @@ export class NodeHost implements ReplicaHost {
 
   #tick(): void {
     this.#space.tick();
+    this.#held.tick();
     this.#noteLostNodes();
     for (const replica of this.#awake) {
       if (replica.asleep) this.#awake.delete(replica);

@@ -12,7 +12,7 @@ import { type ErrorDetails, SparrowError } from '../../base/errors.ts';
 import type { LogEntry } from '../raft/index.ts';
 import type { CallState } from './call-state.ts';
 import type { ApplyResult } from './state-machine.ts';
-import { WriteBudget, type WriteBudgetOptions } from './write-budget.ts';
+import type { WriteBudget, WriteShare } from './write-budget.ts';
 
 export interface Proposal {
   readonly command: Uint8Array;
@@ -24,35 +24,25 @@ export interface Proposal {
 }
 
 export class Proposals {
-  readonly #budget: WriteBudget;
+  readonly #budget: WriteShare;
   /** Something is queued. */
   readonly #wake: () => void;
-  /** Called when writes no longer wait for room. */
-  readonly #relievedListeners: Set<() => void> = new Set();
   #queued: Proposal[] = [];
   /** In the log, by index. */
   readonly #pending: Map<number, Proposal> = new Map();
 
-  constructor(options: WriteBudgetOptions, wake: () => void) {
+  constructor(budget: WriteBudget, wake: () => void) {
     this.#wake = wake;
-    this.#budget = new WriteBudget(options, () => {
-      for (const relieved of [...this.#relievedListeners]) relieved();
-    });
+    this.#budget = budget.share();
   }
 
   /** Nobody waits for an outcome. */
   get idle(): boolean {
-    return this.#pending.size === 0 && this.#queued.length === 0 && !this.#budget.congested;
+    return this.#pending.size === 0 && this.#queued.length === 0 && this.#budget.waiting === 0;
   }
 
-  get budget(): Pick<WriteBudget, 'bytes' | 'count' | 'waiting' | 'congested'> {
+  get budget(): Pick<WriteShare, 'bytes' | 'count' | 'waiting'> {
     return this.#budget;
-  }
-
-  /** Returns what takes the listener off again. */
-  onRelieved(listener: () => void): () => void {
-    this.#relievedListeners.add(listener);
-    return () => this.#relievedListeners.delete(listener);
   }
 
   enter(command: Uint8Array, call: CallState): Promise<ApplyResult> {

@@ -10,6 +10,7 @@ import type { GroupLog, NodeLog } from './log/index.ts';
 import type { ReplicaHost } from './replica-host.ts';
 import type { ReplicaStore } from './replica-store.ts';
 import type { ShardBirths } from './shard-changes.ts';
+import type { WriteBudget } from './write-budget.ts';
 
 export interface ReplicaSettings {
   group: number;
@@ -54,6 +55,8 @@ export interface ReplicaParts {
   random: Random;
   /** Makes replicas of shards that are split off this one. Left out: it is never split. */
   births?: ShardBirths | undefined;
+  /** Of all replicas of the node. Left out: this one has its own, of its settings. */
+  writeBudget?: WriteBudget | undefined;
   /** The replica cannot go on. */
   onStopped: (error: SparrowError) => void;
   /** It gives the lead up for its disk's sake. */

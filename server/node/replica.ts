@@ -51,6 +51,7 @@ import { ReplicaReads } from './replica-reads.ts';
 import { type MemberProgress, type ReplicaStats, statsOf } from './replica-stats.ts';
 import { SnapshotExchange } from './snapshot-exchange.ts';
 import type { ApplyResult, StateMachine } from './state-machine.ts';
+import { WriteBudget } from './write-budget.ts';
 
 export class Replica implements HostedReplica {
   readonly #settings: ReplicaSettings;
@@ -58,6 +59,7 @@ export class Replica implements HostedReplica {
   #machine: StateMachine;
   readonly #raft: Raft;
   readonly #feed: LogFeed;
+  readonly #budget: WriteBudget;
   readonly #proposals: Proposals;
   readonly #reads: ReplicaReads;
   readonly #applier: Applier;
@@ -114,12 +116,9 @@ export class Replica implements HostedReplica {
       notLeader: () => this.#notLeader(),
     });
     this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
-    const budget = {
-      bytesMax: settings.writeBytesInFlightMax,
-      waitingMax: settings.writesWaitingMax,
-      now: () => parts.clock.monotonicMs(),
-    };
-    this.#proposals = new Proposals(budget, () => this.#schedule());
+    const { writeBytesInFlightMax: bytesMax, writesWaitingMax: waitingMax } = settings;
+    this.#budget = parts.writeBudget ?? new WriteBudget({ bytesMax, waitingMax, now: () => parts.clock.monotonicMs() });
+    this.#proposals = new Proposals(this.#budget, () => this.#schedule());
     this.#applier = new Applier(machine, {
       clock: parts.clock,
       scheduler: parts.scheduler,
@@ -198,12 +197,12 @@ export class Replica implements HostedReplica {
 
   /** Writes wait for room: take nothing more in until `onRelieved` tells. */
   get congested(): boolean {
-    return this.#proposals.budget.congested;
+    return this.#budget.congested;
   }
 
   /** Calls `listener` each time that writes stop waiting for room. Returns what takes it off again. */
   onRelieved(listener: () => void): () => void {
-    return this.#proposals.onRelieved(listener);
+    return this.#budget.onRelieved(listener);
   }
 
   /** Calls `listener` each time that another member leads, or nobody is known to; `stats()` tells who. Returns what takes it off again. */

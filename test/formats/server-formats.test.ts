@@ -19,6 +19,8 @@ import {
 } from '../../proto/index.ts';
 import { decodeCommand } from '../../server/node/command-codec.ts';
 import { GroupDirectory } from '../../server/node/group-directory.ts';
+import { decodeBeginning, encodeBeginning } from '../../server/node/replica-beginning.ts';
+import { sameKeys, wholeTable } from '../../server/shard/descriptor.ts';
 import { decodeIdentity, encodeIdentity } from '../../server/node/node-identity.ts';
 import { encodeBegun, encodeDeleteRange, encodeNode, encodeWrite, engineKey, NodeLog } from '../../server/node/index.ts';
 import { encodeShardCommand, type ShardCommand } from '../../server/node/shard-commands.ts';
@@ -90,6 +92,20 @@ describe('the directory of a group, version 1', () => {
     documented('group-directory.md', 'group-directory-v1');
     const again = new GroupDirectory(disk, '/group', hash);
     expect(again).toMatchObject({ engine: '/group/b/files', begin: { index: 300, term: 4 } });
+  });
+});
+
+describe('the beginning of a replica, version 1', () => {
+  it('says what its shard is and who votes, as documented', () => {
+    const keys = { kind: 'range', start: Buffer.from('m'), end: Buffer.from('t') } as const;
+    const beginning = { descriptor: { ...wholeTable(20, 5), epoch: 3, keys }, voters: [1, 2, 4] };
+    const bytes = golden('replica-beginning-v1', encodeBeginning(beginning, hash));
+    documented('group-directory.md', 'replica-beginning-v1');
+    const found = decodeBeginning(bytes, 'beginning', hash);
+    expect(found).toMatchObject({ voters: [1, 2, 4], descriptor: { shard: 20, table: 5, epoch: 3, state: 'normal' } });
+    expect(sameKeys(found.descriptor.keys, keys)).toBe(true);
+    bytes[40]! ^= 1;
+    expect(() => decodeBeginning(bytes, 'beginning', hash)).toThrow(expect.objectContaining({ code: 'CORRUPT_GROUP' }));
   });
 });
 

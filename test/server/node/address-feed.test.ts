@@ -15,7 +15,7 @@ class Fixture {
     this.book = new AddressBook(beginning);
     const addPeer = (id: number, address: string): void => void this.peers.set(id, address);
     const removePeer = (id: number): void => void this.peers.delete(id);
-    this.feed = new AddressFeed({ node: 1, replica: this, links: { addPeer, removePeer }, onRemoved: () => this.removals++ });
+    this.feed = new AddressFeed({ node: 1, replica: () => this, links: { addPeer, removePeer }, onRemoved: () => this.removals++ });
     this.feed.refresh();
   }
 }
