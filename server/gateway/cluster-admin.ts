@@ -142,7 +142,8 @@ export class ClusterAdmin {
     return {};
   }
 
-  transferLead({ to }: { to: number }): { to: number } {
+  /** Settles when this node leads no more. */
+  async transferLead({ to }: { to: number }): Promise<{ to: number }> {
     if (to !== 0) checkId(to, 'to');
     this.#checkLeads();
     const { id: own } = this.#replica.stats();
@@ -159,7 +160,7 @@ export class ClusterAdmin {
           applied: false,
         });
       }
-      this.#replica.transferLeadership(chosen);
+      await this.#replica.handLeadOver(chosen);
     }
     return { to: chosen };
   }

@@ -28,7 +28,8 @@ export function successorOf(replica: Replica, reachable: (node: number) => boole
 
 /**
  * Hands the lead over to the member that is furthest, if there is one. Settles when another member leads, as this one is told by its first
- * message, or after `msMax`; with that member, or undefined when this one did not lead or nobody took over.
+ * message, or after `msMax`; with that member, or undefined when this one did not lead or nobody took over. Then it steps down all the same: who is about to
+ * stop answers nobody any more, and the others need not wait for its end to elect another one.
  */
 export async function handOver(
   replica: Replica,
@@ -40,7 +41,10 @@ export async function handOver(
   while (replica.stopped === undefined && replica.stats().role === 'leader') {
     const to = successorOf(replica, reachable);
     const leftMs = endMs - clock.monotonicMs();
-    if (to === undefined || leftMs <= 0) return undefined;
+    if (to === undefined || leftMs <= 0) {
+      replica.stepDown();
+      return undefined;
+    }
     replica.transferLeadership(to);
     if (await becomes(replica, scheduler, isOther, leftMs)) return replica.stats().leader;
   }

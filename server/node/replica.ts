@@ -39,6 +39,7 @@ import { EngineUpkeep } from './engine-upkeep.ts';
 import type { HandoverReason } from './lead-decision.ts';
 import { LeadKeeper } from './lead-keeper.ts';
 import { LeadRecord } from './lead-record.ts';
+import { LeadTransfers } from './lead-transfer.ts';
 import { lend } from './lending.ts';
 import { LogFeed } from './log-feed.ts';
 import { Proposals } from './proposals.ts';
@@ -69,6 +70,7 @@ export class Replica implements HostedReplica {
   readonly #replayed: number;
   readonly #mended: number;
   readonly #lead: LeadRecord = new LeadRecord();
+  readonly #transfers: LeadTransfers;
   readonly #leadKeeper: LeadKeeper;
   #handovers = 0;
   #fetched = 0;
@@ -115,6 +117,7 @@ export class Replica implements HostedReplica {
       schedule: () => this.#schedule(),
       notLeader: () => this.#notLeader(),
     });
+    this.#transfers = new LeadTransfers(settings.id);
     this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
     const { writeBytesInFlightMax: bytesMax, writesWaitingMax: waitingMax } = settings;
     this.#budget = parts.writeBudget ?? new WriteBudget({ bytesMax, waitingMax, now: () => parts.clock.monotonicMs() });
@@ -253,6 +256,20 @@ export class Replica implements HostedReplica {
     const error = this.#refusal() ?? this.#refused(this.#raft.transferLeadership(to));
     if (error !== undefined) throw error;
     this.#schedule();
+  }
+
+  /** As `transferLeadership`, and settles when this member leads no more. Rejects with `unavailable/NOT_TAKEN_OVER` and why, when that is given up. */
+  async handLeadOver(to: number): Promise<void> {
+    this.transferLeadership(to);
+    await this.#transfers.begun(to);
+  }
+
+  /**
+   * This member leads no more, whoever can take over: who has most of the log is told to campaign at once. What is proposed and not applied ends with
+   * `LEADERSHIP_LOST`. Nothing happens where nobody else could lead.
+   */
+  stepDown(): void {
+    this.#guarded(() => this.#raft.stepDown());
   }
 
   /** Asks for votes at once, instead of after a timeout. Nothing when it leads, or cannot. */
@@ -473,6 +490,7 @@ export class Replica implements HostedReplica {
     if (this.#stopped !== undefined) return;
     const output = this.#raft.output();
     this.#noteLead();
+    this.#transfers.note(this.#raft);
     this.#snapshots.noteOutput(output);
     const messages = output.messages.filter((message) => message.type !== 'snapshot-request' || this.#snapshots.send(message));
     if (messages.length > 0) this.#send(messages);
@@ -609,6 +627,7 @@ export class Replica implements HostedReplica {
     this.#parts.host.remove(this);
     this.#proposals.close(error);
     this.#reads.close(error);
+    this.#transfers.close(error);
     void this.#applier.halt();
     this.#repair.stop();
     this.#upkeep.stop();

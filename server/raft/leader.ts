@@ -10,6 +10,7 @@ import type { AppendResponse, HeartbeatResponse } from './messages.ts';
 import { Progress } from './progress.ts';
 import { hasQuorum, jointQuorumIndex } from './quorum.ts';
 import type { RaftState } from './state.ts';
+import { remindTransferee } from './transfer.ts';
 
 export function becomeLeader(state: RaftState): void {
   const { forced, options } = state;
@@ -83,7 +84,9 @@ export function tickLeader(state: RaftState): void {
     if (!hasQuorum(state.voterSets, (id) => id === state.id || isActive(state, id))) return state.becomeFollower(state.term, 0);
   }
   if (state.transferee !== 0 && ++state.transferElapsed >= electionTicks) state.transferee = 0;
-  if (++state.heartbeatElapsed >= heartbeatTicks) sendHeartbeats(state);
+  if (++state.heartbeatElapsed < heartbeatTicks) return;
+  sendHeartbeats(state);
+  remindTransferee(state);
 }
 
 /** Whether it was heard within an election timeout. */

@@ -32,7 +32,7 @@ import { answerReads, askRead, forwardReads, onReadRequest, onReadResponse } fro
 import { onFetched, replicate } from './replication.ts';
 import { tickSleep, wake } from './sleep.ts';
 import { RaftState, type RaftOptions, type Role } from './state.ts';
-import { abdicate, continueTransfer, transferTo } from './transfer.ts';
+import { abdicate, continueTransfer, stepDown, transferTo } from './transfer.ts';
 
 /** The index of the (first) entry, or why it was not taken in. */
 export type Proposed = { index: number; refused?: never } | { index?: never; refused: Refusal };
@@ -170,6 +170,11 @@ export class Raft {
   /** This member will do nothing any more: the message to send, if there is somebody to lead instead. */
   abdicate(): TimeoutNow | undefined {
     return abdicate(this.#state);
+  }
+
+  /** This member leads no more, and tells who has most of its log to campaign at once. Nothing happens where nobody else could lead. */
+  stepDown(): void {
+    stepDown(this.#state);
   }
 
   /** Unsafe: makes `voters`, all that is left of the group, its voters, with this member as their leader (forced.ts). */

@@ -1,6 +1,6 @@
 /** A group of three whose disks are slow, full, failing, or rotten, on simulated machines. */
 import { describe, expect, it } from 'vitest';
-import type { Replica } from '../../../server/node/index.ts';
+import { handOver, type Replica } from '../../../server/node/index.ts';
 import { leaderOf, replicaOf } from '../../sim/operator.ts';
 import { put, GroupOfThree, valueOf } from './group-of-three.ts';
 
@@ -69,6 +69,45 @@ describe('a leader', () => {
     const node = group.nodeOf(leader);
     const seen = (): boolean => replicaOf(node) !== undefined && valueOf(replicaOf(node)!, 'k') === 'x';
     expect(await group.world.run(5000, seen)).toBe(true);
+  });
+
+  it('that is to hand over to a member whose disk is full leads on, and says why', async () => {
+    const group = new GroupOfThree();
+    const { leader, followers } = await group.led();
+    expect(await group.outcome(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    const [target] = followers as [Replica, Replica];
+    const { disk } = group.nodeOf(target);
+    disk.capacityBytes = 0;
+    for (let i = 0; i < 40 && !target.stats().diskFull; i++) await group.outcome(put(leader, `large ${i}`, 'x'.repeat(20_000)));
+    expect(target.stats().diskFull).toBe(true);
+    const { error } = await group.outcome(leader.handLeadOver(target.stats().id));
+    expect(error).toMatchObject({ code: 'NOT_TAKEN_OVER', details: { node: target.stats().id, applied: false } });
+    expect((error as Error).message).toMatch(/has not acknowledged the last \d+ entries: its disk may be full/);
+    expect(leaderOf(group.nodes)).toBe(leader);
+    disk.capacityBytes = Infinity;
+    expect(await group.world.run(5000, () => target.applied === leader.applied)).toBe(true);
+    expect(await group.outcome(leader.handLeadOver(target.stats().id))).toEqual({ value: undefined });
+    expect(await group.world.run(1000, () => leaderOf(group.nodes) === target)).toBe(true);
+  });
+
+  it('that stops, and whose lead nobody can take over in time, steps down', async () => {
+    const group = new GroupOfThree();
+    const { leader, followers } = await group.led();
+    expect(await group.outcome(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    // They acknowledge nothing for as long as it waits.
+    for (const follower of followers) group.nodeOf(follower).diskSlowness = 3000;
+    const { world } = group;
+    let lost: unknown;
+    put(leader, 'late', 'v').catch((error: unknown) => (lost = error));
+    await world.run(1);
+    const clock = { monotonicMs: () => world.nowMs, wallMs: () => world.nowMs };
+    const handed = await group.outcome(handOver(leader, { clock, scheduler: world.scheduler, reachable: () => true }, 100));
+    expect(handed).toEqual({ value: undefined });
+    expect(leader.stats().role).not.toBe('leader');
+    await world.run(10);
+    expect(lost).toMatchObject({ code: 'LEADERSHIP_LOST' });
+    for (const follower of followers) group.nodeOf(follower).diskSlowness = 1;
+    expect(await world.run(5000, () => ![leader, undefined].includes(leaderOf(group.nodes)))).toBe(true);
   });
 
   it('whose sync fails stops, and another leads', async () => {

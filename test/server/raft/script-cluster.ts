@@ -14,6 +14,7 @@
  *   change N leave               leaves a joint configuration
  *   transfer N M                 N hands leadership over to M
  *   abdicate N                   N will do nothing any more: it lets another one lead, and is gone
+ *   step-down N                  N leads no more, whoever can take over
  *   force N A B ...              N takes over what is left of the group: A B ...
  *   read N                       a linearizable read at N, which leads
  *   ask N                        a linearizable read at N, which asks the leader if it is another one
@@ -82,6 +83,8 @@ export class ScriptCluster {
       }
       case 'abdicate':
         return cluster.abdicate(a);
+      case 'step-down':
+        return cluster.member(a).raft.stepDown();
       case 'force':
         cluster.checkCompleteness = false;
         return this.#attempt(a, () => cluster.member(a).raft.forceConfiguration([b, ...more]));
