@@ -53,7 +53,8 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** Also for who wants to know what there is: tests of documents. */
+export function createProgram(): Command {
   const program = new Command('sparrowkv');
   program
     .description('SparrowKV: a key-value store. Runs the server, and talks to it.')
