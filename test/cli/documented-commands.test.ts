@@ -37,7 +37,7 @@ function problemOf(line: string): string | undefined {
     command = known[0]!;
     words.shift();
   }
-  for (const option of words.filter((word) => /^-/.test(word)).map((word) => word.split('=')[0]!)) {
+  for (const option of words.filter((word) => word.startsWith('-')).map((word) => word.split('=')[0]!)) {
     if (!command.options.some(({ long, short }) => option === long || option === short)) return `${line}: no option ${option}`;
   }
   return undefined;
