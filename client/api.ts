@@ -9,6 +9,7 @@
  * | kind / code                        | when                                                                                      |
  * |------------------------------------|-------------------------------------------------------------------------------------------|
  * | invalid / KEY_EMPTY, OPTION_UNKNOWN ... | the arguments are wrong; nothing was sent                                             |
+ * | invalid / BATCH_SPANS_SHARDS       | keys of a batch are of several shards: `details.shards`                                    |
  * | conflict / CONDITION_FAILED        | a condition of a batch does not hold: a `ConditionFailedError` with the current value       |
  * | unavailable / TIMEOUT              | no answer within `timeoutMs`; a write may or may not have been applied (`details.applied`)   |
  * | unavailable / UNREACHABLE          | no server could be reached, and retrying ended                                             |
@@ -30,15 +31,20 @@ export interface CallOptions {
 
 export interface ReadOptions extends CallOptions {
   /**
-   * `leader`, the default: the node that leads. `any`: all nodes in turn, which takes load off the leader. Either is linearizable: a node
-   * that does not lead asks the leader how far it must be.
+   * `leader`, the default: the node that leads. `any`: all nodes in turn, which takes load off the leader. `nearest`: of those, the ones in the client's `zone`
+   * while one of them can be reached. All are linearizable: a node that does not lead asks the leader how far it must be.
    */
-  from?: 'leader' | 'any';
+  from?: 'leader' | 'any' | 'nearest';
   /**
-   * With `from: 'any'`: the answer may be so old. It shows at least what had been acknowledged so many milliseconds before the call; a node that knows that
+   * With `from: 'any'` or `'nearest'`: the answer may be so old. It shows at least what had been acknowledged so many milliseconds before the call; a node that knows that
    * much asks nobody. Of two such reads the later one may show the older state. Milliseconds, 1 to 3,600,000. Default: not old at all.
    */
   staleMs?: number;
+  /**
+   * When there is no answer after so many milliseconds, another node is asked as well; the first answer counts, and the other call is cancelled. `'p99.9'`: after
+   * what 999 of 1,000 such reads took no longer than; not before some hundred were made. 1 to 60,000. Takes from the budget for retries. Default: never.
+   */
+  hedgeMs?: number | 'p99.9';
 }
 
 /** A value with the version of the write that stored it. Versions of one key only grow; equal versions of two keys: the same write. */
@@ -77,7 +83,7 @@ export interface ScanOptions extends RangeOptions {
   /** Values come empty and are not sent. */
   keysOnly?: boolean;
   /** As of `ReadOptions`, for where the scan begins. */
-  from?: 'leader' | 'any';
+  from?: 'leader' | 'any' | 'nearest';
   staleMs?: number;
   signal?: AbortSignal;
   /**
@@ -155,14 +161,18 @@ export interface Batch {
   readonly operations: number;
 }
 
-export interface Client extends AsyncDisposable {
+/** What is done with the entries of a table. */
+export interface KeyValues {
   /** The value of a key, or `undefined`. Linearizable, unless `staleMs` is given. */
   get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined>;
   /** The value with its version: what `ifVersion` compares. */
   getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined>;
   /** The version alone, or `undefined` when the key is missing: tells whether it exists without sending its value. */
   getVersion(key: Bytes, options?: ReadOptions): Promise<number | undefined>;
-  /** Values in the order of the keys, all as of one point in time. At most 10,000 keys. */
+  /**
+   * Values in the order of the keys, at most 10,000. Those of one shard are as of one point in time; a table of one shard, as `default` is at first, is so as a
+   * whole. Keys of several shards are asked for at once, each shard as of its own moment.
+   */
   multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
   /** Durable when it settles. Retried safely: it carries a request id and is applied once. So are all writes. */
   put(key: Bytes, value: Bytes, options?: CallOptions): Promise<WriteResult>;
@@ -170,18 +180,103 @@ export interface Client extends AsyncDisposable {
   delete(key: Bytes, options?: CallOptions): Promise<WriteResult>;
   /** An empty batch to fill; `write` sends it. */
   batch(): Batch;
-  /** All operations of the batch happen or none, and only if all of its conditions hold; else throws a `ConditionFailedError`. */
+  /**
+   * All operations of the batch happen or none, and only if all of its conditions hold; else throws a `ConditionFailedError`. All keys must be of one shard:
+   * `invalid/BATCH_SPANS_SHARDS` names theirs otherwise, and nothing was done.
+   */
   write(batch: Batch, options?: CallOptions): Promise<WriteResult>;
   /**
-   * Deletes the keys of a range: in runs, each atomic, in key order. `timeoutMs` counts for each run. At least one bound or prefix is asked
-   * for; `{ gte: '\0' }` is everything.
+   * Deletes the keys of a range: in runs, each atomic and of one shard; in key order within a shard. `timeoutMs` counts for each run. At least one bound or
+   * prefix is asked for; `{ gte: '\0' }` is everything. When a run is sent twice because its answer was lost, its keys may be counted less.
    */
   deleteRange(range: RangeOptions, options?: CallOptions): Promise<DeleteRangeResult>;
   /**
-   * Entries in key order as of the moment when the scan begins. Reads ahead by a bounded amount and waits for the consumer. After a broken
-   * connection it goes on after the last entry it gave; entries from then on are as of that later moment.
+   * Entries in key order, over all shards; those of one shard as of the moment when the scan comes to it. Reads ahead by a bounded amount and waits for the
+   * consumer. After a broken connection, and when shards are split, merged or moved meanwhile, it goes on after the last entry it gave; entries from then on
+   * are as of that later moment.
    */
   scan(options?: ScanOptions): AsyncIterableIterator<Entry>;
+}
+
+/** A table: as `Client.table` gives it. Costs nothing to make; the first call finds out whether it is there (`invalid/TABLE_UNKNOWN`). */
+export interface Table extends KeyValues {
+  readonly name: string;
+}
+
+/** How a table is divided into shards. Ranges keep neighbours together, and split where there is most; hashes spread neighbours over all shards. */
+export type Partitioning = { readonly hash: number } | { readonly range: readonly Bytes[] };
+
+export interface TableQuotas {
+  /** Of the whole table. 0: no bound. */
+  bytes?: number;
+  readsPerSecond?: number;
+  writesPerSecond?: number;
+}
+
+/** What of a table can be changed. */
+export interface TableSettings {
+  /** Voters of each shard: 1, 3 or 5. Default: 3, or fewer while there are fewer nodes. */
+  replicas?: number;
+  /** Beside the voters: replicas that follow, and serve reads; and such that vote and have no data. Default 0. */
+  learners?: number;
+  witnesses?: number;
+  /** On nodes of which pool the replicas are. Default: `default`. */
+  pool?: string;
+  /** How long an entry lives whose put says nothing of it, milliseconds. 0, the default: for ever. */
+  ttlMs?: number;
+  /** When a write is answered: `synced`, the default: a majority has it on its disks. `os`: it was handed to the systems. `buffered`: to the processes. */
+  durability?: 'synced' | 'os' | 'buffered';
+  /** Values of so many bytes and more lie outside of the index. 0, the default: the servers' own bound. */
+  inlineThreshold?: number;
+  quotas?: TableQuotas;
+}
+
+export interface CreateTableOptions extends TableSettings {
+  /** `{ hash: shards }`, a power of two up to 1,024; `{ range: splitKeys }`, in order. Default: `{ range: [] }`, one shard that splits as it grows. */
+  partitioning?: Partitioning;
+}
+
+export interface TableInfo {
+  /** Never used again. */
+  readonly id: number;
+  readonly name: string;
+  readonly partitioning: 'range' | 'hash';
+  readonly shards: number;
+  readonly replicas: number;
+  readonly learners: number;
+  readonly witnesses: number;
+  readonly pool: string;
+  readonly ttlMs: number;
+  readonly durability: string;
+  readonly inlineThreshold: number;
+  readonly quotas: Readonly<Required<TableQuotas>>;
+  readonly state: 'normal' | 'creating' | 'dropped';
+  /** Of a dropped table: until when it can be undeleted. */
+  readonly undeleteUntil: Date | undefined;
+}
+
+/**
+ * The tables of the cluster. None of the changes is repeated when its answer was lost (`unavailable/CONNECTION_LOST` and the like): it may have been made, and
+ * `get` tells.
+ */
+export interface Tables {
+  /** Settles when every shard has a leader. Throws `invalid/TABLE_EXISTS`, and `unavailable/TABLE_NOT_READY`: the table is there, its shards come later. */
+  create(name: string, options?: CreateTableOptions & CallOptions): Promise<TableInfo>;
+  list(options?: { dropped?: boolean } & CallOptions): Promise<TableInfo[]>;
+  /** Undefined when there is none, or only a dropped one. */
+  get(name: string, options?: CallOptions): Promise<TableInfo | undefined>;
+  /** What is left out stays as it is. Online: replicas are made and removed one after another. */
+  alter(name: string, changes: TableSettings & { newName?: string }, options?: CallOptions): Promise<TableInfo>;
+  /** The table is not found any more; its data are kept for `undeleteMs`, by default as the cluster's settings say. */
+  drop(name: string, options?: { undeleteMs?: number } & CallOptions): Promise<TableInfo>;
+  undelete(name: string, options?: { newName?: string } & CallOptions): Promise<TableInfo>;
+}
+
+/** A client's own verbs are those of table `default`. */
+export interface Client extends KeyValues, AsyncDisposable {
+  /** Throws `invalid/TABLE_NAME`; asks nobody. */
+  table(name: string): Table;
+  readonly tables: Tables;
   status(options?: CallOptions): Promise<ServerStatus>;
   /** What the connected server takes; connects if need be. */
   limits(options?: CallOptions): Promise<Limits>;

@@ -5,6 +5,8 @@ import type { Bytes, CallOptions, RangeOptions, ReadOptions, ScanOptions } from 
 export const TIMEOUT_MS_MAX = 3_600_000;
 export const KEYS_PER_MULTI_GET_MAX = 10_000;
 const STALE_MS_MAX = 3_600_000;
+const HEDGE_MS_MAX = 60_000;
+const TABLE_NAME_CHARACTERS_MAX = 128;
 
 const encoder = new TextEncoder();
 
@@ -23,8 +25,14 @@ export function toKey(key: Bytes): Uint8Array {
   return bytes;
 }
 
+export function checkTableName(name: unknown): string {
+  if (typeof name === 'string' && name.length <= TABLE_NAME_CHARACTERS_MAX && /^[A-Za-z0-9._-]+$/.test(name)) return name;
+  const message = `a table's name is 1 to ${TABLE_NAME_CHARACTERS_MAX} letters, digits, '.', '_' and '-', not ${JSON.stringify(name)}`;
+  throw invalid('TABLE_NAME', message, { field: 'name', limit: TABLE_NAME_CHARACTERS_MAX });
+}
+
 export const CALL_OPTIONS: ReadonlySet<string> = new Set<keyof CallOptions>(['signal', 'timeoutMs']);
-const READ_OPTIONS: ReadonlySet<string> = new Set<keyof ReadOptions>(['signal', 'timeoutMs', 'from', 'staleMs']);
+const READ_OPTIONS: ReadonlySet<string> = new Set<keyof ReadOptions>(['signal', 'timeoutMs', 'from', 'staleMs', 'hedgeMs']);
 export const RANGE_OPTIONS: ReadonlySet<string> = new Set<keyof RangeOptions>(['gt', 'gte', 'lt', 'lte', 'prefix']);
 export const SCAN_OPTIONS: ReadonlySet<string> = new Set<keyof ScanOptions>([
   'gt',
@@ -64,19 +72,22 @@ export function checkReadOptions(options: ReadOptions | undefined): AnyNode {
   if (options === undefined) return undefined;
   checkNames(options, READ_OPTIONS);
   checkCallValues(options);
+  const { hedgeMs } = options;
+  if (hedgeMs !== undefined && hedgeMs !== 'p99.9') checkInteger('hedgeMs', hedgeMs, 1, HEDGE_MS_MAX);
   return toAnyNode(options);
 }
 
 /** Undefined: by the leader alone. */
 export function toAnyNode({ from, staleMs }: Pick<ReadOptions, 'from' | 'staleMs'>): AnyNode {
-  if (from !== undefined && from !== 'leader' && from !== 'any') {
-    throw invalid('OPTION_RANGE', `from must be 'leader' or 'any', not ${JSON.stringify(from)}`, { field: 'from' });
+  if (from !== undefined && from !== 'leader' && from !== 'any' && from !== 'nearest') {
+    throw invalid('OPTION_RANGE', `from must be 'leader', 'any' or 'nearest', not ${JSON.stringify(from)}`, { field: 'from' });
   }
+  const anywhere = from === 'any' || from === 'nearest';
   if (staleMs !== undefined) {
     checkInteger('staleMs', staleMs, 1, STALE_MS_MAX);
-    if (from !== 'any') throw invalid('OPTION_CONFLICT', `staleMs is for reads from: 'any'`, { field: 'staleMs' });
+    if (!anywhere) throw invalid('OPTION_CONFLICT', `staleMs is for reads from: 'any' or 'nearest'`, { field: 'staleMs' });
   }
-  return from === 'any' ? { staleMs: staleMs ?? 0 } : undefined;
+  return anywhere ? { staleMs: staleMs ?? 0 } : undefined;
 }
 
 export function checkCallValues({ signal, timeoutMs }: CallOptions): void {

@@ -90,6 +90,17 @@ export class CallRunner {
     return this.#defaultIsSplit;
   }
 
+  /** From now on table `default` is routed by its map. */
+  splitDefault(): TableRoute {
+    this.#defaultIsSplit = true;
+    return this.#router.table(DEFAULT_TABLE);
+  }
+
+  /** Whether a read may be asked of a second node: it costs as much as a retry. */
+  mayHedge(): boolean {
+    return this.#budget.take();
+  }
+
   table(name: string): TableRoute {
     return this.#router.table(name);
   }
@@ -183,7 +194,11 @@ export class CallRunner {
     if (leavesOpen(error)) call.uncertain = true;
     // True of this attempt, and so of the call when no other one's outcome is open.
     else if (error.details['applied'] === false && !call.uncertain) call.wasSent = false;
-    if (error.code === 'WRONG_SHARD' && call.route === undefined) this.#splitDefault(call);
+    if (error.code === 'WRONG_SHARD' && call.route === undefined) {
+      const route = this.splitDefault();
+      if (call.method.keys === undefined) return this.#fail(call, error);
+      call.route = route;
+    }
     if (call.route?.tookBack(call, error) === true) return;
     if (call.method.once === true && !isUndone(error)) return this.#fail(call, error);
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#router.dispatch(call);
@@ -229,12 +244,6 @@ export class CallRunner {
     identified.requestId = this.#ids.begin();
     call.renewed = true;
     return true;
-  }
-
-  /** This call goes on by the map; those that come after it do so from the start. */
-  #splitDefault(call: AnyCall): void {
-    this.#defaultIsSplit = true;
-    if (call.method.keys !== undefined) call.route = this.#router.table(DEFAULT_TABLE);
   }
 
   #dispatchLater(call: AnyCall): void {

@@ -135,7 +135,7 @@ export class Connector implements CallHolder, CallGroup, NodesListener {
 
   /** A node refused a call of this group. What it says of the leader is followed, and else others are asked. */
   turnedAway(link: NodeLink, error: SparrowError): void {
-    if (!this.#closed && isWorthRotating(error)) this.#turnedAway(link, error);
+    if (!this.#closed && isWorthRotating(error) && !isOfShard(error)) this.#turnedAway(link, error);
   }
 
   opened(link: NodeLink, standing: Standing | undefined): void {
@@ -274,6 +274,11 @@ export class Connector implements CallHolder, CallGroup, NodesListener {
     }
     this.#events.leaderless?.(error);
   }
+}
+
+/** It says nothing of whether the node leads. */
+function isOfShard({ code }: SparrowError): boolean {
+  return code === 'WRONG_SHARD' || code === 'SHARD_SEALED' || code === 'SHARD_BEHIND';
 }
 
 export function isSilent(link: CallTarget): boolean {

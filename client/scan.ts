@@ -1,5 +1,5 @@
 /**
- * A scan as an async iterator over a stream of chunks.
+ * A scan of one group of replicas as an async iterator of chunks, over a stream. table-scan.ts makes scans of tables out of it.
  *
  * At most one chunk waits here while the consumer works; the stream is paused meanwhile, and the server stops when the transport's window is
  * full. A stream that breaks is opened again with the cursor of the last whole chunk: no entry is given twice or left out, but entries
@@ -16,8 +16,9 @@ import type { Connection, SideStream } from './connection.ts';
 import type { Visitor } from './connector.ts';
 import type { Settings } from './connect-options.ts';
 import { isWorthRetrying, isWorthRotating, pauseMs } from './retry.ts';
+import { isMisroute } from './table-route.ts';
 import { errorOfEndedStream, isBrokenConnection } from './status-errors.ts';
-import { Wait } from './wait.ts';
+import type { Wait } from './wait.ts';
 
 export interface ScanPlan {
   range: Record<string, Uint8Array>;
@@ -29,6 +30,13 @@ export interface ScanPlan {
   anyNode: { staleMs: number } | undefined;
   timeoutMs: number;
   signal: AbortSignal | undefined;
+  /** Of the nodes that may serve it, one in the client's zone if there is one. */
+  nearest?: boolean;
+  /** Undefined: the first group's, which is table `default` as long as it is one shard. */
+  shard?: number;
+  epoch?: number;
+  /** Size of a chunk to aim at; absent: the server's choice. */
+  chunkBytes?: number;
 }
 
 export interface ScanContext {
@@ -42,9 +50,8 @@ export interface ScanContext {
   observe(version: number): void;
 }
 
-/** `closed` aborts when the client is closed. */
-export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed: AbortSignal): AsyncGenerator<Entry, void, undefined> {
-  const wait = new Wait('scan', plan.timeoutMs, plan.signal, closed);
+/** Entries as they come. A refusal that says that they are in another shard now, or that the plan's shard is not here, is thrown. */
+export async function* scanChunks(context: ScanContext, plan: ScanPlan, wait: Wait): AsyncGenerator<Entry[], void, undefined> {
   let cursor: Uint8Array = new Uint8Array(0);
   let left = plan.limit;
   let stream: ChunkStream | undefined;
@@ -62,6 +69,7 @@ export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed:
         stream?.cancel();
         if (stream !== undefined && stream.refused && error instanceof SparrowError) context.refused(stream.connection, error);
         stream = undefined;
+        if (error instanceof SparrowError && (error.code === 'WRONG_SHARD' || (plan.shard !== undefined && isMisroute(error)))) throw error;
         // The connector waited for UNREACHABLE as long as this client may.
         const again = error instanceof SparrowError && isWorthRetrying(error) && error.code !== 'UNREACHABLE' && ++failures <= FAILURES_MAX;
         if (!again) throw error;
@@ -75,7 +83,7 @@ export async function* scanEntries(context: ScanContext, plan: ScanPlan, closed:
       context.observe(chunk.version);
       cursor = chunk.cursor;
       if (left !== undefined) left -= chunk.entries.length;
-      for (const { key, value } of chunk.entries) yield [plain(key), plain(value)];
+      yield chunk.entries.map(({ key, value }): Entry => [plain(key), plain(value)]);
       if (cursor.length === 0) return;
     }
   } finally {
@@ -100,12 +108,12 @@ async function openStream(
   anywhere: boolean,
   wait: Wait,
 ): Promise<ChunkStream> {
-  const { range, reverse, keysOnly, anyNode } = plan;
-  const request = { range, reverse, limit: left ?? 0, keysOnly, cursor, chunkBytes: 0, anyNode };
+  const { range, reverse, keysOnly, anyNode, shard, epoch } = plan;
+  const request = { range, reverse, limit: left ?? 0, keysOnly, cursor, chunkBytes: plan.chunkBytes ?? 0, anyNode, shard, epoch };
   const spreads = anyNode !== undefined && anywhere;
   let leave: (() => void) | undefined;
   const connected = new Promise<Connection>((resolve, reject) => {
-    leave = context.visit({ spreads, anyNode: spreads, connected: resolve, failed: reject });
+    leave = context.visit({ spreads, anyNode: spreads, nearest: plan.nearest === true, connected: resolve, failed: reject });
   });
   try {
     const connection = await wait.for(connected);

@@ -115,7 +115,7 @@ export class ShardMap {
   learn(place: ShardPlace): boolean {
     if (place.keys.kind !== this.kind) return false;
     const same = this.#byShard.get(place.shard);
-    const others = this.#overlapping(place.keys);
+    const others = this.overlapping(place.keys);
     if (same !== undefined && !others.includes(same)) others.push(same);
     if (others.some((other) => other.epoch > place.epoch || (other.epoch === place.epoch && other.shard === place.shard))) return false;
     // Of one epoch and different shards: what comes later is believed. It cannot be so, but for a metaserver that was restored from an old backup.
@@ -127,7 +127,7 @@ export class ShardMap {
   /** What a node said, which knows nothing of replicas: they are those of what was there before, as after a split they are the parent's. */
   learnNote({ shard, table, epoch, keys }: ShardNote): boolean {
     if (table !== this.table || keys.kind !== this.kind) return false;
-    const before = this.#byShard.get(shard) ?? this.#overlapping(keys)[0];
+    const before = this.#byShard.get(shard) ?? this.overlapping(keys)[0];
     return this.learn({ shard, epoch, keys, replicas: before?.replicas ?? [], leader: before?.leader ?? 0 });
   }
 
@@ -135,7 +135,7 @@ export class ShardMap {
   merged(places: readonly ShardPlace[]): { map: ShardMap; changed: boolean } {
     const map = new ShardMap(this.table, this.kind, places);
     for (const place of this.places()) {
-      const newer = map.#overlapping(place.keys).every((other) => other.epoch < place.epoch);
+      const newer = map.overlapping(place.keys).every((other) => other.epoch < place.epoch);
       const older = map.byShard(place.shard);
       if (newer && (older === undefined || older.epoch < place.epoch)) map.learn(place);
     }
@@ -157,7 +157,8 @@ export class ShardMap {
     return low - 1;
   }
 
-  #overlapping(keys: ShardKeys): ShardPlace[] {
+  /** Those that have some of these keys; of a range in their order. */
+  overlapping(keys: ShardKeys): ShardPlace[] {
     if (keys.kind === 'range') {
       const found: ShardPlace[] = [];
       for (let at = Math.max(0, this.#lastBegun(keys.start)); at < this.#ordered.length; at++) {

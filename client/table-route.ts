@@ -16,7 +16,7 @@ import { SparrowError } from '../base/errors.ts';
 import { decodeShardNotes, ReplicaKind, type ShardEntry, type TopologyResponse } from '../proto/index.ts';
 import type { AnyCall, CallHolder, CallRoute } from './call.ts';
 import type { Settings } from './connect-options.ts';
-import type { Connector, Visitor } from './connector.ts';
+import type { Connector } from './connector.ts';
 import { isWorthRetrying, pauseMs } from './retry.ts';
 import { ShardMap, type ShardPlace } from './shard-map.ts';
 import { fraction, type Surroundings } from './surroundings.ts';
@@ -123,7 +123,12 @@ export class TableRoute implements CallRoute, CallHolder {
 
   observe(call: AnyCall, version: number): void {
     const { shard } = call.request as { shard?: number };
-    if (shard !== undefined && version > (this.#seen.get(shard) ?? 0)) this.#seen.set(shard, version);
+    if (shard !== undefined) this.saw(shard, version);
+  }
+
+  /** The shard has told this version. */
+  saw(shard: number, version: number): void {
+    if (version > (this.#seen.get(shard) ?? 0)) this.#seen.set(shard, version);
   }
 
   drop(call: AnyCall): void {
@@ -141,10 +146,6 @@ export class TableRoute implements CallRoute, CallHolder {
     this.#waiters.add(waiter);
     this.refresh();
     return () => this.#waiters.delete(waiter);
-  }
-
-  visit(place: ShardPlace, visitor: Visitor): () => void {
-    return this.#parts.group(place).visit(visitor);
   }
 
   group(place: ShardPlace): Connector {

@@ -1,0 +1,166 @@
+/** `client.tables`: what the metaserver is asked about tables. */
+import { SparrowError } from '../base/errors.ts';
+import type { AlterTableRequest, CreateTableRequest, TableEntry } from '../proto/index.ts';
+import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, TableQuotas, Tables, TableSettings } from './api.ts';
+import { CALL_OPTIONS, checkBoolean, checkCallValues, checkInteger, checkNames, checkTableName, invalid, toBytes } from './arguments.ts';
+import type { CallRunner } from './call-runner.ts';
+import type { Settings } from './connect-options.ts';
+import { ALTER_TABLE, CREATE_TABLE, DROP_TABLE, LIST_TABLES, type Method, type Request, UNDELETE_TABLE } from './methods.ts';
+
+/** Creating a table takes elections. */
+const CREATE_TIMEOUT_MS = 30_000;
+const U32_MAX = 0xffff_ffff;
+const COPIES_MAX = 100;
+const DURABILITIES: readonly unknown[] = ['synced', 'os', 'buffered'];
+
+const SETTINGS: readonly (keyof TableSettings)[] = [
+  'replicas',
+  'learners',
+  'witnesses',
+  'pool',
+  'ttlMs',
+  'durability',
+  'inlineThreshold',
+  'quotas',
+];
+const QUOTAS: ReadonlySet<string> = new Set<keyof TableQuotas>(['bytes', 'readsPerSecond', 'writesPerSecond']);
+
+export class ClientTables implements Tables {
+  readonly #calls: CallRunner;
+  readonly #settings: Settings;
+
+  constructor(calls: CallRunner, settings: Settings) {
+    this.#calls = calls;
+    this.#settings = settings;
+  }
+
+  async create(name: string, options: CreateTableOptions & CallOptions = {}): Promise<TableInfo> {
+    checkNames(options, new Set([...SETTINGS, 'partitioning', ...CALL_OPTIONS]));
+    checkSettings(options);
+    const timeoutMs = options.timeoutMs ?? Math.max(CREATE_TIMEOUT_MS, this.#settings.timeoutMs);
+    const request: Request<CreateTableRequest> = {
+      name: checkTableName(name),
+      partitioning: partitioningOf(options.partitioning),
+      replicas: options.replicas ?? 0,
+      pool: options.pool ?? '',
+      ttlMs: options.ttlMs ?? 0,
+      durability: options.durability ?? '',
+      inlineThreshold: options.inlineThreshold ?? 0,
+      quotas: quotasOf(options.quotas),
+      learners: options.learners ?? 0,
+      witnesses: options.witnesses ?? 0,
+      dryRun: false,
+      // The answer that not all shards have leaders yet is worth more than none.
+      waitMs: Math.ceil(timeoutMs * 0.8),
+    };
+    return infoOf((await this.#run(CREATE_TABLE, request, { ...options, timeoutMs })).table);
+  }
+
+  async list(options: { dropped?: boolean } & CallOptions = {}): Promise<TableInfo[]> {
+    checkNames(options, new Set(['dropped', ...CALL_OPTIONS]));
+    const withDropped = options.dropped === undefined ? false : checkBoolean('dropped', options.dropped);
+    return (await this.#run(LIST_TABLES, { withDropped }, options)).tables.map(infoOf);
+  }
+
+  async get(name: string, options: CallOptions = {}): Promise<TableInfo | undefined> {
+    checkNames(options, CALL_OPTIONS);
+    const wanted = checkTableName(name);
+    return (await this.list(options)).find((table) => table.name === wanted);
+  }
+
+  async alter(name: string, changes: TableSettings & { newName?: string }, options: CallOptions = {}): Promise<TableInfo> {
+    checkNames(changes, new Set([...SETTINGS, 'newName']));
+    checkNames(options, CALL_OPTIONS);
+    checkSettings(changes);
+    const { replicas, learners, witnesses, pool, ttlMs, durability, inlineThreshold, quotas, newName } = changes;
+    const request: Request<AlterTableRequest> = {
+      name: checkTableName(name),
+      newName: newName === undefined ? undefined : checkTableName(newName),
+      replicas,
+      learners,
+      witnesses,
+      pool,
+      ttlMs,
+      durability,
+      inlineThreshold,
+      quotas: quotasOf(quotas),
+      dryRun: false,
+    };
+    return infoOf((await this.#run(ALTER_TABLE, request, options)).table);
+  }
+
+  async drop(name: string, options: { undeleteMs?: number } & CallOptions = {}): Promise<TableInfo> {
+    checkNames(options, new Set(['undeleteMs', ...CALL_OPTIONS]));
+    const { undeleteMs } = options;
+    if (undeleteMs !== undefined) checkInteger('undeleteMs', undeleteMs, 0, Number.MAX_SAFE_INTEGER);
+    return infoOf((await this.#run(DROP_TABLE, { name: checkTableName(name), undeleteMs, dryRun: false }, options)).table);
+  }
+
+  async undelete(name: string, options: { newName?: string } & CallOptions = {}): Promise<TableInfo> {
+    checkNames(options, new Set(['newName', ...CALL_OPTIONS]));
+    const newName = options.newName === undefined ? '' : checkTableName(options.newName);
+    return infoOf((await this.#run(UNDELETE_TABLE, { name: checkTableName(name), newName }, options)).table);
+  }
+
+  #run<Q, A>(method: Method<Q, A>, request: Request<Q>, options: CallOptions): Promise<A> {
+    checkCallValues(options);
+    return this.#calls.run(method, request, 0, options, { route: this.#calls.metaRoute });
+  }
+}
+
+function checkSettings(settings: TableSettings): void {
+  const { replicas, learners, witnesses, pool, ttlMs, durability, inlineThreshold, quotas } = settings;
+  if (replicas !== undefined) checkInteger('replicas', replicas, 1, COPIES_MAX);
+  if (learners !== undefined) checkInteger('learners', learners, 0, COPIES_MAX);
+  if (witnesses !== undefined) checkInteger('witnesses', witnesses, 0, COPIES_MAX);
+  if (pool !== undefined && typeof pool !== 'string') throw invalid('OPTION_TYPE', 'pool must be a string', { field: 'pool' });
+  if (ttlMs !== undefined) checkInteger('ttlMs', ttlMs, 0, Number.MAX_SAFE_INTEGER);
+  if (inlineThreshold !== undefined) checkInteger('inlineThreshold', inlineThreshold, 0, U32_MAX);
+  if (durability !== undefined && !DURABILITIES.includes(durability)) {
+    throw invalid('OPTION_RANGE', `durability must be one of ${DURABILITIES.join(', ')}, not ${JSON.stringify(durability)}`, {
+      field: 'durability',
+    });
+  }
+  if (quotas === undefined) return;
+  checkNames(quotas, QUOTAS);
+  if (quotas.bytes !== undefined) checkInteger('quotas.bytes', quotas.bytes, 0, Number.MAX_SAFE_INTEGER);
+  if (quotas.readsPerSecond !== undefined) checkInteger('quotas.readsPerSecond', quotas.readsPerSecond, 0, U32_MAX);
+  if (quotas.writesPerSecond !== undefined) checkInteger('quotas.writesPerSecond', quotas.writesPerSecond, 0, U32_MAX);
+}
+
+function quotasOf(quotas: TableQuotas | undefined): Required<TableQuotas> | undefined {
+  return quotas && { bytes: quotas.bytes ?? 0, readsPerSecond: quotas.readsPerSecond ?? 0, writesPerSecond: quotas.writesPerSecond ?? 0 };
+}
+
+function partitioningOf(partitioning: Partitioning | undefined): Request<CreateTableRequest>['partitioning'] {
+  if (partitioning === undefined) return undefined;
+  checkNames(partitioning, new Set(['hash', 'range']));
+  const { hash, range } = partitioning as { hash?: number; range?: readonly (Uint8Array | string)[] };
+  if ((hash === undefined) === (range === undefined)) {
+    throw invalid('OPTION_CONFLICT', 'partitioning is { hash: shards } or { range: splitKeys }', { field: 'partitioning' });
+  }
+  if (hash !== undefined) return { $case: 'hash', value: { shards: checkInteger('partitioning.hash', hash, 1, 1_024) } };
+  if (!Array.isArray(range)) throw invalid('OPTION_TYPE', 'partitioning.range must be an array of keys', { field: 'partitioning.range' });
+  return { $case: 'range', value: { splitKeys: range.map((key, i) => Buffer.from(toBytes(key, `partitioning.range[${i}]`))) } };
+}
+
+function infoOf(entry: TableEntry | undefined): TableInfo {
+  if (entry === undefined) throw new SparrowError('internal', 'INTERNAL', 'the metaserver did not say which table');
+  const { table, name, partitioning, shards, replicas, learners, witnesses, pool, ttlMs, durability, inlineThreshold } = entry;
+  return {
+    id: table,
+    name,
+    partitioning: partitioning === 'hash' ? 'hash' : 'range',
+    shards,
+    replicas,
+    learners,
+    witnesses,
+    pool,
+    ttlMs,
+    durability,
+    inlineThreshold,
+    quotas: quotasOf(entry.quotas ?? {})!,
+    state: entry.state === 'dropped' || entry.state === 'creating' ? entry.state : 'normal',
+    undeleteUntil: entry.undeleteUntilMs === 0 ? undefined : new Date(entry.undeleteUntilMs),
+  };
+}
