@@ -206,7 +206,7 @@ export interface Table extends KeyValues {
 /** How a table is divided into shards. Ranges keep neighbours together, and split where there is most; hashes spread neighbours over all shards. */
 export type Partitioning = { readonly hash: number } | { readonly range: readonly Bytes[] };
 
-export interface TableQuotas {
+export interface QuotaSettings {
   /** Of the whole table. 0: no bound. */
   bytes?: number;
   readsPerSecond?: number;
@@ -228,7 +228,7 @@ export interface TableSettings {
   durability?: 'synced' | 'os' | 'buffered';
   /** Values of so many bytes and more lie outside of the index. 0, the default: the servers' own bound. */
   inlineThreshold?: number;
-  quotas?: TableQuotas;
+  quotas?: QuotaSettings;
 }
 
 export interface CreateTableOptions extends TableSettings {
@@ -249,7 +249,7 @@ export interface TableInfo {
   readonly ttlMs: number;
   readonly durability: string;
   readonly inlineThreshold: number;
-  readonly quotas: Readonly<Required<TableQuotas>>;
+  readonly quotas: Readonly<Required<QuotaSettings>>;
   readonly state: 'normal' | 'creating' | 'dropped';
   /** Of a dropped table: until when it can be undeleted. */
   readonly undeleteUntil: Date | undefined;

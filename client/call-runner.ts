@@ -15,7 +15,7 @@ import type { Connector, Visitor } from './connector.ts';
 import { type Method, type Request, TOPOLOGY } from './methods.ts';
 import type { RequestIds } from './request-ids.ts';
 import { isWorthRetrying, isWorthRotating, pauseMs, RetryBudget } from './retry.ts';
-import { DEFAULT_TABLE, Router } from './router.ts';
+import { DEFAULT_TABLE, isOfOtherShard, Router } from './router.ts';
 import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
 import { fraction, type Surroundings } from './surroundings.ts';
 import type { TableRoute } from './table-route.ts';
@@ -28,7 +28,9 @@ const LOSSES_MAX = 3;
  */
 const REROUTES_FREE = 10;
 
+/** The map of a table is asked for no longer than this at a time, and, where calls may wait less for a leader, no longer than that. */
 const FETCH_TIMEOUT_MS = 5_000;
+const FETCH_TIMEOUT_MS_MIN = 250;
 
 /** What else is to be said of a call. */
 export interface CallWays {
@@ -76,7 +78,7 @@ export class CallRunner {
           TOPOLOGY,
           { table, knownVersion },
           0,
-          { timeoutMs: Math.min(FETCH_TIMEOUT_MS, settings.timeoutMs) },
+          { timeoutMs: Math.min(FETCH_TIMEOUT_MS, settings.timeoutMs, Math.max(FETCH_TIMEOUT_MS_MIN, settings.waitForLeaderMs)) },
           {
             route: this.#router.metaRoute,
             urgent: true,
@@ -88,6 +90,14 @@ export class CallRunner {
   /** A node said that table `default` is more than one shard: from then on it is routed by its map. */
   get defaultIsSplit(): boolean {
     return this.#defaultIsSplit;
+  }
+
+  /** A node found that table `default` is several shards: this call goes on by their map, those that come after it do so from the start. */
+  #goByMap(call: AnyCall, error: SparrowError): void {
+    const route = this.splitDefault();
+    if (call.method.keys === undefined) return this.#fail(call, error);
+    call.route = route;
+    this.#dispatchSoon(call);
   }
 
   /** From now on table `default` is routed by its map. */
@@ -194,11 +204,7 @@ export class CallRunner {
     if (leavesOpen(error)) call.uncertain = true;
     // True of this attempt, and so of the call when no other one's outcome is open.
     else if (error.details['applied'] === false && !call.uncertain) call.wasSent = false;
-    if (error.code === 'WRONG_SHARD' && call.route === undefined) {
-      const route = this.splitDefault();
-      if (call.method.keys === undefined) return this.#fail(call, error);
-      call.route = route;
-    }
+    if (call.route === undefined && isOfOtherShard(error)) return this.#goByMap(call, error);
     if (call.route?.tookBack(call, error) === true) return;
     if (call.method.once === true && !isUndone(error)) return this.#fail(call, error);
     if (error.code === 'REQUEST_EXPIRED' && this.#renew(call, error)) return this.#router.dispatch(call);

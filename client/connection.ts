@@ -46,8 +46,8 @@ export interface Connection {
   open(timeoutMs: number): Promise<Standing | undefined>;
   send(call: AnyCall): void;
   /**
-   * Who leads a shard now, from a node that lives; 0: the shard that the greeting tells of. Undefined from a node that does not tell. Rejects when the
-   * connection ends before, and with `rerouted/NO_REPLICA`.
+   * Who leads a shard now, from a node that lives; 0: the shard that the greeting tells of. Undefined from a node that does not tell. A node without a replica
+   * of the shard knows of no leader. Rejects when the connection ends before.
    */
   ping(shard: number): Promise<Leadership | undefined>;
   /** Returns how to take the stream away again. */

@@ -17,7 +17,7 @@ import { FirstGroup, MetaGroup, ShardGroup } from './group-links.ts';
 import { nodeSilent } from './settled-errors.ts';
 import type { NodeLink } from './node-link.ts';
 import { Nodes } from './nodes.ts';
-import type { ShardPlace } from './shard-map.ts';
+import type { ShardMap, ShardPlace } from './shard-map.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import type { Surroundings } from './surroundings.ts';
 import { movedOn, TableRoute } from './table-route.ts';
@@ -35,6 +35,14 @@ export interface RouterEvents {
 
 /** Table `default` by its name. */
 export const DEFAULT_TABLE = 'default';
+
+/** The shard that table `default` begins with. */
+const FIRST_SHARD = 1;
+
+/** Of a call that named no shard: table `default` is more than one, and the node found the one that the call is for. */
+export function isOfOtherShard({ code, details: { shard } }: SparrowError): boolean {
+  return code === 'WRONG_SHARD' || (typeof shard === 'number' && shard !== 0 && shard !== FIRST_SHARD);
+}
 
 interface ShardConnector {
   readonly links: ShardGroup;
@@ -56,7 +64,8 @@ export class Router {
     this.#nodes = new Nodes(addresses, surroundings, {
       answered: (call, answer) => events.answered(call, answer),
       refused: (link, call, error) => {
-        (call.group ?? this.#first).turnedAway(link, error);
+        if (call.group !== undefined) call.group.turnedAway(link, error);
+        else if (!isOfOtherShard(error)) this.#first.turnedAway(link, error);
         events.refused(call, error);
       },
       lost: (call, error) => events.lost(call, error),
@@ -92,7 +101,7 @@ export class Router {
           return answer;
         },
         group: (place) => this.#group(route!, place),
-        mapped: (gone, places) => this.#mapped(gone, places),
+        mapped: (map) => this.#mapped(route!, map),
         fail: (call, error) => this.#events.failed(call, error),
       });
       this.#tables.set(name, route);
@@ -147,14 +156,15 @@ export class Router {
     if (leader !== 0) links.hintLeader(leader);
   }
 
-  #mapped(gone: readonly number[], places: readonly ShardPlace[]): void {
-    for (const place of places) {
-      const known = this.#shards.get(place.shard);
-      if (known !== undefined) this.#place(known.links, place);
-    }
-    for (const shard of gone) {
-      const known = this.#shards.get(shard);
-      if (known === undefined) continue;
+  /** Calls that wait for a shard that is gone are sent where their keys are now. */
+  #mapped(table: TableRoute, map: ShardMap): void {
+    for (const [shard, known] of [...this.#shards]) {
+      if (known.table !== table) continue;
+      const place = map.byShard(shard);
+      if (place !== undefined) {
+        this.#place(known.links, place);
+        continue;
+      }
       this.#shards.delete(shard);
       for (const call of known.connector.dissolve(movedOn(shard))) {
         call.holder = undefined;

@@ -16,6 +16,7 @@ import type { Connection, SideStream } from './connection.ts';
 import type { Visitor } from './connector.ts';
 import type { Settings } from './connect-options.ts';
 import { isWorthRetrying, isWorthRotating, pauseMs } from './retry.ts';
+import { isOfOtherShard } from './router.ts';
 import { isMisroute } from './table-route.ts';
 import { errorOfEndedStream, isBrokenConnection } from './status-errors.ts';
 import type { Wait } from './wait.ts';
@@ -67,9 +68,10 @@ export async function* scanChunks(context: ScanContext, plan: ScanPlan, wait: Wa
           throw new SparrowError('unavailable', 'SESSION_ENDED', 'the server ended the scan early');
       } catch (error) {
         stream?.cancel();
-        if (stream !== undefined && stream.refused && error instanceof SparrowError) context.refused(stream.connection, error);
+        const refusing = stream !== undefined && stream.refused && error instanceof SparrowError ? stream.connection : undefined;
         stream = undefined;
-        if (error instanceof SparrowError && (error.code === 'WRONG_SHARD' || (plan.shard !== undefined && isMisroute(error)))) throw error;
+        if (error instanceof SparrowError && (plan.shard === undefined ? isOfOtherShard(error) : isMisroute(error))) throw error;
+        if (refusing !== undefined) context.refused(refusing, error as SparrowError);
         // The connector waited for UNREACHABLE as long as this client may.
         const again = error instanceof SparrowError && isWorthRetrying(error) && error.code !== 'UNREACHABLE' && ++failures <= FAILURES_MAX;
         if (!again) throw error;

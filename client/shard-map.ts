@@ -124,11 +124,20 @@ export class ShardMap {
     return true;
   }
 
-  /** What a node said, which knows nothing of replicas: they are those of what was there before, as after a split they are the parent's. */
-  learnNote({ shard, table, epoch, keys }: ShardNote): boolean {
-    if (table !== this.table || keys.kind !== this.kind) return false;
-    const before = this.#byShard.get(shard) ?? this.overlapping(keys)[0];
-    return this.learn({ shard, epoch, keys, replicas: before?.replicas ?? [], leader: before?.leader ?? 0 });
+  /**
+   * What a node said, which knows nothing of replicas: they are those of what was there before, as after a split the child's are the parent's. Returns whether
+   * anything has changed.
+   */
+  learnNotes(notes: readonly ShardNote[]): boolean {
+    const fitting = notes.filter(({ table, keys }) => table === this.table && keys.kind === this.kind);
+    // Before any of them takes the place of what was there.
+    const places = fitting.map(({ shard, epoch, keys }): ShardPlace => {
+      const before = this.#byShard.get(shard) ?? this.overlapping(keys)[0];
+      return { shard, epoch, keys, replicas: before?.replicas ?? [], leader: before?.leader ?? 0 };
+    });
+    let news = false;
+    for (const place of places) if (this.learn(place)) news = true;
+    return news;
   }
 
   /** The metaserver's map, with what is newer here. Returns whether keys, shards or epochs are others than here. */

@@ -34,8 +34,8 @@ export interface TableRouteParts {
   fetch(table: string, knownVersion: number): Promise<TopologyResponse>;
   /** The connector of a shard; made when there is none yet. */
   group(place: ShardPlace): Connector;
-  /** A new map is there: these shards are not the table's any more, and those are. */
-  mapped(gone: readonly number[], places: readonly ShardPlace[]): void;
+  /** The table has other shards, or they are elsewhere. */
+  mapped(map: ShardMap): void;
   /** Settles the call. */
   fail(call: AnyCall, error: SparrowError): void;
 }
@@ -112,8 +112,9 @@ export class TableRoute implements CallRoute, CallHolder {
   /** What a refusal tells of shards; false when it is about something else. */
   learn(error: SparrowError): boolean {
     if (error.code === 'WRONG_SHARD') {
-      for (const note of decodeShardNotes(error.details['shards'])) this.#map?.learnNote(note);
-      if (this.#map?.whole !== true) this.refresh();
+      const map = this.#map;
+      if (map?.learnNotes(decodeShardNotes(error.details['shards'])) === true) this.#parts.mapped(map);
+      if (map?.whole !== true) this.refresh();
       return true;
     }
     if (!isMisroute(error)) return false;
@@ -221,9 +222,8 @@ export class TableRoute implements CallRoute, CallHolder {
     const { map, changed } = same.merged(places);
     this.#version = answer.version;
     this.#map = map;
-    const gone = (before?.places() ?? []).map(({ shard }) => shard).filter((shard) => map.byShard(shard) === undefined);
-    for (const shard of gone) this.#seen.delete(shard);
-    this.#parts.mapped(gone, map.places());
+    for (const shard of this.#seen.keys()) if (map.byShard(shard) === undefined) this.#seen.delete(shard);
+    this.#parts.mapped(map);
     return changed || same !== before;
   }
 
@@ -242,8 +242,10 @@ export class TableRoute implements CallRoute, CallHolder {
   }
 
   /** No map was to be had: those that waited long enough are told, and all of them when waiting will not help. */
-  #giveUp(error: SparrowError): void {
+  #giveUp(failure: SparrowError): void {
     const { waitForServerMs, waitForLeaderMs } = this.#parts.settings;
+    // A fetch has less time than those who wait for it: what kept it tells more than that its time was over.
+    const error = failure.code === 'TIMEOUT' && failure.cause instanceof SparrowError ? failure.cause : failure;
     const waitMs = error.code === 'NO_LEADER' ? waitForLeaderMs : waitForServerMs;
     const over = !isWorthRetrying(error) && error.code !== 'TIMEOUT' ? -Infinity : waitMs;
     const nowMs = this.#nowMs;

@@ -12,6 +12,7 @@ import type { Entry } from './api.ts';
 import { after, behindShard, type Bounds, boundsOf, firstShard, isEmptyBounds, rangeOfBounds, withinShard } from './bounds.ts';
 import type { Settings } from './connect-options.ts';
 import { type ScanContext, scanChunks, type ScanPlan } from './scan.ts';
+import { isOfOtherShard } from './router.ts';
 import type { ShardMap, ShardPlace } from './shard-map.ts';
 import { isMisroute, type TableRoute } from './table-route.ts';
 import { Wait } from './wait.ts';
@@ -57,7 +58,7 @@ export async function* scanDefault(
     }
     return;
   } catch (error) {
-    if (!(error instanceof SparrowError) || error.code !== 'WRONG_SHARD') throw error;
+    if (!(error instanceof SparrowError) || !isOfOtherShard(error)) throw error;
   }
   const bounds = boundsOf(plan.range);
   const range = rangeOfBounds(last === undefined ? bounds : after(bounds, last, plan.reverse));

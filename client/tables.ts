@@ -1,7 +1,7 @@
 /** `client.tables`: what the metaserver is asked about tables. */
 import { SparrowError } from '../base/errors.ts';
 import type { AlterTableRequest, CreateTableRequest, TableEntry } from '../proto/index.ts';
-import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, TableQuotas, Tables, TableSettings } from './api.ts';
+import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, QuotaSettings, Tables, TableSettings } from './api.ts';
 import { CALL_OPTIONS, checkBoolean, checkCallValues, checkInteger, checkNames, checkTableName, invalid, toBytes } from './arguments.ts';
 import type { CallRunner } from './call-runner.ts';
 import type { Settings } from './connect-options.ts';
@@ -23,7 +23,7 @@ const SETTINGS: readonly (keyof TableSettings)[] = [
   'inlineThreshold',
   'quotas',
 ];
-const QUOTAS: ReadonlySet<string> = new Set<keyof TableQuotas>(['bytes', 'readsPerSecond', 'writesPerSecond']);
+const QUOTAS: ReadonlySet<string> = new Set<keyof QuotaSettings>(['bytes', 'readsPerSecond', 'writesPerSecond']);
 
 export class ClientTables implements Tables {
   readonly #calls: CallRunner;
@@ -128,7 +128,7 @@ function checkSettings(settings: TableSettings): void {
   if (quotas.writesPerSecond !== undefined) checkInteger('quotas.writesPerSecond', quotas.writesPerSecond, 0, U32_MAX);
 }
 
-function quotasOf(quotas: TableQuotas | undefined): Required<TableQuotas> | undefined {
+function quotasOf(quotas: QuotaSettings | undefined): Required<QuotaSettings> | undefined {
   return quotas && { bytes: quotas.bytes ?? 0, readsPerSecond: quotas.readsPerSecond ?? 0, writesPerSecond: quotas.writesPerSecond ?? 0 };
 }
 

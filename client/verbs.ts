@@ -43,7 +43,7 @@ import { HedgeDelay, hedged } from './hedge.ts';
 import { DELETE, DELETE_RANGE, GET, MULTI_GET, type Method, PUT, type Request, WRITE } from './methods.ts';
 import type { OwnedBytes } from './owned-bytes.ts';
 import type { RequestIds } from './request-ids.ts';
-import { DEFAULT_TABLE } from './router.ts';
+import { DEFAULT_TABLE, isOfOtherShard } from './router.ts';
 import { mapOf, scanDefault, scanTable } from './table-scan.ts';
 import { deleteRangeOfTable } from './table-delete-range.ts';
 import type { TableRoute } from './table-route.ts';
@@ -167,7 +167,7 @@ export class TableVerbs implements KeyValues {
         cursor = answer.cursor;
       } catch (error) {
         // Table `default` has become several shards: what is left is done by its map.
-        if (!(error instanceof SparrowError) || error.code !== 'WRONG_SHARD') throw error;
+        if (!(error instanceof SparrowError) || !isOfOtherShard(error)) throw error;
         continue;
       }
       if (cursor.length === 0) return { deleted };

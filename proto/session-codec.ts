@@ -8,7 +8,8 @@
  *
  *   call      chosen by the client, not 0, unique among its calls that are not answered yet; 0 in the greeting
  *   kind      from the client: a method, PING or CANCEL. From the server: GREETING, ANSWER, ERROR
- *   argument  of a method: milliseconds that the call may take, 0 for no limit. Otherwise 0
+ *   argument  of a method: milliseconds that the call may take, 0 for no limit. Of a PING: the shard whose leader is asked for, 0 for the one that the
+ *             greeting tells of. Otherwise 0
  *   payload   of a method and of ANSWER: the protobuf message that the plain method takes and returns;
  *             of GREETING and ERROR: SessionGreeting, SessionError; of the ANSWER to a PING: Leadership; of PING and CANCEL: nothing
  *

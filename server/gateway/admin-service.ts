@@ -19,7 +19,7 @@ export function adminService(
   const cluster = new ClusterAdmin(calls.replica, calls.cluster, serverVersion, own);
   const routed = (error: unknown): unknown => calls.cluster.routed(error);
   return {
-    status: plainMethod(counter, 'status', () => ({
+    status: plainMethod(counter, 'status', ({ shard }) => ({
       version: serverVersion,
       uptimeMs: Math.round(performance.now() - startedMs),
       processId: process.pid,
@@ -28,7 +28,7 @@ export function adminService(
       // Not this one.
       callsInFlight: counter.callsInFlight - 1,
       residentBytes: process.memoryUsage.rss(),
-      replica: replicaStatus(calls),
+      replica: { ...replicaStatus(calls), ...(shard !== undefined && shard !== 0 && calls.cluster.leadership(shard)) },
       engine: engineStatus(calls),
       clusterId: calls.cluster.clusterId,
       members: [...calls.cluster.members],
@@ -41,7 +41,7 @@ export function adminService(
   };
 }
 
-function replicaStatus(calls: KvCalls): StatusResponse['replica'] {
+function replicaStatus(calls: KvCalls): NonNullable<StatusResponse['replica']> {
   const stats = calls.replica.stats();
   return {
     id: stats.id,

@@ -138,7 +138,8 @@ export class ServerSession {
   /** That this node is alive, and who leads. Not held up by the calls being worked on; a node that is about to stop says so instead. */
   #pong(frame: SessionFrame): void {
     if (this.#draining !== undefined) return this.#refuse(frame, this.#draining);
-    this.#writer.append(FRAME_ANSWER, frame.call, 0, Leadership.encode(this.#calls.cluster.leadership()).finish());
+    const leadership = this.#calls.cluster.leadership(frame.argument === 0 ? undefined : frame.argument);
+    this.#writer.append(FRAME_ANSWER, frame.call, 0, Leadership.encode(leadership).finish());
     this.#scheduleFlush();
   }
 

@@ -393,7 +393,7 @@ export class FakeServer {
   }
 }
 
-function statusOf(error: unknown): { code: number; details: string; metadata: Metadata } {
+export function statusOf(error: unknown): { code: number; details: string; metadata: Metadata } {
   const failure = failureOf(error);
   const metadata = new Metadata();
   metadata.set(KIND_TRAILER, failure.kind);
@@ -408,7 +408,7 @@ function requestIdOf(kind: number, payload: Buffer): RequestId | undefined {
   return kind === FRAME_WRITE ? WriteRequest.decode(payload).requestId : DeleteRangeRequest.decode(payload).requestId;
 }
 
-function inRange(key: string, range: ScanRequest['range']): boolean {
+export function inRange(key: string, range: ScanRequest['range']): boolean {
   if (range?.gt !== undefined && !(key > text(range.gt))) return false;
   if (range?.gte !== undefined && !(key >= text(range.gte))) return false;
   if (range?.lt !== undefined && !(key < text(range.lt))) return false;

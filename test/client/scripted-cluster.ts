@@ -49,7 +49,7 @@ export class ScriptedCluster {
       openConnection: (address, events) => {
         const node = this.nodes.find((one) => one.address === address);
         assert(node !== undefined, 'a client opens connections to nodes that exist');
-        return new ScriptedConnection(node, events, this.scheduler);
+        return new ScriptedConnection(node, events, this);
       },
     };
   }
@@ -73,6 +73,20 @@ export class ScriptedCluster {
     this.leaderId = 0;
     const term = ++this.term;
     for (const node of this.nodes) if (node.state === 'up') node.learn({ leaderId: 0, term });
+  }
+
+  /** Answers the call, or throws why not; undefined: it is for the one group that all nodes are members of. */
+  answerOf(_node: ScriptedNode, _call: AnyCall): (() => unknown) | undefined {
+    return undefined;
+  }
+
+  /** Who leads a shard, as this node knows. */
+  leadershipOf(node: ScriptedNode, _shard: number): Leadership {
+    return node.view;
+  }
+
+  stubsOf(_connection: ScriptedConnection): Stubs {
+    throw new Error('a scripted cluster has no stubs');
   }
 
   /** Once for each request id. */
@@ -166,6 +180,15 @@ export class ScriptedNode {
   }
 
   serve(call: AnyCall, answer: (answer: unknown) => void, refuse: (error: SparrowError) => void): void {
+    const other = this.#cluster.answerOf(this, call);
+    if (other !== undefined) {
+      try {
+        answer(other());
+      } catch (error) {
+        refuse(error as SparrowError);
+      }
+      return;
+    }
     this.calls.push(this.#cluster.scheduler.nowMs);
     const look = (held: boolean): void => {
       if (this.refusal !== undefined) return refuse(this.refusal);
@@ -188,39 +211,53 @@ export class ScriptedNode {
 
 export class ScriptedConnection implements Connection {
   readonly address: string;
-  readonly stubs = undefined as unknown as Stubs;
   readonly greeting: SessionGreeting | undefined = undefined;
   heard = 0;
-  readonly #node: ScriptedNode;
+  /** Called when it closes. */
+  readonly onClose: Set<() => void> = new Set();
+  readonly node: ScriptedNode;
+  readonly #cluster: ScriptedCluster;
+  readonly #streams: Set<SideStream> = new Set();
   readonly #events: ConnectionEvents;
   readonly #scheduler: SimScheduler;
   readonly #calls: Set<AnyCall> = new Set();
   readonly #questions: Set<(error: SparrowError) => void> = new Set();
   #over = false;
 
-  constructor(node: ScriptedNode, events: ConnectionEvents, scheduler: SimScheduler) {
-    this.#node = node;
+  constructor(node: ScriptedNode, events: ConnectionEvents, cluster: ScriptedCluster) {
+    this.node = node;
+    this.#cluster = cluster;
     this.address = node.address;
     this.#events = events;
-    this.#scheduler = scheduler;
+    this.#scheduler = cluster.scheduler;
+  }
+
+  get stubs(): Stubs {
+    return this.#cluster.stubsOf(this);
+  }
+
+  get over(): boolean {
+    return this.#over;
   }
 
   get awaited(): number {
-    return this.#calls.size;
+    let awaited = this.#calls.size;
+    for (const stream of this.#streams) if (stream.waits) awaited++;
+    return awaited;
   }
 
   open(timeoutMs: number): Promise<Standing> {
-    this.#node.opened.push(this.#scheduler.nowMs);
-    this.#node.connections.add(this);
+    this.node.opened.push(this.#scheduler.nowMs);
+    this.node.connections.add(this);
     const silent = new SparrowError('unavailable', 'UNREACHABLE', `${this.address} did not answer`);
     const timer = this.#scheduler.after(timeoutMs, () => this.close(silent));
-    return this.#ask(() => this.#node.standing()).finally(() => timer.cancel());
+    return this.#ask(() => this.node.standing()).finally(() => timer.cancel());
   }
 
-  ping(): Promise<Leadership> {
+  ping(shard: number): Promise<Leadership> {
     return this.#ask(() => {
-      this.#node.pings.push(this.#scheduler.nowMs);
-      return this.#node.view;
+      this.node.pings.push(this.#scheduler.nowMs);
+      return shard === 0 ? this.node.view : this.#cluster.leadershipOf(this.node, shard);
     });
   }
 
@@ -232,8 +269,8 @@ export class ScriptedConnection implements Connection {
     const back = (settle: () => void): void => this.#later(() => this.#calls.delete(call) && this.#settle(call, settle));
     // What is on its way arrives, whatever becomes of the connection.
     this.#scheduler.after(LATENCY_MS, () =>
-      this.#node.whenRunning(() =>
-        this.#node.serve(
+      this.node.whenRunning(() =>
+        this.node.serve(
           call,
           (answer) => back(() => this.#events.answered(call, answer)),
           (error) => back(() => this.#events.refused(call, error)),
@@ -247,15 +284,18 @@ export class ScriptedConnection implements Connection {
     call.holder = undefined;
   }
 
-  addStream(_stream: SideStream): () => void {
-    throw new Error('a scripted cluster has no scans');
+  addStream(stream: SideStream): () => void {
+    this.#streams.add(stream);
+    return () => this.#streams.delete(stream);
   }
 
   abandon(error: SparrowError): void {
+    for (const stream of this.#streams) stream.broken(error);
     this.close(error);
   }
 
   release(meant: (what: AnyCall | SideStream) => boolean, error: SparrowError): void {
+    for (const stream of this.#streams) if (meant(stream)) stream.broken(error);
     for (const call of [...this.#calls]) {
       if (!meant(call)) continue;
       this.drop(call);
@@ -270,13 +310,14 @@ export class ScriptedConnection implements Connection {
   close(error: SparrowError): void {
     if (this.#over) return;
     this.#over = true;
-    this.#node.connections.delete(this);
+    this.node.connections.delete(this);
     for (const call of this.#calls) {
       call.holder = undefined;
       this.#events.lost(call, error);
     }
     this.#calls.clear();
     for (const reject of this.#questions) reject(error);
+    for (const task of this.onClose) task();
     this.#events.ended(this, error);
   }
 
@@ -290,8 +331,8 @@ export class ScriptedConnection implements Connection {
     return new Promise((resolve, reject) => {
       this.#questions.add(reject);
       this.#later(() => {
-        if (this.#node.state === 'down') return this.close(new SparrowError('unavailable', 'CONNECTION_LOST', 'connection refused'));
-        this.#node.whenRunning(() => {
+        if (this.node.state === 'down') return this.close(new SparrowError('unavailable', 'CONNECTION_LOST', 'connection refused'));
+        this.node.whenRunning(() => {
           const said = answer();
           this.#later(() => {
             this.heard++;
