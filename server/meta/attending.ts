@@ -104,8 +104,8 @@ export type ToNode =
 /** The leader's end of the stream of one node. */
 export interface NodeStream {
   send(message: ToNode): void;
-  /** Ends it; the node looks for the leader again. */
-  end(): void;
+  /** Ends it; the node looks for the leader again. `why`: it is refused. */
+  end(why?: unknown): void;
 }
 
 /** What the leader does with a stream. */

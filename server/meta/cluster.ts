@@ -57,6 +57,8 @@ class NodeEntry implements Node {
   probe: PeerProbe | undefined;
   over: Over = NOTHING_OVER;
   readonly shards: Set<ShardEntry> = new Set();
+  /** Shards of which it says it has a replica, member or not. */
+  readonly replicasHere: Set<ShardEntry> = new Set();
   memberBytes = 0;
   replicas = 0;
   bytes = 0;
@@ -216,6 +218,7 @@ export class Cluster implements ClusterState {
     else if (known) known.record = record;
     else this.#addNode(new NodeEntry(record, this.ledSinceMs));
     for (const shard of known?.shards ?? []) this.#touched.add(shard);
+    for (const shard of known?.replicasHere ?? []) this.#touched.add(shard);
     for (const pool of [before?.pool, record?.pool, undefined]) this.#stalePools.add(pool);
   }
 
@@ -273,6 +276,7 @@ export class Cluster implements ClusterState {
     this.#uncount(shard);
     this.#order.remove(shard);
     this.shards.delete(shard.id);
+    for (const node of shard.hosts.keys()) this.nodes.get(node)?.replicasHere.delete(shard);
     this.#touched.delete(shard);
     this.#file(shard, undefined);
     if (shard.size !== undefined) this.#sized.get(shard.size)!.delete(shard);
@@ -326,6 +330,7 @@ export class Cluster implements ClusterState {
     if (role !== 'stopped') {
       const there = shard.hosts.has(id);
       shard.hosts.set(id, { applied: report.applied });
+      this.nodes.get(id)?.replicasHere.add(shard);
       if (!there) this.#touched.add(shard);
     }
     if (role === 'leader' && term >= shard.term) return this.#ledBy(shard, id, report);
@@ -365,14 +370,17 @@ export class Cluster implements ClusterState {
 
   #unhosted(id: number, node: number): void {
     const shard = this.shards.get(id);
-    if (shard?.hosts.delete(node)) this.#touched.add(shard);
+    if (shard?.hosts.delete(node)) {
+      this.nodes.get(node)?.replicasHere.delete(shard);
+      this.#touched.add(shard);
+    }
     const strays = this.strays.get(id);
     if (strays?.delete(node) && strays.size === 0) this.strays.delete(id);
   }
 
   /** A full report names all that a node has. */
   #forgetHosted(node: number, reported: ReadonlySet<number>): void {
-    for (const shard of this.nodes.get(node)!.shards) if (!reported.has(shard.id)) this.#unhosted(shard.id, node);
+    for (const { id } of [...this.nodes.get(node)!.replicasHere]) if (!reported.has(id)) this.#unhosted(id, node);
     for (const id of this.strays.keys()) if (!reported.has(id)) this.#unhosted(id, node);
   }
 
