@@ -44,6 +44,7 @@ import {
   type HeartbeatResponse,
   type LogEntry,
 } from '../raft/index.ts';
+import { PacketMemory } from './packet-memory.ts';
 import { openSealed, seal, SEAL_BYTES } from './sealed.ts';
 import { checkId } from './snapshot-names.ts';
 import type { GroupMessage, Hash64, PeerMessage } from './transport.ts';
@@ -84,6 +85,7 @@ export class PacketWriter {
   readonly #hash: Hash64;
   readonly #from: number;
   readonly #to: number;
+  readonly #memory: PacketMemory;
   #writer: ByteWriter;
   #messages = 0;
   /** The run of heartbeats that is open: its type (0: none), where its count goes, how many it has, and the last one's group. */
@@ -92,11 +94,13 @@ export class PacketWriter {
   #runCount = 0;
   #runGroup = 0;
 
-  constructor(from: number, to: number, hash: Hash64) {
+  /** `memory`: packets lie in it; whoever gives them back to it makes room for later ones. */
+  constructor(from: number, to: number, hash: Hash64, memory: PacketMemory = new PacketMemory()) {
     this.#from = from;
     this.#to = to;
     this.#hash = hash;
-    this.#writer = fresh();
+    this.#memory = memory;
+    this.#writer = this.#fresh();
   }
 
   /** Makes room for messages of so many bytes together: one allocation instead of several. */
@@ -136,7 +140,7 @@ export class PacketWriter {
     this.#endRun();
     const packet = seal(this.#writer, this.#hash);
     this.#messages = 0;
-    this.#writer = fresh();
+    this.#writer = this.#fresh();
     return packet;
   }
 
@@ -182,12 +186,12 @@ export class PacketWriter {
     this.#writer.buffer.writeUInt32LE(this.#runCount, this.#runAt);
     this.#run = 0;
   }
-}
 
-function fresh(): ByteWriter {
-  const writer = new ByteWriter(FIRST_BYTES);
-  writer.at = SEAL_BYTES;
-  return writer;
+  #fresh(): ByteWriter {
+    const writer = new ByteWriter(FIRST_BYTES, (bytes) => this.#memory.take(bytes));
+    writer.at = SEAL_BYTES;
+    return writer;
+  }
 }
 
 function writeMessage(writer: ByteWriter, group: number, message: Exclude<PeerMessage, HeartbeatRequest | HeartbeatResponse>): void {

@@ -13,15 +13,19 @@ export class ByteWriter {
   buffer: Buffer;
   at = 0;
 
-  constructor(bytes: number) {
-    this.buffer = Buffer.allocUnsafe(bytes);
+  readonly #allocate: (bytes: number) => Buffer;
+
+  /** `allocate`: returns memory of so many bytes or more. */
+  constructor(bytes: number, allocate: (bytes: number) => Buffer = Buffer.allocUnsafe) {
+    this.#allocate = allocate;
+    this.buffer = allocate(bytes);
   }
 
   /** Makes room for so many bytes more. */
   reserve(bytes: number): void {
     const needed = this.at + bytes;
     if (needed <= this.buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2));
+    const grown = this.#allocate(Math.max(needed, this.buffer.length * 2));
     this.buffer.copy(grown, 0, 0, this.at);
     this.buffer = grown;
   }

@@ -10,6 +10,7 @@
 import { Server } from '@grpc/grpc-js';
 import { SparrowError } from '../../../base/errors.ts';
 import { checkGreeting, decodeGreeting, encodeGreeting, type Greeting, greetingTo, type Identity } from '../greeting.ts';
+import { PacketMemory } from '../packet-memory.ts';
 import { PeerCounters, type PeerStats } from '../peer-stats.ts';
 import { decodeSnapshotMessage } from '../snapshot-codec.ts';
 import { TokenBucket } from '../token-bucket.ts';
@@ -71,7 +72,8 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     parts: TransportParts,
     settings: Partial<TransportSettings> = {},
   ): Promise<GrpcTransport> {
-    const transport = new GrpcTransport(listen, { identity, parts, settings: { ...DEFAULT_TRANSPORT_SETTINGS, ...settings } });
+    const common = { identity, parts, settings: { ...DEFAULT_TRANSPORT_SETTINGS, ...settings }, packets: new PacketMemory() };
+    const transport = new GrpcTransport(listen, common);
     transport.#port = await new Promise<number>((resolve, reject) => {
       transport.#server.bindAsync(listen, parts.serverCredentials, (error, port) => {
         if (error === null) resolve(port);

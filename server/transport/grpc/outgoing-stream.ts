@@ -22,12 +22,12 @@ export class OutgoingStream {
   #over = false;
 
   constructor(common: Common, peer: number, incarnation: bigint, stream: ServerStream, counters: PeerCounters) {
-    const { identity, settings, parts } = common;
+    const { identity, settings, parts, packets } = common;
     this.incarnation = incarnation;
     this.#common = common;
     this.#stream = stream;
     this.#counters = counters;
-    this.#outbox = new Outbox(settings, new PacketWriter(identity.node, peer, parts.hash));
+    this.#outbox = new Outbox(settings, new PacketWriter(identity.node, peer, parts.hash, packets));
   }
 
   get queuedBytes(): number {
@@ -79,6 +79,8 @@ export class OutgoingStream {
       this.#stream.write(packet, (error: unknown) => {
         this.#unsentBytes -= packet.length;
         this.#unsentMessages -= messages;
+        // gRPC says so when it needs the bytes no longer.
+        this.#common.packets.give(packet);
         if (this.#over) return;
         if (error === undefined || error === null) this.#sent(packet.length, messages);
         else this.#counters.dropped.broken += messages;

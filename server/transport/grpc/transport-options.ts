@@ -3,6 +3,7 @@ import type { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock, Random, Scheduler } from '../../../base/env.ts';
 import type { SparrowError } from '../../../base/errors.ts';
 import type { Identity } from '../greeting.ts';
+import type { PacketMemory } from '../packet-memory.ts';
 import type { Hash64, RunningHash64 } from '../transport.ts';
 
 const KIB = 1024;
@@ -75,6 +76,7 @@ export interface Common {
   readonly identity: Identity;
   readonly settings: TransportSettings;
   readonly parts: TransportParts;
+  readonly packets: PacketMemory;
 }
 
 /** Of every client connection. None is shared: a channel of gRPC's pool has pauses of its own between attempts, and snapshots would be in the way of messages. */
