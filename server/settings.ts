@@ -90,7 +90,10 @@ export interface ServerSettings {
     readonly electionTicks: number;
     /** Default 1. */
     readonly heartbeatTicks: number;
-    /** A group in which nothing happens for so many ticks goes to sleep: no heartbeats until something does. 0: never. Default 0. */
+    /**
+     * A group in which nothing happens for so many ticks goes to sleep: no heartbeats until something does, or a node of it is lost. A node that vanishes
+     * without a word is missed after 3 s then, instead of an election timeout. 0: never. Default 50.
+     */
     readonly sleepTicks: number;
     /**
      * Whether the leader answers reads without asking the others, as long as they have promised not to vote for another one: electionTicks * tickMs. The
@@ -150,7 +153,7 @@ const RAFT = z.strictObject({
   tickMs: whole(1, 10_000, 100),
   electionTicks: whole(2, 1000, 10),
   heartbeatTicks: whole(1, 1000, 1),
-  sleepTicks: whole(0, 1_000_000, 0),
+  sleepTicks: whole(0, 1_000_000, 50),
   leaseReads: z.boolean().default(false),
   leaseMarginMs: whole(1, 600_000, 250),
   segmentBytes: whole(64 * KIB, 1024 * MIB, 64 * MIB),

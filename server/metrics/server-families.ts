@@ -72,6 +72,7 @@ export function replicaFamilies(stats: ReplicaStats): Family[] {
       'Whether data is damaged, and is coming back from another node.',
       Number(stats.damagedBecause !== undefined),
     ),
+    family('sparrowkv_raft_asleep', 'Whether nothing happens in the group, so that it has no heartbeats.', Number(stats.asleep)),
     family('sparrowkv_raft_stopped', 'Whether the replica has stopped.', Number(stats.stoppedBecause !== undefined)),
   ];
 }

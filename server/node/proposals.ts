@@ -41,6 +41,11 @@ export class Proposals {
     return this.#pending.size === 0 && this.#queued.length === 0 && this.#budget.waiting === 0;
   }
 
+  /** Something waits for `take`. */
+  get queued(): boolean {
+    return this.#queued.length > 0;
+  }
+
   get budget(): Pick<WriteShare, 'bytes' | 'count' | 'waiting'> {
     return this.#budget;
   }

@@ -53,6 +53,8 @@ export interface ReplicaStats {
   heldValueBytes: number;
   /** Of the snapshot that is arriving. */
   receiving: { bytes: number; bytesTotal: number } | undefined;
+  /** Nothing happens in its group: no heartbeats. */
+  asleep: boolean;
   /** The node's log has no room: writes wait. */
   diskFull: boolean;
   stoppedBecause: SparrowError | undefined;
@@ -74,13 +76,14 @@ export interface Counted extends Pick<
   readonly parts: Pick<ReplicaParts, 'nodeLog' | 'store'>;
   readonly raft: Raft;
   readonly applied: number;
+  readonly asleep: boolean;
   readonly budget: Proposals['budget'];
   readonly reads: ReplicaReads;
   readonly lead: LeadRecord;
   readonly held: readonly HostSegment[];
 }
 
-export function statsOf({ settings, parts, raft, applied, budget, reads, lead, held, ...counts }: Counted): ReplicaStats {
+export function statsOf({ settings, parts, raft, applied, asleep, budget, reads, lead, held, ...counts }: Counted): ReplicaStats {
   const { nodeLog, store } = parts;
   const { log } = raft;
   return {
@@ -115,6 +118,7 @@ export function statsOf({ settings, parts, raft, applied, budget, reads, lead, h
     segmentsHeld: held.length,
     heldValueBytes: held.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
     receiving: store?.receiving,
+    asleep,
     diskFull: nodeLog.full,
     stoppedBecause: counts.stoppedBecause,
   };

@@ -389,6 +389,7 @@ export class Replica implements HostedReplica {
       parts: this.#parts,
       raft: this.#raft,
       applied: this.#machine.applied,
+      asleep: this.asleep,
       budget: this.#proposals.budget,
       reads: this.#reads,
       lead: this.#lead,
@@ -476,6 +477,8 @@ export class Replica implements HostedReplica {
 
   #propose(): void {
     const leads = this.#raft.role === 'leader';
+    // Somebody turns to the wrong member: should the one that slept last be gone, the others find out.
+    if (!leads && this.#raft.asleep && this.#proposals.queued) this.#raft.wake();
     const now = this.#parts.clock.monotonicMs();
     const proposals = this.#proposals.take(({ call }) => (leads ? checkCall(call, now) : this.#notLeader()));
     if (proposals.length === 0) return this.#wakeIdle();

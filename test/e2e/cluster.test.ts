@@ -20,9 +20,14 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function start(id: number): Promise<ServerProcess> {
+function start(id: number, options: readonly string[] = []): Promise<ServerProcess> {
   const list = [1, 2, 3].map((each) => `${each}=127.0.0.1:${ports[2 * each - 2]}/${ports[2 * each - 1]}`).join(',');
-  return ServerProcess.start(join(directory, String(id)), ports[2 * id - 2], ['--node-id', String(id), '--cluster', list]);
+  return ServerProcess.start(join(directory, String(id)), ports[2 * id - 2], ['--node-id', String(id), '--cluster', list, ...options]);
+}
+
+async function asleep(metricsPort: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+  return /^sparrowkv_raft_asleep(?:\{[^}]*\})? 1$/m.test(await response.text());
 }
 
 function client(): Client {
@@ -50,6 +55,25 @@ describe('three processes', { timeout: 120_000 }, () => {
     nodes = await Promise.all([1, 2, 3].map((id) => start(id)));
     await using other = client();
     for (let i = 0; i < 100; i++) expect(Buffer.from((await other.get(`k${i}`)) ?? []).toString()).toBe(`${i}`);
+  });
+
+  it('miss one that stands still while the group sleeps, and go on without it', async () => {
+    await Promise.all(nodes.map((node) => node.end('SIGKILL')));
+    const metrics = await unusedPorts(3);
+    nodes = await Promise.all([1, 2, 3].map((id) => start(id, ['--metrics-address', `127.0.0.1:${metrics[id - 1]}`])));
+    await using one = client();
+    await one.put('k', 'v');
+    const leader = await leaderOf(one);
+    await expect.poll(async () => (await Promise.all(metrics.map(asleep))).every(Boolean), { timeout: 30_000, interval: 250 }).toBe(true);
+    nodes[leader - 1]!.child.kill('SIGSTOP');
+    const others = metrics.filter((_, i) => i !== leader - 1);
+    // Nobody calls: the others find out by themselves.
+    await expect
+      .poll(async () => (await Promise.all(others.map(asleep))).every((is) => !is), { timeout: 15_000, interval: 100 })
+      .toBe(true);
+    await one.put('k', 'w');
+    nodes[leader - 1]!.child.kill('SIGCONT');
+    expect(Buffer.from((await one.get('k')) ?? []).toString()).toBe('w');
   });
 
   it('stop one after another by SIGTERM and start again, and no call fails', async () => {

@@ -97,6 +97,19 @@ describe('a group of three replicas', () => {
     expect(await group.world.run(10_000, () => followers.some((follower) => follower.stats().role === 'leader'))).toBe(true);
   });
 
+  it('wakes, and elects, when the replica that led stopped in its sleep, and somebody writes to another one', async () => {
+    const group = new GroupOfThree(3);
+    const { leader, followers } = await group.led();
+    const all = [leader, ...followers];
+    expect(await group.world.run(10_000, () => all.every((replica) => replica.asleep))).toBe(true);
+    // Its node lives, and the connections with it.
+    leader.abort();
+    await group.world.run(5000);
+    expect(followers.every((follower) => follower.asleep)).toBe(true);
+    expect(await group.outcome(put(followers[0]!, 'k', 'v'))).toMatchObject({ error: { code: 'NOT_LEADER' } });
+    expect(await group.world.run(5000, () => followers.some((follower) => follower.stats().role === 'leader'))).toBe(true);
+  });
+
   it('is recovered by who is left, who says before what may be lost', async () => {
     const group = new GroupOfThree();
     const { leader, followers } = await group.led();
