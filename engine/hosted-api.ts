@@ -53,6 +53,16 @@ export interface HostSegment {
   readonly liveBytes: number;
 }
 
+/** A table as its file says it, of the default keyspace: where keys are, and how much, without reading any. */
+export interface TableSpan {
+  readonly smallest: Uint8Array;
+  readonly largest: Uint8Array;
+  /** Of its file, and of large values that it refers to. */
+  readonly bytes: number;
+  /** Versions of keys, deletes included. */
+  readonly entries: number;
+}
+
 /**
  * An engine under a host's log. What differs from other engines:
  *
@@ -73,6 +83,8 @@ export interface HostedEngine extends Engine {
   write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult>;
   /** Segments of the host's log that files of the engine lead into, oldest first. */
   hostSegments(): HostSegment[];
+  /** All tables of the default keyspace, in no order. What is in memory is in none. */
+  tableSpans(): TableSpan[];
   /**
    * Moves every value that lies in the host's segment, or in any of several, to files of the engine's own, and gives up its names for them: so that old
    * segments of the log can be freed. Flushes before. Settles when all that is on disk; names that a checkpoint or backup under way still needs go after it.

@@ -88,7 +88,7 @@ export { dump, repair, stats, verify, type OfflineComponents } from './offline.t
 export type { DumpedRecord, DumpItem, DumpOptions, StoreStats } from './inspect/index.ts';
 export { keepHash } from './keep-rule.ts';
 export type { Resources, ResourceStats } from './resources-api.ts';
-export type { Hosted, HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, ValuePlace } from './hosted-api.ts';
+export type { Hosted, HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, TableSpan, ValuePlace } from './hosted-api.ts';
 export type { KeyspaceSettings } from './keyspaces-api.ts';
 export { partSettings } from './settings.ts';
 export type { EngineSettings, EngineSettingsInput, ResourceSettings, ResourceSettingsInput } from './settings.ts';

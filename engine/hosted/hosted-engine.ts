@@ -2,8 +2,12 @@
 import { SparrowError } from '../../base/errors.ts';
 import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, IngestOptions, IngestResult } from '../files-api.ts';
 import { type EngineParts, SparrowEngine } from '../engine.ts';
-import type { HostedBatchOptions, HostedEngine, HostedOperation, HostSegment } from '../hosted-api.ts';
+import type { HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, TableSpan } from '../hosted-api.ts';
+import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { WriteResult } from '../api.ts';
+
+/** No key has so many bytes. */
+const AFTER_ALL_KEYS: Uint8Array = new Uint8Array(4097).fill(0xff);
 
 export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
   readonly #own: EngineParts;
@@ -69,6 +73,20 @@ export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
       });
     }
     return [...found.values()].toSorted((a, b) => a.segment - b.segment);
+  }
+
+  tableSpans(): TableSpan[] {
+    this.assertOpen();
+    const tables = this.#own.manifest.version.levels.flat();
+    return tables
+      .filter(({ smallest }) => smallest[0] === DEFAULT_KEYSPACE)
+      .map(({ smallest, largest, bytes, entries, references }) => ({
+        smallest: smallest.slice(1),
+        // Of a table of level 0 that has other keyspaces, too: up to the end of this one.
+        largest: largest[0] === DEFAULT_KEYSPACE ? largest.slice(1) : AFTER_ALL_KEYS,
+        bytes: references.reduce((sum, reference) => sum + reference.bytes, bytes),
+        entries,
+      }));
   }
 
   async relocate(segments: number | readonly number[]): Promise<void> {

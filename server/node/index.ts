@@ -23,6 +23,7 @@ export {
 } from './log/index.ts';
 export {
   addLearner,
+  changeMembers,
   checkNewMember,
   demote,
   freeId,
@@ -36,6 +37,7 @@ export {
 export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
 export type { ShardBirths, ShardRefusal } from './shard-changes.ts';
 export type { SplitAt } from './shard-commands.ts';
+export { middleKey } from './split-key.ts';
 export { cancelImport, commitMerge, type Imported, importShard, resumeShard, retireShard, sealShard, splitShard } from './shard-verbs.ts';
 export type { ApplyResult } from './state-machine.ts';
 export type { Handover } from './lead-keeper.ts';

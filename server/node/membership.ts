@@ -103,6 +103,13 @@ export async function replace(replica: Replica, from: number, by: number, reacha
   await change(replica, { type: 'enter-joint', members, autoLeave: true }, reachable);
 }
 
+/** Any change, as whoever plans it wants it: with the same checks as the verbs above. */
+export async function changeMembers(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): Promise<void> {
+  if (wanted.type === 'simple' || wanted.type === 'enter-joint')
+    for (const { type, id } of wanted.members) if (type === 'make-voter') checkCaughtUp(replica, id);
+  await change(replica, wanted, reachable);
+}
+
 async function change(replica: Replica, wanted: ConfigurationChange, reachable: Reachable): Promise<void> {
   checkMajority(replica, wanted, reachable);
   await replica.changeMembers(wanted);

@@ -50,6 +50,7 @@ import { type Recovered, recoverReplica } from './replica-opening.ts';
 import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
 import { ReplicaReads } from './replica-reads.ts';
 import { type MemberProgress, type ReplicaStats, statsOf } from './replica-stats.ts';
+import type { ImportedShard } from './shard-changes.ts';
 import { SnapshotExchange } from './snapshot-exchange.ts';
 import type { ApplyResult, StateMachine } from './state-machine.ts';
 import { WriteBudget } from './write-budget.ts';
@@ -285,6 +286,11 @@ export class Replica implements HostedReplica {
   /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
   get sealed(): number | undefined {
     return this.#machine.sealed;
+  }
+
+  /** What has been imported whole, and waits for its commit; undefined: nothing. */
+  get imported(): ImportedShard | undefined {
+    return this.#machine.imported;
   }
 
   /** The shard whose keys are being imported into this one; undefined: none. */

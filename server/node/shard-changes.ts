@@ -90,6 +90,14 @@ export interface ShardChangesParts {
   readonly leads: () => boolean;
 }
 
+/** An import that is complete. */
+export interface ImportedShard {
+  /** Index of its BEGIN_IMPORT, and of the SEAL of the source. */
+  readonly session: number;
+  readonly sealed: number;
+  readonly source: ShardDescriptor;
+}
+
 /** A merge of which this shard is the source, or the target. */
 type Merge =
   | { readonly side: 'source'; readonly sealed: number }
@@ -130,6 +138,11 @@ export class ShardChanges {
   /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
   get sealed(): number | undefined {
     return this.#merge?.side === 'source' ? this.#merge.sealed : undefined;
+  }
+
+  /** What has been imported whole, and waits for COMMIT_MERGE; undefined: nothing. */
+  get imported(): ImportedShard | undefined {
+    return this.#merge?.side === 'target' && this.#merge.complete ? this.#merge : undefined;
   }
 
   /** The shard whose keys are being imported; undefined: none. */

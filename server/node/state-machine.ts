@@ -43,7 +43,14 @@ import { type Command, type CommandCondition, type CommandPlace, decodeCommand }
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import type { GroupLog } from './log/index.ts';
 import { RECORD_PREFIX, RequestTable } from './request-table.ts';
-import { DESCRIPTOR_KEY, type ShardBirths, ShardChanges, type ShardChangesParts, type ShardResult } from './shard-changes.ts';
+import {
+  DESCRIPTOR_KEY,
+  type ImportedShard,
+  type ShardBirths,
+  ShardChanges,
+  type ShardChangesParts,
+  type ShardResult,
+} from './shard-changes.ts';
 
 /** What became of a command. */
 export type ApplyResult =
@@ -170,6 +177,11 @@ export class StateMachine {
   /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
   get sealed(): number | undefined {
     return this.#shard.sealed;
+  }
+
+  /** What has been imported whole, and waits for its commit; undefined: nothing. */
+  get imported(): ImportedShard | undefined {
+    return this.#shard.imported;
   }
 
   /** The shard whose keys are being imported into this one; undefined: none. */

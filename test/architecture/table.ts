@@ -121,6 +121,13 @@ export const PARTS: readonly Part[] = [
     holds: 'which keys a shard has',
   },
   {
+    path: 'server/shard',
+    grade: 'driven',
+    imports: ['base', 'server/node', 'server/raft', 'server/meta/orders.ts'],
+    packages: [],
+    holds: 'what a node does by order of the metaserver',
+  },
+  {
     path: 'server/meta',
     grade: 'driven',
     imports: [
@@ -237,6 +244,8 @@ export const PARTS: readonly Part[] = [
       'server/meta',
       'server/metrics',
       'server/node',
+      'server/shard',
+      'server/shard/descriptor.ts',
       'server/transport',
     ],
     packages: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', 'pino', 'xxhash-wasm', 'yaml', 'zod'],

@@ -9,6 +9,8 @@ import { SimRandom } from '../../sim/sim-random.ts';
 import { createHash, hash } from '../transport/hash.ts';
 
 export interface NodeOptions {
+  readonly node?: number;
+  readonly tickMs?: number;
   readonly scheduler?: Scheduler;
   readonly clock?: Clock;
   readonly voters?: readonly number[];
@@ -34,9 +36,10 @@ export class NodeHarness {
 
   static async open(fileSystem: FileSystem, options: NodeOptions = {}): Promise<NodeHarness> {
     const { scheduler = new NodeScheduler(), clock = new NodeClock(), voters = [1], segmentBytes = 1 << 20, transport } = options;
-    const parts = { fileSystem, hash, clock, scheduler, random: new SimRandom(2) };
+    const { node = 1, tickMs = 100 } = options;
+    const parts = { fileSystem, hash, clock, scheduler, random: new SimRandom(node + 1) };
     const log = NodeLog.open({ ...parts, directory: '/node/log', segmentBytes, cacheBytes: 0 });
-    const host = new NodeHost({ node: 1, tickMs: 100, scheduler, transport, nodeLog: log, logBytesMax: 1 << 30 });
+    const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax: 1 << 30 });
     const resources = options.resources ?? createResources(RESOURCES);
     const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
     const settings = { memtableBytes: 64 << 10, maxValueBytes: 1 << 20, maxBatchBytes: 8 << 20 };
@@ -57,11 +60,11 @@ export class NodeHarness {
             resources,
           }),
         settingsOf: () => ({
-          id: 1,
+          id: node,
           sleepTicks: Infinity,
           keptBytesMax: 0,
           logKeptBytesMax: 0,
-          tickMs: 100,
+          tickMs,
           electionTicks: 10,
           heartbeatTicks: 1,
           writeBytesInFlightMax: 1 << 20,

@@ -1,0 +1,247 @@
+/**
+ * Carries out what the metaserver orders a node to do (server/meta/orders.ts). Every order may come again, from this leader of the metaserver or the next:
+ * what is so already is done.
+ *
+ * Orders of one shard are carried out one after another, in the order in which they come; those of different shards do not wait for each other. A merge is of
+ * two shards, and waits for both.
+ *
+ * What stands in the way is a value, with whether it may pass. Nothing is tried again here: the metaserver does that, and knows when not to any more.
+ *
+ * Made by whoever builds a node. Calls server/node.
+ */
+import type { Scheduler } from '../../base/env.ts';
+import { SparrowError } from '../../base/errors.ts';
+import type { GivenOrder, Order, OrderOutcome } from '../meta/orders.ts';
+import {
+  cancelImport,
+  changeMembers,
+  commitMerge,
+  importShard,
+  middleKey,
+  type NodeReplicas,
+  NO_LIMIT,
+  type Reachable,
+  type Replica,
+  resumeShard,
+  retireShard,
+  sealShard,
+  splitShard,
+} from '../node/index.ts';
+import { coversAll, sameKeys, type ShardDescriptor } from './descriptor.ts';
+import { isMade } from './order-checks.ts';
+
+export interface NodeAgentParts {
+  readonly replicas: Pick<NodeReplicas, 'get' | 'create' | 'destroy'>;
+  readonly scheduler: Scheduler;
+  /** Whether another node can be reached now. */
+  readonly reachable: Reachable;
+}
+
+/** So long another member may take to lead, and a shard's child to be there. */
+const TRANSFER_MS_MAX = 5000;
+
+const DONE: OrderOutcome = Object.freeze({ outcome: 'done' });
+/** Kinds of errors that pass. */
+const PASSING: ReadonlySet<string> = new Set(['unavailable', 'exhausted', 'rerouted']);
+/** Codes of others that do: what is in the way is another step that is under way. */
+const PASSING_CODES: ReadonlySet<string> = new Set(['CHANGE_PENDING', 'MERGE_ORDER']);
+
+export class NodeAgent {
+  readonly #parts: NodeAgentParts;
+  /** By shard, what is under way: never rejects. */
+  readonly #underWay: Map<number, Promise<unknown>> = new Map();
+
+  constructor(parts: NodeAgentParts) {
+    this.#parts = parts;
+  }
+
+  /** Never rejects. */
+  async execute({ order }: GivenOrder): Promise<OrderOutcome> {
+    const shards = shardsOf(order);
+    const before = Promise.all(shards.map((shard) => this.#underWay.get(shard)));
+    const outcome = before.then(() => this.#attempt(order));
+    for (const shard of shards) this.#underWay.set(shard, outcome);
+    try {
+      return await outcome;
+    } finally {
+      for (const shard of shards) if (this.#underWay.get(shard) === outcome) this.#underWay.delete(shard);
+    }
+  }
+
+  async #attempt(order: Order): Promise<OrderOutcome> {
+    try {
+      await this.#carryOut(order);
+      return DONE;
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  async #carryOut(order: Order): Promise<void> {
+    const { replicas, reachable } = this.#parts;
+    switch (order.type) {
+      case 'create-replica':
+        return replicas.create(order.descriptor, order.voters);
+      case 'destroy-replica':
+        return replicas.destroy(order.shard);
+      case 'change-members': {
+        const replica = this.#leader(order.shard);
+        if (isMade(replica.stats().configuration, order.change)) return;
+        await changeMembers(replica, order.change, reachable);
+        return;
+      }
+      case 'transfer':
+        return this.#transfer(this.#replica(order.shard), order.to);
+      case 'split':
+        return this.#split(order);
+      case 'seal': {
+        const replica = this.#leader(order.shard);
+        if (replica.descriptor.state !== 'retired') await sealShard(replica, replica.descriptor.epoch, NO_LIMIT);
+        return;
+      }
+      case 'unseal': {
+        const replica = this.#leader(order.shard);
+        return resumeShard(replica, replica.descriptor.epoch, NO_LIMIT);
+      }
+      case 'retire': {
+        const replica = this.#leader(order.shard);
+        const { sealed, descriptor } = replica;
+        if (sealed === undefined) throw notSealed(descriptor);
+        return retireShard(replica, descriptor.epoch, sealed, NO_LIMIT);
+      }
+      case 'absorb':
+        return order.commit ? this.#commit(order) : this.#import(order);
+      case 'forget': {
+        const target = this.#leader(order.shard);
+        if (target.importing?.shard !== order.source.shard) return;
+        return cancelImport(target, target.descriptor.epoch, NO_LIMIT);
+      }
+      case 'describe':
+        return this.#describe(order.descriptor);
+    }
+  }
+
+  async #split({ shard, epoch, child, at }: Extract<Order, { type: 'split' }>): Promise<void> {
+    const replica = this.#leader(shard);
+    const { descriptor } = replica;
+    if (at.kind === 'hash') return void (await splitShard(replica, { epoch, child, at: { how: 'hash' } }, NO_LIMIT));
+    // Where it was split before cannot be told from where it would be now; that its epoch is the next one, and the child here, can.
+    if (at.kind === 'middle' && descriptor.epoch > epoch && this.#parts.replicas.get(child) !== undefined) return;
+    const key = at.kind === 'key' ? at.key : await middleKey(replica);
+    if (key === undefined) throw new SparrowError('invalid', 'SPLIT_KEY', `shard ${shard} has too few keys to be split`, { shard });
+    await splitShard(replica, { epoch, child, at: { how: 'key', key } }, NO_LIMIT);
+  }
+
+  async #import({ shard, source: { shard: from } }: Extract<Order, { type: 'absorb' }>): Promise<void> {
+    const target = this.#leader(shard);
+    const source = this.#replica(from);
+    const { sealed } = source;
+    if (sealed === undefined) throw notSealed(source.descriptor);
+    if (target.imported?.source.shard === from && target.imported.sealed === sealed) return;
+    await importShard(target, target.descriptor.epoch, source, sealed, NO_LIMIT);
+  }
+
+  async #commit({ shard, source }: Extract<Order, { type: 'absorb' }>): Promise<void> {
+    const target = this.#leader(shard);
+    const { imported, descriptor } = target;
+    if (imported?.source.shard === source.shard) {
+      await commitMerge(target, descriptor.epoch, imported.session, source, NO_LIMIT);
+      return;
+    }
+    if (target.importing !== undefined || descriptor.epoch <= source.epoch || !includes(descriptor, source))
+      throw new SparrowError('conflict', 'MERGE_ORDER', `shard ${shard} has not imported what shard ${source.shard} has`, { shard });
+  }
+
+  #describe({ shard, ttlMs, inlineThreshold }: ShardDescriptor): Promise<void> {
+    const { descriptor } = this.#replica(shard);
+    if (descriptor.ttlMs === ttlMs && descriptor.inlineThreshold === inlineThreshold) return Promise.resolve();
+    throw new SparrowError('invalid', 'NOT_ALTERED', `ttl and inline threshold of shard ${shard} are those that it was made with`, {
+      shard,
+    });
+  }
+
+  /** Hands the lead over, and waits until it is told that it was taken. */
+  async #transfer(replica: Replica, to: number): Promise<void> {
+    if (replica.stats().leader === to) return;
+    this.#leader(replica.group);
+    const { scheduler } = this.#parts;
+    const took = new Promise<void>((resolve, reject) => {
+      const late = (): SparrowError =>
+        new SparrowError('unavailable', 'NOT_TAKEN', `node ${to} has not taken the lead of shard ${replica.group}`, {
+          shard: replica.group,
+        });
+      const done = (error?: SparrowError): void => {
+        timer.cancel();
+        unlisten();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const timer = scheduler.after(TRANSFER_MS_MAX, () => done(late()), true);
+      const unlisten = replica.onLeader(() => {
+        const { leader, id } = replica.stats();
+        if (leader === to) done();
+        else if (leader !== 0 && leader !== id) done(late());
+      });
+    });
+    // Whoever fails below has been told.
+    took.catch(() => undefined);
+    replica.transferLeadership(to);
+    await took;
+  }
+
+  #replica(shard: number): Replica {
+    const replica = this.#parts.replicas.get(shard);
+    if (replica === undefined) throw new SparrowError('rerouted', 'NO_REPLICA', `this node has no replica of shard ${shard}`, { shard });
+    if (replica.stopped !== undefined) throw replica.stopped;
+    return replica;
+  }
+
+  #leader(shard: number): Replica {
+    const replica = this.#replica(shard);
+    const { role, leader } = replica.stats();
+    if (role === 'leader') return replica;
+    throw new SparrowError('rerouted', 'NOT_LEADER', `this node does not lead shard ${shard}`, { shard, leader });
+  }
+}
+
+function shardsOf(order: Order): readonly number[] {
+  switch (order.type) {
+    case 'create-replica':
+    case 'describe':
+      return [order.descriptor.shard];
+    case 'absorb':
+    case 'forget':
+      return [order.shard, order.source.shard];
+    case 'split':
+      return [order.shard, order.child];
+    default:
+      return [order.shard];
+  }
+}
+
+/** Whether the shard has the keys of the other one, a neighbour that was merged into it. */
+function includes({ keys }: ShardDescriptor, { keys: other }: ShardDescriptor): boolean {
+  if (coversAll(keys) || sameKeys(keys, other)) return true;
+  if (keys.kind === 'hash' || other.kind === 'hash') return false;
+  const begins = Buffer.compare(keys.start, other.start) <= 0;
+  return begins && (keys.end === undefined || (other.end !== undefined && Buffer.compare(other.end, keys.end) <= 0));
+}
+
+function notSealed({ shard }: ShardDescriptor): SparrowError {
+  return new SparrowError('conflict', 'MERGE_ORDER', `shard ${shard} is not sealed, or this replica does not know it yet`, { shard });
+}
+
+function refused(error: unknown): OrderOutcome {
+  if (!(error instanceof SparrowError)) {
+    return {
+      outcome: 'refused',
+      code: 'INTERNAL',
+      message: error instanceof Error ? error.message : String(error),
+      again: false,
+      leader: 0,
+    };
+  }
+  const { code, kind, message, details } = error;
+  const leader = typeof details['leader'] === 'number' ? details['leader'] : 0;
+  return { outcome: 'refused', code, message, again: PASSING.has(kind) || PASSING_CODES.has(code), leader };
+}
