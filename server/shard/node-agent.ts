@@ -40,6 +40,7 @@ export interface NodeAgentParts {
 /** So long another member may take to lead, and a shard's child to be there. */
 const TRANSFER_MS_MAX = 5000;
 
+const NOTHING: Promise<unknown> = Promise.resolve();
 const DONE: OrderOutcome = Object.freeze({ outcome: 'done' });
 /** Kinds of errors that pass. */
 const PASSING: ReadonlySet<string> = new Set(['unavailable', 'exhausted', 'rerouted']);
@@ -58,7 +59,7 @@ export class NodeAgent {
   /** Never rejects. */
   async execute({ order }: GivenOrder): Promise<OrderOutcome> {
     const shards = shardsOf(order);
-    const before = Promise.all(shards.map((shard) => this.#underWay.get(shard)));
+    const before = Promise.all(shards.map((shard) => this.#underWay.get(shard) ?? NOTHING));
     const outcome = before.then(() => this.#attempt(order));
     for (const shard of shards) this.#underWay.set(shard, outcome);
     try {
