@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-import { connect, type CallOptions, type Client, type ConnectOptions } from '../client/index.ts';
+import { connect, type CallOptions, type Client, type ConnectOptions, type KeyValues } from '../client/index.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { unescapeText } from './terminal/escape.ts';
 
@@ -22,6 +22,8 @@ export interface ServerOptions {
 
 export interface KeyOptions {
   escapes?: boolean;
+  /** Undefined: `default`. */
+  table?: string;
 }
 
 export function withServerOptions(command: Command, timeoutSeconds: number = 10): Command {
@@ -49,8 +51,15 @@ export function argumentBytes(text: string, { escapes }: KeyOptions): Uint8Array
   return escapes === true ? unescapeText(text) : Buffer.from(text, 'utf8');
 }
 
+/** For commands that work with entries: which table's. */
+export function withTableOption(command: Command): Command {
+  return command.option('--table <name>', 'of this table (default: default)');
+}
+
 export interface ClientWork {
   client: Client;
+  /** The entries of the table that is named. */
+  store: KeyValues;
   /** For every call: the signal of Ctrl-C. */
   call: CallOptions;
 }
@@ -61,7 +70,7 @@ export interface ClientWork {
  * `patient`: once the server was reached, it may be away for as long as a call may take (a restart), and the work goes on after that.
  */
 export async function withClient(
-  options: ServerOptions,
+  options: ServerOptions & Pick<KeyOptions, 'table'>,
   work: (with_: ClientWork) => Promise<number>,
   patient: boolean = false,
 ): Promise<void> {
@@ -78,7 +87,8 @@ export async function withClient(
       await probe.limits(call);
     }
     await using client = connect(addresses, patient ? { timeoutMs, ...tls } : impatient);
-    process.exitCode = await work({ client, call });
+    const store = options.table === undefined ? client : client.table(options.table);
+    process.exitCode = await work({ client, store, call });
   } catch (error) {
     const code = interrupt.exitCode();
     if (code === undefined) throw error;

@@ -4,7 +4,15 @@ import { mkdir, readdir } from 'node:fs/promises';
 import type { Command } from 'commander';
 
 import { SparrowError } from '../../base/errors.ts';
-import { argumentBytes, type KeyOptions, type ServerOptions, withClient, withEscapesOption, withServerOptions } from '../client-command.ts';
+import {
+  argumentBytes,
+  type KeyOptions,
+  type ServerOptions,
+  withClient,
+  withEscapesOption,
+  withServerOptions,
+  withTableOption,
+} from '../client-command.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../exit.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { exportTree } from '../tree/export-tree.ts';
@@ -33,17 +41,19 @@ export function addExport(program: Command): void {
     .option('--prefix <prefix>', 'only keys that begin with this, which is cut off', '')
     .option('--overwrite', 'replace files that are there')
     .addHelpText('after', HELP);
-  withServerOptions(withEscapesOption(command, 'PREFIX'), 60).action((options: ExportCommandOptions) => toDirectory(options));
+  withServerOptions(withTableOption(withEscapesOption(command, 'PREFIX')), 60).action((options: ExportCommandOptions) =>
+    toDirectory(options),
+  );
 }
 
 async function toDirectory(options: ExportCommandOptions): Promise<void> {
   await withClient(
     options,
-    async ({ client, call }) => {
+    async ({ store, call }) => {
       await makeReady(options);
       const progress = startProgress('exporting', { files: 0, bytes: 0 });
       try {
-        const result = await exportTree(client, Buffer.from(options.dir), {
+        const result = await exportTree(store, Buffer.from(options.dir), {
           prefix: argumentBytes(options.prefix, options),
           overwrite: options.overwrite === true,
           call,

@@ -1,7 +1,15 @@
 /** `sparrowkv get KEY`: a value's bytes on stdout, nothing else. */
 import type { Command } from 'commander';
 
-import { argumentBytes, type KeyOptions, type ServerOptions, withClient, withEscapesOption, withServerOptions } from '../client-command.ts';
+import {
+  argumentBytes,
+  type KeyOptions,
+  type ServerOptions,
+  withClient,
+  withEscapesOption,
+  withServerOptions,
+  withTableOption,
+} from '../client-command.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../exit.ts';
 import { escapeBytes } from '../terminal/escape.ts';
 import { Output } from '../terminal/output.ts';
@@ -19,25 +27,27 @@ Examples:
 
 export function addGet(program: Command): void {
   const command = program.command('get').argument('<key>').description('print the value of a key').addHelpText('after', HELP);
-  withServerOptions(withEscapesOption(command, 'KEY')).action((key: string, options: ServerOptions & KeyOptions) => get(key, options));
+  withServerOptions(withTableOption(withEscapesOption(command, 'KEY'))).action((key: string, options: ServerOptions & KeyOptions) =>
+    get(key, options),
+  );
 }
 
 async function get(name: string, options: ServerOptions & KeyOptions): Promise<void> {
   const key = argumentBytes(name, options);
   const output = new Output(process.stdout);
-  await withClient(options, async ({ client, call }) => {
-    const value = await client.get(key, call);
+  await withClient(options, async ({ store, call }) => {
+    const value = await store.get(key, call);
     if (value !== undefined) {
       await output.write(value);
       await output.finish();
       return EXIT_OK;
     }
-    const manifest = await getManifest(client, key, call);
+    const manifest = await getManifest(store, key, call);
     if (manifest === undefined) {
       process.stderr.write(`sparrowkv: ${escapeBytes(key)}: not found\n`);
       return EXIT_NOT_FOUND;
     }
-    for await (const chunk of readChunks(client, key, manifest, call)) await output.write(chunk);
+    for await (const chunk of readChunks(store, key, manifest, call)) await output.write(chunk);
     await output.finish();
     return EXIT_OK;
   });

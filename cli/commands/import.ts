@@ -1,8 +1,16 @@
 /** `sparrowkv import (--dir DIR | --jsonl FILE) [--prefix P]`. */
 import { type Command, Option } from 'commander';
 
-import type { CallOptions, Client } from '../../client/index.ts';
-import { argumentBytes, type KeyOptions, type ServerOptions, withClient, withEscapesOption, withServerOptions } from '../client-command.ts';
+import {
+  argumentBytes,
+  type ClientWork,
+  type KeyOptions,
+  type ServerOptions,
+  withClient,
+  withEscapesOption,
+  withServerOptions,
+  withTableOption,
+} from '../client-command.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../exit.ts';
 import { formatBytes, plural, startProgress } from '../terminal/progress.ts';
 import { importJsonl } from '../tree/import-jsonl.ts';
@@ -38,24 +46,24 @@ export function addImport(program: Command): void {
     .addOption(new Option('--jsonl <file>', 'store the entries of this file'))
     .option('--prefix <prefix>', 'put this before each key; end it in / to make it a directory', '')
     .addHelpText('after', HELP);
-  withServerOptions(withEscapesOption(command, 'PREFIX'), 60).action(async (options: ImportCommandOptions) => {
+  withServerOptions(withTableOption(withEscapesOption(command, 'PREFIX')), 60).action(async (options: ImportCommandOptions) => {
     if (options.dir === undefined && options.jsonl === undefined)
       command.error("error: one of '--dir <dir>' and '--jsonl <file>' is needed");
     await withClient(
       options,
-      ({ client, call }) =>
-        options.dir === undefined ? fromJsonl(client, call, options) : fromDirectory(client, call, options.dir, options),
+      (work) => (options.dir === undefined ? fromJsonl(work, options) : fromDirectory(work, options.dir, options)),
       true,
     );
   });
 }
 
-async function fromDirectory(client: Client, call: CallOptions, dir: string, options: ImportCommandOptions): Promise<number> {
+async function fromDirectory({ client, store, call }: ClientWork, dir: string, options: ImportCommandOptions): Promise<number> {
   const root = Buffer.from(dir);
   const totals = await measureTree(root, call.signal);
   const progress = startProgress('importing', totals);
   try {
-    const result = await importTree(client, root, {
+    const result = await importTree(store, root, {
+      limits: await client.limits(call),
       prefix: argumentBytes(options.prefix, options),
       call,
       onProgress: (files, bytes) => progress.advance(files, bytes),
@@ -71,10 +79,10 @@ async function fromDirectory(client: Client, call: CallOptions, dir: string, opt
   }
 }
 
-async function fromJsonl(client: Client, call: CallOptions, options: ImportCommandOptions): Promise<number> {
+async function fromJsonl({ store, call }: ClientWork, options: ImportCommandOptions): Promise<number> {
   const progress = startProgress('importing', { files: 0, bytes: 0, items: ['entry', 'entries'] });
   try {
-    const result = await importJsonl(client, options.jsonl ?? '-', {
+    const result = await importJsonl(store, options.jsonl ?? '-', {
       prefix: argumentBytes(options.prefix, options),
       call,
       onProgress: (entries, bytes) => progress.advance(entries, bytes),

@@ -11,6 +11,7 @@ import {
   withClient,
   withEscapesOption,
   withServerOptions,
+  withTableOption,
 } from '../client-command.ts';
 import { EXIT_NOT_FOUND, EXIT_OK } from '../exit.ts';
 
@@ -38,20 +39,20 @@ export function addPut(program: Command): void {
     .option('--if-absent', 'only if the key is missing')
     .option('--if-version <version>', 'only if the key has this version', parseCount)
     .addHelpText('after', HELP);
-  withServerOptions(withEscapesOption(command, 'KEY')).action((key: string, value: string, options: PutOptions) =>
+  withServerOptions(withTableOption(withEscapesOption(command, 'KEY'))).action((key: string, value: string, options: PutOptions) =>
     put(key, value, options),
   );
 }
 
 async function put(name: string, text: string, options: PutOptions): Promise<void> {
   const key = argumentBytes(name, options);
-  await withClient(options, async ({ client, call }) => {
+  await withClient(options, async ({ client, store, call }) => {
     const value = text === '-' ? await readStdin((await client.limits(call)).valueBytesMax) : Buffer.from(text, 'utf8');
-    const batch = client.batch().put(key, value);
+    const batch = store.batch().put(key, value);
     if (options.ifAbsent === true) batch.ifAbsent(key);
     if (options.ifVersion !== undefined) batch.ifVersion(key, options.ifVersion);
     try {
-      await client.write(batch, call);
+      await store.write(batch, call);
     } catch (error) {
       if (!(error instanceof ConditionFailedError)) throw error;
       const found = error.current === undefined ? 'the key is missing' : `the key has version ${error.current.version}`;

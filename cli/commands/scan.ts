@@ -10,6 +10,7 @@ import {
   withClient,
   withEscapesOption,
   withServerOptions,
+  withTableOption,
 } from '../client-command.ts';
 import { EXIT_OK } from '../exit.ts';
 import { escapeBytes } from '../terminal/escape.ts';
@@ -50,7 +51,7 @@ export function addScan(program: Command): void {
     .option('--keys-only', 'without values')
     .option('--json', 'one JSON object a line')
     .addHelpText('after', HELP);
-  withServerOptions(withEscapesOption(command, 'PREFIX and KEY')).action((options: ScanCommandOptions) => scan(options));
+  withServerOptions(withTableOption(withEscapesOption(command, 'PREFIX and KEY'))).action((options: ScanCommandOptions) => scan(options));
 }
 
 async function scan(options: ScanCommandOptions): Promise<void> {
@@ -61,8 +62,8 @@ async function scan(options: ScanCommandOptions): Promise<void> {
   if (options.limit !== undefined) range.limit = options.limit;
   const line = lineFormat(options, process.stdout.isTTY ? process.stdout.columns : undefined);
   const output = new Output(process.stdout);
-  await withClient(options, async ({ client, call }) => {
-    for await (const [key, value] of client.scan({ ...range, ...call })) await output.write(line(key, value));
+  await withClient(options, async ({ store, call }) => {
+    for await (const [key, value] of store.scan({ ...range, ...call })) await output.write(line(key, value));
     await output.finish();
     return EXIT_OK;
   });

@@ -69,6 +69,7 @@ async function importAndVerify(client: Client, { tree, signal, meanwhile }: Fill
   const aside = new Aside(progress, totals.bytes * MEANWHILE_PART, meanwhile);
   try {
     const imported = importTree(client, root, {
+      limits: await client.limits(call),
       prefix,
       call,
       onProgress: (files, bytes) => {

@@ -2,7 +2,7 @@
 import { lstat, open } from 'node:fs/promises';
 
 import { SparrowError } from '../../base/errors.ts';
-import type { CallOptions, Client } from '../../client/index.ts';
+import type { CallOptions, KeyValues } from '../../client/index.ts';
 import { escapeBytes } from '../terminal/escape.ts';
 import { getManifest, readChunks } from '../tree/read-chunks.ts';
 import { joinPath, walkTree } from '../tree/walk.ts';
@@ -20,7 +20,7 @@ export interface VerifiedSample {
 
 /** Throws `corrupt/IMPORT_DIFFERS` for a file that reads back differently. The largest file is always in the sample. `sinceMs`: of the epoch, when the import began. */
 export async function verifySample(
-  client: Client,
+  store: KeyValues,
   root: Buffer,
   prefix: Uint8Array,
   sinceMs: number,
@@ -32,7 +32,7 @@ export async function verifySample(
   for (const path of sample.paths) {
     const file = joinPath(root, path);
     try {
-      bytes += await verifyFile(client, file, Buffer.concat([prefix, path]), call);
+      bytes += await verifyFile(store, file, Buffer.concat([prefix, path]), call);
       files++;
     } catch (error) {
       if (!(await changedSince(file, sinceMs))) throw error;
@@ -71,7 +71,7 @@ async function changedSince(file: Buffer, sinceMs: number): Promise<boolean> {
   return found === undefined || found.ctimeMs >= sinceMs;
 }
 
-async function verifyFile(client: Client, path: Buffer, key: Uint8Array, call: CallOptions): Promise<number> {
+async function verifyFile(store: KeyValues, path: Buffer, key: Uint8Array, call: CallOptions): Promise<number> {
   const handle = await open(path, 'r');
   try {
     let position = 0;
@@ -81,7 +81,7 @@ async function verifyFile(client: Client, path: Buffer, key: Uint8Array, call: C
         'IMPORT_DIFFERS',
         `${escapeBytes(key)} reads back differently from ${escapeBytes(path)} (near byte ${position})`,
       );
-    for await (const piece of storedFile(client, key, call)) {
+    for await (const piece of storedFile(store, key, call)) {
       const expected = Buffer.alloc(piece.length);
       const { bytesRead } = await handle.read(expected, 0, piece.length, position);
       if (bytesRead !== piece.length || !expected.equals(piece)) throw differs();
@@ -94,13 +94,13 @@ async function verifyFile(client: Client, path: Buffer, key: Uint8Array, call: C
   }
 }
 
-async function* storedFile(client: Client, key: Uint8Array, call: CallOptions): AsyncGenerator<Uint8Array> {
-  const value = await client.get(key, call);
+async function* storedFile(store: KeyValues, key: Uint8Array, call: CallOptions): AsyncGenerator<Uint8Array> {
+  const value = await store.get(key, call);
   if (value !== undefined) {
     yield value;
     return;
   }
-  const manifest = await getManifest(client, key, call);
+  const manifest = await getManifest(store, key, call);
   if (manifest === undefined) throw new SparrowError('corrupt', 'IMPORT_DIFFERS', `${escapeBytes(key)} is missing`);
-  yield* readChunks(client, key, manifest, call);
+  yield* readChunks(store, key, manifest, call);
 }

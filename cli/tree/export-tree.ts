@@ -9,7 +9,7 @@
  */
 import { lstat, mkdir, open, rm, symlink, unlink } from 'node:fs/promises';
 
-import type { CallOptions, Client } from '../../client/index.ts';
+import type { CallOptions, KeyValues } from '../../client/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { escapeBytes } from '../terminal/escape.ts';
 import { Lanes } from './lanes.ts';
@@ -46,12 +46,12 @@ export interface ExportResult {
 }
 
 /** `out` must exist. */
-export async function exportTree(client: Client, out: Buffer, options: ExportOptions): Promise<ExportResult> {
-  return new TreeExport(client, out, options).run();
+export async function exportTree(store: KeyValues, out: Buffer, options: ExportOptions): Promise<ExportResult> {
+  return new TreeExport(store, out, options).run();
 }
 
 class TreeExport {
-  readonly #client: Client;
+  readonly #store: KeyValues;
   readonly #out: Buffer;
   readonly #options: ExportOptions;
   readonly #lanes = new Lanes(LANES, LANES_BYTES);
@@ -59,8 +59,8 @@ class TreeExport {
   /** Directories that are known to be there, by path. Several files ask at once: the promise is shared. */
   readonly #directories: Map<string, Promise<void>> = new Map();
 
-  constructor(client: Client, out: Buffer, options: ExportOptions) {
-    this.#client = client;
+  constructor(store: KeyValues, out: Buffer, options: ExportOptions) {
+    this.#store = store;
     this.#out = out;
     this.#options = options;
   }
@@ -80,7 +80,7 @@ class TreeExport {
     const { prefix, call } = this.#options;
     const bounds = from.length > prefix.length ? { prefix, gte: from } : { prefix };
     let plainPath: Uint8Array | undefined;
-    for await (const [key, value] of this.#client.scan({ ...bounds, ...call })) {
+    for await (const [key, value] of this.#store.scan({ ...bounds, ...call })) {
       const item = parseTreeKey(key.subarray(prefix.length));
       if (item.kind === 'foreign') {
         this.#problem(key, 'it is not the key of a file');
@@ -122,10 +122,9 @@ class TreeExport {
     const { call } = this.#options;
     for (let manifest = first; ;) {
       try {
-        return await this.#writeFile(path, readChunks(this.#client, file, manifest, call));
+        return await this.#writeFile(path, readChunks(this.#store, file, manifest, call));
       } catch (error) {
-        const newer =
-          error instanceof SparrowError && error.code === 'TREE_CHUNK' ? await getManifest(this.#client, file, call) : undefined;
+        const newer = error instanceof SparrowError && error.code === 'TREE_CHUNK' ? await getManifest(this.#store, file, call) : undefined;
         if (newer === undefined || Buffer.compare(newer.generation, manifest.generation) === 0) throw error;
         manifest = newer;
       }

@@ -2,9 +2,10 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
 import { SparrowError } from '../../base/errors.ts';
-import type { CallOptions, Client } from '../../client/index.ts';
+import type { CallOptions, KeyValues } from '../../client/index.ts';
 import { entryFromJson } from '../terminal/json-entry.ts';
 import { Lanes } from './lanes.ts';
+import { type Unit, writeUnits } from './write-units.ts';
 
 /** A line holds a value of the largest size in base64, with room to spare. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
@@ -19,11 +20,11 @@ export interface JsonlOptions {
 }
 
 /** `file`: a path, or - for stdin. Throws `invalid/JSON_ENTRY` with the line's number; the lines before it may be stored already. */
-export async function importJsonl(client: Client, file: string, options: JsonlOptions): Promise<{ entries: number; bytes: number }> {
+export async function importJsonl(store: KeyValues, file: string, options: JsonlOptions): Promise<{ entries: number; bytes: number }> {
   const stream = file === '-' ? process.stdin : (await openFile(file)).createReadStream();
   // One batch at a time: the last of several entries of one key is the one that stays.
   const lane = new Lanes(1, BATCH_BYTES);
-  let batch = client.batch();
+  let batch: Unit[] = [];
   let batchBytes = 0;
   let entries = 0;
   let bytes = 0;
@@ -31,12 +32,12 @@ export async function importJsonl(client: Client, file: string, options: JsonlOp
   const send = async (): Promise<void> => {
     const full = batch;
     const sentBytes = batchBytes;
-    batch = client.batch();
+    batch = [];
     batchBytes = 0;
-    if (full.operations === 0) return;
+    if (full.length === 0) return;
     await lane.start(sentBytes, async () => {
-      await client.write(full, options.call);
-      options.onProgress(full.operations, sentBytes);
+      await writeUnits(store, full, options.call, true);
+      options.onProgress(full.length, sentBytes);
     });
   };
   try {
@@ -47,8 +48,8 @@ export async function importJsonl(client: Client, file: string, options: JsonlOp
       try {
         const { key, value } = entryFromJson(text);
         const prefixed = Buffer.concat([options.prefix, key]);
-        if (batchBytes + prefixed.length + value.length > BATCH_BYTES || batch.operations === BATCH_ENTRIES) await send();
-        batch.put(prefixed, value);
+        if (batchBytes + prefixed.length + value.length > BATCH_BYTES || batch.length === BATCH_ENTRIES) await send();
+        batch.push([{ key: prefixed, value }]);
         batchBytes += prefixed.length + value.length;
         bytes += value.length;
         entries++;

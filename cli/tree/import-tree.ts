@@ -1,7 +1,7 @@
 /**
  * Puts the files of a directory into the store, as layout.ts lays them out.
  *
- * Small files travel together, in batches of up to 1 MiB; each file is put whole or not at all. A file larger than the value limit is written in
+ * Small files travel together, in batches of up to 1 MiB where one shard has them all; each file is put whole or not at all. A file larger than the value limit is written in
  * chunks under a fresh generation, and the put of its manifest makes it visible: whoever reads meanwhile, or after an import that was killed,
  * finds the old file or the new one. An import adds and replaces, it never removes: files that are gone from the directory stay in the store.
  * Running an import again after it was interrupted completes it and clears the chunks that the interrupted one left.
@@ -11,12 +11,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 
-import type { Batch, CallOptions, Client, Limits } from '../../client/index.ts';
+import type { CallOptions, KeyValues, Limits } from '../../client/index.ts';
 import { escapeBytes } from '../terminal/escape.ts';
 import { Lanes } from './lanes.ts';
 import { chunkKey, chunkRanges, emptyDirectoryKey, GENERATION_BYTES, linkKey, manifestKey, SUFFIX_BYTES_MAX } from './layout.ts';
 import { encodeManifest } from './manifest.ts';
 import { isSystemError, joinPath, walkTree, type TreeItem } from './walk.ts';
+import { type Change, type Unit, writeUnits } from './write-units.ts';
 
 const MIB: number = 1024 * 1024;
 const CHUNK_BYTES_MAX = MIB;
@@ -26,6 +27,8 @@ const LANES = 8;
 const LANES_BYTES = 48 * MIB;
 
 export interface ImportOptions {
+  /** Of the server. */
+  limits: Limits;
   /** Put before each path, as it is: a prefix that is to look like a directory ends in '/'. */
   prefix: Uint8Array;
   /** For each call to the server. */
@@ -46,8 +49,8 @@ export interface ImportResult {
   problems: number;
 }
 
-export async function importTree(client: Client, root: Buffer, options: ImportOptions): Promise<ImportResult> {
-  return new TreeImport(client, root, options, await client.limits(options.call)).run();
+export function importTree(store: KeyValues, root: Buffer, options: ImportOptions): Promise<ImportResult> {
+  return new TreeImport(store, root, options).run();
 }
 
 /** Number and bytes of what an import would read: the measure of its progress. */
@@ -63,7 +66,7 @@ export async function measureTree(root: Buffer, signal?: AbortSignal): Promise<{
 }
 
 class TreeImport {
-  readonly #client: Client;
+  readonly #store: KeyValues;
   readonly #root: Buffer;
   readonly #options: ImportOptions;
   readonly #limits: Limits;
@@ -74,8 +77,9 @@ class TreeImport {
   /** Nothing lies below the prefix yet, so nothing of an earlier import has to make way. */
   #fresh = false;
 
-  constructor(client: Client, root: Buffer, options: ImportOptions, limits: Limits) {
-    this.#client = client;
+  constructor(store: KeyValues, root: Buffer, options: ImportOptions) {
+    const { limits } = options;
+    this.#store = store;
     this.#root = root;
     this.#options = options;
     this.#limits = limits;
@@ -119,7 +123,7 @@ class TreeImport {
   }
 
   async #importGroup(items: readonly TreeItem[]): Promise<void> {
-    const batch = this.#client.batch();
+    const puts: Change[] = [];
     const done: TreeItem[] = [];
     let bytes = 0;
     for (const item of items) {
@@ -127,18 +131,19 @@ class TreeImport {
       if (item.kind === 'file') {
         const content = await this.#readSmall(item.path);
         if (content === undefined) continue;
-        batch.put(file, content);
+        puts.push({ key: file, value: content });
         bytes += content.length;
       } else if (item.kind === 'link') {
-        batch.put(linkKey(file), item.target);
+        puts.push({ key: linkKey(file), value: item.target });
       } else {
-        batch.put(emptyDirectoryKey(file), new Uint8Array(0));
+        puts.push({ key: emptyDirectoryKey(file), value: new Uint8Array(0) });
       }
       done.push(item);
     }
     if (done.length === 0) return;
-    const cleared = this.#fresh ? [] : await this.#makeWay(batch, done);
-    await this.#client.write(batch, this.#options.call);
+    const { removals, cleared } = this.#fresh ? { removals: [], cleared: [] } : await this.#makeWay(done);
+    const units = puts.map((put, i): Unit => [put, ...(removals[i] ?? [])]);
+    await writeUnits(this.#store, units, this.#options.call);
     for (const file of cleared) await this.#deleteChunks(file);
     for (const item of done) {
       this.#result.files += item.kind === 'file' ? 1 : 0;
@@ -149,15 +154,16 @@ class TreeImport {
     this.#options.onProgress(done.length, bytes);
   }
 
-  /** Has the batch remove what an earlier import stored at these paths in another form; returns the keys of files whose chunks can go after it. */
-  async #makeWay(batch: Batch, items: readonly TreeItem[]): Promise<Uint8Array[]> {
+  /** What removes what an earlier import stored at these paths in another form, for each of them; and the keys of files whose chunks can go after it. */
+  async #makeWay(items: readonly TreeItem[]): Promise<{ removals: Unit[]; cleared: Uint8Array[] }> {
     const chunked: Uint8Array[] = [];
-    await Promise.all(
+    const removals = await Promise.all(
       items.map(async (item) => {
         const file = this.#key(item.path);
+        const removed: Change[] = [];
         const removeIfPresent = async (key: Uint8Array): Promise<boolean> => {
-          const present = (await this.#client.getVersion(key, this.#options.call)) !== undefined;
-          if (present) batch.delete(key);
+          const present = (await this.#store.getVersion(key, this.#options.call)) !== undefined;
+          if (present) removed.push({ key, value: undefined });
           return present;
         };
         await Promise.all([
@@ -166,9 +172,10 @@ class TreeImport {
           item.kind !== 'empty directory' && removeIfPresent(emptyDirectoryKey(file)),
           removeIfPresent(manifestKey(file)).then((present) => present && chunked.push(file)),
         ]);
+        return removed;
       }),
     );
-    return chunked;
+    return { removals, cleared: chunked };
   }
 
   async #importChunked(path: Buffer): Promise<void> {
@@ -192,15 +199,15 @@ class TreeImport {
         }
         hash.update(chunk);
         await window.start(chunk.length, async () => {
-          await this.#client.put(chunkKey(file, generation, index), chunk, this.#options.call);
+          await this.#store.put(chunkKey(file, generation, index), chunk, this.#options.call);
           this.#options.onProgress(0, chunk.length);
         });
       }
       await window.finish();
       const manifest = encodeManifest({ chunkBytes, chunks, fileBytes, generation, sha256: hash.digest() });
-      const batch = this.#client.batch().put(manifestKey(file), manifest);
-      if (!this.#fresh) batch.delete(file).delete(linkKey(file)).delete(emptyDirectoryKey(file));
-      await this.#client.write(batch, this.#options.call);
+      const others = this.#fresh ? [] : [file, linkKey(file), emptyDirectoryKey(file)];
+      const unit = [{ key: manifestKey(file), value: manifest }, ...others.map((key) => ({ key, value: undefined }))];
+      await writeUnits(this.#store, [unit], this.#options.call);
       if (!this.#fresh) await this.#deleteChunks(file, generation);
       this.#result.files++;
       this.#result.chunkedFiles++;
@@ -215,7 +222,7 @@ class TreeImport {
   }
 
   async #deleteChunks(file: Uint8Array, keep?: Uint8Array): Promise<void> {
-    for (const [gte, lt] of chunkRanges(file, keep)) await this.#client.deleteRange({ gte, lt }, this.#options.call);
+    for (const [gte, lt] of chunkRanges(file, keep)) await this.#store.deleteRange({ gte, lt }, this.#options.call);
   }
 
   async #readSmall(path: Buffer): Promise<Uint8Array | undefined> {
@@ -248,8 +255,7 @@ class TreeImport {
   }
 
   async #nothingBelowPrefix(): Promise<boolean> {
-    for await (const _ of this.#client.scan({ prefix: this.#options.prefix, limit: 1, keysOnly: true, ...this.#options.call }))
-      return false;
+    for await (const _ of this.#store.scan({ prefix: this.#options.prefix, limit: 1, keysOnly: true, ...this.#options.call })) return false;
     return true;
   }
 

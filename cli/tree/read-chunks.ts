@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 import { SparrowError } from '../../base/errors.ts';
-import type { CallOptions, Client } from '../../client/index.ts';
+import type { CallOptions, KeyValues } from '../../client/index.ts';
 import { escapeBytes } from '../terminal/escape.ts';
 import { chunkKey, manifestKey } from './layout.ts';
 import { chunkLength, decodeManifest, type Manifest } from './manifest.ts';
@@ -10,17 +10,17 @@ import { chunkLength, decodeManifest, type Manifest } from './manifest.ts';
 const AHEAD = 8;
 
 /** The manifest of the file with this key (prefix and path), or `undefined` when it is not stored in chunks. */
-export async function getManifest(client: Client, file: Uint8Array, call: CallOptions): Promise<Manifest | undefined> {
-  const bytes = await client.get(manifestKey(file), call);
+export async function getManifest(store: KeyValues, file: Uint8Array, call: CallOptions): Promise<Manifest | undefined> {
+  const bytes = await store.get(manifestKey(file), call);
   return bytes === undefined ? undefined : decodeManifest(bytes, escapeBytes(file));
 }
 
 /** Throws `corrupt/TREE_CHUNK` when a chunk is missing or has another length, `corrupt/TREE_HASH` at the end when the content is another. */
-export async function* readChunks(client: Client, file: Uint8Array, manifest: Manifest, call: CallOptions): AsyncGenerator<Uint8Array> {
+export async function* readChunks(store: KeyValues, file: Uint8Array, manifest: Manifest, call: CallOptions): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   const ahead: Promise<Uint8Array | undefined>[] = [];
   const request = (index: number): void => {
-    const chunk = client.get(chunkKey(file, manifest.generation, index), call);
+    const chunk = store.get(chunkKey(file, manifest.generation, index), call);
     // A failure is thrown where it is awaited below; one behind it must not count as unhandled.
     chunk.catch(() => undefined);
     ahead.push(chunk);
