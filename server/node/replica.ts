@@ -54,6 +54,7 @@ import type { ImportedShard } from './shard-changes.ts';
 import { SnapshotExchange } from './snapshot-exchange.ts';
 import type { ApplyResult, StateMachine } from './state-machine.ts';
 import { WriteBudget } from './write-budget.ts';
+import { Sweeper } from './sweeper.ts';
 
 export class Replica implements HostedReplica {
   readonly #settings: ReplicaSettings;
@@ -73,6 +74,7 @@ export class Replica implements HostedReplica {
   readonly #lead: LeadRecord = new LeadRecord();
   readonly #transfers: LeadTransfers;
   readonly #leadKeeper: LeadKeeper;
+  readonly #sweeper: Sweeper;
   #handovers = 0;
   #fetched = 0;
   /** Of the address book, when the host was last told. */
@@ -119,6 +121,11 @@ export class Replica implements HostedReplica {
       notLeader: () => this.#notLeader(),
     });
     this.#transfers = new LeadTransfers(settings.id);
+    this.#sweeper = new Sweeper({
+      due: () => this.#lead.term !== 0 && this.#machine.unswept && this.#stopped === undefined && !this.#closing,
+      epoch: () => this.#machine.descriptor.epoch,
+      propose: (command, call) => this.propose(command, call),
+    });
     this.#leadKeeper = new LeadKeeper(settings.electionTicks, settings.tickMs);
     const { writeBytesInFlightMax: bytesMax, writesWaitingMax: waitingMax } = settings;
     this.#budget = parts.writeBudget ?? new WriteBudget({ bytesMax, waitingMax, now: () => parts.clock.monotonicMs() });
@@ -369,6 +376,7 @@ export class Replica implements HostedReplica {
       return this.#raft.tick() ? undefined : 'nothing to do';
     });
     this.#repair.tick();
+    this.#sweeper.look();
     const unfit = this.#parts.nodeLog.full ? 'full disk' : this.#repair.damage === undefined ? undefined : 'damaged data';
     if (this.#lead.term !== 0 && this.#leadKeeper.tick(unfit)) this.#guarded(() => this.#keepLead(unfit));
   }

@@ -16,9 +16,13 @@
  *
  * A crash between them applies i again. The child's log begins behind i, so versions of its keys go on from there.
  *
+ * Of a hash shard the foreign keys are strewn over all: they are still there after a split, in the parent and in the child, both `splitting`. They are passed over where keys are read in
+ * order, and deleted by SWEEPs, each of which goes through the next keys; behind the last of them the shard is normal.
+ *
  * What is imported lies outside of the target's keys, where nobody reads it, until COMMIT_MERGE makes them its own. What stood there before is deleted by BEGIN_IMPORT.
  * On which side a merge stands is a record of the engine, gone when there is none; little-endian:
  *
+ *   | 0x00 | 'w' |  ->  the key of the engine at which the next SWEEP begins
  *   | 0x00 | 'm' |  ->  | 1 u8 | zero 7 bytes | sealed u64 |                                                      source: index of the SEAL
  *                   ->  | 2 u8 | complete u8 | zero 6 bytes | session u64 | sealed u64 | entries u64 | floor u64 | descriptor of the source |      target
  *
@@ -29,6 +33,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
 import type { Configuration } from '../raft/index.ts';
 import {
+  coversKey,
   decodeDescriptor,
   encodeDescriptor,
   type RangeKeys,
@@ -37,7 +42,7 @@ import {
   type ShardKeys,
   type ShardState,
 } from '../shard/descriptor.ts';
-import { compareKeys, engineRange, OWN_PREFIX } from './keys.ts';
+import { compareKeys, engineRange, OWN_PREFIX, userKey } from './keys.ts';
 import type { RequestTable } from './request-table.ts';
 import type { ShardCommand, SplitAt } from './shard-commands.ts';
 
@@ -113,6 +118,8 @@ type Merge =
 
 export const DESCRIPTOR_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x73);
 const MERGE_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x6d);
+const SWEEP_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x77);
+const FIRST_KEY: Uint8Array = engineRange({}).start;
 const SOURCE = 1;
 const TARGET = 2;
 const TARGET_HEAD_BYTES = 40;
@@ -121,6 +128,8 @@ export class ShardChanges {
   readonly #parts: ShardChangesParts;
   #descriptor: ShardDescriptor;
   #merge: Merge | undefined;
+  /** Where the next SWEEP begins; undefined: no foreign keys are left. */
+  #sweep: Uint8Array | undefined;
 
   /** `beginning`: what the shard is before the first entry. */
   constructor(parts: ShardChangesParts, beginning: ShardDescriptor) {
@@ -129,6 +138,7 @@ export class ShardChanges {
     this.#descriptor = descriptor === undefined ? beginning : decodeDescriptor(descriptor);
     const merge = parts.engine.getSync(MERGE_KEY);
     this.#merge = merge === undefined ? undefined : decodeMerge(merge);
+    this.#sweep = parts.engine.getSync(SWEEP_KEY);
   }
 
   get descriptor(): ShardDescriptor {
@@ -148,6 +158,11 @@ export class ShardChanges {
   /** The shard whose keys are being imported; undefined: none. */
   get importing(): ShardDescriptor | undefined {
     return this.#merge?.side === 'target' ? this.#merge.source : undefined;
+  }
+
+  /** Foreign keys are to be swept. */
+  get unswept(): boolean {
+    return this.#sweep !== undefined;
   }
 
   async execute(command: ShardCommand, index: number, term: number): Promise<ShardResult> {
@@ -174,6 +189,8 @@ export class ShardChanges {
         return this.#commitMerge(command.session, index);
       case 'cancel-import':
         return this.#cancelImport(index);
+      case 'sweep':
+        return this.#sweepOn(command.limit, index);
     }
   }
 
@@ -196,11 +213,13 @@ export class ShardChanges {
     assert(births !== undefined, 'a node on which shards are split makes their children');
     const [own, childs] = halves;
     const epoch = this.#descriptor.epoch + 1;
-    const child: ShardDescriptor = { ...this.#descriptor, shard, epoch, keys: childs, state: 'normal' };
+    const state = own.kind === 'hash' ? 'splitting' : 'normal';
+    const child: ShardDescriptor = { ...this.#descriptor, shard, epoch, keys: childs, state };
     const first: HostedOperation[] = [...deletionOf(own), { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(child) }];
     await this.#parts.mark();
     await this.#parts.withRoom(() => births.make(child, { index, term }, engine, first));
-    await this.#become({ ...this.#descriptor, epoch, keys: own, state: 'normal' }, deletionOf(childs), index);
+    if (own.kind === 'hash') this.#sweep = FIRST_KEY;
+    await this.#become({ ...this.#descriptor, epoch, keys: own, state }, deletionOf(childs), index);
     births.made(child, leads());
     return { ...this.#done(index), child };
   }
@@ -208,7 +227,7 @@ export class ShardChanges {
   async #resume(index: number): Promise<ShardResult> {
     const refused = this.#notIn('normal', 'splitting', 'sealed');
     if (refused !== undefined) return refused;
-    if (this.#descriptor.state === 'normal') return this.#done(index);
+    if (this.#descriptor.state === 'normal' || this.#sweep !== undefined) return this.#done(index);
     const merge: HostedOperation[] = this.#merge?.side === 'source' ? [this.#setMerge(undefined)] : [];
     await this.#become({ ...this.#descriptor, state: 'normal' }, merge, index);
     return this.#done(index);
@@ -298,6 +317,22 @@ export class ShardChanges {
     return this.#done(index);
   }
 
+  async #sweepOn(limit: number, index: number): Promise<ShardResult> {
+    if (this.#sweep === undefined) return this.#done(index);
+    const { keys } = this.#descriptor;
+    const batch: HostedOperation[] = [];
+    let passed = 0;
+    let next: Uint8Array | undefined;
+    for (const [key] of this.#parts.engine.scanSync({ gte: this.#sweep, lt: rangeOf(keys).end, limit: limit + 1, keysOnly: true })) {
+      if (passed++ === limit) next = Uint8Array.from(key);
+      else if (!coversKey(keys, userKey(key))) batch.push({ type: 'delete', key: Uint8Array.from(key) });
+    }
+    this.#sweep = next;
+    if (next !== undefined) await this.#parts.write([...batch, { type: 'put', key: SWEEP_KEY, value: next }], index);
+    else await this.#become({ ...this.#descriptor, state: 'normal' }, [...batch, { type: 'delete', key: SWEEP_KEY }], index);
+    return this.#done(index);
+  }
+
   /** Notes on which side of a merge the shard is; returns what the engine has to write for it. */
   #setMerge(merge: Merge | undefined): HostedOperation {
     this.#merge = merge;
@@ -366,9 +401,9 @@ function rangeOf(keys: ShardKeys): { start: Uint8Array; end: Uint8Array } {
   return keys.kind === 'hash' ? engineRange({}) : engineRange({ gte: keys.start, lt: keys.end });
 }
 
-/** Takes out all keys of a range at once. Those of a hash go as the engine's rule finds them. */
+/** Takes out all keys of a range at once. Those of a hash are to be swept. */
 function deletionOf(keys: ShardKeys): HostedOperation[] {
-  if (keys.kind === 'hash') return [];
+  if (keys.kind === 'hash') return [{ type: 'put', key: SWEEP_KEY, value: FIRST_KEY }];
   const { start, end } = rangeOf(keys);
   return [{ type: 'deleteRange', gte: start, lt: end }];
 }

@@ -14,9 +14,10 @@
  *   END_IMPORT (23):    | session u64 | entries u64 | floor u64 |               all is there; floor: of the source's memory of writes
  *   COMMIT_MERGE (24):  | epoch u32 | zero u32 | session u64 |                  the keys of the source are the target's
  *   CANCEL_IMPORT (25): | epoch u32 |                                           what was imported goes
+ *   SWEEP (26):         | epoch u32 | limit u32 |                               of the next keys, at most so many, foreign ones are deleted
  *
  * `session` is the index of the BEGIN_IMPORT: what is left of an attempt that was given up is told by it. Keys of entries are the engine's, with their
- * prefix; that of SPLIT is a user's. Format: docs/formats/command.md. Encoded by shard-verbs.ts, decoded by command-codec.ts.
+ * prefix; that of SPLIT is a user's. Format: docs/formats/command.md. Encoded by shard-verbs.ts and sweeper.ts, decoded by command-codec.ts.
  */
 import type { ValuePlace } from '../../engine/index.ts';
 import { decodeDescriptor, encodeDescriptor, type ShardDescriptor } from '../shard/descriptor.ts';
@@ -58,7 +59,8 @@ export type ShardCommand =
   | { kind: 'import'; session: number; requests: readonly ImportedRequest[]; entries: readonly ImportedEntry[] }
   | { kind: 'end-import'; session: number; entries: number; floor: number }
   | { kind: 'commit-merge'; epoch: number; session: number }
-  | { kind: 'cancel-import'; epoch: number };
+  | { kind: 'cancel-import'; epoch: number }
+  | { kind: 'sweep'; epoch: number; limit: number };
 
 const FORMAT = 1;
 const KINDS: readonly ShardCommand['kind'][] = [
@@ -72,6 +74,7 @@ const KINDS: readonly ShardCommand['kind'][] = [
   'end-import',
   'commit-merge',
   'cancel-import',
+  'sweep',
 ];
 const FIRST_KIND = 16;
 const AT_KEY = 1;
@@ -114,6 +117,8 @@ function bodyOf(command: ShardCommand): Uint8Array[] {
       return [u64(command.session), u64(command.entries), u64(command.floor)];
     case 'commit-merge':
       return [u32(command.epoch), u32(0), u64(command.session)];
+    case 'sweep':
+      return [u32(command.epoch), u32(command.limit)];
   }
 }
 
@@ -162,6 +167,8 @@ export function readShardCommand(
       return { kind: name, session: reader.u64(), entries: reader.u64(), floor: reader.u64() };
     case 'commit-merge':
       return { kind: name, epoch: reader.u32(), session: zero(reader).u64() };
+    case 'sweep':
+      return { kind: name, epoch: reader.u32(), limit: reader.u32() };
   }
 }
 

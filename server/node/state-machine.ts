@@ -189,6 +189,11 @@ export class StateMachine {
     return this.#shard.importing;
   }
 
+  /** Keys of another shard are to be swept. */
+  get unswept(): boolean {
+    return this.#shard.unswept;
+  }
+
   /** Clients whose writes are remembered. */
   get clients(): number {
     return this.#requests.clients;

@@ -1,6 +1,7 @@
 /** Splits and merges of shards on one node, on a simulated disk. What crashes do to them: test/crash/shards.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { encodeWrite, engineKey, NO_LIMIT, type Replica } from '../../../server/node/index.ts';
+import { keyHash } from '../../../base/key-hash.ts';
+import { encodeDeleteRange, encodeWrite, engineKey, engineRange, NO_LIMIT, type Replica } from '../../../server/node/index.ts';
 import {
   cancelImport,
   commitMerge,
@@ -11,6 +12,7 @@ import {
   splitShard,
   userKey,
 } from '../../../server/node/index.ts';
+import { wholeTable } from '../../../server/shard/descriptor.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { ShardNode } from './shard-node.ts';
 
@@ -130,6 +132,30 @@ describe('a split', () => {
     expect(node.replicas.map(({ group }) => group)).toEqual([1, 16]);
     expect(entries(node.get(1)!)).toEqual({ a: 'a' });
     expect(entries(node.get(16)!)).toEqual({ b: 'newer' });
+    await node.close();
+  });
+});
+
+describe('a split by hash', () => {
+  const byHash = { ...wholeTable(1, 1), keys: { kind: 'hash' as const, bits: 0, index: 0 } };
+
+  it('takes one more bit, and what is foreign is swept from both, entry by entry', async () => {
+    const node = await ShardNode.open(new SimFileSystem(), { descriptor: byHash });
+    const names = Array.from({ length: 2500 }, (_, i) => `key ${i}`);
+    await Promise.all(names.map((name) => put(node.get(1)!, name, name)));
+    const { child } = await splitShard(node.get(1)!, { epoch: 1, child: 16, at: { how: 'hash' } }, NO_LIMIT);
+    expect(child).toMatchObject({ keys: { kind: 'hash', bits: 1, index: 1 }, epoch: 2, state: 'splitting' });
+    await node.settled();
+    const shards = [node.get(1)!, node.get(16)!];
+    const of = (shard: number): string[] => names.filter((name) => (keyHash(key(name)) & 1) === shard).sort();
+    // What is asked of one of them meanwhile is answered; what is foreign is not its own to delete.
+    const range = engineRange({});
+    const result = await shards[1]!.propose(encodeDeleteRange(undefined, range.start, range.end, 10_000), NO_LIMIT);
+    expect(result).toMatchObject({ outcome: 'range-deleted', deleted: of(1).length });
+    await expect.poll(() => shards.map(({ descriptor }) => descriptor.state), { timeout: 10_000 }).toEqual(['normal', 'normal']);
+    expect(Object.keys(entries(shards[0]!)).sort()).toEqual(of(0));
+    expect(entries(shards[1]!)).toEqual({});
+    await expect(sealShard(shards[0]!, 2, NO_LIMIT)).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_NEIGHBOURS' });
     await node.close();
   });
 });

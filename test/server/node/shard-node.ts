@@ -4,7 +4,7 @@ import type { Clock, Scheduler } from '../../../base/env.ts';
 import type { SparrowError } from '../../../base/errors.ts';
 import { type EngineSettingsInput, type HostedEngine, open } from '../../../engine/index.ts';
 import { ChildMaker, isGroup, NodeHost, NodeLog, Replica, ReplicaStore } from '../../../server/node/index.ts';
-import { DEFAULT_TABLE, FIRST_SHARD, wholeTable } from '../../../server/shard/descriptor.ts';
+import { DEFAULT_TABLE, FIRST_SHARD, type ShardDescriptor, wholeTable } from '../../../server/shard/descriptor.ts';
 import type { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { SimRandom } from '../../sim/sim-random.ts';
 import { createHash, hash } from '../transport/hash.ts';
@@ -14,6 +14,8 @@ export interface ShardNodeOptions {
   checkpointBytes?: number;
   logBytesMax?: number;
   engine?: EngineSettingsInput;
+  /** What shard 1 begins as. */
+  descriptor?: ShardDescriptor;
   scheduler?: Scheduler;
   clock?: Clock;
 }
@@ -161,7 +163,7 @@ export class ShardNode {
         group: shard,
         id: 1,
         voters: shard === FIRST_SHARD ? [1] : [],
-        descriptor: shard === FIRST_SHARD ? wholeTable(FIRST_SHARD, DEFAULT_TABLE) : undefined,
+        descriptor: shard === FIRST_SHARD ? (this.#options.descriptor ?? wholeTable(FIRST_SHARD, DEFAULT_TABLE)) : undefined,
         sleepTicks: Infinity,
         keptBytesMax: 0,
         logKeptBytesMax: 0,
