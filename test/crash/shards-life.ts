@@ -1,0 +1,441 @@
+/**
+ * A short life of a node whose shards are split, merged and destroyed while they are written, that passes everything a crash could fall into: a child that is half made, one
+ * that is there before its parent's split counts, steps of a merge that were done and not answered, merges that are given up. Each write depends on the value before it and has an id: one
+ * that was lost, or done twice, shows. Whoever orders the steps repeats one whose outcome is not known, as the metaserver does.
+ */
+import { SparrowError } from '../../base/errors.ts';
+import type { EngineSettingsInput } from '../../engine/index.ts';
+import {
+  cancelImport,
+  commitMerge,
+  encodeWrite,
+  importShard,
+  NO_LIMIT,
+  type Replica,
+  resumeShard,
+  retireShard,
+  sealShard,
+  splitShard,
+  userKey,
+} from '../../server/node/index.ts';
+import { coversKey, type ShardDescriptor } from '../../server/shard/descriptor.ts';
+import { ShardNode } from '../server/node/shard-node.ts';
+import type { CrashMode } from '../sim/sim-file.ts';
+import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
+import { SimClock } from '../sim/sim-clock.ts';
+import { SimRandom } from '../sim/sim-random.ts';
+import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
+
+const KIB = 1024;
+const ENGINE: EngineSettingsInput = {
+  memtableBytes: 64 * KIB,
+  tableBytes: 64 * KIB,
+  level0Compact: 2,
+  level1Bytes: 256 * KIB,
+  levelRatio: 2,
+  inlineThreshold: 256,
+  manifestBytes: 512,
+  memoryBytes: 64 * KIB * KIB,
+  maxBatchBytes: 8 * KIB * KIB,
+  maxValueBytes: KIB * KIB,
+};
+
+export interface ShardsTrouble {
+  /** Power is lost at this operation, or only the process dies; and again at that one of the life after. */
+  readonly loss?: { readonly at: number; readonly mode: CrashMode | 'process'; readonly again?: number };
+  /** The disk fails; when a replica stops for it, the process ends and everything is opened again. */
+  readonly fault?: Fault;
+}
+
+export interface ShardsLife {
+  readonly operations: number;
+  readonly crashes: number;
+  readonly replayed: number;
+  /** Steps of splits and merges that were ordered again. */
+  readonly repeated: number;
+  /** Most at a time. */
+  readonly shards: number;
+  /** Files of a child's own, with what it moved out of segments of the log that it has together with its parent. */
+  readonly blocks: number;
+}
+
+class Wrong extends Error {}
+
+interface Write {
+  readonly key: string;
+  readonly value: string;
+  readonly before: string | undefined;
+  readonly sequence: number;
+}
+
+/** A merge that is under way, as far as whoever orders it knows. */
+interface Merge {
+  sealed?: number;
+  session?: number;
+  source?: ShardDescriptor;
+  retired?: boolean;
+}
+
+export async function liveShards(seed: number, trouble: ShardsTrouble = {}): Promise<ShardsLife> {
+  return new Life(seed, trouble).run();
+}
+
+class Life {
+  readonly #fs: SimFileSystem;
+  readonly #scheduler = new SimScheduler();
+  readonly #trouble: ShardsTrouble;
+  readonly #known = new Map<string, string>();
+  #unanswered: Write[] = [];
+  #sequence = 0;
+  #node: ShardNode | undefined;
+  #stopped: readonly unknown[] = [];
+  /** The source of a merge is retired, and the target has not its keys yet. */
+  #hole: ShardDescriptor | undefined;
+  #crashes = 0;
+  #replayed = 0;
+  #repeated = 0;
+  #shards = 0;
+  #blocks = 0;
+
+  constructor(seed: number, trouble: ShardsTrouble) {
+    const random = new SimRandom(seed);
+    const settle = (complete: () => void): void => void this.#scheduler.after(random.below(4), complete);
+    this.#fs = new SimFileSystem({ seed, settle });
+    this.#trouble = trouble;
+  }
+
+  async run(): Promise<ShardsLife> {
+    const from = this.#fs.operations;
+    const { loss, fault } = this.#trouble;
+    if (loss) this.#fs.killAt(from + loss.at);
+    if (fault) this.#fs.failAt({ ...fault, at: from + fault.at });
+    await this.#survive(async () => {
+      // Recovering opens it, too.
+      if (this.#node === undefined) await this.#open();
+    });
+    for (const step of this.#script()) await this.#survive(step);
+    await this.#survive(() => this.#look());
+    const operations = this.#fs.operations - from;
+    this.#fs.killAt(Infinity);
+    this.#fs.failAt();
+    await this.#until(this.#opened.close());
+    if (this.#fs.openFiles.length > 0) throw new Wrong(`files are left open: ${this.#fs.openFiles.join(' ')}`);
+    this.#fs.crash('none');
+    await this.#open();
+    await this.#look();
+    await this.#until(this.#opened.close());
+    const { replicas } = this.#opened;
+    if (replicas.length !== 2) throw new Wrong(`shards are left: ${replicas.map(({ group }) => group).join(' ')}`);
+    return {
+      operations,
+      crashes: this.#crashes,
+      replayed: this.#replayed,
+      repeated: this.#repeated,
+      shards: this.#shards,
+      blocks: this.#blocks,
+    };
+  }
+
+  *#script(): Generator<() => Promise<void>> {
+    yield () => this.#writes(0);
+    yield () => this.#split(1, 1, 16, 'h');
+    yield () => this.#writes(1);
+    yield () => this.#look();
+    yield () => this.#split(16, 2, 17, 'p');
+    yield () => this.#writes(2);
+    // A merge that is given up.
+    const given: Merge = {};
+    yield () => this.#lengthen(16, 17);
+    yield () => this.#seal(17, 3, given);
+    yield () => this.#import(16, 17, 3, given);
+    yield () => this.#giveUp(16, 17, 3);
+    yield () => this.#writes(3);
+    yield () => this.#look();
+    yield () => this.#lengthen(16, 17);
+    const first: Merge = {};
+    yield () => this.#seal(17, 3, first);
+    yield () => this.#import(16, 17, 3, first);
+    yield () => this.#retire(17, 3, first);
+    yield () => this.#commit(16, 3, first);
+    yield () => this.#destroy(17);
+    yield () => this.#writes(4);
+    yield () => this.#look();
+    yield () => this.#split(1, 2, 18, 'd');
+    yield () => this.#writes(5);
+    yield () => this.#lengthen(16, 18);
+    const second: Merge = {};
+    yield () => this.#seal(18, 3, second);
+    yield () => this.#import(16, 18, 4, second);
+    yield () => this.#retire(18, 3, second);
+    yield () => this.#commit(16, 4, second);
+    yield () => this.#destroy(18);
+    yield () => this.#writes(6);
+  }
+
+  async #writes(round: number): Promise<void> {
+    const keys = ['a', 'c', 'e', 'g', 'i', 'm', 'o', 'q', 's', 'u', 'w'];
+    const issued = keys.map((key, i): Write => {
+      const sequence = ++this.#sequence;
+      // Some of them large, so that they lie in the node's log.
+      const bytes = (i + round) % 3 === 0 ? 1500 + 300 * i : 40;
+      return { key, value: `<${sequence}>`.repeat(bytes / 3).slice(0, bytes), before: this.#known.get(key), sequence };
+    });
+    this.#unanswered.push(...issued);
+    await this.#send();
+    await this.#pass(500);
+  }
+
+  /** The target of a merge is the one with the longer log. */
+  async #lengthen(target: number, source: number): Promise<void> {
+    const [to, from] = [this.#replica(target), this.#replica(source)];
+    while (to.applied < from.applied + 3) {
+      const result = await this.#until(to.propose(encodeWrite(undefined, [], [{ type: 'delete', key: Buffer.from('none') }]), NO_LIMIT));
+      if (result.outcome !== 'applied') throw new Wrong(`a write came to ${result.outcome}`);
+    }
+  }
+
+  /** Until each has been answered, by whichever shard has its key then. */
+  async #send(attempts = 20): Promise<void> {
+    const sent = this.#unanswered;
+    const answers = await this.#until(Promise.allSettled(sent.map((write) => this.#put(write))));
+    for (const [i, answer] of answers.entries()) {
+      const write = sent[i]!;
+      if (answer.status === 'rejected') {
+        if (!this.#over && !isPassing(answer.reason)) throw new Wrong(`write ${write.sequence} was refused: ${String(answer.reason)}`);
+        continue;
+      }
+      if (answer.value !== 'applied') throw new Wrong(`write ${write.sequence} of ${write.key} came to ${answer.value}`);
+      this.#unanswered = this.#unanswered.filter((each) => each !== write);
+      this.#known.set(write.key, write.value);
+    }
+    if (this.#unanswered.length === 0 || this.#over) return;
+    // Its keys are nobody's until the merge is done.
+    if (this.#hole !== undefined || this.#opened.replicas.some(({ descriptor }) => descriptor.state === 'sealed')) return;
+    if (attempts === 0) throw new Wrong('writes are not taken');
+    await this.#pass(300);
+    await this.#send(attempts - 1);
+  }
+
+  async #put({ key, value, before, sequence }: Write): Promise<string> {
+    const bytes = Buffer.from(key);
+    const owner = this.#owner(bytes);
+    if (owner === undefined) throw new SparrowError('unavailable', 'NO_OWNER', 'nobody has the key');
+    const condition =
+      before === undefined ? { kind: 'absent' as const, key: bytes } : { kind: 'value' as const, key: bytes, value: Buffer.from(before) };
+    const id = { client: Buffer.from('client'), sequence, seen: 0 };
+    const command = encodeWrite(id, [condition], [{ type: 'put', key: bytes, value: Buffer.from(value) }], owner.descriptor.epoch);
+    const { outcome } = await owner.propose(command, NO_LIMIT);
+    if (outcome === 'sealed' || outcome === 'other-epoch') throw new SparrowError('unavailable', 'NO_OWNER', outcome);
+    return outcome;
+  }
+
+  get #opened(): ShardNode {
+    if (this.#node === undefined) throw new Wrong('nothing is open');
+    return this.#node;
+  }
+
+  #owner(key: Uint8Array): Replica | undefined {
+    return this.#opened.replicas.find(({ descriptor: { keys, state } }) => state !== 'retired' && coversKey(keys, key));
+  }
+
+  #replica(shard: number): Replica {
+    const replica = this.#opened.get(shard);
+    if (replica === undefined) throw new Wrong(`shard ${shard} is not there`);
+    return replica;
+  }
+
+  async #split(parent: number, epoch: number, child: number, key: string): Promise<void> {
+    // Writes are under way meanwhile.
+    const during = this.#opened.get(parent)!.engine.sequence % 2 === 0 ? this.#settledWrites() : Promise.resolve();
+    await this.#until(
+      splitShard(this.#replica(parent), { epoch, child, at: { how: 'key', key: Uint8Array.from(Buffer.from(key)) } }, NO_LIMIT),
+    );
+    await this.#until(this.#opened.settled());
+    await during;
+    if (this.#unanswered.length > 0) await this.#send();
+    this.#replica(child);
+  }
+
+  /** A write of each key that is answered, or refused, whatever comes of the split. */
+  async #settledWrites(): Promise<void> {
+    const issued = ['b', 'k', 't'].map((key): Write => {
+      const sequence = ++this.#sequence;
+      return { key, value: `during ${sequence}`, before: this.#known.get(key), sequence };
+    });
+    this.#unanswered.push(...issued);
+    const answers = await Promise.allSettled(issued.map((write) => this.#put(write)));
+    for (const [i, answer] of answers.entries()) {
+      if (answer.status === 'rejected' || answer.value !== 'applied') continue;
+      this.#unanswered = this.#unanswered.filter((each) => each !== issued[i]);
+      this.#known.set(issued[i]!.key, issued[i]!.value);
+    }
+  }
+
+  async #seal(source: number, epoch: number, merge: Merge): Promise<void> {
+    merge.sealed = await this.#until(sealShard(this.#replica(source), epoch, NO_LIMIT));
+    merge.source = this.#replica(source).descriptor;
+  }
+
+  async #import(target: number, source: number, epoch: number, merge: Merge): Promise<void> {
+    const imported = await this.#until(importShard(this.#replica(target), epoch, this.#replica(source), merge.sealed!, NO_LIMIT));
+    merge.session = imported.session;
+  }
+
+  async #giveUp(target: number, source: number, epoch: number): Promise<void> {
+    await this.#until(cancelImport(this.#replica(target), epoch, NO_LIMIT));
+    await this.#until(resumeShard(this.#replica(source), epoch, NO_LIMIT));
+  }
+
+  async #retire(source: number, epoch: number, merge: Merge): Promise<void> {
+    this.#hole = merge.source!;
+    await this.#until(retireShard(this.#replica(source), epoch, merge.sealed!, NO_LIMIT));
+  }
+
+  async #commit(target: number, epoch: number, merge: Merge): Promise<void> {
+    await this.#until(commitMerge(this.#replica(target), epoch, merge.session!, merge.source!, NO_LIMIT));
+    this.#hole = undefined;
+  }
+
+  async #destroy(shard: number): Promise<void> {
+    if (this.#opened.get(shard) !== undefined) await this.#until(this.#opened.destroy(shard));
+  }
+
+  async #open(): Promise<void> {
+    const opening = ShardNode.open(this.#fs, {
+      scheduler: this.#scheduler,
+      clock: new SimClock(this.#scheduler),
+      segmentBytes: 16 * KIB,
+      checkpointBytes: 20 * KIB,
+      logBytesMax: 64 * KIB,
+      engine: ENGINE,
+    });
+    this.#node = await this.#until(opening);
+    this.#stopped = this.#node.stopped;
+    for (const replica of this.#opened.replicas) this.#replayed += replica.stats().replayedEntries;
+    this.#compare();
+    await this.#send();
+  }
+
+  /** Each key is had by one shard, with what was acknowledged, or of what was not all or nothing of a write, never anything older. */
+  #compare(): void {
+    const { replicas } = this.#opened;
+    this.#shards = Math.max(this.#shards, replicas.length);
+    const found = new Map<string, string>();
+    for (const { group, descriptor, engine, importing } of replicas) {
+      if (descriptor.shard !== group) throw new Wrong(`group ${group} takes itself for shard ${descriptor.shard}`);
+      for (const [engineKey, value] of engine.scanSync({ gte: Uint8Array.of(1) })) {
+        const key = userKey(engineKey);
+        const name = Buffer.from(key).toString();
+        if (!coversKey(descriptor.keys, key)) {
+          if (importing === undefined || !coversKey(importing.keys, key))
+            throw new Wrong(`shard ${group} has ${name}, which is not its own`);
+        } else if (descriptor.state !== 'retired') {
+          if (found.has(name)) throw new Wrong(`${name} is there twice`);
+          found.set(name, Buffer.from(value).toString());
+        }
+      }
+    }
+    for (const name of new Set([...this.#known.keys(), 'zz'])) {
+      const owners = replicas.filter(({ descriptor: { keys, state } }) => state !== 'retired' && coversKey(keys, Buffer.from(name)));
+      const inHole = this.#hole !== undefined && coversKey(this.#hole.keys, Buffer.from(name));
+      if (owners.length > 1 || (owners.length === 0 && !inHole))
+        throw new Wrong(`${name} is had by ${owners.map(({ group }) => group).join(' and ') || 'nobody'}`);
+      if (owners.length === 0) continue;
+      const now = found.get(name);
+      const known = this.#known.get(name);
+      if (now !== known && !this.#unanswered.some(({ key, value }) => key === name && value === now))
+        throw new Wrong(`${name} is ${now?.slice(0, 20)}, not ${known?.slice(0, 20)}`);
+    }
+    for (const [name, value] of found) {
+      if (!this.#known.has(name) && !this.#unanswered.some((write) => write.key === name && write.value === value))
+        throw new Wrong(`${name} is there: ${value.slice(0, 20)}`);
+    }
+  }
+
+  async #look(): Promise<void> {
+    this.#compare();
+    for (const { group, engine } of this.#opened.replicas) {
+      const { problems } = await this.#until(engine.verify());
+      if (problems.length > 0) throw new Wrong(`verify of shard ${group}: ${problems[0]!.file}: ${problems[0]!.what}`);
+      this.#blocks = Math.max(this.#blocks, this.#fs.listSync(engine.path).filter((name) => name.endsWith('.block')).length);
+    }
+  }
+
+  async #pass(ms: number): Promise<void> {
+    const untilMs = this.#scheduler.nowMs + ms;
+    let over = false;
+    this.#scheduler.at(untilMs, () => (over = true));
+    while (!over && !this.#over) await this.#scheduler.step();
+    if (this.#over) throw new PowerLoss();
+  }
+
+  get #over(): boolean {
+    return this.#fs.dead || (this.#fs.faultsHit > 0 && this.#stopped.length > 0);
+  }
+
+  /** Does a step, and again, when machine or disk failed, until it is done. */
+  async #survive(step: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await step();
+        if (!this.#over) return;
+      } catch (error) {
+        if (!this.#over && (error instanceof Wrong || this.#fs.faultsHit === 0)) throw error;
+        if (!this.#over) await this.#pass(300).catch(() => undefined);
+      }
+      if (this.#over) await this.#recover();
+      this.#repeated++;
+    }
+  }
+
+  async #recover(): Promise<void> {
+    for (;;) {
+      await this.#end();
+      try {
+        await this.#open();
+        await this.#look();
+        if (!this.#over) return;
+      } catch (error) {
+        if (!this.#over) throw error;
+      }
+    }
+  }
+
+  async #end(): Promise<void> {
+    const { loss, fault } = this.#trouble;
+    this.#stopped = [];
+    this.#node?.abort();
+    if (fault) {
+      // The disk is well again, and the process gone.
+      this.#fs.failAt();
+      await this.#scheduler.runDry();
+    }
+    if (loss && loss.mode !== 'process') this.#fs.crash(loss.mode);
+    else this.#fs.endProcess();
+    await this.#scheduler.runDry();
+    this.#fs.killAt(loss?.again === undefined || this.#crashes > 0 ? Infinity : this.#fs.operations + loss.again);
+    this.#crashes++;
+  }
+
+  /** Throws when the machine fails first. */
+  async #until<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const note = (): void => {
+      settled = true;
+    };
+    promise.then(note, note);
+    const untilMs = this.#scheduler.nowMs + 60_000;
+    for (;;) {
+      await drain();
+      if (settled) return promise;
+      if (this.#over) throw new PowerLoss();
+      if (this.#scheduler.nowMs > untilMs) throw new Wrong('what was asked for does not come');
+      await this.#scheduler.step();
+    }
+  }
+}
+
+/** It may be done later, or by another shard. */
+function isPassing(error: unknown): boolean {
+  return error instanceof SparrowError && (error.code === 'NO_OWNER' || (error.code === 'DISK_FULL' && error.details['applied'] === false));
+}

@@ -1,0 +1,47 @@
+/** Power loss at every operation of a node whose shards are split and merged (shards-life.ts). */
+import { describe, expect, it } from 'vitest';
+import { CRASH_MODES } from '../sim/sim-file.ts';
+import { liveShards, type ShardsLife, type ShardsTrouble } from './shards-life.ts';
+
+async function live(seed: number, trouble: ShardsTrouble): Promise<ShardsLife> {
+  try {
+    return await liveShards(seed, trouble);
+  } catch (error) {
+    throw new Error(`seed ${seed}, ${JSON.stringify(trouble)}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+describe('shards that are split and merged', () => {
+  it('pass through children that share segments of the log, and merges', async () => {
+    const life = await liveShards(1);
+    expect(life).toMatchObject({ crashes: 0, replayed: 0, repeated: 0, shards: 3 });
+    expect(life.blocks).toBeGreaterThan(0);
+    expect(life.operations).toBeGreaterThan(500);
+  });
+
+  it('have every key once, and every write once, whatever operation power is lost at', { timeout: 900_000 }, async () => {
+    const { operations } = await liveShards(1);
+    const modes = [...CRASH_MODES, 'process'] as const;
+    let [crashes, repeated, replayed] = [0, 0, 0];
+    for (let at = 1; at <= operations; at++) {
+      const loss = { at, mode: modes[at % modes.length]!, ...(at % 3 === 0 && { again: 1 + (at % 17) }) };
+      const life = await live(at, { loss });
+      crashes += life.crashes;
+      repeated += life.repeated;
+      replayed += life.replayed;
+    }
+    expect(crashes).toBeGreaterThan(operations * 0.9);
+    expect(repeated).toBeGreaterThan(operations * 0.5);
+    expect(replayed).toBeGreaterThan(operations);
+  });
+
+  it('have every key once, whatever operation the disk fails at', { timeout: 900_000 }, async () => {
+    const { operations } = await liveShards(1);
+    let crashes = 0;
+    for (let at = 1; at <= operations; at += 7) {
+      const error = (['EIO', 'ENOSPC', 'short'] as const)[at % 3]!;
+      crashes += (await live(at, { fault: { at, error, forGood: at % 4 === 1 && error === 'EIO' } })).crashes;
+    }
+    expect(crashes).toBeGreaterThan(operations / 60);
+  });
+});
