@@ -31,6 +31,8 @@ export interface ClusterTiesParts {
   readonly fileSystem: FileSystem;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
+  /** Another process runs as this node: this one is to end. */
+  readonly onTwice: (error: SparrowError) => void;
 }
 
 export class ClusterTies {
@@ -130,6 +132,7 @@ export class ClusterTies {
   refused(error: SparrowError): boolean {
     const { nodeId } = this.#parts.identity;
     if (error.code === 'NODE_REMOVED' && error.details['node'] === nodeId) this.#wasRemoved('another node refuses it');
+    if (error.code === 'NODE_TWICE' && error.details['node'] === nodeId) this.#runsTwice(error);
     // As long as it waits to be taken in, nobody knows it.
     return error.code === 'NOT_A_PEER' && this.#replica?.members.includes(nodeId) !== true;
   }
@@ -143,6 +146,17 @@ export class ClusterTies {
   close(): void {
     this.#closed = true;
     this.#watch?.close();
+  }
+
+  /** The votes of one are not the other's: it says no more. */
+  #runsTwice(error: SparrowError): void {
+    if (this.#removed || this.#closed) return;
+    this.#closed = true;
+    this.#watch?.close();
+    this.#feed?.end();
+    this.#parts.logger.error({ code: error.code }, error.message);
+    for (const replica of this.#shards ?? []) replica.retire(error);
+    this.#parts.onTwice(error);
   }
 
   #wasRemoved(how: string): void {

@@ -96,7 +96,8 @@ export class NodeParts implements Parts {
       const { resources: shared } = partSettings(engineOptions(settings));
       const resources = createResources(shared);
       opened.push(() => resources.close());
-      const ties = new ClusterTies({ identity, directory: settings.data, join: settings.join, credentials, fileSystem, scheduler, logger });
+      const { data: directory, join: member } = settings;
+      const ties = new ClusterTies({ identity, directory, join: member, credentials, fileSystem, scheduler, logger, onTwice: onStopped });
       opened.push(() => ties.close());
       const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
       opened.push(() => transport?.close());

@@ -1,5 +1,5 @@
 /** Servers that are nodes of one cluster, as their clients and operators meet them. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { connect } from '../../client/index.ts';
 import { Role } from '../../proto/index.ts';
 import { startServer } from '../../server/index.ts';
 import { http, parse } from './metrics/scrape.ts';
+import { unusedPorts } from '../unused-ports.ts';
 import { TestCluster, until } from './test-cluster.ts';
 
 let cluster: TestCluster;
@@ -187,6 +188,31 @@ describe('a data directory', { timeout: 60_000 }, () => {
       message: expect.stringContaining('one of the nodes 1, 2, 3'),
     });
     await cluster.start(1);
+  });
+
+  it('of which a copy is started beside it is that of one node: the copy ends', async () => {
+    cluster = await TestCluster.start(3);
+    await using client = cluster.client({ timeoutMs: 30_000 });
+    await client.put('k', 'v');
+    await cluster.stop(3);
+    const copy = join(cluster.directory, 'copy');
+    cpSync(cluster.data(3), copy, { recursive: true });
+    await cluster.start(3);
+    await cluster.settled();
+    const [port, peerPort] = await unusedPorts(2);
+    const elsewhere = { listen: `127.0.0.1:${port}`, peerListen: `127.0.0.1:${peerPort}` };
+    await using second = await startServer({
+      data: copy,
+      nodeId: 3,
+      cluster: cluster.nodes,
+      ...elsewhere,
+      raft: { tickMs: 50 },
+      logLevel: 'silent',
+    });
+    expect(await second.failed).toMatchObject({ code: 'NODE_TWICE', message: expect.stringContaining(cluster.nodes[3]!.peerAddress) });
+    await client.put('k', 'w');
+    await cluster.settled();
+    expect((await cluster.status(3)).replica).toMatchObject({ id: 3 });
   });
 
   it('that has lost the file that says whose it is, is refused', async () => {

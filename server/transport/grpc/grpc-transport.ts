@@ -5,13 +5,15 @@
  *   send      -> OutgoingStream -> Outbox -> packets -> the stream that the peer has opened to us
  *   receive   <- IncomingStream <- packets           <- the stream that we have opened to the peer
  *
- * A peer that opens a stream anew takes the place of its earlier stream: what waited there is dropped.
+ * A peer that opens a stream anew takes the place of its earlier stream: what waited there is dropped. Should it be another life of that node, while the
+ * one before still answers where the node is known to be, then somebody has started a copy of its data beside it: the copy is refused (`NODE_TWICE`).
  */
 import { Server } from '@grpc/grpc-js';
 import { SparrowError } from '../../../base/errors.ts';
 import { checkGreeting, decodeGreeting, encodeGreeting, type Greeting, greetingTo, type Identity } from '../greeting.ts';
 import { PacketMemory } from '../packet-memory.ts';
 import { PeerCounters, type PeerStats } from '../peer-stats.ts';
+import type { Packet } from '../message-codec.ts';
 import { decodeSnapshotMessage } from '../snapshot-codec.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import type { GroupMessage, MessagesHandler, SnapshotAcceptor, SnapshotSource, Transport } from '../transport.ts';
@@ -128,8 +130,8 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   }
 
   /** Whether node `id` answers at `address`, peer or not: see peer-probe.ts for what it rejects with. */
-  probe(id: number, address: string): Promise<void> {
-    return probePeer(this.#common, id, address, PROBE_MS);
+  async probe(id: number, address: string): Promise<void> {
+    await probePeer(this.#common, id, address, PROBE_MS);
   }
 
   send(to: number, messages: readonly GroupMessage[]): void {
@@ -242,10 +244,23 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   }
 
   #listenTo(peer: Peer): IncomingStream {
-    return new IncomingStream(this.#common, peer.id, peer.address, peer.counters, ({ messages, offers }) => {
+    const onPacket = ({ messages, offers }: Packet): void => {
       if (messages.length > 0) this.#handler?.(peer.id, messages);
       for (const { group, id } of offers) this.#fetch(peer, group, id);
+    };
+    return new IncomingStream(this.#common, peer.id, peer.address, peer.counters, onPacket, (incarnation) => {
+      // Whoever is where the peer is known to be is the peer: the other one has gone, or never was it.
+      if (peer.outgoing !== undefined && peer.outgoing.incarnation !== incarnation) peer.outgoing.close(runsTwice(peer));
     });
+  }
+
+  /** Rejects with `invalid/NODE_TWICE` when the peer lives where it is known to be, and it is not that one who greets. */
+  async #refuseCopy({ id, address, incoming, outgoing }: Peer, { incarnation }: Greeting): Promise<void> {
+    const known = incoming.incarnation ?? outgoing?.incarnation;
+    if (known === undefined || known === incarnation) return;
+    // It may have been started again, and nobody has noticed yet that the life before is over.
+    const lives = await probePeer(this.#common, id, address, PROBE_MS).catch(() => undefined);
+    if (lives !== undefined && lives !== incarnation) throw runsTwice({ id, address });
   }
 
   #fetch(peer: Peer, group: number, id: string): void {
@@ -273,6 +288,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
       checkGreeting(greeting, identity);
       const peer = this.#peers.get(from);
       if (peer === undefined) throw this.#whyNoPeer(from);
+      await this.#refuseCopy(peer, greeting);
       stream.write(encodeGreeting(greetingTo(from, identity), parts.hash));
       go(peer, greeting, reader);
     } catch (error) {
@@ -317,6 +333,11 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     };
     void serve();
   }
+}
+
+function runsTwice({ id, address }: Pick<Peer, 'id' | 'address'>): SparrowError {
+  const message = `node ${id} runs already, at ${address}: this is a copy of its data, or the same data on another machine. A node must run once; if it has moved, stop the other one first`;
+  return new SparrowError('invalid', 'NODE_TWICE', message, { node: id, address });
 }
 
 function notAPeer(node: number, own: number): SparrowError {

@@ -23,26 +23,42 @@ export class IncomingStream {
   readonly #address: string;
   readonly #counters: PeerCounters;
   readonly #onPacket: (packet: Packet) => void;
+  readonly #onGreeted: (incarnation: bigint) => void;
   readonly #backoff: Backoff;
   #client: PeerClient | undefined;
   #stream: ClientStream | undefined;
   #timer: Timer | undefined;
   #openSinceMs: number | undefined;
+  #incarnation: bigint | undefined;
   #closed = false;
 
-  constructor(common: Common, peer: number, address: string, counters: PeerCounters, onPacket: (packet: Packet) => void) {
+  /** `onGreeted`: the peer answers at its address, in this life. */
+  constructor(
+    common: Common,
+    peer: number,
+    address: string,
+    counters: PeerCounters,
+    onPacket: (packet: Packet) => void,
+    onGreeted: (incarnation: bigint) => void,
+  ) {
     const { reconnectMsFirst, reconnectMsMax } = common.settings;
     this.#common = common;
     this.#peer = peer;
     this.#address = address;
     this.#counters = counters;
     this.#onPacket = onPacket;
+    this.#onGreeted = onGreeted;
     this.#backoff = new Backoff(reconnectMsFirst, reconnectMsMax, common.parts.random);
     this.#connect();
   }
 
   get open(): boolean {
     return this.#openSinceMs !== undefined;
+  }
+
+  /** Of the peer, as long as the stream is open. */
+  get incarnation(): bigint | undefined {
+    return this.#incarnation;
   }
 
   /** The peer is there: it has spoken to this node. A pause before the next attempt is over. */
@@ -101,11 +117,14 @@ export class IncomingStream {
 
   #greeted(bytes: Buffer): void {
     const { identity, parts } = this.#common;
-    checkGreeting(decodeGreeting(bytes, parts.hash), identity, this.#peer);
+    const greeting = decodeGreeting(bytes, parts.hash);
+    checkGreeting(greeting, identity, this.#peer);
     this.#timer?.cancel();
+    this.#incarnation = greeting.incarnation;
     this.#openSinceMs = parts.clock.monotonicMs();
     this.#counters.connects++;
     this.#counters.lastError = undefined;
+    this.#onGreeted(greeting.incarnation);
   }
 
   #broken(error: SparrowError): void {
@@ -120,7 +139,7 @@ export class IncomingStream {
 
   #release(): void {
     this.#timer?.cancel();
-    this.#openSinceMs = undefined;
+    this.#openSinceMs = this.#incarnation = undefined;
     const [stream, client] = [this.#stream, this.#client];
     this.#stream = undefined;
     this.#client = undefined;

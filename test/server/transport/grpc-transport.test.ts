@@ -277,3 +277,52 @@ it('a node that was removed is told so, at once and when it comes back', async (
   await until(() => told() > 1);
   expect(one.transport.reachable(2)).toBe(false);
 });
+
+describe('a node that runs twice', () => {
+  it('is refused where it is not the one at the known address, and the other one goes on', async () => {
+    const [one, two] = await pair();
+    await using _ = one;
+    await using __ = two;
+    await using copy = await node(2);
+    copy.transport.addPeer(1, one.transport.address);
+    await until(() => copy.refusals.length > 0);
+    expect(copy.refusals[0]).toMatchObject({ kind: 'invalid', code: 'NODE_TWICE', details: { node: 2, address: two.transport.address } });
+    expect(one.transport.stats().peers[0]).toMatchObject({ reachable: true, reconnects: 0 });
+    one.transport.send(2, [heartbeat(1, 2, 7)]);
+    await until(() => two.received.length === 1);
+    expect(copy.received).toEqual([]);
+    expect(two.refusals).toEqual([]);
+  });
+
+  it('is refused, too, when the other one was away and comes back', async () => {
+    await using one = await node(1);
+    const away = await node(2);
+    const { address } = away.transport;
+    await away.transport.close();
+    one.transport.addPeer(2, address);
+    await using copy = await node(2);
+    copy.transport.addPeer(1, one.transport.address);
+    await until(() => one.transport.reachable(2));
+    expect(copy.refusals).toEqual([]);
+    await using back = await node(2, {}, { listen: address });
+    back.transport.addPeer(1, one.transport.address);
+    await until(() => copy.refusals.length > 0);
+    expect(copy.refusals[0]).toMatchObject({ code: 'NODE_TWICE' });
+    one.transport.send(2, [heartbeat(1, 2, 7)]);
+    await until(() => back.received.length === 1);
+    expect(back.refusals).toEqual([]);
+  });
+
+  it('is none that was started again', async () => {
+    const [one, two] = await pair();
+    await using _ = one;
+    const { address } = two.transport;
+    await two.transport.close();
+    await using again = await node(2, {}, { listen: address });
+    again.transport.addPeer(1, one.transport.address);
+    await until(() => one.transport.reachable(2) && again.transport.reachable(1));
+    one.transport.send(2, [heartbeat(1, 2, 7)]);
+    await until(() => again.received.length === 1);
+    expect(again.refusals).toEqual([]);
+  });
+});
