@@ -8,6 +8,7 @@
 import { type ClientDuplexStream, Metadata, type StatusObject } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
+import { MessageMemory } from '../base/message-memory.ts';
 import { errorOf } from '../base/rpc-status.ts';
 import {
   FRAME_ANSWER,
@@ -29,6 +30,8 @@ import { errorOfEndedStream } from './status-errors.ts';
 
 const MESSAGE_BYTES = 256 * 1024;
 const CALL_ID_MAX = 0xffffffff;
+/** Memory of messages that have left: so much is kept for the next ones. */
+const SPARE_BYTES_MAX: number = 2 * 1024 * 1024;
 
 export interface SessionEvents extends CallOutcomes {
   greeted(greeting: SessionGreeting): void;
@@ -45,7 +48,10 @@ interface Ping {
 export class ConnectionSession implements CallHolder {
   readonly #stream: ClientDuplexStream<Buffer, Buffer>;
   readonly #events: SessionEvents;
-  readonly #writer = new SessionWriter();
+  readonly #memory: MessageMemory = new MessageMemory(SPARE_BYTES_MAX);
+  readonly #writer = new SessionWriter(this.#memory);
+  /** Messages that the server may not have yet, oldest first, with the number of the first call in each. Undefined: numbers have begun anew, and tell no more. */
+  #unheard: { firstNumber: number; message: Buffer }[] | undefined = [];
   /** Calls that are not written yet; those that were dropped meanwhile are `done`. */
   #queue: AnyCall[] = [];
   #queueHead = 0;
@@ -164,10 +170,19 @@ export class ConnectionSession implements CallHolder {
 
   #flush(): void {
     while (!this.#blocked && !this.#over) {
+      const firstNumber = this.#lastNumber + 1;
       this.#fillMessage();
       if (this.#writer.frames === 0) return;
-      this.#blocked = !this.#stream.write(this.#writer.take());
+      const message = this.#writer.take();
+      if (this.#lastNumber >= firstNumber) this.#unheard?.push({ firstNumber, message });
+      this.#blocked = !this.#stream.write(message);
     }
+  }
+
+  /** The server has answered a call: it has the message that the call was in, and all before. gRPC tells only when it has taken a message, and may read it later. */
+  #reuse(number: number): void {
+    const unheard = this.#unheard;
+    while (unheard !== undefined && unheard.length > 0 && unheard[0]!.firstNumber <= number) this.#memory.give(unheard.shift()!.message);
   }
 
   #fillMessage(): void {
@@ -196,6 +211,7 @@ export class ConnectionSession implements CallHolder {
 
   #nextNumber(): number {
     do {
+      if (this.#lastNumber === CALL_ID_MAX) this.#unheard = undefined;
       this.#lastNumber = this.#lastNumber === CALL_ID_MAX ? 1 : this.#lastNumber + 1;
     } while (this.#sent.has(this.#lastNumber) || this.#pings.has(this.#lastNumber));
     return this.#lastNumber;
@@ -215,6 +231,7 @@ export class ConnectionSession implements CallHolder {
     if (this.#over) return;
     if (frame.kind === FRAME_GREETING) return this.#receiveGreeting(frame.payload);
     if (!this.#greeted) throw new SparrowError('internal', 'SESSION_ORDER', 'the session does not begin with a greeting');
+    if (frame.call <= this.#lastNumber) this.#reuse(frame.call);
     const call = this.#sent.get(frame.call);
     // A call that was dropped gets its answer all the same.
     if (call === undefined) return this.#receivePong(frame);

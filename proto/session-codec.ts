@@ -21,6 +21,7 @@
  * Format: docs/formats/session.md. Used by client and server/gateway.
  */
 import { SparrowError } from '../base/errors.ts';
+import { MessageMemory } from '../base/message-memory.ts';
 import { varintBytes, writeVarint } from '../base/varint.ts';
 
 /** The revision that the greeting announces. */
@@ -52,11 +53,17 @@ const HINT_BYTES_MAX: number = 256 * 1024;
 
 /** Puts frames together. `take` hands over what stands there as one encoded SessionRequest or SessionResponse. */
 export class SessionWriter {
+  readonly #memory: MessageMemory;
   #buffer: Buffer | undefined;
   #end = HEADROOM;
   #frames = 0;
   /** What messages came to lately: how much to allocate for the next. */
   #hint: number = FIRST_BYTES;
+
+  /** `memory`: messages lie in it; whoever gives them back to it makes room for later ones. */
+  constructor(memory: MessageMemory = new MessageMemory(0)) {
+    this.#memory = memory;
+  }
 
   /** Bytes of frames that wait to be taken. */
   get bytes(): number {
@@ -108,7 +115,7 @@ export class SessionWriter {
   #reserve(bytes: number): Buffer {
     const buffer = this.#buffer;
     if (buffer !== undefined && bytes <= buffer.length) return buffer;
-    const grown = Buffer.allocUnsafe(Math.max(this.#hint, buffer === undefined ? bytes : Math.max(bytes, buffer.length * 2)));
+    const grown = this.#memory.take(Math.max(this.#hint, buffer === undefined ? bytes : Math.max(bytes, buffer.length * 2)));
     buffer?.copy(grown, HEADROOM, HEADROOM, this.#end);
     this.#buffer = grown;
     return grown;

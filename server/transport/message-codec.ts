@@ -31,6 +31,7 @@
  * Format: docs/formats/raft-wire.md. Pure. Used by outbox.ts and grpc/.
  */
 import { assert } from '../../base/assert.ts';
+import { MessageMemory } from '../../base/message-memory.ts';
 import { writeVarint } from '../../base/varint.ts';
 import {
   type AppendRequest,
@@ -44,7 +45,6 @@ import {
   type HeartbeatResponse,
   type LogEntry,
 } from '../raft/index.ts';
-import { PacketMemory } from './packet-memory.ts';
 import { openSealed, seal, SEAL_BYTES } from './sealed.ts';
 import { checkId } from './snapshot-names.ts';
 import type { GroupMessage, Hash64, PeerMessage } from './transport.ts';
@@ -85,7 +85,7 @@ export class PacketWriter {
   readonly #hash: Hash64;
   readonly #from: number;
   readonly #to: number;
-  readonly #memory: PacketMemory;
+  readonly #memory: MessageMemory;
   #writer: ByteWriter;
   #messages = 0;
   /** The run of heartbeats that is open: its type (0: none), where its count goes, how many it has, and the last one's group. */
@@ -95,7 +95,7 @@ export class PacketWriter {
   #runGroup = 0;
 
   /** `memory`: packets lie in it; whoever gives them back to it makes room for later ones. */
-  constructor(from: number, to: number, hash: Hash64, memory: PacketMemory = new PacketMemory()) {
+  constructor(from: number, to: number, hash: Hash64, memory: MessageMemory = new MessageMemory(0)) {
     this.#from = from;
     this.#to = to;
     this.#hash = hash;

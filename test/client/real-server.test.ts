@@ -53,6 +53,20 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
     expect(await client.deleteRange({ prefix: `many/${transport}/` })).toEqual({ deleted: 500 });
   });
 
+  it('values of many sizes, many of them under way at a time, arrive as they were given', async () => {
+    await using client = connect(server.address, { transport });
+    const valueOf = (i: number, round: number): Uint8Array => new Uint8Array(1 + ((i * 7919) % 200_000)).fill(i * 3 + round);
+    const callers = Array.from({ length: 48 }, async (_, i) => {
+      const key = `sizes/${transport}/${i}`;
+      for (let round = 0; round < 8; round++) {
+        const value = valueOf(i, round);
+        await client.put(key, value);
+        expect(Buffer.compare((await client.get(key))!, value)).toBe(0);
+      }
+    });
+    await Promise.all(callers);
+  });
+
   it('errors of the server are the same class, kind, code and details', async () => {
     await using client = connect(server.address, { transport });
     const large = client.put('k', new Uint8Array(16 * 1024 * 1024 + 1));

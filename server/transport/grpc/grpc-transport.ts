@@ -10,8 +10,8 @@
  */
 import { Server } from '@grpc/grpc-js';
 import { SparrowError } from '../../../base/errors.ts';
+import { MessageMemory } from '../../../base/message-memory.ts';
 import { checkGreeting, decodeGreeting, encodeGreeting, type Greeting, greetingTo, type Identity } from '../greeting.ts';
-import { PacketMemory } from '../packet-memory.ts';
 import { PeerCounters, type PeerStats } from '../peer-stats.ts';
 import type { Packet } from '../message-codec.ts';
 import { decodeSnapshotMessage } from '../snapshot-codec.ts';
@@ -52,6 +52,8 @@ export interface TransportStats {
 
 /** What a snapshot's rate brings in this time may be sent at once after a pause. */
 const BURST_MS = 50;
+/** Memory of packets that have left: so much is kept for the next ones, whatever the number of peers. */
+const SPARE_PACKETS_BYTES_MAX: number = 4 * 1024 * 1024;
 /** How long an answer to a probe may take. */
 const PROBE_MS = 3000;
 
@@ -74,7 +76,12 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     parts: TransportParts,
     settings: Partial<TransportSettings> = {},
   ): Promise<GrpcTransport> {
-    const common = { identity, parts, settings: { ...DEFAULT_TRANSPORT_SETTINGS, ...settings }, packets: new PacketMemory() };
+    const common = {
+      identity,
+      parts,
+      settings: { ...DEFAULT_TRANSPORT_SETTINGS, ...settings },
+      packets: new MessageMemory(SPARE_PACKETS_BYTES_MAX),
+    };
     const transport = new GrpcTransport(listen, common);
     transport.#port = await new Promise<number>((resolve, reject) => {
       transport.#server.bindAsync(listen, parts.serverCredentials, (error, port) => {

@@ -2,8 +2,8 @@
 import type { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock, Random, Scheduler } from '../../../base/env.ts';
 import type { SparrowError } from '../../../base/errors.ts';
+import type { MessageMemory } from '../../../base/message-memory.ts';
 import type { Identity } from '../greeting.ts';
-import type { PacketMemory } from '../packet-memory.ts';
 import type { Hash64, RunningHash64 } from '../transport.ts';
 
 const KIB = 1024;
@@ -76,7 +76,7 @@ export interface Common {
   readonly identity: Identity;
   readonly settings: TransportSettings;
   readonly parts: TransportParts;
-  readonly packets: PacketMemory;
+  readonly packets: MessageMemory;
 }
 
 /** Of every client connection. None is shared: a channel of gRPC's pool has pauses of its own between attempts, and snapshots would be in the way of messages. */

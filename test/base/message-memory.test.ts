@@ -1,16 +1,16 @@
-/** Memory that packets leave behind is used again, and never by two at a time. */
+/** Memory that messages leave behind is used again, and never by two at a time. */
 import { describe, expect, it } from 'vitest';
-import type { Message } from '../../../server/raft/index.ts';
-import { PacketWriter, readPacket } from '../../../server/transport/index.ts';
-import { PacketMemory } from '../../../server/transport/packet-memory.ts';
-import { hash } from './hash.ts';
-import { FROM, TO } from './messages.ts';
+import { MessageMemory } from '../../base/message-memory.ts';
+import type { Message } from '../../server/raft/index.ts';
+import { PacketWriter, readPacket } from '../../server/transport/index.ts';
+import { hash } from '../server/transport/hash.ts';
+import { FROM, TO } from '../server/transport/messages.ts';
 
 const KIB = 1024;
 
-describe('memory of packets', () => {
+describe('memory of messages', () => {
   it('is handed out again once it was given back, in the size that fits', () => {
-    const memory = new PacketMemory();
+    const memory = new MessageMemory(4096 * KIB);
     const taken = memory.take(70 * KIB);
     expect(taken.length).toBe(128 * KIB);
     memory.give(taken.subarray(0, 70 * KIB));
@@ -21,7 +21,7 @@ describe('memory of packets', () => {
   });
 
   it('is not handed out twice, whoever gives it back twice', () => {
-    const memory = new PacketMemory();
+    const memory = new MessageMemory(4096 * KIB);
     const taken = memory.take(64 * KIB);
     memory.give(taken);
     memory.give(taken);
@@ -29,7 +29,7 @@ describe('memory of packets', () => {
   });
 
   it('is kept up to a bound, and only what was taken here', () => {
-    const memory = new PacketMemory();
+    const memory = new MessageMemory(4096 * KIB);
     for (const bytes of [64 * KIB, 100, 8 * KIB]) memory.give(Buffer.allocUnsafe(bytes));
     for (const bytes of [100, 4096 * KIB]) memory.give(memory.take(bytes));
     expect(memory.spareBytes).toBe(0);
@@ -39,7 +39,7 @@ describe('memory of packets', () => {
   });
 
   it('of one packet is under another only when the first was given back', () => {
-    const memory = new PacketMemory();
+    const memory = new MessageMemory(4096 * KIB);
     const writer = new PacketWriter(FROM, TO, hash, memory);
     const packets = [1, 2, 3].map((term) => {
       writer.expect(80 * KIB);
