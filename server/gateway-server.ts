@@ -38,6 +38,7 @@ import {
   family,
   gatewayFamilies,
   labelled,
+  mergedFamilies,
   MetricsServer,
   peerFamilies,
   ProcessFigures,
@@ -190,11 +191,13 @@ export class GatewayServer {
   }
 
   async #handOver(): Promise<void> {
-    const { replica, transport } = this.#node;
+    const { replicas, transport } = this.#node;
     if (transport === undefined) return;
     const parts = { clock: new NodeClock(), scheduler: new NodeScheduler(), reachable: (node: number) => transport.reachable(node) };
-    const leader = await handOver(replica, parts, HAND_OVER_MS);
-    if (leader !== undefined) this.#logger.info({ leader }, 'another node leads');
+    const leads = [...replicas].filter((replica) => replica.stats().role === 'leader');
+    const leaders = await Promise.all(leads.map((replica) => handOver(replica, parts, HAND_OVER_MS)));
+    const handedOver = leaders.filter((leader) => leader !== undefined).length;
+    if (leads.length > 0) this.#logger.info({ leads: leads.length, handedOver }, 'other nodes lead');
   }
 
   #release(): void {
@@ -206,27 +209,30 @@ export class GatewayServer {
   }
 
   #families(): Family[] {
-    const { replica, transport } = this.#node;
+    const { replica, replicas, transport } = this.#node;
     const gateway = { calls: this.#counter, connections: this.#connections, sessions: this.#kv.sessions.size, intake: this.#intake };
     return [
       labelled('sparrowkv_build_info', 'The release.', [{ labels: { version: SERVER_VERSION, node: process.version }, value: 1 }]),
       family('sparrowkv_serving', 'Whether calls are answered.', Number(replica.stopped === undefined)),
       ...gatewayFamilies(gateway),
-      ...replicaFamilies(replica.stats()),
+      ...replicaFamilies([...replicas].map((each) => ({ shard: each.group, stats: each.stats() }))),
       ...(transport === undefined ? [] : peerFamilies(transport.stats())),
       ...this.#engineFamilies(),
       ...(this.#process?.families() ?? []),
     ];
   }
 
-  /** None while a snapshot takes the engine's place. */
+  /** Of all engines together, without those whose place a snapshot takes. */
   #engineFamilies(): Family[] {
-    try {
-      return engineFamilies(this.#node.replica.engine.metrics());
-    } catch (error) {
-      if (error instanceof SparrowError && error.kind === 'closed') return [];
-      throw error;
-    }
+    const each = [...this.#node.replicas].map((replica) => {
+      try {
+        return engineFamilies(replica.engine.metrics());
+      } catch (error) {
+        if (error instanceof SparrowError && (error.kind === 'closed' || error.kind === 'corrupt')) return [];
+        throw error;
+      }
+    });
+    return mergedFamilies(each);
   }
 
   #setHealth(status: 'SERVING' | 'NOT_SERVING'): void {

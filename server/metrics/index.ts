@@ -4,4 +4,6 @@ export { type Family, family, labelled } from './exposition.ts';
 export { MetricsServer } from './metrics-server.ts';
 export { ProcessFigures } from './process-figures.ts';
 export { peerFamilies } from './peer-families.ts';
-export { gatewayFamilies, replicaFamilies } from './server-families.ts';
+export { mergedFamilies } from './merged-families.ts';
+export { replicaFamilies } from './replica-families.ts';
+export { gatewayFamilies } from './server-families.ts';

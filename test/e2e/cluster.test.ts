@@ -27,7 +27,7 @@ function start(id: number, options: readonly string[] = []): Promise<ServerProce
 
 async function asleep(metricsPort: number): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
-  return /^sparrowkv_raft_asleep(?:\{[^}]*\})? 1$/m.test(await response.text());
+  return /^sparrowkv_raft_asleep\{shard="1"\} 1$/m.test(await response.text());
 }
 
 function client(): Client {

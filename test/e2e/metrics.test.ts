@@ -26,7 +26,7 @@ describe('GET /metrics', () => {
       expect([...types.keys()].filter((name) => name.startsWith(part)).length).toBeGreaterThan(2);
     }
     expect(values.get('sparrowkv_serving')).toBe(1);
-    expect(values.get('sparrowkv_raft_leader')).toBe(1);
+    expect(values.get('sparrowkv_raft_leader{shard="1"}')).toBe(1);
     expect(values.get('process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
     expect(Math.abs(values.get('process_start_time_seconds')! + process.uptime() - Date.now() / 1000)).toBeLessThan(2);
   });
@@ -55,7 +55,7 @@ describe('GET /metrics', () => {
     expect(after.values.get('sparrowkv_gateway_connections')).toBeGreaterThan(1);
     expect(after.values.get('sparrowkv_gateway_calls_in_flight')).toBe(0);
     // Each put is one entry of the Raft log, and in the engine a record beside that of its request id.
-    expect(grown(after, 'sparrowkv_raft_index{of="applied"}')).toBe(51);
+    expect(grown(after, 'sparrowkv_raft_index{shard="1",of="applied"}')).toBe(51);
     expect(grown(after, 'sparrowkv_engine_write_operations_total')).toBeGreaterThanOrEqual(51);
     expect(grown(after, 'sparrowkv_engine_user_bytes_total')).toBeGreaterThan(101_000);
     expect(grown(after, 'sparrowkv_raft_log_written_bytes_total')).toBeGreaterThan(101_000);

@@ -136,13 +136,13 @@ describe('three nodes', { timeout: 60_000 }, () => {
     await cluster.settled();
     for (const id of cluster.ids) {
       const { values } = parse((await http(cluster.server(id).metricsAddress!)).body);
-      expect([values.get('sparrowkv_serving'), values.get('sparrowkv_raft_leader_id'), values.get('sparrowkv_raft_leader')]).toEqual([
-        1,
-        leader,
-        Number(id === leader),
-      ]);
-      expect(values.get(`sparrowkv_raft_role{role="${id === leader ? 'leader' : 'follower'}"}`)).toBe(1);
-      expect(values.get('sparrowkv_raft_members{as="voter"}')).toBe(3);
+      expect([
+        values.get('sparrowkv_serving'),
+        values.get('sparrowkv_raft_leader_id{shard="1"}'),
+        values.get('sparrowkv_raft_leader{shard="1"}'),
+      ]).toEqual([1, leader, Number(id === leader)]);
+      expect(values.get(`sparrowkv_raft_role{shard="1",role="${id === leader ? 'leader' : 'follower'}"}`)).toBe(1);
+      expect(values.get('sparrowkv_raft_members{shard="1",as="voter"}')).toBe(3);
       for (const peer of cluster.ids.filter((other) => other !== id)) {
         expect(values.get(`sparrowkv_peer_reachable{peer="${peer}"}`)).toBe(1);
       }
