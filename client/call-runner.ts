@@ -181,7 +181,10 @@ export class CallRunner {
     this.#bytesInFlight += call.bytes;
     call.state = 'parked';
     const identified = call.identified;
-    if (identified !== undefined) identified.requestId = this.#ids.begin();
+    if (identified !== undefined && identified.requestId === undefined) {
+      identified.requestId = this.#ids.begin();
+      call.numbered = true;
+    }
     this.#router.dispatch(call);
   }
 
@@ -240,7 +243,7 @@ export class CallRunner {
   /** The server has forgotten this client, which wrote nothing for long. A write that was never sent before can go under a new id. */
   #renew(call: AnyCall, error: SparrowError): boolean {
     const identified = call.identified;
-    if (identified?.requestId === undefined || call.uncertain || call.renewed) return false;
+    if (identified?.requestId === undefined || !call.numbered || call.uncertain || call.renewed) return false;
     const seen = error.details['seen'];
     if (typeof seen === 'number' && call.route === undefined) this.#ids.observe(seen);
     else if (typeof seen === 'number') call.route?.observe(call, seen);
@@ -288,7 +291,7 @@ export class CallRunner {
     if (!wasAdmitted) return;
     this.#callsInFlight--;
     this.#bytesInFlight -= call.bytes;
-    const id = call.identified?.requestId;
+    const id = call.numbered ? call.identified?.requestId : undefined;
     if (id !== undefined) this.#ids.end(id.sequence);
   }
 

@@ -83,6 +83,8 @@ export class Call<Q, A> {
   wasSent = false;
   /** An attempt was sent and its outcome is not known, because the answer was lost or does not tell: what later attempts say of themselves does not tell what became of it. */
   uncertain = false;
+  /** Its request id is this client's own, and not one that it came with. */
+  numbered = false;
   /** It got a second request id. */
   renewed = false;
   timer: Timer | undefined;

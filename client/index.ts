@@ -18,6 +18,7 @@ export {
   type TableFacts,
   type TableQuotas,
 } from './meta.ts';
+export { connectTables, TableCalls } from './table-calls.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
 export type {
   Batch,

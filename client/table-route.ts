@@ -87,7 +87,7 @@ export class TableRoute implements CallRoute, CallHolder {
     request.shard = place.shard;
     request.epoch = place.epoch;
     const id = call.identified?.requestId;
-    if (id !== undefined && !call.wasSent) id.seen = this.#seen.get(place.shard) ?? 0;
+    if (id !== undefined && call.numbered && !call.wasSent) id.seen = this.#seen.get(place.shard) ?? 0;
     const group = this.#parts.group(place);
     call.group = group;
     group.dispatch(call);

@@ -44,10 +44,10 @@ import { DELETE, DELETE_RANGE, GET, MULTI_GET, type Method, PUT, type Request, W
 import type { OwnedBytes } from './owned-bytes.ts';
 import type { RequestIds } from './request-ids.ts';
 import { DEFAULT_TABLE, isOfOtherShard } from './router.ts';
-import { mapOf, scanDefault, scanTable } from './table-scan.ts';
 import { deleteRangeOfTable } from './table-delete-range.ts';
+import { fanOut, spansShards } from './table-multi-get.ts';
+import { scanDefault, scanTable } from './table-scan.ts';
 import type { TableRoute } from './table-route.ts';
-import { Wait } from './wait.ts';
 
 /** What all tables of a client share. */
 export interface VerbParts {
@@ -265,46 +265,17 @@ export class TableVerbs implements KeyValues {
     }
   }
 
-  /** Each shard's keys in one call, all at once. Keys that are of several shards by the time that they are sent are divided again. */
-  async #fanOut(
+  #fanOut(
     route: TableRoute,
     keys: readonly Uint8Array[],
     anyNode: AnyNode,
     options: ReadOptions | undefined,
   ): Promise<MultiGetResponse['entries']> {
     const { settings, closed } = this.#parts;
-    const { timeoutMs = settings.timeoutMs } = options ?? {};
-    const endMs = performance.now() + timeoutMs;
-    const wait = new Wait('multiGet', timeoutMs, options?.signal, closed);
-    wait.begin();
-    const entries: MultiGetResponse['entries'] = [];
-    const ask = async (places: readonly number[]): Promise<void> => {
-      let map = await mapOf(route, wait, false);
-      while (places.some((at) => map.find(keys[at]!) === undefined)) map = await mapOf(route, wait, true);
-      const groups = new Map<number, number[]>();
-      for (const at of places) {
-        const { shard } = map.find(keys[at]!)!;
-        const group = groups.get(shard);
-        if (group === undefined) groups.set(shard, [at]);
-        else group.push(at);
-      }
-      await Promise.all(
-        [...groups.values()].map(async (group) => {
-          const asked = group.map((at) => keys[at]!);
-          const bytes = asked.reduce((sum, key) => sum + key.length, 0);
-          const left = { ...options, timeoutMs: Math.max(1, Math.ceil(endMs - performance.now())) };
-          try {
-            const answer = await this.#read(MULTI_GET, { keys: asked, anyNode }, bytes, left);
-            for (const [i, entry] of answer.entries.entries()) entries[group[i]!] = entry;
-          } catch (error) {
-            if (!spansShards(error)) throw error;
-            await ask(group);
-          }
-        }),
-      );
-    };
-    await ask(keys.map((_, at) => at));
-    return entries;
+    return fanOut({ route, settings, closed }, keys, options, async (asked, timeoutMs) => {
+      const bytes = asked.reduce((sum, key) => sum + key.length, 0);
+      return (await this.#read(MULTI_GET, { keys: asked, anyNode }, bytes, { ...options, timeoutMs })).entries;
+    });
   }
 
   async #deleteRangeOf(
@@ -325,9 +296,4 @@ export class SparrowTable extends TableVerbs implements Table {
     super(parts, parts.calls.table(name));
     this.name = name;
   }
-}
-
-/** By the time that it was sent, a read for one shard was for several. */
-function spansShards(error: unknown): boolean {
-  return error instanceof SparrowError && error.code === 'KEYS_SPAN_SHARDS';
 }

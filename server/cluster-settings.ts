@@ -63,6 +63,20 @@ export function resolveNode({ nodeId, cluster, join, ...given }: NodeSettings): 
   return { listen, peerListen };
 }
 
+/** Of a server that has no data and is no member. Throws `invalid/OPTION_RANGE`. */
+export function resolveProxy({ nodeId, cluster, join, listen = DEFAULT_LISTEN, peerListen }: NodeSettings): {
+  listen: string;
+  peerListen: undefined;
+} {
+  if (join === undefined) throw wrong('join', 'a proxy is told a node of the cluster that it passes calls on to, HOST:PORT');
+  parseReachable(join, 'join');
+  parseListen(listen);
+  if (nodeId !== undefined) throw wrong('nodeId', 'a proxy is no node of a cluster');
+  if (cluster !== undefined) throw wrong('cluster', 'a proxy begins no cluster');
+  if (peerListen !== undefined) throw wrong('peerListen', 'a proxy does not listen to other nodes');
+  return { listen, peerListen: undefined };
+}
+
 /** Node ids of a list, ascending. */
 export function nodesOf(cluster: ClusterSettings): number[] {
   return Object.keys(cluster)

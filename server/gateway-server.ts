@@ -27,6 +27,7 @@ import {
   type KvService,
   NO_CLUSTER,
   type OwnNode,
+  ownScans,
   READ_PATHS,
   ReceiveWindows,
   STREAM_PATHS,
@@ -46,8 +47,9 @@ import {
 } from './metrics/index.ts';
 import { formatClusterId, handOver } from './node/index.ts';
 import type { NodeParts } from './node-parts.ts';
+import { SdkTables } from './proxy/index.ts';
 import type { ServerSettings } from './settings.ts';
-import { clientCredentials } from './tls.ts';
+import { callerPem, clientCredentials } from './tls.ts';
 import { SERVER_VERSION } from './version.ts';
 
 /** From the order to stop: so long another node may take to lead, calls under way to be answered, and the parts to finish; all in less than five seconds. */
@@ -65,6 +67,8 @@ export class GatewayServer {
   readonly #logger: Logger;
   readonly #server: Server;
   readonly #credentials: ServerCredentials;
+  /** Serves tables to clients that know no shards. */
+  readonly #tables: SdkTables;
   readonly #kv: KvService;
   readonly #health: HealthImplementation;
   readonly #intake: Intake;
@@ -97,7 +101,13 @@ export class GatewayServer {
       'grpc.keepalive_timeout_ms': 10_000,
     });
     const calls = new KvCalls(node.replicas, settings, clusterOf(node));
-    this.#kv = kvService(calls, this.#counter, SERVER_VERSION, messageBytesMax);
+    this.#tables = new SdkTables(
+      () => [...new Set([this.own.address, ...calls.cluster.members.map(({ address }) => address)])],
+      callerPem(settings),
+      settings.zone,
+    );
+    calls.proxy = this.#tables;
+    this.#kv = kvService(calls, ownScans(calls), this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
     this.#server.addService(
       AdminService,
@@ -201,6 +211,7 @@ export class GatewayServer {
   }
 
   #release(): void {
+    this.#tables.close();
     this.#metrics?.close();
     this.#process?.close();
     this.#intake.close();

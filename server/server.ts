@@ -1,7 +1,9 @@
 /**
- * The composition root: a node (node-parts.ts), what clients meet of it (gateway-server.ts), and a log of what happens to it.
+ * The composition root: a node (node-parts.ts), what clients meet of it (gateway-server.ts), and a log of what happens to it. Or a proxy (proxy-server.ts),
+ * which is neither.
  */
 import { type Logger, pino, destination } from 'pino';
+import { assert } from '../base/assert.ts';
 import type { SparrowError } from '../base/errors.ts';
 import { parseListen } from './address.ts';
 import { refuseOlderLayout } from './data-directory.ts';
@@ -9,6 +11,7 @@ import { assertFree } from './free-address.ts';
 import { GatewayServer } from './gateway-server.ts';
 import type { Replica } from './node/index.ts';
 import { NodeParts } from './node-parts.ts';
+import { ProxyServer } from './proxy-server.ts';
 import { resolveSettings, type ServerSettings, type ServerSettingsInput } from './settings.ts';
 import { SERVER_VERSION } from './version.ts';
 
@@ -43,6 +46,7 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
 
   for (const address of [settings.listen, settings.peerListen, settings.metricsAddress])
     if (address !== undefined) await assertFree(parseListen(address), address);
+  if (settings.role === 'proxy') return startProxy(settings, logger, failed);
   refuseOlderLayout(settings.data);
   const node = await NodeParts.open(settings, logger, (error) => fail(error));
   try {
@@ -70,6 +74,24 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
     await node.close();
     throw error;
   }
+}
+
+async function startProxy(settings: ServerSettings, logger: Logger, failed: Promise<SparrowError>): Promise<RunningServer> {
+  const { join } = settings;
+  assert(join !== undefined, 'the settings of a proxy name a node');
+  const proxy = new ProxyServer(settings, join, logger);
+  await proxy.listen();
+  return {
+    settings,
+    failed,
+    address: proxy.address,
+    metricsAddress: proxy.metricsAddress,
+    peerAddress: undefined,
+    found: { data: false, replayedEntries: 0 },
+    close: () => proxy.close(),
+    abort: () => proxy.abort(),
+    [Symbol.asyncDispose]: () => proxy.close(),
+  };
 }
 
 function logLeaders(replica: Replica, logger: Logger): void {

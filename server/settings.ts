@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { SparrowError } from '../base/errors.ts';
 import type { EngineSettingsInput } from '../engine/index.ts';
 import { parseListen } from './address.ts';
-import { type ClusterSettings, NODE_ID_MAX, resolveNode } from './cluster-settings.ts';
+import { type ClusterSettings, NODE_ID_MAX, resolveNode, resolveProxy } from './cluster-settings.ts';
 
 import type { PeerTlsSettings, TlsSettings } from './tls.ts';
 
@@ -25,7 +25,7 @@ export interface ServerSettings {
   readonly nodeId?: number | undefined;
   /** The nodes that the cluster begins with, by id; the same on all of them. Not there: this node alone. */
   readonly cluster?: ClusterSettings | undefined;
-  /** A member of a running cluster, HOST:PORT for clients: this node asks it who the others are, and waits to be taken in. Needs nodeId and peerListen. */
+  /** A member of a running cluster, HOST:PORT for clients; a proxy passes calls on to that cluster. Any other node asks it who the others are, and waits to be taken in. Needs nodeId and peerListen. */
   readonly join?: string | undefined;
   /** Where other nodes are listened to, as `listen`. Default: the node's own peer address of `cluster`; without one nowhere: then no other node can join this one. */
   readonly peerListen?: string | undefined;
@@ -35,7 +35,10 @@ export interface ServerSettings {
   readonly zone: string;
   /** Tables are in one pool, and have replicas on its nodes only. Default `default`. */
   readonly pool: string;
-  /** What the node is for: the metaserver, replicas of tables, clients that know no shards (`proxy`), or all of it. Default `all`. */
+  /**
+   * What the node is for: the metaserver, replicas of tables, or all of it, which is the default. `proxy`: it has no data, no id, no `data` directory, and serves
+   * clients that know no shards out of the cluster that `join` names. Other nodes do that beside.
+   */
   readonly role: 'meta' | 'node' | 'proxy' | 'all';
   /** What else people want to see of a node; names and values of up to 64 letters, digits, `.`, `_`, `-`, 32 of them at most. */
   readonly labels: Readonly<Record<string, string>>;
@@ -125,8 +128,10 @@ export interface ServerSettings {
   readonly engine: Readonly<Record<string, number | string>>;
 }
 
-/** What a user gives: only `data` is required. */
-export type ServerSettingsInput = { data: string; raft?: Partial<ServerSettings['raft']> } & Partial<Omit<ServerSettings, 'data' | 'raft'>>;
+/** What a user gives: only `data` is required, and not even that of a proxy. */
+export type ServerSettingsInput = ({ data: string } | { role: 'proxy'; data?: string }) & {
+  raft?: Partial<ServerSettings['raft']>;
+} & Partial<Omit<ServerSettings, 'data' | 'raft'>>;
 
 /** What the engine is told by `engineOptions`, and which setting of the server says it. */
 const ENGINE_FIXED: ReadonlyMap<string, string> = new Map([
@@ -212,11 +217,21 @@ const SCHEMA = z.strictObject({
 
 const PARTS: ReadonlyMap<string, { shape: object }> = new Map(Object.entries({ '': SCHEMA, raft: RAFT, tls: TLS, peerTls: PEER_TLS }));
 
+/** What stands for the directory of a proxy, which has none. */
+const NO_DATA = '-';
+
+function withoutData(input: ServerSettingsInput): ServerSettingsInput {
+  if (input.data === undefined || input.data === NO_DATA) return { ...input, data: NO_DATA } as ServerSettingsInput;
+  throw new SparrowError('invalid', 'OPTION_RANGE', 'data: a proxy keeps no data', { field: 'data' });
+}
+
 /** Validates settings. Throws `invalid/OPTION_UNKNOWN` or `invalid/OPTION_RANGE`, naming the field. */
 export function resolveSettings(input: ServerSettingsInput): ServerSettings {
-  const result = SCHEMA.safeParse(withoutUndefined(input));
+  const given = withoutUndefined(input);
+  const result = SCHEMA.safeParse(given.role === 'proxy' ? withoutData(given) : given);
   if (!result.success) throw settingsError(result.error.issues[0]!);
-  const settings: ServerSettings = { ...result.data, ...resolveNode(result.data) };
+  const { role } = result.data;
+  const settings: ServerSettings = { ...result.data, ...(role === 'proxy' ? resolveProxy(result.data) : resolveNode(result.data)) };
   const least = settings.maxKeyBytes + settings.maxValueBytes;
   if (settings.maxWriteBytes < least) {
     throw new SparrowError('invalid', 'OPTION_RANGE', `maxWriteBytes must be at least maxKeyBytes + maxValueBytes, ${least}`, {

@@ -50,18 +50,23 @@ export function peerCredentials(tls: PeerTlsSettings | undefined): {
   };
 }
 
-/** For calls to other nodes where clients call them: with this node's own certificate, taking those of the nodes' authority, or what Node trusts. */
-export function callerCredentials({
-  tls,
-  peerTls,
-}: {
+/** For calls to other nodes where clients call them: this node's own certificate, and the authority of nodes, or undefined for those that Node trusts. */
+export function callerPem({ tls, peerTls }: CallerTls): { certificate: Buffer; key: Buffer; authority?: Buffer } | undefined {
+  if (tls === undefined) return undefined;
+  const { private_key: key, cert_chain: certificate } = readPair(tls, 'tls');
+  return { key, certificate, ...(peerTls && { authority: readCertificates(peerTls.authority, 'peerTls.authority') }) };
+}
+
+/** The same, for who calls without the SDK. */
+export function callerCredentials(settings: CallerTls): ChannelCredentials {
+  const pem = callerPem(settings);
+  if (pem === undefined) return ChannelCredentials.createInsecure();
+  return ChannelCredentials.createSsl(pem.authority ?? null, pem.key, pem.certificate);
+}
+
+interface CallerTls {
   readonly tls?: TlsSettings | undefined;
   readonly peerTls?: PeerTlsSettings | undefined;
-}): ChannelCredentials {
-  if (tls === undefined) return ChannelCredentials.createInsecure();
-  const pair = readPair(tls, 'tls');
-  const authority = peerTls === undefined ? null : readCertificates(peerTls.authority, 'peerTls.authority');
-  return ChannelCredentials.createSsl(authority, pair.private_key, pair.cert_chain);
 }
 
 function readPair(files: { certificate: string; key: string }, field: string): { private_key: Buffer; cert_chain: Buffer } {

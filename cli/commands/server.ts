@@ -42,6 +42,9 @@ A fourth one that joins them, waits, and is taken in by an operator:
   sparrowkv server --data ./data4 --node-id 4 --listen 127.0.0.1:7430 --peer-listen 127.0.0.1:7431 \\
     --join 127.0.0.1:7400
   sparrowkv cluster add-learner 4 --address 127.0.0.1:7430
+
+A proxy, for clients without the SDK: it has no data, and passes on what it is asked:
+  sparrowkv server --role proxy --listen 127.0.0.1:7450 --join 127.0.0.1:7400
 `;
 
 const STOP_MS_MAX = 5_000;
@@ -76,7 +79,7 @@ export function addServer(program: Command): void {
     .option('--listen <address>', `where it listens, HOST:PORT (default: its own address in --cluster, or ${DEFAULT_ADDRESS})`)
     .option('--node-id <id>', 'which node of the cluster it is, a number from 1 on', parseNodeId)
     .option('--cluster <nodes>', 'the nodes that the cluster begins with, ID=HOST:PORT/PEERPORT,...; the same on each of them')
-    .option('--join <address>', 'HOST:PORT of a member of a running cluster, which this node is to be taken into')
+    .option('--join <address>', 'HOST:PORT of a member of a running cluster, which this node is to be taken into, or passes calls on to')
     .option('--cluster-name <name>', 'tells clusters apart that begin with the same list of nodes')
     .option('--peer-listen <address>', 'where it listens to other nodes, HOST:PORT (default: its own in --cluster, or nowhere)')
     .option('--metrics-address <address>', 'where it answers GET /metrics for Prometheus, HOST:PORT (default: nowhere)')
@@ -88,7 +91,7 @@ export function addServer(program: Command): void {
     .option('--log-level <level>', `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn)`, parseLogLevel)
     .addHelpText('after', HELP);
   command.action(async (options: ServerCommandOptions) => {
-    if (options.data === undefined && options.config === undefined) {
+    if (options.data === undefined && options.config === undefined && options.role !== 'proxy') {
       command.error("error: '--data <dir>' is needed (or a --config that sets data)");
     }
     await serve(options);
@@ -110,7 +113,9 @@ async function serve(options: ServerCommandOptions): Promise<void> {
     throw error;
   }
   const { SERVER_VERSION } = await import('../../server/index.ts');
-  process.stdout.write(`sparrowkv ${SERVER_VERSION} serves ${server.settings.data} on ${server.address}\n`);
+  const { role, data, join } = server.settings;
+  const what = role === 'proxy' ? `passes calls on to the cluster of ${join}` : `serves ${data}`;
+  process.stdout.write(`sparrowkv ${SERVER_VERSION} ${what} on ${server.address}\n`);
   tellParent({ type: 'ready', address: server.address });
   const failed = await Promise.race([stop, server.failed]);
   // A stop that hangs is an error of ours, but the process must end all the same.

@@ -40,15 +40,18 @@ import {
 } from '../node/index.ts';
 import type { ServerSettings } from '../settings.ts';
 import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
+import type { KvVerbs, TableProxy } from './kv-verbs.ts';
 import { shardSealed } from './shard-refusals.ts';
 import { type ShardAddress, ShardRouter } from './shard-router.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes, readTerms } from './limits.ts';
 
-export class KvCalls {
+export class KvCalls implements KvVerbs {
   readonly shards: NodeShards;
   readonly router: ShardRouter;
   readonly settings: ServerSettings;
   readonly cluster: ClusterView;
+  /** For calls that name a table and no shard; set by whoever has one. Without, they are refused. */
+  proxy: TableProxy | undefined;
 
   constructor(shards: NodeShards, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
     this.shards = shards;
@@ -67,15 +70,28 @@ export class KvCalls {
     return this.replica.engine;
   }
 
+  get seen(): number {
+    return this.replica.applied;
+  }
+
+  /** Who serves this call, when its sender names a table and leaves its shards to the server. */
+  proxyFor({ table, shard }: ShardAddress): TableProxy | undefined {
+    return table === undefined || table === '' || shard !== undefined ? undefined : this.proxy;
+  }
+
   /** At once where reading needs no waiting. */
-  get(request: GetRequest): GetResponse | Promise<GetResponse> {
+  get(request: GetRequest, call: CallState = UNBOUNDED): GetResponse | Promise<GetResponse> {
+    const proxy = this.proxyFor(request);
+    if (proxy !== undefined) return proxy.get(request, call);
     checkKey(request.key, 'key', this.settings);
     const replica = this.router.forKey(request, request.key);
     const ready = replica.read(readTerms(request.anyNode));
     return ready === undefined ? this.#get(replica, request) : ready.then(() => this.#get(replica, request));
   }
 
-  multiGet(request: MultiGetRequest): MultiGetResponse | Promise<MultiGetResponse> {
+  multiGet(request: MultiGetRequest, call: CallState = UNBOUNDED): MultiGetResponse | Promise<MultiGetResponse> {
+    const proxy = this.proxyFor(request);
+    if (proxy !== undefined) return proxy.multiGet(request, call);
     const { maxMultiGetKeys } = this.settings;
     if (request.keys.length > maxMultiGetKeys) {
       throw new SparrowError('invalid', 'TOO_MANY_KEYS', `keys holds ${request.keys.length} keys; at most ${maxMultiGetKeys} are taken`, {
@@ -90,6 +106,8 @@ export class KvCalls {
   }
 
   async put(request: PutRequest, call: CallState): Promise<PutResponse> {
+    const proxy = this.proxyFor(request);
+    if (proxy !== undefined) return proxy.put(request, call);
     checkKey(request.key, 'key', this.settings);
     checkValue(request.value, 'value', this.settings);
     const id = checkRequestId(request.requestId);
@@ -100,6 +118,8 @@ export class KvCalls {
   }
 
   async delete(request: DeleteRequest, call: CallState): Promise<PutResponse> {
+    const proxy = this.proxyFor(request);
+    if (proxy !== undefined) return proxy.delete(request, call);
     checkKey(request.key, 'key', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
@@ -108,6 +128,8 @@ export class KvCalls {
   }
 
   async write(request: WriteRequest, call: CallState): Promise<WriteResponse> {
+    const proxy = this.proxyFor(request);
+    if (proxy !== undefined) return proxy.write(request, call);
     const { conditions, operations } = this.#writeParts(request);
     const id = checkRequestId(request.requestId);
     const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
@@ -120,6 +142,8 @@ export class KvCalls {
   }
 
   async deleteRange(request: DeleteRangeRequest, call: CallState): Promise<DeleteRangeResponse> {
+    const proxy = this.proxyFor(request);
+    if (proxy !== undefined) return proxy.deleteRange(request, call);
     const range = this.range(request.range);
     checkBound(request.cursor, 'cursor', this.settings);
     const id = checkRequestId(request.requestId);
@@ -223,6 +247,7 @@ export class KvCalls {
   }
 }
 
+const UNBOUNDED: CallState = { cancelled: false, deadlineMs: Infinity };
 const EMPTY: Buffer = Buffer.alloc(0);
 const NO_KEYS = (): Uint8Array[] => [];
 const MISSING: GetResponse = Object.freeze({ found: false, value: EMPTY, version: 0 });

@@ -3,8 +3,8 @@ import type { handleUnaryCall } from '@grpc/grpc-js';
 import { Kv, type KvHandlers, SESSION_REVISION, type SessionGreeting } from '../../proto/index.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { CallState } from '../node/index.ts';
-import type { KvCalls } from './kv-calls.ts';
-import { scanMethod } from './scan-stream.ts';
+import type { KvVerbs } from './kv-verbs.ts';
+import { scanMethod, type Scans } from './scan-stream.ts';
 import { ServerSession } from './session.ts';
 import type { CallCounter } from './call-counter.ts';
 import { plainMethod } from './unary-call.ts';
@@ -21,7 +21,8 @@ export interface KvService {
   drain(reason: SparrowError): void;
 }
 
-export function kvService(calls: KvCalls, counter: CallCounter, serverVersion: string, messageBytesMax: number): KvService {
+/** `scans`: how a scan is served. */
+export function kvService(calls: KvVerbs, scans: Scans, counter: CallCounter, serverVersion: string, messageBytesMax: number): KvService {
   const sessions = new Set<ServerSession>();
   let draining: SparrowError | undefined;
   const greeting = (): SessionGreeting => ({
@@ -32,7 +33,7 @@ export function kvService(calls: KvCalls, counter: CallCounter, serverVersion: s
     valueBytesMax: calls.settings.maxValueBytes,
     writeBytesMax: calls.settings.maxWriteBytes,
     messageBytesMax,
-    seen: calls.replica.applied,
+    seen: calls.seen,
     nodeId: calls.cluster.nodeId,
     clusterId: calls.cluster.clusterId,
     leadership: calls.cluster.leadership(),
@@ -41,13 +42,13 @@ export function kvService(calls: KvCalls, counter: CallCounter, serverVersion: s
   const plain = <Q, A>(name: string, verb: (request: Q, call: CallState) => A | Promise<A>): handleUnaryCall<Q, A> =>
     plainMethod(counter, name, verb, (error) => calls.cluster.routed(error));
   const handlers: KvHandlers = {
-    get: plain('get', (request) => calls.get(request)),
+    get: plain('get', (request, call) => calls.get(request, call)),
     put: plain('put', (request, call) => calls.put(request, call)),
     delete: plain('delete', (request, call) => calls.delete(request, call)),
-    multiGet: plain('multi_get', (request) => calls.multiGet(request)),
+    multiGet: plain('multi_get', (request, call) => calls.multiGet(request, call)),
     write: plain('write', (request, call) => calls.write(request, call)),
     deleteRange: plain('delete_range', (request, call) => calls.deleteRange(request, call)),
-    scan: scanMethod(counter, calls),
+    scan: scanMethod(counter, scans, (error) => calls.cluster.routed(error)),
     session(stream) {
       const session: ServerSession = new ServerSession(stream, calls, counter, greeting(), () => sessions.delete(session));
       sessions.add(session);

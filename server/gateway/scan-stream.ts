@@ -22,22 +22,26 @@ import {
   userKey,
 } from '../node/index.ts';
 import { coversKey, type HashKeys, type ShardDescriptor } from '../shard/descriptor.ts';
+import type { ServerSettings } from '../settings.ts';
 import { checkBound, readTerms } from './limits.ts';
 import type { KvCalls } from './kv-calls.ts';
 import { statusOf } from './rpc-errors.ts';
 import type { CallCounter } from './call-counter.ts';
 import { PlainCall } from './unary-call.ts';
 
-type ScanCall = ServerWritableStream<ScanRequest, ScanResponse>;
+export type ScanCall = ServerWritableStream<ScanRequest, ScanResponse>;
 
 /** Beyond this an entry is counted as well as its bytes. */
 const ENTRY_OVERHEAD_BYTES = 16;
 
-export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCall) => void {
+/** How a scan is served: settles when its last chunk is written, or nobody is there for it. */
+export type Scans = (call: ScanCall, state: CallState) => Promise<void>;
+
+export function scanMethod(counter: CallCounter, serve: Scans, routed: (error: unknown) => unknown): (call: ScanCall) => void {
   const scans = counter.of('scan');
   return (call) => {
     counter.callsInFlight++;
-    streamEntries(calls, call, new PlainCall(call))
+    serve(call, new PlainCall(call))
       .then(
         () => {
           scans.answered++;
@@ -45,11 +49,31 @@ export function scanMethod(counter: CallCounter, calls: KvCalls): (call: ScanCal
         },
         (error: unknown) => {
           scans.refuse(error);
-          if (!call.cancelled) call.emit('error', statusOf(calls.cluster.routed(error)));
+          if (!call.cancelled) call.emit('error', statusOf(routed(error)));
         },
       )
       .finally(() => counter.callsInFlight--);
   };
+}
+
+/** Scans of this node's replicas; those of tables whose shards the sender does not name are passed on. */
+export function ownScans(calls: KvCalls): Scans {
+  return async (call, state) => {
+    const proxy = calls.proxyFor(call.request);
+    return proxy === undefined ? streamEntries(calls, call, state) : streamChunks(proxy.scan(call.request, state), call, calls.settings);
+  };
+}
+
+/** Chunks that come from elsewhere, no faster than they are read. */
+export async function streamChunks(
+  chunks: AsyncIterable<ScanResponse>,
+  call: ScanCall,
+  { scanStallMsMax }: Pick<ServerSettings, 'scanStallMsMax'>,
+): Promise<void> {
+  for await (const chunk of chunks) {
+    await written(call, chunk, scanStallMsMax);
+    if (call.cancelled) return;
+  }
 }
 
 async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): Promise<void> {

@@ -23,7 +23,7 @@ import {
   WriteResponse,
 } from '../../proto/index.ts';
 import type { CallState } from '../node/index.ts';
-import type { KvCalls } from './kv-calls.ts';
+import type { KvVerbs } from './kv-verbs.ts';
 
 /** An encoded answer, or one that is about to be written in place. */
 export interface AnswerBytes {
@@ -35,11 +35,11 @@ export interface SessionMethod {
   /** For the counter. */
   readonly name: string;
   /** The answer, or a promise of it. */
-  run(calls: KvCalls, payload: Buffer, call: CallState): unknown;
+  run(calls: KvVerbs, payload: Buffer, call: CallState): unknown;
   answerBytes(answer: unknown): AnswerBytes;
 }
 
-type Verb<Q, A> = (calls: KvCalls, request: Q, call: CallState) => A | Promise<A>;
+type Verb<Q, A> = (calls: KvVerbs, request: Q, call: CallState) => A | Promise<A>;
 
 /** Requests alias the message that they came in: the verbs copy what they keep before they return. */
 function hot<Q, A>(name: string, request: HotCodec<Q>, response: HotCodec<A>, verb: Verb<Q, A>): SessionMethod {
@@ -79,10 +79,10 @@ function decode<T>(message: Generated<T>, payload: Buffer): T {
 }
 
 export const SESSION_METHODS: ReadonlyMap<number, SessionMethod> = new Map([
-  [FRAME_GET, hot('get', getRequestCodec, getResponseCodec, (calls, request) => calls.get(request))],
+  [FRAME_GET, hot('get', getRequestCodec, getResponseCodec, (calls, request, call) => calls.get(request, call))],
   [FRAME_PUT, hot('put', putRequestCodec, putResponseCodec, (calls, request, call) => calls.put(request, call))],
   [FRAME_DELETE, hot('delete', deleteRequestCodec, deleteResponseCodec, (calls, request, call) => calls.delete(request, call))],
-  [FRAME_MULTI_GET, generated('multi_get', MultiGetRequest, MultiGetResponse, (calls, request) => calls.multiGet(request))],
+  [FRAME_MULTI_GET, generated('multi_get', MultiGetRequest, MultiGetResponse, (calls, request, call) => calls.multiGet(request, call))],
   [FRAME_WRITE, generated('write', WriteRequest, WriteResponse, (calls, request, call) => calls.write(request, call))],
   [
     FRAME_DELETE_RANGE,

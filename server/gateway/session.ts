@@ -27,7 +27,7 @@ import {
 } from '../../proto/index.ts';
 import type { CallState } from '../node/index.ts';
 import type { CallCounter } from './call-counter.ts';
-import type { KvCalls } from './kv-calls.ts';
+import type { KvVerbs } from './kv-verbs.ts';
 import { statusOf } from './rpc-errors.ts';
 import { SESSION_METHODS, type SessionMethod } from './session-methods.ts';
 
@@ -47,7 +47,7 @@ class SessionCall implements CallState {
 
 export class ServerSession {
   readonly #stream: SessionStream;
-  readonly #calls: KvCalls;
+  readonly #calls: KvVerbs;
   readonly #counter: CallCounter;
   readonly #writer: SessionWriter = new SessionWriter();
   readonly #inFlight: Map<number, SessionCall> = new Map();
@@ -64,7 +64,7 @@ export class ServerSession {
   #over = false;
   readonly #onOver: () => void;
 
-  constructor(stream: SessionStream, calls: KvCalls, counter: CallCounter, greeting: SessionGreeting, onOver: () => void) {
+  constructor(stream: SessionStream, calls: KvVerbs, counter: CallCounter, greeting: SessionGreeting, onOver: () => void) {
     this.#stream = stream;
     this.#calls = calls;
     this.#counter = counter;

@@ -215,6 +215,13 @@ export const PARTS: readonly Part[] = [
     holds: 'what clients talk to',
   },
   {
+    path: 'server/proxy',
+    grade: 'edge',
+    imports: ['base', 'client', 'proto', 'server/gateway', 'server/node', 'server/settings.ts'],
+    packages: [],
+    holds: 'tables for clients that know no shards',
+  },
+  {
     path: 'server/metrics',
     grade: 'edge',
     imports: ['base', 'engine', 'server/gateway', 'server/node', 'server/transport'],
@@ -244,6 +251,7 @@ export const PARTS: readonly Part[] = [
       'server/meta',
       'server/metrics',
       'server/node',
+      'server/proxy',
       'server/shard',
       'server/shard/descriptor.ts',
       'server/transport',

@@ -29,6 +29,7 @@ import {
   type KvHandlers,
   Leadership,
   type Member,
+  MetaService,
   MultiGetRequest,
   MultiGetResponse,
   putRequestCodec,
@@ -42,6 +43,8 @@ import {
   SessionGreeting,
   SessionWriter,
   StatusResponse,
+  type TopologyRequest,
+  type TopologyResponse,
   WriteRequest,
   WriteResponse,
   type RequestId,
@@ -81,6 +84,10 @@ export class FakeServer {
   pings = 0;
   /** As a process that was stopped: what comes is left until `thaw`. */
   #frozen: (() => void)[] | undefined;
+  /** What the metaserver says, which this server then is. */
+  topology: ((request: TopologyRequest) => TopologyResponse) | undefined;
+  /** Shard and epoch of each request that named one. */
+  readonly shards: string[] = [];
   /** What happens to each next call; empty: answered. */
   behaviours: Behaviour[] = [];
   /** Entries in a chunk of a scan, and how many chunks a stream gives before it breaks. */
@@ -144,6 +151,17 @@ export class FakeServer {
         );
       },
     });
+    if (this.topology !== undefined) {
+      this.#server.addService({ topology: MetaService.topology } as never, {
+        topology: ({ request }: { request: TopologyRequest }, done: sendUnaryData<TopologyResponse>) => {
+          try {
+            done(null, this.topology!(request));
+          } catch (error) {
+            done(statusOf(error) as never);
+          }
+        },
+      });
+    }
     this.port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound),
@@ -212,6 +230,7 @@ export class FakeServer {
       ),
       scan: (call) => {
         this.scans++;
+        this.#note(call.request);
         this.#whenThawed(() => {
           const elsewhere = this.#elsewhere();
           if (elsewhere === undefined) this.#scan(call.request, call as never);
@@ -282,7 +301,12 @@ export class FakeServer {
     void stream;
   }
 
+  #note({ shard, epoch }: { shard?: number | undefined; epoch?: number | undefined }): void {
+    if (shard !== undefined) this.shards.push(`${shard}@${epoch}`);
+  }
+
   #execute(kind: number, payload: Buffer): Buffer {
+    this.#note(REQUESTS.get(kind)!(payload));
     if (kind === FRAME_GET) {
       const { key, versionOnly } = getRequestCodec.read(payload);
       return encodeHot(getResponseCodec, this.#entry(key, versionOnly));
@@ -318,7 +342,7 @@ export class FakeServer {
       .filter((key) => inRange(key, range))
       .slice(0, 3);
     for (const key of doomed) this.data.delete(key);
-    const cursor = doomed.length === 3 ? Buffer.from('more') : Buffer.alloc(0);
+    const cursor = doomed.length === 3 ? Buffer.from(doomed[2]!, 'latin1') : Buffer.alloc(0);
     return Buffer.from(DeleteRangeResponse.encode({ deleted: doomed.length, cursor, version }).finish());
   }
 
@@ -392,6 +416,17 @@ export class FakeServer {
     return [...this.data.keys()].sort();
   }
 }
+
+type Destination = { shard?: number | undefined; epoch?: number | undefined };
+
+const REQUESTS: ReadonlyMap<number, (payload: Buffer) => Destination> = new Map<number, (payload: Buffer) => Destination>([
+  [FRAME_GET, (payload) => getRequestCodec.read(payload)],
+  [FRAME_PUT, (payload) => putRequestCodec.read(payload)],
+  [FRAME_DELETE, (payload) => deleteRequestCodec.read(payload)],
+  [FRAME_MULTI_GET, (payload) => MultiGetRequest.decode(payload)],
+  [FRAME_WRITE, (payload) => WriteRequest.decode(payload)],
+  [FRAME_DELETE_RANGE, (payload) => DeleteRangeRequest.decode(payload)],
+]);
 
 export function statusOf(error: unknown): { code: number; details: string; metadata: Metadata } {
   const failure = failureOf(error);

@@ -1,0 +1,3 @@
+/** Serves clients that know no shards, out of the nodes that have them. */
+export { ProxyCalls } from './proxy-calls.ts';
+export { SdkTables } from './sdk-tables.ts';
