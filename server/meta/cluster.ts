@@ -328,10 +328,11 @@ export class Cluster implements ClusterState {
       return;
     }
     if (role !== 'stopped') {
-      const there = shard.hosts.has(id);
+      if (!shard.hosts.has(id)) {
+        this.#touched.add(shard);
+        this.nodes.get(id)!.replicasHere.add(shard);
+      }
       shard.hosts.set(id, { applied: report.applied });
-      this.nodes.get(id)?.replicasHere.add(shard);
-      if (!there) this.#touched.add(shard);
     }
     if (role === 'leader' && term >= shard.term) return this.#ledBy(shard, id, report);
     if (term > shard.term || (term === shard.term && shard.leader === 0)) this.#lead(shard, report.leader, term);

@@ -4,7 +4,7 @@
  * A range begins with its first key. A hash shard (bits, index) has the hashes that end in `index`: with the order of bits reversed those are one
  * range, from the reversed index on; so siblings, which differ in their highest bit of the index only, are neighbours as ranges are.
  *
- * An array for each table, searched by halving. While a split or merge is half reported two shards may begin with one key; the id decides then.
+ * A sorted array for each table, searched by halving. While a split or merge is half reported two shards may begin with one key; the id decides then.
  * Pure. Used by cluster.ts.
  */
 import type { ShardKeys } from '../shard/descriptor.ts';
@@ -39,16 +39,26 @@ export class ShardOrder<Entry extends Shard> {
     this.#added.delete(table);
     const shards = this.#tables.get(table) ?? [];
     this.#tables.set(table, shards);
-    if (added.length > FEW) {
-      for (const shard of added) shards.push(shard);
-      shards.sort(compare);
+    if (added.length <= FEW) {
+      for (const shard of added) shards.splice(placeOf(shards, shard), 0, shard);
       return;
     }
-    for (const shard of added) shards.splice(placeOf(shards, shard), 0, shard);
+    this.#tables.set(table, merged(shards, added.sort(compare)));
   }
 }
 
 const FEW = 32;
+
+function merged<Entry extends Shard>(a: readonly Entry[], b: readonly Entry[]): Entry[] {
+  const all: Entry[] = [];
+  let i = 0;
+  for (const shard of b) {
+    while (i < a.length && compare(a[i]!, shard) < 0) all.push(a[i++]!);
+    all.push(shard);
+  }
+  while (i < a.length) all.push(a[i++]!);
+  return all;
+}
 
 /** Where a shard is in `shards`, or would be. */
 export function placeOf(shards: readonly Shard[], shard: Shard): number {

@@ -116,8 +116,9 @@ export interface Node {
   /** Soft: which high watermarks it is beyond, until it is below the low ones: hysteresis. */
   readonly over: Over;
 
-  /** Index: shards of which it is a member. */
+  /** Index: shards of which it is a member, and those of which it reports a replica. */
   readonly shards: ReadonlySet<Shard>;
+  readonly replicasHere: ReadonlySet<Shard>;
   /** Index: bytes of those of which it has the data. */
   readonly memberBytes: number;
   /** Index, planned: replicas, their bytes (of those with data), leads; writes each second of its replicas and reads of its leads. */

@@ -17,15 +17,15 @@
 import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../state.ts';
 import { staysEven } from './leads.ts';
 import { successorOf } from './progress.ts';
-import { diskAfter, type Dimension, fairOf, levelOf, type Pool, type Round, type Seat } from './round.ts';
+import { diskAfter, type Dimension, fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas } from './rules.ts';
 import { stepsToMove } from './steps.ts';
-import { targetFor } from './targets.ts';
+import { targetFor, type Wish } from './targets.ts';
 import { bytesText, nodeText, partText, rateText } from './words.ts';
 
-/** Of nodes that have too much so many are looked at in a round, the fullest first; of the shards of each so many. */
-const SOURCES_MAX = 48;
-const TRIES_MAX = 12;
+/** Of the nodes of a zone that have too much so many are looked at in a round; of the shards of each so many. */
+const SOURCES_MAX = 24;
+const TRIES_MAX = 8;
 
 export function balance(round: Round): void {
   for (const pool of round.pools()) {
@@ -49,18 +49,17 @@ function isFree({ state }: Round, pool: Pool): boolean {
 function emptyFullDisks(round: Round, pool: Pool): void {
   const { diskHigh, diskLow } = round.state.policy;
   for (const seat of pool.seats) {
-    if (!seat.node.over.disk || diskAfter(seat) <= diskLow) continue;
+    if (!seat.node.over.disk || diskAfter(seat) <= diskLow || !mayGive(round, seat)) continue;
     const why = `the disk of ${nodeText(seat.node)} is ${partText(diskAfter(seat))} full, beyond ${partText(diskHigh)}`;
     const shards = movable(round, seat).sort((a, b) => bytesOf(b) - bytesOf(a) || a.id - b.id);
-    move(
-      round,
-      pool,
+    move(round, pool, {
       seat,
       shards,
       why,
-      (other, shard) => diskAfter(other, bytesOf(shard)) < diskAfter(seat, -bytesOf(shard)),
-      () => diskAfter(seat) <= diskLow,
-    );
+      to: pool.seats,
+      accepts: (other, shard) => diskAfter(other, bytesOf(shard)) < diskAfter(seat, -bytesOf(shard)),
+      done: () => diskAfter(seat) <= diskLow,
+    });
   }
 }
 
@@ -68,7 +67,7 @@ function relieveBusy(round: Round, pool: Pool): void {
   for (const seat of pool.seats) {
     const { over, load } = seat.node;
     // What it leads goes first, and what remains of its traffic is told by the next report.
-    if (!seat.welcoming || (!over.cpu && !over.io) || load === undefined || seat.leadsMoved > 0) continue;
+    if (!seat.welcoming || (!over.cpu && !over.io) || load === undefined || seat.leadsMoved > 0 || !mayGive(round, seat)) continue;
     const busy = over.cpu
       ? `the cores of ${nodeText(seat.node)} are ${partText(load.cpu)} busy`
       : `the disk of ${nodeText(seat.node)} is ${partText(load.io)} busy`;
@@ -76,16 +75,15 @@ function relieveBusy(round: Round, pool: Pool): void {
       .filter((shard) => writesOf(shard) > 0)
       .sort((a, b) => writesOf(b) - writesOf(a) || a.id - b.id);
     const enough = seat.traffic * 0.75;
-    move(
-      round,
-      pool,
+    move(round, pool, {
       seat,
       shards,
-      busy,
-      (other, shard) =>
+      why: busy,
+      to: pool.seats,
+      accepts: (other, shard) =>
         !isBusy(other) && levelOf(pool, other, 'traffic', writesOf(shard)) < levelOf(pool, seat, 'traffic', -writesOf(shard)),
-      () => seat.traffic <= enough,
-    );
+      done: () => seat.traffic <= enough,
+    });
   }
 }
 
@@ -100,28 +98,30 @@ function even(round: Round, pool: Pool, group: Pool, dimension: Exclude<Dimensio
     const fair = fairOf(group, seat, dimension);
     return seat.welcoming && !seat.node.over.slow && seat[dimension] < fair * (1 - tolerance) && fair - seat[dimension] >= least;
   };
-  if (round.balanceCopiesLeft <= 0) return;
+  const { copiesIntoNodeMax } = round.state.policy;
+  if (round.balanceCopiesLeft <= 0 || !group.seats.some((seat) => seat.welcoming && seat.arriving < copiesIntoNodeMax)) return;
   const members = group.seats.filter(({ welcoming }) => welcoming);
   round.looked += members.length;
   const high = members.filter(beyond);
   // Nobody has too much, and somebody has too little: then whoever has more than its share gives.
   const lows = high.length > 0 ? [] : members.filter(below);
   const sources = high.length > 0 ? high : lows.length > 0 ? members.filter((seat) => levelOf(group, seat, dimension) > 1) : [];
-  sources.sort((a, b) => levelOf(group, b, dimension) - levelOf(group, a, dimension) || a.id - b.id);
+  const able = sources
+    .filter((seat) => mayGive(round, seat))
+    .sort((a, b) => levelOf(group, b, dimension) - levelOf(group, a, dimension) || a.id - b.id);
   const wanted = new Set(lows);
-  for (const seat of sources.slice(0, SOURCES_MAX)) {
+  for (const seat of inTurn(able, SOURCES_MAX, round.nowMs)) {
     if (round.balanceCopiesLeft <= 0) return;
     const fair = fairOf(group, seat, dimension);
     const why = `${nodeText(seat.node)} has ${amountText(dimension, seat[dimension])}, and its share is ${amountText(dimension, fair)}`;
     const accepts = (other: Seat, shard: Shard): boolean => {
       const amount = amountOf(dimension, shard);
       if (lows.length > 0 && !wanted.has(other)) return false;
-      if (group !== pool && other.node.record.zone !== seat.node.record.zone) return false;
       if (levelOf(group, other, dimension, amount) > levelOf(group, seat, dimension, -amount)) return false;
       return bears(round, pool, group, dimension, other, shard);
     };
     const done = (): boolean => seat[dimension] <= fair * (high.length > 0 ? 1 + tolerance / 2 : 1);
-    move(round, pool, seat, inOrder(round, group, dimension, seat), why, accepts, done);
+    move(round, pool, { seat, shards: inOrder(round, group, dimension, seat), why, to: group.seats, accepts, done });
   }
 }
 
@@ -146,24 +146,33 @@ function inOrder(round: Round, group: Pool, dimension: Exclude<Dimension, 'leads
     .sort((a, b) => amountOf(dimension, b) - amountOf(dimension, a) || a.id - b.id);
 }
 
-function move(
-  round: Round,
-  pool: Pool,
-  seat: Seat,
-  shards: readonly Shard[],
-  why: string,
-  accepts: (other: Seat, shard: Shard) => boolean,
-  done: () => boolean,
-): void {
+/** Whether another replica may leave it now. */
+function mayGive({ state: { policy } }: Round, { departing }: Seat): boolean {
+  return departing < policy.copiesOutOfNodeMax;
+}
+
+interface Giving {
+  readonly seat: Seat;
+  /** In the order in which they are tried. */
+  readonly shards: readonly Shard[];
+  readonly why: string;
+  readonly to: readonly Seat[];
+  accepts(other: Seat, shard: Shard): boolean;
+  /** It has given enough. */
+  done(): boolean;
+}
+
+function move(round: Round, pool: Pool, { seat, shards, why, to, accepts, done }: Giving): void {
   const { state } = round;
   let tries = TRIES_MAX;
   for (const shard of shards) {
-    if (tries-- <= 0 || done() || round.balanceCopiesLeft <= 0 || seat.departing >= state.policy.copiesOutOfNodeMax) return;
+    if (tries-- <= 0 || done() || round.balanceCopiesLeft <= 0 || !mayGive(round, seat)) return;
     const from = replicaOn(shard, seat.id)!;
     const table = state.tables.get(shard.record.table)!;
     const staying = shard.record.replicas.filter((replica) => replica !== from);
     round.looked++;
-    const target = targetFor(round, { table, shard, staying, kind: 'balance', data: from.data, accepts: (other) => accepts(other, shard) });
+    const wish: Wish = { table, shard, staying, kind: 'balance', data: from.data, seats: to, accepts: (other) => accepts(other, shard) };
+    const target = targetFor(round, wish);
     if (typeof target === 'string') continue;
     const reason = `${why}; ${nodeText(target.node)} has ${partText(levelOf(pool, target, 'bytes'))} of its fair bytes and ${partText(levelOf(pool, target, 'replicas'))} of its replicas, and gets ${bytesText(bytesOf(shard))}`;
     round.propose(shard, 'balance', reason, stepsToMove(shard, from, target.id, successorOf(state, shard, seat.id, 0)));

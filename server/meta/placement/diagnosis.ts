@@ -67,8 +67,8 @@ export function strayHost(state: ClusterState, shard: Shard): number | undefined
   if (shard.load === undefined || shard.record.joint) return undefined;
   for (const [node, { applied }] of shard.hosts) {
     if (shard.record.replicas.some((replica) => replica.node === node) || applied > shard.membersAsOf) continue;
-    const there = state.nodes.get(node);
-    if (there?.record.health === 'up') return node;
+    const there = state.nodes.get(node)?.record;
+    if (there?.health === 'up' && there.duty !== 'decommissioned') return node;
   }
   return undefined;
 }

@@ -113,7 +113,10 @@ function peersFor(state: ClusterState, node: Node, nowMs: number): number[] {
 /** Nodes that were to be decommissioned, and of which nothing is left. */
 export function emptied(state: ClusterState): NodeVerdict[] {
   return [...state.nodes.values()]
-    .filter(({ record, shards, replicas }) => record.duty === 'decommissioning' && shards.size === 0 && replicas === 0)
+    .filter(({ record, load, shards, replicasHere, replicas }) => {
+      const out = shards.size === 0 && replicas === 0 && (record.health === 'down' || (load !== undefined && replicasHere.size === 0));
+      return record.duty === 'decommissioning' && out;
+    })
     .map((node) => ({ node: node.record.id, duty: 'decommissioned', reason: `${nodeText(node)} has no replica any more` }));
 }
 

@@ -9,11 +9,13 @@
  * Pure. Called by plan.ts.
  */
 import { mayLead, type Node, type Shard, trafficOf } from '../state.ts';
-import { fairOf, levelOf, type Pool, type Round, type Seat } from './round.ts';
+import { fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { nodeText, partText, rateText } from './words.ts';
 
 /** What a node gives away in one round: reports of how it goes then come before the next. */
 const GIVEN_MAX = 8;
+/** So many nodes with more than their share are looked at in a round. */
+const SOURCES_MAX = 64;
 
 export function moveLeads(round: Round): void {
   const { state } = round;
@@ -72,10 +74,13 @@ function relieve(round: Round, pool: Pool): void {
 
 function evenTraffic(round: Round, pool: Pool): void {
   const { tolerance, balanceTrafficMin } = round.state.policy;
-  for (const seat of pool.seats) {
-    if (!seat.welcoming || round.transfersLeft <= 0) continue;
+  const high = pool.seats.filter((seat) => {
     const fair = fairOf(pool, seat, 'traffic');
-    if (seat.traffic <= fair * (1 + tolerance) || seat.traffic - fair < balanceTrafficMin) continue;
+    return seat.welcoming && seat.leads > 0 && seat.traffic > fair * (1 + tolerance) && seat.traffic - fair >= balanceTrafficMin;
+  });
+  for (const seat of inTurn(high, SOURCES_MAX, round.nowMs)) {
+    if (round.transfersLeft <= 0) return;
+    const fair = fairOf(pool, seat, 'traffic');
     const shards = ledBy(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
     for (const shard of shards) {
       const reads = readsOf(shard);
@@ -92,12 +97,16 @@ function evenLeads(round: Round, pool: Pool): void {
   const low = pool.seats.some(
     (seat) => seat.welcoming && !seat.node.over.slow && fairOf(pool, seat, 'leads') * (1 - tolerance) - seat.leads >= balanceReplicasMin,
   );
-  for (const seat of pool.seats) {
-    if (!seat.welcoming || round.transfersLeft <= 0) continue;
+  const isHigh = (seat: Seat): boolean => {
     const fair = fairOf(pool, seat, 'leads');
-    const high = seat.leads > fair * (1 + tolerance) && seat.leads - fair >= balanceReplicasMin;
-    // Somebody lacks leads while nobody has too many: then whoever has more than its share gives.
-    if (!high && !(low && seat.leads - fair >= 1)) continue;
+    return seat.leads > fair * (1 + tolerance) && seat.leads - fair >= balanceReplicasMin;
+  };
+  // Somebody lacks leads while nobody has too many: then whoever has more than its share gives.
+  const sources = pool.seats.filter((seat) => seat.welcoming && (isHigh(seat) || (low && seat.leads - fairOf(pool, seat, 'leads') >= 1)));
+  for (const seat of inTurn(sources, SOURCES_MAX, round.nowMs)) {
+    if (round.transfersLeft <= 0) return;
+    const fair = fairOf(pool, seat, 'leads');
+    const high = isHigh(seat);
     for (const shard of ledBy(round, seat.node)) {
       if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.leads - fair < 1) break;
       const reads = readsOf(shard);

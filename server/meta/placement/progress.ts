@@ -49,7 +49,7 @@ export function isDone(state: ClusterState, step: Step): boolean {
   const { record, leader } = shard;
   switch (step.type) {
     case 'create-replica':
-      return shard.hosts.has(step.node) || replicaKnown(shard, step.node);
+      return shard.hosts.has(step.node);
     case 'add-learner':
       return replicaOn(shard, step.node) !== undefined && record.asOfIndex > 0;
     case 'catch-up':
@@ -97,6 +97,15 @@ export function stepOfOrder(id: string): { readonly operator: number; readonly a
 
 /** Why it will not come to its end, if so. */
 export function hopeless(state: ClusterState, { steps, at }: OperatorRecord): string | undefined {
+  const merging = steps.findIndex((step) => step.type === 'import');
+  if (at <= merging) {
+    const step = steps[merging]!;
+    const target = state.shards.get(step.shard);
+    const source = step.type === 'import' ? state.shards.get(step.source) : undefined;
+    if (target === undefined || source === undefined) return 'one of the two shards is gone';
+    // Versions of keys are indices of the log: they would come back.
+    if (source.lastIndex > target.lastIndex) return `shard ${source.id} has the longer log by now`;
+  }
   for (let i = at; i < steps.length; i++) {
     const step = steps[i]!;
     if (
@@ -202,10 +211,6 @@ export function successorOf(state: ClusterState, shard: Shard, from: number, wan
     bestMatch = match;
   }
   return best;
-}
-
-function replicaKnown(shard: Shard, node: number): boolean {
-  return shard.record.asOfIndex > 0 && replicaOn(shard, node) !== undefined;
 }
 
 /** Nothing can be done about what it has; should it come back, its replicas are strays. */

@@ -183,6 +183,15 @@ export class Round {
 /** Of what is in the way of the rest, examples do. */
 const BLOCKED_MAX = 100;
 
+/**
+ * `max` of those, other ones each second: where some cannot be helped now, the others get their turn all the same.
+ */
+export function inTurn<Each>(all: readonly Each[], max: number, nowMs: number): readonly Each[] {
+  if (all.length <= max) return all;
+  const first = (Math.floor(nowMs / 1000) * max) % all.length;
+  return [...all.slice(first, first + max), ...all.slice(0, Math.max(0, first + max - all.length))];
+}
+
 /** Its part over its fair part; 1 where there is nothing to share. */
 export function levelOf({ fair }: Pool, seat: Seat, dimension: Dimension, added = 0): number {
   const mean = fair[dimension];

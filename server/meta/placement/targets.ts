@@ -21,6 +21,8 @@ export interface Wish {
   readonly kind: OperatorKind;
   /** Of a witness: no data go there. */
   readonly data: boolean;
+  /** Of these only; else of all of the pool. */
+  readonly seats?: readonly Seat[];
   /** Further conditions. */
   readonly accepts?: (seat: Seat) => boolean;
 }
@@ -40,13 +42,16 @@ export function targetFor(round: Round, wish: Wish): Seat | string {
   let bestZone = 0;
   let bestLevel = 0;
   const refused = { busy: 0, full: 0, zone: 0 };
-  round.looked += pool.seats.length;
-  for (const seat of pool.seats) {
+  const seats = wish.seats ?? pool.seats;
+  const mark = diskMark(round, wish.kind);
+  const arrivingMax = round.state.policy.copiesIntoNodeMax;
+  round.looked += seats.length;
+  for (const seat of seats) {
     if (!seat.welcoming || seat.node.over.slow || isThere(shard, seat.id)) continue;
     const zone = inZones.get(seat.node.record.zone) ?? 0;
     if (zone >= share) refused.zone++;
-    else if (diskAfter(seat, bytes) > diskMark(round, wish.kind)) refused.full++;
-    else if (seat.arriving >= round.state.policy.copiesIntoNodeMax) refused.busy++;
+    else if (diskAfter(seat, bytes) > mark) refused.full++;
+    else if (seat.arriving >= arrivingMax) refused.busy++;
     else if (wish.accepts?.(seat) === false) refused.busy++;
     else {
       const level = fullness(pool, seat);
