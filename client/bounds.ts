@@ -96,7 +96,8 @@ function behindPrefix(prefix: Uint8Array): Uint8Array | undefined {
   let length = prefix.length;
   while (length > 0 && prefix[length - 1] === 0xff) length--;
   if (length === 0) return undefined;
-  const behind = prefix.slice(0, length);
+  // A copy: `slice` of a Buffer is none, and the prefix is the caller's.
+  const behind = new Uint8Array(prefix.subarray(0, length));
   behind[length - 1]!++;
   return behind;
 }
