@@ -518,13 +518,6 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
     cluster: THREE,
   },
   {
-    name: 'the log is cut as if a repaired engine had durably what was applied again',
-    file: REPAIR,
-    find: '    upkeep.resume(machine, begin.index, bytes);\n',
-    plant: '    upkeep.resume(machine);\n',
-    cluster: THREE,
-  },
-  {
     name: 'followers do not act on a change of the members',
     file: RAFT,
     find: '    applyChanges(state, changes);\n',
