@@ -5,8 +5,9 @@
  *   begins    with the list that the cluster was bootstrapped with, written by the first entry that is applied
  *   NODE      a command: a node has these addresses now; without any: it is forgotten (command-codec.ts)
  *   BEGUN     a command: a node has data from now on. One that comes with an empty directory after that has lost what it promised to others
- *   removed   who ceases to be a member by a change of the configuration is noted in the batch of that change. Such an id is not used again: nobody could
- *             tell what its node has forgotten. What a command says of it later does nothing.
+ *   REMOVED   a command: the node has left the cluster. Such an id is not used again: nobody could tell what its node has forgotten. What a command says of
+ *             it later does nothing. The same is noted of members that a forced change of the configuration leaves out, in the batch of that change. That a
+ *             node is no member any more says nothing: the shard may have moved.
  *
  * Records in the engine, big-endian:
  *

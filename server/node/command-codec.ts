@@ -11,6 +11,7 @@
  *   DELETE_RANGE (2):  | limit u32 | start bytes u16 | end bytes u16 | start | end |     from start, included, to end, excluded
  *   NODE (3):    | node u32 | address bytes u16 | peer address bytes u16 | address | peer address |        UTF-8; both empty: the node is forgotten
  *   BEGUN (4):   | node u32 |                                                                             it has data from now on
+ *   REMOVED (5): | node u32 |                                                                             it has left the cluster for good
  *   from 16 on:  what changes the keys of the shard (shard-commands.ts)
  *
  * Keys are the engine's (keys.ts): a user's key stands here with its prefix byte already, so that applying copies nothing.
@@ -50,6 +51,7 @@ export type Command =
   | { kind: 'delete-range'; epoch: number; id: CommandRequestId | undefined; start: Uint8Array; end: Uint8Array; limit: number }
   | { kind: 'node'; epoch: number; id: CommandRequestId | undefined; node: number; known: NodeAddress }
   | { kind: 'begun'; epoch: number; id: CommandRequestId | undefined; node: number }
+  | { kind: 'removed'; epoch: number; id: CommandRequestId | undefined; node: number }
   | { kind: 'shard'; change: ShardCommand };
 
 export const CLIENT_BYTES_MAX = 32;
@@ -60,6 +62,7 @@ const KIND_WRITE = 1;
 const KIND_DELETE_RANGE = 2;
 const KIND_NODE = 3;
 const KIND_BEGUN = 4;
+const KIND_REMOVED = 5;
 const ABSENT = 1;
 const VALUE = 2;
 const VERSION = 3;
@@ -122,8 +125,17 @@ export function encodeNode(node: number, { address, peerAddress }: NodeAddress):
 
 /** Encodes that a node has data. */
 export function encodeBegun(node: number): Buffer {
+  return encodeNodeId(KIND_BEGUN, node);
+}
+
+/** Encodes that a node was removed from the cluster. */
+export function encodeRemoved(node: number): Buffer {
+  return encodeNodeId(KIND_REMOVED, node);
+}
+
+function encodeNodeId(kind: number, node: number): Buffer {
   const target = Buffer.alloc(headBytes(undefined, 0) + 4);
-  target.writeUInt32LE(node, writeHead(target, KIND_BEGUN, undefined, 0));
+  target.writeUInt32LE(node, writeHead(target, kind, undefined, 0));
   return target;
 }
 
@@ -161,6 +173,7 @@ function readBody(
   if (kind === KIND_DELETE_RANGE) return readDeleteRange(reader, epoch, id);
   if (kind === KIND_NODE) return readNode(reader, epoch, id);
   if (kind === KIND_BEGUN) return { kind: 'begun', epoch, id, node: readNodeId(reader) };
+  if (kind === KIND_REMOVED) return { kind: 'removed', epoch, id, node: readNodeId(reader) };
   const change = readShardCommand(kind, reader, place);
   if (change !== undefined && (epoch !== 0 || id !== undefined))
     throw corruptCommand('what changes a shard has neither epoch nor request id in its head');

@@ -3,8 +3,8 @@
  *
  *   add a learner -> it gets a snapshot and the log -> promote         demote -> remove
  *
- * A member that is gone for good does not come back under its id: nobody could tell what it has forgotten. Its node joins under another, and the address
- * book (address-book.ts) keeps the ids that are used up. Where a node is goes into the book before it becomes a member, so that everybody can reach it then.
+ * A node that is removed from the cluster does not come back under its id: nobody could tell what it has forgotten. It joins under another, and the address
+ * book (address-book.ts) keeps the ids that are used up. That a node is no member of one group says nothing of that: shards move between nodes. Where a node is goes into the book before it becomes a member, so that everybody can reach it then.
  *
  * A change after which no majority of voters would be reached is refused: with one of three voters down, the other one that is up must not be demoted.
  *
@@ -16,7 +16,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { changed, type ConfigurationChange, hasQuorum, isVoter, membersOf } from '../raft/index.ts';
 import type { NodeAddress } from './address-book.ts';
 import { NO_LIMIT } from './call-state.ts';
-import { encodeBegun, encodeNode } from './command-codec.ts';
+import { encodeBegun, encodeNode, encodeRemoved } from './command-codec.ts';
 import type { Replica } from './replica.ts';
 
 /** A learner that lags by more would, as a voter, hold the group up for long should another one fail. */
@@ -87,9 +87,14 @@ export async function demote(replica: Replica, id: number, reachable: Reachable 
 /** A voter is demoted first. A node that is no member is forgotten by the address book. */
 export async function remove(replica: Replica, id: number, reachable: Reachable = EVERYBODY): Promise<void> {
   const { configuration } = replica.stats();
-  if (!membersOf(configuration).includes(id) && replica.book.nodes.has(id)) return setAddress(replica, id, NOWHERE);
+  const { nodes, begun } = replica.book;
+  const isMember = membersOf(configuration).includes(id);
+  // Named, and never came.
+  if (!isMember && nodes.has(id) && !begun.has(id)) return setAddress(replica, id, NOWHERE);
   if (isVoter(configuration, id)) await demote(replica, id, reachable);
-  await change(replica, { type: 'simple', members: [{ type: 'remove', id }] }, reachable);
+  // Of one that is no member an attempt before may have got so far.
+  if (isMember || !nodes.has(id)) await change(replica, { type: 'simple', members: [{ type: 'remove', id }] }, reachable);
+  await replica.propose(encodeRemoved(id), NO_LIMIT);
 }
 
 /** One voter for another in one step, by way of both majorities; who goes stays as a learner, to be removed. `unavailable/NOT_CAUGHT_UP` as `promote`. */

@@ -213,10 +213,13 @@ export class StateMachine {
         this.#book.begin(batch);
         batch.push({ type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(this.#shard.descriptor) });
       }
-      this.#book.remove(
-        membersOf(before).filter((id) => !members.includes(id)),
-        batch,
-      );
+      // Whose votes are not asked any more must not come back with them.
+      if (entry.change?.type === 'force' && this.#shard.descriptor.shard === FIRST_SHARD) {
+        this.#book.remove(
+          membersOf(before).filter((id) => !members.includes(id)),
+          batch,
+        );
+      }
       await this.#write(batch, entry.index);
       this.#configurationWritten = true;
     } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data, this.#placeOf(entry)), entry);
@@ -258,10 +261,11 @@ export class StateMachine {
   async #execute(command: Command, { index, term }: LogEntry): Promise<ApplyResult> {
     if (command.kind === 'shard') return this.#shard.execute(command.change, index, term);
     const { id } = command;
-    if (command.kind === 'node' || command.kind === 'begun') {
+    if (command.kind === 'node' || command.kind === 'begun' || command.kind === 'removed') {
       const batch: HostedOperation[] = [];
       if (command.kind === 'node') this.#book.set(command.node, command.known, batch);
-      else this.#book.begins(command.node, batch);
+      else if (command.kind === 'begun') this.#book.begins(command.node, batch);
+      else this.#book.remove([command.node], batch);
       if (batch.length > 0) await this.#write(batch, index);
       return appliedAt(index);
     }

@@ -17,7 +17,7 @@ import {
   SessionWriter,
   unwrapMessage,
 } from '../../proto/index.ts';
-import { decodeCommand } from '../../server/node/command-codec.ts';
+import { decodeCommand, encodeRemoved } from '../../server/node/command-codec.ts';
 import { GroupDirectory } from '../../server/node/group-directory.ts';
 import { decodeBeginning, encodeBeginning } from '../../server/node/replica-beginning.ts';
 import { sameKeys, wholeTable } from '../../server/shard/descriptor.ts';
@@ -217,6 +217,12 @@ describe('a command, version 1', () => {
     const bytes = golden('command-begun-v1', encodeBegun(4));
     documented('command.md', 'command-begun-v1');
     expect(decodeCommand(bytes)).toEqual({ kind: 'begun', epoch: 0, id: undefined, node: 4 });
+  });
+
+  it('of who has left the cluster, is written and read', () => {
+    const bytes = golden('command-removed-v1', encodeRemoved(4));
+    documented('command.md', 'command-removed-v1');
+    expect(decodeCommand(bytes)).toEqual({ kind: 'removed', epoch: 0, id: undefined, node: 4 });
   });
 
   it('of a split is written and read', () => {

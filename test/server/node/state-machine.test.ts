@@ -3,7 +3,8 @@ import { NodeScheduler } from '../../../base/node/index.ts';
 import { type HostedEngine, open } from '../../../engine/index.ts';
 import { encodeDeleteRange, encodeWrite, engineKey } from '../../../server/node/index.ts';
 import { StateMachine } from '../../../server/node/state-machine.ts';
-import { votersOnly } from '../../../server/raft/index.ts';
+import { encodeRemoved } from '../../../server/node/command-codec.ts';
+import { type ConfigurationChange, votersOnly } from '../../../server/raft/index.ts';
 import { DEFAULT_TABLE, encodeDescriptor, type ShardDescriptor, wholeTable } from '../../../server/shard/descriptor.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 
@@ -75,6 +76,24 @@ describe('the shard of a state machine', () => {
       expect(await apply(again, put('a', 1))).toEqual({ outcome: 'sealed' });
       expect(machine.descriptor.shard).toBe(20);
     }
+  });
+
+  it('moves between nodes: only who is removed from the cluster, or left out by force, has its id used up', async () => {
+    const nodes = new Map([1, 2, 3].map((id) => [id, { address: `n${id}:1`, peerAddress: `n${id}:2` }]));
+    const machine = new StateMachine({ engine, log: { place: () => undefined }, beginning: votersOnly([1, 2, 3]), nodes });
+    index = 1;
+    await machine.apply({ index, term: 1, data: new Uint8Array(0) });
+    const change = (given: ConfigurationChange): ReturnType<StateMachine['apply']> =>
+      machine.apply({ index: ++index, term: 1, data: new Uint8Array(0), change: given });
+    await change({ type: 'simple', members: [{ type: 'make-learner', id: 3 }] });
+    await change({ type: 'simple', members: [{ type: 'remove', id: 3 }] });
+    expect([[...machine.book.removed], machine.book.nodes.has(3)]).toEqual([[], true]);
+    await apply(machine, encodeRemoved(3));
+    expect([[...machine.book.removed], machine.book.nodes.has(3)]).toEqual([[3], false]);
+    await change({ type: 'force', voters: [1] });
+    expect([...machine.book.removed].sort()).toEqual([2, 3]);
+    const again = new StateMachine({ engine, log: { place: () => undefined }, beginning: votersOnly([]) });
+    expect([...again.book.removed].sort()).toEqual([2, 3]);
   });
 
   it('deletes no keys of ranges that are no longer its own', async () => {
