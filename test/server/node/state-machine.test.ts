@@ -91,9 +91,9 @@ describe('the shard of a state machine', () => {
     await apply(machine, encodeRemoved(3));
     expect([[...machine.book.removed], machine.book.nodes.has(3)]).toEqual([[3], false]);
     await change({ type: 'force', voters: [1] });
-    expect([...machine.book.removed].sort()).toEqual([2, 3]);
+    expect([...machine.book.removed].toSorted((a, b) => a - b)).toEqual([2, 3]);
     const again = new StateMachine({ engine, log: { place: () => undefined }, beginning: votersOnly([]) });
-    expect([...again.book.removed].sort()).toEqual([2, 3]);
+    expect([...again.book.removed].toSorted((a, b) => a - b)).toEqual([2, 3]);
   });
 
   it('deletes no keys of ranges that are no longer its own', async () => {
