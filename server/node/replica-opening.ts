@@ -154,8 +154,8 @@ async function mendEngine(
 ): Promise<void> {
   if (store?.damage === undefined) return;
   const { damage, compactedIndex, lastIndex } = log.contents();
-  if (damage?.endLost === true) throw damaged(damage, nodeLog.damage[0]);
   const peers = othersOf({ id, voters }, store.damageNote?.members ?? []);
+  if (damage?.endLost === true) throw damaged(damage, nodeLog.damage[0], peers);
   // Nobody else has what was here.
   if (peers.length === 0) throw store.damage;
   onDamaged?.(store.damage);
@@ -180,11 +180,11 @@ async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, pa
   const { damage, lastIndex } = log.contents();
   if (damage === undefined) return 0;
   const peers = membersOf(machine.configuration).filter((member) => member !== id);
-  if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0]);
+  if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0], peers);
   const mending = { group, id, peers, host, retryTicks: electionTicks };
   const { outcome, entries } = await new LogMending(mending, log).run();
   if (outcome === 'filled') return entries;
-  if (store === undefined) throw damaged(damage, nodeLog.damage[0]);
+  if (store === undefined) throw damaged(damage, nodeLog.damage[0], peers);
   // It covers all that this member ever acknowledged.
   await installBefore(await store.receive(mending, lastIndex), store, log);
   return entries;
@@ -206,11 +206,18 @@ function dropApplied(log: GroupLog, applied: number): void {
   for (let index = applied; index > lost.to; index--) if (log.term(index) !== undefined) return log.compact(index);
 }
 
-/** A sole voter has nobody to fetch from what its log has lost. */
-function damaged({ missing, endLost }: GroupDamage, place: LogDamage | undefined): SparrowError {
+/**
+ * A sole voter has nobody to fetch from what its log has lost. What came last may be a vote, and that nobody else needs to know: given again in the same
+ * term, to another one, it could make a second leader.
+ */
+function damaged({ missing, endLost }: GroupDamage, place: LogDamage | undefined, peers: readonly number[]): SparrowError {
   const entries = missing.map(({ from, to }) => `${from} to ${to}`).join(', ');
   const lost = [...(missing.length > 0 ? [`entries ${entries}`] : []), ...(endLost ? ['what came last'] : [])].join(' and ');
   const at = place === undefined ? '' : `: ${place.file}: ${place.what} (at byte ${place.offset})`;
   const where = place === undefined ? {} : { file: place.file, offset: place.offset };
-  return new SparrowError('corrupt', 'CORRUPT_RAFT_LOG', `the log has lost ${lost}${at}`, { ...where, lost });
+  const next =
+    peers.length === 0
+      ? 'no other member has it: the way on is a backup'
+      : 'what this member has promised to the others since, a vote perhaps, nobody can tell: it is to be replaced by a node of another id (sparrowkv cluster replace)';
+  return new SparrowError('corrupt', 'CORRUPT_RAFT_LOG', `the log has lost ${lost}${at}; ${next}`, { ...where, lost });
 }

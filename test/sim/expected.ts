@@ -53,6 +53,7 @@ const OF_GROUPS: readonly string[] = [
   'reads within their age',
   'snapshots sent',
   'snapshots installed',
+  'engines repaired',
   'groups asleep',
   'messages dropped',
   'messages doubled',
