@@ -3,11 +3,14 @@
  * directory of the child's group, values that lie in the node's log among them.
  *
  *   1  what an attempt that died has left goes
- *   2  a checkpoint of the parent's engine as of the entry before the split, in groups/CHILD/a/files         all of it hard links but for the manifest
- *   3  that is opened, and its first batch written by the index of the split: the child's descriptor, and a range delete of what it does not get; flushed, closed
+ *   2  groups/CHILD/beginning: what the child is (replica-beginning.ts)
+ *   3  a checkpoint of the parent's engine as of the entry before the split, in groups/CHILD/a/files         all of it hard links but for the manifest
  *   4  groups/CHILD/current: the child is there. Its log begins behind the split, as after a snapshot (group-directory.ts)
  *
  * Each is durable before the next, and before the split counts in the parent. A crash before 4 leaves what 1 clears away when the split is applied again; after 4 there is nothing left to do.
+ *
+ * The engine of such a child lacks one batch, that of the split's own index: the child's descriptor, and a range delete of what it does not get. Opening the replica writes it (`firstBatch`), and
+ * again after each crash until it is in tables, so that nobody waits here for another flush.
  * A shard that was here and was destroyed is not made again: its log says so.
  *
  * A segment of the node's log that the child's engine leads into belongs to it like a file of its own (engine/upkeep/without-host.ts): the log may drop the segment, and
@@ -16,10 +19,11 @@
  * Called by shard-changes.ts. Calls the engine and group-directory.ts.
  */
 import type { FileSystem } from '../../base/env.ts';
-import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
+import type { HostedEngine } from '../../engine/index.ts';
 import type { ShardDescriptor } from '../shard/descriptor.ts';
 import { isGroup, NewGroup, type SnapshotBegin } from './group-directory.ts';
 import type { Hash64 } from './log/index.ts';
+import { writeBeginning } from './replica-beginning.ts';
 import type { ShardBirths } from './shard-changes.ts';
 
 export interface ChildMakerParts {
@@ -27,8 +31,6 @@ export interface ChildMakerParts {
   readonly hash: Hash64;
   /** Of a group, on this node. */
   readonly directoryOf: (group: number) => string;
-  /** As the replica's (replica-store.ts). */
-  readonly openEngine: (path: string, child: ShardDescriptor) => Promise<HostedEngine>;
   /** Whether a replica of the group was destroyed here once. */
   readonly isRetired: (group: number) => boolean;
   /** A child may be opened now; may be told again of one that runs, and of one that was destroyed. */
@@ -48,8 +50,8 @@ export class ChildMaker implements ShardBirths {
     return this.#making.has(group);
   }
 
-  async make(child: ShardDescriptor, begin: SnapshotBegin, parent: HostedEngine, first: readonly HostedOperation[]): Promise<void> {
-    const { fileSystem, hash, directoryOf, openEngine, isRetired } = this.#parts;
+  async make(child: ShardDescriptor, begin: SnapshotBegin, parent: HostedEngine): Promise<void> {
+    const { fileSystem, hash, directoryOf, isRetired } = this.#parts;
     const directory = directoryOf(child.shard);
     if (isRetired(child.shard)) return;
     if (isGroup(fileSystem, directory)) {
@@ -60,14 +62,8 @@ export class ChildMaker implements ShardBirths {
     this.#making.add(child.shard);
     try {
       const group = new NewGroup(fileSystem, directory, hash);
+      writeBeginning(fileSystem, directory, { descriptor: child, voters: [] }, hash);
       await parent.checkpoint(group.files);
-      const engine = await openEngine(group.files, child);
-      try {
-        await engine.write(first, { sequence: begin.index });
-        await engine.flush();
-      } finally {
-        await engine.close();
-      }
       group.finish(begin);
     } finally {
       this.#making.delete(child.shard);

@@ -118,12 +118,11 @@ export class NodeReplicas implements NodeShards {
 
   /** Replicas of shards that are split off are made there, and run from the moment when the split is applied. */
   #makesChildren(): ChildMaker {
-    const { fileSystem, hash, nodeLog, openEngine } = this.#parts;
+    const { fileSystem, hash, nodeLog } = this.#parts;
     return new ChildMaker({
       fileSystem,
       hash,
       directoryOf: (group) => this.#directory(group),
-      openEngine: (path, child) => openEngine(path, child.inlineThreshold),
       isRetired: (group) => nodeLog.isRetired(group) || isBeingRemoved(fileSystem, this.#directory(group)),
       made: ({ shard }, campaign) => {
         if (this.#closed || this.#slots.has(shard)) return;

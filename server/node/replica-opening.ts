@@ -15,6 +15,7 @@ import type { GroupDamage, GroupLog, LogDamage } from './log/index.ts';
 import { LogMending } from './log-mending.ts';
 import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
 import type { ReplicaStore } from './replica-store.ts';
+import { firstBatch } from './shard-changes.ts';
 import { StateMachine } from './state-machine.ts';
 
 const APPEND_BYTES_MAX: number = 1024 * 1024;
@@ -77,6 +78,7 @@ class DamageWatch {
 async function recover(settings: ReplicaSettings, parts: ReplicaParts, watch: DamageWatch): Promise<Omit<Recovered, 'damage'>> {
   const mended = await mendLog(settings, parts);
   const engine = engineOf(parts);
+  await finishBirth(engine, settings, parts);
   const machine = new StateMachine({
     engine,
     log: parts.log,
@@ -135,6 +137,14 @@ async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
   const { hardState } = log.contents();
   if (hardState.term < term) await log.append({ ...hardState, term, vote: 0 }, [], true);
   await log.restore(index, term);
+}
+
+/** The replica of a shard that was split off was made as of the entry before the split, and what makes it that shard is not in tables yet. */
+async function finishBirth(engine: HostedEngine, { descriptor }: ReplicaSettings, { store }: ReplicaParts): Promise<void> {
+  const begin = store?.begin.index ?? 0;
+  if (descriptor === undefined || engine.sequence >= begin) return;
+  const batch = firstBatch(engine, descriptor);
+  if (batch !== undefined) await engine.write(batch, { sequence: begin });
 }
 
 /** Its own, or that of its store: a replica has one of them. */

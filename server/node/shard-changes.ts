@@ -10,8 +10,8 @@
  *
  * A split at entry i, on each replica, each step durable before the next:
  *
- *   1  the child's replica is made out of this engine as of i - 1, with the half that it gets (child-maker.ts); not if it is there, or was: then this
- *      entry is applied again after a crash
+ *   1  the child's replica is made out of this engine as of i - 1 (child-maker.ts); not if it is there, or was: then this entry is applied again after
+ *      a crash. The child's own batch of index i, by which it has its half and no more, is written when its replica is opened
  *   2  in one batch of sequence number i: the new descriptor, and a range delete of the other half
  *
  * A crash between them applies i again. The child's log begins behind i, so versions of its keys go on from there.
@@ -65,15 +65,10 @@ export type ShardRefusal =
 /** Makes replicas of shards that are split off; the node's. */
 export interface ShardBirths {
   /**
-   * Makes the replica of `child` on this node out of its parent's engine, with everything but the keys of `foreign`; durable when it settles, not running yet. Its log
-   * begins behind `begin`. Does nothing when there is one, or was. `exhausted/DISK_FULL` when there is no room: nothing is left of it then.
+   * Makes the replica of `child` on this node out of its parent's engine, as of the entry before the split; durable when it settles, not running yet. Its log
+   * begins behind `begin`, the split. Does nothing when there is one, or was. `exhausted/DISK_FULL` when there is no room: nothing is left of it then.
    */
-  make(
-    child: ShardDescriptor,
-    begin: { index: number; term: number },
-    parent: HostedEngine,
-    first: readonly HostedOperation[],
-  ): Promise<void>;
+  make(child: ShardDescriptor, begin: { index: number; term: number }, parent: HostedEngine): Promise<void>;
   /** It may run from now on; `campaign`: its parent's leader is here, and so should its own be. */
   made(child: ShardDescriptor, campaign: boolean): void;
 }
@@ -215,9 +210,8 @@ export class ShardChanges {
     const epoch = this.#descriptor.epoch + 1;
     const state = own.kind === 'hash' ? 'splitting' : 'normal';
     const child: ShardDescriptor = { ...this.#descriptor, shard, epoch, keys: childs, state };
-    const first: HostedOperation[] = [...deletionOf(own), { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(child) }];
     await this.#parts.mark();
-    await this.#parts.withRoom(() => births.make(child, { index, term }, engine, first));
+    await this.#parts.withRoom(() => births.make(child, { index, term }, engine));
     if (own.kind === 'hash') this.#sweep = FIRST_KEY;
     await this.#become({ ...this.#descriptor, epoch, keys: own, state }, deletionOf(childs), index);
     births.made(child, leads());
@@ -370,6 +364,13 @@ export class ShardChanges {
   }
 }
 
+/** What the engine of a child lacks, which was made as of the entry before the split: the batch of the split's own index. Undefined: it has it. */
+export function firstBatch(engine: HostedEngine, child: ShardDescriptor): HostedOperation[] | undefined {
+  const found = engine.getSync(DESCRIPTOR_KEY);
+  if (found === undefined || decodeDescriptor(found).shard === child.shard) return undefined;
+  return [...deletionOfOthers(child.keys), { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(child) }];
+}
+
 /** What stays and what goes to the child; undefined: it cannot be split so. */
 export function halvesOf(keys: ShardKeys, at: SplitAt): [own: ShardKeys, child: ShardKeys] | undefined {
   if (keys.kind === 'hash') {
@@ -406,6 +407,17 @@ function deletionOf(keys: ShardKeys): HostedOperation[] {
   if (keys.kind === 'hash') return [{ type: 'put', key: SWEEP_KEY, value: FIRST_KEY }];
   const { start, end } = rangeOf(keys);
   return [{ type: 'deleteRange', gte: start, lt: end }];
+}
+
+/** Takes out all keys but these. */
+function deletionOfOthers(keys: ShardKeys): HostedOperation[] {
+  if (keys.kind === 'hash') return deletionOf(keys);
+  const [all, own] = [engineRange({}), rangeOf(keys)];
+  const sides = [
+    { gte: all.start, lt: own.start },
+    { gte: own.end, lt: all.end },
+  ];
+  return sides.filter(({ gte, lt }) => compareKeys(gte, lt) < 0).map((side) => ({ type: 'deleteRange', ...side }));
 }
 
 function sameShard(a: ShardDescriptor | undefined, b: ShardDescriptor): boolean {

@@ -18,8 +18,8 @@ import {
   splitShard,
   userKey,
 } from '../../server/node/index.ts';
-import { coversKey, type ShardDescriptor } from '../../server/shard/descriptor.ts';
-import { ShardNode } from '../server/node/shard-node.ts';
+import { coversKey, META_GROUP, type ShardDescriptor } from '../../server/shard/descriptor.ts';
+import { NodeHarness } from '../server/node/node-harness.ts';
 import type { CrashMode } from '../sim/sim-file.ts';
 import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
 import { SimClock } from '../sim/sim-clock.ts';
@@ -35,7 +35,6 @@ const ENGINE: EngineSettingsInput = {
   levelRatio: 2,
   inlineThreshold: 256,
   manifestBytes: 512,
-  memoryBytes: 64 * KIB * KIB,
   maxBatchBytes: 8 * KIB * KIB,
   maxValueBytes: KIB * KIB,
 };
@@ -87,7 +86,7 @@ class Life {
   readonly #known = new Map<string, string>();
   #unanswered: Write[] = [];
   #sequence = 0;
-  #node: ShardNode | undefined;
+  #node: NodeHarness | undefined;
   #stopped: readonly unknown[] = [];
   /** The source of a merge is retired, and the target has not its keys yet. */
   #hole: ShardDescriptor | undefined;
@@ -124,7 +123,7 @@ class Life {
     await this.#open();
     await this.#look();
     await this.#until(this.#opened.close());
-    const { replicas } = this.#opened;
+    const replicas = this.#shardsHere;
     if (replicas.length !== 2) throw new Wrong(`shards are left: ${replicas.map(({ group }) => group).join(' ')}`);
     return {
       operations,
@@ -210,7 +209,7 @@ class Life {
     }
     if (this.#unanswered.length === 0 || this.#over) return;
     // Its keys are nobody's until the merge is done.
-    if (this.#hole !== undefined || this.#opened.replicas.some(({ descriptor }) => descriptor.state === 'sealed')) return;
+    if (this.#hole !== undefined || this.#shardsHere.some(({ descriptor }) => descriptor.state === 'sealed')) return;
     if (attempts === 0) throw new Wrong('writes are not taken');
     await this.#pass(300);
     await this.#send(attempts - 1);
@@ -229,28 +228,32 @@ class Life {
     return outcome;
   }
 
-  get #opened(): ShardNode {
+  get #opened(): NodeHarness {
     if (this.#node === undefined) throw new Wrong('nothing is open');
     return this.#node;
   }
 
+  get #shardsHere(): Replica[] {
+    return [...this.#opened.replicas].filter(({ group }) => group !== META_GROUP);
+  }
+
   #owner(key: Uint8Array): Replica | undefined {
-    return this.#opened.replicas.find(({ descriptor: { keys, state } }) => state !== 'retired' && coversKey(keys, key));
+    return this.#shardsHere.find(({ descriptor: { keys, state } }) => state !== 'retired' && coversKey(keys, key));
   }
 
   #replica(shard: number): Replica {
-    const replica = this.#opened.get(shard);
+    const replica = this.#opened.replicas.get(shard);
     if (replica === undefined) throw new Wrong(`shard ${shard} is not there`);
     return replica;
   }
 
   async #split(parent: number, epoch: number, child: number, key: string): Promise<void> {
     // Writes are under way meanwhile.
-    const during = this.#opened.get(parent)!.engine.sequence % 2 === 0 ? this.#settledWrites() : Promise.resolve();
+    const during = this.#replica(parent).engine.sequence % 2 === 0 ? this.#settledWrites() : Promise.resolve();
     await this.#until(
       splitShard(this.#replica(parent), { epoch, child, at: { how: 'key', key: Uint8Array.from(Buffer.from(key)) } }, NO_LIMIT),
     );
-    await this.#until(this.#opened.settled());
+    await this.#until(this.#opened.replicas.adopt(child));
     await during;
     if (this.#unanswered.length > 0) await this.#send();
     this.#replica(child);
@@ -297,11 +300,11 @@ class Life {
   }
 
   async #destroy(shard: number): Promise<void> {
-    if (this.#opened.get(shard) !== undefined) await this.#until(this.#opened.destroy(shard));
+    await this.#until(this.#opened.replicas.destroy(shard));
   }
 
   async #open(): Promise<void> {
-    const opening = ShardNode.open(this.#fs, {
+    const opening = NodeHarness.open(this.#fs, {
       scheduler: this.#scheduler,
       clock: new SimClock(this.#scheduler),
       segmentBytes: 16 * KIB,
@@ -310,15 +313,17 @@ class Life {
       engine: ENGINE,
     });
     this.#node = await this.#until(opening);
+    // A child that was made just now, as the log was read again, is about to be opened.
+    for (const name of this.#fs.listSync('/node/groups')) await this.#until(this.#node.replicas.adopt(Number(name)));
     this.#stopped = this.#node.stopped;
-    for (const replica of this.#opened.replicas) this.#replayed += replica.stats().replayedEntries;
+    for (const replica of this.#shardsHere) this.#replayed += replica.stats().replayedEntries;
     this.#compare();
     await this.#send();
   }
 
   /** Each key is had by one shard, with what was acknowledged, or of what was not all or nothing of a write, never anything older. */
   #compare(): void {
-    const { replicas } = this.#opened;
+    const replicas = this.#shardsHere;
     this.#shards = Math.max(this.#shards, replicas.length);
     const found = new Map<string, string>();
     for (const { group, descriptor, engine, importing } of replicas) {
@@ -354,7 +359,7 @@ class Life {
 
   async #look(): Promise<void> {
     this.#compare();
-    for (const { group, engine } of this.#opened.replicas) {
+    for (const { group, engine } of this.#shardsHere) {
       const { problems } = await this.#until(engine.verify());
       if (problems.length > 0) throw new Wrong(`verify of shard ${group}: ${problems[0]!.file}: ${problems[0]!.what}`);
       this.#blocks = Math.max(this.#blocks, this.#fs.listSync(engine.path).filter((name) => name.endsWith('.block')).length);
@@ -404,7 +409,9 @@ class Life {
   async #end(): Promise<void> {
     const { loss, fault } = this.#trouble;
     this.#stopped = [];
-    this.#node?.abort();
+    this.#node?.abandon();
+    // What the process had begun meets a disk that is gone, and does not come back to life with it.
+    if (loss) await this.#scheduler.runDry();
     if (fault) {
       // The disk is well again, and the process gone.
       this.#fs.failAt();

@@ -2,7 +2,7 @@
 import type { SparrowError } from '../../../base/errors.ts';
 import { NodeClock, NodeScheduler } from '../../../base/node/index.ts';
 import type { Clock, FileSystem, Scheduler } from '../../../base/env.ts';
-import { createResources, open, type Resources } from '../../../engine/index.ts';
+import { createResources, type EngineSettingsInput, open, type Resources } from '../../../engine/index.ts';
 import { encodeWrite, engineKey, NO_LIMIT, NodeHost, NodeLog, NodeReplicas, type Replica } from '../../../server/node/index.ts';
 import type { NodeTransport } from '../../../server/node/index.ts';
 import { SimRandom } from '../../sim/sim-random.ts';
@@ -17,6 +17,9 @@ export interface NodeOptions {
   readonly segmentBytes?: number;
   readonly transport?: NodeTransport;
   readonly resources?: Resources;
+  readonly engine?: EngineSettingsInput;
+  readonly checkpointBytes?: number;
+  readonly logBytesMax?: number;
 }
 
 const RESOURCES = {
@@ -39,10 +42,10 @@ export class NodeHarness {
     const { node = 1, tickMs = 100 } = options;
     const parts = { fileSystem, hash, clock, scheduler, random: new SimRandom(node + 1) };
     const log = NodeLog.open({ ...parts, directory: '/node/log', segmentBytes, cacheBytes: 0 });
-    const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax: 1 << 30 });
+    const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax: options.logBytesMax ?? 1 << 30 });
     const resources = options.resources ?? createResources(RESOURCES);
     const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
-    const settings = { memtableBytes: 64 << 10, maxValueBytes: 1 << 20, maxBatchBytes: 8 << 20 };
+    const settings = { memtableBytes: 64 << 10, maxValueBytes: 1 << 20, maxBatchBytes: 8 << 20, ...options.engine };
     const stopped: { group: number; error: SparrowError }[] = [];
     try {
       const replicas = await NodeReplicas.open({
@@ -69,7 +72,7 @@ export class NodeHarness {
           heartbeatTicks: 1,
           writeBytesInFlightMax: 1 << 20,
           writesWaitingMax: 1000,
-          checkpointBytes: 1 << 20,
+          checkpointBytes: options.checkpointBytes ?? 1 << 20,
         }),
         voters,
         nodes: new Map(),

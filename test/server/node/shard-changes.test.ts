@@ -14,7 +14,7 @@ import {
 } from '../../../server/node/index.ts';
 import { wholeTable } from '../../../server/shard/descriptor.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
-import { ShardNode } from './shard-node.ts';
+import { NodeHarness } from './node-harness.ts';
 
 const key = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
 
@@ -31,24 +31,24 @@ function entries({ engine }: Replica): Record<string, string> {
   return found;
 }
 
-async function filled(): Promise<ShardNode> {
-  const node = await ShardNode.open(new SimFileSystem());
-  for (const [i, name] of ['a', 'b', 'c', 'd', 'e', 'f'].entries()) await put(node.get(1)!, name, `${name} value`, i + 1);
+async function filled(): Promise<NodeHarness> {
+  const node = await NodeHarness.open(new SimFileSystem());
+  for (const [i, name] of ['a', 'b', 'c', 'd', 'e', 'f'].entries()) await put(node.replicas.get(1)!, name, `${name} value`, i + 1);
   return node;
 }
 
-async function split(node: ShardNode, parent: number, child: number, at: string): Promise<void> {
-  const replica = node.get(parent)!;
+async function split(node: NodeHarness, parent: number, child: number, at: string): Promise<void> {
+  const replica = node.replicas.get(parent)!;
   await splitShard(replica, { epoch: replica.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
-  await node.settled();
+  await node.replicas.adopt(child);
 }
 
 describe('a split', () => {
   it('gives the child the keys from the split key on, with their versions, and the parent keeps the others', async () => {
     const node = await filled();
-    const version = node.get(1)!.engine.getEntrySync(engineKey(key('e')))!.version;
+    const version = node.replicas.get(1)!.engine.getEntrySync(engineKey(key('e')))!.version;
     await split(node, 1, 16, 'd');
-    const [parent, child] = [node.get(1)!, node.get(16)!];
+    const [parent, child] = [node.replicas.get(1)!, node.replicas.get(16)!];
     expect(entries(parent)).toEqual({ a: 'a value', b: 'b value', c: 'c value' });
     expect(entries(child)).toEqual({ d: 'd value', e: 'e value', f: 'f value' });
     expect(child.engine.getEntrySync(engineKey(key('e')))!.version).toBe(version);
@@ -70,17 +70,17 @@ describe('a split', () => {
 
   it('goes on in both from the entry of the split, so that versions of a key only grow', async () => {
     const node = await filled();
-    const before = node.get(1)!.applied;
+    const before = node.replicas.get(1)!.applied;
     await split(node, 1, 16, 'd');
-    expect(await put(node.get(16)!, 'e', 'new')).toBeGreaterThan(before);
-    expect(await put(node.get(1)!, 'a', 'new')).toBeGreaterThan(before);
+    expect(await put(node.replicas.get(16)!, 'e', 'new')).toBeGreaterThan(before);
+    expect(await put(node.replicas.get(1)!, 'a', 'new')).toBeGreaterThan(before);
     await node.close();
   });
 
   it('leaves the memory of writes to both: what is sent again is not done again', async () => {
     const node = await filled();
     await split(node, 1, 16, 'd');
-    const child = node.get(16)!;
+    const child = node.replicas.get(16)!;
     await put(child, 'e', 'newer', 7);
     // Number 5 was e, written before the split.
     const version = child.engine.getEntrySync(engineKey(key('e')))!.version;
@@ -91,7 +91,7 @@ describe('a split', () => {
 
   it('is told what it cannot be, and changes nothing then', async () => {
     const node = await filled();
-    const replica = node.get(1)!;
+    const replica = node.replicas.get(1)!;
     const at = (how: string) => ({ how: 'key' as const, key: key(how) });
     await expect(splitShard(replica, { epoch: 9, child: 16, at: at('d') }, NO_LIMIT)).rejects.toMatchObject({
       kind: 'conflict',
@@ -112,41 +112,42 @@ describe('a split', () => {
   it('that is ordered again is done once', async () => {
     const node = await filled();
     await split(node, 1, 16, 'd');
-    const again = await splitShard(node.get(1)!, { epoch: 1, child: 16, at: { how: 'key', key: key('d') } }, NO_LIMIT);
+    const again = await splitShard(node.replicas.get(1)!, { epoch: 1, child: 16, at: { how: 'key', key: key('d') } }, NO_LIMIT);
     expect(again).toMatchObject({ parent: { epoch: 2 }, child: undefined });
     await node.close();
   });
 
   it('of a child that is found again, and of one that was destroyed: neither is made anew when the log is read again', async () => {
     const disk = new SimFileSystem();
-    let node = await ShardNode.open(disk);
-    for (const name of ['a', 'b', 'c', 'd']) await put(node.get(1)!, name, name);
+    let node = await NodeHarness.open(disk);
+    for (const name of ['a', 'b', 'c', 'd']) await put(node.replicas.get(1)!, name, name);
     await split(node, 1, 16, 'b');
     await split(node, 16, 17, 'c');
-    await put(node.get(16)!, 'b', 'newer');
-    await node.destroy(17);
+    await put(node.replicas.get(16)!, 'b', 'newer');
+    await node.replicas.destroy(17);
     // Nothing of shard 1 is durable beyond the split: it is applied again.
-    node.abort();
+    node.abandon();
     disk.crash('all');
-    node = await ShardNode.open(disk);
-    expect(node.replicas.map(({ group }) => group)).toEqual([1, 16]);
-    expect(entries(node.get(1)!)).toEqual({ a: 'a' });
-    expect(entries(node.get(16)!)).toEqual({ b: 'newer' });
+    node = await NodeHarness.open(disk);
+    expect(node.groups).toEqual([1, 2, 16]);
+    expect(entries(node.replicas.get(1)!)).toEqual({ a: 'a' });
+    expect(entries(node.replicas.get(16)!)).toEqual({ b: 'newer' });
     await node.close();
   });
 });
 
 describe('a split by hash', () => {
-  const byHash = { ...wholeTable(1, 1), keys: { kind: 'hash' as const, bits: 0, index: 0 } };
+  const byHash = { ...wholeTable(16, 5), keys: { kind: 'hash' as const, bits: 0, index: 0 } };
 
   it('takes one more bit, and what is foreign is swept from both, entry by entry', async () => {
-    const node = await ShardNode.open(new SimFileSystem(), { descriptor: byHash });
+    const node = await NodeHarness.open(new SimFileSystem());
+    await node.replicas.create(byHash, [1]);
     const names = Array.from({ length: 2500 }, (_, i) => `key ${i}`);
-    await Promise.all(names.map((name) => put(node.get(1)!, name, name)));
-    const { child } = await splitShard(node.get(1)!, { epoch: 1, child: 16, at: { how: 'hash' } }, NO_LIMIT);
+    await Promise.all(names.map((name) => put(node.replicas.get(16)!, name, name)));
+    const { child } = await splitShard(node.replicas.get(16)!, { epoch: 1, child: 17, at: { how: 'hash' } }, NO_LIMIT);
     expect(child).toMatchObject({ keys: { kind: 'hash', bits: 1, index: 1 }, epoch: 2, state: 'splitting' });
-    await node.settled();
-    const shards = [node.get(1)!, node.get(16)!];
+    await node.replicas.adopt(17);
+    const shards = [node.replicas.get(16)!, node.replicas.get(17)!];
     const of = (shard: number): string[] => names.filter((name) => (keyHash(key(name)) & 1) === shard).sort();
     // What is asked of one of them meanwhile is answered; what is foreign is not its own to delete.
     const range = engineRange({});
@@ -161,10 +162,10 @@ describe('a split by hash', () => {
 });
 
 describe('a merge', () => {
-  async function halves(): Promise<{ node: ShardNode; source: Replica; target: Replica }> {
+  async function halves(): Promise<{ node: NodeHarness; source: Replica; target: Replica }> {
     const node = await filled();
     await split(node, 1, 16, 'd');
-    const [target, source] = [node.get(1)!, node.get(16)!];
+    const [target, source] = [node.replicas.get(1)!, node.replicas.get(16)!];
     await put(source, 'f', 'newer', 8);
     for (let i = 0; i < 10; i++) await put(target, 'a', `a ${i}`);
     return { node, source, target };
@@ -233,7 +234,7 @@ describe('a merge', () => {
   it('is not of strangers, nor into the one with the shorter log', async () => {
     const { node, source, target } = await halves();
     await split(node, 16, 17, 'e');
-    const far = node.get(17)!;
+    const far = node.replicas.get(17)!;
     const sealed = await sealShard(far, 3, NO_LIMIT);
     await expect(importShard(target, 2, far, sealed, NO_LIMIT)).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_NEIGHBOURS' });
     for (let i = 0; i < 40; i++) await put(source, 'd', `d ${i}`);
