@@ -87,6 +87,10 @@ export class CallRunner {
     });
   }
 
+  get surroundings(): Surroundings {
+    return this.#surroundings;
+  }
+
   /** A node said that table `default` is more than one shard: from then on it is routed by its map. */
   get defaultIsSplit(): boolean {
     return this.#defaultIsSplit;

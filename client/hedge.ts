@@ -3,8 +3,10 @@
  *
  * The time that reads take is kept of the last SAMPLES of those that ask for it; of them, the 999th of 1,000 decides. Used by verbs.ts.
  */
+import type { Timer } from '../base/env.ts';
 import type { AnyCall } from './call.ts';
 import { aborted } from './settled-errors.ts';
+import type { Surroundings } from './surroundings.ts';
 
 const SAMPLES = 2_000;
 /** Fewer tell nothing of so rare a thing. */
@@ -43,11 +45,12 @@ export class HedgeDelay {
 export type Attempt<A> = (signal: AbortSignal, begun: (call: AnyCall) => void) => Promise<A>;
 
 /**
- * The first answer of `first`, and of `second`, which begins when there is none after `delayMs`, or when `first` has failed by then it fails, too. `second` is told the address of
- * the node that the first one is at.
+ * The first answer of `first`, and of `second`, which begins when there is none after `delayMs`; `second` is told the address of the node that the first one is at,
+ * and may decline. The other one is cancelled. When one fails it is left to the other; when both do, the first one's error counts.
  */
 export async function hedged<A>(
   delayMs: number,
+  scheduler: Surroundings['scheduler'],
   signal: AbortSignal | undefined,
   first: Attempt<A>,
   second: (avoid: string | undefined) => Attempt<A> | undefined,
@@ -57,20 +60,19 @@ export async function hedged<A>(
   if (signal?.aborted === true) throw aborted('the read', signal, {});
   signal?.addEventListener('abort', onAbort, { once: true });
   let call: AnyCall | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   try {
     const answer = first(ends[0].signal, (begun) => (call = begun));
-    const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), delayMs)));
+    const late = new Promise<undefined>((resolve) => (timer = scheduler.after(delayMs, () => resolve(undefined))));
     const early = await Promise.race([answer.then((value) => ({ value })), late]);
     if (early !== undefined) return early.value;
     const other = second(call?.group?.target?.address)?.(ends[1].signal, () => undefined);
     if (other === undefined) return await answer;
-    // The one that fails leaves it to the other.
     return await Promise.any([answer, other]).catch((error: unknown) => {
       throw error instanceof AggregateError ? error.errors[0] : error;
     });
   } finally {
-    clearTimeout(timer);
+    timer?.cancel();
     signal?.removeEventListener('abort', onAbort);
     ends.forEach((end) => end.abort());
   }

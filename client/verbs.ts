@@ -229,7 +229,8 @@ export class TableVerbs implements KeyValues {
 
   async #readHedged<Q, A>(method: Method<Q, A>, request: Request<Q>, bytes: number, options: ReadOptions, ways: CallWays): Promise<A> {
     const { hedgeMs, timeoutMs = this.#parts.settings.timeoutMs } = options;
-    const startMs = performance.now();
+    const { clock, scheduler } = this.#calls.surroundings;
+    const startMs = clock.monotonicMs();
     const delayMs = hedgeMs === 'p99.9' ? this.#hedge.delayMs : hedgeMs;
     const call = (asked: Request<Q>, more: CallWays, leftMs: number, signal?: AbortSignal): Promise<A> =>
       this.#calls.run(method, asked, bytes, { timeoutMs: Math.max(1, Math.ceil(leftMs)), ...(signal && { signal }) }, { ...ways, ...more });
@@ -237,16 +238,23 @@ export class TableVerbs implements KeyValues {
       if (delayMs === undefined || delayMs >= timeoutMs) return await call(request, {}, timeoutMs, options.signal);
       return await hedged(
         delayMs,
+        scheduler,
         options.signal,
         (signal, begun) => call({ ...request }, { begun }, timeoutMs, signal),
         (avoid) => {
           if (!this.#calls.mayHedge()) return undefined;
           const anyNode = (request as { anyNode?: AnyNode }).anyNode ?? { staleMs: 0 };
-          return (signal) => call({ ...request, anyNode }, { avoid }, timeoutMs - (performance.now() - startMs), signal);
+          return (signal) =>
+            call(
+              { ...request, anyNode },
+              { avoid: avoid ?? this.#calls.first.target?.address },
+              timeoutMs - (clock.monotonicMs() - startMs),
+              signal,
+            );
         },
       );
     } finally {
-      this.#hedge.took(performance.now() - startMs);
+      this.#hedge.took(clock.monotonicMs() - startMs);
     }
   }
 

@@ -492,3 +492,51 @@ describe('reads of a table from other nodes than the leader', () => {
     for (let i = 0; i < 20; i++) await client.run(table.get('a', { from: 'nearest' }));
   });
 });
+
+describe('a hedged read', () => {
+  it('is asked of another node when the first one takes long, and the slower call is cancelled', async () => {
+    const { cluster, client } = rangeCluster([]);
+    await fill(client);
+    const table = client.table('t');
+    for (let i = 0; i < 5; i++) await client.run(table.get('a', { from: 'any' }));
+    cluster.served.clear();
+    cluster.node(1).stop();
+    const begunMs = cluster.scheduler.nowMs;
+    expect(Buffer.from((await client.run(table.get('a', { hedgeMs: 20 })))!).toString()).toBe('A');
+    expect(cluster.scheduler.nowMs - begunMs).toBeLessThanOrEqual(20 + 2 * TRIP_MS);
+    expect([...cluster.served.keys()].every((name) => name !== '1/16')).toBe(true);
+    expect([...cluster.node(1).connections].map(({ awaited }) => awaited)).toEqual([0]);
+  });
+
+  it('is asked once while answers are quick', async () => {
+    const { cluster, client } = rangeCluster([]);
+    await fill(client);
+    cluster.served.clear();
+    for (let i = 0; i < 300; i++) await client.run(client.table('t').get('a', { hedgeMs: i % 2 === 0 ? 50 : 'p99.9' }));
+    expect(Object.fromEntries(cluster.served)).toEqual({ '1/16': 300 });
+  });
+
+  it('waits for what nearly all reads took, once it knows it', async () => {
+    const { cluster, client } = rangeCluster([]);
+    await fill(client);
+    const table = client.table('t');
+    for (let i = 0; i < 250; i++) await client.run(table.get('a', { hedgeMs: 'p99.9' }));
+    for (let i = 0; i < 5; i++) await client.run(table.get('a', { from: 'any' }));
+    cluster.node(1).stop();
+    const begunMs = cluster.scheduler.nowMs;
+    await client.run(table.get('a', { hedgeMs: 'p99.9' }));
+    expect(cluster.scheduler.nowMs - begunMs).toBeLessThan(20);
+  });
+
+  it('fails as it would have, when no node answers it', async () => {
+    const { cluster, client } = rangeCluster([]);
+    await fill(client);
+    for (const node of cluster.nodes) node.stop();
+    await expect(client.run(client.table('t').get('a', { hedgeMs: 20, timeoutMs: 500 }))).rejects.toMatchObject({ code: 'TIMEOUT' });
+    const controller = new AbortController();
+    const read = client.table('t').get('a', { hedgeMs: 20, signal: controller.signal });
+    cluster.scheduler.after(50, () => controller.abort());
+    await expect(client.run(read)).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(client.run(client.table('t').get('a', { hedgeMs: 0 }))).rejects.toMatchObject({ code: 'OPTION_RANGE' });
+  });
+});
