@@ -224,10 +224,13 @@ export class Cluster implements ClusterState {
 
   /** Members that were known before their node was. */
   #addNode(node: NodeEntry): void {
-    this.nodes.set(node.record.id, node);
-    for (const shard of this.shards.values()) {
-      if (!shard.planned.some((replica) => replica.node === node.record.id) && !isMember(shard, node.record.id)) continue;
-      this.#uncount(shard);
+    const { id } = node.record;
+    const concerned = [...this.shards.values()].filter(
+      (shard) => shard.plannedLeader === id || shard.planned.some((replica) => replica.node === id) || isMember(shard, id),
+    );
+    for (const shard of concerned) this.#uncount(shard);
+    this.nodes.set(id, node);
+    for (const shard of concerned) {
       this.#count(shard);
       this.#touched.add(shard);
     }

@@ -14,8 +14,9 @@
  *
  * Pure. Called by plan.ts.
  */
+import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../state.ts';
-import { staysEven } from './leads.ts';
+import { staysEven, staysIdle } from './leads.ts';
 import { successorOf } from './progress.ts';
 import { diskAfter, type Dimension, fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas } from './rules.ts';
@@ -72,7 +73,7 @@ function relieveBusy(round: Round, pool: Pool): void {
       ? `the cores of ${nodeText(seat.node)} are ${partText(load.cpu)} busy`
       : `the disk of ${nodeText(seat.node)} is ${partText(load.io)} busy`;
     const shards = movable(round, seat)
-      .filter((shard) => writesOf(shard) > 0)
+      .filter((shard) => writesOf(shard) > 0 && shard.plannedLeader !== seat.id)
       .sort((a, b) => writesOf(b) - writesOf(a) || a.id - b.id);
     const enough = seat.traffic * 0.75;
     move(round, pool, {
@@ -80,8 +81,7 @@ function relieveBusy(round: Round, pool: Pool): void {
       shards,
       why: busy,
       to: pool.seats,
-      accepts: (other, shard) =>
-        !isBusy(other) && levelOf(pool, other, 'traffic', writesOf(shard)) < levelOf(pool, seat, 'traffic', -writesOf(shard)),
+      accepts: (other, shard) => staysIdle(round, seat, other, writesOf(shard)),
       done: () => seat.traffic <= enough,
     });
   }
@@ -141,9 +141,13 @@ function inOrder(round: Round, group: Pool, dimension: Exclude<Dimension, 'leads
   if (dimension === 'replicas') return shards.sort((a, b) => bytesOf(a) - bytesOf(b) || a.id - b.id);
   const { tolerance } = round.state.policy;
   const spare = seat[dimension] - fairOf(group, seat, dimension) * (1 - tolerance / 2);
-  return shards
-    .filter((shard) => amountOf(dimension, shard) > 0 && amountOf(dimension, shard) <= spare)
-    .sort((a, b) => amountOf(dimension, b) - amountOf(dimension, a) || a.id - b.id);
+  return (
+    shards
+      .filter((shard) => amountOf(dimension, shard) > 0 && amountOf(dimension, shard) <= spare)
+      // Where a leader's replica goes its reads go to another member: that is for leads.ts to weigh.
+      .filter((shard) => dimension !== 'traffic' || shard.plannedLeader !== seat.id)
+      .sort((a, b) => amountOf(dimension, b) - amountOf(dimension, a) || a.id - b.id)
+  );
 }
 
 /** Whether another replica may leave it now. */
@@ -183,6 +187,7 @@ function move(round: Round, pool: Pool, { seat, shards, why, to, accepts, done }
 function movable(round: Round, seat: Seat): Shard[] {
   return [...seat.node.shards].filter((shard) => {
     if (!round.isFree(shard) || shard.ailment !== undefined || shard.leader === 0 || shard.load === undefined) return false;
+    if (shard.record.table === SYSTEM_TABLE) return false;
     const { byHand, joint, descriptor } = shard.record;
     const replica: ReplicaRecord | undefined = replicaOn(shard, seat.id);
     return (

@@ -8,7 +8,8 @@
  *
  * Pure. Called by plan.ts.
  */
-import { mayLead, type Node, type Shard, trafficOf } from '../state.ts';
+import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
+import { mayLead, type Node, type Shard } from '../state.ts';
 import { fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { nodeText, partText, rateText } from './words.ts';
 
@@ -40,8 +41,13 @@ export function moveLeads(round: Round): void {
 }
 
 /** Shards that a node leads, and that nobody works on. */
-export function ledBy(round: Round, node: Node): Shard[] {
+function ledBy(round: Round, node: Node): Shard[] {
   return [...node.shards].filter((shard) => shard.leader === node.record.id && round.isFree(shard) && !shard.record.joint);
+}
+
+/** Those that are shared out. */
+function sharedLeads(round: Round, node: Node): Shard[] {
+  return ledBy(round, node).filter(({ record }) => record.table !== SYSTEM_TABLE);
 }
 
 function leave(round: Round, node: Node): void {
@@ -57,17 +63,12 @@ function relieve(round: Round, pool: Pool): void {
     if (!seat.welcoming || (!cpu && !io) || seat.node.load === undefined) continue;
     const { load } = seat.node;
     const busy = cpu ? `its cores are ${partText(load.cpu)} busy` : `its disk is ${partText(load.io)} busy`;
-    const shards = ledBy(round, seat.node).sort((a, b) => trafficOf(b) - trafficOf(a));
+    const shards = sharedLeads(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
     // A quarter of its traffic at a time: then what it reports tells more than an estimate.
     const enough = seat.traffic * 0.75;
     for (const shard of shards) {
-      if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= enough || trafficOf(shard) === 0) break;
-      giveAway(
-        round,
-        shard,
-        `${nodeText(seat.node)} leads it, and ${busy}`,
-        (other) => !other.node.over.cpu && !other.node.over.io && levelOf(pool, other, 'traffic') < levelOf(pool, seat, 'traffic'),
-      );
+      if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= enough || readsOf(shard) === 0) break;
+      giveAway(round, shard, `${nodeText(seat.node)} leads it, and ${busy}`, (other) => staysIdle(round, seat, other, readsOf(shard)));
     }
   }
 }
@@ -81,7 +82,7 @@ function evenTraffic(round: Round, pool: Pool): void {
   for (const seat of inTurn(high, SOURCES_MAX, round.nowMs)) {
     if (round.transfersLeft <= 0) return;
     const fair = fairOf(pool, seat, 'traffic');
-    const shards = ledBy(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
+    const shards = sharedLeads(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
     for (const shard of shards) {
       const reads = readsOf(shard);
       if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= fair * (1 + tolerance / 2)) break;
@@ -107,7 +108,7 @@ function evenLeads(round: Round, pool: Pool): void {
     if (round.transfersLeft <= 0) return;
     const fair = fairOf(pool, seat, 'leads');
     const high = isHigh(seat);
-    for (const shard of ledBy(round, seat.node)) {
+    for (const shard of sharedLeads(round, seat.node)) {
       if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.leads - fair < 1) break;
       const reads = readsOf(shard);
       const why = `${nodeText(seat.node)} leads ${seat.leads} shards, and its share is ${fair.toFixed(1)}`;
@@ -122,6 +123,21 @@ function evenLeads(round: Round, pool: Pool): void {
       });
     }
   }
+}
+
+/**
+ * Whether a node stays below its high marks when it takes so much traffic over from another: as much of its cores and disk as that takes there, for all that is
+ * known. A shard that fills a node by itself fills every other one, too, and is left where it is.
+ */
+export function staysIdle({ state: { policy } }: Round, from: Seat, to: Seat, rate: number): boolean {
+  const [gives, takes] = [from.node.load, to.node.load];
+  if (gives === undefined || takes === undefined || to.node.over.cpu || to.node.over.io) return false;
+  const part = from.node.traffic === 0 ? 0 : rate / from.node.traffic;
+  const cores = (from.node.record.capacity.cores || 1) / (to.node.record.capacity.cores || 1);
+  const taken = to.node.traffic === 0 ? 0 : Math.max(0, to.traffic - to.node.traffic) / to.node.traffic;
+  const cpu = takes.cpu * (1 + taken) + gives.cpu * part * cores;
+  const io = takes.io * (1 + taken) + gives.io * part;
+  return cpu < policy.cpuHigh && io < policy.ioHigh;
 }
 
 /** Whether a node with so much more traffic is not beyond its share. */

@@ -7,6 +7,7 @@
  * Data and replicas are shared out by disks, leads and traffic by cores. A round costs a pass over the nodes; shards are looked at one by one only where
  * indices name them (state.ts). Pure; a round is used once.
  */
+import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { diskPart } from '../load.ts';
 import type { ClusterState, Node, OperatorKind, OperatorRecord, Shard, Step, TableRecord } from '../state.ts';
 import { bytesOf, isWelcoming } from '../state.ts';
@@ -70,6 +71,8 @@ export class Round {
   #merges: number;
   readonly #taken: Set<number> = new Set();
   readonly #pools: Map<readonly Node[], Pool> = new Map();
+  /** A node has one, whatever pools it is in. */
+  readonly #seats: Map<Node, Seat> = new Map();
 
   constructor(state: ClusterState, nowMs: number) {
     const { policy } = state;
@@ -112,16 +115,19 @@ export class Round {
     const nodes = this.state.nodesFor(table);
     const known = this.#pools.get(nodes);
     if (known !== undefined) return known;
-    const pool = makePool(nodes);
+    const pool = makePool(
+      nodes,
+      nodes.map((node) => this.#seatOf(node)),
+    );
     this.looked += nodes.length;
     this.#pools.set(nodes, pool);
     return pool;
   }
 
-  /** Of all tables that are there. */
+  /** Of all tables that are there; the metaserver's own shard is where rules want it, and shares in nothing. */
   pools(): readonly Pool[] {
     const pools = new Set<Pool>();
-    for (const table of this.state.tables.values()) pools.add(this.poolOf(table));
+    for (const table of this.state.tables.values()) if (table.id !== SYSTEM_TABLE) pools.add(this.poolOf(table));
     return [...pools];
   }
 
@@ -155,6 +161,12 @@ export class Round {
     if (kind === 'lead' || kind === 'transfer') this.#transfers--;
     if (kind === 'split') this.#splits--;
     if (kind === 'merge') this.#merges--;
+  }
+
+  #seatOf(node: Node): Seat {
+    const seat = this.#seats.get(node) ?? seatOf(node);
+    this.#seats.set(node, seat);
+    return seat;
   }
 
   /** The figures of nodes as they are after these steps. */
@@ -214,7 +226,7 @@ export function diskAfter({ node, bytes }: Seat, added = 0): number {
   return diskBytes === 0 ? 0 : diskPart(node) + (bytes - node.memberBytes + added) / diskBytes;
 }
 
-function makePool(nodes: readonly Node[], seats: readonly Seat[] = nodes.map(seatOf)): Pool {
+function makePool(nodes: readonly Node[], seats: readonly Seat[]): Pool {
   const sums = { bytes: 0, replicas: 0, leads: 0, traffic: 0 };
   const weights = { bytes: 0, replicas: 0, leads: 0, traffic: 0 };
   for (const seat of seats) {
