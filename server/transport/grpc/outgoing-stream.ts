@@ -1,5 +1,5 @@
 /**
- * The stream over which messages to one peer leave: opened by the peer. What is sent in one turn of the event loop shares packets. gRPC is given
+ * The stream over which messages to one peer leave: opened by the peer. What is sent without a pause shares packets. gRPC is given
  * no more than `unsentBytesMax`; the rest waits in an Outbox, which is bounded.
  */
 import { PacketWriter } from '../message-codec.ts';
@@ -61,7 +61,8 @@ export class OutgoingStream {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.#common.parts.scheduler.soon(() => {
+    // Whoever sends has gathered already what a node has to say (node-host.ts): another turn of the loop would bring nothing more, and takes time.
+    queueMicrotask(() => {
       this.#scheduled = false;
       this.#flush();
     });
