@@ -99,12 +99,21 @@ export class MetaAdmin implements Disposable {
   }
 
   /** Settles when all shards of the table have leaders. Throws `invalid/TABLE_EXISTS`, `unavailable/TABLE_NOT_READY` and others. */
-  createTable(request: CreateTableRequest): Promise<CreateTableResponse> {
-    return this.#onLeader<CreateTableRequest, CreateTableResponse>(
-      'create table',
-      (client, ...call) => client.createTable(...call),
-      request,
-    );
+  async createTable(request: CreateTableRequest): Promise<CreateTableResponse> {
+    const endMs = performance.now() + this.#timeoutMs;
+    const method: Method<CreateTableRequest, CreateTableResponse> = (client, ...call) => client.createTable(...call);
+    try {
+      return await this.#onLeader('create table', method, request);
+    } catch (error) {
+      // The metaserver's lead went to another node meanwhile, which goes on with the table.
+      if (!(error instanceof SparrowError) || error.code !== 'META_LEAD_LOST' || error.details['applied'] !== true) throw error;
+      for (;;) {
+        const { tables, shards, version } = await this.topology({ table: request.name });
+        if (shards.every(({ leader }) => leader !== 0)) return { table: tables[0], shards, version };
+        if (performance.now() + PAUSE_MS > endMs) throw error;
+        await this.#pause();
+      }
+    }
   }
 
   /** What is undefined stays as it is. */
@@ -170,7 +179,7 @@ export class MetaAdmin implements Disposable {
           return answer;
         } catch (error) {
           this.#checkUsable();
-          if (!(error instanceof SparrowError) || error.kind === 'invalid' || !ELSEWHERE.has(error.code)) throw error;
+          if (!(error instanceof SparrowError) || !isElsewhere(error)) throw error;
           if (this.#leader === address) this.#leader = undefined;
           refusals.push({ address, error });
           const { leaderAddress } = error.details;
@@ -178,9 +187,13 @@ export class MetaAdmin implements Disposable {
         }
       }
       if (performance.now() + PAUSE_MS > endMs) throw nobodyLeads(refusals);
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-      this.#checkUsable();
+      await this.#pause();
     }
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    this.#checkUsable();
   }
 
   #call<Q, A>(address: string, name: string, method: Method<Q, A>, request: Q, timeoutMs: number, led: boolean): Promise<A> {
@@ -237,6 +250,11 @@ export class MetaAdmin implements Disposable {
     if (this.#closed) throw clientClosed();
     if (this.#signal?.aborted === true) throw aborted('the call', this.#signal, {});
   }
+}
+
+function isElsewhere({ kind, code, details }: SparrowError): boolean {
+  if (code === 'META_LEAD_LOST') return details['applied'] === false;
+  return kind !== 'invalid' && ELSEWHERE.has(code);
 }
 
 function nobodyLeads(refusals: readonly Refusal[]): SparrowError {

@@ -65,6 +65,24 @@ export class ClusterTies {
     return address === '' ? undefined : address;
   }
 
+  /** The same, where other nodes reach it. */
+  peerAddressOf(node: number): string | undefined {
+    const address = this.#feed?.nodes.get(node)?.peerAddress;
+    return address === '' ? undefined : address;
+  }
+
+  /** Where clients reach nodes that are known, but for this one. */
+  get knownAddresses(): string[] {
+    const own = this.#parts.identity.nodeId;
+    return [...(this.#feed?.nodes ?? [])].filter(([id, { address }]) => id !== own && address !== '').map(([, { address }]) => address);
+  }
+
+  /** By the metaserver: where all nodes are, and which ids are used up. */
+  told(nodes: ReadonlyMap<number, NodeAddress>, removed: readonly number[]): void {
+    this.#feed?.tell(nodes);
+    if (removed.includes(this.#parts.identity.nodeId)) this.#wasRemoved('the metaserver says so');
+  }
+
   /**
    * `learned`: what another node said of where members are, for a node whose own book says nothing yet. `connected`: peers that the way to other nodes has
    * already.

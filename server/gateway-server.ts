@@ -14,8 +14,9 @@ import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import { NodeClock, NodeScheduler } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
-import { AdminService, fileDescriptors, Kv } from '../proto/index.ts';
+import { AdminService, fileDescriptors, Kv, MetaService } from '../proto/index.ts';
 import { parseListen } from './address.ts';
+import type { ClusterPart } from './cluster-part.ts';
 import {
   adminService,
   CallCounter,
@@ -25,6 +26,8 @@ import {
   KvCalls,
   kvService,
   type KvService,
+  MetaCalls,
+  metaService,
   NO_CLUSTER,
   type OwnNode,
   ownScans,
@@ -59,11 +62,12 @@ const PARTS_MS = 4000;
 /** Around the keys and values of one write: field headers, request id, a session's frame. */
 const MESSAGE_OVERHEAD_BYTES: number = 1024 * 1024;
 /** Names for the health service: the whole server, and each service. */
-const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin'] as const;
+const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin', 'sparrowkv.v1.Meta'] as const;
 
 export class GatewayServer {
   readonly #settings: ServerSettings;
   readonly #node: NodeParts;
+  readonly #cluster: ClusterPart;
   readonly #logger: Logger;
   readonly #server: Server;
   readonly #credentials: ServerCredentials;
@@ -80,9 +84,10 @@ export class GatewayServer {
   readonly #process: ProcessFigures | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: ServerSettings, node: NodeParts, logger: Logger) {
+  constructor(settings: ServerSettings, node: NodeParts, cluster: ClusterPart, logger: Logger) {
     this.#settings = settings;
     this.#node = node;
+    this.#cluster = cluster;
     this.#logger = logger;
     this.#credentials = clientCredentials(settings.tls);
     const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
@@ -113,6 +118,12 @@ export class GatewayServer {
       AdminService,
       adminService(calls, this.#counter, this.#connections, SERVER_VERSION, () => this.own),
     );
+    const meta = new MetaCalls({
+      metaserver: () => cluster.metaserver,
+      leader: () => cluster.leader,
+      clusterId: formatClusterId(node.identity.clusterId),
+    });
+    this.#server.addService(MetaService, metaService(meta, this.#counter));
     this.#health = new HealthImplementation(Object.fromEntries(HEALTH_NAMES.map((name) => [name, 'SERVING'])));
     this.#health.addToServer(this.#server as never);
     new ReflectionService({ files: { fileDescriptorProtos: fileDescriptors() } } as never).addToServer(this.#server);
@@ -160,6 +171,7 @@ export class GatewayServer {
 
   abort(): void {
     this.#release();
+    this.#cluster.close();
     this.#server.forceShutdown();
     this.#node.abort();
     // Within this process the directory is free again when `close` settles; a process that ends need not wait for it.
@@ -187,6 +199,7 @@ export class GatewayServer {
     this.#logger.info({ callsInFlight: this.#counter.callsInFlight }, 'stopping');
     this.#setHealth('NOT_SERVING');
     await this.#handOver();
+    this.#cluster.close();
     this.#kv.drain(new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', { applied: false }));
     await within(new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve())), leftMs(ANSWERS_MS));
     this.#server.forceShutdown();

@@ -8,6 +8,7 @@ import type { SparrowError } from '../base/errors.ts';
 import { parseListen } from './address.ts';
 import { refuseOlderLayout } from './data-directory.ts';
 import { assertFree } from './free-address.ts';
+import { ClusterPart } from './cluster-part.ts';
 import { GatewayServer } from './gateway-server.ts';
 import type { Replica } from './node/index.ts';
 import { NodeParts } from './node-parts.ts';
@@ -54,11 +55,13 @@ export async function startServer(input: ServerSettingsInput | ServerSettings): 
     const { replayedEntries, size: shards } = node.replicas;
     logger.info({ shards, appliedIndex, lastIndex, term, replayedEntries }, 'data opened');
     if (node.transport !== undefined) logLeaders(node.replica, logger);
-    const gateway = new GatewayServer(settings, node, logger);
+    const cluster: ClusterPart = new ClusterPart({ settings, node, own: () => gateway.own, logger });
+    const gateway: GatewayServer = new GatewayServer(settings, node, cluster, logger);
     void failed.then(() => gateway.failed());
     node.ties.onRemoved(() => gateway.failed());
     await gateway.listen();
     if (node.transport !== undefined) node.ties.settle(gateway.own);
+    cluster.begin();
     return {
       settings,
       failed,

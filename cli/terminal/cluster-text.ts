@@ -7,6 +7,8 @@ import { table } from './columns.ts';
 
 /** Longer keys are cut: a line is to stay a line. */
 const KEY_CHARACTERS_MAX = 24;
+/** The metaserver's own: no client's. */
+const SYSTEM_TABLE = 0;
 const LEARNER = 2;
 const WITNESS = 3;
 
@@ -34,7 +36,7 @@ export function nodesText({ clusterId, leader, term, nowMs, nodes, pausedBecause
 }
 
 export function shardsText({ tables }: ClusterSurvey, shards: readonly SurveyedShard[], limit: number): string {
-  const names = new Map(tables.map(({ table: id, name }) => [id, name]));
+  const names = new Map([[SYSTEM_TABLE, 'system'], ...tables.map(({ table: id, name }) => [id, name] as const)]);
   const rows = shards.slice(0, limit).map((shard) => {
     const { entry, replicas, dataBytes, keysCount, readsPerSecond, writesPerSecond, operator, byHand } = shard;
     const notes = [

@@ -2,6 +2,8 @@
 export { adminService } from './admin-service.ts';
 export type { NodeLinks, OwnNode } from './cluster-admin.ts';
 export { attendRequest, attendResponse, fromNode, toNode } from './attend-codec.ts';
+export { MetaCalls, type MetaLeader } from './meta-calls.ts';
+export { metaService } from './meta-service.ts';
 export { CallCounter } from './call-counter.ts';
 export { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 export { Connections } from './connections.ts';

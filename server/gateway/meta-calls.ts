@@ -131,7 +131,10 @@ export class MetaCalls {
     const { table, shards } = await lead.change((state, nowMs) => createTable(state, spec, BY_HAND, nowMs));
     const ids = shards.map(({ id }) => id);
     const waitMs = Math.min(WAIT_MS_MAX, request.waitMs === 0 ? WAIT_MS : request.waitMs);
-    const led = await lead.until((state) => ids.every((id) => (state.shards.get(id)?.leader ?? 0) !== 0), waitMs);
+    const reached = lead.until((state) => ids.every((id) => (state.shards.get(id)?.leader ?? 0) !== 0), waitMs);
+    const led = await reached.catch((error: unknown) => {
+      throw made(error, table);
+    });
     return lead.view((state) => {
       if (!led) throw notReady(state, table, ids, waitMs, lead);
       const there = ids.flatMap((id) => state.shards.get(id) ?? []);
@@ -268,6 +271,18 @@ function notReady(state: ClusterState, { name }: TableRecord, ids: readonly numb
     `table ${name} is there, but after ${waitMs} ms ${without.length} of its ${ids.length} shards have no leader yet${because}: ` +
       'they come by themselves when their nodes are up; "sparrowkv cluster operators" tells how it goes',
     { table: name, shards: without.length, applied: true },
+  );
+}
+
+/** The lead was lost: the next leader goes on with it. */
+function made(error: unknown, { name }: TableRecord): unknown {
+  if (!(error instanceof SparrowError)) return error;
+  return new SparrowError(
+    error.kind,
+    error.code,
+    `table ${name} is there, its shards come; ${error.message}`,
+    { ...error.details, applied: true },
+    error,
   );
 }
 

@@ -59,6 +59,8 @@ const ORDERS_MAX = 10_000;
 interface Attempt {
   readonly whom: Whom;
   readonly stream: LeaderStream;
+  /** As it was sent. */
+  registered: string;
   welcomed: boolean;
   sequence: number;
   /** What the leader was told last, by shard. */
@@ -118,11 +120,20 @@ export class Attendance {
       },
     };
     const stream = this.#parts.connect(whom, listener);
-    attempt = { whom, stream, welcomed: false, sequence: 0, told: new Map(), heardMs: clock.monotonicMs() };
+    attempt = { whom, stream, registered: '', welcomed: false, sequence: 0, told: new Map(), heardMs: clock.monotonicMs() };
     this.#attempt = attempt;
     if (over !== undefined) return this.#ended(attempt, over.why, over.leader);
-    stream.send({ type: 'register', registration: this.#parts.registration() });
+    this.#register(attempt);
     this.#schedule(WELCOME_MS_MAX, () => this.#giveUp(attempt, 'no welcome'));
+  }
+
+  /** Again when it is elsewhere, or another, than it said. */
+  #register(attempt: Attempt): void {
+    const registration = this.#parts.registration();
+    const text = JSON.stringify(registration);
+    if (text === attempt.registered) return;
+    attempt.registered = text;
+    attempt.stream.send({ type: 'register', registration });
   }
 
   #next(): Whom | undefined {
@@ -173,6 +184,7 @@ export class Attendance {
     const again = (): void => {
       if (attempt !== this.#attempt) return;
       if (this.#parts.clock.monotonicMs() - attempt.heardMs > SILENCE_MS) return this.#giveUp(attempt, 'it is silent');
+      this.#register(attempt);
       this.#report(attempt);
       this.#schedule(reportMs, again);
     };

@@ -30,6 +30,7 @@ import { Desk } from './desk.ts';
 import { OrderBook } from './order-book.ts';
 import type { OrderReport } from './orders.ts';
 import { markHands } from './hands.ts';
+import { Slowness } from './slowness.ts';
 import { ordersOf, type Plan, plan, stepOfOrder } from './placement/index.ts';
 import { type Change, type ClusterState, type MetaWrite, type OperatorRecord } from './state.ts';
 import { type MetaReplica, MetaStore } from './store.ts';
@@ -94,6 +95,7 @@ export class MetaLead {
   readonly #desk: Desk;
   readonly #book: OrderBook = new OrderBook();
   readonly #watchers: Set<() => void> = new Set();
+  readonly #slowness: Slowness = new Slowness();
   #store: MetaStore | undefined;
   #timestamps: Timestamps | undefined;
   /** What is under way, or done, last. */
@@ -108,16 +110,16 @@ export class MetaLead {
     this.#parts = parts;
     this.leader = id;
     this.term = term;
-    this.beganMs = clock.wallMs();
+    this.beganMs = Math.round(clock.wallMs());
     this.#beganAt = clock.monotonicMs();
     this.#cluster = new Cluster(this.beganMs);
     this.#desk = new Desk({ term, leader: id, reportMs, nowMs: () => this.nowMs });
     this.#tail = this.#begin().catch((error: unknown) => this.end(lost(error)));
   }
 
-  /** Never goes back within a lead. */
+  /** Whole milliseconds since 1970. Never goes back within a lead. */
   get nowMs(): number {
-    return this.beganMs + (this.#parts.clock.monotonicMs() - this.#beganAt);
+    return this.beganMs + Math.round(this.#parts.clock.monotonicMs() - this.#beganAt);
   }
 
   get attending(): number {
@@ -215,7 +217,7 @@ export class MetaLead {
 
   #serial<T>(task: () => Promise<T>): Promise<T> {
     const run = this.#tail.then(async () => {
-      if (this.#over !== undefined) throw this.#over;
+      if (this.#over !== undefined) throw notBegun(this.#over);
       const result = await task();
       for (const look of [...this.#watchers]) look();
       return result;
@@ -284,7 +286,8 @@ export class MetaLead {
       const { nowMs } = this;
       const { writes } = takeReport(this.#cluster, report, nowMs);
       await this.#commit({ writes: markHands(this.#cluster, writes, nowMs), result: undefined });
-      this.#cluster.observe(node, report, nowMs);
+      const slowDisk = this.#slowness.amongOthers(node, report.load.slowDisk);
+      this.#cluster.observe(node, { ...report, load: { ...report.load, slowDisk } }, nowMs);
     });
     if (this.#cluster.running.size > 0) this.#hurry();
   }
@@ -385,6 +388,11 @@ export class MetaLead {
 function otherCluster({ node, clusterId }: Registration, ours: string): SparrowError {
   const message = `node ${node} is of cluster ${clusterId}, and this is cluster ${ours}`;
   return new SparrowError('invalid', 'OTHER_CLUSTER', message, { field: 'clusterId', node, applied: false });
+}
+
+/** Of what had not begun when the lead was over. */
+function notBegun({ kind, code, message, details }: SparrowError): SparrowError {
+  return new SparrowError(kind, code, message, { ...details, applied: false });
 }
 
 function lost(error: unknown): SparrowError {

@@ -30,6 +30,8 @@ export class AddressFeed {
   readonly #parts: AddressFeedParts;
   readonly #addresses: Map<number, string> = new Map();
   #learned: ReadonlyMap<number, NodeAddress> = new Map();
+  /** By the metaserver. */
+  #told: ReadonlyMap<number, NodeAddress> = new Map();
   #peers: ReadonlySet<number> = new Set();
   #removed = false;
   #ended = false;
@@ -48,12 +50,19 @@ export class AddressFeed {
   get nodes(): ReadonlyMap<number, NodeAddress> {
     const { nodes, removed } = this.#parts.replica().book;
     const learned = [...this.#learned].filter(([id]) => !removed.has(id));
-    return new Map([...learned, ...nodes]);
+    const told = [...this.#told].filter(([id]) => !removed.has(id));
+    return new Map([...learned, ...told, ...nodes]);
   }
 
   /** What another node says of where nodes are. */
   learn(nodes: ReadonlyMap<number, NodeAddress>): void {
     this.#learned = new Map(nodes);
+    this.refresh();
+  }
+
+  /** What the metaserver says of where nodes are. Of those that the book has, an operator has the say. */
+  tell(nodes: ReadonlyMap<number, NodeAddress>): void {
+    this.#told = new Map([...nodes].filter(([, { address, peerAddress }]) => address !== '' && peerAddress !== ''));
     this.refresh();
   }
 

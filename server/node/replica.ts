@@ -21,6 +21,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import {
   canLead,
+  type Configuration,
   type ConfigurationChange,
   type LogEntry,
   membersOf,
@@ -200,6 +201,11 @@ export class Replica implements HostedReplica {
 
   get asleep(): boolean {
     return this.#raft.asleep && this.#repair.damage === undefined;
+  }
+
+  /** As of `applied`: who is told of it is told of nothing that could be undone. */
+  get configuration(): Configuration {
+    return this.#machine.configuration;
   }
 
   get members(): readonly number[] {

@@ -1,0 +1,132 @@
+/**
+ * What a node reports of its replicas: their place in the group at each report, and their load out of the engines' figures, as rates over about ten seconds.
+ * An engine's figures are taken once a second at most.
+ *
+ * Made by cluster-part.ts; read by server/meta/attendance.ts.
+ */
+import type { Clock } from '../base/env.ts';
+import { SparrowError } from '../base/errors.ts';
+import type { ShardReport } from './meta/attending.ts';
+import type { NodeShards, Replica } from './node/index.ts';
+import { FIRST_SHARD } from './shard/descriptor.ts';
+
+/** Rates are of what happened in about so long. */
+const WINDOW_MS = 10_000;
+const LOOK_MS = 1000;
+
+interface Load {
+  atMs: number;
+  gets: number;
+  writes: number;
+  bytes: number;
+  readsPerSecond: number;
+  writesPerSecond: number;
+  bytesPerSecond: number;
+  diskBytes: number;
+  keysCount: number;
+}
+
+interface Sum {
+  readonly readsPerSecond: number;
+  readonly writesPerSecond: number;
+  readonly bytesPerSecond: number;
+}
+
+export class ShardReports {
+  readonly #shards: NodeShards;
+  readonly #clock: Clock;
+  readonly #loads: Map<number, Load> = new Map();
+
+  constructor(shards: NodeShards, clock: Clock) {
+    this.#shards = shards;
+    this.#clock = clock;
+  }
+
+  /** Of all replicas, but for shard 1 on a node that is no member of it: every node keeps a place for that one. */
+  take(): ShardReport[] {
+    const reports: ShardReport[] = [];
+    const here = new Set<number>();
+    for (const replica of this.#shards) {
+      if (replica.group === FIRST_SHARD && replica.members.length === 0) continue;
+      here.add(replica.group);
+      reports.push(this.#report(replica));
+    }
+    for (const shard of this.#loads.keys()) if (!here.has(shard)) this.#loads.delete(shard);
+    return reports;
+  }
+
+  /** Of the whole node, as of the last report. */
+  get sum(): Sum {
+    const sum = { readsPerSecond: 0, writesPerSecond: 0, bytesPerSecond: 0 };
+    for (const load of this.#loads.values()) {
+      sum.readsPerSecond += load.readsPerSecond;
+      sum.writesPerSecond += load.writesPerSecond;
+      sum.bytesPerSecond += load.bytesPerSecond;
+    }
+    return sum;
+  }
+
+  #report(replica: Replica): ShardReport {
+    const { role, term, leader, lastIndex, appliedIndex, stoppedBecause } = replica.stats();
+    const leads = role === 'leader' && stoppedBecause === undefined;
+    const { diskBytes, keysCount, readsPerSecond, writesPerSecond, bytesPerSecond } = this.#load(replica);
+    return {
+      descriptor: replica.descriptor,
+      role: stoppedBecause === undefined ? role : 'stopped',
+      term,
+      leader,
+      configuration: replica.configuration,
+      configurationIndex: appliedIndex,
+      matches: leads ? replica.members.map((node) => ({ node, match: replica.matchOf(node) ?? 0 })) : [],
+      applied: appliedIndex,
+      lastIndex,
+      diskBytes,
+      keysCount,
+      readsPerSecond: rounded(readsPerSecond),
+      writesPerSecond: rounded(writesPerSecond),
+      bytesPerSecond: rounded(bytesPerSecond),
+      stoppedBecause: stoppedBecause?.message ?? '',
+    };
+  }
+
+  #load(replica: Replica): Load {
+    const nowMs = this.#clock.monotonicMs();
+    const before = this.#loads.get(replica.group);
+    if (before !== undefined && nowMs - before.atMs < LOOK_MS) return before;
+    let figures: Pick<Load, 'gets' | 'writes' | 'bytes' | 'diskBytes' | 'keysCount'>;
+    try {
+      const { reads, writes, tables, space, memtables } = replica.engine.metrics();
+      const perEntry = tables.entries === 0 ? 0 : tables.bytes / tables.entries;
+      const inMemory = perEntry === 0 ? 0 : Math.round(memtables.bytes / perEntry);
+      figures = {
+        gets: reads.gets,
+        writes: writes.operations,
+        bytes: writes.userBytes,
+        diskBytes: space.diskBytes + memtables.bytes,
+        keysCount: Math.max(0, tables.entries - tables.deletes) + inMemory,
+      };
+    } catch (error) {
+      // A snapshot takes the engine's place.
+      if (before !== undefined) return before;
+      if (!(error instanceof SparrowError)) throw error;
+      figures = { gets: 0, writes: 0, bytes: 0, diskBytes: 0, keysCount: 0 };
+    }
+    const load: Load = { ...figures, atMs: nowMs, readsPerSecond: 0, writesPerSecond: 0, bytesPerSecond: 0 };
+    // Another engine begins to count anew.
+    if (before !== undefined && figures.gets >= before.gets && figures.writes >= before.writes) {
+      const seconds = (nowMs - before.atMs) / 1000;
+      const part = Math.min(1, (seconds * 1000) / WINDOW_MS);
+      const rate = (old: number, count: number): number => old + part * (count / seconds - old);
+      load.readsPerSecond = rate(before.readsPerSecond, figures.gets - before.gets);
+      load.writesPerSecond = rate(before.writesPerSecond, figures.writes - before.writes);
+      load.bytesPerSecond = rate(before.bytesPerSecond, figures.bytes - before.bytes);
+    }
+    this.#loads.set(replica.group, load);
+    return load;
+  }
+}
+
+/** What fades away is nothing in the end, and no news. */
+function rounded(rate: number): number {
+  return rate < 0.05 ? 0 : Math.round(rate * 10) / 10;
+}
