@@ -98,6 +98,11 @@ export class Nodes {
     const same = this.byId(id);
     if (same?.ready === true) return same;
     if (id === 0 || this.#links.size >= LINKS_MAX || !isAddress(address)) return undefined;
+    // It is not where it was: what was known of that address tells who is there when it answers.
+    if (same !== undefined) {
+      same.nodeId = 0;
+      this.forget(same);
+    }
     const link = new NodeLink(address, false);
     link.nodeId = id;
     this.#links.set(address, link);

@@ -4,7 +4,7 @@
  *   call --key--> map --shard, epoch--> connector of that shard --> the node that leads it
  *          ^                                            |
  *          |   WRONG_SHARD tells newer entries: sent again at once
- *          +-- WRONG_SHARD without, SHARD_SEALED: parked until the map was fetched
+ *          +-- WRONG_SHARD without, SHARD_SEALED: parked until the map was fetched; of a sealed shard one write goes first
  *
  * The map is fetched from the metaserver when it is first needed, once for all who wait, and again when a call shows that it is not right any more; between
  * fetches that tell nothing new there are pauses with jitter, doubling. Nothing polls it.
@@ -55,6 +55,8 @@ export class TableRoute implements CallRoute, CallHolder {
   /** With the time since when each waits for a map. */
   readonly #parked: Map<AnyCall, number> = new Map();
   readonly #waiters: Set<Waiter> = new Set();
+  /** By shard that takes no writes for now: the one write that is sent to find out whether it does again. */
+  readonly #scouts: Map<number, AnyCall> = new Map();
   /** By shard, the largest version that it told: what a write's request id says that it has seen. */
   readonly #seen: Map<number, number> = new Map();
   #timer: Timer | undefined;
@@ -124,7 +126,11 @@ export class TableRoute implements CallRoute, CallHolder {
 
   observe(call: AnyCall, version: number): void {
     const { shard } = call.request as { shard?: number };
-    if (shard !== undefined) this.saw(shard, version);
+    if (shard === undefined) return;
+    this.saw(shard, version);
+    if (this.#scouts.get(shard) !== call) return;
+    this.#scouts.delete(shard);
+    this.#release(shard);
   }
 
   /** The shard has told this version. */
@@ -227,18 +233,33 @@ export class TableRoute implements CallRoute, CallHolder {
     return changed || same !== before;
   }
 
-  /** A map was fetched: those that waited for it go on. */
-  #release(): void {
+  /** A map was fetched, or shard `open` takes writes again: those that waited for it go on. */
+  #release(open?: number): void {
     for (const waiter of [...this.#waiters]) {
       if (!this.#waiters.delete(waiter) || this.#map === undefined) continue;
       waiter.ready(this.#map);
     }
-    const calls = [...this.#parked.keys()];
-    this.#parked.clear();
-    for (const call of calls) {
+    for (const call of [...this.#parked.keys()]) {
+      if (this.#waitsForScout(call, open)) continue;
+      this.#parked.delete(call);
       call.holder = undefined;
       this.dispatch(call);
     }
+    // The scout may never be answered.
+    if (this.#parked.size > 0) this.refresh();
+  }
+
+  /** Whether another write finds out for this one whether its shard takes writes again: a thousand that ask would hold up whoever moves the shard's keys. */
+  #waitsForScout(call: AnyCall, open: number | undefined): boolean {
+    if (call.lastError?.code !== 'SHARD_SEALED') return false;
+    const place = this.#map && placeOf(this.#map, call);
+    const { shard, epoch } = call.request as { shard?: number; epoch?: number };
+    if (shard === open) return false;
+    if (typeof place !== 'object' || place.shard !== shard || place.epoch !== epoch) return false;
+    const scout = this.#scouts.get(shard);
+    if (scout !== undefined && scout !== call && scout.state !== 'done' && scout.lastError?.code === 'SHARD_SEALED') return true;
+    this.#scouts.set(shard, call);
+    return false;
   }
 
   /** No map was to be had: those that waited long enough are told, and all of them when waiting will not help. */

@@ -67,6 +67,7 @@ export async function* scanDefault(
 
 /** The map of a table's shards; `newer`: than the one that there is. */
 export async function mapOf(route: TableRoute, wait: Wait, newer: boolean): Promise<ShardMap> {
+  if (route.map !== undefined && !newer) return route.map;
   let leave: (() => void) | undefined;
   const mapped = new Promise<ShardMap>((resolve, reject) => {
     leave = route.whenMapped(newer, resolve, reject);

@@ -246,10 +246,28 @@ describe('a shard that is being merged', () => {
     shards[1]!.state = 'sealed';
     const writes = Promise.all(Array.from({ length: 300 }, (_, i) => table.put('i', `${i}`)));
     expect(Buffer.from((await client.run(table.get('j')))!).toString()).toBe('J');
+    let calls = 0;
+    cluster.before = () => calls++;
     cluster.scheduler.after(500, () => cluster.merge(shards[0]!, shards[1]!));
     await client.run(writes);
     expect(cluster.scheduler.nowMs).toBeLessThan(1_000);
     expect(shards[0]!.writes).toBe(307);
+    // One finds out for all.
+    expect(calls).toBeLessThan(330);
+  });
+
+  it('takes writes again when the merge is cancelled, also when the write that finds out is given up', async () => {
+    const { cluster, shards, client } = rangeCluster();
+    await fill(client);
+    const table = client.table('t');
+    shards[1]!.state = 'sealed';
+    const hasty = table.put('i', 'hasty', { timeoutMs: 100 });
+    const writes = Promise.all(Array.from({ length: 300 }, (_, i) => table.put('i', `${i}`)));
+    await expect(client.run(hasty)).rejects.toMatchObject({ code: 'TIMEOUT', details: { applied: false } });
+    cluster.scheduler.after(500, () => (shards[1]!.state = 'normal'));
+    await client.run(writes);
+    expect(cluster.scheduler.nowMs).toBeLessThan(1_200);
+    expect(shards[1]!.writes).toBe(308);
   });
 });
 
