@@ -235,7 +235,7 @@ export class TableRoute implements CallRoute, CallHolder {
 
   /** A map was fetched, or shard `open` takes writes again: those that waited for it go on. */
   #release(open?: number): void {
-    for (const waiter of [...this.#waiters]) {
+    for (const waiter of open === undefined ? [...this.#waiters] : []) {
       if (!this.#waiters.delete(waiter) || this.#map === undefined) continue;
       waiter.ready(this.#map);
     }
