@@ -40,6 +40,7 @@ export interface Imported {
   readonly bytes: number;
 }
 
+const PREPARE_ROUNDS = 2;
 /** An import goes into the log in entries of about so many bytes. */
 const IMPORT_BYTES: number = 256 * 1024;
 
@@ -53,9 +54,11 @@ export async function splitShard(
   call: CallState,
 ): Promise<{ parent: ShardDescriptor; child: ShardDescriptor | undefined }> {
   try {
-    await change(replica, { kind: 'prepare-split', epoch }, call);
-    // What is in memory would have to be flushed while the shard answers nobody.
-    await replica.flush();
+    // What is in memory would have to be flushed while the shard answers nobody; again, for what came during the first time, and for members that are slower.
+    for (let round = 0; round < PREPARE_ROUNDS; round++) {
+      await change(replica, { kind: 'prepare-split', epoch }, call);
+      await replica.flush();
+    }
     const { descriptor, child: made } = await change(replica, { kind: 'split', epoch, child, at }, call);
     return { parent: descriptor, child: made };
   } catch (error) {

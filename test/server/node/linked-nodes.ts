@@ -11,12 +11,17 @@ import type {
 import { SparrowError } from '../../../base/errors.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { hash } from '../transport/hash.ts';
-import { NodeHarness } from './node-harness.ts';
+import { NodeHarness, type NodeOptions } from './node-harness.ts';
 
 export class LinkedNodes {
+  readonly #options: NodeOptions;
   readonly #links: Map<number, Link> = new Map();
   readonly #running: Map<number, NodeHarness> = new Map();
   readonly #disks: Map<number, SimFileSystem> = new Map();
+
+  constructor(options: NodeOptions = {}) {
+    this.#options = options;
+  }
 
   /** Starts a node, or starts it again. `voters`: of shard 1 and the metaserver. */
   async start(node: number, voters: readonly number[] = []): Promise<NodeHarness> {
@@ -24,7 +29,7 @@ export class LinkedNodes {
     this.#disks.set(node, disk);
     const link = new Link(node, this.#links);
     this.#links.set(node, link);
-    const harness = await NodeHarness.open(disk, { node, voters, transport: link, tickMs: 20 });
+    const harness = await NodeHarness.open(disk, { ...this.#options, node, voters, transport: link, tickMs: 20 });
     this.#running.set(node, harness);
     return harness;
   }

@@ -20,6 +20,8 @@ export interface NodeOptions {
   readonly engine?: EngineSettingsInput;
   readonly checkpointBytes?: number;
   readonly logBytesMax?: number;
+  /** For members that lag. */
+  readonly logKeptBytesMax?: number;
 }
 
 const RESOURCES = {
@@ -66,7 +68,7 @@ export class NodeHarness {
           id: node,
           sleepTicks: Infinity,
           keptBytesMax: 0,
-          logKeptBytesMax: 0,
+          logKeptBytesMax: options.logKeptBytesMax ?? 0,
           tickMs,
           electionTicks: 10,
           heartbeatTicks: 1,
