@@ -64,7 +64,7 @@ describe('a shard of three members', () => {
     await splitShard(replica, { epoch: replica.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
   }
 
-  async function alike(shard: number, keys: readonly string[], nodes = NODES): Promise<void> {
+  async function expectAlike(shard: number, keys: readonly string[], nodes = NODES): Promise<void> {
     await expect
       .poll(() => nodes.map((node) => keysOf(cluster.node(node).replicas.get(shard))), { timeout: 20_000 })
       .toEqual(nodes.map(() => keys));
@@ -78,8 +78,8 @@ describe('a shard of three members', () => {
     expect(await leaderOf(16)).toBe(before);
     await put(16, 'e');
     await put(1, 'aa');
-    await alike(1, ['a', 'aa', 'b']);
-    await alike(16, ['c', 'd', 'e']);
+    await expectAlike(1, ['a', 'aa', 'b']);
+    await expectAlike(16, ['c', 'd', 'e']);
     const terms = NODES.map((node) => cluster.node(node).replicas.get(16)!.stats().configuration.voters);
     expect(terms).toEqual([NODES, NODES, NODES]);
   });
@@ -95,9 +95,9 @@ describe('a shard of three members', () => {
     await put(16, 'cc');
     await put(17, 'e');
     await cluster.start(away, NODES);
-    await alike(1, ['a', 'b']);
-    await alike(16, ['c', 'cc']);
-    await alike(17, ['d', 'e']);
+    await expectAlike(1, ['a', 'b']);
+    await expectAlike(16, ['c', 'cc']);
+    await expectAlike(17, ['d', 'e']);
   });
 
   it('a member that is brought beyond the split by a snapshot has no child until it is told to have one', { timeout: 60_000 }, async () => {
@@ -116,13 +116,13 @@ describe('a shard of three members', () => {
     }
     await expect.poll(() => leading.stats().firstIndex > 10, { timeout: 20_000 }).toBe(true);
     const late = await cluster.start(away, NODES);
-    await alike(1, ['a', 'b', 'b0', 'b1', 'b2']);
+    await expectAlike(1, ['a', 'b', 'b0', 'b1', 'b2']);
     expect(late.replicas.get(1)!.stats().snapshotsInstalled).toBe(1);
     expect(late.replicas.get(16)).toBeUndefined();
     await late.replicas.create((await leaderOf(16)).replicas.get(16)!.descriptor, []);
-    await alike(16, ['c', 'd', 'e']);
+    await expectAlike(16, ['c', 'd', 'e']);
     await put(16, 'f');
-    await alike(16, ['c', 'd', 'e', 'f']);
+    await expectAlike(16, ['c', 'd', 'e', 'f']);
   });
 
   it('takes in its neighbour on all of them', { timeout: 60_000 }, async () => {
@@ -138,10 +138,10 @@ describe('a shard of three members', () => {
     expect(entries).toBe(2);
     await retireShard(source, 2, sealed, NO_LIMIT);
     await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
-    await alike(1, ['a', 'b', 'c', 'd']);
+    await expectAlike(1, ['a', 'b', 'c', 'd']);
     await Promise.all(NODES.map((node) => cluster.node(node).replicas.destroy(16)));
     await put(1, 'e');
-    await alike(1, ['a', 'b', 'c', 'd', 'e']);
+    await expectAlike(1, ['a', 'b', 'c', 'd', 'e']);
     const descriptors = NODES.map((node) => cluster.node(node).replicas.get(1)!.descriptor);
     for (const descriptor of descriptors) expect(descriptor).toMatchObject({ epoch: 3, state: 'normal', keys: { end: undefined } });
   });
