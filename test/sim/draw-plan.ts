@@ -52,6 +52,22 @@ const ENDINGS: readonly Ending[] = [...CRASH_MODES, 'process', 'process', 'proce
 /** Those that leave the least behind. */
 const FORGETFUL: readonly CrashMode[] = ['none', 'none', 'random', 'torn', 'entries-lost', 'contents-lost'];
 const STORIES_MAX = 3;
+/** How often a run of a cluster damages an engine. */
+const DAMAGED_CHANCE = 0.4;
+
+/**
+ * One member's engine is damaged now and then, and its machine may fail while it is being repaired. Drawn apart from all else, so that nothing else is another for it.
+ */
+export function drawDamages(seed: number, node: string, forMs: number): Fault[] {
+  const random = SimRandom.mixed(seed ^ 0x6d67);
+  if (!random.chance(DAMAGED_CHANCE)) return [];
+  return Array.from({ length: 1 + random.below(3) }, () => random.below(forMs)).flatMap((atMs): Fault[] => {
+    const damage: Fault = { atMs, kind: 'engine-damage', node, part: random.fraction() };
+    const met: Fault = { atMs: atMs + 1, kind: 'upkeep', node, what: 'compact' };
+    const end: Fault = { atMs: atMs + 2 + random.below(60), kind: 'end', node, ending: random.pick(ENDINGS), downMs: random.below(300) };
+    return [damage, ...(random.chance(0.5) ? [met] : []), ...(random.chance(0.5) ? [end] : [])];
+  });
+}
 
 export function drawPlan(seed: number, options: PlanOptions): Fault[] {
   const random = SimRandom.mixed(seed);
@@ -118,6 +134,8 @@ function drawFault(kind: FaultKind, random: SimRandom, { nodes, clients, diskErr
       return { kind, node, after: random.below(40), error: random.pick(diskErrors) };
     case 'upkeep':
       return { kind, node, what: random.pick(['flush', 'compact'] as const) };
+    case 'engine-damage':
+      return { kind, node: random.pick(nodes), part: random.fraction() };
     case 'transfer':
       return { kind, node: random.pick(nodes) };
     case 'pause':

@@ -53,7 +53,6 @@ const OF_GROUPS: readonly string[] = [
   'reads within their age',
   'snapshots sent',
   'snapshots installed',
-  'engines repaired',
   'groups asleep',
   'messages dropped',
   'messages doubled',
@@ -76,7 +75,12 @@ const OF_GROUPS: readonly string[] = [
   'sent: timeout-now',
 ];
 
-const OF_FIXED_GROUPS: readonly string[] = [...DECEITS.map((deceit) => `disk ${deceit}`), 'machine lost'];
+const OF_FIXED_GROUPS: readonly string[] = [
+  ...DECEITS.map((deceit) => `disk ${deceit}`),
+  'machine lost',
+  'engine-damage',
+  'engines repaired',
+];
 
 const OF_CHANGING_GROUPS: readonly string[] = [
   ...['learner added', 'promoted', 'demoted', 'removed', 'replaced', 'two replaced', 'transferred', 'not changed'].map(

@@ -46,6 +46,8 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'disk'; readonly node: string; readonly after: number; readonly error: DiskError }
   /** The engine does now what it does by itself at other times. */
   | { readonly kind: 'upkeep'; readonly node: string; readonly what: 'flush' | 'compact' }
+  /** A byte is another in each of the engine's tables, `part` of the way into it. The log is sound: others can give back what is lost. */
+  | { readonly kind: 'engine-damage'; readonly node: string; readonly part: number }
   /** The lead is handed over. */
   | { readonly kind: 'transfer'; readonly node: string }
 );
@@ -173,9 +175,28 @@ function happen(world: World, fault: Fault): boolean {
       work?.catch(() => world.counters.add('upkeep refused'));
       return work !== undefined;
     }
+    case 'engine-damage':
+      return damageEngine(node!, fault.part);
     case 'transfer':
       return nodeOf(world, LEADER)?.program?.handOver?.(node!.name) ?? false;
   }
+}
+
+/** Tables of a snapshot that arrives are among them: that is found before it takes an engine's place. */
+function damageEngine(node: SimNode, part: number): boolean {
+  let damaged = 0;
+  for (const slot of ['a', 'b']) {
+    const directory = `/data/groups/000001/${slot}/files`;
+    if (!node.disk.existsSync(directory)) continue;
+    for (const name of node.disk.listSync(directory).filter((each) => each.endsWith('.table'))) {
+      const { length } = node.disk.contents(`${directory}/${name}`);
+      if (length === 0) continue;
+      node.disk.flip(`${directory}/${name}`, Math.floor(part * length), 0x10);
+      damaged++;
+    }
+  }
+  node.damaged ||= damaged > 0;
+  return damaged > 0;
 }
 
 function nodeOf(world: World, name: string): SimNode | undefined {

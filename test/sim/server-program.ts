@@ -207,6 +207,15 @@ export async function bootServer(
         throw error;
       }
     },
+    readAll() {
+      try {
+        dataHash();
+      } catch (error) {
+        // Its listeners know.
+        if (!(error instanceof SparrowError) || (error.kind !== 'corrupt' && error.kind !== 'closed')) throw error;
+      }
+    },
+    isSound: () => replica.stats().damagedBecause === undefined,
     upkeep: (what) => (what === 'flush' ? replica.engine.flush() : replica.engine.compact()),
     reached() {
       const { flushes, compactions } = metricsOf(replica.engine);

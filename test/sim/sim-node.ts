@@ -46,6 +46,10 @@ export interface Program {
   handOver?(to: string): boolean;
   /** The engine does this now. */
   upkeep?(what: 'flush' | 'compact'): Promise<void>;
+  /** Reads everything, so that damage is met. */
+  readAll?(): void;
+  /** No damage that was met is left. */
+  isSound?(): boolean;
 }
 
 /** What a machine stands in (world.ts). */

@@ -7,7 +7,7 @@
 import { SparrowError } from '../../base/errors.ts';
 import { LEASE_DRIFT_MAX } from './cluster-settings.ts';
 import type { Counters } from './counters.ts';
-import { BEARABLE, drawPlan, OF_GROUPS } from './draw-plan.ts';
+import { BEARABLE, drawDamages, drawPlan, OF_GROUPS } from './draw-plan.ts';
 import { type Fault, followPlan, heal } from './fault-plan.ts';
 import { BROKEN, Ledger } from './ledger.ts';
 import { leaderOf, Operator } from './operator.ts';
@@ -80,7 +80,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     grouped: count >= 3,
     deceived: servers.slice(0, deceivable),
   });
-  const plan = options.plan ?? drawn;
+  // Where one member is lost, what only another one has in its engine is gone with that.
+  const damages = count >= 3 && voters === count && deceivable === 0 ? drawDamages(seed, servers.at(-1)!, forMs) : [];
+  const plan = options.plan ?? [...drawn, ...damages];
   const settings = withoutLeases(drawStackSettings(random), plan);
   const world = new World({ seed, traced });
   const hooks = count > 0 ? { ledger: new Ledger((error) => world.alarm(error)) } : {};
@@ -158,6 +160,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     Object.assign(settings.cluster.transport, { dropChance: 0, duplicateChance: 0, reorderChance: 0 });
     if (!(await world.run(HEALED_MS_MAX, () => busy === 0))) return `${busy} workers wait for answers for ever`;
     if (!(await everybodyActs())) return 'the healed world does not serve';
+    // What nobody has read yet may be damaged, and is found now.
+    for (const { program } of nodes) program?.readAll?.();
+    await world.run(1);
+    if (!(await world.run(HEALED_MS_MAX, () => nodes.every(({ program }) => program?.isSound?.() ?? true))))
+      return 'the healed world does not repair itself';
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
     for (const { program } of nodes) if (program !== undefined) world.trace.fold(program.digest());
