@@ -33,10 +33,9 @@ export interface HealthPlan {
 export function healthPlan(state: ClusterState, nowMs: number): HealthPlan {
   const verdicts: NodeVerdict[] = [];
   const probes: Probing[] = [];
-  const { suspectAfterMs, downAfterMs, downPartMax } = state.policy;
+  const { suspectAfterMs, downAfterMs } = state.policy;
   const nodes = [...state.nodes.values()].filter(({ record }) => record.duty !== 'decommissioned');
-  let down = nodes.filter(({ record }) => record.health === 'down').length;
-  const downMax = Math.max(1, Math.floor(nodes.length * downPartMax));
+  const tooMany = tooManyDown(state, nowMs) !== undefined;
   for (const node of nodes) {
     const { id, health, healthSinceMs } = node.record;
     const silentMs = nowMs - node.heardAtMs;
@@ -59,21 +58,23 @@ export function healthPlan(state: ClusterState, nowMs: number): HealthPlan {
     }
     if (probe !== 'open' && nowMs - (node.probe?.askedAtMs ?? 0) > suspectAfterMs)
       probes.push({ node: id, peers: peersFor(state, node, nowMs) });
-    if (health !== 'suspect' || nowMs - healthSinceMs < downAfterMs) continue;
-    if (down >= downMax) continue;
-    down++;
+    if (health !== 'suspect' || nowMs - healthSinceMs < downAfterMs || tooMany) continue;
     const reason = `${nodeText(node)} has been suspect for ${durationText(nowMs - healthSinceMs)}, and ${durationText(downAfterMs)} is how long it is waited for`;
     verdicts.push({ node: id, health: 'down', reason });
   }
   return { verdicts, probes: probes.filter(({ peers }) => peers.length > 0) };
 }
 
-/** Those that are down as far as their silence tells, and are not called so because they are too many at once. */
+/**
+ * Nodes that would be down by now, and are not called so because they are too many at once, with those that are down and still have replicas that wait to be
+ * made anew.
+ */
 export function tooManyDown(state: ClusterState, nowMs: number): string | undefined {
   const { downAfterMs, downPartMax } = state.policy;
   const nodes = [...state.nodes.values()].filter(({ record }) => record.duty !== 'decommissioned');
   const waiting = nodes.filter(({ record }) => record.health === 'suspect' && nowMs - record.healthSinceMs >= downAfterMs);
-  if (waiting.length === 0) return undefined;
+  const down = nodes.filter(({ record, shards }) => record.health === 'down' && shards.size > 0).length;
+  if (waiting.length === 0 || waiting.length + down <= Math.max(1, Math.floor(nodes.length * downPartMax))) return undefined;
   return `${waiting.length} of ${nodes.length} nodes are silent beyond the ${partText(downPartMax)} that are believed to fail together: they stay suspect, and nothing is copied for them`;
 }
 

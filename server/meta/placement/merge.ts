@@ -4,8 +4,9 @@
  * Both are small in bytes and keys, healthy, have been neither made nor split for `mergeGuardMs`, and are together far from being split again. What the table
  * was asked to be divided into stays divided: split keys and hash shards that were given are never merged over. Shard 1 is not merged away.
  *
- * The one with the larger last index is the target: versions of keys come from the log's index, and must not come back. One node has to lead both while
- * keys are copied; where no node has both, a replica of the source is moved first, which costs little: it is small.
+ * The one with the larger last index is the target: versions of keys come from the log's index, and must not come back. Bringing the two together and sealing
+ * the source lengthen its log by a few entries; where the target's is not as much longer its lead goes to and fro, an entry each time. One node has to lead
+ * both while keys are copied; where no node has both, a replica of the source is moved first, which costs little: it is small.
  *
  * Pure. Called by plan.ts, manual.ts.
  */
@@ -20,6 +21,9 @@ import { bytesText, durationText } from './words.ts';
 
 /** Of those that could be merged so many are looked at in a round, others in the next. */
 const LOOKED_MAX = 4096;
+/** Seal and begin of the import, and elections that nobody ordered. */
+const LONGER = 4;
+const LIFTED_MAX = 20;
 
 export function merge(round: Round): void {
   const small = round.state.sized('small');
@@ -45,9 +49,12 @@ export function merge(round: Round): void {
 export function proposeMerge(round: Round, target: Shard, source: Shard, asked: string | undefined): string | undefined {
   const together = broughtTogether(round, target, source);
   if (typeof together === 'string') return together;
+  const lift = lifted(round, target, source, together);
+  if (typeof lift === 'string') return lift;
   const { id: shard } = target;
   const epoch = Math.max(target.record.descriptor.epoch, source.record.descriptor.epoch) + 1;
   const steps: Step[] = [
+    ...lift,
     ...together,
     { shard, type: 'seal', source: source.id },
     { shard, type: 'import', source: source.id },
@@ -109,6 +116,20 @@ function wasAskedFor({ partitioning }: TableRecord, a: Shard, b: Shard): boolean
     return partitioning.kind === 'hash' && x.kind === 'hash' && 2 ** x.bits <= partitioning.shards;
   const border = follows(x, y) ? y.start : x.start;
   return partitioning.kind === 'range' && partitioning.splitKeys.some((key) => Buffer.compare(key, border) === 0);
+}
+
+/** Steps that lengthen the target's log until it is longer than the source's will be. */
+function lifted(round: Round, target: Shard, source: Shard, together: readonly Step[]): readonly Step[] | string {
+  // Each step of the source is an entry, a joint change two; a few more for elections.
+  const needed = source.lastIndex + together.filter(({ shard }) => shard === source.id).length + LONGER;
+  const lacking = needed - target.lastIndex;
+  if (lacking <= 0) return [];
+  const other = successorOf(round.state, target, target.leader, 0);
+  if (other === 0 || lacking > LIFTED_MAX)
+    return `the log of shard ${target.id} is not longer than that of shard ${source.id} by ${LONGER} entries`;
+  return Array.from({ length: Math.ceil(lacking / 2) }, () => [other, target.leader])
+    .flat()
+    .map((to) => ({ shard: target.id, type: 'transfer', from: 0, to }));
 }
 
 /** The steps after which one node leads both, or why there are none. */

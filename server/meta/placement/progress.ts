@@ -98,7 +98,7 @@ export function stepOfOrder(id: string): { readonly operator: number; readonly a
 /** Why it will not come to its end, if so. */
 export function hopeless(state: ClusterState, { steps, at }: OperatorRecord): string | undefined {
   const merging = steps.findIndex((step) => step.type === 'import');
-  if (at <= merging) {
+  if (at === merging && merging >= 0) {
     const step = steps[merging]!;
     const target = state.shards.get(step.shard);
     const source = step.type === 'import' ? state.shards.get(step.source) : undefined;

@@ -72,7 +72,7 @@ export function stepText(step: Step): string {
     case 'destroy-replica':
       return `destroy the replica on node ${step.node}`;
     case 'split':
-      return `split: shard ${step.child} gets the upper half`;
+      return `split: ${step.child === 0 ? 'a new shard' : `shard ${step.child}`} gets the upper half`;
     case 'seal':
       return `seal shard ${step.source}`;
     case 'import':

@@ -1,6 +1,6 @@
 /** What holds in a world at all times, and what holds when nothing is left to do. Each throws with what is wrong. */
 import { membersOf } from '../../../server/raft/index.ts';
-import { isWelcoming, kindOf } from '../../../server/meta/state.ts';
+import { isLeaving, kindOf } from '../../../server/meta/state.ts';
 import { overlap } from '../../../server/meta/shard-order.ts';
 import { type World, WorldError } from './world.ts';
 
@@ -46,7 +46,7 @@ export function checkRules(world: World): void {
       const { zone, pool } = world.nodes.get(node)!;
       if (pool !== table.pool) throw new WorldError(`shard ${id} has a replica on node ${node} of pool ${pool}`);
       zones.set(zone, (zones.get(zone) ?? 0) + 1);
-      if (!isWelcoming(cluster.nodes.get(node)!.record))
+      if (isLeaving(cluster.nodes.get(node)!.record))
         throw new WorldError(`shard ${id} has a replica on node ${node}, which is leaving or down`);
     }
     const share = Math.ceil(members.length / cluster.zonesFor(table));

@@ -333,6 +333,16 @@ export class World {
     this.touch(shard);
   }
 
+  /** A node leads a shard from now on, for whatever reason. */
+  elect(shard: number, node: number): void {
+    const group = this.groups.get(shard)!;
+    group.leader = node;
+    group.term++;
+    group.index++;
+    this.touch(shard);
+    this.tick(1000, false);
+  }
+
   #alive(node: number): boolean {
     return this.nodes.get(node)?.alive === true;
   }
@@ -545,13 +555,18 @@ export function halves(keys: ShardKeys): [ShardKeys, ShardKeys] {
       { kind: 'hash', bits: bits + 1, index: index + 2 ** bits },
     ];
   }
-  const low = keys.start.length === 0 ? 0n : Buffer.from(keys.start).readBigUInt64BE();
-  const high = keys.end === undefined ? 1n << 64n : Buffer.from(keys.end).readBigUInt64BE();
+  const low = keys.start.length === 0 ? 0n : numberOf(keys.start);
+  const high = keys.end === undefined ? 1n << 64n : numberOf(keys.end);
   const middle = numberKey((low + high) / 2n);
   return [
     { ...keys, end: middle },
     { ...keys, start: middle },
   ];
+}
+
+/** The first 8 bytes of a key, as a number. */
+function numberOf(key: Uint8Array): bigint {
+  return Buffer.concat([key, Buffer.alloc(8)]).readBigUInt64BE();
 }
 
 export function numberKey(number: bigint): Uint8Array {
