@@ -84,6 +84,8 @@ const OPENED_TOGETHER = 8;
 export class NodeReplicas implements NodeShards {
   readonly #parts: NodeReplicasParts;
   readonly #slots: Map<number, Slot> = new Map();
+  /** Shard 1's: asked for with each call. */
+  #first: Replica | undefined;
   readonly #failures: Map<number, SparrowError> = new Map();
   /** By group, what is being done to it: never rejects. */
   readonly #busy: Map<number, Promise<unknown>> = new Map();
@@ -135,7 +137,7 @@ export class NodeReplicas implements NodeShards {
   }
 
   get first(): Replica {
-    return this.#slots.get(FIRST_SHARD)!.replica;
+    return this.#first!;
   }
 
   get size(): number {
@@ -344,6 +346,7 @@ export class NodeReplicas implements NodeShards {
       );
       this.#replayed += replica.stats().replayedEntries;
       this.#slots.set(group, { store, replica });
+      if (group === FIRST_SHARD) this.#first = replica;
     } catch (error) {
       store.close();
       await store.closeEngine();
