@@ -1,0 +1,226 @@
+/** Tables of several shards on three real nodes, called by the SDK and by clients that know no shards, while shards are split, merged, led by others. */
+import { credentials } from '@grpc/grpc-js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { type Client, connect, connectMeta, type KeyValues, type MetaAdmin } from '../../client/index.ts';
+import { type GetResponse, KvClient, type PutResponse, type ScanResponse, type SurveyResponse } from '../../proto/index.ts';
+import { type RunningServer, startServer } from '../../server/index.ts';
+import { call } from '../e2e/server-harness.ts';
+import { TestCluster, until } from './test-cluster.ts';
+
+let cluster: TestCluster;
+let client: Client;
+let meta: MetaAdmin;
+
+const KEYS: readonly string[] = Array.from(
+  { length: 120 },
+  (_, i) => `${'abcdefghijklmnopqrstuvwxyz'[i % 26]}${String(i).padStart(3, '0')}`,
+);
+const SORTED: readonly string[] = KEYS.toSorted();
+
+beforeAll(async () => {
+  cluster = await TestCluster.start(3);
+  client = cluster.client({ timeoutMs: 30_000 });
+  meta = connectMeta([cluster.nodes[2]!.address], { timeoutMs: 20_000 });
+  // A table gets as many replicas as there are nodes when it is made.
+  await until(async () => {
+    const { nodes } = await meta.survey();
+    return nodes.filter(({ state }) => state === 'up').length === 3;
+  });
+}, 60_000);
+
+afterAll(async () => {
+  await client.close();
+  meta.close();
+  await cluster[Symbol.asyncDispose]();
+});
+
+async function fill(table: KeyValues): Promise<void> {
+  await Promise.all(KEYS.map((key) => table.put(key, `of ${key}`)));
+}
+
+async function keysOf(table: KeyValues, options: object = {}): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const [key] of table.scan(options)) keys.push(Buffer.from(key).toString());
+  return keys;
+}
+
+async function shardsOf(name: string): Promise<SurveyResponse['shards']> {
+  const { tables, shards } = await meta.survey();
+  const id = tables.find((table) => table.name === name)!.table;
+  return shards.filter(({ entry }) => entry!.table === id);
+}
+
+/** Begins, and is through. */
+async function operate(operation: Parameters<MetaAdmin['operate']>[0]['operation']): Promise<void> {
+  const [begun] = await meta.operate({ operation, dryRun: false });
+  await until(async () => (await meta.survey()).ended.some(({ id, state }) => id === begun!.id && state === 'done'));
+}
+
+/** Writes each key again and again, one after another, until it is told to stop; then every key has the last value that was acknowledged. */
+class Load {
+  readonly #table: KeyValues;
+  readonly #written: Map<string, number> = new Map();
+  readonly #work: Promise<unknown>;
+  #stopped = false;
+  writes = 0;
+
+  constructor(table: KeyValues, keys: readonly string[] = KEYS) {
+    this.#table = table;
+    this.#work = Promise.all(keys.map((key) => this.#write(key)));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#work;
+    for (const [key, count] of this.#written) expect(Buffer.from((await this.#table.get(key))!).toString()).toBe(`${count}`);
+  }
+
+  async #write(key: string): Promise<void> {
+    for (let i = 1; !this.#stopped; i++) {
+      await this.#table.put(key, `${i}`);
+      this.#written.set(key, i);
+      this.writes++;
+      if (i % 5 === 0) expect(Buffer.from((await this.#table.get(key))!).toString()).toBe(`${i}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+describe.each([
+  ['range', { range: ['g', 'n', 't'] }],
+  ['hash', { hash: 4 }],
+] as const)('a %s table', (kind, partitioning) => {
+  const name = `all-${kind}`;
+
+  it('has every verb over its shards', async () => {
+    const info = await client.tables.create(name, { partitioning });
+    expect(info).toMatchObject({ name, partitioning: kind, shards: 4, replicas: 3, state: 'normal' });
+    expect((await client.tables.get(name))?.id).toBe(info.id);
+    const table = client.table(name);
+    await fill(table);
+    expect(await keysOf(table)).toEqual(SORTED);
+    expect(await keysOf(table, { reverse: true, from: 'any' })).toEqual(SORTED.toReversed());
+    expect(await keysOf(table, { gte: 'f', lt: 'p', limit: 30 })).toEqual(SORTED.filter((key) => key >= 'f' && key < 'p').slice(0, 30));
+    const values = await table.multiGet([...KEYS, 'none'], { from: 'any' });
+    expect(values.map((value) => value && Buffer.from(value).toString())).toEqual([...KEYS.map((key) => `of ${key}`), undefined]);
+    await expect(table.write(table.batch().put('a', '1').put('b', '1').put('h', '1').put('o', '1').put('z', '1'))).rejects.toMatchObject({
+      code: 'BATCH_SPANS_SHARDS',
+    });
+    const entry = (await table.getEntry('a000'))!;
+    await table.write(table.batch().put('a000', 'new').ifVersion('a000', entry.version));
+    await expect(table.write(table.batch().put('a000', 'x').ifVersion('a000', entry.version))).rejects.toMatchObject({
+      code: 'CONDITION_FAILED',
+    });
+    expect(await table.deleteRange({ gte: 'd', lt: 'w' })).toEqual({ deleted: SORTED.filter((key) => key >= 'd' && key < 'w').length });
+    expect(await keysOf(table)).toEqual(SORTED.filter((key) => key < 'd' || key >= 'w'));
+    // Nothing of it is in table default.
+    expect(await client.get('a000')).toBe(undefined);
+  }, 60_000);
+
+  it('is written and read while a shard is split and its lead changes', async () => {
+    const table = client.table(name);
+    await fill(table);
+    const load = new Load(table);
+    const before = await shardsOf(name);
+    const { shard, leader } = before[0]!.entry!;
+    await meta.operate({
+      operation: { $case: 'split', value: { shard, at: kind === 'range' ? Buffer.from('c') : undefined } },
+      dryRun: false,
+    });
+    await until(async () => (await shardsOf(name)).length === before.length + 1);
+    expect(await keysOf(table)).toEqual(SORTED);
+    await operate({ $case: 'transfer', value: { shard, to: (leader % 3) + 1 } });
+    await until(async () => (await shardsOf(name)).some(({ entry }) => entry!.shard === shard && entry!.leader === (leader % 3) + 1));
+    await load.stop();
+    expect(load.writes).toBeGreaterThan(KEYS.length);
+    expect(await keysOf(table, { keysOnly: true })).toEqual(SORTED);
+  }, 60_000);
+});
+
+describe('table default', () => {
+  it('goes on for clients that know nothing of its split', async () => {
+    await fill(client);
+    const load = new Load(client);
+    await operate({ $case: 'split', value: { shard: 1, at: Buffer.from('m') } });
+    const child = (await shardsOf('default')).find(({ entry }) => entry!.shard !== 1)!.entry!;
+    await operate({ $case: 'transfer', value: { shard: child.shard, to: (child.leader % 3) + 1 } });
+    await until(async () =>
+      (await shardsOf('default')).some(({ entry }) => entry!.shard === child.shard && entry!.leader === (child.leader % 3) + 1),
+    );
+    expect(await keysOf(client)).toEqual(SORTED);
+    await load.stop();
+    expect((await client.multiGet(KEYS)).every((value) => value !== undefined)).toBe(true);
+    await expect(client.write(client.batch().put('a000', 'x').put('z025', 'x'))).rejects.toMatchObject({ code: 'BATCH_SPANS_SHARDS' });
+    expect(await client.deleteRange({ gte: 'k', lt: 'p' })).toEqual({ deleted: SORTED.filter((key) => key >= 'k' && key < 'p').length });
+  }, 60_000);
+});
+
+describe('clients that know no shards', () => {
+  let proxy: RunningServer;
+
+  beforeAll(async () => {
+    proxy = await startServer({ role: 'proxy', join: cluster.nodes[1]!.address, listen: '127.0.0.1:0', logLevel: 'silent' });
+    await client.tables.create('plain', { partitioning: { range: ['m'] } });
+  }, 30_000);
+
+  afterAll(() => proxy.close());
+
+  it.each(['node', 'proxy'])(
+    'are served by a %s',
+    async (which) => {
+      const address = which === 'proxy' ? proxy.address : cluster.nodes[3]!.address;
+      const kv = new KvClient(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+      try {
+        const table = 'plain';
+        const put = (key: string): Promise<PutResponse> =>
+          call((done) => kv.put({ key: Buffer.from(key), value: Buffer.from(which), requestId: undefined, table }, done));
+        for (const key of ['a', 'z']) expect((await put(key)).version).toBeGreaterThan(0);
+        const found = await call<GetResponse>((done) =>
+          kv.get({ key: Buffer.from('z'), versionOnly: false, anyNode: undefined, table }, done),
+        );
+        expect(found.value.toString()).toBe(which);
+        const keys: string[] = [];
+        const scan = {
+          range: undefined,
+          reverse: false,
+          limit: 0,
+          keysOnly: true,
+          cursor: Buffer.alloc(0),
+          chunkBytes: 0,
+          anyNode: undefined,
+          table,
+        };
+        for await (const chunk of kv.scan(scan)) keys.push(...(chunk as ScanResponse).entries.map(({ key }) => key.toString()));
+        expect(keys).toEqual(['a', 'z']);
+        await expect(
+          call<GetResponse>((done) => kv.get({ key: Buffer.from('z'), versionOnly: false, anyNode: undefined, table: 'none' }, done)),
+        ).rejects.toMatchObject({ kind: 'invalid', code: 'TABLE_UNKNOWN' });
+      } finally {
+        kv.close();
+      }
+    },
+    30_000,
+  );
+
+  it('may be the SDK, which sees one server', async () => {
+    await using plain = connect(proxy.address);
+    await plain.put('through the proxy', 'x');
+    expect(await client.get('through the proxy')).toBeDefined();
+  });
+});
+
+describe('a node that dies', () => {
+  it('leaves its shards to others, and calls go on', async () => {
+    const table = client.table('all-range');
+    await fill(table);
+    const load = new Load(table);
+    await cluster.kill(3);
+    await Promise.all(KEYS.map((key) => table.getVersion(key)));
+    expect(await keysOf(table)).toEqual(SORTED);
+    await load.stop();
+    await cluster.start(3);
+    await until(async () => (await meta.survey()).nodes.every(({ state }) => state === 'up'));
+    expect(await keysOf(table)).toEqual(SORTED);
+  }, 90_000);
+});
