@@ -2,5 +2,6 @@
 import type { ErrorDetails, ErrorKind } from '../base/errors.ts';
 
 export type ServerMessage =
-  | { type: 'ready'; address: string }
+  /** `metricsAddress`: where the dashboard is, too; undefined: nowhere. */
+  | { type: 'ready'; address: string; metricsAddress: string | undefined }
   | { type: 'failed'; kind: ErrorKind; code: string; message: string; details: ErrorDetails };

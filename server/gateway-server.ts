@@ -1,5 +1,5 @@
 /**
- * What clients meet of a node: the gRPC services with health checks and reflection, and GET /metrics.
+ * What clients meet of a node: the gRPC services with health checks and reflection, GET /metrics and the dashboard.
  *
  * Stopping: the lead goes to another node, so that nobody waits for an election. Then no new calls; sessions and plain calls get their answers, but no longer
  * than `ANSWERS_MS` from the beginning; then the node's parts are closed, at once where they do not come to an end within `PARTS_MS`. `abort` stops at once, as
@@ -14,9 +14,10 @@ import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import { NodeClock, NodeScheduler } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
-import { AdminService, fileDescriptors, Kv, MetaService } from '../proto/index.ts';
+import { AdminService, fileDescriptors, Kv, MetaService, type SurveyRequest, type SurveyResponse } from '../proto/index.ts';
 import { parseListen } from './address.ts';
 import type { ClusterPart } from './cluster-part.ts';
+import { Dashboard } from './dashboard/index.ts';
 import {
   adminService,
   CallCounter,
@@ -52,7 +53,8 @@ import { formatClusterId, handOver } from './node/index.ts';
 import type { NodeParts } from './node-parts.ts';
 import { SdkTables } from './proxy/index.ts';
 import type { ServerSettings } from './settings.ts';
-import { callerPem, clientCredentials } from './tls.ts';
+import { askForSurvey, SurveySource } from './survey-source.ts';
+import { callerCredentials, callerPem, clientCredentials } from './tls.ts';
 import { SERVER_VERSION } from './version.ts';
 
 /** From the order to stop: so long another node may take to lead, calls under way to be answered, and the parts to finish; all in less than five seconds. */
@@ -80,7 +82,9 @@ export class GatewayServer {
   readonly #windows: ReceiveWindows = new ReceiveWindows(STREAM_PATHS);
   readonly #counter: CallCounter = new CallCounter();
   #address = '';
+  readonly #meta: MetaCalls;
   #metrics: MetricsServer | undefined;
+  #dashboard: Dashboard | undefined;
   readonly #process: ProcessFigures | undefined;
   #closing: Promise<void> | undefined;
 
@@ -118,12 +122,12 @@ export class GatewayServer {
       AdminService,
       adminService(calls, this.#counter, this.#connections, SERVER_VERSION, () => this.own),
     );
-    const meta = new MetaCalls({
+    this.#meta = new MetaCalls({
       metaserver: () => cluster.metaserver,
       leader: () => cluster.leader,
       clusterId: formatClusterId(node.identity.clusterId),
     });
-    this.#server.addService(MetaService, metaService(meta, this.#counter));
+    this.#server.addService(MetaService, metaService(this.#meta, this.#counter));
     this.#health = new HealthImplementation(Object.fromEntries(HEALTH_NAMES.map((name) => [name, 'SERVING'])));
     this.#health.addToServer(this.#server as never);
     new ReflectionService({ files: { fileDescriptorProtos: fileDescriptors() } } as never).addToServer(this.#server);
@@ -151,8 +155,13 @@ export class GatewayServer {
       await this.#listen();
       const { metricsAddress } = this.#settings;
       if (metricsAddress === undefined) return;
-      this.#metrics = await MetricsServer.listen(parseListen(metricsAddress), () => this.#families());
-      this.#logger.info({ address: this.#metrics.address }, 'metrics at /metrics');
+      this.#dashboard = new Dashboard(this.#surveySource());
+      this.#metrics = await MetricsServer.listen(
+        parseListen(metricsAddress),
+        () => this.#families(),
+        (request, response) => this.#dashboard!.answer(request, response),
+      );
+      this.#logger.info({ address: this.#metrics.address }, 'metrics at /metrics, the dashboard at /dashboard');
     } catch (error) {
       this.#release();
       this.#server.forceShutdown();
@@ -226,10 +235,23 @@ export class GatewayServer {
   #release(): void {
     this.#tables.close();
     this.#metrics?.close();
+    this.#dashboard?.close();
     this.#process?.close();
     this.#intake.close();
     this.#connections.close();
     this.#windows.close();
+  }
+
+  #surveySource(): SurveySource {
+    const own = (request: SurveyRequest): Promise<SurveyResponse> =>
+      this.#meta.survey(request).catch((error: unknown) => Promise.reject(this.#meta.routed(error)));
+    return new SurveySource({
+      node: this.#node.identity.nodeId,
+      release: SERVER_VERSION,
+      own,
+      leads: () => this.#cluster.metaserver?.lead !== undefined,
+      ask: askForSurvey(callerCredentials(this.#settings)),
+    });
   }
 
   #families(): Family[] {

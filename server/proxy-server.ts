@@ -14,6 +14,7 @@ import type { Logger } from 'pino';
 import { SparrowError } from '../base/errors.ts';
 import { AdminService, fileDescriptors, Kv, type StatusResponse } from '../proto/index.ts';
 import { parseListen } from './address.ts';
+import { Dashboard } from './dashboard/index.ts';
 import {
   CallCounter,
   Connections,
@@ -29,7 +30,8 @@ import {
 import { type Family, family, gatewayFamilies, labelled, MetricsServer, ProcessFigures } from './metrics/index.ts';
 import { ProxyCalls, SdkTables } from './proxy/index.ts';
 import type { ServerSettings } from './settings.ts';
-import { callerPem, clientCredentials } from './tls.ts';
+import { askForSurvey, SurveySource, type SurveySourceParts } from './survey-source.ts';
+import { callerCredentials, callerPem, clientCredentials } from './tls.ts';
 import { SERVER_VERSION } from './version.ts';
 
 const ANSWERS_MS = 3000;
@@ -51,12 +53,15 @@ export class ProxyServer {
   readonly #counter: CallCounter = new CallCounter();
   readonly #startedMs: number = performance.now();
   #address = '';
+  readonly #join: string;
   #metrics: MetricsServer | undefined;
+  #dashboard: Dashboard | undefined;
   readonly #process: ProcessFigures | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(settings: ServerSettings, join: string, logger: Logger) {
     this.#settings = settings;
+    this.#join = join;
     this.#logger = logger;
     const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
     const { receivingMax, receivesWaitingMax, receiveMsMax, sessionAnswerBytesMax: answerBytesMax } = settings;
@@ -107,11 +112,23 @@ export class ProxyServer {
       this.#connections.watch(port);
       this.#address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       this.#logger.info({ address: this.#address }, 'listening as a proxy');
-      if (metricsAddress !== undefined) this.#metrics = await MetricsServer.listen(parseListen(metricsAddress), () => this.#families());
+      if (metricsAddress !== undefined) await this.#listenForMetrics(metricsAddress);
     } catch (error) {
       this.abort();
       throw error;
     }
+  }
+
+  async #listenForMetrics(metricsAddress: string): Promise<void> {
+    const ask = askForSurvey(callerCredentials(this.#settings));
+    const own: SurveySourceParts['own'] = (request, signal) => ask(this.#join, request, signal);
+    const dashboard = new Dashboard(new SurveySource({ node: 0, release: SERVER_VERSION, own, leads: () => false, ask }));
+    this.#dashboard = dashboard;
+    this.#metrics = await MetricsServer.listen(
+      parseListen(metricsAddress),
+      () => this.#families(),
+      (request, response) => dashboard.answer(request, response),
+    );
   }
 
   close(): Promise<void> {
@@ -141,6 +158,7 @@ export class ProxyServer {
   #release(): void {
     this.#tables.close();
     this.#metrics?.close();
+    this.#dashboard?.close();
     this.#process?.close();
     this.#intake.close();
     this.#connections.close();

@@ -82,7 +82,10 @@ export function addServer(program: Command): void {
     .option('--join <address>', 'HOST:PORT of a member of a running cluster, which this node is to be taken into, or passes calls on to')
     .option('--cluster-name <name>', 'tells clusters apart that begin with the same list of nodes')
     .option('--peer-listen <address>', 'where it listens to other nodes, HOST:PORT (default: its own in --cluster, or nowhere)')
-    .option('--metrics-address <address>', 'where it answers GET /metrics for Prometheus, HOST:PORT (default: nowhere)')
+    .option(
+      '--metrics-address <address>',
+      'where it answers GET /metrics for Prometheus and shows the dashboard, HOST:PORT (default: nowhere)',
+    )
     .option('--zone <name>', 'its fault domain: replicas of a shard are spread over zones (default: default)')
     .option('--pool <name>', 'tables are in one pool, and have replicas on its nodes only (default: default)')
     .option('--role <role>', `what it is for: ${ROLES.join(', ')} (default: all)`, parseRole)
@@ -116,7 +119,7 @@ async function serve(options: ServerCommandOptions): Promise<void> {
   const { role, data, join } = server.settings;
   const what = role === 'proxy' ? `passes calls on to the cluster of ${join}` : `serves ${data}`;
   process.stdout.write(`sparrowkv ${SERVER_VERSION} ${what} on ${server.address}\n`);
-  tellParent({ type: 'ready', address: server.address });
+  tellParent({ type: 'ready', address: server.address, metricsAddress: server.metricsAddress });
   const failed = await Promise.race([stop, server.failed]);
   // A stop that hangs is an error of ours, but the process must end all the same.
   const watchdog = setTimeout(() => process.exit(EXIT_FAILED), STOP_MS_MAX);

@@ -1,17 +1,17 @@
 /**
- * Something real to look at: a directory tree, imported, and a sample of it read back.
+ * Something real to look at: a directory tree, imported into a table of several shards, and a sample of it read back.
  *
  * That the import was completed is noted in the store itself, under START_KEY; a start that finds the note imports nothing.
  */
-import { type Client } from '../../client/index.ts';
+import { type Client, type KeyValues } from '../../client/index.ts';
 import { formatBytes, formatCount, plural, type Progress, startProgress } from '../terminal/progress.ts';
-import { importTree, measureTree } from '../tree/import-tree.ts';
+import { importTree } from '../tree/import-tree.ts';
 import { importSummary } from '../tree/summary.ts';
+import { madeTable, TABLE } from './made-table.ts';
 import { say, shown } from './say.ts';
 import { verifySample } from './verify-sample.ts';
 
 const START_KEY = 'sparrowkv/start';
-const TREE_PREFIX = 'node_modules/';
 const COUNT_MAX = 1_000_000;
 
 /** What START_KEY holds, as JSON. */
@@ -42,33 +42,39 @@ const MEANWHILE_PART = 0.25;
 
 /** Returns a key to show in examples. */
 export async function fillOrFind(client: Client, options: FillOptions): Promise<string> {
+  const store = client.table(TABLE);
   const note = await readNote(client, options.signal);
   if (note !== undefined) {
-    const { count, all } = await countKeys(client, options.signal);
+    const { count, all } = await countKeys(store, options.signal);
     say(
       `Found the data of an earlier start: ${all ? '' : 'more than '}${plural(count, 'key')}, ` +
         `among them ${plural(note.files, 'file')} (${formatBytes(note.bytes)}) imported on ${note.finished.slice(0, 10)}. Nothing to import.`,
     );
     return note.example;
   }
-  const { count } = await countKeys(client, options.signal);
+  const { totals, found } = await madeTable(client, options);
+  const { count } = found ? await countKeys(store, options.signal) : { count: 0 };
   if (count > 0) say(`Found ${plural(count, 'key')}, but no completed import. Importing.`);
-  return importAndVerify(client, options);
+  return importAndVerify(client, store, totals, options);
 }
 
-async function importAndVerify(client: Client, { tree, signal, meanwhile }: FillOptions): Promise<string> {
+async function importAndVerify(
+  client: Client,
+  store: KeyValues,
+  totals: { files: number; bytes: number },
+  { tree, signal, meanwhile }: FillOptions,
+): Promise<string> {
   const root = Buffer.from(tree);
-  const prefix = Buffer.from(TREE_PREFIX);
+  const prefix = Buffer.alloc(0);
   const call = { signal };
   const beganMs = Date.now();
-  const totals = await measureTree(root, signal);
   say(
     `Importing ${shown(tree)}: ${formatCount(totals.files)} files, ${formatBytes(totals.bytes)}; the key is the path, the value is the content.`,
   );
   const progress = startProgress('importing', totals);
   const aside = new Aside(progress, totals.bytes * MEANWHILE_PART, meanwhile);
   try {
-    const imported = importTree(client, root, {
+    const imported = importTree(store, root, {
       limits: await client.limits(call),
       prefix,
       call,
@@ -82,9 +88,9 @@ async function importAndVerify(client: Client, { tree, signal, meanwhile }: Fill
     progress.stop();
     say(`Imported ${importSummary(result, progress.elapsedMs())}. Every write is on disk.`);
     await aside.done();
-    const sample = await verifySample(client, root, prefix, beganMs, call);
+    const sample = await verifySample(store, root, prefix, beganMs, call);
     say(`Read ${plural(sample.files, 'file')} (${formatBytes(sample.bytes)}) back and compared: all the same, byte for byte.`);
-    const example = sample.example === undefined ? START_KEY : TREE_PREFIX + sample.example;
+    const example = sample.example ?? '';
     const note: StartNote = { files: result.files, bytes: result.bytes, finished: new Date().toISOString(), example };
     await client.put(START_KEY, JSON.stringify(note), call);
     return example;
@@ -148,8 +154,8 @@ async function readNote(client: Client, signal: AbortSignal): Promise<StartNote 
   }
 }
 
-async function countKeys(client: Client, signal: AbortSignal): Promise<{ count: number; all: boolean }> {
+async function countKeys(store: KeyValues, signal: AbortSignal): Promise<{ count: number; all: boolean }> {
   let count = 0;
-  for await (const _ of client.scan({ keysOnly: true, limit: COUNT_MAX, signal })) count++;
+  for await (const _ of store.scan({ keysOnly: true, limit: COUNT_MAX, signal })) count++;
   return { count, all: count < COUNT_MAX };
 }

@@ -42,7 +42,7 @@ export async function runStart(argv: readonly string[]): Promise<void> {
     .option('--data <dir>', 'where they keep their data', './data')
     .option(
       '--listen <address>',
-      'where the first one listens, HOST:PORT; the others at PORT + 10 and PORT + 20, each with a port more',
+      'where the first one listens, HOST:PORT; the others at PORT + 10 and PORT + 20, each with two ports more',
       DEFAULT_ADDRESS,
     )
     .option('--tree <dir>', 'the directory tree to import', './node_modules')
@@ -78,6 +78,7 @@ async function startThree(options: StartOptions, signal: AbortSignal): Promise<v
     say(`SparrowKV runs as three nodes, each in a process of its own:\n\n${group.nodes.map((node) => row(group, node)).join('\n')}\n`);
     const leader = await group.leader(signal);
     say(`Node ${leader.id} leads. A write is answered when two of the three have it on disk.`);
+    say(`Watch them: ${dashboardAt(group.nodes[0]!.metricsAddress)}\n`);
     await using client = connect(group.addresses, { timeoutMs: 60_000 });
     const example = await fillOrFind(client, { tree, signal, meanwhile: (meanwhile) => killTheLeader(group, meanwhile, signal) });
     say(whatToTry(example, group.addresses, group.processOf((await group.leader(signal)).id)));
@@ -89,10 +90,12 @@ async function startThree(options: StartOptions, signal: AbortSignal): Promise<v
 async function startSingle(options: StartOptions, signal: AbortSignal): Promise<void> {
   const { data, listen, tree } = options;
   const server = await advised(options, () =>
-    startServerProcess(['--data', data, '--listen', listen], (line) => process.stderr.write(`server: ${line}\n`)),
+    startServerProcess(['--data', data, '--listen', listen, '--metrics-address', besides(listen)], (line) =>
+      process.stderr.write(`server: ${line}\n`),
+    ),
   );
   await serve(server, signal, async () => {
-    say(`SparrowKV serves ${shown(data)} on ${server.address}.`);
+    say(`SparrowKV serves ${shown(data)} on ${server.address}. Watch it: ${dashboardAt(server.metricsAddress!)}`);
     await using client = connect(server.address, { timeoutMs: 60_000 });
     const example = await fillOrFind(client, { tree, signal });
     say(whatToTry(example, [server.address]));
@@ -152,8 +155,8 @@ async function checkData({ data, single }: StartOptions): Promise<void> {
 /** All of them before the first node makes its directory: a cluster keeps the addresses that it began with. */
 async function checkPorts(listen: string): Promise<void> {
   const { assertFree, parseListen } = await import('../../server/index.ts');
-  for (const { address, peerAddress } of placesFrom(listen)) {
-    for (const each of [address, peerAddress]) {
+  for (const { address, peerAddress, metricsAddress } of placesFrom(listen)) {
+    for (const each of [address, peerAddress, metricsAddress]) {
       await assertFree(parseListen(each), each).catch((error: unknown) => Promise.reject(namedAddressInUse(error)));
     }
   }
@@ -185,6 +188,17 @@ function adviceFor(code: string, single: string, listen: string, begun: boolean)
     default:
       return undefined;
   }
+}
+
+/** Two ports on, as of each of three nodes; any port where any will do. */
+function besides(listen: string): string {
+  const at = listen.lastIndexOf(':');
+  const port = Number(listen.slice(at + 1));
+  return `${listen.slice(0, at)}:${port === 0 ? 0 : port + 2}`;
+}
+
+function dashboardAt(address: string): string {
+  return `http://${address}/dashboard`;
 }
 
 /** A hundred ports on. */

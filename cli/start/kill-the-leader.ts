@@ -9,7 +9,7 @@ const AWAY_MS = 3_000;
 /** Settles when the node has everything that it missed. */
 export async function killTheLeader(group: NodeGroup, { note, importing }: Meanwhile, signal: AbortSignal): Promise<void> {
   const leader = await group.leader(signal);
-  const before = (await group.status(leader.id, signal)).replica?.lastIndex ?? 0;
+  const before = await group.positions(signal);
   note(`\nNode ${leader.id}, which leads, is killed now: kill -9 ${group.processOf(leader.id) ?? ''}`);
   const beganMs = performance.now();
   await group.kill(leader.id);
@@ -19,11 +19,16 @@ export async function killTheLeader(group: NodeGroup, { note, importing }: Meanw
   await pause(AWAY_MS - (performance.now() - beganMs), signal);
   const startedMs = performance.now();
   await group.start(leader.id);
-  const last = await group.caughtUp(leader.id, signal);
+  const missed = between(before, await group.caughtUp(leader.id, signal));
   note(
-    `Node ${leader.id} is started again, and has caught up with ${plural(Math.max(0, last - before), 'write')} that it missed, ` +
+    `Node ${leader.id} is started again, and has caught up with about ${plural(missed, 'write')} that it missed, ` +
       `${seconds(performance.now() - startedMs)} later.\n`,
   );
+}
+
+/** Entries of shards that there were before, and are. */
+function between(before: ReadonlyMap<number, number>, after: ReadonlyMap<number, number>): number {
+  return [...before].reduce((sum, [shard, index]) => sum + Math.max(0, (after.get(shard) ?? index) - index), 0);
 }
 
 function seconds(milliseconds: number): string {

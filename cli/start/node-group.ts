@@ -1,21 +1,22 @@
 /**
  * Three nodes on this machine, each in a process of its own: the smallest cluster that goes on when one of them dies.
  *
- *   node    for clients    for other nodes    data
- *   1       PORT           PORT + 1           DATA/node1
- *   2       PORT + 10      PORT + 11          DATA/node2
- *   3       PORT + 20      PORT + 21          DATA/node3
+ *   node    for clients    for other nodes    dashboard    zone      data
+ *   1       PORT           PORT + 1           PORT + 2     zone-1    DATA/node1
+ *   2       PORT + 10      PORT + 11          PORT + 12    zone-2    DATA/node2
+ *   3       PORT + 20      PORT + 21          PORT + 22    zone-3    DATA/node3
  *
  * A process that ends though nobody here ended it is started again, after a pause that doubles while it does not last.
  */
 import { join } from 'node:path';
 
-import { connect, type Client, type ServerStatus } from '../../client/index.ts';
+import { connect, connectMeta, type Client, type MetaAdmin, type ServerStatus } from '../../client/index.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';
 
 const COUNT = 3;
 const PORTS_APART = 10;
+const PORTS_OF_NODE = 3;
 const PORT_MAX = 65_535;
 const RESTART_MS_FIRST = 500;
 const RESTART_MS_MAX = 30_000;
@@ -26,6 +27,7 @@ const POLL_MS = 50;
 export interface Node {
   readonly id: number;
   readonly address: string;
+  readonly metricsAddress: string;
   readonly data: string;
 }
 
@@ -61,7 +63,7 @@ export class NodeGroup {
 
   private constructor(data: string, listen: string, events: NodeGroupEvents) {
     const places = placesFrom(listen);
-    this.nodes = places.map(({ address }, i) => ({ id: i + 1, address, data: join(data, `node${i + 1}`) }));
+    this.nodes = places.map(({ address, metricsAddress }, i) => ({ id: i + 1, address, metricsAddress, data: join(data, `node${i + 1}`) }));
     this.#cluster = places.map(({ address, peerPort }, i) => `${i + 1}=${address}/${peerPort}`).join(',');
     this.#events = events;
   }
@@ -107,23 +109,30 @@ export class NodeGroup {
     return this.#node(leader);
   }
 
-  /** Waits until a node has applied all that any of them had at the call. Returns the index of the last entry. */
-  async caughtUp(id: number, signal: AbortSignal): Promise<number> {
-    const last = Math.max(...(await this.#ask(signal, (status) => status.replica?.lastIndex ?? 0)));
-    await this.#until(signal, async () => {
-      const { replica } = await this.#statusOf(this.#node(id), signal);
-      return replica !== undefined && replica.appliedIndex >= last;
-    });
-    return last;
+  /** How far each shard's log is, by shard, as the metaserver knows: of about a second ago. */
+  async positions(signal: AbortSignal): Promise<ReadonlyMap<number, number>> {
+    const { shards } = await this.#survey(signal);
+    return new Map(shards.map(({ entry, lastIndex }) => [entry?.shard ?? 0, lastIndex]));
   }
 
-  async status(id: number, signal: AbortSignal): Promise<ServerStatus> {
-    return this.#statusOf(this.#node(id), signal);
+  /** Waits until all replicas of a node have applied what their shards had at the call. Returns how far that was. */
+  async caughtUp(id: number, signal: AbortSignal): Promise<ReadonlyMap<number, number>> {
+    let positions: ReadonlyMap<number, number> = new Map();
+    await this.#until(signal, async () => (positions = await this.positions(signal)).size > 0);
+    await this.#until(signal, async () => {
+      const { shards } = await this.#survey(signal);
+      return shards.every(({ entry, replicas }) => {
+        const own = replicas.find(({ node }) => node === id);
+        return own === undefined || (own.role !== '' && own.appliedIndex >= (positions.get(entry?.shard ?? 0) ?? 0));
+      });
+    });
+    return positions;
   }
 
   async #start(id: number): Promise<void> {
     const node = this.#node(id);
-    const options = ['--data', node.data, '--node-id', String(id), '--cluster', this.#cluster, '--log-level', 'error'];
+    const own = ['--data', node.data, '--node-id', String(id), '--zone', `zone-${id}`, '--metrics-address', node.metricsAddress];
+    const options = [...own, '--cluster', this.#cluster, '--log-level', 'error'];
     const process = await startServerProcess(options, (line) => this.#events.line(node, line));
     if (this.#stopping) return process.stop();
     this.#processes.set(id, process);
@@ -162,6 +171,11 @@ export class NodeGroup {
     return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   }
 
+  async #survey(signal: AbortSignal): ReturnType<MetaAdmin['survey']> {
+    using meta = connectMeta(this.addresses, { timeoutMs: 10_000, signal });
+    return await meta.survey();
+  }
+
   async #statusOf(node: Node, signal: AbortSignal): Promise<ServerStatus> {
     await using client: Client = connect(node.address, { waitForServerMs: 0, timeoutMs: 2_000 });
     return await client.status({ signal });
@@ -177,21 +191,21 @@ export class NodeGroup {
 }
 
 /** Throws `invalid/OPTION_RANGE`. */
-export function placesFrom(listen: string): { address: string; peerPort: number; peerAddress: string }[] {
+export function placesFrom(listen: string): { address: string; peerPort: number; peerAddress: string; metricsAddress: string }[] {
   const at = listen.lastIndexOf(':');
   const host = listen.slice(0, at);
   const first = Number(listen.slice(at + 1));
-  const last = first + PORTS_APART * (COUNT - 1) + 1;
+  const last = first + PORTS_APART * (COUNT - 1) + PORTS_OF_NODE - 1;
   if (at < 1 || !Number.isInteger(first) || first < 1 || last > PORT_MAX) {
     throw new SparrowError(
       'invalid',
       'OPTION_RANGE',
-      `--listen: three nodes take ports from PORT to PORT + ${PORTS_APART * (COUNT - 1) + 1} of HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`,
+      `--listen: three nodes take ports from PORT to PORT + ${last - first} of HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`,
       { field: 'listen' },
     );
   }
   return Array.from({ length: COUNT }, (_, i) => {
     const port = first + PORTS_APART * i;
-    return { address: `${host}:${port}`, peerPort: port + 1, peerAddress: `${host}:${port + 1}` };
+    return { address: `${host}:${port}`, peerPort: port + 1, peerAddress: `${host}:${port + 1}`, metricsAddress: `${host}:${port + 2}` };
   });
 }

@@ -21,6 +21,8 @@ const LINES_KEPT = 20;
 export interface ServerProcess {
   /** Where it listens. */
   readonly address: string;
+  /** Of the dashboard. */
+  readonly metricsAddress: string | undefined;
   readonly processId: number;
   /** Settles when the process has ended, with how: "exit code 1", "SIGKILL". */
   readonly ended: Promise<string>;
@@ -62,6 +64,7 @@ export async function startServerProcess(options: readonly string[], onLine: (li
   let stopping: Promise<void> | undefined;
   return {
     address: message.address,
+    metricsAddress: message.metricsAddress,
     processId: child.pid!,
     ended,
     stop: () => (stopping ??= stopProcess(child, ended)),

@@ -9,7 +9,7 @@ import { joinPath, walkTree } from '../tree/walk.ts';
 
 const SAMPLE_FILES = 500;
 const PACKAGE = /^[\w-]+\/package\.json$/;
-const PLAIN = /^[\w./-]+$/;
+const PLAIN = /^\w[\w./-]*$/;
 
 export interface VerifiedSample {
   files: number;

@@ -6,7 +6,7 @@
  */
 export interface ClusterView {
   readonly clusterId: string;
-  /** The node that answered, and the release that it runs. */
+  /** The node that answered (0: a proxy), and the release that it runs. */
   readonly answeredBy: number;
   readonly release: string;
   /** The node that leads the metaserver, in which term, since when. */
@@ -51,7 +51,7 @@ export interface NodeView {
   /** Parts of one. */
   readonly cpu: number;
   readonly io: number;
-  /** 1 and more: its disk is slow. */
+  /** How many times as long as usual its log takes to be synced. */
   readonly slowDisk: number;
   readonly replicas: number;
   readonly leaders: number;
@@ -170,7 +170,7 @@ export interface ProblemView {
     /** Of a SparrowError. */
     readonly code: string;
     readonly message: string;
-    /** The node that says so. */
+    /** The node that says so; 0: a proxy. */
     readonly answeredBy: number;
   };
 }

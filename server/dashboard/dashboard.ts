@@ -10,7 +10,7 @@
  *
  * The page gets nothing from elsewhere and runs no script but its own (Content-Security-Policy). Nothing can be changed here.
  *
- * Made by gateway-server.ts; called by metrics/metrics-server.ts.
+ * Made by gateway-server.ts and proxy-server.ts; called by metrics/metrics-server.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
@@ -23,7 +23,7 @@ import { History, HISTORY_EVERY_MS, pointOf } from './history.ts';
 export type SurveyedView = Omit<ClusterView, 'history'>;
 
 export interface ClusterSource {
-  /** This node. */
+  /** This node; 0: a proxy. */
   readonly node: number;
   /** Whether this node leads the metaserver. */
   leads(): boolean;
@@ -34,6 +34,8 @@ export interface ClusterSource {
 /** An answer is good for so long. */
 const FRESH_MS = 900;
 const SURVEY_MS_MAX = 5_000;
+/** A new leader of the metaserver hears from all nodes within this. */
+const SETTLE_MS = 5_000;
 /** Answers smaller than this are not worth compressing. */
 const GZIP_BYTES_MIN = 2_048;
 
@@ -125,7 +127,8 @@ export class Dashboard {
   async #ask(): Promise<Surveyed> {
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(SURVEY_MS_MAX)]);
     const view = await this.#source.survey(signal);
-    this.#history.add(pointOf(view));
+    // Before that, who leads the metaserver has not heard of all yet.
+    if (view.nowMs - view.leadsSinceMs >= SETTLE_MS) this.#history.add(pointOf(view));
     this.#last = { atMs: performance.now(), json: JSON.stringify(view).slice(0, -1) };
     return this.#last;
   }

@@ -42,7 +42,7 @@ export function pointOf(view: Omit<ClusterView, 'history'>): HistoryPoint {
     dataBytes: total((table) => table.dataBytes),
     nodesUp: view.nodes.filter(({ state }) => state !== 'down' && state !== 'suspect' && state !== 'decommissioned').length,
     operators: view.operators.length,
-    disk: over((node) => (node.capacityBytes > 0 ? Math.max(0, 1 - node.diskFreeBytes / node.capacityBytes) : 0)),
+    disk: over(diskUsed),
     cpu: over((node) => node.cpu),
     traffic: over((node) => node.readsPerSecond + node.writesPerSecond),
     leaders: over((node) => node.leaders),
@@ -66,4 +66,9 @@ export function spreadOf(values: readonly number[]): Spread {
 /** Four digits are enough for a chart. */
 function rounded(value: number): number {
   return Number(value.toPrecision(4));
+}
+
+/** By whomever; 0 before the node has reported. */
+function diskUsed({ capacityBytes, diskUsedBytes, diskFreeBytes }: NodeView): number {
+  return capacityBytes > 0 && diskUsedBytes + diskFreeBytes > 0 ? Math.max(0, 1 - diskFreeBytes / capacityBytes) : 0;
 }

@@ -1,4 +1,4 @@
-/** What the metaserver knows, as messages of proto/sparrowkv/v1/meta.proto. Used by meta-calls.ts. */
+/** What the metaserver knows, as messages of proto/sparrowkv/v1/meta.proto. Times there are whole milliseconds; its clock counts parts of them. Used by meta-calls.ts. */
 import {
   type NodeEntry,
   type OperatorEntry,
@@ -46,7 +46,7 @@ export function tableEntry(state: ClusterState, table: TableRecord): TableEntry 
     inlineThreshold,
     quotas: { ...quotas },
     state: droppedAtMs > 0 ? 'dropped' : creating ? 'creating' : 'normal',
-    undeleteUntilMs,
+    undeleteUntilMs: Math.round(undeleteUntilMs),
     shards: shards.length,
   };
 }
@@ -74,8 +74,8 @@ export function surveyNode(node: Node): SurveyNode {
   return {
     entry: nodeEntry(node),
     state: stateOf(node),
-    sinceMs: record.healthSinceMs,
-    heardMs: heardAtMs,
+    sinceMs: Math.round(record.healthSinceMs),
+    heardMs: Math.round(heardAtMs),
     capacityBytes: record.capacity.diskBytes,
     diskUsedBytes: load?.diskUsedBytes ?? 0,
     diskFreeBytes: load?.diskFreeBytes ?? 0,
@@ -133,8 +133,8 @@ export function operatorEntry(operator: OperatorRecord, waiting: string = ''): O
     state,
     steps: steps.map((step, i) => ({ what: stepText(step), state: stepState(operator, i) })),
     step: at,
-    beganMs: startedAtMs,
-    endedMs: state === 'running' ? 0 : stepAtMs,
+    beganMs: Math.round(startedAtMs),
+    endedMs: state === 'running' ? 0 : Math.round(stepAtMs),
     note: ending ?? waiting,
   };
 }

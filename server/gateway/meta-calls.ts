@@ -187,7 +187,7 @@ export class MetaCalls {
         clusterId: this.#parts.clusterId,
         leader: lead.leader,
         term: lead.term,
-        leadsSinceMs: lead.beganMs,
+        leadsSinceMs: Math.round(lead.beganMs),
         nowMs: Math.round(nowMs),
         version: state.counters.version,
         nodes: [...state.nodes.values()].sort((a, b) => a.record.id - b.record.id).map(surveyNode),

@@ -1,6 +1,7 @@
 /**
  * Answers GET /metrics over plain HTTP, on a port of its own: what watches a server need not speak gRPC, and must not compete with its clients for
- * their limits. Nothing else is answered. There is no authentication: it listens where only friends can reach it, if it listens at all.
+ * their limits. What else is answered there is somebody else's (the dashboard). There is no authentication: it listens where only friends can reach it,
+ * if it listens at all.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,11 +21,18 @@ export class MetricsServer {
     this.address = address;
   }
 
-  /** `collect`: the figures of now; what it throws is answered with 503. `unavailable/LISTEN` when the address cannot be had. */
-  static listen({ host, port }: { host: string; port: number }, collect: () => readonly Family[]): Promise<MetricsServer> {
-    const server = createServer({ requestTimeout: REQUEST_MS_MAX, headersTimeout: REQUEST_MS_MAX }, (request, response) =>
-      answer(request, response, collect),
-    );
+  /**
+   * `collect`: the figures of now; what it throws is answered with 503. `other`: is shown each request first, and says whether it answers it.
+   * `unavailable/LISTEN` when the address cannot be had.
+   */
+  static listen(
+    { host, port }: { host: string; port: number },
+    collect: () => readonly Family[],
+    other: (request: IncomingMessage, response: ServerResponse) => boolean,
+  ): Promise<MetricsServer> {
+    const server = createServer({ requestTimeout: REQUEST_MS_MAX, headersTimeout: REQUEST_MS_MAX }, (request, response) => {
+      if (!other(request, response)) answer(request, response, collect);
+    });
     server.maxConnections = CONNECTIONS_MAX;
     const wanted = host.includes(':') ? `[${host}]` : host;
     return new Promise((resolve, reject) => {
@@ -52,7 +60,7 @@ function answer(request: IncomingMessage, response: ServerResponse, collect: () 
   const refuse = (status: number, text: string, headers?: Record<string, string>): void =>
     reply(status, 'text/plain; charset=utf-8', `${text}\n`, headers);
   const path = request.url?.split('?', 1)[0];
-  if (path !== '/metrics') return refuse(404, 'metrics are at /metrics');
+  if (path !== '/metrics') return refuse(404, 'metrics are at /metrics, the dashboard at /dashboard');
   if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'metrics are read by GET', { Allow: 'GET, HEAD' });
   let text: string;
   try {

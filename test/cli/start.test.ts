@@ -62,14 +62,14 @@ describe('npm start -- --single', () => {
     const first = new Start('data', port);
     await first.says('The server runs until Ctrl-C.');
     expect(first.output).toMatch(
-      /^SparrowKV serves \.\/data on 127\.0\.0\.1:\d+\.\n(?:Found \d+ keys?, but no completed import\. Importing\.\n)?Importing/,
+      /^SparrowKV serves \.\/data on 127\.0\.0\.1:\d+\. Watch it: http:\/\/127\.0\.0\.1:\d+\/dashboard\n(?:Found \d+ keys?, but no completed import\. Importing\.\n)?Importing/,
     );
     expect(first.output).toMatch(
       /\nImporting \.\/tree: 63\d files, \d+ MB; .*\n(?:importing: .*\n)*Imported 62\d files, .* files\/s, .* MB\/s.*\n/,
     );
     expect(first.output).toMatch(/\nRead 50\d files \(\d+ MB\) back and compared: all the same, byte for byte\.\n/);
-    const example = new RegExp(`npx sparrowkv get --server 127\\.0\\.0\\.1:${port} (\\S+)\n`).exec(first.output)?.[1] ?? '';
-    expect((await runCli(['get', '--server', `127.0.0.1:${port}`, example])).code).toBe(0);
+    const example = new RegExp(`npx sparrowkv get --server 127\\.0\\.0\\.1:${port} --table files (\\S+)\n`).exec(first.output)?.[1] ?? '';
+    expect((await runCli(['get', '--server', `127.0.0.1:${port}`, '--table', 'files', example])).code).toBe(0);
     expect(await first.end('SIGINT')).toBe(0);
     expect(first.output).toMatch(/Stopped\. [^\n]*\n$/);
 
@@ -126,17 +126,21 @@ describe('npm start', () => {
     const { output } = first;
     for (const [i, node] of [1, 2, 3].entries())
       expect(output).toMatch(new RegExp(`node ${node} +127\\.0\\.0\\.1:${port + 10 * i} +process \\d+ +\\./three/node${node}\n`));
+    expect(output).toContain(`Watch them: http://127.0.0.1:${port + 2}/dashboard\n`);
+    expect((await fetch(`http://127.0.0.1:${port + 12}/dashboard`)).status).toBe(200);
     const killed = /\nNode (\d), which leads, is killed now: kill -9 \d+\n/.exec(output)?.[1];
     expect(killed).toBeDefined();
     const next = /\nNode (\d) leads, \d+\.\d s later\./.exec(output)?.[1];
     expect(next).not.toBe(killed);
-    expect(output).toMatch(new RegExp(`\nNode ${killed} is started again, and has caught up with \\d+ writes? that it missed, `));
+    expect(output).toMatch(
+      new RegExp(`\nNode ${killed} is started again, and has caught up with about [\\d,]+\u00a0?\\s?writes? that it missed, `),
+    );
     expect(output).toMatch(/\nImported 62\d files, .*\n/);
     expect(output).toMatch(/\nRead 50\d files \(\d+ MB\) back and compared: all the same, byte for byte\.\n/);
 
     const servers = `127.0.0.1:${port},127.0.0.1:${port + 10},127.0.0.1:${port + 20}`;
-    const example = new RegExp(`npx sparrowkv get --server ${servers} (\\S+)\n`).exec(output)?.[1] ?? '';
-    expect((await runCli(['get', '--server', `127.0.0.1:${port + 20}`, example])).code).toBe(0);
+    const example = new RegExp(`npx sparrowkv get --server ${servers} --table files (\\S+)\n`).exec(output)?.[1] ?? '';
+    expect((await runCli(['get', '--server', `127.0.0.1:${port + 20}`, '--table', 'files', example])).code).toBe(0);
     const leader = /kill -9 (\d+) +# the node that leads/.exec(output)?.[1];
     process.kill(Number(leader), 'SIGKILL');
     await first.says('ended (SIGKILL). It is started again in 0.5 s');
@@ -198,7 +202,7 @@ function elsewhere(port: number): number {
 }
 
 function portsFrom(first: number): number[] {
-  return [0, 1, 10, 11, 20, 21].map((more) => first + more);
+  return [0, 1, 2, 10, 11, 12, 20, 21, 22].map((more) => first + more);
 }
 
 /** A port from which three nodes find all theirs free, below those that the system gives away. */
@@ -219,6 +223,10 @@ async function isFree(port: number): Promise<boolean> {
   return free;
 }
 
+/** The dashboard takes the second port on. */
 async function unusedPort(): Promise<number> {
-  return (await unusedPorts(1))[0]!;
+  for (;;) {
+    const [port] = await unusedPorts(1);
+    if (await isFree(port! + 2)) return port!;
+  }
 }

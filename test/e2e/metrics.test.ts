@@ -64,7 +64,11 @@ describe('GET /metrics', () => {
 
   it('answers nothing else', async () => {
     const address = harness.server.metricsAddress!;
-    expect(await http(address, '/')).toMatchObject({ status: 404, body: 'metrics are at /metrics\n' });
+    expect(await http(address, '/elsewhere')).toMatchObject({
+      status: 404,
+      body: 'metrics are at /metrics, the dashboard at /dashboard\n',
+    });
+    expect(await http(address, '/')).toMatchObject({ status: 302 });
     expect(await http(address, '/metrics', 'POST')).toMatchObject({ status: 405 });
     expect(await http(address, '/metrics', 'HEAD')).toMatchObject({ status: 200, body: '' });
     expect(await http(address, '/metrics?x=1')).toMatchObject({ status: 200 });

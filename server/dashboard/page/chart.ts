@@ -128,7 +128,8 @@ export class Chart {
 
   #times(data: ChartData): SVGElement[] {
     const spanMs = data.toMs - data.fromMs;
-    const pieces = this.#width > 520 ? 4 : 2;
+    // Spans are multiples of five minutes, so that each of these is whole.
+    const pieces = this.#width > 420 ? 5 : 1;
     return Array.from({ length: pieces + 1 }, (_, i) => {
       const x = this.#x(data.fromMs + (spanMs * i) / pieces);
       const anchor = i === 0 ? 'start' : i === pieces ? 'end' : 'middle';

@@ -39,19 +39,24 @@ export interface Problem {
 /** Part of the disk that is used. */
 const DISK_FULL = 0.9;
 const DISK_FILLING = 0.8;
-const SLOW = 1;
+/** From so many times as long as usual on, the metaserver gives a node nothing to lead. */
+const SLOW = 4;
 const NAMED = 6;
+const SETTLE_MS = 5_000;
 
 /** What is known of nodes and tables by id, once for all shards. */
 export class Surroundings {
   readonly nodes: ReadonlyMap<number, NodeView>;
   readonly tables: ReadonlyMap<number, TableView>;
+  /** The metaserver's leader is new, and has not heard of all nodes yet: what it does not know is not amiss. */
+  readonly settling: boolean;
   /** Zones with a node that may hold replicas, by pool. */
   readonly #zones: ReadonlyMap<string, ReadonlySet<string>>;
 
   constructor(view: ClusterView) {
     this.nodes = new Map(view.nodes.map((node) => [node.id, node]));
     this.tables = new Map(view.tables.map((table) => [table.id, table]));
+    this.settling = view.nowMs - view.leadsSinceMs < SETTLE_MS;
     const zones = new Map<string, Set<string>>();
     for (const { state, role, pool, zone } of view.nodes) {
       if (state !== 'up' || role === 'proxy') continue;
@@ -77,6 +82,7 @@ export function healthOf(shard: ShardView, around: Surroundings): Health {
   const voters = shard.replicas.filter(({ kind }) => kind !== 'learner');
   const up = voters.filter(({ node }) => around.isUp(node));
   if (up.length <= Math.floor(voters.length / 2)) return 'lost';
+  if (shard.leader === 0 && around.settling) return 'changing';
   if (shard.leader === 0 || !around.isUp(shard.leader)) return 'leaderless';
   if (voters.some(({ role }) => role === 'stopped')) return 'stopped';
   const wanted = around.tables.get(shard.table);
@@ -171,7 +177,7 @@ function problemsOfNodes(view: ClusterView): Problem[] {
         id: `slow-${id}`,
         severity: 'warn',
         title: `The disk of ${place} is slow`,
-        detail: `${node.slowDisk.toFixed(1)} on the scale on which 1 is slow. Leaders move away from it.`,
+        detail: `Its log takes ${node.slowDisk.toFixed(1)} times as long as usual to be synced. Leads move away from it.`,
         look,
       });
     if (state === 'draining')
@@ -200,6 +206,14 @@ function leftOn({ replicas, leaders }: NodeView): string {
 
 function problemsOfTheWhole(view: ClusterView): Problem[] {
   const found: Problem[] = [];
+  if (view.nowMs - view.leadsSinceMs < SETTLE_MS)
+    found.push({
+      id: 'settling',
+      severity: 'busy',
+      title: 'Another node leads the metaserver now',
+      detail: `Node ${view.leader} hears from all nodes within a few seconds; until then figures are not complete.`,
+      look: undefined,
+    });
   if (view.pausedBecause !== '')
     found.push({
       id: 'paused',
@@ -233,9 +247,9 @@ export function verdictOf(view: ClusterView, problems: readonly Problem[]): { se
   return { severity: 'well', words: 'All is well' };
 }
 
-/** Part of the disk that is used, by whomever. */
-export function diskUsed({ capacityBytes, diskFreeBytes }: NodeView): number {
-  return capacityBytes > 0 ? Math.max(0, 1 - diskFreeBytes / capacityBytes) : 0;
+/** Part of the disk that is used, by whomever; 0 before the node has reported. */
+export function diskUsed({ capacityBytes, diskUsedBytes, diskFreeBytes }: NodeView): number {
+  return capacityBytes > 0 && diskUsedBytes + diskFreeBytes > 0 ? Math.max(0, 1 - diskFreeBytes / capacityBytes) : 0;
 }
 
 export type NodeLook = NodeView['state'] | 'slow';

@@ -34,7 +34,7 @@ function partsOf(shard: ShardView, model: Model): HTMLElement[] {
     ['Table', nameOfTable(shard.table, model.around)],
     ['Keys', el('span', { class: 'mono wrap' }, shard.keys)],
     ['State', `${shard.state}, epoch ${count(shard.epoch)}, term ${count(shard.term)}`],
-    ['Data', `${bytes(shard.dataBytes)} in about ${count(shard.keysCount)} keys`],
+    ['Data', `${bytes(shard.dataBytes)}${shard.keysCount === 0 ? '' : ` in about ${count(shard.keysCount)} keys`}`],
     ['Load', `${perSecond(shard.readsPerSecond)} reads, ${perSecond(shard.writesPerSecond)} writes`],
     ...(shard.operator === '' ? [] : [['Operator', shard.operator] as const]),
     ...(shard.byHand ? [['Note', 'its members were changed by hand; the metaserver leaves them so'] as const] : []),

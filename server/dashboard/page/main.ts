@@ -97,7 +97,7 @@ function wordsOf({ view, verdict }: Model): { clusterId: string; verdict: string
     verdict: `${verdict.severity === 'bad' || verdict.severity === 'warn' ? '! ' : ''}${verdict.words} - SparrowKV`,
     foot:
       `Node ${leader} leads the metaserver in term ${term}, for ${duration(nowMs - leadsSinceMs)}; its last decision took ${decisionMs.toFixed(1)} ms. ` +
-      `Answered by node ${answeredBy}, release ${release}.`,
+      `Answered by ${answeredBy === 0 ? 'a proxy' : `node ${answeredBy}`}, release ${release}.`,
   };
 }
 

@@ -117,7 +117,7 @@ const FIGURES: readonly { readonly name: string; readonly of: (model: Model) => 
     name: 'Data',
     of: ({ view }) => ({
       value: bytes(sum(view.tables, (table) => table.dataBytes)),
-      note: `${short(sum(view.tables, (table) => table.keys))} keys, counted once`,
+      note: `one copy of it, about ${short(sum(view.tables, (table) => table.keys))} keys`,
       line: (point) => point.dataBytes,
     }),
   },

@@ -14,7 +14,7 @@ const COLUMNS: readonly { readonly name: string; readonly number: boolean; reado
   { name: 'Expiry', number: false, of: ({ ttlMs }) => (ttlMs === 0 ? 'none' : duration(ttlMs)) },
   { name: 'Durability', number: false, of: ({ durability }) => durability },
   { name: 'Data', number: true, of: ({ dataBytes }) => bytes(dataBytes) },
-  { name: 'Keys', number: true, of: ({ keys }) => short(keys) },
+  { name: 'Keys', number: true, of: ({ keys, dataBytes }) => (keys === 0 && dataBytes > 0 ? '-' : short(keys)) },
   { name: 'Reads', number: true, of: ({ readsPerSecond }) => perSecond(readsPerSecond) },
   { name: 'Writes', number: true, of: ({ writesPerSecond }) => perSecond(writesPerSecond) },
 ];

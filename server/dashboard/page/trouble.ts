@@ -24,7 +24,7 @@ const SAID: Readonly<Record<string, (failure: Failure) => Said>> = {
   }),
   META_UNREACHABLE: ({ answeredBy, message }) => ({
     title: 'The metaserver cannot be reached',
-    text: `Node ${answeredBy} answers, but the node that leads the metaserver does not: ${message}.`,
+    text: `${answeredBy === 0 ? 'The proxy' : `Node ${answeredBy}`} answers, but who leads the metaserver does not: ${message}.`,
   }),
 };
 

@@ -187,7 +187,7 @@ function nodeOf(
     diskFreeBytes: capacity - used - capacity * 0.08,
     cpu: 0.12 + random() * 0.3,
     io: random() * 0.3,
-    slowDisk: random() * 0.3,
+    slowDisk: 1 + random() * 0.5,
     replicas: held.length,
     leaders: led.length,
     labels: { rack: `r${1 + (node % 4)}` },

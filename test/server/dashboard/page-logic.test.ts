@@ -139,10 +139,19 @@ describe('health', () => {
     expect(new Set(modelFrom(survey).healths.values())).toEqual(new Set(['well']));
   });
 
+  it('of a shard whose leader is not known is well while the leader of the metaserver is new', () => {
+    const survey = fakeSurvey({ nodes: 3, zones: 3, shards: 3, calm: true });
+    survey.shards[0]!.entry!.leader = 0;
+    expect(modelFrom(survey).verdict.severity).toBe('bad');
+    survey.leadsSinceMs = survey.nowMs - 2_000;
+    expect(modelFrom(survey).verdict.severity).toBe('well');
+    expect(modelFrom(survey).problems.map(({ id }) => id)).toEqual(['settling']);
+  });
+
   it('of nodes: suspected, slow, filling, leaving, and of different releases', () => {
     const survey = fakeSurvey({ nodes: 6, zones: 3, shards: 12, calm: true });
     loseNode(survey, 2, 'suspect');
-    survey.nodes[2]!.slowDisk = 1.4;
+    survey.nodes[2]!.slowDisk = 4.4;
     survey.nodes[3]!.diskFreeBytes = survey.nodes[3]!.capacityBytes * 0.05;
     survey.nodes[4]!.state = 'decommissioning';
     survey.nodes[5]!.version = '0.2.0';
