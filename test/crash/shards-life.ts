@@ -254,7 +254,7 @@ class Life {
       splitShard(this.#replica(parent), { epoch, child, at: { how: 'key', key: Uint8Array.from(Buffer.from(key)) } }, NO_LIMIT),
     );
     await this.#until(this.#opened.replicas.adopt(child));
-    await during;
+    await this.#until(during);
     if (this.#unanswered.length > 0) await this.#send();
     this.#replica(child);
   }
