@@ -38,7 +38,17 @@ export { recover, type RecoveryPlan, recoveryPlan } from './recovery.ts';
 export type { ShardBirths, ShardRefusal } from './shard-changes.ts';
 export type { SplitAt } from './shard-commands.ts';
 export { middleKey } from './split-key.ts';
-export { cancelImport, commitMerge, type Imported, importShard, resumeShard, retireShard, sealShard, splitShard } from './shard-verbs.ts';
+export {
+  cancelImport,
+  commitMerge,
+  describeShard,
+  type Imported,
+  importShard,
+  resumeShard,
+  retireShard,
+  sealShard,
+  splitShard,
+} from './shard-verbs.ts';
 export type { ApplyResult } from './state-machine.ts';
 export type { Handover } from './lead-keeper.ts';
 export { AT_LEADER, type ReadTerms } from './reads.ts';

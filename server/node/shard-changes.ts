@@ -186,7 +186,17 @@ export class ShardChanges {
         return this.#cancelImport(index);
       case 'sweep':
         return this.#sweepOn(command.limit, index);
+      case 'describe':
+        return this.#describe(command, index);
     }
+  }
+
+  /** Keys, epoch and state stay. */
+  async #describe({ inlineThreshold, ttlMs }: Extract<ShardCommand, { kind: 'describe' }>, index: number): Promise<ShardResult> {
+    const before = this.#descriptor;
+    if (before.inlineThreshold !== inlineThreshold || before.ttlMs !== ttlMs)
+      await this.#become({ ...before, inlineThreshold, ttlMs }, [], index);
+    return this.#done(index);
   }
 
   async #prepareSplit(index: number): Promise<ShardResult> {

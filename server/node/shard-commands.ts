@@ -15,6 +15,7 @@
  *   COMMIT_MERGE (24):  | epoch u32 | zero u32 | session u64 |                  the keys of the source are the target's
  *   CANCEL_IMPORT (25): | epoch u32 |                                           what was imported goes
  *   SWEEP (26):         | epoch u32 | limit u32 |                               of the next keys, at most so many, foreign ones are deleted
+ *   DESCRIBE (27):      | epoch u32 | inline threshold u32 | ttl ms u64 |      the settings of its table
  *
  * `session` is the index of the BEGIN_IMPORT: what is left of an attempt that was given up is told by it. Keys of entries are the engine's, with their
  * prefix; that of SPLIT is a user's. Format: docs/formats/command.md. Encoded by shard-verbs.ts and sweeper.ts, decoded by command-codec.ts.
@@ -60,7 +61,8 @@ export type ShardCommand =
   | { kind: 'end-import'; session: number; entries: number; floor: number }
   | { kind: 'commit-merge'; epoch: number; session: number }
   | { kind: 'cancel-import'; epoch: number }
-  | { kind: 'sweep'; epoch: number; limit: number };
+  | { kind: 'sweep'; epoch: number; limit: number }
+  | { kind: 'describe'; epoch: number; inlineThreshold: number; ttlMs: number };
 
 const FORMAT = 1;
 const KINDS: readonly ShardCommand['kind'][] = [
@@ -75,6 +77,7 @@ const KINDS: readonly ShardCommand['kind'][] = [
   'commit-merge',
   'cancel-import',
   'sweep',
+  'describe',
 ];
 const FIRST_KIND = 16;
 const AT_KEY = 1;
@@ -119,6 +122,8 @@ function bodyOf(command: ShardCommand): Uint8Array[] {
       return [u32(command.epoch), u32(0), u64(command.session)];
     case 'sweep':
       return [u32(command.epoch), u32(command.limit)];
+    case 'describe':
+      return [u32(command.epoch), u32(command.inlineThreshold), u64(command.ttlMs)];
   }
 }
 
@@ -169,6 +174,8 @@ export function readShardCommand(
       return { kind: name, epoch: reader.u32(), session: zero(reader).u64() };
     case 'sweep':
       return { kind: name, epoch: reader.u32(), limit: reader.u32() };
+    case 'describe':
+      return { kind: name, epoch: reader.u32(), inlineThreshold: reader.u32(), ttlMs: reader.u64() };
   }
 }
 

@@ -73,6 +73,16 @@ export async function sealShard(source: Replica, epoch: number, call: CallState)
   return (await change(source, { kind: 'seal', epoch }, call)).sealed!;
 }
 
+/** The settings of its table are these from now on: in force for replicas that are made later. */
+export async function describeShard(
+  replica: Replica,
+  epoch: number,
+  { inlineThreshold, ttlMs }: Pick<ShardDescriptor, 'inlineThreshold' | 'ttlMs'>,
+  call: CallState,
+): Promise<void> {
+  await change(replica, { kind: 'describe', epoch, inlineThreshold, ttlMs }, call);
+}
+
 /** A shard that is sealed or about to be split goes on as before. */
 export async function resumeShard(replica: Replica, epoch: number, call: CallState): Promise<void> {
   await change(replica, { kind: 'resume', epoch }, call);

@@ -16,6 +16,7 @@ import {
   cancelImport,
   changeMembers,
   commitMerge,
+  describeShard,
   importShard,
   middleKey,
   type NodeReplicas,
@@ -27,7 +28,7 @@ import {
   sealShard,
   splitShard,
 } from '../node/index.ts';
-import { coversAll, sameKeys, type ShardDescriptor } from './descriptor.ts';
+import { checkDescriptor, coversAll, sameKeys, type ShardDescriptor } from './descriptor.ts';
 import { isMade } from './order-checks.ts';
 
 export interface NodeAgentParts {
@@ -153,12 +154,12 @@ export class NodeAgent {
       throw new SparrowError('conflict', 'MERGE_ORDER', `shard ${shard} has not imported what shard ${source.shard} has`, { shard });
   }
 
-  #describe({ shard, ttlMs, inlineThreshold }: ShardDescriptor): Promise<void> {
-    const { descriptor } = this.#replica(shard);
-    if (descriptor.ttlMs === ttlMs && descriptor.inlineThreshold === inlineThreshold) return Promise.resolve();
-    throw new SparrowError('invalid', 'NOT_ALTERED', `ttl and inline threshold of shard ${shard} are those that it was made with`, {
-      shard,
-    });
+  async #describe(descriptor: ShardDescriptor): Promise<void> {
+    checkDescriptor(descriptor);
+    const replica = this.#leader(descriptor.shard);
+    const { epoch, ttlMs, inlineThreshold } = replica.descriptor;
+    if (ttlMs === descriptor.ttlMs && inlineThreshold === descriptor.inlineThreshold) return;
+    await describeShard(replica, epoch, descriptor, NO_LIMIT);
   }
 
   /** Hands the lead over, and waits until it is told that it was taken. */

@@ -160,6 +160,26 @@ describe('the orders of the metaserver', { timeout: 60_000 }, () => {
     for (let i = 0; i < 40; i++) expect(leader().get(16, `key ${String(i).padStart(2, '0')}`)).toBe('v'.repeat(200));
   });
 
+  it('tell a shard the settings of its table, and leave its keys and epoch alone', async () => {
+    await made([1, 2, 3]);
+    const told: ShardDescriptor = { ...DESCRIPTOR, epoch: 99, inlineThreshold: 2048, ttlMs: 5000 };
+    for (let twice = 0; twice < 2; twice++) await ordered({ type: 'describe', descriptor: told });
+    expect(cluster.leaderOf(16)!.replicas.get(16)!.descriptor).toEqual({ ...DESCRIPTOR, inlineThreshold: 2048, ttlMs: 5000 });
+    const before = cluster.leaderOf(16)!.replicas.get(16)!.applied;
+    await ordered({ type: 'describe', descriptor: told });
+    expect(cluster.leaderOf(16)!.replicas.get(16)!.applied).toBe(before);
+  });
+
+  it('come before a replica does: what it is told meanwhile waits for it', async () => {
+    const create: Order = { type: 'create-replica', descriptor: DESCRIPTOR, voters: [1, 2] };
+    expect(await order(1, create)).toEqual(DONE);
+    // It asks for votes where nobody is yet.
+    await expect.poll(() => cluster.node(2).host.messagesHeld, { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(await order(2, create)).toEqual(DONE);
+    expect(cluster.node(2).host.messagesHeld).toBe(0);
+    await expect.poll(() => leaderOf(16), { timeout: 10_000 }).toBeGreaterThan(0);
+  });
+
   it('of a merge are taken back before the source is retired', async () => {
     await made([1, 2, 3]);
     for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, key, 3);
