@@ -27,7 +27,7 @@ export class Applier {
   readonly #parts: ApplierParts;
   #machine: StateMachine;
   #queue: LogEntry[] = [];
-  #jobs: (() => Promise<void>)[] = [];
+  #jobs: { readonly job: () => Promise<void>; readonly dropped: () => void }[] = [];
   #running: Promise<void> = Promise.resolve();
   #busy = false;
   #halted = false;
@@ -44,10 +44,10 @@ export class Applier {
     this.#begin();
   }
 
-  /** Something to do while no entry is being applied; what it awaits holds applying up. Not done when a snapshot comes before it. */
-  between(job: () => Promise<void>): void {
-    if (this.#halted) return;
-    this.#jobs.push(job);
+  /** Something to do while no entry is being applied; what it awaits holds applying up. When a halt comes before it, it is `dropped`. */
+  between(job: () => Promise<void>, dropped: () => void): void {
+    if (this.#halted) return dropped();
+    this.#jobs.push({ job, dropped });
     this.#begin();
   }
 
@@ -55,7 +55,9 @@ export class Applier {
   halt(): Promise<void> {
     this.#halted = true;
     this.#queue = [];
+    const jobs = this.#jobs;
     this.#jobs = [];
+    for (const { dropped } of jobs) dropped();
     return this.#running;
   }
 
@@ -79,9 +81,9 @@ export class Applier {
     try {
       let sliceEndsMs = clock.monotonicMs() + APPLY_SLICE_MS;
       while (this.#queue.length + this.#jobs.length > 0) {
-        const job = this.#jobs.shift();
-        if (job !== undefined) {
-          await job();
+        const next = this.#jobs.shift();
+        if (next !== undefined) {
+          await next.job();
           continue;
         }
         const entries = this.#queue;

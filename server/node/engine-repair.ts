@@ -117,7 +117,8 @@ export class EngineRepair {
   /** Where a snapshot that was asked for may go. */
   async accept(head: SnapshotHead): Promise<SnapshotSink> {
     const { index, term } = head.snapshot;
-    if (this.#damage === undefined || index < this.#least) throw tooOld(index, this.#damage === undefined ? Infinity : this.#least);
+    if (this.#damage === undefined) throw notNeeded(index, this.#of.settings.id);
+    if (index < this.#least) throw tooOld(index, this.#least);
     if (this.busy || this.#of.installing())
       throw new SparrowError('unavailable', 'SNAPSHOT_INSTALLING', 'another snapshot is being installed');
     this.#arrived = undefined;
@@ -238,4 +239,12 @@ export class EngineRepair {
     this.#damage = undefined;
     if (!this.begin(error)) this.#of.fail(error);
   }
+}
+
+function notNeeded(index: number, id: number): SparrowError {
+  return new SparrowError(
+    'conflict',
+    'SNAPSHOT_NOT_NEEDED',
+    `a snapshot of entry ${index} was asked for by member ${id}, and is not needed any more`,
+  );
 }

@@ -100,17 +100,20 @@ export class SnapshotExchange {
       reported(false);
       return false;
     }
-    applier.between(async () => {
-      await machine().mark();
-      const id = `${settings.id}-${term}-${machine().applied}-${++this.#ids}-${random.u32()}`;
-      const describe = (index: number): Snapshot => this.#snapshotOf(index);
-      const sent = store.send(term, describe, id, (source) => host.sendSnapshot(to, settings.group, source));
-      // Who cannot be sent one is asked again by the core.
-      void sent.then(
-        () => reported(true),
-        () => reported(false),
-      );
-    });
+    applier.between(
+      async () => {
+        await machine().mark();
+        const id = `${settings.id}-${term}-${machine().applied}-${++this.#ids}-${random.u32()}`;
+        const describe = (index: number): Snapshot => this.#snapshotOf(index);
+        const sent = store.send(term, describe, id, (source) => host.sendSnapshot(to, settings.group, source));
+        // Who cannot be sent one is asked again by the core.
+        void sent.then(
+          () => reported(true),
+          () => reported(false),
+        );
+      },
+      () => reported(false),
+    );
     return false;
   }
 
