@@ -52,6 +52,9 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'UNREACHABLE',
 ]);
 
+/** As gRPC tells of a connection that did not come about. */
+const REFUSED = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|No connection/;
+
 type Method<Q, A> = (
   client: MetaClient,
   request: Q,
@@ -93,7 +96,7 @@ export class MetaAdmin implements Disposable {
   /** Throws `invalid/TABLE_UNKNOWN`. */
   async topology(request: Partial<TopologyRequest> = {}): Promise<TopologyResponse> {
     const method: Method<TopologyRequest, TopologyResponse> = (client, ...call) => client.topology(...call);
-    const answer = await this.#onLeader('topology', method, { table: '', knownVersion: 0, ...request });
+    const answer = await this.#onLeader('topology', method, { table: '', knownVersion: 0, ...request }, true);
     if (!answer.unchanged) this.#learned = answer.nodes.map(({ address }) => address).filter((address) => address !== '');
     return answer;
   }
@@ -134,12 +137,12 @@ export class MetaAdmin implements Disposable {
 
   async tables(withDropped: boolean = false): Promise<readonly TableEntry[]> {
     const method: Method<{ withDropped: boolean }, { tables: TableEntry[] }> = (client, ...call) => client.listTables(...call);
-    return (await this.#onLeader('list tables', method, { withDropped })).tables;
+    return (await this.#onLeader('list tables', method, { withDropped }, true)).tables;
   }
 
   survey(request: Partial<SurveyRequest> = {}): Promise<SurveyResponse> {
     const method: Method<SurveyRequest, SurveyResponse> = (client, ...call) => client.survey(...call);
-    return this.#onLeader('survey', method, { withoutShards: false, endedOperators: 0, ...request });
+    return this.#onLeader('survey', method, { withoutShards: false, endedOperators: 0, ...request }, true);
   }
 
   /** What has begun, or with `dryRun` would. */
@@ -164,7 +167,7 @@ export class MetaAdmin implements Disposable {
   }
 
   /** Asks the node that led last, then those that are known, and goes where they point. */
-  async #onLeader<Q, A>(name: string, method: Method<Q, A>, request: Q): Promise<A> {
+  async #onLeader<Q, A>(name: string, method: Method<Q, A>, request: Q, isRead: boolean = false): Promise<A> {
     const endMs = performance.now() + this.#timeoutMs;
     for (;;) {
       const refusals: Refusal[] = [];
@@ -179,7 +182,7 @@ export class MetaAdmin implements Disposable {
           return answer;
         } catch (error) {
           this.#checkUsable();
-          if (!(error instanceof SparrowError) || !isElsewhere(error)) throw error;
+          if (!(error instanceof SparrowError) || !isElsewhere(error, isRead)) throw error;
           if (this.#leader === address) this.#leader = undefined;
           refusals.push({ address, error });
           const { leaderAddress } = error.details;
@@ -215,6 +218,7 @@ export class MetaAdmin implements Disposable {
             return reject(new SparrowError('invalid', 'TOO_OLD', message, { address }));
           }
           if (error.code !== 'CONNECTION_LOST') return reject(error);
+          if (REFUSED.test(failure.details)) return reject(unreachable(address, error));
           return reject(new SparrowError('unavailable', 'CONNECTION_LOST', `${name} at ${address}: ${error.message}`, { address }, error));
         });
         const onAbort = (): void => call.cancel();
@@ -224,7 +228,7 @@ export class MetaAdmin implements Disposable {
       // A node that is not there is told apart from one whose answer was lost: nothing was asked of it.
       client.waitForReady(Date.now() + Math.min(ms, this.#nodeMs), (error) => {
         if (error === undefined) return start();
-        reject(new SparrowError('unavailable', 'UNREACHABLE', `cannot reach ${address}`, { address, applied: false }, error));
+        reject(unreachable(address, error));
       });
     });
   }
@@ -252,7 +256,12 @@ export class MetaAdmin implements Disposable {
   }
 }
 
-function isElsewhere({ kind, code, details }: SparrowError): boolean {
+function unreachable(address: string, cause: unknown): SparrowError {
+  return new SparrowError('unavailable', 'UNREACHABLE', `cannot reach ${address}`, { address, applied: false }, cause);
+}
+
+function isElsewhere({ kind, code, details }: SparrowError, isRead: boolean): boolean {
+  if (isRead && code === 'CONNECTION_LOST') return true;
   if (code === 'META_LEAD_LOST') return details['applied'] === false;
   return kind !== 'invalid' && ELSEWHERE.has(code);
 }

@@ -17,11 +17,13 @@ import { Attendance, SELF, type Whom } from './meta/attendance.ts';
 import type { LeaderStream, LeaderStreamListener, NodeStreamListener, Registration } from './meta/attending.ts';
 import type { MetaEvent } from './meta/lead.ts';
 import { Metaserver } from './meta/metaserver.ts';
+import { placesHere } from './meta/store.ts';
 import { formatClusterId, type Replica } from './node/index.ts';
 import { CORES, NodeLoadMeter } from './node-load.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ServerSettings } from './settings.ts';
 import { META_GROUP } from './shard/descriptor.ts';
+import type { MetaFigures } from './metrics/index.ts';
 import { NodeAgent } from './shard/node-agent.ts';
 import { ShardReports } from './shard-reports.ts';
 import { callerCredentials } from './tls.ts';
@@ -83,6 +85,11 @@ export class ClusterPart {
     return attending === undefined ? undefined : { node: 0, address: attending };
   }
 
+  get figures(): MetaFigures {
+    const { lead, leadsBegun = 0 } = this.#metaserver ?? {};
+    return { lead, leadsBegun, attending: this.#attendance?.attending !== undefined };
+  }
+
   /** From now on the node attends: its addresses are known. */
   begin(): void {
     if (this.#closed) return;
@@ -93,7 +100,10 @@ export class ClusterPart {
       registration: () => this.#registration(),
       load: () => ({ ...this.#meter.take(), ...this.#reports.sum, snapshots: this.#snapshots() }),
       shards: () => this.#reports.take(),
-      execute: (given) => this.#agent.execute(given),
+      execute: (given) => {
+        this.#reports.ordered(given.order);
+        return this.#agent.execute(given);
+      },
       leader: () => this.#knownLeader(),
       known: () => this.#known(),
       connect: (whom, listener) => this.#connect(whom, listener),
@@ -117,6 +127,8 @@ export class ClusterPart {
     if (replica === this.#replica || this.#closed) return;
     this.#metaserver?.close();
     this.#replica = replica;
+    // Until a leader says more: where nodes were is better than nothing, for one that has just been started.
+    if (replica !== undefined) this.#parts.node.ties.told(placesHere(replica.engine), []);
     const { identity } = this.#parts.node;
     this.#metaserver =
       replica &&

@@ -42,6 +42,7 @@ import {
   type Family,
   family,
   gatewayFamilies,
+  metaFamilies,
   labelled,
   mergedFamilies,
   MetricsServer,
@@ -263,6 +264,7 @@ export class GatewayServer {
       ...gatewayFamilies(gateway),
       ...replicaFamilies([...replicas].map((each) => ({ shard: each.group, stats: each.stats() }))),
       ...(transport === undefined ? [] : peerFamilies(transport.stats())),
+      ...metaFamilies(this.#cluster.figures),
       ...this.#engineFamilies(),
       ...(this.#process?.families() ?? []),
     ];

@@ -7,6 +7,7 @@
 import type { Clock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { ShardReport } from './meta/attending.ts';
+import type { Order } from './meta/orders.ts';
 import type { NodeShards, Replica } from './node/index.ts';
 import { FIRST_SHARD } from './shard/descriptor.ts';
 
@@ -36,18 +37,26 @@ export class ShardReports {
   readonly #shards: NodeShards;
   readonly #clock: Clock;
   readonly #loads: Map<number, Load> = new Map();
+  /** The metaserver has asked for a replica of shard 1 here. */
+  #firstIsWanted = false;
 
   constructor(shards: NodeShards, clock: Clock) {
     this.#shards = shards;
     this.#clock = clock;
   }
 
-  /** Of all replicas, but for shard 1 on a node that is no member of it: every node keeps a place for that one. */
+  /** A node has orders carried out. */
+  ordered(order: Order): void {
+    if (order.type === 'create-replica' && order.descriptor.shard === FIRST_SHARD) this.#firstIsWanted = true;
+    if (order.type === 'destroy-replica' && order.shard === FIRST_SHARD) this.#firstIsWanted = false;
+  }
+
+  /** Of all replicas. Every node keeps a place for shard 1: where it has no members it is one only if the metaserver asked for it. */
   take(): ShardReport[] {
     const reports: ShardReport[] = [];
     const here = new Set<number>();
     for (const replica of this.#shards) {
-      if (replica.group === FIRST_SHARD && replica.members.length === 0) continue;
+      if (replica.group === FIRST_SHARD && replica.members.length === 0 && !this.#firstIsWanted) continue;
       here.add(replica.group);
       reports.push(this.#report(replica));
     }

@@ -89,6 +89,8 @@ export class MetaLead {
     decisionMs: 0,
     decisionMsMax: 0,
   };
+  /** Operators that ended in this lead, by how. */
+  readonly operatorsEnded: Map<OperatorRecord['state'], number> = new Map();
   readonly #parts: LeadParts;
   readonly #beganAt: number;
   readonly #cluster: Cluster;
@@ -245,7 +247,10 @@ export class MetaLead {
     for (const write of writes) {
       if (write.kind !== 'operator' || write.record === undefined) continue;
       const before = this.#cluster.operators.get(write.id);
-      if (before === undefined || before.state !== write.record.state) this.#parts.onEvent({ type: 'operator', operator: write.record });
+      if (before?.state === write.record.state) continue;
+      this.#parts.onEvent({ type: 'operator', operator: write.record });
+      const { state } = write.record;
+      if (state !== 'running') this.operatorsEnded.set(state, (this.operatorsEnded.get(state) ?? 0) + 1);
     }
   }
 

@@ -10,7 +10,16 @@
  * Made by metaserver.ts at each lead. Calls Replica (server/node).
  */
 import { SparrowError } from '../../base/errors.ts';
-import { type CommandOperation, encodeWrite, engineRange, NO_LIMIT, type Replica, scanOptions, userKey } from '../node/index.ts';
+import {
+  type CommandOperation,
+  encodeWrite,
+  engineRange,
+  type NodeAddress,
+  NO_LIMIT,
+  type Replica,
+  scanOptions,
+  userKey,
+} from '../node/index.ts';
 import { decodeJson, decodeRecord, encodeJson, encodeRecord, LEAD_KEY, TIMESTAMPS_KEY } from './records.ts';
 import type { MetaWrite } from './state.ts';
 
@@ -82,14 +91,15 @@ export class MetaStore {
   }
 }
 
-/** The node's own copy of the records, which may lie behind: where nodes were is better than nothing, for one that has just been started. */
-export function recordsHere(engine: MetaReplica['engine']): MetaWrite[] {
-  const records: MetaWrite[] = [];
+/** Where nodes are by this replica's own copy of the records, which may lie behind. */
+export function placesHere(engine: MetaReplica['engine']): Map<number, NodeAddress> {
+  const places = new Map<number, NodeAddress>();
   for (const [key, bytes] of engine.scanSync(scanOptions(engineRange({ prefix: Buffer.from('node/') })))) {
-    const record = decodeRecord(userKey(key), bytes);
-    if (record !== undefined) records.push(record);
+    const found = decodeRecord(userKey(key), bytes);
+    if (found?.kind !== 'node' || found.record === undefined || found.record.duty === 'decommissioned') continue;
+    places.set(found.id, found.record);
   }
-  return records;
+  return places;
 }
 
 function boundOf(bytes: Uint8Array): number {

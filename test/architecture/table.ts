@@ -186,6 +186,7 @@ export const PARTS: readonly Part[] = [
   { path: 'server/meta/hands.ts', grade: 'pure', imports: [], packages: [], holds: 'shards that people look after' },
   { path: 'server/meta/order-book.ts', grade: 'pure', imports: [], packages: [], holds: 'which orders were given' },
   { path: 'server/meta/records.ts', grade: 'pure', imports: [], packages: [], holds: 'the topology as keys and values' },
+  { path: 'server/meta/slowness.ts', grade: 'pure', imports: [], packages: [], holds: 'whether one disk is slow, or all' },
   { path: 'server/meta/attending.ts', grade: 'pure', imports: [], packages: [], holds: 'what passes between nodes and the metaserver' },
   {
     path: 'server/node',
@@ -224,7 +225,7 @@ export const PARTS: readonly Part[] = [
   {
     path: 'server/metrics',
     grade: 'edge',
-    imports: ['base', 'engine', 'server/gateway', 'server/node', 'server/transport'],
+    imports: ['base', 'engine', 'server/gateway', 'server/meta', 'server/node', 'server/transport'],
     packages: [],
     holds: 'what Prometheus reads',
   },
