@@ -27,6 +27,8 @@ beforeAll(async () => {
     const { nodes } = await meta.survey();
     return nodes.filter(({ state }) => state === 'up').length === 3;
   });
+  // Only what the tests ask for.
+  await meta.operate({ operation: { $case: 'pause', value: true }, dryRun: false });
 }, 60_000);
 
 afterAll(async () => {
@@ -54,7 +56,13 @@ async function shardsOf(name: string): Promise<SurveyResponse['shards']> {
 /** Begins, and is through. */
 async function operate(operation: Parameters<MetaAdmin['operate']>[0]['operation']): Promise<void> {
   const [begun] = await meta.operate({ operation, dryRun: false });
-  await until(async () => (await meta.survey()).ended.some(({ id, state }) => id === begun!.id && state === 'done'));
+  let entry = begun!;
+  await until(async () => {
+    const { operators, ended } = await meta.survey();
+    entry = [...operators, ...ended].find(({ id }) => id === begun!.id) ?? entry;
+    return entry.state !== 'running';
+  }).catch(() => undefined);
+  expect(`${entry.state} ${entry.note}`).toMatch(/^done/);
 }
 
 /** Writes each key again and again, one after another, until it is told to stop; then every key has the last value that was acknowledged. */
@@ -135,6 +143,23 @@ describe.each([
     await load.stop();
     expect(load.writes).toBeGreaterThan(KEYS.length);
     expect(await keysOf(table, { keysOnly: true })).toEqual(SORTED);
+  }, 60_000);
+});
+
+describe('merged shards', () => {
+  it('are written and read meanwhile', async () => {
+    const name = 'all-range';
+    const table = client.table(name);
+    await fill(table);
+    const before = await shardsOf(name);
+    const split = before.toSorted((a, b) => b.entry!.epoch - a.entry!.epoch)[0]!.entry!;
+    const load = new Load(table);
+    await operate({ $case: 'merge', value: { shard: split.shard, with: 0 } });
+    expect((await shardsOf(name)).length).toBe(before.length - 1);
+    expect(await keysOf(table)).toEqual(SORTED);
+    await load.stop();
+    expect(await keysOf(table)).toEqual(SORTED);
+    expect(await table.deleteRange({ gte: 'b', lt: 'y' })).toEqual({ deleted: SORTED.filter((key) => key >= 'b' && key < 'y').length });
   }, 60_000);
 });
 
