@@ -7,7 +7,7 @@
  *   3  a checkpoint of the parent's engine as of the entry before the split, in groups/CHILD/a/files         all of it hard links but for the manifest
  *   4  groups/CHILD/current: the child is there. Its log begins behind the split, as after a snapshot (group-directory.ts)
  *
- * Each is durable before the next, and before the split counts in the parent. A crash before 4 leaves what 1 clears away when the split is applied again; after 4 there is nothing left to do.
+ * 1 and 2 are done when the split is prepared, as far as it is. Each is durable before the next, and before the split counts in the parent. A crash before 4 leaves what 1 clears away when the split is applied again; after 4 there is nothing left to do.
  *
  * The engine of such a child lacks one batch, that of the split's own index: the child's descriptor, and a range delete of what it does not get. Opening the replica writes it (`firstBatch`), and
  * again after each crash until it is in tables, so that nobody waits here for another flush.
@@ -20,7 +20,7 @@
  */
 import type { FileSystem } from '../../base/env.ts';
 import type { HostedEngine } from '../../engine/index.ts';
-import type { ShardDescriptor } from '../shard/descriptor.ts';
+import { encodeDescriptor, type ShardDescriptor } from '../shard/descriptor.ts';
 import { isGroup, NewGroup, type SnapshotBegin } from './group-directory.ts';
 import type { Hash64 } from './log/index.ts';
 import { writeBeginning } from './replica-beginning.ts';
@@ -40,6 +40,8 @@ export interface ChildMakerParts {
 export class ChildMaker implements ShardBirths {
   readonly #parts: ChildMakerParts;
   readonly #making: Set<number> = new Set();
+  /** Children of which 1 and 2 are durable, and what is in `beginning`. */
+  readonly #prepared: Map<number, Buffer> = new Map();
 
   constructor(parts: ChildMakerParts) {
     this.#parts = parts;
@@ -51,7 +53,7 @@ export class ChildMaker implements ShardBirths {
   }
 
   async make(child: ShardDescriptor, begin: SnapshotBegin, parent: HostedEngine): Promise<void> {
-    const { fileSystem, hash, directoryOf, isRetired } = this.#parts;
+    const { fileSystem, directoryOf, isRetired } = this.#parts;
     const directory = directoryOf(child.shard);
     if (isRetired(child.shard)) return;
     if (isGroup(fileSystem, directory)) {
@@ -61,13 +63,36 @@ export class ChildMaker implements ShardBirths {
     }
     this.#making.add(child.shard);
     try {
-      const group = new NewGroup(fileSystem, directory, hash);
-      writeBeginning(fileSystem, directory, { descriptor: child, voters: [] }, hash);
+      const group = this.#begin(child);
       await parent.checkpoint(group.files);
       group.finish(begin);
     } finally {
       this.#making.delete(child.shard);
+      this.#prepared.delete(child.shard);
     }
+  }
+
+  /** 1 and 2, when nobody writes yet; left as they are when the split never comes. */
+  prepare(child: ShardDescriptor): void {
+    const { fileSystem, directoryOf, isRetired } = this.#parts;
+    if (this.#making.has(child.shard) || isRetired(child.shard) || isGroup(fileSystem, directoryOf(child.shard))) return;
+    try {
+      this.#begin(child);
+    } catch {
+      this.#prepared.delete(child.shard);
+    }
+  }
+
+  #begin(child: ShardDescriptor): NewGroup {
+    const { fileSystem, hash, directoryOf } = this.#parts;
+    const directory = directoryOf(child.shard);
+    const group = new NewGroup(fileSystem, directory, hash);
+    const beginning = encodeDescriptor(child);
+    if (this.#prepared.get(child.shard)?.equals(beginning) !== true) {
+      writeBeginning(fileSystem, directory, { descriptor: child, voters: [] }, hash);
+      this.#prepared.set(child.shard, beginning);
+    }
+    return group;
   }
 
   made(child: ShardDescriptor, campaign: boolean): void {

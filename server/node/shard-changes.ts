@@ -64,6 +64,8 @@ export type ShardRefusal =
 
 /** Makes replicas of shards that are split off; the node's. */
 export interface ShardBirths {
+  /** A split is near that makes this child: what can be done before it is. Does not throw: `make` does again what failed. */
+  prepare(child: ShardDescriptor): void;
   /**
    * Makes the replica of `child` on this node out of its parent's engine, as of the entry before the split; durable when it settles, not running yet. Its log
    * begins behind `begin`, the split. Does nothing when there is one, or was. `exhausted/DISK_FULL` when there is no room: nothing is left of it then.
@@ -165,7 +167,7 @@ export class ShardChanges {
       return this.#refused('OTHER_EPOCH', `shard ${this.#descriptor.shard} is at epoch ${this.#descriptor.epoch}, not ${command.epoch}`);
     switch (command.kind) {
       case 'prepare-split':
-        return this.#prepareSplit(index);
+        return this.#prepareSplit(command.child, command.at, index);
       case 'split':
         return this.#split(command.child, command.at, index, term);
       case 'resume':
@@ -199,33 +201,44 @@ export class ShardChanges {
     return this.#done(index);
   }
 
-  async #prepareSplit(index: number): Promise<ShardResult> {
-    const refused = this.#notIn('normal', 'splitting') ?? this.#busy();
-    if (refused !== undefined) return refused;
+  async #prepareSplit(shard: number, at: SplitAt, index: number): Promise<ShardResult> {
+    const both = this.#divided(shard, at);
+    if ('outcome' in both) return both;
     if (this.#descriptor.state !== 'splitting') await this.#become({ ...this.#descriptor, state: 'splitting' }, [], index);
     this.#parts.flushSoon();
+    this.#parts.births?.prepare(both.child);
     return this.#done(index);
   }
 
   async #split(shard: number, at: SplitAt, index: number, term: number): Promise<ShardResult> {
-    const { engine, births, configuration, leads } = this.#parts;
+    const { engine, births, leads } = this.#parts;
+    const both = this.#divided(shard, at);
+    if ('outcome' in both) return both;
+    assert(births !== undefined, 'a node on which shards are split makes their children');
+    const { parent, child } = both;
+    await this.#parts.mark();
+    await this.#parts.withRoom(() => births.make(child, { index, term }, engine));
+    if (parent.keys.kind === 'hash') this.#sweep = FIRST_KEY;
+    await this.#become(parent, deletionOf(child.keys), index);
+    births.made(child, leads());
+    return { ...this.#done(index), child };
+  }
+
+  /** What both would be after a split. */
+  #divided(shard: number, at: SplitAt): { parent: ShardDescriptor; child: ShardDescriptor } | ShardResult {
     const refused = this.#notIn('normal', 'splitting') ?? this.#busy();
     if (refused !== undefined) return refused;
-    if (configuration().outgoing.length > 0) return this.#refused('CHANGE_PENDING', 'the members of the shard are changing');
+    if (this.#parts.configuration().outgoing.length > 0) return this.#refused('CHANGE_PENDING', 'the members of the shard are changing');
     const halves = halvesOf(this.#descriptor.keys, at);
     if (halves === undefined || shard === this.#descriptor.shard)
       return this.#refused('SPLIT_KEY', 'a shard is split between two of its keys, or by a bit of the hash that it has left');
-    assert(births !== undefined, 'a node on which shards are split makes their children');
     const [own, childs] = halves;
-    const epoch = this.#descriptor.epoch + 1;
-    const state = own.kind === 'hash' ? 'splitting' : 'normal';
-    const child: ShardDescriptor = { ...this.#descriptor, shard, epoch, keys: childs, state };
-    await this.#parts.mark();
-    await this.#parts.withRoom(() => births.make(child, { index, term }, engine));
-    if (own.kind === 'hash') this.#sweep = FIRST_KEY;
-    await this.#become({ ...this.#descriptor, epoch, keys: own, state }, deletionOf(childs), index);
-    births.made(child, leads());
-    return { ...this.#done(index), child };
+    const divided: ShardDescriptor = {
+      ...this.#descriptor,
+      epoch: this.#descriptor.epoch + 1,
+      state: own.kind === 'hash' ? 'splitting' : 'normal',
+    };
+    return { parent: { ...divided, keys: own }, child: { ...divided, shard, keys: childs } };
   }
 
   async #resume(index: number): Promise<ShardResult> {

@@ -2,7 +2,7 @@
  * Commands that change which keys a shard has: a split, and the steps of a merge (shard-changes.ts carries them out; docs/shards.md tells the whole story).
  * Little-endian, behind the head of all commands (command-codec.ts), without epoch or request id there.
  *
- *   PREPARE_SPLIT (16): | epoch u32 |                                           the engine is flushed soon, so that SPLIT finds little to do
+ *   PREPARE_SPLIT (16): | as SPLIT |                                            what can be done before is done, so that SPLIT finds little to do
  *   SPLIT (17):         | epoch u32 | child u32 | how u8 | zero u8 | key bytes u16 | key |      how: 1 at a key, 2 by one more bit of the hash, no key
  *   RESUME (18):        | epoch u32 |                                           neither prepared nor sealed any more
  *   SEAL (19):          | epoch u32 |                                           nothing is written from here on
@@ -51,8 +51,7 @@ export interface ImportedRequest {
 }
 
 export type ShardCommand =
-  | { kind: 'prepare-split'; epoch: number }
-  | { kind: 'split'; epoch: number; child: number; at: SplitAt }
+  | { kind: 'prepare-split' | 'split'; epoch: number; child: number; at: SplitAt }
   | { kind: 'resume'; epoch: number }
   | { kind: 'seal'; epoch: number }
   | { kind: 'retire'; epoch: number; sealed: number }
@@ -96,11 +95,11 @@ export function encodeShardCommand(command: ShardCommand): Buffer {
 
 function bodyOf(command: ShardCommand): Uint8Array[] {
   switch (command.kind) {
-    case 'prepare-split':
     case 'resume':
     case 'seal':
     case 'cancel-import':
       return [u32(command.epoch)];
+    case 'prepare-split':
     case 'split': {
       const key = command.at.how === 'key' ? command.at.key : new Uint8Array(0);
       const how = Buffer.from([command.at.how === 'key' ? AT_KEY : BY_HASH, 0, key.length & 0xff, key.length >>> 8]);
@@ -151,13 +150,13 @@ export function readShardCommand(
   switch (name) {
     case undefined:
       return undefined;
-    case 'prepare-split':
     case 'resume':
     case 'seal':
     case 'cancel-import':
       return { kind: name, epoch: reader.u32() };
+    case 'prepare-split':
     case 'split':
-      return readSplit(reader);
+      return readSplit(name, reader);
     case 'retire':
       return { kind: name, epoch: reader.u32(), sealed: zero(reader).u64() };
     case 'begin-import': {
@@ -179,7 +178,7 @@ export function readShardCommand(
   }
 }
 
-function readSplit(reader: CommandReader): ShardCommand {
+function readSplit(kind: 'prepare-split' | 'split', reader: CommandReader): ShardCommand {
   const epoch = reader.u32();
   const child = reader.u32();
   const how = reader.u8();
@@ -187,7 +186,7 @@ function readSplit(reader: CommandReader): ShardCommand {
   const key = reader.bytes(reader.u16());
   if (child === 0 || (how !== AT_KEY && how !== BY_HASH) || (how === BY_HASH && key.length > 0))
     throw corruptCommand('where to split is not known');
-  return { kind: 'split', epoch, child, at: how === AT_KEY ? { how: 'key', key: Uint8Array.from(key) } : { how: 'hash' } };
+  return { kind, epoch, child, at: how === AT_KEY ? { how: 'key', key: Uint8Array.from(key) } : { how: 'hash' } };
 }
 
 function readImport(reader: CommandReader, place: (ValuePlace & { readonly valueBytesMin: number }) | undefined): ShardCommand {

@@ -56,7 +56,7 @@ export async function splitShard(
   try {
     // What is in memory would have to be flushed while the shard answers nobody; again, for what came during the first time, and for members that are slower.
     for (let round = 0; round < PREPARE_ROUNDS; round++) {
-      await change(replica, { kind: 'prepare-split', epoch }, call);
+      await change(replica, { kind: 'prepare-split', epoch, child, at }, call);
       await replica.flush();
     }
     const { descriptor, child: made } = await change(replica, { kind: 'split', epoch, child, at }, call);

@@ -13,6 +13,7 @@ import {
   userKey,
 } from '../../../server/node/index.ts';
 import { wholeTable } from '../../../server/shard/descriptor.ts';
+import { encodeShardCommand } from '../../../server/node/shard-commands.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { NodeHarness } from './node-harness.ts';
 
@@ -103,6 +104,9 @@ describe('a split', () => {
     });
     await expect(splitShard(replica, { epoch: 1, child: 16, at: { how: 'hash' } }, NO_LIMIT)).rejects.toMatchObject({ code: 'SPLIT_KEY' });
     await expect(splitShard(replica, { epoch: 1, child: 1, at: at('d') }, NO_LIMIT)).rejects.toMatchObject({ code: 'SPLIT_KEY' });
+    expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
+    const prepare = encodeShardCommand({ kind: 'prepare-split', epoch: 1, child: 16, at: at('d') });
+    expect(await replica.propose(prepare, NO_LIMIT)).toMatchObject({ outcome: 'shard' });
     expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'splitting' });
     await resumeShard(replica, 1, NO_LIMIT);
     expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
