@@ -33,7 +33,7 @@ export interface ClusterView {
 }
 
 /** As of the survey; what this release does not know is shown as it is. */
-export type NodeState = 'up' | 'suspect' | 'down' | 'draining' | 'decommissioning' | 'decommissioned';
+export type NodeState = 'up' | 'suspect' | 'down' | 'draining' | 'drained' | 'removed';
 
 export interface NodeView {
   readonly id: number;

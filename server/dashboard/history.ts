@@ -40,7 +40,7 @@ export function pointOf(view: Omit<ClusterView, 'history'>): HistoryPoint {
     readsPerSecond: total((table) => table.readsPerSecond),
     writesPerSecond: total((table) => table.writesPerSecond),
     dataBytes: total((table) => table.dataBytes),
-    nodesUp: view.nodes.filter(({ state }) => state !== 'down' && state !== 'suspect' && state !== 'decommissioned').length,
+    nodesUp: view.nodes.filter(({ state }) => state !== 'down' && state !== 'suspect' && state !== 'removed').length,
     operators: view.operators.length,
     disk: over(diskUsed),
     cpu: over((node) => node.cpu),

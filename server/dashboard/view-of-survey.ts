@@ -159,7 +159,7 @@ function compareKeys(a: Keys, b: Keys): number {
 /** All, or as many as a page takes: those that may need a look, and then the first others. */
 function shown(shards: readonly ShardView[], nodes: readonly NodeView[], tables: readonly TableView[]): readonly ShardView[] {
   if (shards.length <= SHARDS_SHOWN_MAX) return shards;
-  const up = new Set(nodes.filter(({ state }) => state !== 'down' && state !== 'decommissioned').map(({ id }) => id));
+  const up = new Set(nodes.filter(({ state }) => state !== 'down' && state !== 'removed').map(({ id }) => id));
   const wanted = new Map(tables.map(({ id, replicas, witnesses }) => [id, replicas + witnesses]));
   const isWell = ({ table, leader, state, operator, replicas }: ShardView): boolean => {
     const voters = replicas.filter(({ kind, node, role }) => kind !== 'learner' && up.has(node) && role !== 'stopped').length;

@@ -70,7 +70,7 @@ export class Surroundings {
   /** Whether the node can have a say. */
   isUp(node: number): boolean {
     const state = this.nodes.get(node)?.state;
-    return state !== undefined && state !== 'down' && state !== 'decommissioned';
+    return state !== undefined && state !== 'down' && state !== 'removed';
   }
 
   zonesOf(pool: string): number {
@@ -161,7 +161,7 @@ function problemsOfNodes(view: ClusterView): Problem[] {
         },
       ];
     const found: Problem[] = [];
-    if (state === 'decommissioned') return found;
+    if (state === 'removed') return found;
     const used = diskUsed(node);
     if (used >= DISK_FILLING) {
       found.push({
@@ -181,19 +181,13 @@ function problemsOfNodes(view: ClusterView): Problem[] {
         look,
       });
     if (state === 'draining')
+      found.push({ id: `drain-${id}`, severity: 'busy', title: `${capital(place)} is being drained`, detail: leftOn(node), look });
+    if (state === 'drained')
       found.push({
         id: `drain-${id}`,
         severity: 'busy',
         title: `${capital(place)} is drained`,
-        detail: node.replicas + node.leaders === 0 ? 'Nothing is left on it: its machine can be worked on.' : leftOn(node),
-        look,
-      });
-    if (state === 'decommissioning')
-      found.push({
-        id: `drain-${id}`,
-        severity: 'busy',
-        title: `${capital(place)} is being decommissioned`,
-        detail: node.replicas > 0 ? leftOn(node) : 'Nothing is left on it.',
+        detail: 'Nothing is left on it, and it gets nothing until that is undone (sparrowkv cluster undrain).',
         look,
       });
     return found;
@@ -224,7 +218,7 @@ function problemsOfTheWhole(view: ClusterView): Problem[] {
     });
   const releases = new Map<string, number>();
   for (const { state, release } of view.nodes)
-    if (state !== 'down' && state !== 'decommissioned' && release !== '') releases.set(release, (releases.get(release) ?? 0) + 1);
+    if (state !== 'down' && state !== 'removed' && release !== '') releases.set(release, (releases.get(release) ?? 0) + 1);
   if (releases.size > 1)
     found.push({
       id: 'releases',
@@ -265,8 +259,8 @@ export const NODE_SEVERITY: Readonly<Record<NodeLook, Severity>> = {
   suspect: 'warn',
   down: 'bad',
   draining: 'busy',
-  decommissioning: 'busy',
-  decommissioned: 'busy',
+  drained: 'busy',
+  removed: 'busy',
 };
 
 export function capital(text: string): string {

@@ -80,7 +80,7 @@ const FIGURES: readonly { readonly name: string; readonly of: (model: Model) => 
   {
     name: 'Nodes',
     of: ({ view }) => {
-      const there = view.nodes.filter(({ state }) => state !== 'decommissioned');
+      const there = view.nodes.filter(({ state }) => state !== 'removed');
       const up = there.filter(({ state }) => state !== 'down' && state !== 'suspect').length;
       const zones = new Set(there.map(({ zone }) => zone)).size;
       return { value: `${count(up)} of ${count(there.length)}`, note: `up, in ${plural(zones, 'zone')}`, line: (point) => point.nodesUp };

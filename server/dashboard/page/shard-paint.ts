@@ -35,7 +35,7 @@ function byHealth({ healths }: Model): Paint {
 
 /** With more zones than colours, the last ones share theirs: the legend says so. */
 function byZone({ view, around }: Model): Paint {
-  const zones = inOrder(view.nodes.filter(({ state }) => state !== 'decommissioned').map(({ zone }) => zone));
+  const zones = inOrder(view.nodes.filter(({ state }) => state !== 'removed').map(({ zone }) => zone));
   const paintOf = new Map(zones.map((zone, index) => [zone, `paint-zone-${Math.min(index + 1, ZONE_COLOURS)}`]));
   const counts = new Map<string, number>();
   for (const { leader } of view.shards) {

@@ -23,9 +23,9 @@ const WORDS: Readonly<Record<NodeLook, string>> = {
   slow: 'slow disk',
   suspect: 'suspected',
   down: 'down',
-  draining: 'drained',
-  decommissioning: 'decommissioning',
-  decommissioned: 'decommissioned',
+  draining: 'draining',
+  drained: 'drained',
+  removed: 'removed',
 };
 
 export class Topology {
@@ -47,7 +47,7 @@ export class Topology {
   update(model: Model, { node }: Choice): void {
     this.#model = model;
     this.#chosen = node;
-    const there = model.view.nodes.filter(({ state }) => state !== 'decommissioned');
+    const there = model.view.nodes.filter(({ state }) => state !== 'removed');
     const pools = inOrder(there.map(({ pool }) => pool));
     const zones = pools.flatMap((pool) =>
       inOrder(there.filter((each) => each.pool === pool).map(({ zone }) => zone)).map((zone) => ({
@@ -110,9 +110,9 @@ export class Topology {
         setText(number, String(node.id));
         setText(
           state,
-          silent ? `${WORDS[look]} ${duration(view.nowMs - (node.state === 'down' ? node.sinceMs : node.heardMs))}` : WORDS[look],
+          silent ? `${wordsOf(look)} ${duration(view.nowMs - (node.state === 'down' ? node.sinceMs : node.heardMs))}` : wordsOf(look),
         );
-        setAttribute(state, 'data-severity', NODE_SEVERITY[look]);
+        setAttribute(state, 'data-severity', NODE_SEVERITY[look] ?? 'busy');
         setAttribute(element, 'data-look', look);
         setAttribute(element, 'aria-pressed', String(this.#chosen === node.id));
         setAttribute(element, 'title', titleOf(node));
@@ -124,7 +124,7 @@ export class Topology {
         setAttribute(
           element,
           'aria-label',
-          `Node ${node.id}, ${WORDS[look]}${leads ? ', leads the metaserver' : ''}, ${heldBy(node)}, disk ${percent(diskUsed(node))} full. Shows its shards.`,
+          `Node ${node.id}, ${wordsOf(look)}${leads ? ', leads the metaserver' : ''}, ${heldBy(node)}, disk ${percent(diskUsed(node))} full. Shows its shards.`,
         );
       },
     };
@@ -148,6 +148,11 @@ class Meter {
   }
 }
 
+/** Another release may know more states. */
+function wordsOf(look: NodeLook): string {
+  return WORDS[look] ?? look;
+}
+
 function heldBy(node: NodeView): string {
   return `${plural(node.replicas, 'replica')}, leads\u00a0${count(node.leaders)}, ${perSecond(trafficOf(node))}`;
 }
@@ -169,6 +174,6 @@ function zoneNote(nodes: readonly NodeView[]): string {
 
 function summaryOf(nodes: readonly NodeView[]): string {
   const by = new Map<string, number>();
-  for (const node of nodes) by.set(WORDS[lookOf(node)], (by.get(WORDS[lookOf(node)]) ?? 0) + 1);
+  for (const node of nodes) by.set(wordsOf(lookOf(node)), (by.get(wordsOf(lookOf(node))) ?? 0) + 1);
   return [...by].map(([words, number]) => `${count(number)} ${words}`).join(', ');
 }

@@ -153,7 +153,7 @@ describe('health', () => {
     loseNode(survey, 2, 'suspect');
     survey.nodes[2]!.slowDisk = 4.4;
     survey.nodes[3]!.diskFreeBytes = survey.nodes[3]!.capacityBytes * 0.05;
-    survey.nodes[4]!.state = 'decommissioning';
+    survey.nodes[4]!.state = 'draining';
     survey.nodes[5]!.version = '0.2.0';
     survey.pausedBecause = 'an operator asked for it';
     const problems = modelFrom(survey).problems.map(({ id, severity }) => `${id} ${severity}`);
