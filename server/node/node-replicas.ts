@@ -89,12 +89,13 @@ export class NodeReplicas implements NodeShards {
   readonly #failures: Map<number, SparrowError> = new Map();
   /** By group, what is being done to it: never rejects. */
   readonly #busy: Map<number, Promise<unknown>> = new Map();
-  /** Of replicas that wait for what other members have. */
-  readonly #opening: Map<number, ReplicaStore> = new Map();
+  /** Of replicas that are being opened, and whether they wait for what other members have. */
+  readonly #opening: Map<number, { readonly store: ReplicaStore; waits: boolean }> = new Map();
   readonly #births: ChildMaker;
   readonly #writeBudget: WriteBudget;
   readonly #listeners: Set<(group: number) => void> = new Set();
   #closed = false;
+  #aborted = false;
   /** Those that opening had to apply again. */
   #replayed = 0;
 
@@ -238,6 +239,7 @@ export class NodeReplicas implements NodeShards {
   /** Stops all at once. */
   abort(): void {
     this.#closed = true;
+    this.#aborted = true;
     for (const { replica } of this.#slots.values()) replica.abort();
   }
 
@@ -245,9 +247,7 @@ export class NodeReplicas implements NodeShards {
   async release(): Promise<void> {
     await this.#quiet();
     for (const { store } of this.#slots.values()) store.close();
-    await Promise.all(
-      [...this.#opening.values(), ...[...this.#slots.values()].map(({ store }) => store)].map((store) => store.closeEngine()),
-    );
+    await Promise.all([...this.#opening.values(), ...this.#slots.values()].map(({ store }) => store.closeEngine()));
   }
 
   async #openAll(): Promise<void> {
@@ -317,6 +317,8 @@ export class NodeReplicas implements NodeShards {
       createHash,
       scheduler,
     });
+    const opening = { store, waits: false };
+    this.#opening.set(group, opening);
     try {
       // The first entry is about to be applied, or applied again: it writes where the nodes are, and on each of them the same.
       const begins = group === FIRST_SHARD && voters.length > 1 && store.damage === undefined && store.engine.sequence === 0;
@@ -324,7 +326,7 @@ export class NodeReplicas implements NodeShards {
       if (group === FIRST_SHARD)
         onPeers(new Map([...[...nodes].map(([id, { peerAddress }]) => [id, peerAddress] as const), ...store.peerAddresses]));
       if (store.damage !== undefined || log.contents().damage !== undefined) {
-        this.#opening.set(group, store);
+        opening.waits = true;
         waits?.();
       }
       const replica = await Replica.open(
@@ -370,9 +372,10 @@ export class NodeReplicas implements NodeShards {
     }
   }
 
-  /** Nothing is done to any group, but for those that wait for other members. */
+  /** Nothing is done to any group, but for those that wait for other members; or nobody waits for anything any more. */
   async #quiet(): Promise<void> {
-    await Promise.all([...this.#busy].filter(([group]) => !this.#opening.has(group)).map(([, done]) => done));
+    if (this.#aborted) return;
+    await Promise.all([...this.#busy].filter(([group]) => this.#opening.get(group)?.waits !== true).map(([, done]) => done));
   }
 
   #changed(group: number): void {

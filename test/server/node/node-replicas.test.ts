@@ -168,6 +168,26 @@ describe('the replicas of a node', () => {
     expect(node.stopped).toEqual([]);
   });
 
+  it('one that waits for room while it is made holds up nobody who stops at once', async () => {
+    let armed = false;
+    const disk: SimFileSystem = new SimFileSystem({
+      observe: (operation) => {
+        if (armed && operation.includes('/node/log/')) disk.capacityBytes = 0;
+      },
+    });
+    const node = await NodeHarness.open(disk, { segmentBytes: 500 });
+    // What is appended next begins another segment.
+    await node.put(1, 'a', 'x'.repeat(1000));
+    armed = true;
+    const made = node.replicas.create(descriptorOf(20), [1]);
+    made.catch(() => undefined);
+    await expect.poll(() => node.log.full).toBe(true);
+    node.abandon();
+    await node.replicas.release();
+    await expect(made).rejects.toThrow();
+    expect(node.resources.stats().engines).toBe(0);
+  });
+
   it('share the room for writes: what one of them has on its way, the others wait for', async () => {
     const node = await start(new SimFileSystem());
     await node.replicas.create(descriptorOf(20), [1]);
