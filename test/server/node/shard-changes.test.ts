@@ -113,6 +113,19 @@ describe('a split', () => {
     await node.close();
   });
 
+  it('does nothing with a write that was for the shard as it was before', async () => {
+    const node = await filled();
+    await split(node, 1, 16, 'd');
+    for (const shard of [1, 16]) {
+      const operation = { type: 'put' as const, key: key(shard === 1 ? 'e' : 'a'), value: key('stray') };
+      const result = await node.replicas.get(shard)!.propose(encodeWrite(undefined, [], [operation], 1), NO_LIMIT);
+      expect(result).toEqual({ outcome: 'other-epoch', epoch: 2 });
+    }
+    expect(Object.keys({ ...entries(node.replicas.get(1)!), ...entries(node.replicas.get(16)!) })).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+    expect(entries(node.replicas.get(1)!)).not.toHaveProperty('e');
+    await node.close();
+  });
+
   it('that is ordered again is done once', async () => {
     const node = await filled();
     await split(node, 1, 16, 'd');
@@ -232,6 +245,22 @@ describe('a merge', () => {
     await expect(splitShard(target, { epoch: 2, child: 20, at: { how: 'key', key: key('b') } }, NO_LIMIT)).rejects.toMatchObject({
       code: 'SHARD_STATE',
     });
+    await node.close();
+  });
+
+  it('takes nothing of an attempt before: neither what it left, nor what comes late of it', async () => {
+    const { node, source, target } = await halves();
+    const first = await importShard(target, 2, source, await sealShard(source, 2, NO_LIMIT), NO_LIMIT);
+    await resumeShard(source, 2, NO_LIMIT);
+    await source.propose(encodeWrite(undefined, [], [{ type: 'delete', key: key('e') }], 2), NO_LIMIT);
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    const { session } = await importShard(target, 2, source, sealed, NO_LIMIT);
+    const late = { key: engineKey(key('e')), value: key('late'), expiresAtMs: undefined };
+    const stray = encodeShardCommand({ kind: 'import', session: first.session, requests: [], entries: [late] });
+    expect(await target.propose(stray, NO_LIMIT)).toMatchObject({ outcome: 'shard-refused', code: 'OTHER_SESSION' });
+    await retireShard(source, 2, sealed, NO_LIMIT);
+    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    expect(Object.keys(entries(target))).toEqual(['a', 'b', 'c', 'd', 'f']);
     await node.close();
   });
 
