@@ -32,7 +32,8 @@ export function balance(round: Round): void {
   for (const pool of round.pools()) {
     emptyFullDisks(round, pool);
     relieveBusy(round, pool);
-    const groups = [...pool.zones(), ...(isFree(round, pool) ? [pool] : [])];
+    // Whoever comes first may leave nothing for the others: they take turns.
+    const groups = inTurn([...pool.zones(), ...(isFree(round, pool) ? [pool] : [])], round.nowMs);
     for (const dimension of ['traffic', 'bytes', 'replicas'] as const) {
       for (const group of groups) even(round, pool, group, dimension);
     }
@@ -99,7 +100,8 @@ function even(round: Round, pool: Pool, group: Pool, dimension: Exclude<Dimensio
     return seat.welcoming && !seat.node.over.slow && seat[dimension] < fair * (1 - tolerance) && fair - seat[dimension] >= least;
   };
   const { copiesIntoNodeMax } = round.state.policy;
-  if (round.balanceCopiesLeft <= 0 || !group.seats.some((seat) => seat.welcoming && seat.arriving < copiesIntoNodeMax)) return;
+  if (round.balanceCopiesLeft <= 0 || round.isSpent || !group.seats.some((seat) => seat.welcoming && seat.arriving < copiesIntoNodeMax))
+    return;
   const members = group.seats.filter(({ welcoming }) => welcoming);
   round.looked += members.length;
   const high = members.filter(beyond);
@@ -110,8 +112,8 @@ function even(round: Round, pool: Pool, group: Pool, dimension: Exclude<Dimensio
     .filter((seat) => mayGive(round, seat))
     .sort((a, b) => levelOf(group, b, dimension) - levelOf(group, a, dimension) || a.id - b.id);
   const wanted = new Set(lows);
-  for (const seat of inTurn(able, SOURCES_MAX, round.nowMs)) {
-    if (round.balanceCopiesLeft <= 0) return;
+  for (const seat of inTurn(able, round.nowMs, SOURCES_MAX)) {
+    if (round.balanceCopiesLeft <= 0 || round.isSpent) return;
     const fair = fairOf(group, seat, dimension);
     const why = `${nodeText(seat.node)} has ${amountText(dimension, seat[dimension])}, and its share is ${amountText(dimension, fair)}`;
     const accepts = (other: Seat, shard: Shard): boolean => {
@@ -170,7 +172,7 @@ function move(round: Round, pool: Pool, { seat, shards, why, to, accepts, done }
   const { state } = round;
   let tries = TRIES_MAX;
   for (const shard of shards) {
-    if (tries-- <= 0 || done() || round.balanceCopiesLeft <= 0 || !mayGive(round, seat)) return;
+    if (tries-- <= 0 || done() || round.balanceCopiesLeft <= 0 || round.isSpent || !mayGive(round, seat)) return;
     const from = replicaOn(shard, seat.id)!;
     const table = state.tables.get(shard.record.table)!;
     const staying = shard.record.replicas.filter((replica) => replica !== from);
@@ -185,6 +187,7 @@ function move(round: Round, pool: Pool, { seat, shards, why, to, accepts, done }
 
 /** Replicas of a node that may be moved for balance: nothing else is to be done about their shards. */
 function movable(round: Round, seat: Seat): Shard[] {
+  round.looked += seat.node.shards.size;
   return [...seat.node.shards].filter((shard) => {
     if (!round.isFree(shard) || shard.ailment !== undefined || shard.leader === 0 || shard.load === undefined) return false;
     if (shard.record.table === SYSTEM_TABLE) return false;

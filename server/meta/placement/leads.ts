@@ -21,7 +21,7 @@ const SOURCES_MAX = 64;
 export function moveLeads(round: Round): void {
   const { state } = round;
   for (const shard of state.ailing('misled')) {
-    if (round.transfersLeft <= 0) return;
+    if (round.transfersLeft <= 0 || round.isSpent) return;
     const node = state.nodes.get(shard.leader);
     if (node !== undefined)
       giveAway(
@@ -42,6 +42,7 @@ export function moveLeads(round: Round): void {
 
 /** Shards that a node leads, and that nobody works on. */
 function ledBy(round: Round, node: Node): Shard[] {
+  round.looked += node.shards.size;
   return [...node.shards].filter((shard) => shard.leader === node.record.id && round.isFree(shard) && !shard.record.joint);
 }
 
@@ -52,7 +53,7 @@ function sharedLeads(round: Round, node: Node): Shard[] {
 
 function leave(round: Round, node: Node): void {
   for (const shard of ledBy(round, node)) {
-    if (round.transfersLeft <= 0) return;
+    if (round.transfersLeft <= 0 || round.isSpent) return;
     giveAway(round, shard, `${nodeText(node)} is ${node.record.duty}`);
   }
 }
@@ -79,8 +80,8 @@ function evenTraffic(round: Round, pool: Pool): void {
     const fair = fairOf(pool, seat, 'traffic');
     return seat.welcoming && seat.leads > 0 && seat.traffic > fair * (1 + tolerance) && seat.traffic - fair >= balanceTrafficMin;
   });
-  for (const seat of inTurn(high, SOURCES_MAX, round.nowMs)) {
-    if (round.transfersLeft <= 0) return;
+  for (const seat of inTurn(high, round.nowMs, SOURCES_MAX)) {
+    if (round.transfersLeft <= 0 || round.isSpent) return;
     const fair = fairOf(pool, seat, 'traffic');
     const shards = sharedLeads(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
     for (const shard of shards) {
@@ -104,8 +105,8 @@ function evenLeads(round: Round, pool: Pool): void {
   };
   // Somebody lacks leads while nobody has too many: then whoever has more than its share gives.
   const sources = pool.seats.filter((seat) => seat.welcoming && (isHigh(seat) || (low && seat.leads - fairOf(pool, seat, 'leads') >= 1)));
-  for (const seat of inTurn(sources, SOURCES_MAX, round.nowMs)) {
-    if (round.transfersLeft <= 0) return;
+  for (const seat of inTurn(sources, round.nowMs, SOURCES_MAX)) {
+    if (round.transfersLeft <= 0 || round.isSpent) return;
     const fair = fairOf(pool, seat, 'leads');
     const high = isHigh(seat);
     for (const shard of sharedLeads(round, seat.node)) {

@@ -37,7 +37,7 @@ export function mend(round: Round): void {
   for (const ailment of MENDED) {
     let left = BEYOND;
     for (const shard of round.state.ailing(ailment)) {
-      if (round.copiesLeft <= 0 || left <= 0) break;
+      if (round.copiesLeft <= 0 || left <= 0 || round.isSpent) break;
       if (!round.isFree(shard) || shard.leader === 0 || shard.record.joint || shard.load === undefined) continue;
       round.looked++;
       if (!mended(round, shard)) left--;

@@ -39,6 +39,12 @@ export interface Plan {
   readonly looked: number;
 }
 
+/**
+ * Nodes and shards that mending, leads and balance may each look at in a round: fifty places for replicas among a thousand nodes. So a round takes a
+ * bounded time, however much there is to do.
+ */
+export const LOOKS_MAX = 50_000;
+
 export function plan(state: ClusterState, nowMs: number): Plan {
   const waits = unheard(state, nowMs);
   if (waits !== undefined) return { verdicts: [], probes: [], proposals: [], blocked: [], paused: waits, looked: 0 };
@@ -47,11 +53,14 @@ export function plan(state: ClusterState, nowMs: number): Plan {
   const paused = state.policy.paused ? 'an operator has paused it' : tooManyDown(state, nowMs);
   if (paused !== undefined) return { verdicts: all, probes, proposals: [], blocked: [], paused, looked: state.nodes.size };
   const round = new Round(state, nowMs);
+  round.allow(LOOKS_MAX);
   mend(round);
   tidy(round);
   split(round);
   merge(round);
+  round.allow(LOOKS_MAX);
   moveLeads(round);
+  round.allow(LOOKS_MAX);
   balance(round);
   const { proposals, blocked, looked } = round;
   return { verdicts: all, probes, proposals, blocked, paused: undefined, looked };

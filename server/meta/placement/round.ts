@@ -64,6 +64,7 @@ export class Round {
   /** Shards and seats that were looked at: what the round costs, whatever the machine. */
   looked = 0;
 
+  #lookedMax = Infinity;
   #copies: number;
   #balanceCopies: number;
   #transfers: number;
@@ -84,6 +85,15 @@ export class Round {
     this.#splits = policy.splitsMax;
     this.#merges = policy.mergesMax;
     for (const operator of state.running.values()) this.#spend(operator);
+  }
+
+  /** What comes next may look at so much; the rest is for the next round, which is in a second. */
+  allow(looks: number): void {
+    this.#lookedMax = this.looked + looks;
+  }
+
+  get isSpent(): boolean {
+    return this.looked >= this.#lookedMax;
   }
 
   get copiesLeft(): number {
@@ -195,13 +205,12 @@ export class Round {
 /** Of what is in the way of the rest, examples do. */
 const BLOCKED_MAX = 100;
 
-/**
- * `max` of those, other ones each second: where some cannot be helped now, the others get their turn all the same.
- */
-export function inTurn<Each>(all: readonly Each[], max: number, nowMs: number): readonly Each[] {
-  if (all.length <= max) return all;
-  const first = (Math.floor(nowMs / 1000) * max) % all.length;
-  return [...all.slice(first, first + max), ...all.slice(0, Math.max(0, first + max - all.length))];
+/** `max` of those, beginning with another one each second: where some cannot be helped now, the others get their turn all the same. */
+export function inTurn<Each>(all: readonly Each[], nowMs: number, max: number = all.length): readonly Each[] {
+  if (all.length === 0) return all;
+  const seconds = Math.floor(nowMs / 1000);
+  const first = all.length <= max ? seconds % all.length : (seconds * max) % all.length;
+  return [...all.slice(first), ...all.slice(0, first)].slice(0, max);
 }
 
 /** Its part over its fair part; 1 where there is nothing to share. */
