@@ -46,12 +46,12 @@ export class AddressFeed {
     return this.#addresses;
   }
 
-  /** Every node that is known of and not removed, whoever said so. */
+  /** Every node that is known of and not removed, whoever said so, in the order of ids. */
   get nodes(): ReadonlyMap<number, NodeAddress> {
     const { nodes, removed } = this.#parts.replica().book;
     const learned = [...this.#learned].filter(([id]) => !removed.has(id));
     const told = [...this.#told].filter(([id]) => !removed.has(id));
-    return new Map([...learned, ...told, ...nodes]);
+    return new Map([...new Map([...learned, ...told, ...nodes])].toSorted(([a], [b]) => a - b));
   }
 
   /** What another node says of where nodes are. */

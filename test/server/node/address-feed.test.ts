@@ -67,3 +67,10 @@ it('a node learns from its own log that it was removed, once', () => {
   fixture.feed.refresh();
   expect(fixture.peers.size).toBe(0);
 });
+
+it('clients are told the members in the order of their ids, whoever said where they are', () => {
+  const { feed } = new Fixture(nodes(3, 2));
+  feed.tell(nodes(3, 1));
+  expect([...feed.addresses.keys()]).toEqual([1, 2, 3]);
+  expect([...feed.nodes.keys()]).toEqual([1, 2, 3]);
+});
