@@ -42,6 +42,8 @@ export interface AdminOptions {
   signal?: AbortSignal | undefined;
   /** As of `connect`. */
   tls?: TlsOptions | undefined;
+  /** Whose members and lead it is about; recovery is of shard 1 only. Default 1. */
+  shard?: number | undefined;
 }
 
 /** A node that does not answer holds a search up no longer than this, or than a quarter of what the call may take. */
@@ -69,12 +71,14 @@ export class ClusterAdmin implements Disposable {
   readonly #nodeMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #credentials: ChannelCredentials;
+  readonly #shard: number | undefined;
   readonly #clients: Map<string, AdminClient> = new Map();
   /** Of members, as nodes told. */
   #learned: readonly string[] = [];
   #closed = false;
 
-  constructor(addresses: readonly string[], { timeoutMs = 10_000, signal, tls }: AdminOptions) {
+  constructor(addresses: readonly string[], { timeoutMs = 10_000, signal, tls, shard }: AdminOptions) {
+    this.#shard = shard;
     this.#given = addresses;
     this.#credentials = credentialsOf(tls && resolveTls(tls));
     this.#timeoutMs = timeoutMs;
@@ -99,7 +103,7 @@ export class ClusterAdmin implements Disposable {
   /** Of the node at an address. */
   async statusOf(address: string): Promise<ClusterStatus> {
     const method: Method<object, ClusterStatus> = (client, ...call) => client.clusterStatus(...call);
-    const status = await this.#call(address, 'status', method, {}, this.#nodeMs);
+    const status = await this.#call(address, 'status', method, { shard: this.#shard }, this.#nodeMs);
     const addresses = status.members.map((member) => member.address).filter((each) => each !== '');
     if (addresses.length > 0) this.#learned = addresses;
     return status;
@@ -111,15 +115,20 @@ export class ClusterAdmin implements Disposable {
   }
 
   async changeMembers(change: MembersChange): Promise<void> {
-    const request = { change: requestOf(change) };
+    const request = { change: requestOf(change), shard: this.#shard };
     await this.#onLeader<ChangeMembersRequest, object>(change.type, (client, ...call) => client.changeMembers(...call), request);
   }
 
   /** Begins to hand the lead over to node `to`, 0: to the one that is the best for it; settles with that one. */
   async transferLead(to: number): Promise<number> {
-    const answer = await this.#onLeader<{ to: number }, { to: number }>('transfer', (client, ...call) => client.transferLead(...call), {
-      to,
-    });
+    const answer = await this.#onLeader<{ to: number; shard: number | undefined }, { to: number }>(
+      'transfer',
+      (client, ...call) => client.transferLead(...call),
+      {
+        to,
+        shard: this.#shard,
+      },
+    );
     return answer.to;
   }
 

@@ -1,6 +1,6 @@
 /**
  * What a node reports of its replicas: their place in the group at each report, and their load out of the engines' figures, as rates over about ten seconds.
- * An engine's figures are taken once a second at most.
+ * An engine's figures are taken once a second at most, and of a group that sleeps not at all: what was reported of it stays so. A thousand idle shards cost nothing.
  *
  * Made by cluster-part.ts; read by server/meta/attendance.ts.
  */
@@ -27,6 +27,13 @@ interface Load {
   keysCount: number;
 }
 
+interface Reported {
+  readonly replica: Replica;
+  readonly report: ShardReport;
+  /** It slept already when this was taken, and its rates were nothing. */
+  readonly idle: boolean;
+}
+
 interface Sum {
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
@@ -37,6 +44,7 @@ export class ShardReports {
   readonly #shards: NodeShards;
   readonly #clock: Clock;
   readonly #loads: Map<number, Load> = new Map();
+  readonly #reported: Map<number, Reported> = new Map();
   /** The metaserver has asked for a replica of shard 1 here. */
   #firstIsWanted = false;
 
@@ -58,9 +66,22 @@ export class ShardReports {
     for (const replica of this.#shards) {
       if (replica.group === FIRST_SHARD && replica.members.length === 0 && !this.#firstIsWanted) continue;
       here.add(replica.group);
-      reports.push(this.#report(replica));
+      const before = this.#reported.get(replica.group);
+      if (before?.replica === replica && before.idle && replica.asleep && replica.stopped === undefined) {
+        reports.push(before.report);
+        continue;
+      }
+      const report = this.#report(replica);
+      const { readsPerSecond, writesPerSecond, bytesPerSecond } = report;
+      const idle = replica.asleep && readsPerSecond === 0 && writesPerSecond === 0 && bytesPerSecond === 0;
+      this.#reported.set(replica.group, { replica, report, idle });
+      reports.push(report);
     }
-    for (const shard of this.#loads.keys()) if (!here.has(shard)) this.#loads.delete(shard);
+    for (const shard of this.#reported.keys()) {
+      if (here.has(shard)) continue;
+      this.#reported.delete(shard);
+      this.#loads.delete(shard);
+    }
     return reports;
   }
 

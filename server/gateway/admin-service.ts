@@ -1,5 +1,6 @@
 /** The service Admin: what an operator asks. */
 import { performance } from 'node:perf_hooks';
+import { SparrowError } from '../../base/errors.ts';
 import type { AdminServer, StatusResponse } from '../../proto/index.ts';
 import type { Connections } from './connections.ts';
 import type { KvCalls } from './kv-calls.ts';
@@ -16,7 +17,12 @@ export function adminService(
   own: () => OwnNode = () => ALONE,
 ): AdminServer {
   const startedMs = performance.now();
-  const cluster = new ClusterAdmin(calls.replica, calls.cluster, serverVersion, own);
+  // A replica may be another one by the next call.
+  const cluster = (shard: number = 0): ClusterAdmin => {
+    const replica = shard === 0 ? calls.replica : calls.shards.get(shard);
+    if (replica !== undefined) return new ClusterAdmin(replica, calls.cluster, serverVersion, own);
+    throw new SparrowError('rerouted', 'NO_REPLICA', `this node has no replica of shard ${shard}`, { shard, applied: false });
+  };
   const routed = (error: unknown): unknown => calls.cluster.routed(error);
   return {
     status: plainMethod(counter, 'status', ({ shard }) => ({
@@ -33,11 +39,11 @@ export function adminService(
       clusterId: calls.cluster.clusterId,
       members: [...calls.cluster.members],
     })),
-    clusterStatus: plainMethod(counter, 'cluster_status', () => cluster.status()),
-    changeMembers: plainMethod(counter, 'change_members', (request) => cluster.changeMembers(request), routed),
-    transferLead: plainMethod(counter, 'transfer_lead', (request) => cluster.transferLead(request), routed),
-    recoveryPlan: plainMethod(counter, 'recovery_plan', (request) => cluster.recoveryPlan(request)),
-    recover: plainMethod(counter, 'recover', (request) => cluster.recover(request)),
+    clusterStatus: plainMethod(counter, 'cluster_status', ({ shard }) => cluster(shard).status()),
+    changeMembers: plainMethod(counter, 'change_members', (request) => cluster(request.shard).changeMembers(request), routed),
+    transferLead: plainMethod(counter, 'transfer_lead', (request) => cluster(request.shard).transferLead(request), routed),
+    recoveryPlan: plainMethod(counter, 'recovery_plan', (request) => cluster().recoveryPlan(request)),
+    recover: plainMethod(counter, 'recover', (request) => cluster().recover(request)),
   };
 }
 

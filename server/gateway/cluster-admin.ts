@@ -19,8 +19,10 @@ import {
   type RecoveryPlanResponse,
   Role,
 } from '../../proto/index.ts';
+import { FIRST_SHARD } from '../shard/descriptor.ts';
 import {
   addLearner,
+  changeMembers,
   checkNewMember,
   demote,
   freeId,
@@ -78,7 +80,7 @@ export class ClusterAdmin {
 
   status(): ClusterStatusResponse {
     const replica = this.#replica;
-    const { leaderId, term } = this.#view.leadership();
+    const { leaderId, term } = this.#view.leadership(replica.group);
     return {
       clusterId: this.#view.clusterId,
       leaderId,
@@ -97,6 +99,7 @@ export class ClusterAdmin {
     switch (change.$case) {
       case 'addLearner': {
         const { id, where } = checkNode(change.value, 'add_learner');
+        this.#checkFirst('a replica is made by the metaserver: sparrowkv cluster move, or sparrowkv table alter --replicas');
         this.#checkLeads();
         checkNewMember(replica, id);
         await this.#checkPlace(id, where);
@@ -105,6 +108,7 @@ export class ClusterAdmin {
       }
       case 'setAddresses': {
         const { id, where } = checkNode(change.value, 'set_addresses');
+        this.#checkFirst('where nodes are is known to shard 1');
         this.#checkLeads();
         if (!replica.members.includes(id)) throw notAMember(id);
         await this.#checkPlace(id, where);
@@ -129,7 +133,8 @@ export class ClusterAdmin {
         if (role === MemberRole.VOTER || role === MemberRole.OUTGOING) {
           throw invalid('CONFIGURATION_CHANGE', `node ${change.value} votes: demote it first`, 'remove');
         }
-        await remove(replica, change.value, reachable);
+        if (replica.group === FIRST_SHARD) await remove(replica, change.value, reachable);
+        else await changeMembers(replica, { type: 'simple', members: [{ type: 'remove', id: change.value }] }, reachable);
         break;
       }
       case 'replace':
@@ -215,7 +220,7 @@ export class ClusterAdmin {
     const { voters, outgoing } = configuration;
     return replica.members.map((id) => {
       const role = voters.includes(id) ? MemberRole.VOTER : outgoing.includes(id) ? MemberRole.OUTGOING : MemberRole.LEARNER;
-      const { address = '', peerAddress = '' } = replica.book.nodes.get(id) ?? {};
+      const { address = this.#view.addressOf(id) ?? '', peerAddress = '' } = replica.book.nodes.get(id) ?? {};
       const progress = replica.progressOf(id);
       const match = progress?.match ?? 0;
       return {
@@ -234,10 +239,20 @@ export class ClusterAdmin {
     return this.#own().links?.reachable(id) ?? false;
   }
 
+  #checkFirst(instead: string): void {
+    const { group } = this.#replica;
+    if (group === FIRST_SHARD) return;
+    throw new SparrowError('invalid', 'CONFIGURATION_CHANGE', `shard ${group}: ${instead}`, {
+      shard: group,
+      field: 'shard',
+      applied: false,
+    });
+  }
+
   /** The gateway says in the refusal who leads (ClusterView.routed). */
   #checkLeads(): void {
     if (this.#working().stats().role !== 'leader')
-      throw new SparrowError('rerouted', 'NOT_LEADER', 'this node does not lead', { applied: false });
+      throw new SparrowError('rerouted', 'NOT_LEADER', 'this node does not lead', { shard: this.#replica.group, applied: false });
   }
 
   #working(): Replica {

@@ -42,6 +42,12 @@ export class ClusterView {
     return this.#shards.first.stats().id;
   }
 
+  /** Where clients reach a node, member or not. */
+  addressOf(node: number): string | undefined {
+    const { members, addressOf } = this.#identity;
+    return members.get(node) ?? addressOf?.(node);
+  }
+
   /** Nobody is known to lead a shard that this node has no replica of. */
   leadership(shard: number = FIRST_SHARD): Leadership {
     const replica = shard === FIRST_SHARD ? this.#shards.first : this.#shards.get(shard);
@@ -62,8 +68,7 @@ export class ClusterView {
     if (leaderId === 0 || leaderId === this.nodeId) {
       return new SparrowError('unavailable', 'NO_LEADER', 'the lead is changing', { ...error.details, leader: 0, term }, error);
     }
-    const { members, addressOf } = this.#identity;
-    const address = members.get(leaderId) ?? addressOf?.(leaderId);
+    const address = this.addressOf(leaderId);
     const where = address === undefined ? {} : { leaderAddress: address };
     return new SparrowError(
       'rerouted',

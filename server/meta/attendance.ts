@@ -240,6 +240,7 @@ export class Attendance {
 }
 
 function isSame(a: ShardReport | undefined, b: ShardReport): boolean {
+  if (a === b) return true;
   return (
     a !== undefined &&
     a.role === b.role &&

@@ -2,12 +2,12 @@
  * Shards whose members people changed by hand, by `sparrowkv cluster add-learner`, `remove`, `recover` and the like: whoever did that knows why, and the
  * metaserver keeps away from them until they are released. Pure.
  *
- * It sees it by what a leader reports: members that changed while no operator was at work on the shard, nor had been lately. Called by lead.ts.
+ * It sees it by what a leader reports: members that changed while no operator was at work on the shard, nor had been given up lately. Called by lead.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { Change, ClusterState, MetaWrite, ShardRecord } from './state.ts';
 
-/** An operator that ended so lately may still have its effects. */
+/** One that was given up so lately may still have effects of an order that was under way. */
 const AFTERMATH_MS = 10 * 60_000;
 
 /** `writes` of a report (takeReport), with a mark on those. */
@@ -37,8 +37,8 @@ export function releaseShard(state: ClusterState, id: number): Change {
 }
 
 function wasWorkedOn(state: ClusterState, id: number, nowMs: number): boolean {
-  for (const { shard, other, stepAtMs } of state.operators.values())
-    if ((shard === id || other === id) && nowMs - stepAtMs < AFTERMATH_MS) return true;
+  for (const { shard, other, state: how, stepAtMs } of state.operators.values())
+    if (how !== 'done' && (shard === id || other === id) && nowMs - stepAtMs < AFTERMATH_MS) return true;
   return false;
 }
 

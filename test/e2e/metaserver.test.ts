@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type ClusterSurvey, connectMeta, type MetaAdmin, type SurveyedShard } from '../../client/index.ts';
+import { type ClusterSurvey, connectAdmin, connectMeta, type MetaAdmin, type SurveyedShard } from '../../client/index.ts';
 import { CreateTableRequest } from '../../proto/index.ts';
 import { type RunningServer, type ServerSettingsInput, startServer } from '../../server/index.ts';
 import { freePorts } from '../cluster/free-ports.ts';
@@ -91,6 +91,21 @@ it('makes tables, moves replicas, drains nodes, and goes on under another leader
   await expect(meta.topology({ table: 'orders' })).rejects.toMatchObject({ code: 'TABLE_UNKNOWN' });
   await meta.undeleteTable({ name: 'orders', newName: '' });
   expect((await meta.topology({ table: 'orders' })).shards).toHaveLength(4);
+
+  // Members of a shard are changed by hand: it is left as it is until it is released.
+  await settled(meta);
+  const { entry } = await shardOf(meta, shard);
+  const members = nodesOf(await shardOf(meta, shard));
+  const other = members.find((node) => node !== entry!.leader)!;
+  using admin = connectAdmin(members.map(address), { timeoutMs: 30_000, shard });
+  const refused = { code: 'CONFIGURATION_CHANGE', details: { shard, field: 'shard' } };
+  const place = { id: 1, address: address(1), peerAddress: peerAddress(1) };
+  await expect(admin.changeMembers({ type: 'add-learner', node: place })).rejects.toMatchObject(refused);
+  await admin.changeMembers({ type: 'demote', id: other });
+  await expect.poll(async () => (await shardOf(meta, shard)).byHand, WAIT).toBe(true);
+  expect((await admin.leaderStatus()).status.members.filter(({ role }) => role === 1)).toHaveLength(2);
+  await meta.operate({ operation: { $case: 'release', value: shard }, dryRun: false });
+  await expect.poll(async () => (await shardOf(meta, shard)).entry!.replicas.filter(({ kind }) => kind === 1).length, WAIT).toBe(3);
 
   let last = 0;
   for (const count of [1, 1000, 1_000_000]) {

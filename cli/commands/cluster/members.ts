@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import { SparrowError } from '../../../client/index.ts';
 import { EXIT_OK } from '../../exit.ts';
-import { type ClusterOptions, needMember, operate, type Operator, parseNodeId, withClusterOptions } from './operator.ts';
+import { type ClusterOptions, needMember, operate, type Operator, parseNodeId, withClusterOptions, withShardOption } from './operator.ts';
 import { addLearner, catchUp, makeLearner, makeVoter, placeOf, removeMember } from './steps.ts';
 
 const ADD_HELP = `
@@ -81,7 +81,7 @@ export function addMemberCommands(cluster: Command): void {
 
 function verb(cluster: Command, name: string, description: string, help: string): Command {
   const command = cluster.command(name).argument('<id>', 'of the node', parseNodeId).description(description).addHelpText('after', help);
-  return withClusterOptions(command);
+  return withShardOption(withClusterOptions(command));
 }
 
 export function withPlaceOptions(command: Command): Command {

@@ -6,12 +6,21 @@
  */
 import { type Command, InvalidArgumentError } from 'commander';
 
-import { type ClusterAdmin, type ClusterStatus, connectAdmin, SparrowError } from '../../../client/index.ts';
+import {
+  type AdminOptions,
+  type ClusterAdmin,
+  type ClusterStatus,
+  connectAdmin,
+  connectMeta,
+  SparrowError,
+} from '../../../client/index.ts';
 import { type ServerOptions, tlsOptions, withServerOptions } from '../../client-command.ts';
 import { listenForInterrupt } from '../../interrupt.ts';
+import { parseId } from '../../meta-command.ts';
 import { Output } from '../../terminal/output.ts';
 
 export interface ClusterOptions extends ServerOptions {
+  shard?: number;
   json?: boolean;
 }
 
@@ -46,13 +55,23 @@ export function withClusterOptions(command: Command, json = 'the cluster as it i
   return withServerOptions(command).option('--json', json);
 }
 
+export function withShardOption(command: Command): Command {
+  return command.option(
+    '--shard <id>',
+    'of this shard (default: 1); the metaserver leaves it as it is then, until "release"',
+    parseId('shard'),
+  );
+}
+
 /** Runs a command with a way to the cluster, and sets the exit code that it returns. With --json, the status of the cluster is printed in the end. */
 export async function operate(options: ClusterOptions, work: (operator: Operator) => Promise<number>): Promise<void> {
   const addresses = options.server.split(',').map((address) => address.trim());
   const timeoutMs = Math.ceil(options.timeout * 1000);
   using interrupt = listenForInterrupt();
   const { signal } = interrupt;
-  using admin = connectAdmin(addresses, { timeoutMs, signal, ...tlsOptions(options) });
+  const { shard } = options;
+  const asked = shard === undefined ? addresses : await nodesOfShard(addresses, shard, { timeoutMs, signal, ...tlsOptions(options) });
+  using admin = connectAdmin(asked, { timeoutMs, signal, shard, ...tlsOptions(options) });
   const lines: string[] = [];
   const operator = {
     admin,
@@ -73,6 +92,17 @@ export async function operate(options: ClusterOptions, work: (operator: Operator
     if (code === undefined) throw error;
     process.exitCode = code;
   }
+}
+
+/** Where the nodes are that have its replicas, as the metaserver knows. */
+async function nodesOfShard(addresses: readonly string[], shard: number, options: AdminOptions): Promise<string[]> {
+  using meta = connectMeta(addresses, options);
+  const { nodes, shards } = await meta.survey();
+  const found = shards.find(({ entry }) => entry?.shard === shard);
+  if (found === undefined)
+    throw new SparrowError('invalid', 'SHARD_UNKNOWN', `there is no shard ${shard}; "sparrowkv cluster shards" lists them`, { shard });
+  const members = found.entry!.replicas.map(({ node }) => node);
+  return nodes.flatMap(({ entry }) => (entry !== undefined && members.includes(entry.node) && entry.address !== '' ? [entry.address] : []));
 }
 
 export interface Goal {
