@@ -33,6 +33,8 @@ export interface Meanwhile {
 export interface FillOptions {
   readonly tree: string;
   readonly signal: AbortSignal;
+  /** Of each shard of the table that is made. */
+  readonly replicas: number;
   /** Something to be done while files are imported: begun when a part of them is. The sample is read when it is done, too. */
   readonly meanwhile?: (meanwhile: Meanwhile) => Promise<void>;
 }

@@ -80,7 +80,13 @@ async function startThree(options: StartOptions, signal: AbortSignal): Promise<v
     say(`Node ${leader.id} leads. A write is answered when two of the three have it on disk.`);
     say(`Watch them: ${dashboardAt(group.nodes[0]!.metricsAddress)}\n`);
     await using client = connect(group.addresses, { timeoutMs: 60_000 });
-    const example = await fillOrFind(client, { tree, signal, meanwhile: (meanwhile) => killTheLeader(group, meanwhile, signal) });
+    await group.known(signal);
+    const example = await fillOrFind(client, {
+      tree,
+      signal,
+      replicas: group.nodes.length,
+      meanwhile: (meanwhile) => killTheLeader(group, meanwhile, signal),
+    });
     say(whatToTry(example, group.addresses, group.processOf((await group.leader(signal)).id)));
     await interrupted(signal);
     say('Stopping the nodes ...');
@@ -97,7 +103,7 @@ async function startSingle(options: StartOptions, signal: AbortSignal): Promise<
   await serve(server, signal, async () => {
     say(`SparrowKV serves ${shown(data)} on ${server.address}. Watch it: ${dashboardAt(server.metricsAddress!)}`);
     await using client = connect(server.address, { timeoutMs: 60_000 });
-    const example = await fillOrFind(client, { tree, signal });
+    const example = await fillOrFind(client, { tree, signal, replicas: 1 });
     say(whatToTry(example, [server.address]));
     await over(server, signal);
     say('Stopping the server ...');

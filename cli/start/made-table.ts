@@ -15,6 +15,12 @@ const TRIES_MAX = 20;
 const PAUSE_MS = 500;
 const SLASH = 0x2f;
 
+export interface MadeTableOptions {
+  readonly tree: string;
+  readonly replicas: number;
+  readonly signal: AbortSignal;
+}
+
 export interface MadeTable {
   /** Whether it was there before. */
   readonly found: boolean;
@@ -23,22 +29,24 @@ export interface MadeTable {
 }
 
 /** Settles when every shard has a leader. */
-export async function madeTable(client: Client, { tree, signal }: { tree: string; signal: AbortSignal }): Promise<MadeTable> {
+export async function madeTable(client: Client, { tree, signal, replicas }: MadeTableOptions): Promise<MadeTable> {
   const { files, bytes, byDirectory } = await measureDirectories(Buffer.from(tree), signal);
   const splitKeys = splitKeysOf(byDirectory, SHARDS);
   const found = await hasTable(client, signal);
   if (!found) {
-    await create(client, splitKeys, signal);
-    say(`Made table ${TABLE}: a range of ${plural(splitKeys.length + 1, 'shard')}, which divide as they grow.`);
+    await create(client, splitKeys, replicas, signal);
+    say(
+      `Made table ${TABLE}: a range of ${plural(splitKeys.length + 1, 'shard')} of ${plural(replicas, 'replica')} each, which divide as they grow.`,
+    );
   }
   return { found, totals: { files, bytes } };
 }
 
 /** A new cluster needs a moment until it takes tables; and an answer that is lost may have been a table that is made. */
-async function create(client: Client, splitKeys: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+async function create(client: Client, splitKeys: readonly Uint8Array[], replicas: number, signal: AbortSignal): Promise<void> {
   for (let left = TRIES_MAX; ; left--) {
     try {
-      await client.tables.create(TABLE, { partitioning: { range: splitKeys }, signal });
+      await client.tables.create(TABLE, { partitioning: { range: splitKeys }, replicas, signal });
       return;
     } catch (error) {
       if (await hasTable(client, signal)) return;

@@ -109,6 +109,14 @@ export class NodeGroup {
     return this.#node(leader);
   }
 
+  /** Waits until all of them are known to the metaserver as up: shards that are made before have replicas on fewer. */
+  async known(signal: AbortSignal): Promise<void> {
+    await this.#until(signal, async () => {
+      const { nodes } = await this.#survey(signal);
+      return nodes.filter(({ state }) => state === 'up').length === this.nodes.length;
+    });
+  }
+
   /** How far each shard's log is, by shard, as the metaserver knows: of about a second ago. */
   async positions(signal: AbortSignal): Promise<ReadonlyMap<number, number>> {
     const { shards } = await this.#survey(signal);

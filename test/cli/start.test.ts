@@ -128,6 +128,7 @@ describe('npm start', () => {
       expect(output).toMatch(new RegExp(`node ${node} +127\\.0\\.0\\.1:${port + 10 * i} +process \\d+ +\\./three/node${node}\n`));
     expect(output).toContain(`Watch them: http://127.0.0.1:${port + 2}/dashboard\n`);
     expect((await fetch(`http://127.0.0.1:${port + 12}/dashboard`)).status).toBe(200);
+    expect(output).toMatch(/\nMade table files: a range of \d shards of 3 replicas each/);
     const killed = /\nNode (\d), which leads, is killed now: kill -9 \d+\n/.exec(output)?.[1];
     expect(killed).toBeDefined();
     const next = /\nNode (\d) leads, \d+\.\d s later\./.exec(output)?.[1];
