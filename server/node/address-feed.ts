@@ -41,7 +41,7 @@ export class AddressFeed {
     this.#peers = new Set(parts.connected);
   }
 
-  /** Where clients reach the members, by node id: always this map. */
+  /** Where clients reach the members, by node id, in their order: always this map. */
   get addresses(): ReadonlyMap<number, string> {
     return this.#addresses;
   }
@@ -84,7 +84,8 @@ export class AddressFeed {
 
     const { members } = replica;
     this.#addresses.clear();
-    for (const [id, { address }] of this.nodes) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
+    const byId = [...this.nodes].sort(([one], [other]) => one - other);
+    for (const [id, { address }] of byId) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
 
     if (this.#removed || !replica.book.removed.has(own)) return;
     this.#removed = true;
