@@ -331,10 +331,9 @@ export class Cluster implements ClusterState {
       return;
     }
     if (role !== 'stopped') {
-      if (!shard.hosts.has(id)) {
-        this.#touched.add(shard);
-        this.nodes.get(id)!.replicasHere.add(shard);
-      }
+      this.nodes.get(id)!.replicasHere.add(shard);
+      // Where there are more replicas than members, what each has applied tells which one is a stray.
+      if (!shard.hosts.has(id) || shard.hosts.size !== shard.record.replicas.length) this.#touched.add(shard);
       shard.hosts.set(id, { applied: report.applied });
     }
     if (role === 'leader' && term >= shard.term) return this.#ledBy(shard, id, report);

@@ -3,6 +3,7 @@
  * whenever one of those changes, so that nobody searches a hundred thousand shards for the few that need something. Pure.
  */
 import { majority } from '../../raft/index.ts';
+import { MADE_SHARD_MIN } from '../../shard/descriptor.ts';
 import type { Ailment, ClusterState, ReplicaCounts, ReplicaKind, ReplicaRecord, Shard, TableRecord } from '../state.ts';
 import { misplaced, wantedReplicas } from './rules.ts';
 
@@ -67,6 +68,8 @@ export function strayHost(state: ClusterState, shard: Shard): number | undefined
   if (shard.load === undefined || shard.record.joint) return undefined;
   for (const [node, { applied }] of shard.hosts) {
     if (shard.record.replicas.some((replica) => replica.node === node) || applied > shard.membersAsOf) continue;
+    // A node that joins has an empty replica of the shards that a cluster begins with, and waits to be taken in by hand.
+    if (applied === 0 && shard.id < MADE_SHARD_MIN) continue;
     const there = state.nodes.get(node)?.record;
     if (there?.health === 'up' && there.duty !== 'decommissioned') return node;
   }

@@ -1,0 +1,239 @@
+import { describe, expect, it } from 'vitest';
+import type { Registration, ShardReport } from '../../../server/meta/attending.ts';
+import {
+  alterTable,
+  createTable,
+  dropTable,
+  registerNode,
+  setDuty,
+  setPolicy,
+  takeReport,
+  type TableSpec,
+} from '../../../server/meta/changes/index.ts';
+import { Cluster } from '../../../server/meta/cluster.ts';
+import { plan } from '../../../server/meta/placement/index.ts';
+import { isSuperseded } from '../../../server/meta/lineage.ts';
+import { votersOnly } from '../../../server/raft/index.ts';
+import { FIRST_SHARD } from '../../../server/shard/descriptor.ts';
+import { World } from './world.ts';
+
+const NOW = 1_000_000;
+
+function threeNodes(): World {
+  const world = new World();
+  for (const [i, zone] of ['a', 'b', 'c'].entries()) world.addNode({ id: i + 1, zone });
+  world.ticks(2);
+  return world;
+}
+
+function registration(node: number, fields: Partial<Registration> = {}): Registration {
+  return {
+    node,
+    address: '',
+    peerAddress: `p:${node}`,
+    zone: 'a',
+    pool: 'default',
+    role: 'all',
+    clusterId: '0123456789abcdef',
+    labels: {},
+    version: '1',
+    incarnation: '1',
+    diskBytes: 2 ** 40,
+    cores: 4,
+    ioBytesPerSecond: 0,
+    ...fields,
+  };
+}
+
+describe('tables', () => {
+  const cases: readonly (readonly [string, TableSpec, string])[] = [
+    ['name', { name: '' }, 'name'],
+    ['name', { name: 'a b' }, 'name'],
+    ['name', { name: 'x'.repeat(129) }, 'name'],
+    ['hash shards', { name: 't', partitioning: { kind: 'hash', shards: 3 } }, 'partitioning.shards'],
+    ['hash shards', { name: 't', partitioning: { kind: 'hash', shards: 2048 } }, 'partitioning.shards'],
+    [
+      'order of split keys',
+      { name: 't', partitioning: { kind: 'range', splitKeys: [Buffer.from('b'), Buffer.from('a')] } },
+      'partitioning.splitKeys',
+    ],
+    [
+      'empty split key',
+      { name: 't', partitioning: { kind: 'range', splitKeys: [Buffer.from('')] } },
+      'partitioning.splitKeys[0] (its bytes)',
+    ],
+    ['even votes', { name: 't', replicas: { voters: 2 } }, 'replicas.voters'],
+    ['witnesses', { name: 't', replicas: { voters: 1, witnesses: 2 } }, 'replicas.witnesses'],
+    ['ttl', { name: 't', ttlMs: -1 }, 'ttlMs'],
+    ['durability', { name: 't', durability: 'perhaps' as 'synced' }, 'durability'],
+    ['inline threshold', { name: 't', inlineThreshold: 1e9 }, 'inlineThreshold'],
+    ['quota', { name: 't', quotas: { bytes: 1.5 } }, 'quotas.bytes'],
+    ['pool', { name: 't', pool: '' }, 'pool'],
+  ];
+
+  it.each(cases)('refuses a wrong %s, and says which field', (_, spec, field) => {
+    const { cluster } = threeNodes();
+    expect(() => createTable(cluster, spec, 'a test', NOW)).toThrow(
+      expect.objectContaining({ kind: 'invalid', details: expect.objectContaining({ field, applied: false }) }),
+    );
+  });
+
+  it('refuses a name that is taken, one that is not known, and more replicas than there are nodes', () => {
+    const world = threeNodes();
+    world.createTable({ name: 't' });
+    expect(() => createTable(world.cluster, { name: 't' }, 'a test', NOW)).toThrow(expect.objectContaining({ code: 'TABLE_EXISTS' }));
+    expect(() => alterTable(world.cluster, 'u', {})).toThrow(expect.objectContaining({ code: 'TABLE_UNKNOWN' }));
+    expect(() => dropTable(world.cluster, 'u', NOW)).toThrow(expect.objectContaining({ code: 'TABLE_UNKNOWN' }));
+    expect(() => alterTable(world.cluster, 't', { replicas: { voters: 5 } })).toThrow(
+      expect.objectContaining({ code: 'TOO_FEW_NODES', details: expect.objectContaining({ wanted: 5, nodes: 3 }) }),
+    );
+  });
+
+  it('changes nothing by itself: what is not taken in has not happened', () => {
+    const { cluster } = threeNodes();
+    const before = cluster.counters;
+    const { writes } = createTable(cluster, { name: 't', partitioning: { kind: 'hash', shards: 4 } }, 'a test', NOW);
+    expect(writes.map(({ kind }) => kind)).toEqual(['table', ...Array(4).fill('shard'), ...Array(4).fill('operator'), 'counters']);
+    expect(cluster.counters).toBe(before);
+    expect(cluster.tableNamed('t')).toBeUndefined();
+    cluster.apply(writes);
+    expect(cluster.shardsOf(cluster.tableNamed('t')!.id)).toHaveLength(4);
+  });
+
+  it('writes nothing for an alteration that is none', () => {
+    const world = threeNodes();
+    world.createTable({ name: 't', ttlMs: 5 });
+    expect(alterTable(world.cluster, 't', { ttlMs: 5 }).writes).toEqual([]);
+  });
+});
+
+describe('nodes', () => {
+  it('are registered again without a write when nothing is new, and keep what they are for', () => {
+    const cluster = new Cluster(NOW);
+    cluster.apply(registerNode(cluster, registration(1), NOW).writes);
+    expect(registerNode(cluster, registration(1), NOW + 5).writes).toEqual([]);
+    cluster.apply(setDuty(cluster, 1, 'draining').writes);
+    expect(registerNode(cluster, registration(1, { version: '2' }), NOW).result).toMatchObject({ duty: 'draining', version: '2' });
+  });
+
+  it('that were decommissioned do not come back, and addresses are one node’s', () => {
+    const cluster = new Cluster(NOW);
+    cluster.apply(registerNode(cluster, registration(1), NOW).writes);
+    expect(() => registerNode(cluster, registration(2, { peerAddress: 'p:1' }), NOW)).toThrow(
+      expect.objectContaining({ code: 'NODE_ADDRESS_TAKEN' }),
+    );
+    cluster.apply(setDuty(cluster, 1, 'decommissioned').writes);
+    expect(() => registerNode(cluster, registration(1), NOW)).toThrow(expect.objectContaining({ code: 'NODE_REMOVED' }));
+    expect(() => setDuty(cluster, 1, 'active')).toThrow(expect.objectContaining({ code: 'NODE_REMOVED' }));
+  });
+});
+
+describe('policy', () => {
+  it('persists what differs from the defaults, and refuses what is out of range or order', () => {
+    const cluster = new Cluster(NOW);
+    expect(setPolicy(cluster, { splitsMax: 3 }).writes[0]).toEqual({ kind: 'policy', id: 0, record: { splitsMax: 3 } });
+    expect(() => setPolicy(cluster, { splitsMax: -1 })).toThrow(
+      expect.objectContaining({ code: 'POLICY', details: expect.objectContaining({ field: 'splitsMax' }) }),
+    );
+    expect(() => setPolicy(cluster, { diskLow: 0.85 })).toThrow(/diskLow \(0.85\) is below diskHigh \(0.8\)/);
+    expect(() => setPolicy(cluster, { splitz: 1 } as object)).toThrow(/there is no splitz/);
+  });
+});
+
+describe('reports', () => {
+  function leaderReport(world: World, shard: number, fields: Partial<ShardReport>): ShardReport {
+    const { record } = world.cluster.shards.get(shard)!;
+    return {
+      descriptor: record.descriptor,
+      role: 'leader',
+      term: 5,
+      leader: 1,
+      configuration: votersOnly([1, 2, 3]),
+      configurationIndex: 100,
+      matches: [],
+      applied: 100,
+      lastIndex: 100,
+      diskBytes: 0,
+      keysCount: 0,
+      readsPerSecond: 0,
+      writesPerSecond: 0,
+      bytesPerSecond: 0,
+      stoppedBecause: '',
+      ...fields,
+    };
+  }
+
+  it('of an older leader, or of less of the log, change no members', () => {
+    const world = threeNodes();
+    world.createTable({ name: 't' });
+    world.ticks(5);
+    const { id } = world.cluster.shardsOf(world.cluster.tableNamed('t')!.id)[0]!;
+    const take = (fields: Partial<ShardReport>): number => {
+      const { writes } = takeReport(world.cluster, { shards: [leaderReport(world, id, fields)] }, NOW);
+      world.cluster.apply(writes);
+      return world.cluster.shards.get(id)!.record.replicas.length;
+    };
+    expect(take({ configuration: votersOnly([1, 2]) })).toBe(2);
+    expect(take({ term: 4, applied: 120 })).toBe(2);
+    expect(take({ term: 6, applied: 90, lastIndex: 130 })).toBe(2);
+    expect(take({ term: 5, applied: 101 })).toBe(3);
+    // A log that is shorter than what was applied: entries were lost for good, and this is what is left.
+    expect(take({ term: 9, applied: 50, lastIndex: 50, configuration: votersOnly([1]) })).toBe(1);
+  });
+
+  it('of a shard that nobody knows: taken in as a child, left alone when it is not ours, superseded when others have its keys', () => {
+    const world = threeNodes();
+    world.createTable({ name: 't' });
+    world.ticks(5);
+    const table = world.cluster.tableNamed('t')!.id;
+    const [parent] = world.cluster.shardsOf(table);
+    const { descriptor } = parent!.record;
+    world.cluster.apply([{ kind: 'counters', id: 0, record: { ...world.cluster.counters, nextShard: 30 } }]);
+    const child = { ...descriptor, shard: 20, epoch: descriptor.epoch + 1 };
+    expect(isSuperseded(world.cluster, child)).toBe(false);
+    expect(isSuperseded(world.cluster, { ...child, epoch: descriptor.epoch })).toBe(true);
+    expect(isSuperseded(world.cluster, { ...child, shard: 31, epoch: 1 })).toBe(false);
+    expect(isSuperseded(world.cluster, { ...child, table: 99, epoch: 1 })).toBe(false);
+    const { writes } = takeReport(world.cluster, { shards: [leaderReport(world, parent!.id, { descriptor: child })] }, NOW);
+    expect(writes[0]).toMatchObject({ kind: 'shard', id: 20 });
+  });
+
+  it('of an empty replica of the first shard, on a node that waits to be taken in, lead to nothing', () => {
+    const world = threeNodes();
+    world.addNode({ id: 4, zone: 'a' });
+    world.createTable({ name: 't' });
+    world.ticks(5);
+    const { descriptor } = world.cluster.shardsOf(world.cluster.tableNamed('t')!.id)[0]!.record;
+    const first = { ...descriptor, shard: FIRST_SHARD };
+    const record = { ...world.cluster.shards.get(descriptor.shard)!.record, id: FIRST_SHARD, descriptor: first };
+    world.cluster.apply([{ kind: 'shard', id: FIRST_SHARD, record }]);
+    const load = {
+      diskUsedBytes: 0,
+      diskFreeBytes: 2 ** 36,
+      cpu: 0,
+      io: 0,
+      readsPerSecond: 0,
+      writesPerSecond: 0,
+      bytesPerSecond: 0,
+      slowDisk: 1,
+      snapshots: 0,
+    };
+    const report = (shard: ShardReport): Parameters<Cluster['observe']>[1] => ({
+      sequence: 1,
+      load,
+      shards: [shard],
+      full: false,
+      gone: [],
+    });
+    world.cluster.observe(
+      1,
+      report(leaderReport(world, FIRST_SHARD, { matches: [1, 2, 3].map((node) => ({ node, match: 100 })) })),
+      world.nowMs,
+    );
+    const waiting = leaderReport(world, FIRST_SHARD, { role: 'follower', leader: 0, term: 0, applied: 0, configuration: votersOnly([]) });
+    world.cluster.observe(4, report(waiting), world.nowMs);
+    expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toEqual([]);
+    world.cluster.observe(4, report({ ...waiting, applied: 90 }), world.nowMs);
+    expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toHaveLength(1);
+  });
+});
