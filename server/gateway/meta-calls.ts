@@ -61,6 +61,8 @@ export interface MetaCallsParts {
 
 /** Of the call's time: how long it may wait for leaders of new shards. */
 const WAIT_MS = 15_000;
+/** So long after its beginning a leader waits to hear the nodes that it knows of. */
+const HEARD_MS = 10_000;
 const WAIT_MS_MAX = 600_000;
 const ENDED_OPERATORS = 20;
 const TIMESTAMPS_MAX = 1_000_000;
@@ -118,6 +120,8 @@ export class MetaCalls {
   async createTable(request: CreateTableRequest): Promise<CreateTableResponse> {
     const lead = this.lead();
     const spec = specOf(request);
+    // A cluster that has just been started would have few nodes to count with.
+    await lead.until(isHeard, Math.max(0, HEARD_MS - (lead.nowMs - lead.beganMs)));
     if (request.dryRun) {
       return lead.view((state, nowMs) => {
         const { table, shards } = createTable(state, spec, BY_HAND, nowMs).result;
@@ -227,6 +231,13 @@ export class MetaCalls {
     const table = dryRun ? await lead.view((state, nowMs) => make(state, nowMs).result) : await lead.change(make);
     return lead.view((state) => ({ table: tableEntry(state, table) }));
   }
+}
+
+/** Whether the members of all shards have registered and reported. */
+function isHeard(state: ClusterState): boolean {
+  for (const { record } of state.shards.values())
+    for (const { node } of record.replicas) if (state.nodes.get(node)?.load === undefined) return false;
+  return true;
 }
 
 function specOf(request: CreateTableRequest): TableSpec {

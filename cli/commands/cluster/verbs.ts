@@ -134,7 +134,7 @@ async function ended(
     const now = began.map((operator) => [...survey.operators, ...survey.ended].find(({ id }) => id === operator.id) ?? operator);
     const failed = now.find(({ state }) => state === 'failed' || state === 'cancelled');
     if (failed !== undefined && reached === undefined) {
-      const message = `operator ${failed.id} (${failed.kind} of shard ${failed.shard}) was ${failed.state}: ${failed.note}`;
+      const message = `operator ${failed.id} (${failed.kind} of shard ${failed.shard}) ${failed.state === 'failed' ? 'failed' : 'was cancelled'}: ${failed.note}`;
       throw new SparrowError('unavailable', 'OPERATOR_FAILED', message, { operator: failed.id });
     }
     const whole = reached === undefined ? now.every(({ state }) => state !== 'running') : await reached(meta);
