@@ -84,8 +84,7 @@ export class AddressFeed {
 
     const { members } = replica;
     this.#addresses.clear();
-    const byId = [...this.nodes].sort(([one], [other]) => one - other);
-    for (const [id, { address }] of byId) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
+    for (const [id, { address }] of this.nodes) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
 
     if (this.#removed || !replica.book.removed.has(own)) return;
     this.#removed = true;
