@@ -15,10 +15,11 @@ import {
 } from './memory-map';
 import { xxh64 } from './checksum';
 import { compareKeys } from './key';
-import { expiryBytes, recordBytes, recordFlags, recordKey, recordKeyBytes, recordKind, recordValue } from './record';
+import { expiryBytes, recordBytes, recordFlags, recordKey, recordKeyBytes, recordKind, recordSequence, recordValue } from './record';
 
-/** What a number of the host holds exactly. */
+/** What a number of the host holds exactly. The newest read is as of that sequence: none has it. */
 const EXPIRY_MAX: u64 = 0x1fffffffffffff;
+const SEQUENCE_MAX: u64 = EXPIRY_MAX - 1;
 
 /** Fills in the header of the frame whose records lie behind it, checksum last. */
 export function sealFrame(frame: usize, bytes: u32, payloadBytes: u32, syncedTo: u32, count: u32, segment: u32): void {
@@ -63,6 +64,8 @@ export function recordKinds(frame: usize): i32 {
     const kind = recordKind(at);
     if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX || valueBytes > 0x3fffffff) return 0;
     if (kind < KIND_PUT || kind > KIND_RANGE_DELETE) return 0;
+    const sequence = recordSequence(at);
+    if (!sequence || sequence > SEQUENCE_MAX) return 0;
     const flags = recordFlags(at);
     if (flags & ~FLAG_EXPIRES) return 0;
     const expiry = <u32>expiryBytes(flags);
