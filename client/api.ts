@@ -206,14 +206,7 @@ export interface Table extends KeyValues {
 /** How a table is divided into shards. Ranges keep neighbours together, and split where there is most; hashes spread neighbours over all shards. */
 export type Partitioning = { readonly hash: number } | { readonly range: readonly Bytes[] };
 
-export interface QuotaSettings {
-  /** Of the whole table. 0: no bound. */
-  bytes?: number;
-  readsPerSecond?: number;
-  writesPerSecond?: number;
-}
-
-/** What of a table can be changed. */
+/** What of a table can be changed. Writes are synced in every table; entries expire as their puts say, and no table has an expiry or quotas of its own yet. */
 export interface TableSettings {
   /** Voters of each shard: 1, 3 or 5. Default: 3, or fewer while there are fewer nodes. */
   replicas?: number;
@@ -222,13 +215,8 @@ export interface TableSettings {
   witnesses?: number;
   /** On nodes of which pool the replicas are. Default: `default`. */
   pool?: string;
-  /** How long an entry lives whose put says nothing of it, milliseconds. 0, the default: for ever. */
-  ttlMs?: number;
-  /** When a write is answered: `synced`, the default: a majority has it on its disks. `os`: it was handed to the systems. `buffered`: to the processes. */
-  durability?: 'synced' | 'os' | 'buffered';
   /** Values of so many bytes and more lie outside of the index. 0, the default: the servers' own bound. */
   inlineThreshold?: number;
-  quotas?: QuotaSettings;
 }
 
 export interface CreateTableOptions extends TableSettings {
@@ -246,10 +234,7 @@ export interface TableInfo {
   readonly learners: number;
   readonly witnesses: number;
   readonly pool: string;
-  readonly ttlMs: number;
-  readonly durability: string;
   readonly inlineThreshold: number;
-  readonly quotas: Readonly<Required<QuotaSettings>>;
   readonly state: 'normal' | 'creating' | 'dropped';
   /** Of a dropped table: until when it can be undeleted. */
   readonly undeleteUntil: Date | undefined;

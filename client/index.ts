@@ -16,7 +16,6 @@ export {
   type SurveyedOperator,
   type SurveyedShard,
   type TableFacts,
-  type TableQuotas,
 } from './meta.ts';
 export { connectTables, TableCalls } from './table-calls.ts';
 export { ConditionFailedError } from '../base/condition-failed.ts';
@@ -32,7 +31,6 @@ export type {
   KeyValues,
   Limits,
   Partitioning,
-  QuotaSettings,
   RangeOptions,
   ReadOptions,
   ScanOptions,

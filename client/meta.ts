@@ -35,7 +35,6 @@ export type ClusterSurvey = SurveyResponse;
 export type SurveyedShard = SurveyResponse['shards'][number];
 export type SurveyedOperator = OperatorEntry;
 export type TableFacts = TableEntry;
-export type TableQuotas = NonNullable<TableEntry['quotas']>;
 export type ClusterOperation = NonNullable<OperateRequest['operation']>;
 
 /** A node that does not answer holds a search up no longer than this, or than a quarter of what the call may take. */

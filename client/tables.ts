@@ -1,7 +1,7 @@
 /** `client.tables`: what the metaserver is asked about tables. */
 import { SparrowError } from '../base/errors.ts';
 import type { AlterTableRequest, CreateTableRequest, TableEntry } from '../proto/index.ts';
-import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, QuotaSettings, Tables, TableSettings } from './api.ts';
+import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, Tables, TableSettings } from './api.ts';
 import { CALL_OPTIONS, checkBoolean, checkCallValues, checkInteger, checkNames, checkTableName, invalid, toBytes } from './arguments.ts';
 import type { CallRunner } from './call-runner.ts';
 import type { Settings } from './connect-options.ts';
@@ -11,19 +11,8 @@ import { ALTER_TABLE, CREATE_TABLE, DROP_TABLE, LIST_TABLES, type Method, type R
 const CREATE_TIMEOUT_MS = 30_000;
 const U32_MAX = 0xffff_ffff;
 const COPIES_MAX = 100;
-const DURABILITIES: readonly unknown[] = ['synced', 'os', 'buffered'];
 
-const SETTINGS: readonly (keyof TableSettings)[] = [
-  'replicas',
-  'learners',
-  'witnesses',
-  'pool',
-  'ttlMs',
-  'durability',
-  'inlineThreshold',
-  'quotas',
-];
-const QUOTAS: ReadonlySet<string> = new Set<keyof QuotaSettings>(['bytes', 'readsPerSecond', 'writesPerSecond']);
+const SETTINGS: readonly (keyof TableSettings)[] = ['replicas', 'learners', 'witnesses', 'pool', 'inlineThreshold'];
 
 export class ClientTables implements Tables {
   readonly #calls: CallRunner;
@@ -43,10 +32,10 @@ export class ClientTables implements Tables {
       partitioning: partitioningOf(options.partitioning),
       replicas: options.replicas ?? 0,
       pool: options.pool ?? '',
-      ttlMs: options.ttlMs ?? 0,
-      durability: options.durability ?? '',
+      ttlMs: 0,
+      durability: '',
       inlineThreshold: options.inlineThreshold ?? 0,
-      quotas: quotasOf(options.quotas),
+      quotas: undefined,
       learners: options.learners ?? 0,
       witnesses: options.witnesses ?? 0,
       dryRun: false,
@@ -72,7 +61,7 @@ export class ClientTables implements Tables {
     checkNames(changes, new Set([...SETTINGS, 'newName']));
     checkNames(options, CALL_OPTIONS);
     checkSettings(changes);
-    const { replicas, learners, witnesses, pool, ttlMs, durability, inlineThreshold, quotas, newName } = changes;
+    const { replicas, learners, witnesses, pool, inlineThreshold, newName } = changes;
     const request: Request<AlterTableRequest> = {
       name: checkTableName(name),
       newName: newName === undefined ? undefined : checkTableName(newName),
@@ -80,10 +69,10 @@ export class ClientTables implements Tables {
       learners,
       witnesses,
       pool,
-      ttlMs,
-      durability,
+      ttlMs: undefined,
+      durability: undefined,
       inlineThreshold,
-      quotas: quotasOf(quotas),
+      quotas: undefined,
       dryRun: false,
     };
     return infoOf((await this.#run(ALTER_TABLE, request, options)).table);
@@ -109,27 +98,12 @@ export class ClientTables implements Tables {
 }
 
 function checkSettings(settings: TableSettings): void {
-  const { replicas, learners, witnesses, pool, ttlMs, durability, inlineThreshold, quotas } = settings;
+  const { replicas, learners, witnesses, pool, inlineThreshold } = settings;
   if (replicas !== undefined) checkInteger('replicas', replicas, 1, COPIES_MAX);
   if (learners !== undefined) checkInteger('learners', learners, 0, COPIES_MAX);
   if (witnesses !== undefined) checkInteger('witnesses', witnesses, 0, COPIES_MAX);
   if (pool !== undefined && typeof pool !== 'string') throw invalid('OPTION_TYPE', 'pool must be a string', { field: 'pool' });
-  if (ttlMs !== undefined) checkInteger('ttlMs', ttlMs, 0, Number.MAX_SAFE_INTEGER);
   if (inlineThreshold !== undefined) checkInteger('inlineThreshold', inlineThreshold, 0, U32_MAX);
-  if (durability !== undefined && !DURABILITIES.includes(durability)) {
-    throw invalid('OPTION_RANGE', `durability must be one of ${DURABILITIES.join(', ')}, not ${JSON.stringify(durability)}`, {
-      field: 'durability',
-    });
-  }
-  if (quotas === undefined) return;
-  checkNames(quotas, QUOTAS);
-  if (quotas.bytes !== undefined) checkInteger('quotas.bytes', quotas.bytes, 0, Number.MAX_SAFE_INTEGER);
-  if (quotas.readsPerSecond !== undefined) checkInteger('quotas.readsPerSecond', quotas.readsPerSecond, 0, U32_MAX);
-  if (quotas.writesPerSecond !== undefined) checkInteger('quotas.writesPerSecond', quotas.writesPerSecond, 0, U32_MAX);
-}
-
-function quotasOf(quotas: QuotaSettings | undefined): Required<QuotaSettings> | undefined {
-  return quotas && { bytes: quotas.bytes ?? 0, readsPerSecond: quotas.readsPerSecond ?? 0, writesPerSecond: quotas.writesPerSecond ?? 0 };
 }
 
 function partitioningOf(partitioning: Partitioning | undefined): Request<CreateTableRequest>['partitioning'] {
@@ -146,7 +120,7 @@ function partitioningOf(partitioning: Partitioning | undefined): Request<CreateT
 
 function infoOf(entry: TableEntry | undefined): TableInfo {
   if (entry === undefined) throw new SparrowError('internal', 'INTERNAL', 'the metaserver did not say which table');
-  const { table, name, partitioning, shards, replicas, learners, witnesses, pool, ttlMs, durability, inlineThreshold } = entry;
+  const { table, name, partitioning, shards, replicas, learners, witnesses, pool, inlineThreshold } = entry;
   return {
     id: table,
     name,
@@ -156,10 +130,7 @@ function infoOf(entry: TableEntry | undefined): TableInfo {
     learners,
     witnesses,
     pool,
-    ttlMs,
-    durability,
     inlineThreshold,
-    quotas: quotasOf(entry.quotas ?? {})!,
     state: entry.state === 'dropped' || entry.state === 'creating' ? entry.state : 'normal',
     undeleteUntil: entry.undeleteUntilMs === 0 ? undefined : new Date(entry.undeleteUntilMs),
   };

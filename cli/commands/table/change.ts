@@ -1,7 +1,7 @@
 /** `sparrowkv table create|alter|drop|undelete`. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 
-import { SparrowError, type TableQuotas } from '../../../client/index.ts';
+import { SparrowError } from '../../../client/index.ts';
 import { argumentBytes, type KeyOptions, parseCount, withEscapesOption } from '../../client-command.ts';
 import { type DryRunOptions, parseDuration, parseSize, withDryRun, withMeta, withMetaOptions } from '../../meta-command.ts';
 import { plural } from '../../terminal/progress.ts';
@@ -12,14 +12,14 @@ Without --hash or --split-at it is one of ranges, and has one shard. Answers whe
 
 Examples:
   sparrowkv table create orders --hash 8
-  sparrowkv table create users --split-at g --split-at n --ttl 30d --quota-bytes 10G
+  sparrowkv table create users --split-at g --split-at n --replicas 5
 `;
 const ALTER_HELP = `
 Only what is named changes, while the table is in use.
 
 Examples:
   sparrowkv table alter users --replicas 5
-  sparrowkv table alter users --ttl 7d --quota-writes 5000
+  sparrowkv table alter users --pool fast --rename people
 `;
 const DROP_HELP = `
 The table is not found from then on. Its data stay for a day, or for --keep, and "undelete" brings it back
@@ -35,12 +35,7 @@ interface SettingsOptions extends DryRunOptions {
   learners?: number;
   witnesses?: number;
   pool?: string;
-  ttl?: number;
-  durability?: string;
   inline?: number;
-  quotaBytes?: number;
-  quotaReads?: number;
-  quotaWrites?: number;
 }
 
 interface CreateOptions extends SettingsOptions, KeyOptions {
@@ -98,12 +93,7 @@ function withSettings(command: Command): Command {
     .option('--learners <count>', 'replicas without a vote, beside those', parseCount)
     .option('--witnesses <count>', 'replicas that vote and have no data, beside those', parseCount)
     .option('--pool <name>', 'of the nodes that have its replicas (default: default)')
-    .option('--ttl <time>', 'how long a value lives that is put without a time of its own: 90s, 15m, 12h, 7d; 0: for ever', parseDuration)
-    .option('--durability <how>', 'synced, os or buffered (default: synced)', parseDurability)
-    .option('--inline <size>', 'values from this size on lie outside of the index; 0: as the engine does', parseSize)
-    .option('--quota-bytes <size>', 'how large it may get; 0: no bound', parseSize)
-    .option('--quota-reads <count>', 'reads in a second; 0: no bound', parseCount)
-    .option('--quota-writes <count>', 'writes in a second; 0: no bound', parseCount);
+    .option('--inline <size>', 'values from this size on lie outside of the index; 0: as the engine does', parseSize);
 }
 
 async function createTable(name: string, options: CreateOptions): Promise<void> {
@@ -122,10 +112,10 @@ async function createTable(name: string, options: CreateOptions): Promise<void> 
           : { $case: 'range', value: { splitKeys: (splitAt ?? []).map((key) => Buffer.from(argumentBytes(key, options))) } },
       replicas: options.replicas ?? 0,
       pool: options.pool ?? '',
-      ttlMs: options.ttl ?? 0,
-      durability: options.durability ?? '',
+      ttlMs: 0,
+      durability: '',
       inlineThreshold: options.inline ?? 0,
-      quotas: quotasOf(options),
+      quotas: undefined,
       learners: options.learners ?? 0,
       witnesses: options.witnesses ?? 0,
       dryRun: options.dryRun === true,
@@ -146,10 +136,10 @@ async function alterTable(name: string, options: AlterOptions): Promise<void> {
       name,
       newName: options.rename,
       replicas: options.replicas,
-      ttlMs: options.ttl,
-      durability: options.durability,
+      ttlMs: undefined,
+      durability: undefined,
       inlineThreshold: options.inline,
-      quotas: await mergedQuotas(options, async () => (await meta.topology({ table: name })).tables[0]?.quotas),
+      quotas: undefined,
       pool: options.pool,
       learners: options.learners,
       witnesses: options.witnesses,
@@ -159,27 +149,6 @@ async function alterTable(name: string, options: AlterOptions): Promise<void> {
   });
 }
 
-function quotasOf({ quotaBytes, quotaReads, quotaWrites }: SettingsOptions): TableQuotas | undefined {
-  if (quotaBytes === undefined && quotaReads === undefined && quotaWrites === undefined) return undefined;
-  return { bytes: quotaBytes ?? 0, readsPerSecond: quotaReads ?? 0, writesPerSecond: quotaWrites ?? 0 };
-}
-
-/** Those that are not named stay. */
-async function mergedQuotas(options: SettingsOptions, now: () => Promise<TableQuotas | undefined>): Promise<TableQuotas | undefined> {
-  if (quotasOf(options) === undefined) return undefined;
-  const before = await now();
-  return {
-    bytes: options.quotaBytes ?? before?.bytes ?? 0,
-    readsPerSecond: options.quotaReads ?? before?.readsPerSecond ?? 0,
-    writesPerSecond: options.quotaWrites ?? before?.writesPerSecond ?? 0,
-  };
-}
-
 function collect(text: string, before: string[] = []): string[] {
   return [...before, text];
-}
-
-function parseDurability(text: string): string {
-  if (!['synced', 'os', 'buffered'].includes(text)) throw new InvalidArgumentError('One of synced, os, buffered is asked for.');
-  return text;
 }

@@ -11,7 +11,7 @@ can be divided anywhere; one of hashes spreads neighbouring keys over all shards
 
 Examples:
   sparrowkv table create orders --hash 8 --replicas 3
-  sparrowkv table create users --split-at g --split-at n --split-at t --ttl 30d
+  sparrowkv table create users --split-at g --split-at n --split-at t
   sparrowkv table list
   sparrowkv table show users
   sparrowkv table alter users --replicas 5

@@ -1,6 +1,7 @@
 /**
  * What a table is asked to be, checked: every bound has a name, and what breaks one is told which field, what it is and what it may be
- * (`invalid/TABLE_SPEC`, details field, min, max). Pure. Used by tables.ts.
+ * (`invalid/TABLE_SPEC`, details field, min, max). What a table may be asked
+ * to do one day and nothing does yet is refused, too (`invalid/NOT_SUPPORTED`, details field): a setting that is kept is one that is kept to. Pure. Used by tables.ts.
  */
 import { majority } from '../../raft/index.ts';
 import type { Durability, ReplicaCounts, TablePartitioning, TableQuotas } from '../state.ts';
@@ -14,9 +15,10 @@ export interface TableSpec {
   /** Default: 3 voters, or 1 where there are fewer than three nodes. */
   readonly replicas?: Partial<ReplicaCounts>;
   readonly pool?: string;
+  readonly inlineThreshold?: number;
+  /** Requests can name these three; only what every table does is taken: entries stay, writes are synced, nothing is bounded. */
   readonly ttlMs?: number;
   readonly durability?: Durability;
-  readonly inlineThreshold?: number;
   readonly quotas?: Partial<TableQuotas>;
 }
 
@@ -28,14 +30,10 @@ export const TABLE_LIMITS = {
   votes: 7,
   learners: 16,
   inlineThresholdBytes: 16_777_216,
-  /** A thousand years. */
-  ttlMs: 31_622_400_000_000,
 } as const;
 
 const NAME = /^[A-Za-z0-9._-]+$/;
 const POOL_NAME = /^[A-Za-z0-9._-]{1,64}$/;
-const DURABILITIES: readonly Durability[] = ['synced', 'os', 'buffered'];
-const NO_QUOTAS: TableQuotas = { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 };
 
 export function checkName(name: string): string {
   const max = TABLE_LIMITS.nameCharacters;
@@ -88,26 +86,28 @@ export function checkReplicas(replicas: ReplicaCounts): ReplicaCounts {
   return { voters, learners, witnesses };
 }
 
-export function checkTtl(ttlMs: number): number {
-  whole('ttlMs', ttlMs, 0, TABLE_LIMITS.ttlMs);
-  return ttlMs;
-}
-
 export function checkInlineThreshold(bytes: number): number {
   whole('inlineThreshold', bytes, 0, TABLE_LIMITS.inlineThresholdBytes);
   return bytes;
 }
 
-export function checkDurability(durability: Durability): Durability {
-  if (!DURABILITIES.includes(durability)) throw spec('durability', `durability is ${DURABILITIES.join(', ')}, not ${String(durability)}`);
-  return durability;
+/** Settings that nothing enforces: refused, unless they ask for what is so anyway. */
+export function checkEnforced({ ttlMs = 0, durability = 'synced', quotas = {} }: Partial<TableSpec>): void {
+  if (ttlMs !== 0) throw notSupported('ttlMs', ttlMs, 'entries of a table do not expire: the only ttlMs is 0');
+  if (durability !== 'synced')
+    throw notSupported(
+      'durability',
+      durability,
+      "every write is on the disks of a majority when it is answered: the only durability is 'synced'",
+    );
+  for (const field of ['bytes', 'readsPerSecond', 'writesPerSecond'] as const) {
+    const value = quotas[field] ?? 0;
+    if (value !== 0) throw notSupported(`quotas.${field}`, value, `a table has no bounds: the only quotas.${field} is 0`);
+  }
 }
 
-export function checkQuotas(quotas: Partial<TableQuotas>, base: TableQuotas = NO_QUOTAS): TableQuotas {
-  const all = { ...base, ...quotas };
-  for (const field of ['bytes', 'readsPerSecond', 'writesPerSecond'] as const)
-    whole(`quotas.${field}`, all[field], 0, Number.MAX_SAFE_INTEGER);
-  return { bytes: all.bytes, readsPerSecond: all.readsPerSecond, writesPerSecond: all.writesPerSecond };
+function notSupported(field: string, value: number | string, message: string): Error {
+  return invalid('NOT_SUPPORTED', `${message}, not ${value}`, { field, value });
 }
 
 function whole(field: string, value: number, min: number, max: number): void {

@@ -7,7 +7,7 @@
  *   undelete   until then
  *   purge      after that: placement/tidy.ts destroys its shards, and when none is left the table is forgotten
  *
- * Errors: `invalid/TABLE_SPEC`, `invalid/TABLE_EXISTS`, `invalid/TABLE_SYSTEM`, `invalid/TABLE_UNKNOWN`, `unavailable/TOO_FEW_NODES`.
+ * Errors: `invalid/TABLE_SPEC`, `invalid/NOT_SUPPORTED`, `invalid/TABLE_EXISTS`, `invalid/TABLE_SYSTEM`, `invalid/TABLE_UNKNOWN`, `unavailable/TOO_FEW_NODES`.
  *
  * Pure. Called by the shell.
  */
@@ -28,14 +28,12 @@ import {
 } from '../state.ts';
 import { change, invalid, unavailable } from './change.ts';
 import {
-  checkDurability,
+  checkEnforced,
   checkInlineThreshold,
   checkName,
   checkPartitioning,
   checkPool,
-  checkQuotas,
   checkReplicas,
-  checkTtl,
   type TableSpec,
 } from './table-spec.ts';
 
@@ -50,6 +48,7 @@ export interface CreatedTable {
 export function createTable(state: ClusterState, spec: TableSpec, by: string, nowMs: number): Change<CreatedTable> {
   const name = checkName(spec.name);
   checkFree(state, name);
+  checkEnforced(spec);
   const pool = checkPool(spec.pool ?? DEFAULT_POOL);
   const id = state.counters.nextTable;
   const nodes = welcomingIn(state, pool);
@@ -59,10 +58,10 @@ export function createTable(state: ClusterState, spec: TableSpec, by: string, no
     partitioning: checkPartitioning(spec.partitioning ?? ONE_RANGE),
     replicas: checkReplicas({ voters: spec.replicas?.voters ?? (nodes >= 3 ? 3 : 1), learners: 0, witnesses: 0, ...spec.replicas }),
     pool,
-    ttlMs: checkTtl(spec.ttlMs ?? 0),
-    durability: checkDurability(spec.durability ?? 'synced'),
+    ttlMs: 0,
+    durability: 'synced',
     inlineThreshold: checkInlineThreshold(spec.inlineThreshold ?? 0),
-    quotas: checkQuotas(spec.quotas ?? {}),
+    quotas: { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 },
     createdAtMs: nowMs,
     droppedAtMs: 0,
     undeleteUntilMs: 0,
@@ -110,7 +109,8 @@ export function alterTable(
   alter: Partial<Omit<TableSpec, 'name' | 'partitioning'>> & { readonly newName?: string },
 ): Change<TableRecord> {
   const known = theTable(state, name);
-  const { newName, replicas, pool, ttlMs, durability, inlineThreshold, quotas } = alter;
+  checkEnforced(alter);
+  const { newName, replicas, pool, inlineThreshold } = alter;
   if (newName !== undefined && newName !== name) {
     if (known.id === DEFAULT_TABLE)
       throw invalid('TABLE_SYSTEM', `table ${name} keeps its name: clients that name no table mean it`, { field: 'newName' });
@@ -121,10 +121,7 @@ export function alterTable(
     name: newName ?? known.name,
     replicas: replicas === undefined ? known.replicas : checkReplicas({ ...known.replicas, ...replicas } as ReplicaCounts),
     pool: pool === undefined ? known.pool : checkPool(pool),
-    ttlMs: ttlMs === undefined ? known.ttlMs : checkTtl(ttlMs),
-    durability: durability === undefined ? known.durability : checkDurability(durability),
     inlineThreshold: inlineThreshold === undefined ? known.inlineThreshold : checkInlineThreshold(inlineThreshold),
-    quotas: quotas === undefined ? known.quotas : checkQuotas(quotas, known.quotas),
   };
   if (replicas !== undefined || pool !== undefined) checkNodes(table, welcomingIn(state, table.pool));
   if (JSON.stringify(table) === JSON.stringify(known)) return change(state, [], known);

@@ -64,10 +64,7 @@ describe('tables', () => {
     ],
     ['even votes', { name: 't', replicas: { voters: 2 } }, 'replicas.voters'],
     ['witnesses', { name: 't', replicas: { voters: 1, witnesses: 2 } }, 'replicas.witnesses'],
-    ['ttl', { name: 't', ttlMs: -1 }, 'ttlMs'],
-    ['durability', { name: 't', durability: 'perhaps' as 'synced' }, 'durability'],
     ['inline threshold', { name: 't', inlineThreshold: 1e9 }, 'inlineThreshold'],
-    ['quota', { name: 't', quotas: { bytes: 1.5 } }, 'quotas.bytes'],
     ['pool', { name: 't', pool: '' }, 'pool'],
   ];
 
@@ -76,6 +73,34 @@ describe('tables', () => {
     expect(() => createTable(cluster, spec, 'a test', NOW)).toThrow(
       expect.objectContaining({ kind: 'invalid', details: expect.objectContaining({ field, applied: false }) }),
     );
+  });
+
+  const notYet: readonly (readonly [string, Partial<TableSpec>])[] = [
+    ['ttlMs', { ttlMs: 1000 }],
+    ['ttlMs', { ttlMs: -1 }],
+    ['durability', { durability: 'os' }],
+    ['durability', { durability: 'buffered' }],
+    ['quotas.bytes', { quotas: { bytes: 1e9 } }],
+    ['quotas.readsPerSecond', { quotas: { readsPerSecond: 1 } }],
+    ['quotas.writesPerSecond', { quotas: { writesPerSecond: 1 } }],
+  ];
+
+  it.each(notYet)('refuses %s that nothing would enforce, of a new table and of one that is there', (field, settings) => {
+    const world = threeNodes();
+    world.createTable({ name: 'there' });
+    const refusal = expect.objectContaining({
+      kind: 'invalid',
+      code: 'NOT_SUPPORTED',
+      details: expect.objectContaining({ field, applied: false }),
+    });
+    expect(() => createTable(world.cluster, { name: 't', ...settings }, 'a test', NOW)).toThrow(refusal);
+    expect(() => alterTable(world.cluster, 'there', settings)).toThrow(refusal);
+  });
+
+  it('takes what every table does, said in so many words', () => {
+    const { cluster } = threeNodes();
+    const same = { ttlMs: 0, durability: 'synced', quotas: { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 } } as const;
+    expect(createTable(cluster, { name: 't', ...same }, 'a test', NOW).result.table).toMatchObject(same);
   });
 
   it('refuses a name that is taken, one that is not known, and more replicas than there are nodes', () => {
@@ -102,8 +127,8 @@ describe('tables', () => {
 
   it('writes nothing for an alteration that is none', () => {
     const world = threeNodes();
-    world.createTable({ name: 't', ttlMs: 5 });
-    expect(alterTable(world.cluster, 't', { ttlMs: 5 }).writes).toEqual([]);
+    world.createTable({ name: 't', inlineThreshold: 5 });
+    expect(alterTable(world.cluster, 't', { inlineThreshold: 5 }).writes).toEqual([]);
   });
 });
 

@@ -261,17 +261,17 @@ describe('the metaserver', () => {
   it('tells shards of a table what is altered', async () => {
     await begin([1, 2, 3]);
     await makeTable({ name: 'orders', partitioning: { kind: 'hash', shards: 2 } });
-    await change((now) => alterTable(now, 'orders', { ttlMs: 5000 }));
+    await change((now) => alterTable(now, 'orders', { inlineThreshold: 5000 }));
     await world.until(
       () =>
         state()
           .shardsOf(table('orders'))
-          .every(({ record }) => record.descriptor.ttlMs === 5000),
+          .every(({ record }) => record.descriptor.inlineThreshold === 5000),
       30_000,
       'telling',
     );
     const told = [...world.groups.values()].filter(({ descriptor }) => descriptor.table === table('orders'));
-    expect(told.map(({ descriptor }) => [descriptor.ttlMs, descriptor.epoch])).toEqual([
+    expect(told.map(({ descriptor }) => [descriptor.inlineThreshold, descriptor.epoch])).toEqual([
       [5000, 1],
       [5000, 1],
     ]);

@@ -4,7 +4,7 @@
  *   policy FIELD=VALUE ...               bounds other than the defaults
  *   nodes A-B zones Z ... [OPTION=VALUE] nodes A to B, in these zones in turn; options disk (GiB), cores, pool, role
  *   table NAME hash N | range [KEY ...]  a table; options voters, learners, witnesses, pool
- *   alter NAME OPTION=VALUE ...          voters, learners, witnesses, pool, ttl (ms)
+ *   alter NAME OPTION=VALUE ...          voters, learners, witnesses, pool, inline (bytes)
  *   drop NAME [undelete=MS], undelete NAME
  *   load SHARD FIELD=VALUE ...           what a shard has: mb, keys, reads, writes (each second); SHARD may be `all` or A-B
  *   node N FIELD=VALUE ...               what a node reports: cpu, io (0 to 1), slow (times as usual), used (GiB, by others)
@@ -80,7 +80,10 @@ export class ScriptWorld {
         return this.#table(words, options);
       case 'alter':
         world.commit(
-          alterTable(world.cluster, words[0]!, { ...tableFields(options), ...(options['ttl'] && { ttlMs: Number(options['ttl']) }) }),
+          alterTable(world.cluster, words[0]!, {
+            ...tableFields(options),
+            ...(options['inline'] && { inlineThreshold: Number(options['inline']) }),
+          }),
         );
         return;
       case 'drop':
