@@ -1,8 +1,8 @@
 /**
- * Small neighbours become one shard: two ranges that meet, or two halves of a hash.
+ * Small neighbours become one shard: two ranges that meet. Shards of a hash stay: a replica takes in no keys between its own (docs/shards.md).
  *
  * Both are small in bytes and keys, healthy, have been neither made nor split for `mergeGuardMs`, and are together far from being split again. What the table
- * was asked to be divided into stays divided: split keys and hash shards that were given are never merged over. Shard 1 is not merged away.
+ * was asked to be divided into stays divided: split keys that were given are never merged over. Shard 1 is not merged away.
  *
  * The one with the larger last index is the target: versions of keys come from the log's index, and must not come back. Bringing the two together and sealing
  * the source lengthen its log by a few entries; where the target's is not as much longer its lead goes to and fro, an entry each time. One node has to lead
@@ -75,7 +75,7 @@ export function directed(a: Shard, b: Shard): { readonly target: Shard; readonly
   return source.id === FIRST_SHARD ? undefined : { target, source };
 }
 
-/** Whose keys meet the shard's, as far as they may be merged: a range has two, a hash its other half. */
+/** Whose keys meet the shard's, as far as they may be merged. */
 export function neighboursOf(state: ClusterState, shard: Shard): Shard[] {
   const shards = state.shardsOf(shard.record.table);
   const at = placeOf(shards, shard);
@@ -105,17 +105,14 @@ function isRipe({ state: { policy }, nowMs }: Round, { record }: Shard): boolean
 
 function meet(a: Shard, b: Shard): boolean {
   const [x, y] = [a.record.descriptor.keys, b.record.descriptor.keys];
-  if (!follows(x, y) && !follows(y, x)) return false;
-  if (x.kind === 'range' || y.kind === 'range') return true;
-  return x.bits === y.bits && x.bits > 0 && (x.index ^ y.index) >>> 0 === 2 ** (x.bits - 1);
+  return x.kind === 'range' && (follows(x, y) || follows(y, x));
 }
 
 function wasAskedFor({ partitioning }: TableRecord, a: Shard, b: Shard): boolean {
   const [x, y] = [a.record.descriptor.keys, b.record.descriptor.keys];
-  if (x.kind === 'hash' || y.kind === 'hash')
-    return partitioning.kind === 'hash' && x.kind === 'hash' && 2 ** x.bits <= partitioning.shards;
+  if (partitioning.kind === 'hash' || x.kind === 'hash' || y.kind === 'hash') return true;
   const border = follows(x, y) ? y.start : x.start;
-  return partitioning.kind === 'range' && partitioning.splitKeys.some((key) => Buffer.compare(key, border) === 0);
+  return partitioning.splitKeys.some((key) => Buffer.compare(key, border) === 0);
 }
 
 /** Steps that lengthen the target's log until it is longer than the source's will be. */

@@ -1,5 +1,5 @@
 /**
- * Runs the golden scripts of test/scripts/placement. GOLDEN=write writes what happens anew; read the difference before committing it.
+ * Runs the golden scripts of test/scripts/placement. UPDATE_SCRIPTS=1 writes what happens anew; read the difference before committing it.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ describe('placement scripts', () => {
     const path = join(DIRECTORY, name);
     const text = readFileSync(path, 'utf8');
     const written = replay(text);
-    if (process.env['GOLDEN'] === 'write') writeFileSync(path, written);
+    if (process.env['UPDATE_SCRIPTS'] === '1') writeFileSync(path, written);
     else expect(written).toBe(text);
   });
 });
