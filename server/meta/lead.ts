@@ -187,11 +187,19 @@ export class MetaLead {
     return this.#book.whyWaiting(operator);
   }
 
-  /** The first of `count` timestamps that follow one another. */
+  /**
+   * The first of `count` timestamps that follow one another. Above all that anybody was given before this was called: they are drawn from memory, and told
+   * only after the group has confirmed that this node led it when they were asked for. All who ask in a turn are one question to the group. Rejects as
+   * `Replica.read` does, and when the lead is over.
+   */
   async timestamps(count: number): Promise<number> {
     if (this.#timestamps === undefined) await this.view(() => undefined);
-    if (this.#over !== undefined) throw this.#over;
-    return this.#timestamps!.take(count);
+    this.#checkGoesOn();
+    const { replica } = this.#parts;
+    const [first] = await Promise.all([this.#timestamps!.take(count), replica.read()]);
+    this.#checkGoesOn();
+    if (replica.stats().term !== this.term) throw lost(new Error('it was elected anew'));
+    return first;
   }
 
   /** Idempotent. */
@@ -204,6 +212,10 @@ export class MetaLead {
     for (const look of [...this.#watchers]) look();
     this.#parts.onEvent({ type: 'over', term: this.term, why: why.message });
     this.#parts.onOver(why);
+  }
+
+  #checkGoesOn(): void {
+    if (this.#over !== undefined) throw this.#over;
   }
 
   async #begin(): Promise<void> {

@@ -67,6 +67,8 @@ export class MetaWorld {
   beforeOrder: ((node: number, given: GivenOrder) => void) | undefined;
   #metaLeader = 0;
   #metaTerm = 0;
+  /** A node that has led META_GROUP, and has not heard that another one does. */
+  #unaware: { readonly node: number; readonly term: number } | undefined;
   #index = 0;
   readonly #leadListeners: Set<() => void> = new Set();
   readonly #streams: Set<() => void> = new Set();
@@ -137,6 +139,12 @@ export class MetaWorld {
     group.leader = node;
     group.term = this.#metaTerm;
     for (const listener of [...this.#leadListeners]) listener();
+  }
+
+  /** As `leadMeta`, and who led goes on believing that it does. */
+  deposeMeta(node: number): void {
+    this.#unaware = { node: this.#metaLeader, term: this.#metaTerm };
+    this.leadMeta(node);
   }
 
   /** All streams between nodes and the metaserver break. */
@@ -230,18 +238,17 @@ export class MetaWorld {
 
   #metaReplica(node: WorldNode): MetaReplica {
     return {
-      stats: () =>
-        ({
-          id: node.id,
-          term: this.#metaTerm,
-          leader: this.#metaLeader,
-          role: this.#metaLeader === node.id ? 'leader' : 'follower',
-        }) as never,
+      stats: () => {
+        const unaware = this.#unaware?.node === node.id ? this.#unaware : undefined;
+        const leader = unaware?.node ?? this.#metaLeader;
+        return { id: node.id, term: unaware?.term ?? this.#metaTerm, leader, role: leader === node.id ? 'leader' : 'follower' } as never;
+      },
       onLeader: (listener) => {
         this.#leadListeners.add(listener);
         return () => this.#leadListeners.delete(listener);
       },
       propose: (command) => this.#propose(node, command),
+      read: () => this.#read(node),
       engine: { scanSync: ({ gte, lt }: { gte: Uint8Array; lt: Uint8Array }) => this.#scan(gte, lt), getSync: () => undefined } as never,
     };
   }
@@ -274,6 +281,16 @@ export class MetaWorld {
         // It was written, and the answer is lost with the lead.
         if (term !== this.#metaTerm) return reject(new SparrowError('unavailable', 'LEADERSHIP_LOST', 'the lead was lost'));
         return resolve({ outcome: 'applied', version });
+      });
+    });
+  }
+
+  /** Nobody confirms to who was replaced that it leads. */
+  #read(node: WorldNode): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.scheduler.after(2 * HOP_MS, () => {
+        if (node.up && this.#metaLeader === node.id) resolve();
+        else reject(new SparrowError('rerouted', 'NOT_LEADER', 'another node leads', { leader: this.#metaLeader, applied: false }));
       });
     });
   }

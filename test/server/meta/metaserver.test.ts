@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { SparrowError } from '../../../base/errors.ts';
 import {
   alterTable,
   createTable,
@@ -304,6 +305,25 @@ describe('the metaserver', () => {
       await ready();
     }
     expect(Number.isSafeInteger(last)).toBe(true);
+  });
+
+  it('gives no timestamp when another node leads, though it has not heard of it', async () => {
+    await begin([1, 2, 3]);
+    const old = world.lead;
+    await world.scheduler.until(old.timestamps(1));
+    world.deposeMeta(2);
+    await world.until(() => world.nodes.get(2)!.metaserver!.lead?.state !== undefined, 10_000, 'the beginning of its successor');
+    await world.scheduler.until(world.lead.timestamps(1000));
+    expect(old.state).toBeDefined();
+    await expect(world.scheduler.until(old.timestamps(1))).rejects.toMatchObject({ code: 'NOT_LEADER', details: { applied: false } });
+  });
+
+  it('gives no timestamp that was asked for before another node led, when it is told only then', async () => {
+    await begin([1, 2, 3]);
+    const old = world.lead;
+    const asked = old.timestamps(1);
+    world.leadMeta(2);
+    await expect(world.scheduler.until(asked)).rejects.toBeInstanceOf(SparrowError);
   });
 });
 
