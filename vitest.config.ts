@@ -12,8 +12,10 @@ const config: ViteUserConfig = defineConfig({
     // A process for each file: engines take address space and locks that must not outlive their file.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Against hanging only: what has to be quick says so itself.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', new SummaryReporter()],
     coverage: { provider: 'v8', include: ['base/**', 'engine/**', 'client/**', 'server/**', 'cli/**', 'level/**', 'proto/*.ts'] },
   },

@@ -69,7 +69,7 @@ beforeAll(async () => {
   const engine = '{memoryBytes: 201326592, pageCacheBytes: 4194304, memtableBytes: 4194304}';
   await writeFile(join(directory, 'node.yaml'), `data: unused\nlogLevel: warn\nraft: {tickMs: 50}\nengine: ${engine}\n`);
   await Promise.all([1, 2, 3].map((id) => start(id, ['--cluster', list()])));
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all([...nodes.values()].map((node) => node.end('SIGKILL')));
@@ -78,7 +78,7 @@ afterAll(async () => {
 
 describe('a cluster, by its operator', { timeout: 180_000 }, () => {
   it('is shown as a table and as JSON', async () => {
-    await expect.poll(async () => (await status()).leaderId, { timeout: 60_000 }).toBeGreaterThan(0);
+    await expect.poll(async () => (await status()).leaderId).toBeGreaterThan(0);
     const text = await ok('status');
     expect(text).toMatch(
       /^cluster [0-9a-f]{16}: node [123] leads in term \d+\n\nnode {2}role +address +other nodes at +state +log +behind\n/,
@@ -112,9 +112,7 @@ describe('a cluster, by its operator', { timeout: 180_000 }, () => {
     expect(await ok('demote', '1')).toBe('node 1 is a learner now\n');
     expect(await ok('remove', '1')).toContain('node 1 is removed');
     expect(await ok('remove', '1')).toBe('node 1 was removed before\n');
-    await expect
-      .poll(async () => (await runCli(['cluster', 'status', '--server', address(1)])).stdout.toString(), { timeout: 60_000 })
-      .toContain('was removed');
+    await expect.poll(async () => (await runCli(['cluster', 'status', '--server', address(1)])).stdout.toString()).toContain('was removed');
     expect(nodes.get(1)!.stderr.join('')).toContain('NODE_REMOVED');
     // Clients that come to it are sent on.
     expect((await runCli(['get', 'bird'], { env: { SPARROWKV_SERVER: address(1) } })).stdout.toString()).toBe('sparrow');
@@ -132,7 +130,7 @@ describe('a cluster, by its operator', { timeout: 180_000 }, () => {
     const text = await ok('status');
     expect(text).toMatch(/^2 +voter +\S+ +\S+ +DOWN.*\(.*ECONNREFUSED.*\)/m);
     expect(text).toContain('removed, and not to be used again: 1');
-    await expect.poll(async () => (await cluster('demote', '3')).stderr, { timeout: 60_000 }).toContain('[NO_MAJORITY_AFTER]');
+    await expect.poll(async () => (await cluster('demote', '3')).stderr).toContain('[NO_MAJORITY_AFTER]');
     expect(await refused('HAS_LEADER', 'recover', '--nodes', '4')).toContain('node 4 leads');
   });
 
@@ -152,7 +150,7 @@ describe('a cluster, by its operator', { timeout: 180_000 }, () => {
 
   it('is recovered from one node when the majority is lost, by a plan that says what it costs', async () => {
     await Promise.all([nodes.get(3)!.end('SIGKILL'), nodes.get(5)!.end('SIGKILL')]);
-    await expect.poll(async () => (await status()).code, { timeout: 60_000 }).toBe(1);
+    await expect.poll(async () => (await status()).code).toBe(1);
     const plan = await ok('recover', '--nodes', '4');
     expect(plan).toMatch(/given up {2}nodes 3, 5: .*\nkept {6}entries up to (\S+); .*\nLOST {6}entries from \S+ on/);
     expect(await refused('NODE_UNREACHABLE', 'recover', '--nodes', '4,3')).toContain('node 3 is not reached');
@@ -164,7 +162,7 @@ describe('a cluster, by its operator', { timeout: 180_000 }, () => {
     expect(await runCli(['put', 'bird', 'wren'], { env })).toMatchObject({ code: 0 });
     // Who was given up and comes back all the same, is told.
     await start(3, ['--cluster', list()]);
-    await expect.poll(() => nodes.get(3)!.stderr.join(''), { timeout: 60_000 }).toContain('NODE_REMOVED');
+    await expect.poll(() => nodes.get(3)!.stderr.join('')).toContain('NODE_REMOVED');
     expect(await status()).toMatchObject({ code: 0, leaderId: 4, removedIds: [1, 2, 3, 5], members: [{ id: 4 }] });
   });
 

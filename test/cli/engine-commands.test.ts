@@ -40,7 +40,7 @@ function flip(path: string, at: number): void {
   writeFileSync(path, bytes);
 }
 
-describe('sparrowkv engine', { timeout: 60_000 }, () => {
+describe('sparrowkv engine', () => {
   it('verify says that a store is whole, or where it is damaged', async () => {
     const whole = await engine('verify', store);
     expect({ code: whole.code, stderr: whole.stderr, text: whole.stdout.toString() }).toMatchObject({

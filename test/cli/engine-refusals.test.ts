@@ -34,7 +34,7 @@ function damage(path: string): void {
   writeFileSync(path, bytes);
 }
 
-describe('help', { timeout: 60_000 }, () => {
+describe('help', () => {
   it('explains a command of a command', async () => {
     const shown = await runCli(['help', 'engine', 'verify']);
     expect([shown.code, shown.stdout.toString()]).toEqual([
@@ -63,7 +63,7 @@ describe('help', { timeout: 60_000 }, () => {
   });
 });
 
-describe('engine commands', { timeout: 60_000 }, () => {
+describe('engine commands', () => {
   it('take a directory that is not empty for a mistake in the command line', async () => {
     for (const operands of [
       ['checkpoint', store, directory],

@@ -7,7 +7,7 @@ import { TestCluster } from '../server/test-cluster.ts';
 import { unusedPorts } from '../unused-ports.ts';
 import { ServerHarness } from './server-harness.ts';
 
-const WAIT = { timeout: 20_000, interval: 100 };
+const WAIT = { interval: 100 };
 
 async function viewFrom(address: string): Promise<ClusterView | undefined> {
   const answer = (await (await fetch(`http://${address}/api/cluster`)).json()) as ClusterView | ProblemView;
@@ -27,7 +27,7 @@ describe('the dashboard of one process', () => {
   });
 });
 
-describe('the dashboard of three nodes', { timeout: 60_000 }, () => {
+describe('the dashboard of three nodes', () => {
   let cluster: TestCluster;
   let addresses: string[];
   let browser: Browser | undefined;

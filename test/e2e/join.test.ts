@@ -35,7 +35,7 @@ async function handOver(admin: ClusterAdmin, to: number): Promise<void> {
     expect(await admin.transferLead(to)).toBe(to);
     return (await admin.leaderStatus()).status.leaderId;
   };
-  await expect.poll(leader, { timeout: 40_000 }).toBe(to);
+  await expect.poll(leader).toBe(to);
 }
 
 beforeEach(async () => {
@@ -48,45 +48,41 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-describe('a node that is alone', { timeout: 90_000 }, () => {
+describe('a node that is alone', () => {
   it('is where its settings say, also when they say something else later, and grows to a cluster', async () => {
     const first = await start(1);
     await first.close();
     await start(1, { listen: address(4), peerListen: peerAddress(4) });
     using admin = connectAdmin(address(4));
     await expect
-      .poll(async () => (await admin.statusOf(address(4))).members[0], { timeout: 40_000 })
+      .poll(async () => (await admin.statusOf(address(4))).members[0])
       .toMatchObject({ id: 1, address: address(4), peerAddress: peerAddress(4) });
     for (const id of [2, 3]) {
       await start(id, { join: address(4) });
       await admin.changeMembers({ type: 'add-learner', node: { id, address: address(id), peerAddress: peerAddress(id) } });
       await expect
-        .poll(
-          async () =>
-            admin.changeMembers({ type: 'promote', id }).then(
-              () => 'done',
-              (error: { code: string }) => error.code,
-            ),
-          { timeout: 40_000 },
+        .poll(async () =>
+          admin.changeMembers({ type: 'promote', id }).then(
+            () => 'done',
+            (error: { code: string }) => error.code,
+          ),
         )
         .toBe('done');
     }
     // Who joined is found by the others, and by who asks any of them.
     await expect
-      .poll(async () => (await admin.statusOf(address(3))).members.map(({ id, role }) => [id, role]), { timeout: 40_000 })
+      .poll(async () => (await admin.statusOf(address(3))).members.map(({ id, role }) => [id, role]))
       .toEqual([
         [1, 1],
         [2, 1],
         [3, 1],
       ]);
-    await expect
-      .poll(async () => (await admin.statusOf(address(3))).members.every(({ reachable }) => reachable), { timeout: 40_000 })
-      .toBe(true);
+    await expect.poll(async () => (await admin.statusOf(address(3))).members.every(({ reachable }) => reachable)).toBe(true);
     await handOver(admin, 3);
   });
 });
 
-describe('a node that waits', { timeout: 90_000 }, () => {
+describe('a node that waits', () => {
   it('finds a leader that came after it asked, and is there again after a restart', async () => {
     const first = await start(1);
     using admin = connectAdmin(address(1));
@@ -96,13 +92,11 @@ describe('a node that waits', { timeout: 90_000 }, () => {
       admin.changeMembers({ type: 'add-learner', node: { id, address: address(id), peerAddress: peerAddress(id) } });
     await add(2);
     await expect
-      .poll(
-        async () =>
-          admin.changeMembers({ type: 'promote', id: 2 }).then(
-            () => 'done',
-            (error: { code: string }) => error.code,
-          ),
-        { timeout: 40_000 },
+      .poll(async () =>
+        admin.changeMembers({ type: 'promote', id: 2 }).then(
+          () => 'done',
+          (error: { code: string }) => error.code,
+        ),
       )
       .toBe('done');
     await handOver(admin, 2);
@@ -110,7 +104,7 @@ describe('a node that waits', { timeout: 90_000 }, () => {
     await expect(start(3)).rejects.toMatchObject({ code: 'JOIN_NEEDED' });
     await start(3, { join: address(1) });
     await add(3);
-    await expect.poll(async () => (await admin.statusOf(address(3))).members.map(({ id }) => id), { timeout: 40_000 }).toEqual([1, 2, 3]);
+    await expect.poll(async () => (await admin.statusOf(address(3))).members.map(({ id }) => id)).toEqual([1, 2, 3]);
     expect((await admin.statusOf(address(3))).leaderId).toBe(2);
     expect(first.settings.nodeId).toBe(1);
   });
@@ -125,19 +119,19 @@ describe('a node that waits', { timeout: 90_000 }, () => {
   });
 });
 
-it('a node that lost its data is not let in as if it began', { timeout: 90_000 }, async () => {
+it('a node that lost its data is not let in as if it began', async () => {
   const cluster = Object.fromEntries([1, 2, 3].map((id) => [id, { address: address(id), peerAddress: peerAddress(id) }]));
   const servers = await Promise.all([1, 2, 3].map((id) => start(id, { cluster })));
   using admin = connectAdmin([address(1), address(2), address(3)]);
   const begun = async (): Promise<boolean[]> => (await admin.leaderStatus()).status.members.map((member) => member.begun);
-  await expect.poll(begun, { timeout: 40_000 }).toEqual([true, true, true]);
+  await expect.poll(begun).toEqual([true, true, true]);
   await servers[1]!.close();
   const other = join(directory, 'other');
   await expect(start(2, { cluster, data: other })).rejects.toMatchObject({ code: 'NODE_DATA_LOST', details: { node: 2, free: 4 } });
   expect(existsSync(join(other, 'node.json'))).toBe(false);
   // With its own it is welcome.
   await start(2, { cluster });
-  await expect.poll(async () => (await admin.statusOf(address(2))).leaderId, { timeout: 40_000 }).toBeGreaterThan(0);
+  await expect.poll(async () => (await admin.statusOf(address(2))).leaderId).toBeGreaterThan(0);
 });
 
 it(
@@ -156,12 +150,10 @@ it(
     await expect(admin.changeMembers({ type: 'set-addresses', node: wrong })).rejects.toMatchObject({ code: 'ADDRESS_TAKEN' });
     await admin.changeMembers({ type: 'set-addresses', node: { id: 3, ...there } });
     const third = async (): Promise<object | undefined> => (await admin.leaderStatus()).status.members[2];
-    await expect.poll(third, { timeout: 40_000 }).toMatchObject({ id: 3, ...there, reachable: true, progress: { lag: 0 } });
+    await expect.poll(third).toMatchObject({ id: 3, ...there, reachable: true, progress: { lag: 0 } });
     await servers[1]!.close();
     await start(2, { cluster });
-    await expect
-      .poll(async () => (await admin.statusOf(address(2))).members[2], { timeout: 40_000 })
-      .toMatchObject({ ...there, reachable: true });
+    await expect.poll(async () => (await admin.statusOf(address(2))).members[2]).toMatchObject({ ...there, reachable: true });
   },
 );
 

@@ -15,4 +15,4 @@ it('loses no acknowledged write and applies none by half, over 20 kills', async 
   expect(result.undecided).toBeGreaterThan(20);
   expect(result.counted).toBeGreaterThan(100);
   await rm(directory, { recursive: true });
-}, 120_000);
+});

@@ -9,7 +9,7 @@ import { type RunningServer, type ServerSettingsInput, startServer } from '../..
 import { freePorts } from '../cluster/free-ports.ts';
 import { http, parse } from '../server/metrics/scrape.ts';
 
-const WAIT = { timeout: 60_000, interval: 200 };
+const WAIT = { timeout: 120_000, interval: 200 };
 
 let directory: string;
 let ports: number[];
@@ -44,7 +44,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-it('makes tables, moves replicas, drains nodes, and goes on under another leader', { timeout: 240_000 }, async () => {
+it('makes tables, moves replicas, drains nodes, and goes on under another leader', { timeout: 600_000 }, async () => {
   const cluster = Object.fromEntries([1, 2, 3].map((id) => [id, { address: address(id), peerAddress: peerAddress(id) }]));
   await Promise.all([1, 2, 3].map((id) => start(id, { cluster, zone: `z${id}`, metricsAddress: '127.0.0.1:0' })));
   using meta = connectMeta([address(1), address(2), address(3)], { timeoutMs: 60_000 });
@@ -84,7 +84,7 @@ it('makes tables, moves replicas, drains nodes, and goes on under another leader
   await settled(meta);
 
   await meta.operate({ operation: { $case: 'drain', value: { node: 1 } }, dryRun: false });
-  await expect.poll(async () => nodesWith(await meta.survey(), 1), { timeout: 120_000, interval: 500 }).toEqual([]);
+  await expect.poll(async () => nodesWith(await meta.survey(), 1), WAIT).toEqual([]);
   expect((await meta.survey()).nodes.find(({ entry }) => entry?.node === 4)!.replicas).toBeGreaterThanOrEqual(4);
 
   await meta.dropTable({ name: 'orders', undeleteMs: 60_000, dryRun: false });

@@ -244,7 +244,7 @@ describe('a session', () => {
     }
     session.stream.end();
     await session.ended;
-  }, 90_000);
+  });
 
   it('answers a cancelled call once, and forgets the calls of a client that goes', async () => {
     const session = new TestSession(harness.kv.session());

@@ -17,7 +17,7 @@ afterEach(async () => {
 
 const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString();
 
-describe('three nodes', { timeout: 60_000 }, () => {
+describe('three nodes', () => {
   it('have one leader, which clients find by any of them; what is written is on all', async () => {
     cluster = await TestCluster.start(3);
     const leader = await cluster.leader();
@@ -154,7 +154,7 @@ describe('three nodes', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a data directory', { timeout: 60_000 }, () => {
+describe('a data directory', () => {
   it('of another node is refused, and so is that of a node of another cluster', async () => {
     cluster = await TestCluster.start(3);
     await using client = cluster.client();
@@ -238,7 +238,7 @@ describe('a data directory', { timeout: 60_000 }, () => {
   });
 });
 
-describe('nodes of different clusters', { timeout: 60_000 }, () => {
+describe('nodes of different clusters', () => {
   it('do not speak with each other, though they have the same addresses', async () => {
     cluster = await TestCluster.start(3);
     await using client = cluster.client();
@@ -257,7 +257,7 @@ describe('nodes of different clusters', { timeout: 60_000 }, () => {
   });
 });
 
-describe('stopping', { timeout: 60_000 }, () => {
+describe('stopping', () => {
   it('hands the lead over: nodes are stopped and started again one after another, and no call fails', async () => {
     cluster = await TestCluster.start(3);
     await using client = cluster.client();

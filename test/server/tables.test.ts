@@ -37,7 +37,7 @@ beforeAll(async () => {
   );
   // Only what the tests ask for.
   await meta.operate({ operation: { $case: 'pause', value: true }, dryRun: false });
-}, 60_000);
+});
 
 afterAll(async () => {
   await client.close();
@@ -155,7 +155,7 @@ describe.each([
     expect(await keysOf(table)).toEqual(SORTED.filter((key) => key < 'd' || key >= 'w'));
     // Nothing of it is in table default.
     expect(await client.get('a000')).toBe(undefined);
-  }, 60_000);
+  });
 
   it('is written and read while a shard is split and its lead changes', async () => {
     const table = client.table(name);
@@ -172,7 +172,7 @@ describe.each([
     });
     expect(writes).toBeGreaterThan(KEYS.length);
     expect(await keysOf(table, { keysOnly: true })).toEqual(SORTED);
-  }, 60_000);
+  });
 });
 
 describe('merged shards', () => {
@@ -189,7 +189,7 @@ describe('merged shards', () => {
     });
     expect(await keysOf(table)).toEqual(SORTED);
     expect(await table.deleteRange({ gte: 'b', lt: 'y' })).toEqual({ deleted: SORTED.filter((key) => key >= 'b' && key < 'y').length });
-  }, 60_000);
+  });
 });
 
 describe('table default', () => {
@@ -207,7 +207,7 @@ describe('table default', () => {
     expect((await client.multiGet(KEYS)).every((value) => value !== undefined)).toBe(true);
     await expect(client.write(client.batch().put('a000', 'x').put('z025', 'x'))).rejects.toMatchObject({ code: 'BATCH_SPANS_SHARDS' });
     expect(await client.deleteRange({ gte: 'k', lt: 'p' })).toEqual({ deleted: SORTED.filter((key) => key >= 'k' && key < 'p').length });
-  }, 60_000);
+  });
 });
 
 describe('clients that know no shards', () => {
@@ -216,7 +216,7 @@ describe('clients that know no shards', () => {
   beforeAll(async () => {
     proxy = await startServer({ role: 'proxy', join: cluster.nodes[1]!.address, listen: '127.0.0.1:0', logLevel: 'silent' });
     await client.tables.create('plain', { partitioning: { range: ['m'] } });
-  }, 30_000);
+  });
 
   afterAll(() => proxy.close());
 
@@ -276,5 +276,5 @@ describe('a node that dies', () => {
     await cluster.start(3);
     await until(async () => (await meta.survey()).nodes.every(({ state }) => state === 'up'));
     expect(await keysOf(table)).toEqual(SORTED);
-  }, 90_000);
+  });
 });

@@ -9,8 +9,8 @@ import { type NodeAddresses, type RunningServer, type ServerSettingsInput, start
 import { call } from '../e2e/server-harness.ts';
 import { unusedPorts } from '../unused-ports.ts';
 
-/** Of a test that waits for what must come. */
-const WAIT_MS_MAX = 20_000;
+/** Of a test that waits for what must come: against hanging. */
+const WAIT_MS_MAX = 60_000;
 
 export class TestCluster implements AsyncDisposable {
   readonly directory: string = mkdtempSync(join(tmpdir(), 'sparrowkv-cluster-'));

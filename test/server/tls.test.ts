@@ -22,7 +22,7 @@ afterEach(async () => {
   open = undefined;
 });
 
-describe('a server with a certificate', { timeout: 60_000 }, () => {
+describe('a server with a certificate', () => {
   it('is spoken to by who trusts it, and by nobody else', async () => {
     const harness = (open = await ServerHarness.start({ tls: pair('node') })) as ServerHarness;
     const { address } = harness.server;
@@ -81,7 +81,7 @@ describe('a client', () => {
   });
 });
 
-describe('nodes with certificates', { timeout: 120_000 }, () => {
+describe('nodes with certificates', () => {
   it('are a cluster; one with the certificate of another authority is not heard', async () => {
     const peerTls = { ...pair('node'), authority: file('authority') };
     const cluster = (open = await TestCluster.start(3, { peerTls })) as TestCluster;

@@ -170,7 +170,7 @@ describe('a split by hash', () => {
     const range = engineRange({});
     const result = await shards[1]!.propose(encodeDeleteRange(undefined, range.start, range.end, 10_000), NO_LIMIT);
     expect(result).toMatchObject({ outcome: 'range-deleted', deleted: of(1).length });
-    await expect.poll(() => shards.map(({ descriptor }) => descriptor.state), { timeout: 10_000 }).toEqual(['normal', 'normal']);
+    await expect.poll(() => shards.map(({ descriptor }) => descriptor.state)).toEqual(['normal', 'normal']);
     expect(Object.keys(entries(shards[0]!)).sort()).toEqual(of(0));
     expect(entries(shards[1]!)).toEqual({});
     await expect(sealShard(shards[0]!, 2, NO_LIMIT)).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_NEIGHBOURS' });

@@ -33,29 +33,26 @@ describe('a shard of three members', () => {
   afterEach(() => cluster.close());
 
   async function leaderOf(shard: number): Promise<NodeHarness> {
-    await expect.poll(() => cluster.leaderOf(shard) !== undefined, { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => cluster.leaderOf(shard) !== undefined).toBe(true);
     return cluster.leaderOf(shard)!;
   }
 
   /** By whoever leads; again while nobody does. */
   async function put(shard: number, name: string): Promise<void> {
     await expect
-      .poll(
-        async () => {
-          const replica = (await leaderOf(shard)).replicas.get(shard)!;
-          const command = encodeWrite(
-            undefined,
-            [],
-            [{ type: 'put', key: key(name), value: key(`${name} value`) }],
-            replica.descriptor.epoch,
-          );
-          return replica.propose(command, NO_LIMIT).then(
-            ({ outcome }) => outcome,
-            () => 'again',
-          );
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        const replica = (await leaderOf(shard)).replicas.get(shard)!;
+        const command = encodeWrite(
+          undefined,
+          [],
+          [{ type: 'put', key: key(name), value: key(`${name} value`) }],
+          replica.descriptor.epoch,
+        );
+        return replica.propose(command, NO_LIMIT).then(
+          ({ outcome }) => outcome,
+          () => 'again',
+        );
+      })
       .toBe('applied');
   }
 
@@ -65,12 +62,10 @@ describe('a shard of three members', () => {
   }
 
   async function expectAlike(shard: number, keys: readonly string[], nodes = NODES): Promise<void> {
-    await expect
-      .poll(() => nodes.map((node) => keysOf(cluster.node(node).replicas.get(shard))), { timeout: 20_000 })
-      .toEqual(nodes.map(() => keys));
+    await expect.poll(() => nodes.map((node) => keysOf(cluster.node(node).replicas.get(shard)))).toEqual(nodes.map(() => keys));
   }
 
-  it('is split on all of them, and the child is led where its parent is', { timeout: 60_000 }, async () => {
+  it('is split on all of them, and the child is led where its parent is', async () => {
     await begin(1 << 20);
     for (const name of ['a', 'b', 'c', 'd']) await put(1, name);
     const before = await leaderOf(1);
@@ -84,7 +79,7 @@ describe('a shard of three members', () => {
     expect(terms).toEqual([NODES, NODES, NODES]);
   });
 
-  it('makes the child of a member that was away when it comes to the split', { timeout: 60_000 }, async () => {
+  it('makes the child of a member that was away when it comes to the split', async () => {
     await begin(1 << 20);
     for (const name of ['a', 'b', 'c', 'd']) await put(1, name);
     const leader = (await leaderOf(1)).replicas.get(1)!.stats().id;
@@ -100,7 +95,7 @@ describe('a shard of three members', () => {
     await expectAlike(17, ['d', 'e']);
   });
 
-  it('a member that is brought beyond the split by a snapshot has no child until it is told to have one', { timeout: 60_000 }, async () => {
+  it('a member that is brought beyond the split by a snapshot has no child until it is told to have one', async () => {
     await begin(0);
     for (const name of ['a', 'b', 'c', 'd']) await put(1, name);
     const leading = (await leaderOf(1)).replicas.get(1)!;
@@ -114,7 +109,7 @@ describe('a shard of three members', () => {
       (await leaderOf(1)).replicas.get(1)!.upkeep.releaseLog();
       await leading.flush();
     }
-    await expect.poll(() => leading.stats().firstIndex > 10, { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => leading.stats().firstIndex > 10).toBe(true);
     const late = await cluster.start(away, NODES);
     await expectAlike(1, ['a', 'b', 'b0', 'b1', 'b2']);
     expect(late.replicas.get(1)!.stats().snapshotsInstalled).toBe(1);
@@ -125,13 +120,13 @@ describe('a shard of three members', () => {
     await expectAlike(16, ['c', 'd', 'e', 'f']);
   });
 
-  it('takes in its neighbour on all of them', { timeout: 60_000 }, async () => {
+  it('takes in its neighbour on all of them', async () => {
     await begin(1 << 20);
     for (const name of ['a', 'b', 'c', 'd']) await put(1, name);
     await split(1, 16, 'c');
     for (let i = 0; i < 8; i++) await put(1, 'a');
     const leader = await leaderOf(1);
-    await expect.poll(() => cluster.leaderOf(16) === leader, { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => cluster.leaderOf(16) === leader).toBe(true);
     const [target, source] = [leader.replicas.get(1)!, leader.replicas.get(16)!];
     const sealed = await sealShard(source, 2, NO_LIMIT);
     const { session, entries } = await importShard(target, 2, source, sealed, NO_LIMIT);

@@ -14,7 +14,7 @@ const change = (...members: (ConfigurationChange & { type: 'simple' })['members'
   change: { type: 'simple', members },
 });
 
-describe('the orders of the metaserver', { timeout: 60_000 }, () => {
+describe('the orders of the metaserver', () => {
   let cluster: LinkedNodes;
   let agents: Map<number, NodeAgent>;
 
@@ -30,22 +30,19 @@ describe('the orders of the metaserver', { timeout: 60_000 }, () => {
   async function ordered(given: Order, shard = 16): Promise<void> {
     let outcome: OrderOutcome | undefined;
     await expect
-      .poll(
-        async () => {
-          const leader = leaderOf(shard);
-          if (leader === 0) return 'no leader';
-          outcome = await order(leader, given);
-          return outcome.outcome === 'done' ? 'done' : outcome.again ? 'again' : `${outcome.code}: ${outcome.message}`;
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        const leader = leaderOf(shard);
+        if (leader === 0) return 'no leader';
+        outcome = await order(leader, given);
+        return outcome.outcome === 'done' ? 'done' : outcome.again ? 'again' : `${outcome.code}: ${outcome.message}`;
+      })
       .toBe('done');
   }
 
   async function made(nodes: readonly number[]): Promise<void> {
     const create: Order = { type: 'create-replica', descriptor: DESCRIPTOR, voters: nodes };
     expect(await Promise.all(nodes.map((node) => order(node, create)))).toEqual(nodes.map(() => DONE));
-    await expect.poll(() => leaderOf(16), { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(() => leaderOf(16)).toBeGreaterThan(0);
   }
 
   beforeEach(async () => {
@@ -87,9 +84,7 @@ describe('the orders of the metaserver', { timeout: 60_000 }, () => {
     expect(await order(from, { type: 'create-replica', descriptor: DESCRIPTOR, voters: [] })).toEqual(DONE);
     expect(cluster.node(from).replicas.get(16)!.stats().term).toBeGreaterThanOrEqual(term);
     await ordered(change({ type: 'make-learner', id: from }));
-    await expect
-      .poll(() => cluster.node(from).replicas.get(16)!.applied > 0 && cluster.node(from).get(16, 'a'), { timeout: 20_000 })
-      .toBe('kept');
+    await expect.poll(() => cluster.node(from).replicas.get(16)!.applied > 0 && cluster.node(from).get(16, 'a')).toBe('kept');
   });
 
   it('are refused by whoever does not lead, with who does, and where there is no replica', async () => {
@@ -132,8 +127,8 @@ describe('the orders of the metaserver', { timeout: 60_000 }, () => {
     for (let i = 0; i < 40; i++) await leader().put(16, `key ${String(i).padStart(2, '0')}`, 'v'.repeat(200), 3);
     await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'middle' } });
     await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'middle' } });
-    await expect.poll(() => [1, 2, 3].every((node) => cluster.node(node).replicas.get(17) !== undefined), { timeout: 20_000 }).toBe(true);
-    await expect.poll(() => leaderOf(17), { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(() => [1, 2, 3].every((node) => cluster.node(node).replicas.get(17) !== undefined)).toBe(true);
+    await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
     const [parent, child] = [16, 17].map((shard) => cluster.leaderOf(shard)!.replicas.get(shard)!.descriptor);
     expect([parent!.epoch, child!.epoch]).toEqual([4, 4]);
     if (parent!.keys.kind !== 'range' || child!.keys.kind !== 'range') throw new Error('a range is divided into ranges');
@@ -174,17 +169,17 @@ describe('the orders of the metaserver', { timeout: 60_000 }, () => {
     const create: Order = { type: 'create-replica', descriptor: DESCRIPTOR, voters: [1, 2] };
     expect(await order(1, create)).toEqual(DONE);
     // It asks for votes where nobody is yet.
-    await expect.poll(() => cluster.node(2).host.messagesHeld, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => cluster.node(2).host.messagesHeld).toBeGreaterThan(0);
     expect(await order(2, create)).toEqual(DONE);
     expect(cluster.node(2).host.messagesHeld).toBe(0);
-    await expect.poll(() => leaderOf(16), { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => leaderOf(16)).toBeGreaterThan(0);
   });
 
   it('of a merge are taken back before the source is retired', async () => {
     await made([1, 2, 3]);
     for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, key, 3);
     await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
-    await expect.poll(() => leaderOf(17), { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
     const source = cluster.leaderOf(17)!.replicas.get(17)!.descriptor;
     expect(await order(leaderOf(16), { type: 'absorb', shard: 16, source, commit: false })).toMatchObject({
       code: 'MERGE_ORDER',

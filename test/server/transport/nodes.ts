@@ -14,8 +14,8 @@ import {
 import { createHash, hash } from './hash.ts';
 
 export const CLUSTER = 0xfeedn;
-/** Of a test that waits for what must come. */
-const WAIT_MS_MAX = 20_000;
+/** Of a test that waits for what must come: against hanging. */
+const WAIT_MS_MAX = 60_000;
 
 export interface TestNode extends AsyncDisposable {
   readonly id: number;
