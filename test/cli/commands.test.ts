@@ -171,7 +171,7 @@ describe('usage', () => {
       'sparrowkv: cannot reach 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1 [UNREACHABLE]\n' +
         'Is a server running there? "sparrowkv server --data ./data" starts one.\n',
     ]);
-    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(performance.now() - before).toBeLessThan(9_000);
   });
 
   it('tries several servers in turn', async () => {

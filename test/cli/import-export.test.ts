@@ -109,7 +109,7 @@ describe('an import that is cut off', () => {
     const puts = async (): Promise<number> => (await watcher.status()).engine?.puts ?? 0;
     for (let kill = 0; kill < 2; kill++) {
       const before = await puts();
-      await expect.poll(async () => (await puts()) > before + 3, { timeout: 20_000, interval: 5 }).toBe(true);
+      await expect.poll(async () => (await puts()) > before + 3, { interval: 5 }).toBe(true);
       await victim.end('SIGKILL');
       victim = await ServerProcess.start(data, victim.port);
     }
@@ -125,7 +125,7 @@ describe('an import that is cut off', () => {
     await mkdir(root);
     await writeFile(join(root, 'large'), content(40_000_000, 9));
     const running = startCli(['import', '--dir', root, '--prefix', 'cut/', '--server', server.address]);
-    await expect.poll(() => keys('cut/'), { timeout: 20_000, interval: 5 }).toBeGreaterThan(0);
+    await expect.poll(() => keys('cut/'), { interval: 5 }).toBeGreaterThan(0);
     running.kill('SIGINT');
     const { code, stderr } = await running.finished;
     expect([code, stderr]).toEqual([130, expect.stringContaining('run the same command again')]);

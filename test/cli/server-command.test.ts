@@ -30,7 +30,7 @@ describe('the server command', () => {
     await client.put('a', '1');
     const before = performance.now();
     expect(await server.end('SIGTERM')).toBe(0);
-    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(performance.now() - before).toBeLessThan(10_000);
     expect(server.stdout.join('')).toMatch(/^sparrowkv \d+\.\d+\.\d+ serves \S+\/one on 127\.0\.0\.1:\d+\n$/);
     expect(server.stderr.join('')).toBe('');
     const again = await ServerProcess.start(join(directory, 'one'));
@@ -51,7 +51,7 @@ describe('the server command', () => {
     await scan.next();
     const before = performance.now();
     expect(await server.end('SIGTERM')).toBe(0);
-    expect(performance.now() - before).toBeLessThan(5_500);
+    expect(performance.now() - before).toBeLessThan(10_000);
     await Promise.all(busy);
   });
 
@@ -66,7 +66,7 @@ describe('the server command', () => {
     child.kill('SIGINT');
     expect((await ended)[0]).toBe(0);
     // It would wait for 10 s.
-    expect(performance.now() - before).toBeLessThan(6_000);
+    expect(performance.now() - before).toBeLessThan(9_000);
   });
 
   it('ends at once at a second signal', async () => {

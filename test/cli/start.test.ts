@@ -29,7 +29,7 @@ class Start {
   }
 
   async says(text: string): Promise<void> {
-    await expect.poll(() => this.output, { timeout: 80_000, interval: 10 }).toContain(text);
+    await expect.poll(() => this.output, { timeout: 120_000, interval: 10 }).toContain(text);
   }
 
   async end(signal?: NodeJS.Signals): Promise<number | null> {
@@ -84,7 +84,7 @@ describe('npm start -- --single', () => {
     expect(await rival.end()).toBe(4);
     expect(rival.output).toMatch(/already open in another process .*\[LOCKED\]\nStop the other server/);
     expect(await second.end('SIGTERM')).toBe(0);
-  }, 200_000);
+  }, 400_000);
 
   it('leaves no server behind when it is killed', async () => {
     const port = await unusedPort();
@@ -163,7 +163,7 @@ describe('npm start', () => {
     const elsewhere = new Start('three', await portsForThree(), { single: false });
     expect(await elsewhere.end()).toBe(2);
     expect(elsewhere.output).toContain('[OTHER_CLUSTER]\nA cluster keeps the addresses that it began with');
-  }, 200_000);
+  }, 400_000);
 
   it('stops all nodes when it is interrupted, and leaves none behind when it is killed', async () => {
     const port = await portsForThree();

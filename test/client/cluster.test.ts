@@ -66,7 +66,7 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
   });
 
   it('writes under way when the lead changes are applied once each', async () => {
-    await using client = connect([3, 2, 1].map(addressOf), { transport });
+    await using client = connect([3, 2, 1].map(addressOf), { transport, timeoutMs: 60_000 });
     const writes = Array.from({ length: 100 }, async (_, i) => {
       for (let round = 0; round < 10; round++) await client.put(`k${i}`, String(round));
     });
@@ -88,14 +88,14 @@ describe.each(['session', 'unary'] as const)('over %s calls', (transport) => {
     lead(2);
     const before = performance.now();
     await writes;
-    expect(performance.now() - before).toBeLessThan(4_000);
+    expect(performance.now() - before).toBeLessThan(8_000);
     nodes[0].thaw();
     await client.put('after', '');
     expect(store.version).toBe(52);
   });
 
   it('a restart of one node after another, under load, fails no call', async () => {
-    await using client = connect(addressOf(2), { transport });
+    await using client = connect(addressOf(2), { transport, timeoutMs: 60_000 });
     let done = false;
     let writes = 0;
     const load = Array.from({ length: 30 }, async (_, i) => {

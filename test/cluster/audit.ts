@@ -7,7 +7,7 @@ import type { Load } from './load.ts';
 import { readStoppedNode } from './stopped-node.ts';
 import { SMALL, type TestCluster } from './test-cluster.ts';
 
-const CALM_MS_MAX = 30_000;
+const CALM_MS_MAX = 90_000;
 
 export async function audit(
   cluster: TestCluster,

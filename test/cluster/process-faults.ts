@@ -83,7 +83,7 @@ const restartInOrder: Fault = {
   },
 };
 
-const CAUGHT_UP_MS_MAX = 20_000;
+const CAUGHT_UP_MS_MAX = 60_000;
 
 export async function restartOneByOne(cluster: TestCluster): Promise<void> {
   for (const node of cluster.nodes) {

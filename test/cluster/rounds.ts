@@ -42,8 +42,8 @@ export interface RoundsResult {
 }
 
 /** A majority that is left may have to elect a leader, several times when votes split. */
-export const SERVES_MS_MAX = 10_000;
-export const HEALED_MS_MAX = 15_000;
+export const SERVES_MS_MAX = 30_000;
+export const HEALED_MS_MAX = 45_000;
 /** Calls of impatient clients end while the cluster is without a leader. */
 const IMPATIENT_MS = 1000;
 const PATIENT_MS = 60_000;

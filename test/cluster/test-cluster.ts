@@ -44,7 +44,7 @@ export const SMALL: Readonly<Record<string, unknown>> = {
 };
 
 const LOCALHOST = '127.0.0.1';
-const LED_MS_MAX = 20_000;
+const LED_MS_MAX = 60_000;
 
 export class TestCluster {
   readonly directory: string;

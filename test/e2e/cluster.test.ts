@@ -86,7 +86,7 @@ describe('three processes', () => {
     for (const id of [1, 2, 3]) {
       const begun = performance.now();
       expect(await nodes[id - 1]!.end('SIGTERM')).toBe(0);
-      expect(performance.now() - begun).toBeLessThan(5_500);
+      expect(performance.now() - begun).toBeLessThan(10_000);
       nodes[id - 1] = await start(id);
       await one.put(`after ${id}`, 'v');
     }
