@@ -7,9 +7,9 @@
  * A load is for a round of some seconds, with keys of its own: a history that is checked cannot be long.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from '../../client/index.ts';
+import type { KeyValues } from '../../client/index.ts';
 import { SimRandom } from '../sim/sim-random.ts';
-import { WORKLOADS, type Workload } from '../sim/workloads/index.ts';
+import { type MakeWorkload, WORKLOADS, type Workload } from '../sim/workloads/index.ts';
 import { Ledger } from './ledger.ts';
 import { CallCounts, SdkStore } from './sdk-store.ts';
 
@@ -17,6 +17,10 @@ export interface LoadOptions {
   readonly seed: number;
   /** Begins all keys; no other load has it. */
   readonly prefix: string;
+  /** Where a workload's own key is. Default: behind the prefix. */
+  readonly keyOf?: (key: string) => string;
+  /** Default: all. */
+  readonly workloads?: readonly MakeWorkload[];
   readonly workersPerClient?: number;
   /** Between two operations of a worker. */
   readonly thinkMsMax?: number;
@@ -33,7 +37,8 @@ export class Load {
   readonly prefix: string;
   readonly ledger: Ledger = new Ledger();
   readonly calls: CallCounts = new CallCounts();
-  readonly #clients: readonly Client[];
+  readonly #clients: readonly KeyValues[];
+  readonly #keyOf: (key: string) => string;
   readonly #random: SimRandom;
   readonly #workloads: readonly Workload[];
   readonly #workersPerClient: number;
@@ -43,19 +48,21 @@ export class Load {
   #failed: unknown;
 
   /** Clients are the caller's to close. */
-  constructor(clients: readonly Client[], { seed, prefix, workersPerClient = 3, thinkMsMax = 20 }: LoadOptions) {
+  constructor(clients: readonly KeyValues[], options: LoadOptions) {
+    const { seed, prefix, workloads = WORKLOADS, workersPerClient = 3, thinkMsMax = 20 } = options;
     this.#clients = clients;
     this.prefix = prefix;
+    this.#keyOf = options.keyOf ?? ((key) => prefix + key);
     this.#random = SimRandom.mixed(seed);
     this.#workersPerClient = workersPerClient;
     this.#thinkMsMax = thinkMsMax;
-    this.#workloads = WORKLOADS.map((make) => make(() => performance.now(), this.#random, false));
+    this.#workloads = workloads.map((make) => make(() => performance.now(), this.#random, false));
   }
 
   begin(): void {
     this.#on = true;
     for (const [i, client] of this.#clients.entries()) {
-      const store = new SdkStore(client, this.prefix, this.calls);
+      const store = new SdkStore(client, this.#keyOf, this.calls);
       for (let worker = 0; worker < this.#workersPerClient; worker++) {
         const id = i * this.#workersPerClient + worker;
         this.#working.push(this.#work(id, store, this.#random.fork(), worker === 0 ? this.ledger : undefined));
@@ -73,7 +80,7 @@ export class Load {
   /** Every workload is looked at again, by every client. */
   async look(): Promise<void> {
     for (const [i, client] of this.#clients.entries()) {
-      const store = new SdkStore(client, this.prefix, this.calls);
+      const store = new SdkStore(client, this.#keyOf, this.calls);
       for (const workload of this.#workloads) for (let times = 0; times < 3; times++) await workload.act(i, store, this.#random);
     }
   }

@@ -16,6 +16,10 @@ import { until } from './until.ts';
 
 export interface ClusterOptions {
   readonly nodes: number;
+  /** How many of them the cluster begins with; the others join it. Default: all. */
+  readonly founders?: number | undefined;
+  /** Further arguments of `sparrowkv server`. */
+  readonly argsOf?: ((id: number) => readonly string[]) | undefined;
   /** Default: source. */
   readonly from?: RunFrom | undefined;
   /** In the place of SMALL. */
@@ -49,13 +53,16 @@ const LED_MS_MAX = 60_000;
 export class TestCluster {
   readonly directory: string;
   readonly nodes: readonly ClusterNode[];
+  /** They have the first shard, which `led`, `caughtUp` and `calm` are about. */
+  readonly #founders: readonly ClusterNode[];
 
   static async start(options: ClusterOptions): Promise<TestCluster> {
     const ports = await freePorts(options.hosts === undefined ? 2 * options.nodes : 2);
     const cluster = new TestCluster(options, ports);
     try {
-      await Promise.all(cluster.nodes.map((node) => node.start()));
+      await Promise.all(cluster.#founders.map((node) => node.start()));
       await cluster.led();
+      await Promise.all(cluster.nodes.slice(cluster.#founders.length).map((node) => node.start()));
     } catch (error) {
       await cluster.end(false);
       throw error;
@@ -63,7 +70,8 @@ export class TestCluster {
     return cluster;
   }
 
-  private constructor({ nodes, from = 'source', settings = SMALL, hosts, dataOf, envOf }: ClusterOptions, ports: readonly number[]) {
+  private constructor(options: ClusterOptions, ports: readonly number[]) {
+    const { nodes, founders = nodes, argsOf, from = 'source', settings = SMALL, hosts, dataOf, envOf } = options;
     this.directory = mkdtempSync(join(tmpdir(), 'sparrowkv-cluster-'));
     const places = Array.from({ length: nodes }, (_, i) => {
       const host = hosts?.[i]?.address ?? LOCALHOST;
@@ -72,15 +80,21 @@ export class TestCluster {
       const data = dataOf?.(i + 1) ?? join(directory, 'data');
       return { id: i + 1, address: `${host}:${port}`, peerAddress: `${host}:${peerPort}`, directory, data };
     });
-    const list = places.map(({ id, address, peerAddress }) => `${id}=${address}/${peerAddress}`).join();
+    const list = places
+      .slice(0, founders)
+      .map(({ id, address, peerAddress }) => `${id}=${address}/${peerAddress}`)
+      .join();
     this.nodes = places.map((place, i) => {
-      const { id, directory, data } = place;
+      const { id, address, peerAddress, directory, data } = place;
       mkdirSync(directory);
       const file = join(directory, 'settings.json');
       writeFileSync(file, JSON.stringify(settings));
-      const args = ['--config', file, '--data', data, '--node-id', String(id), '--cluster', list];
+      const joins = ['--listen', address, '--peer-listen', peerAddress, '--join', places[0]!.address];
+      const begins = i < founders ? ['--cluster', list] : joins;
+      const args = ['--config', file, '--data', data, '--node-id', String(id), ...begins, ...(argsOf?.(id) ?? [])];
       return new ClusterNode(place, { from, args, under: hosts?.[i]?.under, env: envOf?.(id), logFile: join(directory, 'log.txt') });
     });
+    this.#founders = this.nodes.slice(0, founders);
   }
 
   get addresses(): string[] {
@@ -97,13 +111,13 @@ export class TestCluster {
   }
 
   async statuses(): Promise<StatusResponse[]> {
-    return (await Promise.all(this.nodes.map((node) => node.status()))).filter((status) => status !== undefined);
+    return (await Promise.all(this.#founders.map((node) => node.status()))).filter((status) => status !== undefined);
   }
 
   /** The leader that all running nodes agree on. */
   led(msMax: number = LED_MS_MAX): Promise<ClusterNode> {
     return until('the nodes do not agree on a leader', msMax, async () => {
-      const running = this.nodes.filter((node) => node.running && !node.paused).length;
+      const running = this.#founders.filter((node) => node.running && !node.paused).length;
       const replicas = (await this.statuses()).map(({ replica }) => replica!);
       const [first] = replicas;
       if (first === undefined || replicas.length < running || first.leaderId === 0) return undefined;
@@ -128,7 +142,7 @@ export class TestCluster {
       const replicas = (await this.statuses()).map(({ replica }) => replica!);
       seen = replicas.map(({ id, appliedIndex, lastIndex }) => `node ${id}: applied ${appliedIndex} of ${lastIndex}`).join(', ');
       const [first] = replicas;
-      if (replicas.length < this.nodes.length || first === undefined) return undefined;
+      if (replicas.length < this.#founders.length || first === undefined) return undefined;
       const equal = replicas.every(({ appliedIndex, lastIndex }) => appliedIndex === first.lastIndex && lastIndex === first.lastIndex);
       return equal ? first.lastIndex : undefined;
     };
