@@ -450,6 +450,14 @@ export function mayLead({ votes, data }: ReplicaRecord): boolean {
   return votes && data;
 }
 
+/**
+ * Nothing that it has can be had any more, or waited for; should it come back, its replicas are strays. A node that is to go for good is not waited for when it is
+ * silent: that is how a dead one is told so.
+ */
+export function isGone({ health, duty }: NodeRecord): boolean {
+  return health === 'down' || duty === 'decommissioned' || (health === 'suspect' && duty === 'decommissioning');
+}
+
 /** Whether replicas of `table` may be on it at all, whatever its health. */
 export function isFor(node: NodeRecord, table: Pick<TableRecord, 'id' | 'pool'>): boolean {
   if (table.id === SYSTEM_TABLE) return node.role === 'meta' || node.role === 'all';

@@ -9,7 +9,7 @@
  *
  * Pure. Called by plan.ts.
  */
-import type { ClusterState, Node, NodeDuty, NodeHealth, PeerProbe } from '../state.ts';
+import { type ClusterState, isGone, type Node, type NodeDuty, type NodeHealth, type PeerProbe } from '../state.ts';
 import { durationText, listText, nodeText, partText } from './words.ts';
 
 export interface NodeVerdict {
@@ -115,7 +115,7 @@ function peersFor(state: ClusterState, node: Node, nowMs: number): number[] {
 export function emptied(state: ClusterState): NodeVerdict[] {
   return [...state.nodes.values()]
     .filter(({ record, load, shards, replicasHere, replicas }) => {
-      const out = shards.size === 0 && replicas === 0 && (record.health === 'down' || (load !== undefined && replicasHere.size === 0));
+      const out = shards.size === 0 && replicas === 0 && (isGone(record) || (load !== undefined && replicasHere.size === 0));
       return record.duty === 'decommissioning' && out;
     })
     .map((node) => ({ node: node.record.id, duty: 'decommissioned', reason: `${nodeText(node)} has no replica any more` }));

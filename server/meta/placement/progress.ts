@@ -10,7 +10,7 @@
  */
 import type { ConfigurationChange, MemberChange } from '../../raft/index.ts';
 import type { Order } from '../orders.ts';
-import { type ClusterState, mayLead, type OperatorRecord, replicaOn, type Shard, type Step } from '../state.ts';
+import { type ClusterState, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, type Step } from '../state.ts';
 import { overlap } from '../shard-order.ts';
 
 /** A learner that lags by no more entries has caught up: it gets those while its vote is under way. */
@@ -213,10 +213,9 @@ export function successorOf(state: ClusterState, shard: Shard, from: number, wan
   return best;
 }
 
-/** Nothing can be done about what it has; should it come back, its replicas are strays. */
 function isOut(state: ClusterState, node: number): boolean {
   const record = state.nodes.get(node)?.record;
-  return record === undefined || record.health === 'down' || record.duty === 'decommissioned';
+  return record === undefined || isGone(record);
 }
 
 /** Who has not reported in this lead may have anything. */
