@@ -76,7 +76,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-describe('a cluster, by its operator', { timeout: 180_000 }, () => {
+describe('a cluster, by its operator', { timeout: 400_000 }, () => {
   it('is shown as a table and as JSON', async () => {
     await expect.poll(async () => (await status()).leaderId).toBeGreaterThan(0);
     const text = await ok('status');

@@ -6,7 +6,7 @@ import { withCluster } from './test-cluster.ts';
 
 const ROUNDS = 10;
 
-it('three processes that are killed under load lose nothing that was acknowledged', async () => {
+it('three processes that are killed under load lose nothing that was acknowledged', { timeout: 600_000 }, async () => {
   const result = await withCluster({ nodes: 3 }, (cluster) =>
     runRounds({ cluster }, { seed: 1, rounds: ROUNDS, faults: KILLS, auditEvery: ROUNDS, lastsMs: [0, 300] }),
   );

@@ -24,7 +24,7 @@ export interface Launch {
   readonly logFile: string;
 }
 
-const READY_MS_MAX = 60_000;
+const READY_MS_MAX = 120_000;
 const MAIN: Readonly<Record<RunFrom, string>> = { source: join(ROOT, 'cli/main.ts'), dist: join(ROOT, 'dist/cli/main.js') };
 
 const living = new Set<NodeProcess>();

@@ -7,7 +7,7 @@ import { withCluster } from './test-cluster.ts';
 
 const ROUNDS = 4;
 
-it('partitions, both ways and one way, lose and show nothing wrong', { timeout: 180_000 }, async ({ skip }) => {
+it('partitions, both ways and one way, lose and show nothing wrong', { timeout: 600_000 }, async ({ skip }) => {
   let network: Network;
   try {
     network = Network.create(3);

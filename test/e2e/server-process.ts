@@ -7,7 +7,7 @@ import { ROOT } from '../project-files.ts';
 
 export const MAIN: string = join(ROOT, 'cli/main.ts');
 
-const READY_MS_MAX = 60_000;
+const READY_MS_MAX = 120_000;
 
 export class ServerProcess {
   readonly address: string;
