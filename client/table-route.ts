@@ -25,6 +25,7 @@ import { fraction, type Surroundings } from './surroundings.ts';
 const FETCH_PAUSE_MS_MAX = 250;
 /** A fetch so long after the one before begins without a pause. */
 const QUIET_MS = 2_000;
+const MISROUTED: ReadonlySet<string> = new Set(['WRONG_SHARD', 'NO_REPLICA', 'SHARD_SEALED', 'TABLE_DROPPED']);
 
 /** What router.ts gives. */
 export interface TableRouteParts {
@@ -316,9 +317,12 @@ export class PinnedRoute implements CallRoute {
   }
 }
 
-/** The node did not refuse for its own sake, but for what it was asked for: another shard, or the same one a little later. */
+/**
+ * The node did not refuse for its own sake, but for what it was asked for: another shard, or the same one a little later. Of a table that was dropped the
+ * metaserver tells whether there is another one of that name, or it is back.
+ */
 export function isMisroute(error: SparrowError): boolean {
-  return error.code === 'WRONG_SHARD' || error.code === 'NO_REPLICA' || error.code === 'SHARD_SEALED';
+  return MISROUTED.has(error.code);
 }
 
 /** What was planned for a shard has to be planned anew. */

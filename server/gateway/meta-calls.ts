@@ -166,11 +166,11 @@ export class MetaCalls {
   }
 
   dropTable({ name, undeleteMs, dryRun }: DropTableRequest): Promise<DropTableResponse> {
-    return this.#tableChange((state, nowMs) => dropTable(state, name, nowMs, undeleteMs), dryRun);
+    return this.#tableChange((state, nowMs) => dropTable(state, name, nowMs, undeleteMs, BY_HAND), dryRun);
   }
 
   undeleteTable({ name, newName }: UndeleteTableRequest): Promise<UndeleteTableResponse> {
-    return this.#tableChange((state, nowMs) => undeleteTable(state, name, nowMs, newName === '' ? undefined : newName), false);
+    return this.#tableChange((state, nowMs) => undeleteTable(state, name, nowMs, newName === '' ? undefined : newName, BY_HAND), false);
   }
 
   listTables({ withDropped }: ListTablesRequest): Promise<ListTablesResponse> {

@@ -24,6 +24,12 @@ export function shardSealed(shard: number): SparrowError {
   return new SparrowError('unavailable', 'SHARD_SEALED', message, { shard, applied: false });
 }
 
+/** It can be had back for a while; until then its shards answer nobody. */
+export function tableDropped({ shard, table }: ShardDescriptor): SparrowError {
+  const message = `the table of shard ${shard} (id ${table}) was dropped; "sparrowkv table list --dropped" tells until when it can be undeleted`;
+  return new SparrowError('invalid', 'TABLE_DROPPED', message, { shard, applied: false });
+}
+
 /** Not one that clients may name. */
 export function notForClients(shard: number): SparrowError {
   const message = `shard is one of a table's, not ${shard}: that is 1, or 16 and above`;

@@ -23,7 +23,7 @@ import {
   type ShardDescriptor,
   type ShardKeys,
 } from '../shard/descriptor.ts';
-import { noReplica, notForClients, shardBehind, shardSealed, wrongShard } from './shard-refusals.ts';
+import { noReplica, notForClients, shardBehind, shardSealed, tableDropped, wrongShard } from './shard-refusals.ts';
 
 /** For which shard a call is, as requests say it. */
 export interface ShardAddress {
@@ -57,17 +57,19 @@ export class ShardRouter {
     return this.#given(address) ?? this.#whole() ?? this.#search((keys) => isWithin(range, keys));
   }
 
-  /** In the turn in which the engine is looked at. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_BEHIND`. */
+  /** In the turn in which the engine is looked at. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_BEHIND`, `invalid/TABLE_DROPPED`. */
   checkRead({ descriptor }: Replica, { epoch }: ShardAddress, key: Uint8Array | undefined): void {
     const { keys, state } = descriptor;
+    if (descriptor.dropped === true) throw tableDropped(descriptor);
     if (epoch !== undefined && epoch !== 0 && epoch !== descriptor.epoch) {
       throw epoch > descriptor.epoch ? shardBehind(descriptor.shard, epoch) : this.#wrong(descriptor, key);
     }
     if (state === 'retired' || (key !== undefined && !coversAll(keys) && !coversKey(keys, key))) throw this.#wrong(descriptor, key);
   }
 
-  /** The epoch that a write of these keys goes into the log with. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_SEALED`. */
+  /** The epoch that a write of these keys goes into the log with. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_SEALED`, `invalid/TABLE_DROPPED`. */
   epochForWrite({ descriptor }: Replica, { epoch = 0 }: ShardAddress, keys: () => readonly Uint8Array[]): number {
+    if (descriptor.dropped === true) throw tableDropped(descriptor);
     if (epoch > descriptor.epoch) return epoch;
     if (epoch !== 0 && epoch < descriptor.epoch) throw this.#wrong(descriptor, undefined);
     if (descriptor.state === 'retired') throw this.#wrong(descriptor, undefined);

@@ -390,7 +390,7 @@ export interface ClusterState {
  *   leaving      a replica is on a node that drains or is decommissioned
  *   sealed       it takes no writes, and no merge is under way
  *   stray        a node has a replica and is no member
- *   undescribed  its table's settings have changed since it was told them
+ *   undescribed  its table's settings have changed since it was told them, or the table was dropped or is back
  *   misled       the leader should not lead: its node's disk is slow
  */
 export const AILMENTS = [
@@ -472,6 +472,11 @@ export function isWelcoming({ health, duty }: NodeRecord): boolean {
 /** Whether its replicas have to go elsewhere. */
 export function isLeaving({ health, duty }: NodeRecord): boolean {
   return health === 'down' || duty !== 'active';
+}
+
+/** It can be had back, or not even that any more. */
+export function isDropped({ droppedAtMs }: TableRecord): boolean {
+  return droppedAtMs > 0;
 }
 
 /** One word for people. */

@@ -194,10 +194,10 @@ export class ShardChanges {
   }
 
   /** Keys, epoch and state stay. */
-  async #describe({ inlineThreshold, ttlMs }: Extract<ShardCommand, { kind: 'describe' }>, index: number): Promise<ShardResult> {
+  async #describe({ inlineThreshold, ttlMs, dropped }: Extract<ShardCommand, { kind: 'describe' }>, index: number): Promise<ShardResult> {
     const before = this.#descriptor;
-    if (before.inlineThreshold !== inlineThreshold || before.ttlMs !== ttlMs)
-      await this.#become({ ...before, inlineThreshold, ttlMs }, [], index);
+    if (before.inlineThreshold !== inlineThreshold || before.ttlMs !== ttlMs || (before.dropped === true) !== dropped)
+      await this.#become({ ...before, inlineThreshold, ttlMs, dropped: dropped || undefined }, [], index);
     return this.#done(index);
   }
 

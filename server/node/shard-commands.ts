@@ -15,7 +15,7 @@
  *   COMMIT_MERGE (24):  | epoch u32 | zero u32 | session u64 |                  the keys of the source are the target's
  *   CANCEL_IMPORT (25): | epoch u32 |                                           what was imported goes
  *   SWEEP (26):         | epoch u32 | limit u32 |                               of the next keys, at most so many, foreign ones are deleted
- *   DESCRIBE (27):      | epoch u32 | inline threshold u32 | ttl ms u64 |      the settings of its table
+ *   DESCRIBE (27):      | epoch u32 | inline threshold u32 | ttl ms u64 | dropped u32, 0 or 1 |      the settings of its table
  *
  * `session` is the index of the BEGIN_IMPORT: what is left of an attempt that was given up is told by it. Keys of entries are the engine's, with their
  * prefix; that of SPLIT is a user's. Format: docs/formats/command.md. Encoded by shard-verbs.ts and sweeper.ts, decoded by command-codec.ts.
@@ -61,7 +61,7 @@ export type ShardCommand =
   | { kind: 'commit-merge'; epoch: number; session: number }
   | { kind: 'cancel-import'; epoch: number }
   | { kind: 'sweep'; epoch: number; limit: number }
-  | { kind: 'describe'; epoch: number; inlineThreshold: number; ttlMs: number };
+  | { kind: 'describe'; epoch: number; inlineThreshold: number; ttlMs: number; dropped: boolean };
 
 const FORMAT = 1;
 const KINDS: readonly ShardCommand['kind'][] = [
@@ -122,7 +122,7 @@ function bodyOf(command: ShardCommand): Uint8Array[] {
     case 'sweep':
       return [u32(command.epoch), u32(command.limit)];
     case 'describe':
-      return [u32(command.epoch), u32(command.inlineThreshold), u64(command.ttlMs)];
+      return [u32(command.epoch), u32(command.inlineThreshold), u64(command.ttlMs), u32(command.dropped ? 1 : 0)];
   }
 }
 
@@ -174,8 +174,17 @@ export function readShardCommand(
     case 'sweep':
       return { kind: name, epoch: reader.u32(), limit: reader.u32() };
     case 'describe':
-      return { kind: name, epoch: reader.u32(), inlineThreshold: reader.u32(), ttlMs: reader.u64() };
+      return readDescribe(reader);
   }
+}
+
+function readDescribe(reader: CommandReader): ShardCommand {
+  const epoch = reader.u32();
+  const inlineThreshold = reader.u32();
+  const ttlMs = reader.u64();
+  const dropped = reader.u32();
+  if (dropped > 1) throw corruptCommand('whether its table is dropped is not known');
+  return { kind: 'describe', epoch, inlineThreshold, ttlMs, dropped: dropped === 1 };
 }
 
 function readSplit(kind: 'prepare-split' | 'split', reader: CommandReader): ShardCommand {

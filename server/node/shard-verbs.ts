@@ -73,14 +73,14 @@ export async function sealShard(source: Replica, epoch: number, call: CallState)
   return (await change(source, { kind: 'seal', epoch }, call)).sealed!;
 }
 
-/** The settings of its table are these from now on: in force for replicas that are made later. */
+/** The settings of its table are these from now on: in force for replicas that are made later, but `dropped` at once. */
 export async function describeShard(
   replica: Replica,
   epoch: number,
-  { inlineThreshold, ttlMs }: Pick<ShardDescriptor, 'inlineThreshold' | 'ttlMs'>,
+  { inlineThreshold, ttlMs, dropped }: Pick<ShardDescriptor, 'inlineThreshold' | 'ttlMs' | 'dropped'>,
   call: CallState,
 ): Promise<void> {
-  await change(replica, { kind: 'describe', epoch, inlineThreshold, ttlMs }, call);
+  await change(replica, { kind: 'describe', epoch, inlineThreshold, ttlMs, dropped: dropped === true }, call);
 }
 
 /** A shard that is sealed or about to be split goes on as before. */

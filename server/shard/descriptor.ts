@@ -13,8 +13,8 @@
  *
  * A descriptor as bytes, little-endian:
  *
- *   | format u8 = 1 | state u8 | keys u8 | zero u8 | shard u32 | table u32 | epoch u32 | ttl ms u64 | inline threshold u32 | body |
- *     state: 1 normal, 2 splitting, 3 sealed, 4 retired
+ *   | format u8 = 1 | state u8 | keys u8 | dropped u8 | shard u32 | table u32 | epoch u32 | ttl ms u64 | inline threshold u32 | body |
+ *     state: 1 normal, 2 splitting, 3 sealed, 4 retired; dropped: 0 or 1
  *     range (1): | start bytes u16 | has end u8 | zero u8 | start | end |
  *     hash (2):  | bits u32 | index u32 |
  *
@@ -73,6 +73,8 @@ export interface ShardDescriptor {
   readonly ttlMs: number;
   /** Values of at least so many bytes stay where the log has them; 0: what the node's settings say. */
   readonly inlineThreshold: number;
+  /** Its table is dropped: it has its keys, and answers nobody until the table is had back. Left out otherwise. */
+  readonly dropped?: true | undefined;
 }
 
 export const ALL_KEYS: RangeKeys = Object.freeze({ kind: 'range', start: new Uint8Array(0), end: undefined });
@@ -141,11 +143,12 @@ export function checkDescriptor({ shard, table, epoch, keys, ttlMs, inlineThresh
 /** Throws `invalid/SHARD_DESCRIPTOR`. */
 export function encodeDescriptor(descriptor: ShardDescriptor): Buffer {
   checkDescriptor(descriptor);
-  const { shard, table, epoch, keys, state, ttlMs, inlineThreshold } = descriptor;
+  const { shard, table, epoch, keys, state, ttlMs, inlineThreshold, dropped } = descriptor;
   const bytes = Buffer.alloc(HEAD_BYTES + (keys.kind === 'hash' ? 8 : 4 + keys.start.length + (keys.end?.length ?? 0)));
   bytes[0] = FORMAT;
   bytes[1] = STATES.indexOf(state) + 1;
   bytes[2] = keys.kind === 'range' ? RANGE : HASH;
+  bytes[3] = dropped === true ? 1 : 0;
   bytes.writeUInt32LE(shard, 4);
   bytes.writeUInt32LE(table, 8);
   bytes.writeUInt32LE(epoch, 12);
@@ -169,7 +172,7 @@ export function decodeDescriptor(source: Uint8Array): ShardDescriptor {
   if (bytes.length < HEAD_BYTES + 4) throw corrupt('it is cut short');
   if (bytes[0] !== FORMAT) throw corrupt(`format ${bytes[0]} is not known`);
   const state = STATES[bytes[1]! - 1];
-  if (state === undefined || bytes[3] !== 0) throw corrupt('its state is not known');
+  if (state === undefined || bytes[3]! > 1) throw corrupt('its state is not known');
   const ttlMs = Number(bytes.readBigUInt64LE(16));
   const descriptor: ShardDescriptor = {
     shard: bytes.readUInt32LE(4),
@@ -179,6 +182,7 @@ export function decodeDescriptor(source: Uint8Array): ShardDescriptor {
     state,
     ttlMs,
     inlineThreshold: bytes.readUInt32LE(24),
+    ...(bytes[3] === 1 && { dropped: true }),
   };
   try {
     checkDescriptor(descriptor);

@@ -157,8 +157,8 @@ export class NodeAgent {
   async #describe(descriptor: ShardDescriptor): Promise<void> {
     checkDescriptor(descriptor);
     const replica = this.#leader(descriptor.shard);
-    const { epoch, ttlMs, inlineThreshold } = replica.descriptor;
-    if (ttlMs === descriptor.ttlMs && inlineThreshold === descriptor.inlineThreshold) return;
+    const { epoch, ttlMs, inlineThreshold, dropped } = replica.descriptor;
+    if (ttlMs === descriptor.ttlMs && inlineThreshold === descriptor.inlineThreshold && dropped === descriptor.dropped) return;
     await describeShard(replica, epoch, descriptor, NO_LIMIT);
   }
 

@@ -192,6 +192,57 @@ describe('merged shards', () => {
   });
 });
 
+describe('a table that is dropped', () => {
+  it('answers nobody, whatever map they have, until it is undeleted: then it is whole', async () => {
+    const name = 'dropped';
+    await client.tables.create(name, { partitioning: { hash: 4 } });
+    const table = client.table(name);
+    await fill(table);
+    const { shard } = (await shardsOf(name))[0]!.entry!;
+    const raw = new KvClient(cluster.nodes[1]!.address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    const leader = new KvClient(cluster.nodes[(await shardsOf(name))[0]!.entry!.leader]!.address, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    try {
+      const named = { key: Buffer.from('a000'), versionOnly: false, anyNode: undefined };
+      await client.tables.drop(name);
+      // The shards are told in a moment.
+      await until(async () => {
+        try {
+          await Promise.all(KEYS.map((key) => table.get(key)));
+        } catch {
+          return (
+            KEYS.length ===
+            (await Promise.allSettled(KEYS.map((key) => table.get(key)))).filter(({ status }) => status === 'rejected').length
+          );
+        }
+        return false;
+      });
+      const unknown = { kind: 'invalid', code: 'TABLE_UNKNOWN' };
+      await expect(table.get('a000')).rejects.toMatchObject(unknown);
+      await expect(table.put('a000', 'late')).rejects.toMatchObject(unknown);
+      await expect(table.multiGet(KEYS)).rejects.toMatchObject(unknown);
+      await expect(keysOf(table)).rejects.toMatchObject(unknown);
+      await expect(table.deleteRange({ gte: 'a' })).rejects.toMatchObject(unknown);
+      await expect(call<GetResponse>((done) => raw.get({ ...named, table: name }, done))).rejects.toMatchObject(unknown);
+      await expect(call<GetResponse>((done) => leader.get({ ...named, shard }, done))).rejects.toMatchObject({ code: 'TABLE_DROPPED' });
+      // Another one of that name has nothing of it, and one that is had back under another name is the old one.
+      await client.tables.create(name, { partitioning: { range: ['m'] } });
+      expect(await keysOf(table)).toEqual([]);
+      await table.put('b', 'new');
+      await client.tables.undelete(name, { newName: 'back' });
+      const back = client.table('back');
+      expect(await keysOf(back)).toEqual(SORTED);
+      for (const value of await back.multiGet(KEYS)) expect(Buffer.from(value!).toString()).toMatch(/^of /);
+      await back.put('a000', 'again');
+      expect(await keysOf(table)).toEqual(['b']);
+    } finally {
+      raw.close();
+      leader.close();
+    }
+  }, 60_000);
+});
+
 describe('table default', () => {
   it('goes on for clients that know nothing of its split', async () => {
     await fill(client);

@@ -97,6 +97,11 @@ function sameReplicas(a: readonly ReplicaRecord[], b: readonly ReplicaRecord[]):
 
 function sameDescriptor(a: ShardDescriptor, b: ShardDescriptor): boolean {
   return (
-    a.epoch === b.epoch && a.state === b.state && a.ttlMs === b.ttlMs && a.inlineThreshold === b.inlineThreshold && sameKeys(a.keys, b.keys)
+    a.epoch === b.epoch &&
+    a.state === b.state &&
+    a.dropped === b.dropped &&
+    a.ttlMs === b.ttlMs &&
+    a.inlineThreshold === b.inlineThreshold &&
+    sameKeys(a.keys, b.keys)
   );
 }

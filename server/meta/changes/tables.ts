@@ -135,6 +135,7 @@ export function dropTable(
   name: string,
   nowMs: number,
   undeleteMs: number = state.policy.undeleteMs,
+  by: string = 'policy',
 ): Change<TableRecord> {
   const known = theTable(state, name);
   if (known.id === DEFAULT_TABLE)
@@ -142,11 +143,17 @@ export function dropTable(
   if (!Number.isSafeInteger(undeleteMs) || undeleteMs < 0)
     throw invalid('TABLE_SPEC', `undeleteMs is a whole number of milliseconds, not ${undeleteMs}`, { field: 'undeleteMs' });
   const record = { ...known, droppedAtMs: nowMs, undeleteUntilMs: nowMs + undeleteMs, revision: known.revision + 1 };
-  return change(state, [{ kind: 'table', id: record.id, record }], record);
+  return toldToShards(state, record, 'was dropped', by, nowMs);
 }
 
 /** The one of that name that was dropped last. `newName`: its own may be another's by now. */
-export function undeleteTable(state: ClusterState, name: string, nowMs: number, newName: string = name): Change<TableRecord> {
+export function undeleteTable(
+  state: ClusterState,
+  name: string,
+  nowMs: number,
+  newName: string = name,
+  by: string = 'policy',
+): Change<TableRecord> {
   let known: TableRecord | undefined;
   for (const table of state.tables.values()) {
     if (table.name === name && table.droppedAtMs > 0 && (known === undefined || table.droppedAtMs > known.droppedAtMs)) known = table;
@@ -156,7 +163,7 @@ export function undeleteTable(state: ClusterState, name: string, nowMs: number, 
     throw invalid('TABLE_UNKNOWN', `table ${name} could be had back until ${new Date(known.undeleteUntilMs).toISOString()}`, { name });
   checkFree(state, checkName(newName));
   const record = { ...known, name: newName, droppedAtMs: 0, undeleteUntilMs: 0, revision: known.revision + 1 };
-  return change(state, [{ kind: 'table', id: record.id, record }], record);
+  return toldToShards(state, record, 'is back', by, nowMs);
 }
 
 /** Tables whose time is over and whose last shard has gone are forgotten. Their names. */
@@ -170,6 +177,18 @@ export function purgeTables(state: ClusterState, nowMs: number): Change<readonly
     writes,
     gone.map(({ name }) => name),
   );
+}
+
+/** Its shards are told at once, whatever waits or is paused; those at which an operator is at work, by a later plan (placement/tidy.ts). */
+function toldToShards(state: ClusterState, table: TableRecord, what: string, by: string, nowMs: number): Change<TableRecord> {
+  const shards = state.shardsOf(table.id).filter(({ operator }) => operator === undefined);
+  const operators = shards.map(({ id: shard }, i): MetaWrite => {
+    const id = state.counters.nextOperator + i;
+    const reason = `table ${table.name} ${what}`;
+    const begun = { steps: [{ shard, type: 'describe' }], at: 0, state: 'running', startedAtMs: nowMs, stepAtMs: nowMs } as const;
+    return { kind: 'operator', id, record: { id, shard, other: undefined, kind: 'describe', reason, by, ending: undefined, ...begun } };
+  });
+  return change(state, [{ kind: 'table', id: table.id, record: table }, ...operators], table, { operators: operators.length });
 }
 
 function theTable(state: ClusterState, name: string): TableRecord {

@@ -3,8 +3,17 @@
  * whenever one of those changes, so that nobody searches a hundred thousand shards for the few that need something. Pure.
  */
 import { majority } from '../../raft/index.ts';
-import { MADE_SHARD_MIN } from '../../shard/descriptor.ts';
-import type { Ailment, ClusterState, ReplicaCounts, ReplicaKind, ReplicaRecord, Shard, TableRecord } from '../state.ts';
+import { MADE_SHARD_MIN, type ShardDescriptor } from '../../shard/descriptor.ts';
+import {
+  type Ailment,
+  type ClusterState,
+  isDropped,
+  type ReplicaCounts,
+  type ReplicaKind,
+  type ReplicaRecord,
+  type Shard,
+  type TableRecord,
+} from '../state.ts';
 import { misplaced, wantedReplicas } from './rules.ts';
 
 export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined {
@@ -27,6 +36,8 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
   if (alive < majority(voters)) return 'lost';
   // Clients wait for it, and it takes one order.
   if (record.descriptor.state === 'sealed' && shard.operator === undefined) return 'sealed';
+  // Just so: it answers clients of a table that is dropped, or none of one that is not.
+  if (isDropped(table) !== (record.descriptor.dropped === true)) return 'undescribed';
   if (record.byHand) return undefined;
   const short = missing(table, record.replicas) !== undefined;
   const extra = surplus(table, record.replicas) !== undefined;
@@ -38,9 +49,14 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
   if (misplaced(state, table, record.replicas) !== undefined) return 'misplaced';
   if (leaving) return 'leaving';
   if (strayHost(state, shard) !== undefined) return 'stray';
-  if (record.descriptor.ttlMs !== table.ttlMs || record.descriptor.inlineThreshold !== table.inlineThreshold) return 'undescribed';
+  if (!isDescribed(record.descriptor, table)) return 'undescribed';
   const leader = state.nodes.get(shard.leader);
   return leader?.over.slow === true && record.replicas.length > 1 ? 'misled' : undefined;
+}
+
+/** Whether the shard has been told what its table says now. */
+export function isDescribed({ ttlMs, inlineThreshold, dropped }: ShardDescriptor, table: TableRecord): boolean {
+  return ttlMs === table.ttlMs && inlineThreshold === table.inlineThreshold && (dropped === true) === isDropped(table);
 }
 
 /** A node that is in no record: it was removed by hand, and does not come back. */

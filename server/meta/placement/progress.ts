@@ -10,7 +10,8 @@
  */
 import type { ConfigurationChange, MemberChange } from '../../raft/index.ts';
 import type { Order } from '../orders.ts';
-import { type ClusterState, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, type Step } from '../state.ts';
+import { isDescribed } from './diagnosis.ts';
+import { type ClusterState, isDropped, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, type Step } from '../state.ts';
 import { overlap } from '../shard-order.ts';
 
 /** A learner that lags by no more entries has caught up: it gets those while its vote is under way. */
@@ -74,7 +75,7 @@ export function isDone(state: ClusterState, step: Step): boolean {
     }
     case 'describe': {
       const table = state.tables.get(record.table);
-      return !table || (record.descriptor.ttlMs === table.ttlMs && record.descriptor.inlineThreshold === table.inlineThreshold);
+      return !table || isDescribed(record.descriptor, table);
     }
     default:
       return false;
@@ -164,8 +165,10 @@ function told(state: ClusterState, step: Step): { readonly node: number; readonl
       return toLeader({ type: 'split', shard: shard.id, epoch: step.epoch, child: step.child, at });
     }
     case 'describe': {
-      const { ttlMs, inlineThreshold } = state.tables.get(shard.record.table)!;
-      return toLeader({ type: 'describe', descriptor: { ...shard.record.descriptor, ttlMs, inlineThreshold } });
+      const table = state.tables.get(shard.record.table)!;
+      const { ttlMs, inlineThreshold } = table;
+      const dropped = isDropped(table) || undefined;
+      return toLeader({ type: 'describe', descriptor: { ...shard.record.descriptor, ttlMs, inlineThreshold, dropped } });
     }
     case 'destroy-shard':
       return [...shard.hosts.keys()]

@@ -80,6 +80,19 @@ describe('a call that names a shard', () => {
       expect(failure(() => router.forKey({ shard }, key('a')))).toMatchObject({ kind: 'invalid', code: 'SHARD' });
   });
 
+  it('is refused while its table is dropped, whatever its epoch', () => {
+    const dropped = replicaOf({ ...range(16, 'm', undefined, 3), dropped: true });
+    const there = new ShardRouter(shards(own, dropped));
+    for (const epoch of [undefined, 2, 3, 4]) {
+      for (const refused of [
+        () => there.checkRead(dropped, { epoch }, key('n')),
+        () => there.checkRead(dropped, { epoch }, undefined),
+        () => there.epochForWrite(dropped, { epoch }, () => [key('n')]),
+      ])
+        expect(failure(refused)).toMatchObject({ kind: 'invalid', code: 'TABLE_DROPPED', details: { shard: 16, applied: false } });
+    }
+  });
+
   it("is refused with what the node knows instead when its epoch is old, or the key is not the shard's", () => {
     expect(notes(() => router.checkRead(own, { epoch: 2 }, key('n')))).toEqual([16, 1]);
     expect(notes(() => router.checkRead(own, { epoch: 3 }, key('n')))).toEqual([16, 1]);

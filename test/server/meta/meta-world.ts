@@ -438,7 +438,12 @@ export class MetaWorld {
         return DONE;
       }
       case 'describe':
-        group.descriptor = { ...group.descriptor, ttlMs: order.descriptor.ttlMs, inlineThreshold: order.descriptor.inlineThreshold };
+        group.descriptor = {
+          ...group.descriptor,
+          ttlMs: order.descriptor.ttlMs,
+          inlineThreshold: order.descriptor.inlineThreshold,
+          dropped: order.descriptor.dropped,
+        };
         group.lastIndex++;
         return DONE;
       default:

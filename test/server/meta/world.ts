@@ -416,8 +416,8 @@ export class World {
       case 'describe': {
         const group = this.#led(order.descriptor.shard, node);
         if (group === undefined) return false;
-        const { ttlMs, inlineThreshold } = order.descriptor;
-        return this.#redescribe(group, { ...group.descriptor, ttlMs, inlineThreshold });
+        const { ttlMs, inlineThreshold, dropped } = order.descriptor;
+        return this.#redescribe(group, { ...group.descriptor, ttlMs, inlineThreshold, dropped });
       }
       default:
     }

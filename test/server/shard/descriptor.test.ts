@@ -24,7 +24,7 @@ const hash: fc.Arbitrary<ShardKeys> = fc
   .integer({ min: 0, max: 32 })
   .chain((bits) => fc.record({ kind: fc.constant('hash' as const), bits: fc.constant(bits), index: fc.nat({ max: 2 ** bits - 1 }) }));
 const u32 = fc.integer({ min: 1, max: 0xffffffff });
-const descriptor: fc.Arbitrary<ShardDescriptor> = fc.record({
+const described: fc.Arbitrary<ShardDescriptor> = fc.record({
   shard: u32,
   table: fc.nat({ max: 0xffffffff }),
   epoch: u32,
@@ -33,6 +33,9 @@ const descriptor: fc.Arbitrary<ShardDescriptor> = fc.record({
   ttlMs: fc.maxSafeNat(),
   inlineThreshold: fc.nat({ max: 0xffffffff }),
 });
+const descriptor: fc.Arbitrary<ShardDescriptor> = fc
+  .tuple(described, fc.boolean())
+  .map(([each, dropped]) => (dropped ? { ...each, dropped: true } : each));
 
 describe('a shard descriptor', () => {
   it('is read as it was written', () => {

@@ -165,6 +165,15 @@ describe('the orders of the metaserver', () => {
     expect(cluster.leaderOf(16)!.replicas.get(16)!.applied).toBe(before);
   });
 
+  it('tell a shard that its table is dropped, and that it is back', async () => {
+    await made([1, 2, 3]);
+    const now = (): ShardDescriptor => cluster.leaderOf(16)!.replicas.get(16)!.descriptor;
+    await ordered({ type: 'describe', descriptor: { ...DESCRIPTOR, dropped: true } });
+    expect(now()).toEqual({ ...DESCRIPTOR, dropped: true });
+    await ordered({ type: 'describe', descriptor: DESCRIPTOR });
+    expect(now()).toEqual(DESCRIPTOR);
+  });
+
   it('come before a replica does: what it is told meanwhile waits for it', async () => {
     const create: Order = { type: 'create-replica', descriptor: DESCRIPTOR, voters: [1, 2] };
     expect(await order(1, create)).toEqual(DONE);
