@@ -6,6 +6,7 @@
  *
  *   --nodes N         a cluster of so many nodes, instead of one server
  *   --voters V        the first V of them begin as the group; the others are taken in, and members come and go
+ *   --shards          its keys are divided among shards, which are split, merged and moved
  *   --processes P     so many at the same time
  *   --go-on           goes on after a run that fails, and only names it
  *   --no-shrink       does not shrink
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     plan: { type: 'string' },
     nodes: { type: 'string', default: '0' },
     voters: { type: 'string' },
+    shards: { type: 'boolean', default: false },
     'go-on': { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
   },
@@ -46,6 +48,7 @@ const step = Number(values.step);
 const processes = Number(values.processes);
 const nodes = Number(values.nodes);
 const voters = values.voters === undefined ? {} : { voters: Number(values.voters) };
+const { shards } = values;
 const secondsMax = Number(values.seconds) || Infinity;
 
 /** What a run, or several, came to. */
@@ -71,7 +74,7 @@ else {
 
 async function replay(): Promise<number> {
   const plan = values.plan === undefined ? {} : { plan: parsePlan(readFileSync(values.plan, 'utf8')) };
-  const result = await simulate({ seed: first, nodes, ...voters, traced: values.trace, ...plan });
+  const result = await simulate({ seed: first, nodes, ...voters, shards, traced: values.trace, ...plan });
   for (const line of result.trace) console.log(line);
   console.log(`faults:\n${planText(result.plan)}`);
   console.log(`hash ${result.hash}, ${result.answered} operations in ${Math.round(result.simulatedMs)} ms of the world`);
@@ -83,7 +86,7 @@ async function replay(): Promise<number> {
 /** The seeds of this process, one after another. */
 async function work(): Promise<void> {
   for (let seed = first; seed < first + seeds; seed += step) {
-    const result = await simulate({ seed, nodes, ...voters });
+    const result = await simulate({ seed, nodes, ...voters, shards });
     const { failure, foundBy, answered, events, simulatedMs } = result;
     if (failure !== undefined) {
       console.error(`seed ${seed} is wrong (${foundBy}): ${failure}`);
@@ -96,11 +99,11 @@ async function work(): Promise<void> {
 }
 
 async function explain(seed: number, drawn: readonly Fault[]): Promise<void> {
-  const plan = await shrinkPlan({ seed, nodes, ...voters }, drawn);
+  const plan = await shrinkPlan({ seed, nodes, ...voters, shards }, drawn);
   console.error(`${plan.length} of its ${drawn.length} faults are enough:\n${planText(plan)}`);
-  const shrunk = await simulate({ seed, nodes, ...voters, plan });
+  const shrunk = await simulate({ seed, nodes, ...voters, shards, plan });
   if (shrunk.failure !== undefined) console.error(`with these: ${shrunk.failure}`);
-  const cluster = `${nodes > 0 ? `--nodes ${nodes} ` : ''}${values.voters === undefined ? '' : `--voters ${values.voters} `}`;
+  const cluster = `${nodes > 0 ? `--nodes ${nodes} ` : ''}${values.voters === undefined ? '' : `--voters ${values.voters} `}${shards ? '--shards ' : ''}`;
   console.error(`repeat it with: node test/sim/campaign.ts ${cluster}--seed ${seed} --replay`);
 }
 
@@ -110,6 +113,7 @@ async function lead(): Promise<void> {
     '--nodes',
     values.nodes,
     ...(values.voters === undefined ? [] : ['--voters', values.voters]),
+    ...(shards ? ['--shards'] : []),
     '--seconds',
     values.seconds,
   ];
@@ -159,7 +163,7 @@ function tell(): void {
 function conclude(): void {
   if (total.runs % REPORT_EVERY !== 0) tell();
   console.log(counters.text);
-  const missed = expectedCounters({ nodes, changing: values.voters !== undefined }).filter((name) => counters.get(name) === 0);
+  const missed = expectedCounters({ nodes, changing: values.voters !== undefined, shards }).filter((name) => counters.get(name) === 0);
   console.log(missed.length === 0 ? 'all that is expected was reached' : `never reached: ${missed.join(', ')}`);
   if (total.failed > 0) process.exitCode = 1;
 }

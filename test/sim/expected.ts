@@ -8,6 +8,8 @@ export interface Setting {
   readonly nodes: number;
   /** Members come and go. */
   readonly changing: boolean;
+  /** Its keys are divided among shards. */
+  readonly shards?: boolean;
 }
 
 const ALWAYS: readonly string[] = [
@@ -75,6 +77,14 @@ const OF_GROUPS: readonly string[] = [
   'sent: timeout-now',
 ];
 
+const OF_SHARDS: readonly string[] = [
+  ...['split', 'merged', 'moved', 'transferred', 'merge cut off', 'not split'].map((what) => `shards: ${what}`),
+  ...['unseal', 'destroy-replica', 'create-replica'].map((order) => `shards: tidied by ${order}`),
+  ...['WRONG_SHARD', 'NO_REPLICA', 'NOT_LEADER', 'SHARD_SEALED'].map((code) => `refused: ${code}`),
+  'shards serving, seen',
+  'snapshots installed',
+];
+
 const OF_FIXED_GROUPS: readonly string[] = [
   ...DECEITS.map((deceit) => `disk ${deceit}`),
   'machine lost',
@@ -90,7 +100,8 @@ const OF_CHANGING_GROUPS: readonly string[] = [
   'sent: has no configuration',
 ];
 
-export function expectedCounters({ nodes, changing }: Setting): readonly string[] {
+export function expectedCounters({ nodes, changing, shards = false }: Setting): readonly string[] {
+  if (shards) return [...ALWAYS, ...OF_SHARDS];
   if (nodes < 3) return ALWAYS;
   return [...ALWAYS, ...OF_GROUPS, ...(changing ? OF_CHANGING_GROUPS : OF_FIXED_GROUPS)];
 }

@@ -5,6 +5,9 @@ export interface RequestFrame {
   readonly call: number;
   /** Who leads, and where everybody is. */
   readonly standing?: true;
+  /** Whom the call is for, as the sender knows it. Left out: the node finds out. */
+  readonly shard?: number | undefined;
+  readonly epoch?: number | undefined;
   readonly read?: readonly string[];
   /** Of a read: any node may serve it. */
   readonly anyNode?: { readonly staleMs: number } | undefined;
@@ -31,6 +34,8 @@ export interface AnswerFrame {
     readonly leader: number | undefined;
     readonly leaderAddress?: string | undefined;
     readonly term?: number;
+    /** Of WRONG_SHARD: what the node knows instead (proto/shard-notes.ts). */
+    readonly shards?: string;
   };
 }
 

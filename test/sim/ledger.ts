@@ -38,6 +38,16 @@ export class Ledger {
     this.#alarm = alarm;
   }
 
+  /** The newest term that anybody was seen to lead. */
+  get newestTerm(): number {
+    return Math.max(0, ...this.#leaders.keys());
+  }
+
+  /** Of the entry that was applied at this index. */
+  termOf(index: number): number | undefined {
+    return this.#applied.get(index)?.term;
+  }
+
   /** A message leaves. */
   sent(message: Message): void {
     const { type, from, to, term } = message;

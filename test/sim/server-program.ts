@@ -9,7 +9,7 @@ import { type EngineMetrics, type EngineSettingsInput, type HostedEngine, open }
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
 import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore, soleShard } from '../../server/node/index.ts';
-import { resolveSettings } from '../../server/settings.ts';
+import { resolveSettings, type ServerSettings } from '../../server/settings.ts';
 import { createHash, hash } from '../server/transport/hash.ts';
 import { type ClusterSettings, drawClusterSettings } from './cluster-settings.ts';
 import { type Ledger, watchApplied } from './ledger.ts';
@@ -72,7 +72,7 @@ function engineSettings(settings: StackSettings): EngineSettingsInput {
   };
 }
 
-const SERVER_SETTINGS = resolveSettings({ data: '/data' });
+export const SERVER_SETTINGS: ServerSettings = resolveSettings({ data: '/data' });
 
 export interface ServerProgram extends Program {
   readonly replica: Replica;
@@ -264,7 +264,7 @@ export async function bootServer(
 }
 
 /** Nothing while a snapshot takes the engine's place. */
-function metricsOf(
+export function metricsOf(
   engine: HostedEngine,
 ): Pick<EngineMetrics, 'flushes' | 'compactions'> | { flushes: { count: number }; compactions: { count: number } } {
   try {
@@ -275,17 +275,18 @@ function metricsOf(
   }
 }
 
-type Standing = NonNullable<AnswerFrame['standing']>;
+export type Standing = NonNullable<AnswerFrame['standing']>;
 
-async function answer(calls: Calls, request: RequestFrame, standing: () => Standing): Promise<AnswerFrame> {
-  const { call, read, anyNode, write } = request;
+/** `standing`: of the shard that is asked for. */
+export async function answer(calls: Calls, request: RequestFrame, standing: () => Standing): Promise<AnswerFrame> {
+  const { call, read, anyNode, write, shard, epoch } = request;
   if (request.standing === true) return { call, standing: standing() };
   try {
     if (read) {
-      const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)), anyNode });
+      const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)), anyNode, shard, epoch });
       return { call, found: entries.map(({ found, value, version }) => foundOf(found, value, version)) };
     }
-    const { applied, version, failed } = await calls.write(writeRequest(write!), NO_LIMIT);
+    const { applied, version, failed } = await calls.write({ ...writeRequest(write!), shard, epoch }, NO_LIMIT);
     if (applied) return { call, written: { applied, version } };
     return { call, written: { applied, condition: failed!.index, found: foundOf(failed!.found, failed!.value, failed!.version) } };
   } catch (error) {
@@ -294,6 +295,7 @@ async function answer(calls: Calls, request: RequestFrame, standing: () => Stand
     if (!(error instanceof SparrowError)) throw error;
     const { kind, code, details } = error;
     const applied = details['applied'] === false ? false : undefined;
+    if (code === 'WRONG_SHARD') return { call, error: { kind, code, applied, leader: undefined, shards: String(details['shards']) } };
     if (code !== 'NOT_LEADER') return { call, error: { kind, code, applied, leader: undefined } };
     // Both of this moment, as the gateway tells them (server/gateway/cluster-view.ts).
     const { node, leader, term, members } = standing();

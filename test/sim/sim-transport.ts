@@ -62,7 +62,7 @@ export class SimTransport implements NodeTransport {
   readonly #scheduler: Scheduler;
   readonly #random: SimRandom;
   readonly #settings: SimTransportSettings;
-  readonly #sent: (message: Message) => void;
+  readonly #sent: (message: Message, group: number) => void;
   /** Addresses; a node's id is its place, from 1 on. */
   readonly #nodes: readonly string[];
   readonly #self: number;
@@ -77,7 +77,7 @@ export class SimTransport implements NodeTransport {
     random: SimRandom,
     nodes: readonly string[],
     settings: SimTransportSettings,
-    sent: (message: Message) => void = () => undefined,
+    sent: (message: Message, group: number) => void = () => undefined,
   ) {
     this.#endpoint = endpoint;
     this.#scheduler = scheduler;
@@ -183,7 +183,7 @@ export class SimTransport implements NodeTransport {
   }
 
   send(to: number, messages: readonly GroupMessage[]): void {
-    for (const { message } of messages) if (!isRepairMessage(message)) this.#sent(message);
+    for (const { group, message } of messages) if (!isRepairMessage(message)) this.#sent(message, group);
     const peer = this.#peer(to);
     const { connection } = peer;
     if (!connection) return;

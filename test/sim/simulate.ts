@@ -15,6 +15,11 @@ import { bootServer, drawStackSettings, type StackSettings } from './server-prog
 import { SdkClient } from './sdk-client.ts';
 import { SimClient } from './sim-client.ts';
 import type { Environment, Program } from './sim-node.ts';
+import { Director } from './shards/director.ts';
+import { bootShardNode, Ledgers } from './shards/node-program.ts';
+import { RoutingClient } from './shards/routing-client.ts';
+import { ShardWatch } from './shards/shard-watch.ts';
+import { drawShardWorkloads } from './shards/workloads.ts';
 import { SimRandom } from './sim-random.ts';
 import { shrink } from './shrink.ts';
 import { World } from './world.ts';
@@ -30,6 +35,8 @@ export interface SimulationOptions {
   readonly nodes?: number;
   /** So many of them begin as the group; the others are taken in, and members come and go. Default: all, and they stay. */
   readonly voters?: number;
+  /** The keys of a cluster are divided among shards, which are split, merged and moved meanwhile. Default: one shard. */
+  readonly shards?: boolean;
   /** Virtual milliseconds in which faults happen. Default 3,000. */
   readonly forMs?: number;
   /** What runs on each. Default: today's server of one voter. */
@@ -63,13 +70,13 @@ const HEALED_MS_MAX = 10_000;
 const DECEIVED_CHANCE = 0.3;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, nodes: count = 0, forMs = 3000, traced = false } = options;
+  const { seed, nodes: count = 0, forMs = 3000, traced = false, shards = false } = options;
   const voters = options.voters ?? count;
   const { servers = count > 0 ? Array.from({ length: count }, (_, i) => `node${i + 1}`) : ['server'] } = options;
   const random = SimRandom.mixed(seed ^ 0x51b0);
   const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
   // Drawn in any case: what is drawn after it must not depend on whether a plan was given.
-  const deceivable = count >= 3 && voters === count && random.chance(DECEIVED_CHANCE) ? Math.floor((count - 1) / 2) : 0;
+  const deceivable = count >= 3 && voters === count && !shards && random.chance(DECEIVED_CHANCE) ? Math.floor((count - 1) / 2) : 0;
   const drawn = drawPlan(random.u32(), {
     nodes: servers,
     clients: clientNames,
@@ -81,13 +88,17 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     deceived: servers.slice(0, deceivable),
   });
   // Where one member is lost, what only another one has in its engine is gone with that.
-  const damages = count >= 3 && voters === count && deceivable === 0 ? drawDamages(seed, servers.at(-1)!, forMs) : [];
+  const damages = count >= 3 && voters === count && !shards && deceivable === 0 ? drawDamages(seed, servers.at(-1)!, forMs) : [];
   const plan = options.plan ?? [...drawn, ...damages];
   const settings = withoutLeases(drawStackSettings(random), plan);
   const world = new World({ seed, traced });
+  const ledgers = new Ledgers((error) => world.alarm(error));
   const hooks = count > 0 ? { ledger: new Ledger((error) => world.alarm(error)) } : {};
   const {
-    boot = (environment, stack) => bootServer(environment, stack, hooks, count > 0 ? servers : undefined, count > 0 ? voters : undefined),
+    boot = (environment, stack) =>
+      shards
+        ? bootShardNode(environment, stack, ledgers, servers)
+        : bootServer(environment, stack, hooks, count > 0 ? servers : undefined, count > 0 ? voters : undefined),
   } = options;
   const nodes = servers.map((name) => world.addNode(name, (environment) => boot(environment, settings)));
   /** All but those that are lost for good. */
@@ -96,7 +107,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   // Servers that are no cluster know nothing of each other: the SDK would keep to one of them.
   const sdkShare = count > 0 ? random.pick([0, 0.5, 1]) : 0;
   const clients = clientNames.map((name) => {
-    const Client = random.chance(sdkShare) ? SdkClient : SimClient;
+    const Client = shards ? RoutingClient : random.chance(sdkShare) ? SdkClient : SimClient;
     return new Client(world, name, servers, timeoutMs);
   });
   const workers = Array.from(
@@ -107,7 +118,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const kinds = WORKLOADS.filter(() => random.chance(0.5));
   const nowMs = (): number => world.nowMs;
   const clocksLose = plan.some((fault) => fault.kind === 'clock-drift' && fault.drift < 0);
-  const workloads = (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs, random, clocksLose));
+  const divided = shards ? drawShardWorkloads(nowMs, random, clocksLose) : undefined;
+  const workloads =
+    divided?.workloads ?? (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs, random, clocksLose));
 
   let failure: string | undefined;
   try {
@@ -152,9 +165,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     }
     const operator = voters < count ? new Operator(world, nodes, random.fork()) : undefined;
     operator?.begin();
+    const director = divided && new Director(world, nodes, random.fork(), divided);
+    director?.begin();
+    const watch = divided && new ShardWatch(world, nodes, ledgers);
+    watch?.begin();
     await world.run(forMs);
     working = false;
     operator?.end();
+    director?.end();
     heal(world);
     // Two voters of three that lose a tenth of what they say to each other may elect for ever.
     Object.assign(settings.cluster.transport, { dropChance: 0, duplicateChance: 0, reorderChance: 0 });
@@ -167,7 +185,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       return 'the healed world does not repair itself';
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
+    if (director !== undefined && !(await world.run(HEALED_MS_MAX, () => director.isAtRest))) return `${UNREST}: ${director.unrest}`;
+    director?.stop();
     for (const { program } of nodes) if (program !== undefined) world.trace.fold(program.digest());
+    if (watch !== undefined) return shardsDiffer(watch);
     return count > 0 ? replicasDiffer() : undefined;
   }
 
@@ -185,6 +206,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         .join(', ')}`;
     const [one, ...others] = all().map(({ data }) => data());
     return others.every((other) => other === one) ? undefined : 'the replicas have different data';
+  }
+
+  async function shardsDiffer(watch: ShardWatch): Promise<string | undefined> {
+    if (!(await world.run(HEALED_MS_MAX, () => watch.unequal() === undefined)))
+      return `the replicas do not come to be equally far: ${watch.unequal()}`;
+    return watch.problemAtRest();
   }
 
   /** Until every client has seen every workload again. */
@@ -205,10 +232,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
-const LIVENESS = /^(?:the servers do not|\d+ workers wait|the healed world|nobody leads|the replicas do not come)/;
+const LIVENESS = /^(?:the servers do not|\d+ workers wait|the healed world|nobody leads|the replicas do not come|the shards do not come)/;
+const UNREST = 'the shards do not come to rest';
 
 function finderOf(failure: string): string {
   if (failure.includes(BROKEN)) return failure.slice(failure.indexOf(BROKEN)).split(':', 2).join(':');
+  if (failure.startsWith('the shards are no partition') || /^shard \d+ /.test(failure)) return 'shards compared';
   if (failure.startsWith('the replicas have different data')) return 'replicas compared';
   if (LIVENESS.test(failure)) return 'liveness';
   if (failure.includes('no order explains')) return 'linearizability';

@@ -11,7 +11,10 @@ export class CounterWorkload implements Workload {
 
   #additions = 0;
 
-  constructor(nowMs: () => number) {
+  readonly #keys: number;
+
+  constructor(nowMs: () => number, keys = 2) {
+    this.#keys = keys;
     this.#history = new History(nowMs);
   }
 
@@ -24,7 +27,7 @@ export class CounterWorkload implements Workload {
   }
 
   async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
-    const key = `counter/${random.below(2)}`;
+    const key = `counter/${random.below(this.#keys)}`;
     if (random.chance(0.4)) {
       const invocation = this.#history.invoke(client, { type: 'read', key });
       const outcome = await store.read([key]);

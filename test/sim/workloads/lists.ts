@@ -10,7 +10,10 @@ export class Lists implements Workload {
   readonly #history: History<AppendInput, AppendOutput>;
   #elements = 0;
 
-  constructor(nowMs: () => number) {
+  readonly #keys: number;
+
+  constructor(nowMs: () => number, keys = 2) {
+    this.#keys = keys;
     this.#history = new History(nowMs);
   }
 
@@ -23,7 +26,7 @@ export class Lists implements Workload {
   }
 
   async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
-    const key = `list/${random.below(2)}`;
+    const key = `list/${random.below(this.#keys)}`;
     if (random.chance(0.4)) {
       const invocation = this.#history.invoke(client, { type: 'read', key });
       const outcome = await store.read([key]);

@@ -1,0 +1,132 @@
+/**
+ * What the shards of a simulated cluster promise together, looked at while things happen:
+ *
+ *   one shard a key     no two leaders that would serve have the same key
+ *   one description     replicas of a shard that are equally far say the same of it, in every life
+ *
+ * A leader would serve when nobody was seen to lead a newer term, all that it knows to be committed is applied, an entry of its own term among it, and it does not lag behind an epoch of the shard that
+ * was seen anywhere. Others wait before they read, and what they write is looked at again where it is applied.
+ *
+ * `problemAtRest` is for a world that is healed: every key is one shard's, replicas have their own keys and no others, and are alike.
+ */
+import { userKey } from '../../../server/node/index.ts';
+import type { Replica } from '../../../server/node/index.ts';
+import { coversKey, type RangeKeys, type ShardDescriptor } from '../../../server/shard/descriptor.ts';
+import { BROKEN } from '../ledger.ts';
+import type { SimNode } from '../sim-node.ts';
+import type { World } from '../world.ts';
+import { dataOf, leads, type Ledgers, type ShardNode, shardsOn } from './node-program.ts';
+
+const LOOK_MS = 3;
+
+export class ShardWatch {
+  readonly #world: World;
+  readonly #nodes: readonly SimNode[];
+  readonly #ledgers: Ledgers;
+  /** By shard. */
+  readonly #epochs: Map<number, number> = new Map();
+  /** By `shard/applied`. */
+  readonly #described: Map<string, string> = new Map();
+
+  constructor(world: World, nodes: readonly SimNode[], ledgers: Ledgers) {
+    this.#world = world;
+    this.#nodes = nodes;
+    this.#ledgers = ledgers;
+  }
+
+  /** From now on, all the time. */
+  begin(): void {
+    this.#world.scheduler.after(LOOK_MS, () => {
+      this.#look();
+      this.begin();
+    });
+  }
+
+  #replicas(): Replica[] {
+    return this.#nodes.flatMap(({ program }) => (program === undefined ? [] : shardsOn(program as ShardNode)));
+  }
+
+  #look(): void {
+    const replicas = this.#replicas().filter(({ applied, installing }) => applied > 0 && !installing);
+    for (const { group, applied, descriptor } of replicas) {
+      this.#epochs.set(group, Math.max(descriptor.epoch, this.#epochs.get(group) ?? 0));
+      const said = textOf(descriptor);
+      const before = this.#described.get(`${group}/${applied}`);
+      if (before === undefined) this.#described.set(`${group}/${applied}`, said);
+      else if (before !== said) this.#broken('one description', `shard ${group} at ${applied} is ${said}, and ${before}`);
+    }
+    const serving = replicas.filter((replica) => this.#serves(replica));
+    this.#world.counters.add('shards serving, seen', serving.length);
+    const inOrder = serving.map(({ descriptor }) => descriptor).sort((a, b) => Buffer.compare(startOf(a), startOf(b)) || a.shard - b.shard);
+    for (const [i, descriptor] of inOrder.entries()) {
+      const next = inOrder[i + 1];
+      const { end } = descriptor.keys as RangeKeys;
+      if (next !== undefined && (end === undefined || Buffer.compare(startOf(next), end) < 0))
+        this.#broken('one shard a key', `${textOf(descriptor)} and ${textOf(next)} serve the same keys`);
+    }
+  }
+
+  #serves(replica: Replica): boolean {
+    const { group, descriptor } = replica;
+    if (!leads(replica) || descriptor.state === 'retired' || descriptor.epoch !== this.#epochs.get(group)) return false;
+    const { term, appliedIndex, committedIndex } = replica.stats();
+    const ledger = this.#ledgers.of(group);
+    return term >= ledger.newestTerm && appliedIndex === committedIndex && ledger.termOf(appliedIndex) === term;
+  }
+
+  #broken(promise: string, what: string): void {
+    this.#world.alarm(new Error(`${BROKEN}${promise}: ${what}`));
+  }
+
+  /** Of shards that are at rest: undefined when they have come to be equally far; which have not, otherwise. */
+  unequal(): string | undefined {
+    for (const [group, replicas] of this.#byShard()) {
+      const applied = replicas.map((replica) => replica.applied);
+      if (replicas.length !== this.#nodes.length || new Set(applied).size > 1)
+        return `shard ${group} on ${applied.length}: ${applied.join(', ')}`;
+    }
+    return undefined;
+  }
+
+  problemAtRest(): string | undefined {
+    const descriptors: ShardDescriptor[] = [];
+    for (const [group, replicas] of this.#byShard()) {
+      const { descriptor } = replicas[0]!;
+      if (descriptor.state !== 'normal') return `shard ${group} is ${descriptor.state}`;
+      descriptors.push(descriptor);
+      if (new Set(replicas.map((replica) => textOf(replica.descriptor))).size > 1)
+        return `replicas of shard ${group} describe it differently`;
+      if (new Set(replicas.map(dataOf)).size > 1) return `the replicas have different data: shard ${group}`;
+      for (const [key] of replicas[0]!.engine.scanSync({ gte: Uint8Array.of(1) })) {
+        if (!coversKey(descriptor.keys, userKey(key)))
+          return `shard ${group} has ${Buffer.from(userKey(key)).toString()}, which is not its own`;
+      }
+    }
+    descriptors.sort((a, b) => Buffer.compare(startOf(a), startOf(b)));
+    let end: Uint8Array | undefined = Buffer.alloc(0);
+    for (const { keys } of descriptors) {
+      if (end === undefined || keys.kind !== 'range' || Buffer.compare(keys.start, end) !== 0) return coverText(descriptors);
+      end = keys.end;
+    }
+    return end === undefined ? undefined : coverText(descriptors);
+  }
+
+  #byShard(): Map<number, Replica[]> {
+    const byShard: Map<number, Replica[]> = new Map();
+    for (const replica of this.#replicas()) byShard.set(replica.group, [...(byShard.get(replica.group) ?? []), replica]);
+    return byShard;
+  }
+}
+
+function startOf({ keys }: ShardDescriptor): Uint8Array {
+  return (keys as RangeKeys).start;
+}
+
+function textOf({ shard, epoch, state, keys }: ShardDescriptor): string {
+  const { start, end } = keys as RangeKeys;
+  return `shard ${shard} epoch ${epoch} ${state} [${Buffer.from(start).toString()}, ${end === undefined ? '' : Buffer.from(end).toString()})`;
+}
+
+function coverText(descriptors: readonly ShardDescriptor[]): string {
+  return `the shards are no partition of the keys: ${descriptors.map(textOf).join('; ')}`;
+}
