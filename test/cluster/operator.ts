@@ -5,8 +5,8 @@ import { type ClusterOperation, type ClusterSurvey, connectMeta, type MetaAdmin,
 import { until } from './until.ts';
 
 const CALL_MS = 10_000;
-/** While an operator of the cluster's own is at work on a shard, or what was asked for is not possible yet. */
-const BEGIN_MS_MAX = 60_000;
+/** While an operator of the cluster's own is at work on a shard, or it was split less than a minute ago. */
+const BEGIN_MS_MAX = 90_000;
 const END_MS_MAX = 60_000;
 const PAUSE_MS = 250;
 
