@@ -316,6 +316,8 @@ export class Cluster implements ClusterState {
   // Reports.
 
   #loaded(node: NodeEntry, load: NodeLoadReport): void {
+    // Until then nobody could tell which of its replicas are not there.
+    if (node.load === undefined) for (const shard of node.shards) this.#touched.add(shard);
     node.load = load;
     const over = overOf(node, this.policy);
     if (over.slow !== node.over.slow) for (const shard of node.shards) if (shard.leader === node.record.id) this.#touched.add(shard);

@@ -384,6 +384,7 @@ export interface ClusterState {
  *   lost         a majority of its voters is down: nothing can be done by the group itself (`sparrowkv recover`)
  *   endangered   one more failure, and it is lost
  *   degraded     a replica is on a node that is down
+ *   absent       a member has no replica, and its node is up
  *   short        fewer replicas than the table wants
  *   surplus      more replicas than the table wants, of some kind
  *   misplaced    a replica is in the wrong pool, or a zone has more than its share
@@ -397,6 +398,7 @@ export const AILMENTS = [
   'lost',
   'endangered',
   'degraded',
+  'absent',
   'short',
   'surplus',
   'misplaced',

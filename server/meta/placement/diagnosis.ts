@@ -43,6 +43,7 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
   const extra = surplus(table, record.replicas) !== undefined;
   if ((down > 0 || short) && alive === majority(voters) && table.replicas.voters + table.replicas.witnesses > 1) return 'endangered';
   if (down > 0) return 'degraded';
+  if (absentMember(state, shard) !== undefined) return 'absent';
   if (short) return 'short';
   // What is too many goes first: a misplaced replica may be just that one.
   if (extra) return 'surplus';
@@ -88,6 +89,20 @@ export function strayHost(state: ClusterState, shard: Shard): number | undefined
     if (applied === 0 && shard.id < MADE_SHARD_MIN) continue;
     const there = state.nodes.get(node)?.record;
     if (there?.health === 'up' && there.duty !== 'decommissioned') return node;
+  }
+  return undefined;
+}
+
+/**
+ * A member whose node is up, reports, and has no replica: a snapshot of the shard that it was split off from has carried the node past the split. Of what a
+ * leader says whose configuration is known; a node's first report names all that it has. Shards that a cluster begins with are split off from none.
+ */
+export function absentMember(state: ClusterState, shard: Shard): number | undefined {
+  if (shard.id < MADE_SHARD_MIN || shard.load === undefined || shard.record.joint) return undefined;
+  for (const { node } of shard.record.replicas) {
+    if (shard.hosts.has(node)) continue;
+    const there = state.nodes.get(node);
+    if (there?.load !== undefined && there.record.health === 'up' && there.record.duty === 'active') return node;
   }
   return undefined;
 }

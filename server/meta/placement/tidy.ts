@@ -2,6 +2,7 @@
  * What nobody wants any more, or what was left half done:
  *
  *   stray         a node has a replica of a shard and is no member of it, or the shard itself is gone (lineage.ts): destroyed
+ *   absent        a member has no replica, and its node is up: the node makes one, which the leader fills
  *   sealed        and no merge is under way: an operator was given up while its order was; unsealed
  *   undescribed   the table's settings have changed: the shard is told
  *   dropped       the time to have a table back is over: its shards are destroyed
@@ -10,10 +11,12 @@
  */
 import { isSuperseded } from '../lineage.ts';
 import type { Round } from './round.ts';
-import { strayHost } from './diagnosis.ts';
+import { absentMember, strayHost } from './diagnosis.ts';
 
 /** Each costs one order; a node that comes back after long may have hundreds. */
 const TIDIED_MAX = 64;
+/** A member of a shard that has just been split off may be about to make its replica. */
+const MAKING_MS = 10_000;
 
 export function tidy(round: Round): void {
   const { state, nowMs } = round;
@@ -22,6 +25,14 @@ export function tidy(round: Round): void {
   for (const shard of state.ailing('sealed')) {
     if (!round.isFree(shard) || shard.leader === 0) continue;
     round.propose(shard, 'tidy', 'it is sealed, and no merge is under way', [{ shard: shard.id, type: 'unseal', source: shard.id }]);
+    left--;
+  }
+  for (const shard of state.ailing('absent')) {
+    if (left <= 0) return;
+    if (!round.isFree(shard) || nowMs - Math.max(shard.record.splitAtMs, state.ledSinceMs) < MAKING_MS) continue;
+    const node = absentMember(state, shard)!;
+    const reason = `node ${node} is a member and has no replica`;
+    round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters: [] }]);
     left--;
   }
   for (const shard of state.ailing('stray')) {

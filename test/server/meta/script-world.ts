@@ -12,6 +12,7 @@
  *   deaf N, hear N                       the metaserver does not hear node N, others do
  *   drain N, undrain N, decommission N
  *   move S FROM TO, transfer S TO, split S, merge S [WITH], cancel S
+ *   lose S N                             node N has no replica of shard S any more, and is a member
  *   lead S N                             node N leads shard S, by an election
  *   failover                             another node leads the metaserver
  *   plan                                 what would be begun now, with reasons and steps; nothing is
@@ -121,6 +122,8 @@ export class ScriptWorld {
       case 'cancel':
         world.commit(cancelOperator(world.cluster, world.cluster.shards.get(a)!.operator!.id, 'a person', world.nowMs));
         return;
+      case 'lose':
+        return world.lose(a, b);
       case 'lead':
         world.elect(a, b);
         return;

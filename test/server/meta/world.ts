@@ -214,6 +214,14 @@ export class World {
     }
   }
 
+  /** A node has no replica of a shard, and does not know that it should. */
+  lose(shard: number, node: number): void {
+    this.#hosted.get(node)!.delete(shard);
+    this.groups.get(shard)!.copies.delete(node);
+    this.#sums.delete(node);
+    this.#gone.set(node, (this.#gone.get(node) ?? new Set()).add(shard));
+  }
+
   /** Something of it changed: its members report it. */
   touch(shard: number): void {
     for (const node of this.groups.get(shard)?.copies.keys() ?? []) {
