@@ -117,7 +117,7 @@ async function serve(serving: { stop(): Promise<void> }, signal: AbortSignal, wo
   } catch (error) {
     // Ctrl-C is no failure.
     if (!signal.aborted) throw error;
-    say('Interrupted; the next start completes the import. Stopping ...');
+    say('Interrupted; the next start goes on from here. Stopping ...');
   } finally {
     await serving.stop();
   }

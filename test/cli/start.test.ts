@@ -57,7 +57,7 @@ describe('npm start -- --single', () => {
     const cut = new Start('data', port);
     await cut.says('Importing ./tree: ');
     expect(await cut.end('SIGINT')).toBe(0);
-    expect(cut.output).toContain('Interrupted; the next start completes the import.');
+    expect(cut.output).toContain('Interrupted; the next start goes on from here.');
 
     const first = new Start('data', port);
     await first.says('The server runs until Ctrl-C.');
@@ -170,7 +170,7 @@ describe('npm start', () => {
     const cut = new Start('cut', port, { single: false });
     await cut.says('Importing ./tree: ');
     expect(await cut.end('SIGINT')).toBe(0);
-    expect(cut.output).toContain('Interrupted; the next start completes the import.');
+    expect(cut.output).toContain('Interrupted; the next start goes on from here.');
     const killed = new Start('cut', port, { single: false });
     await killed.says('Importing ./tree: ');
     killed.child.kill('SIGKILL');

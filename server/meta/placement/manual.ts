@@ -5,7 +5,7 @@
 import { SparrowError } from '../../../base/errors.ts';
 import { coversKey } from '../../shard/descriptor.ts';
 import { bytesOf, type ClusterState, isFor, isWelcoming, mayLead, replicaOn, type Shard } from '../state.ts';
-import { directed, mayMeet, neighboursOf, proposeMerge } from './merge.ts';
+import { directed, keptApart, mayMeet, neighboursOf, proposeMerge } from './merge.ts';
 import { successorOf } from './progress.ts';
 import { type Proposal, Round } from './round.ts';
 import { canSplit, splitSteps } from './split.ts';
@@ -107,6 +107,8 @@ export function askMerge(state: ClusterState, id: number, other: number, nowMs: 
       { shard: id },
     );
   }
+  const never = keptApart(round, shard, chosen);
+  if (never !== undefined) throw invalid(`shards ${id} and ${chosen.id} are not merged: ${never}`, { shard: id });
   const why = mayMeet(round, shard, chosen);
   if (why !== undefined) throw unavailable('SHARD_BUSY', `shards ${id} and ${chosen.id} are not merged: ${why}`, { shard: id });
   const pair = directed(shard, chosen);

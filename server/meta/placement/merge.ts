@@ -84,8 +84,6 @@ export function neighboursOf(state: ClusterState, shard: Shard): Shard[] {
 
 /** Why two neighbours are not merged, if so; whatever their size and age. */
 export function mayMeet(round: Round, a: Shard, b: Shard): string | undefined {
-  const table = round.state.tables.get(a.record.table);
-  if (table === undefined || table.id === SYSTEM_TABLE || table.droppedAtMs > 0) return 'their table is not merged';
   for (const shard of [a, b]) {
     if (!round.isFree(shard)) return `another operator is at work on shard ${shard.id}`;
     if (shard.leader === 0 || shard.load === undefined) return `nobody leads shard ${shard.id}`;
@@ -93,10 +91,17 @@ export function mayMeet(round: Round, a: Shard, b: Shard): string | undefined {
     if (shard.record.descriptor.state !== 'normal') return `shard ${shard.id} is ${shard.record.descriptor.state}`;
     if (shard.record.byHand) return `the members of shard ${shard.id} were changed by hand`;
   }
+  return keptApart(round, a, b);
+}
+
+/** As `mayMeet`, of what does not pass by itself. */
+export function keptApart(round: Round, a: Shard, b: Shard): string | undefined {
+  const table = round.state.tables.get(a.record.table);
+  if (table === undefined || table.id === SYSTEM_TABLE || table.droppedAtMs > 0) return 'their table is not merged';
+  if (wasAskedFor(table, a, b)) return `table ${table.name} was asked to be divided here`;
   const bytes = bytesOf(a) + bytesOf(b);
   const most = round.state.policy.splitBytes / 2;
-  if (bytes > most) return `together they have ${bytesText(bytes)}, beyond ${bytesText(most)}: they would soon be split again`;
-  return wasAskedFor(table, a, b) ? `table ${table.name} was asked to be divided here` : undefined;
+  return bytes > most ? `together they have ${bytesText(bytes)}, beyond ${bytesText(most)}: they would soon be split again` : undefined;
 }
 
 function isRipe({ state: { policy }, nowMs }: Round, { record }: Shard): boolean {
