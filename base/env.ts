@@ -34,8 +34,8 @@ export type OpenMode = 'read' | 'create' | 'write';
 
 /** A directory held against every other process and every other holder in this one. */
 export interface DirectoryLock {
-  /** `leavingNothing`: with the lock's own files, where it has any: of a directory that was made for what has not come about. Idempotent. */
-  release(leavingNothing?: boolean): void;
+  /** Idempotent. */
+  release(): void;
 }
 
 export interface FileSystem {

@@ -6,11 +6,11 @@
  * A connection for each lock would take 150 KiB. So a few connections hold ten locks each, as attached databases with the smallest pages and
  * cache there are: 15 KiB a lock.
  *
- * `LOCK` stays, and stays empty, but in a directory that is given up. So that two processes never hold two files of that name, a lock counts only when
- * the file that had the name before it was taken has it still. Nothing else in the process may open it: closing any descriptor of a file drops
- * the process's fcntl locks on it. `LOCK.pid` names the holder, for the error message only.
+ * `LOCK` stays, and stays empty: were it ever removed, one process could hold the file that has lost the name and another the one that has got it.
+ * Nothing else in the process may open it: closing any descriptor of a file drops the process's fcntl locks on it. `LOCK.pid` names the holder,
+ * for the error message only.
  */
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { DirectoryLock } from '../env.ts';
@@ -22,8 +22,6 @@ export const LOCK_OWNER_NAME = 'LOCK.pid';
 /** As in package.json. What is needed here comes first of all that an older one has not. */
 const NODE_OLDEST = '22.18';
 const SQLITE_BUSY = 5;
-/** Each is in vain only when somebody gives the directory up at that very moment. */
-const ATTEMPTS_MAX = 100;
 /** What SQLite is compiled with: so many databases can be attached to a connection. */
 const LOCKS_MAX = 10;
 
@@ -42,7 +40,7 @@ export function lockDirectory(path: string): DirectoryLock {
   const file = resolve(path, LOCK_NAME);
   let release: (() => void) | undefined;
   try {
-    release = lockNamed(file);
+    release = lockFile(file);
     writeFileSync(ownerFile, `${process.pid}\n`);
   } catch (cause) {
     release?.();
@@ -50,30 +48,13 @@ export function lockDirectory(path: string): DirectoryLock {
   }
   let held = true;
   return {
-    release(leavingNothing = false): void {
+    release(): void {
       if (!held) return;
       held = false;
       rmSync(ownerFile, { force: true });
-      // As long as it is held: whoever has opened the file before sees that the name is gone once it has the lock.
-      if (leavingNothing) rmSync(file, { force: true });
       release();
     },
   };
-}
-
-/** As lockFile; the file is the one of that name. One that is made for it is taken a second time: only then is it known to be the same. */
-function lockNamed(file: string): () => void {
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const before = inodeOf(file);
-    const release = lockFile(file);
-    if (before !== undefined && inodeOf(file) === before) return release;
-    release();
-  }
-  throw new Error(`others make and remove ${file} all the time`);
-}
-
-function inodeOf(file: string): bigint | undefined {
-  return statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
 /** Takes the lock on a file, made when it is not there; throws what SQLite says when that cannot be. Returns what gives it back. */

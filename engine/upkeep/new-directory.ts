@@ -4,14 +4,14 @@
  *
  *   make the directory | INCOMPLETE | files | their names | manifest, CURRENT | INCOMPLETE goes          each on disk before the next
  *
- * FileSystem cannot remove directories: one that is given up is left empty.
+ * FileSystem cannot remove directories: one that is given up is left with nothing but `LOCK`.
  */
 import type { DirectoryLock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { makeDirectory } from '../make-directory.ts';
 import { INCOMPLETE_NAME, Manifest, parseFileName, type Version } from '../manifest/index.ts';
 
-/** The lock's files stay where a directory was ever locked and not given up. */
+/** `LOCK` stays where a directory was ever locked. */
 const LOCK_FILES: ReadonlySet<string> = new Set(['LOCK', 'LOCK.pid']);
 
 export class NewDirectory {
@@ -36,7 +36,7 @@ export class NewDirectory {
       for (const name of names) if (name !== INCOMPLETE_NAME) fileSystem.unlinkSync(`${path}/${name}`);
       fileSystem.syncDirectorySync(path);
     } catch (error) {
-      this.#giveUp();
+      this.#lock.release();
       throw error;
     }
   }
@@ -71,20 +71,7 @@ export class NewDirectory {
     } catch {
       // The failure before counts. What is left says that it is incomplete.
     } finally {
-      this.#giveUp();
-    }
-  }
-
-  /** Of a directory with nothing in it the lock's files go as well. */
-  #giveUp(): void {
-    this.#lock.release(this.#isEmpty());
-  }
-
-  #isEmpty(): boolean {
-    try {
-      return this.#names().length === 0;
-    } catch {
-      return false;
+      this.#lock.release();
     }
   }
 
