@@ -28,14 +28,14 @@ export {
   type Version,
 } from './version.ts';
 export { hidesAllOf, hidesIn, reaches, sameTombstone, spentTombstones, tablesUnder, type RangeTombstone } from './range-tombstone.ts';
+export { LEVELS_MAX } from './edit-fields.ts';
+export type { AddedTable } from './table-fields.ts';
 export {
   decodeEdit,
   encodeEdit,
   FORMAT_VERSION,
-  LEVELS_MAX,
   type AddedKeyspace,
   type AddedSegment,
-  type AddedTable,
   type AlteredKeyspace,
   type HostLink,
   type TablePlace,

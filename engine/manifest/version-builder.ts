@@ -9,12 +9,13 @@
 import { assert } from '../../base/assert.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { TableMeta } from '../table/index.ts';
+import { LEVELS_MAX } from './edit-fields.ts';
 import { EXTERNAL_ID_FROM } from './file-names.ts';
 import { type RangeTombstone, sameTombstone } from './range-tombstone.ts';
 import type { SegmentMap } from './segment-map.ts';
 import { firstFrom } from './sorted-run.ts';
 import { type BlockFile, compareBytes, type KeyspaceMeta, type Version } from './version.ts';
-import { FORMAT_VERSION, LEVELS_MAX, type TablePlace, type VersionEdit } from './version-edit.ts';
+import { FORMAT_VERSION, type TablePlace, type VersionEdit } from './version-edit.ts';
 
 /** The version after `edit`. `internal/ASSERTION` when the edit does not fit; `version` is as it was. */
 export function applyEdit(version: Version, edit: VersionEdit): Version {

@@ -1,13 +1,9 @@
 /**
  * A version edit: what one flush, one compaction or one opening changes, encoded. Format: docs/formats/manifest.md. Pure.
  *
- *   edit:  field x n
- *   field: | tag varint | bytes varint | content |
+ *   edit: field x n        in any order; scalars at most once. What a field is: edit-fields.ts
  *
- * A tag is `number << 1 | optional`. A reader that does not know a tag skips the field when it is optional and refuses the edit when it
- * is not, so that a field that must not be overlooked can be added later. Fields may come in any order; scalars at most once.
- *
- *   1 format version   varint                    5 table added     see encodeTable
+ *   1 format version   varint                    5 table added     see table-fields.ts
  *   2 next file id     varint                    6 table removed   level varint, file id varint
  *   3 last sequence    varint                    7 segment added   id varint, bytes varint
  *   4 log floor        varint                    8 segment removed id varint
@@ -21,19 +17,14 @@
  *  16 keyspace's rule  keyspace varint, rule        in the place of the one it had; without rule: it has none
  *
  *  17 link added       id varint, bytes varint, host segment varint, end varint      a segment added that is a link into a host's log
- *
- *   setting: | name bytes varint | name | value varint |
- *   rule:    | id varint | gte bytes varint | gte | lt bytes varint | lt | hash mask varint | hash value varint |      no bytes, no mask: not given
  */
-import { SparrowError } from '../../base/errors.ts';
-import { readVarint, writeVarint, VARINT_BYTES_MAX, type VarintCursor } from '../../base/varint.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
-import type { SegmentReference, TableMeta } from '../table/index.ts';
+import { FieldDecoder, FieldEncoder, OPTIONAL, unknownField } from './edit-fields.ts';
 import type { RangeTombstone } from './range-tombstone.ts';
+import { type AddedTable, decodeTable, encodeTable } from './table-fields.ts';
 
 export const FORMAT_VERSION = 2;
-export const LEVELS_MAX = 16;
 
 export interface VersionEdit {
   /** In the first edit of every manifest. */
@@ -81,11 +72,6 @@ export interface TablePlace {
   readonly fileId: number;
 }
 
-export interface AddedTable {
-  readonly level: number;
-  readonly table: TableMeta;
-}
-
 export interface AddedSegment {
   readonly segment: number;
   /** Size of the file; of a link, what a block file of its own with the same values would take. */
@@ -122,21 +108,8 @@ const TAG = {
   linkAdded: 17 << 1,
 } as const;
 
-const OPTIONAL = 1;
-const NO_BYTES = new Uint8Array(0);
-const NO_HASH = { mask: 0, value: 0 };
-
-/** Of a table. All may be overlooked: they say what may be done earlier, not what is true. */
-const DETAIL = {
-  expiring: (1 << 1) | OPTIONAL,
-  densePages: (2 << 1) | OPTIONAL,
-  pinnedBytes: (3 << 1) | OPTIONAL,
-  clearedTo: (4 << 1) | OPTIONAL,
-  ruledTo: (5 << 1) | OPTIONAL,
-} as const;
-
 export function encodeEdit(edit: VersionEdit): Uint8Array {
-  const out = new Encoder();
+  const out = new FieldEncoder();
   if (edit.formatVersion !== undefined) out.field(TAG.formatVersion, (body) => body.varint(edit.formatVersion!));
   if (edit.nextFileId !== undefined) out.field(TAG.nextFileId, (body) => body.varint(edit.nextFileId!));
   if (edit.lastSequence !== undefined) out.field(TAG.lastSequence, (body) => body.varint(edit.lastSequence!));
@@ -202,7 +175,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
   const rangeTombstonesAdded: RangeTombstone[] = [];
   const rangeTombstonesRemoved: RangeTombstone[] = [];
   const keyspaceRules: KeyspaceRule[] = [];
-  const input = new Decoder(bytes, offset, end);
+  const input = new FieldDecoder(bytes, offset, end);
   while (!input.done) {
     const tag = input.varint('tag');
     const body = input.part('field');
@@ -244,240 +217,7 @@ export function decodeEdit(bytes: Uint8Array, offset = 0, end: number = bytes.le
   };
 }
 
-/**
- * | level | file id | bytes | pages | entries | tombstones | min sequence | max sequence - min sequence |      varints
- * | smallest bytes varint | smallest | largest bytes varint | largest |
- * | count varint | { segment - the one before, bytes } x count |                                              varints
- * | detail x n |                                        as fields of the edit, their numbers apart; what is 0 is left out
- *
- *   1 expiring     entries, bytes, earliest ms, latest ms - earliest ms          3 pinned bytes
- *   2 dense pages                                                               4 cleared to       5 ruled to       varints
- */
-function encodeTable(out: Encoder, { level, table }: AddedTable): void {
-  out.varint(level);
-  out.varint(table.fileId);
-  out.varint(table.bytes);
-  out.varint(table.pages);
-  out.varint(table.entries);
-  out.varint(table.tombstones);
-  out.varint(table.minSequence);
-  out.varint(table.maxSequence - table.minSequence);
-  out.bytes(table.smallest);
-  out.bytes(table.largest);
-  out.varint(table.references.length);
-  let before = 0;
-  for (const { segment, bytes } of table.references) {
-    out.varint(segment - before);
-    out.varint(bytes);
-    before = segment;
-  }
-  const { expiring, densePages, pinnedBytes, clearedTo, ruledTo } = table;
-  if (expiring) {
-    out.field(DETAIL.expiring, (body) => {
-      body.varint(expiring.entries);
-      body.varint(expiring.bytes);
-      body.varint(expiring.earliestMs);
-      body.varint(expiring.latestMs - expiring.earliestMs);
-    });
-  }
-  if (densePages > 0) out.field(DETAIL.densePages, (body) => body.varint(densePages));
-  if (pinnedBytes > 0) out.field(DETAIL.pinnedBytes, (body) => body.varint(pinnedBytes));
-  if (clearedTo > 0) out.field(DETAIL.clearedTo, (body) => body.varint(clearedTo));
-  if (ruledTo !== undefined) out.field(DETAIL.ruledTo, (body) => body.varint(ruledTo));
-}
-
-function decodeLink(input: Decoder): AddedSegment {
+function decodeLink(input: FieldDecoder): AddedSegment {
   const [segment, bytes] = [input.varint('link'), input.varint('bytes')];
   return { segment, bytes, link: { hostSegment: input.varint('host segment'), end: input.varint('end') } };
-}
-
-function decodeTable(input: Decoder): AddedTable {
-  const level = input.level();
-  const fileId = input.varint('file id');
-  const bytes = input.varint('bytes');
-  const pages = input.varint('pages');
-  const entries = input.varint('entries');
-  const tombstones = input.varint('tombstones');
-  const minSequence = input.varint('min sequence');
-  const maxSequence = minSequence + input.varint('max sequence');
-  const smallest = input.bytes('smallest key');
-  const largest = input.bytes('largest key');
-  const references: SegmentReference[] = [];
-  let segment = 0;
-  for (let left = input.varint('reference count'); left > 0; left--) {
-    segment += input.varint('segment');
-    references.push({ segment, bytes: input.varint('referenced bytes') });
-  }
-  const table = { fileId, bytes, pages, entries, tombstones, smallest, largest, minSequence, maxSequence, references };
-  return { level, table: { ...table, ...decodeDetails(input) } };
-}
-
-type Details = Pick<TableMeta, 'densePages' | 'pinnedBytes' | 'clearedTo' | 'expiring' | 'ruledTo'>;
-
-function decodeDetails(input: Decoder): Details {
-  const details: { -readonly [name in keyof Details]: Details[name] } = { densePages: 0, pinnedBytes: 0, clearedTo: 0 };
-  while (!input.done) {
-    const tag = input.varint('detail');
-    const body = input.part('detail of a table');
-    if (tag === DETAIL.expiring) {
-      const [entries, bytes, earliestMs] = [body.varint('entries'), body.varint('bytes'), body.varint('earliest expiry')];
-      details.expiring = { entries, bytes, earliestMs, latestMs: earliestMs + body.varint('latest expiry') };
-    } else if (tag === DETAIL.densePages) details.densePages = body.varint('dense pages');
-    else if (tag === DETAIL.pinnedBytes) details.pinnedBytes = body.varint('pinned bytes');
-    else if (tag === DETAIL.clearedTo) details.clearedTo = body.varint('cleared to');
-    else if (tag === DETAIL.ruledTo) details.ruledTo = body.varint('ruled to');
-    else if (tag % 2 !== OPTIONAL) throw unknownField(tag);
-    else continue;
-    body.expectDone();
-  }
-  return details;
-}
-
-function unknownField(tag: number): SparrowError {
-  return new SparrowError(
-    'invalid',
-    'FORMAT_NEWER',
-    `the manifest holds a field (${tag >> 1}) that this version does not know; use the version that wrote it or a later one`,
-    {
-      field: tag >> 1,
-    },
-  );
-}
-
-class Encoder {
-  #bytes = new Uint8Array(256);
-  #end = 0;
-  /** For the contents of fields, one after another: a version has one for each table, and details in it. */
-  #body: Encoder | undefined;
-
-  varint(value: number): void {
-    this.#reserve(VARINT_BYTES_MAX);
-    this.#end = writeVarint(this.#bytes, this.#end, value);
-  }
-
-  /** Length and content. */
-  bytes(content: Uint8Array): void {
-    this.varint(content.length);
-    this.#reserve(content.length);
-    this.#bytes.set(content, this.#end);
-    this.#end += content.length;
-  }
-
-  setting(name: string, value: number): void {
-    this.bytes(new TextEncoder().encode(name));
-    this.varint(value);
-  }
-
-  tombstone({ sequence, start, end }: RangeTombstone): void {
-    this.varint(sequence);
-    this.bytes(start);
-    this.bytes(end);
-  }
-
-  rule({ id, gte = NO_BYTES, lt = NO_BYTES, hash = NO_HASH }: StoredKeepRule): void {
-    this.varint(id);
-    this.bytes(gte);
-    this.bytes(lt);
-    this.varint(hash.mask);
-    this.varint(hash.value);
-  }
-
-  field(tag: number, write: (body: Encoder) => void): void {
-    const body = (this.#body ??= new Encoder());
-    body.#end = 0;
-    write(body);
-    this.varint(tag);
-    this.bytes(body.finish());
-  }
-
-  finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#end);
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#end + bytes <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#end + bytes));
-    larger.set(this.#bytes);
-    this.#bytes = larger;
-  }
-}
-
-class Decoder {
-  readonly #cursor: VarintCursor;
-
-  constructor(bytes: Uint8Array, offset: number, end: number) {
-    this.#cursor = { bytes, offset, end };
-  }
-
-  get done(): boolean {
-    return this.#cursor.offset === this.#cursor.end;
-  }
-
-  varint(what: string): number {
-    const value = readVarint(this.#cursor);
-    if (value === undefined) throw malformed(what);
-    return value;
-  }
-
-  level(): number {
-    const level = this.varint('level');
-    if (level >= LEVELS_MAX) throw malformed('level');
-    return level;
-  }
-
-  /** The field's only content, a varint; a second field of its kind is refused. */
-  once(what: string, before: number | undefined): number {
-    if (before !== undefined) throw malformed(`second ${what}`);
-    return this.varint(what);
-  }
-
-  tombstone(): RangeTombstone {
-    return { sequence: this.varint('sequence'), start: this.bytes('start of a range'), end: this.bytes('end of a range') };
-  }
-
-  /** What is left. */
-  rule(): StoredKeepRule | undefined {
-    if (this.done) return undefined;
-    const [id, gte, lt] = [this.varint('rule'), this.bytes('gte of a rule'), this.bytes('lt of a rule')];
-    const hash = { mask: this.varint('mask of a rule'), value: this.varint('value of a rule') };
-    return { id, ...(gte.length > 0 && { gte }), ...(lt.length > 0 && { lt }), ...(hash.mask !== 0 && { hash }) };
-  }
-
-  text(what: string): string {
-    return new TextDecoder().decode(this.bytes(what));
-  }
-
-  setting(into: Record<string, number>): void {
-    into[this.text('name')] = this.varint('value');
-  }
-
-  /** Those up to the end. */
-  settings(): StoredSettings {
-    const settings: Record<string, number> = {};
-    while (!this.done) this.setting(settings);
-    return settings;
-  }
-
-  /** A copy: what is decoded outlives the buffer. */
-  bytes(what: string): Uint8Array {
-    const { offset, end } = this.part(what).#cursor;
-    return this.#cursor.bytes.slice(offset, end);
-  }
-
-  /** Length and content, to be decoded by itself. */
-  part(what: string): Decoder {
-    const length = this.varint(what);
-    const { bytes, offset, end } = this.#cursor;
-    if (length > end - offset) throw malformed(what);
-    this.#cursor.offset += length;
-    return new Decoder(bytes, offset, offset + length);
-  }
-
-  expectDone(): void {
-    if (!this.done) throw malformed('field with bytes left over');
-  }
-}
-
-function malformed(what: string): SparrowError {
-  return new SparrowError('corrupt', 'CORRUPT_MANIFEST', `a version edit is malformed (${what})`, { what });
 }

@@ -16,10 +16,11 @@ import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { StoredSettings } from '../keyspace-settings.ts';
 import type { TableMeta } from '../table/index.ts';
+import { LEVELS_MAX } from './edit-fields.ts';
 import { blockName, linkName, logName, parseFileName, type ParsedName, tableName } from './file-names.ts';
 import type { RangeTombstone } from './range-tombstone.ts';
 import { SegmentMap } from './segment-map.ts';
-import { FORMAT_VERSION, type HostLink, LEVELS_MAX, type VersionEdit } from './version-edit.ts';
+import { FORMAT_VERSION, type HostLink, type VersionEdit } from './version-edit.ts';
 
 export interface BlockFile {
   /** Size of the file; of a link, what a block file of its own with the same values would take. */

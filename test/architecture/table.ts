@@ -92,6 +92,8 @@ export const PARTS: readonly Part[] = [
   { path: 'engine/manifest/sorted-run.ts', grade: 'pure', imports: [], packages: [], holds: 'tables in the order of their keys' },
   { path: 'engine/manifest/version-builder.ts', grade: 'pure', imports: [], packages: [], holds: 'versions out of edits' },
   { path: 'engine/manifest/version-edit.ts', grade: 'pure', imports: [], packages: [], holds: 'the change from one version to the next' },
+  { path: 'engine/manifest/edit-fields.ts', grade: 'pure', imports: [], packages: [], holds: 'fields, of which edits are made' },
+  { path: 'engine/manifest/table-fields.ts', grade: 'pure', imports: [], packages: [], holds: 'what an edit says of a table' },
   { path: 'engine/log/log-format.ts', grade: 'pure', imports: [], packages: [], holds: 'bytes of the log' },
   { path: 'proto', grade: 'edge', imports: ['base'], packages: ['@bufbuild/protobuf', '@grpc/grpc-js'], holds: 'the wire contract' },
   { path: 'server/raft', grade: 'pure', imports: ['base'], packages: [], holds: 'consensus as a state machine' },
