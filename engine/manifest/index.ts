@@ -11,7 +11,8 @@ export {
   type FileKind,
   type ParsedName,
 } from './file-names.ts';
-export { Manifest, readVersion, soundEdits, versionOf, type FoundVersion, type ManifestOptions } from './manifest.ts';
+export { Manifest, type ManifestOptions } from './manifest.ts';
+export { readVersion, soundEdits, versionOf, type FoundVersion } from './read-manifest.ts';
 export { decodeCurrent, decodeManifest, type DecodedManifest } from './manifest-format.ts';
 export { applyEdit, VersionBuilder } from './version-builder.ts';
 export { SegmentMap } from './segment-map.ts';

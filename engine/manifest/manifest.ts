@@ -11,27 +11,17 @@
  * What `open` reads may be the system's cache only: of a process that died before its sync, or whose sync failed (then the system holds the
  * pages for clean, and only writing them again brings them to the disk). `makeDurable` does that, before anything depends on it: before the
  * first append, and before the opener removes files by what it read. Opening alone waits for no disk.
- *
- * Order of a switch: new file, its sync, the directory's sync, CURRENT.tmp, its sync, rename over CURRENT, the directory's sync. A crash
- * between any two finds either the old manifest or the new one, both whole and equal.
  */
 import { assert } from '../../base/assert.ts';
 import type { File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { CURRENT_NAME, CURRENT_TEMPORARY_NAME, highestFileId, INCOMPLETE_NAME, manifestName, parseFileName } from './file-names.ts';
-import {
-  corruptManifest,
-  type DecodedManifest,
-  decodeCurrent,
-  decodeManifest,
-  encodeCurrent,
-  encodeManifestFrame,
-  encodeManifestHeader,
-  soundFrames,
-} from './manifest-format.ts';
-import { applyEdit, VersionBuilder } from './version-builder.ts';
-import { EMPTY_VERSION, obsoleteFiles, snapshotEdit, type Version } from './version.ts';
-import { decodeEdit, encodeEdit, FORMAT_VERSION, type VersionEdit } from './version-edit.ts';
+import { CURRENT_NAME, highestFileId, manifestName } from './file-names.ts';
+import { corruptManifest, encodeManifestFrame } from './manifest-format.ts';
+import { inTurns, makeCurrent, type NewManifest, switchTo, writeManifest } from './new-manifest.ts';
+import { assertComplete, readManifest } from './read-manifest.ts';
+import { applyEdit } from './version-builder.ts';
+import { EMPTY_VERSION, obsoleteFiles, type Version } from './version.ts';
+import { encodeEdit, FORMAT_VERSION, type VersionEdit } from './version-edit.ts';
 
 const ROLL_BYTES = 1024 * 1024;
 
@@ -272,7 +262,7 @@ export class Manifest {
 
   /** Edits that come meanwhile wait. */
   async #roll(): Promise<void> {
-    let next: Opened;
+    let next: NewManifest;
     try {
       next = await inTurns(writeManifest(this.#fs, this.#directory, this.#id + 1, this.#version));
     } catch (cause) {
@@ -316,24 +306,9 @@ export class Manifest {
   }
 }
 
-interface Opened {
-  readonly id: number;
-  readonly file: File;
-  readonly bytes: number;
-  readonly version: Version;
+interface Opened extends NewManifest {
   /** The last frame, when it may not be on disk. */
   readonly unsynced?: Uint8Array;
-}
-
-/** `corrupt/INCOMPLETE`: who was to make the directory out of another store has not finished. */
-function assertComplete(directory: string, listing: readonly string[]): void {
-  if (!listing.includes(INCOMPLETE_NAME)) return;
-  throw new SparrowError(
-    'corrupt',
-    'INCOMPLETE',
-    `${directory} is not whole: the checkpoint, restore or other copy that was to make it has not finished; make it again, or remove the directory`,
-    { directory },
-  );
 }
 
 function create(fs: FileSystem, directory: string, listing: readonly string[], settings: Readonly<Record<string, number>>): Opened {
@@ -351,151 +326,4 @@ function load(fs: FileSystem, directory: string, listing: readonly string[]): Op
   const version = applyEdit(found, { nextFileId: Math.max(found.nextFileId, highestFileId(listing) + 1) });
   if (decoded.bytes < bytes.length) return switchTo(fs, directory, listing, version);
   return { id, file: fs.openSync(path, 'write'), bytes: decoded.bytes, version, unsynced: bytes.slice(decoded.lastFrame) };
-}
-
-/** The version that a directory's manifest says, changing nothing. */
-export interface FoundVersion {
-  readonly version: Version;
-  readonly manifestId: number;
-  /** Where the torn end of edits begins that were never acknowledged, if there is one. */
-  readonly tornAt: number | undefined;
-}
-
-/** `corrupt/CORRUPT_MANIFEST` with file and offset, `corrupt/INCOMPLETE`; `invalid/FORMAT_*` for another version's. */
-export function readVersion(fs: FileSystem, directory: string): FoundVersion {
-  const listing = fs.listSync(directory);
-  assertComplete(directory, listing);
-  if (!listing.includes(CURRENT_NAME)) throw corruptManifest(`${directory}/${CURRENT_NAME}`, 0, 'it is missing');
-  const { version, manifestId, bytes, decoded } = readManifest(fs, directory, listing);
-  return { version, manifestId, tornAt: decoded.bytes < bytes.length ? decoded.bytes : undefined };
-}
-
-function readManifest(
-  fs: FileSystem,
-  directory: string,
-  listing: readonly string[],
-): { manifestId: number; path: string; bytes: Uint8Array; decoded: DecodedManifest; version: Version } {
-  const manifestId = decodeCurrent(readWhole(fs, `${directory}/${CURRENT_NAME}`), `${directory}/${CURRENT_NAME}`);
-  const path = `${directory}/${manifestName(manifestId)}`;
-  if (!listing.includes(manifestName(manifestId))) throw corruptManifest(path, 0, 'CURRENT names it, but it is missing');
-  const bytes = readWhole(fs, path);
-  const decoded = decodeManifest(bytes, manifestId, path);
-  return { manifestId, path, bytes, decoded, version: replayAll(decoded, bytes, path) };
-}
-
-/** The version that the bytes of a manifest say. `corrupt/CORRUPT_MANIFEST`. */
-export function versionOf(bytes: Uint8Array, manifestId: number, path: string): Version {
-  return replayAll(decodeManifest(bytes, manifestId, path), bytes, path);
-}
-
-/** What can be told of a manifest that may be damaged: the edits of all its sound frames, in order. */
-export function soundEdits(bytes: Uint8Array, manifestId: number, path: string): VersionEdit[] {
-  return soundFrames(bytes, manifestId, path).map(({ offset, end }) => decodeEdit(bytes, offset, end));
-}
-
-function replayAll({ edits }: DecodedManifest, bytes: Uint8Array, path: string): Version {
-  const builder = new VersionBuilder(EMPTY_VERSION);
-  for (const { offset, end } of edits) replay(path, offset, () => builder.apply(decodeEdit(bytes, offset, end)));
-  return replay(path, edits.at(-1)!.offset, () => builder.version());
-}
-
-function replay<T>(path: string, offset: number, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    if (cause instanceof SparrowError && cause.kind === 'invalid') throw cause;
-    throw corruptManifest(path, offset, `a version edit cannot be applied: ${(cause as Error).message}`, cause);
-  }
-}
-
-/** Writes `version` to a manifest that the directory does not have yet, and makes it the current one. */
-function switchTo(fs: FileSystem, directory: string, listing: readonly string[], version: Version): Opened {
-  const ids = listing.map((name) => parseFileName(name)).filter((parsed) => parsed?.kind === 'manifest');
-  const opened = atOnce(writeManifest(fs, directory, Math.max(0, ...ids.map((parsed) => parsed!.id)) + 1, version));
-  try {
-    atOnce(makeCurrent(fs, directory, opened.id));
-  } catch (error) {
-    opened.file.closeSync();
-    throw error;
-  }
-  return opened;
-}
-
-/** What must be on disk before the next step: an opening waits for that at once, an engine at work does not hold its thread for it. */
-type Sync = { readonly sync: () => void; readonly begin: () => Promise<void> };
-
-function atOnce<T>(steps: Generator<Sync, T>): T {
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value;
-    try {
-      step.value.sync();
-    } catch (error) {
-      steps.throw(error);
-    }
-  }
-}
-
-async function inTurns<T>(steps: Generator<Sync, T>): Promise<T> {
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value;
-    try {
-      await step.value.begin();
-    } catch (error) {
-      steps.throw(error);
-    }
-  }
-}
-
-function content(file: File): Sync {
-  return { sync: () => file.datasyncSync(), begin: () => file.datasync() };
-}
-
-function names(fs: FileSystem, directory: string): Sync {
-  return { sync: () => fs.syncDirectorySync(directory), begin: () => fs.syncDirectory(directory) };
-}
-
-/** A new manifest file with one edit, on disk when it is over. What is left of it when it throws belongs to nothing. */
-function* writeManifest(fs: FileSystem, directory: string, id: number, version: Version): Generator<Sync, Opened> {
-  const path = `${directory}/${manifestName(id)}`;
-  const parts = [encodeManifestHeader(id), encodeManifestFrame([encodeEdit(snapshotEdit(version))], id)];
-  const file = replaceFile(fs, path);
-  try {
-    file.writevSync(parts, 0);
-    yield content(file);
-    yield names(fs, directory);
-  } catch (error) {
-    file.closeSync();
-    throw error;
-  }
-  return { id, file, bytes: parts[0]!.length + parts[1]!.length, version };
-}
-
-function* makeCurrent(fs: FileSystem, directory: string, id: number): Generator<Sync, void> {
-  const temporary = `${directory}/${CURRENT_TEMPORARY_NAME}`;
-  const current = encodeCurrent(id);
-  const file = replaceFile(fs, temporary);
-  try {
-    file.writeSync(current, 0, current.length, 0);
-    yield content(file);
-  } finally {
-    file.closeSync();
-  }
-  fs.renameSync(temporary, `${directory}/${CURRENT_NAME}`);
-  yield names(fs, directory);
-}
-
-/** A new file; one of that name was left by an attempt that failed. */
-function replaceFile(fs: FileSystem, path: string): File {
-  if (fs.existsSync(path)) fs.unlinkSync(path);
-  return fs.openSync(path, 'create');
-}
-
-function readWhole(fs: FileSystem, path: string): Uint8Array {
-  const file = fs.openSync(path, 'read');
-  try {
-    const bytes = new Uint8Array(file.sizeSync());
-    return bytes.subarray(0, file.readSync(bytes, 0, bytes.length, 0));
-  } finally {
-    file.closeSync();
-  }
 }

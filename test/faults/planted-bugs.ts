@@ -14,6 +14,7 @@ export interface PlantedBug {
 const LOG_WRITER = 'engine/log/log-writer.ts';
 const LOG_READER = 'engine/log/log-reader.ts';
 const MANIFEST = 'engine/manifest/manifest.ts';
+const NEW_MANIFEST = 'engine/manifest/new-manifest.ts';
 const VERSIONS = 'engine/maintenance/versions.ts';
 const PICKER = 'engine/compaction/picker.ts';
 
@@ -121,35 +122,35 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   // ---- the manifest ----
   {
     name: 'a version edit is not synced',
-    file: 'engine/manifest/manifest.ts',
+    file: MANIFEST,
     find: '      await this.#open().datasync();\n',
     plant: '',
     foundBy: 'test/engine/manifest/manifest.test.ts',
   },
   {
     name: 'a new manifest is not synced',
-    file: MANIFEST,
+    file: NEW_MANIFEST,
     find: '    file.writevSync(parts, 0);\n    yield content(file);\n',
     plant: '    file.writevSync(parts, 0);\n',
     foundBy: 'test/engine/manifest/manifest.test.ts',
   },
   {
     name: 'a new manifest has no synced directory entry',
-    file: MANIFEST,
+    file: NEW_MANIFEST,
     find: '    file.writevSync(parts, 0);\n    yield content(file);\n    yield names(fs, directory);\n',
     plant: '    file.writevSync(parts, 0);\n    yield content(file);\n',
     foundBy: 'test/engine/manifest/manifest.test.ts',
   },
   {
     name: 'CURRENT is renamed before its content is synced',
-    file: MANIFEST,
+    file: NEW_MANIFEST,
     find: '    file.writeSync(current, 0, current.length, 0);\n    yield content(file);\n',
     plant: '    file.writeSync(current, 0, current.length, 0);\n',
     foundBy: 'test/engine/manifest/manifest.test.ts',
   },
   {
     name: 'the renaming of CURRENT is not synced',
-    file: MANIFEST,
+    file: NEW_MANIFEST,
     find: '  fs.renameSync(temporary, `${directory}/${CURRENT_NAME}`);\n  yield names(fs, directory);\n',
     plant: '  fs.renameSync(temporary, `${directory}/${CURRENT_NAME}`);\n',
     foundBy: 'test/engine/manifest/manifest.test.ts',
@@ -170,14 +171,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'half an edit stays after the disk was full',
-    file: 'engine/manifest/manifest.ts',
+    file: MANIFEST,
     find: '      this.#open().truncateSync(this.#bytes);\n',
     plant: '      this.#bytes = this.#open().sizeSync();\n',
     foundBy: 'test/engine/manifest/manifest.test.ts',
   },
   {
     name: 'a manifest that may not be on disk counts',
-    file: 'engine/manifest/manifest.ts',
+    file: MANIFEST,
     find: '    if (this.#unsynced === undefined) return;\n',
     plant: '    if (this.#unsynced === undefined || this.#bytes > 0) return;\n',
     foundBy: 'test/engine/manifest/manifest.test.ts',
@@ -221,7 +222,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a file id is used again after a crash',
-    file: 'engine/manifest/manifest.ts',
+    file: MANIFEST,
     find: '{ nextFileId: Math.max(found.nextFileId, highestFileId(listing) + 1) }',
     plant: '{ nextFileId: found.nextFileId }',
     foundBy: 'test/engine/manifest/manifest.test.ts',
