@@ -268,28 +268,13 @@ function build(door: Door, undo: Undo): Engine {
     return engine;
   }
 
-  let sequence = version.lastSequence;
-  const skipTo = version.lastSequence;
   const replay = replayLog({
     memory,
     fileSystem,
     directory: path,
     segments: segmentsToReplay(version, listing),
     floor: version.logFloor,
-    target: {
-      room: (bytes, segment) => maintenance.replayRoom(bytes, segment),
-      take: (frame, segment) => {
-        const last = maintenance.replay(frame, segment, skipTo);
-        if (last === undefined) return false;
-        if (last > sequence) sequence = last;
-        return true;
-      },
-      takeMany: (frames, segment) => {
-        const taken = maintenance.replayMany(frames, segment, skipTo);
-        if (taken.last > sequence) sequence = taken.last;
-        return taken;
-      },
-    },
+    target: maintenance.replayed,
   });
   for (const { segment, bytes, file } of replay.segments) {
     values.add(segment, file);
@@ -334,7 +319,7 @@ function build(door: Door, undo: Undo): Engine {
     owner: maintenance,
     settings,
     scheduler,
-    sequence,
+    sequence: maintenance.replayed.lastSequence,
     batchMemoryBytesMax,
   });
   const engine = new SparrowEngine({ ...common, ...others, log, writer });

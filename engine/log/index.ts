@@ -10,6 +10,8 @@ export {
   type Frame,
   type Replay,
   type ReplayedSegment,
+  type ReplayTarget,
+  type Room,
 } from './log-reader.ts';
 export { sealCopiedSegment } from './seal-copy.ts';
 export { FRAMES_OFFSET, logFileName, logFileSegment, type SegmentHeader } from './log-format.ts';

@@ -50,7 +50,7 @@ export interface Replay {
 }
 
 /** Linear memory. */
-type Room = { readonly address: number; readonly bytes: number };
+export type Room = { readonly address: number; readonly bytes: number };
 
 /** Who takes what the log holds. */
 export interface ReplayTarget {

@@ -1,9 +1,8 @@
 /**
  * Keeps the store in shape. What is done is in the files beside this one: memtables.ts, flushes.ts and compactions.ts; how it takes effect in
  * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
- * is what others ask for: a memtable to write to, a flush, rest.
+ * is what others ask for: a memtable to write to, a flush, rest. What recovery finds goes by way of replayed.ts.
  */
-import { FRAME_HEADER_BYTES } from '../../assembly/memory-map.ts';
 import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
@@ -11,9 +10,9 @@ import type { ColdReads } from '../cold-reads/index.ts';
 import { BLOCK_HEADER_BYTES, type Demand } from '../compaction/index.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
-import type { EngineLog, Frame, SegmentOpened } from '../log/index.ts';
+import type { EngineLog, SegmentOpened } from '../log/index.ts';
 import { type BlockFile, type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
-import { isMemoryShort, type LinearMemory, type MemoryHolder } from '../memory/linear-memory.ts';
+import type { LinearMemory, MemoryHolder } from '../memory/linear-memory.ts';
 import type { Reserve } from '../memory/reserve.ts';
 import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
 import type { OpenFiles } from '../open-files.ts';
@@ -31,18 +30,18 @@ import { LiveRanges } from './live-ranges.ts';
 import { Memtables } from './memtables.ts';
 import type { Occupied } from './compactions.ts';
 import { Progress, stall } from './progress.ts';
+import { Replayed } from './replayed.ts';
 import { Versions } from './versions.ts';
 
 const WAIT_SYNC_MS = 1000;
 /** So long a write that found no memory waits for a flush to give some back. */
 const MAKE_ROOM_MS_MAX = 10_000;
-/** Recovery reads at least so much at once, though a memtable outgrows its size by it. */
-const REPLAY_BYTES_MIN = 256 * 1024;
-const REPLAY_BYTES_MAX = 1024 * 1024;
 /** So long after the last range delete its memtable is flushed, if it hides anything in tables. */
 const FLUSH_RANGES_AFTER_MS = 2000;
 
 export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder {
+  /** Where recovery puts what the log holds. */
+  readonly replayed: Replayed;
   readonly #memory: LinearMemory;
   readonly #budget: MemtableBudget;
   readonly #settings: Readonly<EngineSettings>;
@@ -62,8 +61,6 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   readonly #pressure: BackPressure;
   readonly #leaveMemory: () => void;
   #log: EngineLog | undefined;
-  /** The segment that is being replayed. */
-  #replaying = 0;
   #rangeTimer: Timer | undefined;
 
   constructor(parts: {
@@ -122,6 +119,15 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     this.#memtables = memtables;
     this.#versions = versions;
     this.#compactions = compactions;
+    this.replayed = new Replayed({
+      ...parts,
+      memtables,
+      flushes: this.#flushes,
+      pressure: this.#pressure,
+      progress,
+      active: (segment) => this.active(segment),
+      inTables: parts.version.lastSequence,
+    });
     this.#leaveMemory = parts.memory.addHolder(this);
   }
 
@@ -266,7 +272,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     const { active } = memtables;
     if (!this.#flushes.running && memtables.sealed.length === 0 && active?.records && !progress.isOver) {
       if (this.#log) this.#sealActive(active);
-      else this.#sealReplayed();
+      else this.replayed.seal();
     }
     if (!this.#flushes.running) return false;
     const ended = stall(this.#events, 'memory', true);
@@ -315,83 +321,6 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   }
 
   // ---- recovery ----
-
-  /**
-   * Where recovery reads frames to, at least `bytes`: the arena of the memtable that takes them, as far as that is not full. Undefined: elsewhere,
-   * since most of so large a frame must be payload. Nobody holds an address of an earlier room.
-   */
-  replayRoom(bytes: number, segment: number): { address: number; bytes: number } | undefined {
-    const { memtableBytes } = this.#settings;
-    this.#replaying = segment;
-    if (this.activeBytes >= memtableBytes) this.#flushReplayed();
-    if (bytes > REPLAY_BYTES_MAX) return undefined;
-    for (;;) {
-      try {
-        const memtable = this.active(segment);
-        const room = memtable.room(bytes);
-        return { address: room.address, bytes: Math.min(room.bytes, Math.max(bytes, memtableBytes - memtable.bytes, REPLAY_BYTES_MIN)) };
-      } catch (error) {
-        if (!isMemoryShort(error) || !this.#memory.makeRoom()) throw error;
-      }
-    }
-  }
-
-  /**
-   * Recovery found a frame: takes records with a sequence over `skipTo` into the memtable. Returns the largest sequence seen so far. Undefined: it took none, because
-   * there was no memory for all of them; what was replayed before has been flushed for that, and the room with it.
-   */
-  replay(frame: Frame, segment: number, skipTo: number): number | undefined {
-    const address = frame.records - FRAME_HEADER_BYTES;
-    const bytes = FRAME_HEADER_BYTES + frame.recordBytes;
-    this.#replaying = segment;
-    let memtable: Memtable;
-    let at: number;
-    try {
-      memtable = this.active(segment);
-      // All of a batch or none: it must not be flushed with half of it.
-      memtable.provide(frame.recordCount);
-      at = memtable.reserve(bytes);
-    } catch (error) {
-      if (!isMemoryShort(error) || !this.#memory.makeRoom()) throw error;
-      return undefined;
-    }
-    if (at !== address) this.#memory.u8.copyWithin(at, address, address + bytes);
-    const before = memtable.records;
-    memtable.setTop(at + bytes);
-    memtable.insert(at + FRAME_HEADER_BYTES, frame.recordBytes, -1, skipTo);
-    // A frame that tables have takes no room.
-    if (memtable.records === before) memtable.setTop(at);
-    return memtable.lastSequence;
-  }
-
-  /**
-   * Recovery has frames in memory, maybe in the room that it was given last: takes as many as can be taken without looking at each. Returns how many
-   * bytes are done, up to where the segment was on disk by what they say, and the largest sequence seen so far.
-   */
-  replayMany(
-    { address, bytes }: { address: number; bytes: number },
-    segment: number,
-    skipTo: number,
-  ): { bytes: number; syncedTo: number; last: number } {
-    const { active } = this.#memtables;
-    if (active === undefined) return { bytes: 0, syncedTo: 0, last: 0 };
-    this.#replaying = segment;
-    return { ...active.replay(address, bytes, segment, skipTo), last: active.lastSequence };
-  }
-
-  /** What the log holds may be more than memory: it goes to tables as it did before. Their edits wait for the log, which is not there yet. */
-  #flushReplayed(): void {
-    if (this.#pressure.farBehind) return;
-    this.#sealReplayed();
-    const progress = this.#progress;
-    while (this.#flushes.running && !progress.failure && !progress.isFull('flush')) this.#background.waitSync(WAIT_SYNC_MS);
-    if (progress.failure) throw progress.failure;
-  }
-
-  #sealReplayed(): void {
-    this.#memtables.seal(this.#replaying);
-    this.#flushes.start();
-  }
 
   /** A segment that recovery found and that nobody writes to any more. */
   segmentRecovered(segment: number, bytes: number): void {

@@ -243,9 +243,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'recovery applies again what tables have',
-    file: 'engine/open.ts',
-    find: 'const skipTo = version.lastSequence;',
-    plant: 'const skipTo = version.lastSequence - 3;',
+    file: 'engine/maintenance/replayed.ts',
+    find: 'this.#inTables = this.#lastSequence = parts.inTables;',
+    plant: 'this.#inTables = (this.#lastSequence = parts.inTables) - 3;',
     foundBy: 'test/engine/replay.test.ts',
   },
   {
