@@ -47,7 +47,7 @@ export interface ReadOptions extends CallOptions {
   hedgeMs?: number | 'p99.9';
 }
 
-/** A value with the version of the write that stored it. Versions of one key only grow; equal versions of two keys: the same write. */
+/** A value with the version of the write that stored it. Versions of one key only grow; a merge of its shard gives it a larger one. Equal versions of two keys of a shard: the same write. */
 export interface VersionedValue {
   value: Uint8Array;
   version: number;

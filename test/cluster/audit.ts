@@ -2,6 +2,7 @@
  * Stops a cluster that nobody writes to, and looks at what each node has: all of them the same, and every write of the loads that was acknowledged. Then starts
  * it again.
  */
+import { FIRST_SHARD } from '../../server/shard/descriptor.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import type { Load } from './load.ts';
 import { readStoppedNode } from './stopped-node.ts';
@@ -18,7 +19,7 @@ export async function audit(
   await cluster.stop();
   let first: { node: ClusterNode; digest: string } | undefined;
   for (const node of cluster.nodes) {
-    const { contents, digest } = await readStoppedNode(node.place.data, settings, index);
+    const { contents, digest } = (await readStoppedNode(node.place.data, settings, new Map([[FIRST_SHARD, index]]))).get(FIRST_SHARD)!;
     for (const load of loads) {
       const wrong = load.ledger.check(withPrefix(contents, load.prefix));
       if (wrong !== undefined) throw new Error(`node ${node.id}, at ${index}: ${load.prefix}${wrong}`);

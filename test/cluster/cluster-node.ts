@@ -1,5 +1,5 @@
 /** A node of a cluster under test: its addresses, its data, and its process while it lives. */
-import type { StatusResponse } from '../../proto/index.ts';
+import type { NodeState, StatusResponse } from '../../proto/index.ts';
 import { type Launch, NodeProcess } from './node-process.ts';
 import { NodeStatus } from './node-status.ts';
 
@@ -70,6 +70,11 @@ export class ClusterNode {
   /** What it says of itself; undefined when it says nothing. */
   status(msMax = 1000): Promise<StatusResponse | undefined> {
     return this.running && !this.paused ? this.#status.ask(msMax) : Promise.resolve(undefined);
+  }
+
+  /** What it says of its replica of a shard; undefined when it says nothing, or has none. */
+  statusOf(shard: number, msMax = 1000): Promise<NodeState | undefined> {
+    return this.running && !this.paused ? this.#status.askOf(shard, msMax) : Promise.resolve(undefined);
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 /**
  * Five nodes in three zones under load, with splits, moves, merges, dead nodes and zones that are cut off (zones.ts):
  *
- *   node test/cluster/five-nodes.ts [--rounds 1] [--minutes 60] [--seed 1] [--from dist]
+ *   node test/cluster/five-nodes.ts [--rounds 1] [--minutes 60] [--seed 1] [--calm-ms 5000] [--from dist]
  *
  * Prints the times of the load in each part. Exits with 1 at the first thing that is not as it must be, and names the directory with data and logs.
  */
@@ -14,20 +14,23 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '1' },
     minutes: { type: 'string', default: '60' },
     seed: { type: 'string', default: '1' },
+    'calm-ms': { type: 'string', default: '5000' },
     from: { type: 'string', default: 'source' },
   },
 });
 exitOnSignals();
 console.log('part         took s   calls  writes  p50 ms  p99 ms  slowest ms  what');
-const parts = await runZones({
+const { parts, audit } = await runZones({
   seed: Number(values.seed),
   rounds: Number(values.rounds),
   secondsMax: Number(values.minutes) * 60,
+  calmMs: Number(values['calm-ms']),
   from: values.from as RunFrom,
   onPart: (part) => console.log(lineOf(part)),
 });
 const acknowledged = parts.reduce((sum, { times }) => sum + times.acknowledged, 0);
 console.log(`${parts.length} parts: linearizable; ${acknowledged} writes of the ledger acknowledged, none lost`);
+console.log(`${audit.replicas} replicas of ${audit.shards} shards, alike: ${audit.entries} entries`);
 
 function lineOf({ name, what, tookMs, times }: Part): string {
   const { calls, acknowledged: writes, p50Ms, p99Ms, slowestMs, failures } = times;

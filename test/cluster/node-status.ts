@@ -1,6 +1,6 @@
 /** Asks one node for its status, past the SDK, which would ask the one that leads. */
 import { type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
-import { AdminClient, type StatusResponse } from '../../proto/index.ts';
+import { AdminClient, type NodeState, type StatusResponse } from '../../proto/index.ts';
 
 const INSECURE: ChannelCredentials = credentials.createInsecure();
 /** A node that comes back is found at once. */
@@ -15,11 +15,24 @@ export class NodeStatus {
   }
 
   ask(msMax: number): Promise<StatusResponse | undefined> {
-    this.#client ??= new AdminClient(this.#address, INSECURE, OPTIONS);
-    const client = this.#client;
     return new Promise((resolve) => {
-      client.status({}, new Metadata(), { deadline: Date.now() + msMax }, (error, status) => resolve(error === null ? status : undefined));
+      this.#admin.status({}, new Metadata(), { deadline: Date.now() + msMax }, (error, status) =>
+        resolve(error === null ? status : undefined),
+      );
     });
+  }
+
+  /** Of its replica of a shard. */
+  askOf(shard: number, msMax: number): Promise<NodeState | undefined> {
+    return new Promise((resolve) => {
+      this.#admin.clusterStatus({ shard }, new Metadata(), { deadline: Date.now() + msMax }, (error, status) =>
+        resolve(error === null ? status.node : undefined),
+      );
+    });
+  }
+
+  get #admin(): AdminClient {
+    return (this.#client ??= new AdminClient(this.#address, INSECURE, OPTIONS));
   }
 
   close(): void {

@@ -6,67 +6,78 @@ import { createHash as startHash } from 'node:crypto';
 import { join } from 'node:path';
 import { NodeClock, NodeFileSystem, NodeRandom, NodeScheduler } from '../../base/node/index.ts';
 import { type HostedEngine, open } from '../../engine/index.ts';
-import { NodeLog, ReplicaStore } from '../../server/node/index.ts';
+import { groupsDirectory } from '../../server/data-directory.ts';
+import { type GroupLog, NodeLog, nameOfGroup, ReplicaStore } from '../../server/node/index.ts';
 import { OWN_PREFIX } from '../../server/node/keys.ts';
 import { StateMachine } from '../../server/node/state-machine.ts';
 import { votersOnly } from '../../server/raft/index.ts';
 import { engineOptions, resolveSettings, type ServerSettingsInput } from '../../server/settings.ts';
 import { createHash, hash } from '../server/transport/hash.ts';
 
-export interface StoppedNode {
-  readonly applied: number;
+export interface StoppedReplica {
   /** What users wrote. */
   readonly contents: ReadonlyMap<string, string>;
   /** Of all that replicas have in common: keys, values, versions, remembered requests, members. */
   readonly digest: string;
 }
 
-const GROUP = 1;
-const GROUP_DIRECTORY = 'groups/000001';
 const READ_BYTES = 1 << 22;
 
-/** `settings`: those that the node ran with. `index`: it has applied that much, and everything that is committed is in it. */
-export async function readStoppedNode(data: string, settings: Readonly<Record<string, unknown>>, index: number): Promise<StoppedNode> {
+/**
+ * `settings`: those that the node ran with. `indexes`: of each group that is to be read, up to where the node has applied it, and everything that is committed is in that.
+ * Throws when the log of one ends before.
+ */
+export async function readStoppedNode(
+  data: string,
+  settings: Readonly<Record<string, unknown>>,
+  indexes: ReadonlyMap<number, number>,
+): Promise<Map<number, StoppedReplica>> {
   const { raft, ...rest } = resolveSettings({ ...settings, data } as ServerSettingsInput);
-  const fileSystem = new NodeFileSystem();
-  const scheduler = new NodeScheduler();
+  const [fileSystem, scheduler] = [new NodeFileSystem(), new NodeScheduler()];
   const log = NodeLog.open({
-    fileSystem,
-    directory: join(data, 'log'),
-    hash,
-    clock: new NodeClock(),
-    scheduler,
-    random: new NodeRandom(),
-    segmentBytes: raft.segmentBytes,
-    cacheBytes: 0,
+    ...{ fileSystem, hash, scheduler, clock: new NodeClock(), random: new NodeRandom() },
+    ...{ directory: join(data, 'log'), segmentBytes: raft.segmentBytes, cacheBytes: 0 },
   });
   const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
   const openEngine = (path: string): Promise<HostedEngine> => open(path, engineOptions({ raft, ...rest }), { hosted });
-  const store = await ReplicaStore.open({ fileSystem, directory: join(data, GROUP_DIRECTORY), openEngine, hash, createHash, scheduler });
+  const replicas = new Map<number, StoppedReplica>();
   try {
-    const entries = log.group(GROUP);
-    const { lastIndex } = entries.contents();
-    if (lastIndex < index) throw new Error(`the log in ${data} ends at ${lastIndex}, and the node had applied ${index}`);
-    const machine = new StateMachine({ engine: store.engine, log: entries, beginning: votersOnly([]) });
-    while (machine.applied < index) {
-      for (const entry of await entries.read(machine.applied + 1, index, READ_BYTES)) await machine.apply(entry);
+    for (const [group, index] of indexes) {
+      const directory = join(groupsDirectory(data), nameOfGroup(group));
+      const store = await ReplicaStore.open({ fileSystem, directory, openEngine, hash, createHash, scheduler });
+      try {
+        replicas.set(group, await readReplica(store.engine, log.group(group), index));
+      } finally {
+        store.close();
+        await store.closeEngine();
+      }
     }
-    const contents = new Map<string, string>();
-    const digest = startHash('sha256');
-    for (const [key, value] of machine.engine.scanSync()) {
-      const own = key[0] === OWN_PREFIX;
-      digest
-        .update(`${key.length} ${value.length} ${own ? '' : machine.engine.getEntrySync(key)!.version}\n`)
-        .update(key)
-        .update(value);
-      if (!own) contents.set(text(key.subarray(1)), text(value));
-    }
-    return { applied: machine.applied, contents, digest: digest.digest('hex') };
+    return replicas;
   } finally {
-    store.close();
     await log.close();
-    await store.engine.close();
   }
+}
+
+async function readReplica(engine: HostedEngine, log: GroupLog, index: number): Promise<StoppedReplica> {
+  const { lastIndex } = log.contents();
+  if (lastIndex < index) throw new Error(`the log of group ${log.id} ends at ${lastIndex}, and the node had applied ${index}`);
+  const machine = new StateMachine({ engine, log, beginning: votersOnly([]) });
+  while (machine.applied < index) {
+    const entries = await log.read(machine.applied + 1, index, READ_BYTES);
+    if (entries.length === 0) throw new Error(`group ${log.id} has applied ${machine.applied}, and its log does not have the next entry`);
+    for (const entry of entries) await machine.apply(entry);
+  }
+  const contents = new Map<string, string>();
+  const digest = startHash('sha256');
+  for (const [key, value] of engine.scanSync()) {
+    const own = key[0] === OWN_PREFIX;
+    digest
+      .update(`${key.length} ${value.length} ${own ? '' : engine.getEntrySync(key)!.version}\n`)
+      .update(key)
+      .update(value);
+    if (!own) contents.set(text(key.subarray(1)), text(value));
+  }
+  return { contents, digest: digest.digest('hex') };
 }
 
 function text(bytes: Uint8Array): string {

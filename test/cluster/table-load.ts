@@ -5,18 +5,17 @@
  * batches are of one shard, mostly; others are refused.
  */
 import type { Client, KeyValues } from '../../client/index.ts';
-import { CounterWorkload, type MakeWorkload, Registers } from '../sim/workloads/index.ts';
+import { CounterWorkload, Lists, type MakeWorkload, Registers } from '../sim/workloads/index.ts';
 import { Load } from './load.ts';
 
 export const RANGE_TABLE = 'ranged';
 export const HASH_TABLE = 'hashed';
 export const LETTERS: readonly string[] = Array.from('abcdefghijklmnop');
 
-/** Operations of one key each. */
-const WORKLOADS: readonly MakeWorkload[] = [
-  (nowMs, random, clocksLose) => new Registers(nowMs, random, !clocksLose, 12),
-  (nowMs) => new CounterWorkload(nowMs),
-];
+/** Operations of one key each, which know keys by what they hold. */
+const BY_VALUE: readonly MakeWorkload[] = [(nowMs) => new CounterWorkload(nowMs), (nowMs) => new Lists(nowMs, 12)];
+/** Registers tell of versions, too: what is merged gets new ones. */
+const BY_VERSION: readonly MakeWorkload[] = [(nowMs, random, clocksLose) => new Registers(nowMs, random, !clocksLose, 12), ...BY_VALUE];
 const WORKERS = 2;
 const THINK_MS_MAX = 30;
 const NEIGHBOURS = 16;
@@ -35,17 +34,24 @@ export class TableLoad {
   readonly #loads: ReadonlyMap<string, Load>;
   readonly #prefix: string;
 
-  constructor(clients: readonly Client[], seed: number, part: number) {
+  /** `merges`: shards of the range table are, meanwhile. */
+  constructor(
+    clients: readonly Client[],
+    { seed, part, merges }: { readonly seed: number; readonly part: number; readonly merges: boolean },
+  ) {
     const prefix = `part-${part}/`;
     this.#prefix = prefix;
-    const load = (name: string, keyOf: (key: string) => string): [string, Load] => [
+    const load = (name: string, keyOf: (key: string) => string, workloads: readonly MakeWorkload[]): [string, Load] => [
       name,
       new Load(
         clients.map((client) => client.table(name)),
-        { seed, prefix, keyOf, workloads: WORKLOADS, workersPerClient: WORKERS, thinkMsMax: THINK_MS_MAX },
+        { seed, prefix, keyOf, workloads, workersPerClient: WORKERS, thinkMsMax: THINK_MS_MAX },
       ),
     ];
-    this.#loads = new Map([load(RANGE_TABLE, (key) => `${letterOf(key)}/${prefix}${key}`), load(HASH_TABLE, (key) => prefix + key)]);
+    this.#loads = new Map([
+      load(RANGE_TABLE, (key) => `${letterOf(key)}/${prefix}${key}`, merges ? BY_VALUE : BY_VERSION),
+      load(HASH_TABLE, (key) => prefix + key, BY_VERSION),
+    ]);
   }
 
   begin(): void {

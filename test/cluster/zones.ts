@@ -8,7 +8,7 @@
  *   die                  kill -9 of a node that never comes back; it is decommissioned, and what it had is made anew on others. The last of all
  *
  * Each is a part of its own, with keys of its own: what clients saw is linearizable. After each the cluster must become whole by itself. In the end all that was
- * acknowledged in any part is there, once.
+ * acknowledged in any part is there, once, and all replicas of a shard have the same on their disks (shard-audit.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClusterOperation } from '../../client/index.ts';
@@ -16,14 +16,17 @@ import { SimRandom } from '../sim/sim-random.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { Operator } from './operator.ts';
 import type { RunFrom } from './node-process.ts';
+import { auditShards, type ShardAudit } from './shard-audit.ts';
 import { contentsOf, HASH_TABLE, LETTERS, type LoadTimes, RANGE_TABLE, TableLoad } from './table-load.ts';
 import { type TestCluster, withCluster } from './test-cluster.ts';
 import { until } from './until.ts';
 
 export interface ZonesOptions {
   readonly seed: number;
-  /** Each does all of `PARTS`, in an order that is drawn. */
+  /** Each does all that is in `deeds`, in an order that is drawn. */
   readonly rounds: number;
+  /** Default: all. */
+  readonly deeds?: readonly DeedName[];
   readonly secondsMax?: number;
   readonly from?: RunFrom;
   /** Of a part, beside what it takes. */
@@ -122,17 +125,18 @@ const die: Deed = async ({ cluster, operator, random }) => {
   return `node ${node.id}`;
 };
 
-const PARTS: readonly (readonly [name: string, deed: Deed])[] = [
-  ['split', split],
-  ['move', move],
-  ['merge', merge],
-  ['kill', kill],
-  ['cut off', cutOff],
-];
+export type DeedName = 'split' | 'move' | 'merge' | 'kill' | 'cut off';
+
+const DEEDS: Readonly<Record<DeedName, Deed>> = { split, move, merge, kill, 'cut off': cutOff };
+
+export interface ZonesResult {
+  readonly parts: readonly Part[];
+  readonly audit: ShardAudit;
+}
 
 /** Throws at the first thing that is not as it must be. */
-export function runZones(options: ZonesOptions): Promise<readonly Part[]> {
-  const { seed, rounds, secondsMax = Infinity, from, calmMs = CALM_MS, onPart } = options;
+export function runZones(options: ZonesOptions): Promise<ZonesResult> {
+  const { seed, rounds, secondsMax = Infinity, from, calmMs = CALM_MS, onPart, deeds = Object.keys(DEEDS) as DeedName[] } = options;
   const argsOf = (id: number): readonly string[] => ['--zone', ZONES[id - 1]!];
   return withCluster({ nodes: ZONES.length, founders: FOUNDERS, argsOf, from }, async (cluster) => {
     using operator = new Operator(cluster.addresses);
@@ -146,18 +150,18 @@ export function runZones(options: ZonesOptions): Promise<readonly Part[]> {
       await part('before', () => sleep(calmMs).then(() => ''));
       const beganMs = performance.now();
       for (let round = 1; round <= rounds && (performance.now() - beganMs) / 1000 < secondsMax; round++) {
-        for (const [name, deed] of shuffled(PARTS, random)) await part(name, deed);
+        for (const name of shuffled(deeds, random)) await part(name, DEEDS[name]);
       }
       await part('die', die);
       await part('after', () => sleep(calmMs).then(() => ''));
-      await audit();
+      await auditTables();
     } finally {
       await Promise.all(clients.map((client) => client.close()));
     }
-    return parts;
+    return { parts, audit: await auditShards(cluster, operator) };
 
     async function part(name: string, deed: Deed): Promise<void> {
-      const load = new TableLoad(clients, random.u32(), parts.length);
+      const load = new TableLoad(clients, { seed: random.u32(), part: parts.length, merges: deed === merge });
       loads.push(load);
       let what = '';
       try {
@@ -174,7 +178,7 @@ export function runZones(options: ZonesOptions): Promise<readonly Part[]> {
       }
     }
 
-    async function audit(): Promise<void> {
+    async function auditTables(): Promise<void> {
       const contents = new Map<string, Map<string, string>>();
       for (const table of TABLES) contents.set(table, await contentsOf(clients[0]!.table(table)));
       for (const load of loads) load.audit(contents);
