@@ -68,7 +68,11 @@ export class GroupDirectory {
     const found = readCurrent(fileSystem, path, hash);
     this.#slot = found?.slot ?? 'a';
     this.#begin = found?.begin ?? { index: 0, term: 0 };
-    if (found === undefined) this.#write(this.#slot, this.#begin);
+    if (found === undefined) {
+      // What is here without a `current` was to be a child (NewGroup) when a crash came: no engine could be opened on it.
+      this.#empty(this.engine);
+      this.#write(this.#slot, this.#begin);
+    }
     // What was found may be in the system's cache only: nothing is built upon it before it is durable.
     else fileSystem.syncDirectorySync(path);
     for (const slot of SLOTS) fileSystem.makeDirectorySync(`${path}/${slot}/files`);

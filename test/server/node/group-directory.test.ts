@@ -1,7 +1,7 @@
 /** A snapshot takes the place of an engine, on a disk that dies at every operation: there is always one engine, the old or the new, and all of it. */
 import { describe, expect, it } from 'vitest';
 import { SparrowError } from '../../../base/errors.ts';
-import { GroupDirectory } from '../../../server/node/group-directory.ts';
+import { GroupDirectory, NewGroup } from '../../../server/node/group-directory.ts';
 import { IncomingSnapshot, type SnapshotHead } from '../../../server/transport/index.ts';
 import { CRASH_MODES } from '../../sim/sim-file.ts';
 import { PowerLoss, SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -137,6 +137,16 @@ describe('the directory of a group', () => {
     open(disk).noteDamage(NOTE);
     disk.flip('/data/group/a/damaged', 0);
     expect(open(disk).damage).toMatchObject({ members: [], nodes: {} });
+  });
+
+  it('begins empty where a child was being made when a crash came', () => {
+    const disk = new SimFileSystem({ seed: 1 });
+    write(disk, `${new NewGroup(disk, '/data/group', hash).files}/INCOMPLETE`, Buffer.alloc(0));
+    const directory = open(disk);
+    expect(directory.begin).toEqual({ index: 0, term: 0 });
+    expect(disk.listSync(directory.engine)).toEqual([]);
+    disk.crash('none');
+    expect(disk.listSync(open(disk).engine)).toEqual([]);
   });
 
   it('refuses what is none, and what is newer', () => {
