@@ -392,6 +392,7 @@ export interface ClusterState {
  *   sealed       it takes no writes, and no merge is under way
  *   stray        a node has a replica and is no member
  *   undescribed  its table's settings have changed since it was told them, or the table was dropped or is back
+ *   unsplit      it is about to be split, and no split is under way; or it is a hash shard that is being swept
  *   misled       the leader should not lead: its node's disk is slow
  */
 export const AILMENTS = [
@@ -406,6 +407,7 @@ export const AILMENTS = [
   'sealed',
   'stray',
   'undescribed',
+  'unsplit',
   'misled',
 ] as const;
 export type Ailment = (typeof AILMENTS)[number];

@@ -51,6 +51,7 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
   if (leaving) return 'leaving';
   if (strayHost(state, shard) !== undefined) return 'stray';
   if (!isDescribed(record.descriptor, table)) return 'undescribed';
+  if (record.descriptor.state === 'splitting' && shard.operator === undefined) return 'unsplit';
   const leader = state.nodes.get(shard.leader);
   return leader?.over.slow === true && record.replicas.length > 1 ? 'misled' : undefined;
 }

@@ -6,6 +6,8 @@
  *   surplus                one goes: of a node that is leaving or down, of a crowded zone, or of the fullest node; not the leader while there is another
  *   misplaced, leaving     one moves
  *
+ * Where there is no place for one, a replica that a former member has left behind may be in the way: it is destroyed first.
+ *
  * One member at a time; the next plan sees what is left. Pure. Called by plan.ts.
  */
 import { majority } from '../../raft/index.ts';
@@ -19,12 +21,13 @@ import {
   type Shard,
   type TableRecord,
 } from '../state.ts';
-import { missing, surplus } from './diagnosis.ts';
+import { missing, strayHost, surplus } from './diagnosis.ts';
 import { successorOf } from './progress.ts';
 import { levelOf, type Round, type Seat } from './round.ts';
 import { inZone, misplaced, wantedReplicas, zoneShare } from './rules.ts';
 import { stepsToAdd, stepsToMove, stepsToRemove } from './steps.ts';
 import { fullness, targetFor } from './targets.ts';
+import { proposeToDestroy } from './tidy.ts';
 import { bytesText, durationText, nodeText } from './words.ts';
 import { bytesOf } from '../state.ts';
 
@@ -181,7 +184,10 @@ function where(round: Round, table: TableRecord, shard: Shard, seat: Seat): stri
   return `its ${bytesText(bytesOf(shard))} go to ${nodeText(seat.node)}, which has ${part} % of its fair share of replicas`;
 }
 
-function blocked(round: Round, shard: Shard, reason: string): false {
-  round.block(shard, reason);
-  return false;
+/** Nothing, but that what a former member has left behind goes: its node may be the one that could take a new replica. */
+function blocked(round: Round, shard: Shard, reason: string): boolean {
+  const stray = strayHost(round.state, shard);
+  if (stray !== undefined) proposeToDestroy(round, shard, stray);
+  else round.block(shard, reason);
+  return stray !== undefined;
 }

@@ -38,8 +38,10 @@ export function isDone(state: ClusterState, step: Step): boolean {
       return isAway(state, shard, step.shard, step.node);
     case 'destroy-shard':
       return shard === undefined || (allReported(state) && [...shard.hosts.keys()].every((node) => isOut(state, node)));
-    case 'unseal':
-      return state.shards.get(step.source)?.record.descriptor.state !== 'sealed';
+    case 'unseal': {
+      const how = state.shards.get(step.source)?.record.descriptor.state;
+      return how !== 'sealed' && how !== 'splitting';
+    }
     case 'seal':
       return state.shards.get(step.source)?.record.descriptor.state !== 'normal';
     case 'retire':

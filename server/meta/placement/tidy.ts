@@ -4,12 +4,14 @@
  *   stray         a node has a replica of a shard and is no member of it, or the shard itself is gone (lineage.ts): destroyed
  *   absent        a member has no replica, and its node is up: the node makes one, which the leader fills
  *   sealed        and no merge is under way: an operator was given up while its order was; unsealed
+ *   unsplit       it is about to be split and no split is under way: as a sealed one, so that it may be split, or merged, again
  *   undescribed   the table's settings have changed: the shard is told
  *   dropped       the time to have a table back is over: its shards are destroyed
  *
  * Pure. Called by plan.ts.
  */
 import { isSuperseded } from '../lineage.ts';
+import type { Shard } from '../state.ts';
 import type { Round } from './round.ts';
 import { absentMember, strayHost } from './diagnosis.ts';
 
@@ -27,6 +29,16 @@ export function tidy(round: Round): void {
     round.propose(shard, 'tidy', 'it is sealed, and no merge is under way', [{ shard: shard.id, type: 'unseal', source: shard.id }]);
     left--;
   }
+  for (const shard of state.ailing('unsplit')) {
+    const { keys } = shard.record.descriptor;
+    // A hash shard is in that state until it is swept, too.
+    const sweeps = keys.kind === 'hash' && nowMs - shard.record.splitAtMs < state.policy.stepMs;
+    if (left <= 0 || sweeps || !round.isFree(shard) || shard.leader === 0) continue;
+    round.propose(shard, 'tidy', 'it was about to be split, and no split is under way', [
+      { shard: shard.id, type: 'unseal', source: shard.id },
+    ]);
+    left--;
+  }
   for (const shard of state.ailing('absent')) {
     if (left <= 0) return;
     if (!round.isFree(shard) || nowMs - Math.max(shard.record.splitAtMs, state.ledSinceMs) < MAKING_MS) continue;
@@ -39,8 +51,7 @@ export function tidy(round: Round): void {
     if (left <= 0) return;
     const node = round.isFree(shard) ? strayHost(state, shard) : undefined;
     if (node === undefined) continue;
-    const reason = `node ${node} has a replica and is none of its members, ${shard.record.replicas.map((replica) => replica.node).join(', ')}`;
-    round.propose(shard, 'tidy', reason, [{ shard: shard.id, type: 'destroy-replica', node }]);
+    proposeToDestroy(round, shard, node);
     left--;
   }
   for (const [id, at] of state.strays) {
@@ -71,4 +82,12 @@ export function tidy(round: Round): void {
       left--;
     }
   }
+}
+
+/** Of a node that has a replica of a shard, and is no member of it. */
+export function proposeToDestroy(round: Round, shard: Shard, node: number): void {
+  const members = shard.record.replicas.map((replica) => replica.node).join(', ');
+  round.propose(shard, 'tidy', `node ${node} has a replica and is none of its members, ${members}`, [
+    { shard: shard.id, type: 'destroy-replica', node },
+  ]);
 }

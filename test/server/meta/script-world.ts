@@ -13,6 +13,8 @@
  *   drain N, undrain N, decommission N
  *   move S FROM TO, transfer S TO, split S, merge S [WITH], cancel S
  *   lose S N                             node N has no replica of shard S any more, and is a member
+ *   stray S N                            node N has a replica of shard S that it was a member with once
+ *   halve S                              shard S is about to be split, and whoever was to split it is gone
  *   lead S N                             node N leads shard S, by an election
  *   failover                             another node leads the metaserver
  *   plan                                 what would be begun now, with reasons and steps; nothing is
@@ -124,6 +126,10 @@ export class ScriptWorld {
         return;
       case 'lose':
         return world.lose(a, b);
+      case 'stray':
+        return world.stray(a, b);
+      case 'halve':
+        return world.halve(a);
       case 'lead':
         world.elect(a, b);
         return;

@@ -222,6 +222,22 @@ export class World {
     this.#gone.set(node, (this.#gone.get(node) ?? new Set()).add(shard));
   }
 
+  /** A node has a replica of a shard that it is no member of any more. */
+  stray(shard: number, node: number): void {
+    this.groups.get(shard)!.copies.set(node, Infinity);
+    this.#host(shard, node);
+    this.tick(1000, false);
+  }
+
+  /** A split has been prepared, and nobody goes on with it. */
+  halve(shard: number): void {
+    const group = this.groups.get(shard)!;
+    group.descriptor = { ...group.descriptor, state: 'splitting' };
+    group.index++;
+    this.touch(shard);
+    this.tick(1000, false);
+  }
+
   /** Something of it changed: its members report it. */
   touch(shard: number): void {
     for (const node of this.groups.get(shard)?.copies.keys() ?? []) {
