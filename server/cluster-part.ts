@@ -14,9 +14,10 @@ import { SparrowError } from '../base/errors.ts';
 import type { MetaLeader, OwnNode } from './gateway/index.ts';
 import { openLeaderLink } from './leader-link.ts';
 import { Attendance, SELF, type Whom } from './meta/attendance.ts';
-import type { LeaderStream, LeaderStreamListener, NodeStreamListener, Registration } from './meta/attending.ts';
+import type { LeaderStream, LeaderStreamListener, Registration } from './meta/attending.ts';
 import type { MetaEvent } from './meta/lead.ts';
 import { Metaserver } from './meta/metaserver.ts';
+import { attendOwn } from './meta/own-stream.ts';
 import { placesHere } from './meta/store.ts';
 import { formatClusterId, type Replica } from './node/index.ts';
 import { CORES, NodeLoadMeter } from './node-load.ts';
@@ -187,33 +188,7 @@ export class ClusterPart {
       };
       return openLeaderLink(whom, this.#credentials, { receive: (message) => listener.receive(message), ended });
     }
-    return this.#connectHere(listener);
-  }
-
-  /** Messages come in later turns, as over a network. */
-  #connectHere(listener: LeaderStreamListener): LeaderStream {
-    let over = false;
-    let theirs: NodeStreamListener | undefined;
-    const end = (why?: unknown): void => {
-      if (over) return;
-      over = true;
-      theirs?.ended();
-      scheduler.soon(() => listener.ended(why instanceof Error ? why : undefined, undefined));
-    };
-    try {
-      const metaserver = this.#metaserver;
-      if (metaserver === undefined) throw new SparrowError('unavailable', 'NO_LEADER', 'this node has no part in the metaserver');
-      theirs = metaserver.attend({ send: (message) => scheduler.soon(() => (over ? undefined : listener.receive(message))), end });
-    } catch (error) {
-      end(error);
-    }
-    return {
-      send: (message) => scheduler.soon(() => (over ? undefined : theirs?.receive(message))),
-      end: () => {
-        if (!over) theirs?.ended();
-        over = true;
-      },
-    };
+    return attendOwn(this.#metaserver, scheduler, listener);
   }
 
   async #reaches(node: number): Promise<boolean> {
