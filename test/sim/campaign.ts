@@ -7,6 +7,7 @@
  *   --nodes N         a cluster of so many nodes, instead of one server
  *   --voters V        the first V of them begin as the group; the others are taken in, and members come and go
  *   --shards          its keys are divided among shards, which are split, merged and moved
+ *   --metaserver      a cluster that runs itself: five nodes in three zones, with the metaserver
  *   --processes P     so many at the same time
  *   --go-on           goes on after a run that fails, and only names it
  *   --no-shrink       does not shrink
@@ -20,7 +21,7 @@ import { parseArgs } from 'node:util';
 import { Counters } from './counters.ts';
 import { expectedCounters } from './expected.ts';
 import { type Fault, planText } from './fault-plan.ts';
-import { shrinkPlan, simulate } from './simulate.ts';
+import { shrinkPlan, simulate, type SimulationOptions } from './simulate.ts';
 
 const REPORT_EVERY = 100;
 
@@ -38,6 +39,7 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '0' },
     voters: { type: 'string' },
     shards: { type: 'boolean', default: false },
+    metaserver: { type: 'boolean', default: false },
     'go-on': { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
   },
@@ -47,8 +49,21 @@ const seeds = Number(values.seeds);
 const step = Number(values.step);
 const processes = Number(values.processes);
 const nodes = Number(values.nodes);
-const voters = values.voters === undefined ? {} : { voters: Number(values.voters) };
-const { shards } = values;
+const { shards, metaserver } = values;
+/** What runs. */
+const cluster: Omit<SimulationOptions, 'seed'> = {
+  ...(nodes > 0 && { nodes }),
+  ...(values.voters !== undefined && { voters: Number(values.voters) }),
+  ...(shards && { shards }),
+  ...(metaserver && { metaserver }),
+};
+/** The same, as this program is told. */
+const told: readonly string[] = [
+  ...['--nodes', values.nodes],
+  ...(values.voters === undefined ? [] : ['--voters', values.voters]),
+  ...(shards ? ['--shards'] : []),
+  ...(metaserver ? ['--metaserver'] : []),
+];
 const secondsMax = Number(values.seconds) || Infinity;
 
 /** What a run, or several, came to. */
@@ -74,7 +89,7 @@ else {
 
 async function replay(): Promise<number> {
   const plan = values.plan === undefined ? {} : { plan: parsePlan(readFileSync(values.plan, 'utf8')) };
-  const result = await simulate({ seed: first, nodes, ...voters, shards, traced: values.trace, ...plan });
+  const result = await simulate({ seed: first, ...cluster, traced: values.trace, ...plan });
   for (const line of result.trace) console.log(line);
   console.log(`faults:\n${planText(result.plan)}`);
   console.log(`hash ${result.hash}, ${result.answered} operations in ${Math.round(result.simulatedMs)} ms of the world`);
@@ -86,7 +101,7 @@ async function replay(): Promise<number> {
 /** The seeds of this process, one after another. */
 async function work(): Promise<void> {
   for (let seed = first; seed < first + seeds; seed += step) {
-    const result = await simulate({ seed, nodes, ...voters, shards });
+    const result = await simulate({ seed, ...cluster });
     const { failure, foundBy, answered, events, simulatedMs } = result;
     if (failure !== undefined) {
       console.error(`seed ${seed} is wrong (${foundBy}): ${failure}`);
@@ -99,24 +114,16 @@ async function work(): Promise<void> {
 }
 
 async function explain(seed: number, drawn: readonly Fault[]): Promise<void> {
-  const plan = await shrinkPlan({ seed, nodes, ...voters, shards }, drawn);
+  const plan = await shrinkPlan({ seed, ...cluster }, drawn);
   console.error(`${plan.length} of its ${drawn.length} faults are enough:\n${planText(plan)}`);
-  const shrunk = await simulate({ seed, nodes, ...voters, shards, plan });
+  const shrunk = await simulate({ seed, ...cluster, plan });
   if (shrunk.failure !== undefined) console.error(`with these: ${shrunk.failure}`);
-  const cluster = `${nodes > 0 ? `--nodes ${nodes} ` : ''}${values.voters === undefined ? '' : `--voters ${values.voters} `}${shards ? '--shards ' : ''}`;
-  console.error(`repeat it with: node test/sim/campaign.ts ${cluster}--seed ${seed} --replay`);
+  console.error(`repeat it with: node test/sim/campaign.ts ${[...told, '--seed', seed].join(' ')} --replay`);
 }
 
 /** Deals the seeds out. */
 async function lead(): Promise<void> {
-  const options = [
-    '--nodes',
-    values.nodes,
-    ...(values.voters === undefined ? [] : ['--voters', values.voters]),
-    ...(shards ? ['--shards'] : []),
-    '--seconds',
-    values.seconds,
-  ];
+  const options = [...told, '--seconds', values.seconds];
   const flags = [...(values['go-on'] ? ['--go-on'] : []), ...(values['no-shrink'] ? ['--no-shrink'] : [])];
   const children = Array.from({ length: Math.min(processes, seeds) }, (_, i) =>
     fork(fileURLToPath(import.meta.url), [
@@ -163,7 +170,9 @@ function tell(): void {
 function conclude(): void {
   if (total.runs % REPORT_EVERY !== 0) tell();
   console.log(counters.text);
-  const missed = expectedCounters({ nodes, changing: values.voters !== undefined, shards }).filter((name) => counters.get(name) === 0);
+  const missed = expectedCounters({ nodes, changing: values.voters !== undefined, shards, metaserver }).filter(
+    (name) => counters.get(name) === 0,
+  );
   console.log(missed.length === 0 ? 'all that is expected was reached' : `never reached: ${missed.join(', ')}`);
   if (total.failed > 0) process.exitCode = 1;
 }

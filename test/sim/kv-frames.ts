@@ -11,6 +11,8 @@ export interface RequestFrame {
   readonly read?: readonly string[];
   /** Of a read: any node may serve it. */
   readonly anyNode?: { readonly staleMs: number } | undefined;
+  /** A verb of the metaserver, and its request's bytes in base64. */
+  readonly meta?: { readonly verb: 'topology'; readonly request: string };
   readonly write?: {
     readonly client: string;
     readonly sequence: number;
@@ -24,6 +26,8 @@ export interface AnswerFrame {
   readonly call: number;
   readonly found?: readonly Found[];
   readonly written?: WriteAnswer;
+  /** Bytes of what the metaserver says, in base64. */
+  readonly meta?: string;
   /** Nodes by their numbers from 1 on, 0: nobody. `members`: addresses, in that order. */
   readonly standing?: { readonly node: number; readonly leader: number; readonly term: number; readonly members: readonly string[] };
   /** `applied` false: this attempt had no effect. `leader`: the node to ask, by its number. */
@@ -33,6 +37,8 @@ export interface AnswerFrame {
     readonly applied: boolean | undefined;
     readonly leader: number | undefined;
     readonly leaderAddress?: string | undefined;
+    /** Which one refused. */
+    readonly shard?: number | undefined;
     readonly term?: number;
     /** Of WRONG_SHARD: what the node knows instead (proto/shard-notes.ts). */
     readonly shards?: string;

@@ -2,15 +2,24 @@
  * The SDK itself (client/) as a client in the simulation: its search for the leader, its retries, its numbering of writes, and what it says of outcomes that
  * nobody knows. Only what carries the calls is another: frames of kv-frames.ts over a simulated connection.
  */
+import { assert } from '../../base/assert.ts';
 import { type ErrorDetails, SparrowError } from '../../base/errors.ts';
 import type { AnyCall } from '../../client/call.ts';
-import { CallRunner } from '../../client/call-runner.ts';
+import { CallRunner, type CallWays } from '../../client/call-runner.ts';
 import { resolveConnectOptions } from '../../client/connect-options.ts';
 import type { Connection, ConnectionEvents, SideStream, Standing } from '../../client/connection.ts';
-import { MULTI_GET, WRITE } from '../../client/methods.ts';
+import { MULTI_GET, TOPOLOGY, WRITE } from '../../client/methods.ts';
 import type { Stubs } from '../../client/methods.ts';
 import { RequestIds } from '../../client/request-ids.ts';
-import type { Leadership, MultiGetRequest, MultiGetResponse, WriteRequest, WriteResponse } from '../../proto/index.ts';
+import {
+  type Leadership,
+  type MultiGetRequest,
+  type MultiGetResponse,
+  TopologyRequest,
+  TopologyResponse,
+  type WriteRequest,
+  type WriteResponse,
+} from '../../proto/index.ts';
 import { decodeAnswer, encodeFrame, type AnswerFrame, type RequestFrame } from './kv-frames.ts';
 import type { Changes, Condition, Found, KvClient, Outcome, WriteAnswer } from './kv-client.ts';
 import type { SimConnection, SimEndpoint } from './sim-network.ts';
@@ -37,7 +46,7 @@ export class SdkClient implements KvClient {
 
   async read(keys: readonly string[], anyNode?: { readonly staleMs: number }): Promise<Outcome<readonly Found[]>> {
     const request = { keys: keys.map((key) => Buffer.from(key)), anyNode };
-    const outcome = await this.#outcome(this.#calls.run(MULTI_GET, request, 0, { timeoutMs: this.#timeoutMs }));
+    const outcome = await this.#outcome(this.#calls.run(MULTI_GET, request, 0, { timeoutMs: this.#timeoutMs }, this.#ways));
     if (outcome.status !== 'answered') return outcome;
     return {
       status: 'answered',
@@ -59,12 +68,17 @@ export class SdkClient implements KvClient {
         };
       }),
     };
-    const outcome = await this.#outcome(this.#calls.run(WRITE, request, 0, { timeoutMs: this.#timeoutMs }));
+    const outcome = await this.#outcome(this.#calls.run(WRITE, request, 0, { timeoutMs: this.#timeoutMs }, this.#ways));
     if (outcome.status !== 'answered') return outcome;
     const { applied, version, failed } = outcome.answer;
     if (applied) return { status: 'answered', answer: { applied, version } };
     const found = { value: failed!.found ? failed!.value.toString() : undefined, version: failed!.version };
     return { status: 'answered', answer: { applied: false, condition: failed!.index, found } };
+  }
+
+  /** As of the verbs of client/verbs.ts: by the map, once a node has said that there are several shards. */
+  get #ways(): CallWays | undefined {
+    return this.#calls.defaultIsSplit ? { route: this.#calls.splitDefault() } : undefined;
   }
 
   async #outcome<A>(answer: Promise<A>): Promise<Outcome<A>> {
@@ -121,8 +135,8 @@ class SdkConnection implements Connection {
     return this.#ask().finally(() => timer.cancel());
   }
 
-  ping(): Promise<Leadership> {
-    return this.#ask();
+  ping(shard: number): Promise<Leadership> {
+    return this.#ask(shard === 0 ? undefined : shard);
   }
 
   send(call: AnyCall): void {
@@ -132,7 +146,7 @@ class SdkConnection implements Connection {
     call.state = 'sent';
     call.wasSent = true;
     call.holder = this;
-    this.#transmit(call.method === MULTI_GET ? readFrame(number, call.request) : writeFrame(number, this.#client, call.request));
+    this.#transmit(frameOf(number, this.#client, call));
   }
 
   drop(call: AnyCall): void {
@@ -161,11 +175,11 @@ class SdkConnection implements Connection {
     this.#end(error);
   }
 
-  #ask(): Promise<Standing> {
+  #ask(shard?: number): Promise<Standing> {
     return new Promise((resolve, reject) => {
       const number = this.#next++;
       this.#questions.set(number, { resolve, reject });
-      this.#transmit({ call: number, standing: true });
+      this.#transmit({ call: number, standing: true, shard });
     });
   }
 
@@ -173,7 +187,7 @@ class SdkConnection implements Connection {
     this.#connection?.send(encodeFrame(frame));
   }
 
-  #take({ call: number, found, written, standing, error }: AnswerFrame): void {
+  #take({ call: number, found, written, meta, standing, error }: AnswerFrame): void {
     if (this.#over) return;
     this.heard++;
     const question = this.#questions.get(number);
@@ -193,14 +207,17 @@ class SdkConnection implements Connection {
     if (call === undefined) return;
     this.#calls.delete(number);
     call.holder = undefined;
+    if (meta !== undefined) return this.#events.answered(call, TopologyResponse.decode(Buffer.from(meta, 'base64')));
     if (error === undefined) return this.#events.answered(call, found === undefined ? writeResponse(written!) : readResponse(found));
-    const { kind, code, applied, leader, leaderAddress, term } = error;
+    const { kind, code, applied, leader, leaderAddress, term, shard, shards } = error;
     this.#world.counters.add(`answer: ${kind}`);
     const details: ErrorDetails = {
       ...(applied !== undefined && { applied }),
       ...(leader !== undefined && { leader }),
       ...(leaderAddress !== undefined && { leaderAddress }),
       ...(term !== undefined && { term }),
+      ...(shards !== undefined && { shards }),
+      ...(shard !== undefined && { shard }),
     };
     this.#events.refused(call, new SparrowError(kind as SparrowError['kind'], code, code, details));
   }
@@ -219,11 +236,19 @@ class SdkConnection implements Connection {
   }
 }
 
-function readFrame(call: number, { keys, anyNode }: MultiGetRequest): RequestFrame {
-  return { call, read: keys.map(String), anyNode };
+function frameOf(number: number, client: string, { method, request }: AnyCall): RequestFrame {
+  if (method === MULTI_GET) return readFrame(number, request as MultiGetRequest);
+  if (method === WRITE) return writeFrame(number, client, request as WriteRequest);
+  assert(method === TOPOLOGY, 'the simulation has no other methods');
+  const bytes = TopologyRequest.encode(request as TopologyRequest).finish();
+  return { call: number, meta: { verb: 'topology', request: Buffer.from(bytes).toString('base64') } };
 }
 
-function writeFrame(call: number, client: string, { requestId, conditions, operations }: WriteRequest): RequestFrame {
+function readFrame(call: number, { keys, anyNode, shard, epoch }: MultiGetRequest): RequestFrame {
+  return { call, read: keys.map(String), anyNode, shard, epoch };
+}
+
+function writeFrame(call: number, client: string, { requestId, conditions, operations, shard, epoch }: WriteRequest): RequestFrame {
   const { sequence, seen } = requestId!;
   const changes: Record<string, string | null> = {};
   for (const { operation } of operations) {
@@ -234,7 +259,7 @@ function writeFrame(call: number, client: string, { requestId, conditions, opera
     key: key.toString(),
     version: expected?.$case === 'version' ? expected.value : 0,
   }));
-  return { call, write: { client, sequence, seen, changes, conditions: expected } };
+  return { call, write: { client, sequence, seen, changes, conditions: expected }, shard, epoch };
 }
 
 function readResponse(found: readonly Found[]): MultiGetResponse {

@@ -277,10 +277,14 @@ export function metricsOf(
 
 export type Standing = NonNullable<AnswerFrame['standing']>;
 
-/** `standing`: of the shard that is asked for. */
-export async function answer(calls: Calls, request: RequestFrame, standing: () => Standing): Promise<AnswerFrame> {
+/** `standingOf`: undefined, the first shard. */
+export async function answer(
+  calls: Calls,
+  request: RequestFrame,
+  standingOf: (shard: number | undefined) => Standing,
+): Promise<AnswerFrame> {
   const { call, read, anyNode, write, shard, epoch } = request;
-  if (request.standing === true) return { call, standing: standing() };
+  if (request.standing === true) return { call, standing: standingOf(shard) };
   try {
     if (read) {
       const { entries } = await calls.multiGet({ keys: read.map((key) => Buffer.from(key)), anyNode, shard, epoch });
@@ -294,14 +298,15 @@ export async function answer(calls: Calls, request: RequestFrame, standing: () =
     if (isDiskError(error)) return { call, error: { kind: 'internal', code: error.code, applied: undefined, leader: undefined } };
     if (!(error instanceof SparrowError)) throw error;
     const { kind, code, details } = error;
-    const applied = details['applied'] === false ? false : undefined;
-    if (code === 'WRONG_SHARD') return { call, error: { kind, code, applied, leader: undefined, shards: String(details['shards']) } };
-    if (code !== 'NOT_LEADER') return { call, error: { kind, code, applied, leader: undefined } };
+    const of = typeof details['shard'] === 'number' ? details['shard'] : shard;
+    const common = { applied: details['applied'] === false ? false : undefined, shard: of };
+    if (code === 'WRONG_SHARD') return { call, error: { kind, code, ...common, leader: undefined, shards: String(details['shards']) } };
+    if (code !== 'NOT_LEADER') return { call, error: { kind, code, ...common, leader: undefined } };
     // Both of this moment, as the gateway tells them (server/gateway/cluster-view.ts).
-    const { node, leader, term, members } = standing();
+    const { node, leader, term, members } = standingOf(of);
     if (leader === 0 || leader === node)
-      return { call, error: { kind: 'unavailable', code: 'NO_LEADER', applied, leader: undefined, term } };
-    return { call, error: { kind, code, applied, leader, leaderAddress: members[leader - 1], term } };
+      return { call, error: { kind: 'unavailable', code: 'NO_LEADER', ...common, leader: undefined, term } };
+    return { call, error: { kind, code, ...common, leader, leaderAddress: members[leader - 1], term } };
   }
 }
 

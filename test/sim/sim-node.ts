@@ -42,6 +42,8 @@ export interface Program {
   reached?(): Readonly<Record<string, number>>;
   /** The term that it leads; 0: none. */
   leads?(): number;
+  /** The term in which it leads the metaserver; 0: it does not. */
+  leadsMetaserver?(): number;
   /** Hands the lead over to the program of that name. Whether it will. */
   handOver?(to: string): boolean;
   /** The engine does this now. */

@@ -10,15 +10,19 @@ import type { Counters } from './counters.ts';
 import { BEARABLE, drawDamages, drawPlan, OF_GROUPS } from './draw-plan.ts';
 import { type Fault, followPlan, heal } from './fault-plan.ts';
 import { BROKEN, Ledger } from './ledger.ts';
-import { leaderOf, Operator } from './operator.ts';
+import { GroupOversight } from './group-oversight.ts';
+import { bootClusterNode } from './metaserver/cluster-node.ts';
+import { drawPolicy, NODES } from './metaserver/cluster-plan.ts';
+import { ClusterOversight } from './metaserver/oversight.ts';
 import { bootServer, drawStackSettings, type StackSettings } from './server-program.ts';
 import { SdkClient } from './sdk-client.ts';
 import { SimClient } from './sim-client.ts';
+import type { MetaEvent } from '../../server/meta/lead.ts';
+import type { Oversight } from './oversight.ts';
 import type { Environment, Program } from './sim-node.ts';
-import { Director } from './shards/director.ts';
 import { bootShardNode, Ledgers } from './shards/node-program.ts';
+import { ShardOversight } from './shards/oversight.ts';
 import { RoutingClient } from './shards/routing-client.ts';
-import { ShardWatch } from './shards/shard-watch.ts';
 import { drawShardWorkloads } from './shards/workloads.ts';
 import { SimRandom } from './sim-random.ts';
 import { shrink } from './shrink.ts';
@@ -37,7 +41,9 @@ export interface SimulationOptions {
   readonly voters?: number;
   /** The keys of a cluster are divided among shards, which are split, merged and moved meanwhile. Default: one shard. */
   readonly shards?: boolean;
-  /** Virtual milliseconds in which faults happen. Default 3,000. */
+  /** A cluster that runs itself: five nodes in three zones, with the metaserver. `nodes` and `shards` are left out. */
+  readonly metaserver?: boolean;
+  /** Virtual milliseconds in which faults happen. Default 3,000, with the metaserver 8,000. */
   readonly forMs?: number;
   /** What runs on each. Default: today's server of one voter. */
   readonly boot?: (environment: Environment, settings: StackSettings) => Promise<Program>;
@@ -59,6 +65,8 @@ export interface SimulationResult {
   readonly trace: readonly string[];
 }
 
+/** How often nodes report to the metaserver, and how often that decides. */
+const REPORT_MS: readonly number[] = [50, 100, 300];
 const CLIENTS_MAX = 4;
 /** At work at the same time; those beyond the number of clients share one with others. */
 const WORKERS_MAX = 8;
@@ -66,12 +74,16 @@ const THINK_MS_MAX: readonly number[] = [10, 50, 50, 150];
 /** Of a client's call: short ones leave many outcomes unknown. Once the world is healed everything ends within HEALED_MS_MAX. */
 const TIMEOUTS_MS: readonly number[] = [300, 1000, 4000];
 const HEALED_MS_MAX = 10_000;
+/** Of the metaserver: who attended a leader that is gone finds out by its silence, and orders that were lost are given again. */
+const SELF_HEALED_MS_MAX = 60_000;
 /** How often fewer than half of a group's machines have disks that deceive. */
 const DECEIVED_CHANCE = 0.3;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, nodes: count = 0, forMs = 3000, traced = false, shards = false } = options;
+  const { seed, traced = false, metaserver = false } = options;
+  const { shards = metaserver, nodes: count = metaserver ? NODES.length : 0, forMs = metaserver ? 8000 : 3000 } = options;
   const voters = options.voters ?? count;
+  const healedMsMax = metaserver ? SELF_HEALED_MS_MAX : HEALED_MS_MAX;
   const { servers = count > 0 ? Array.from({ length: count }, (_, i) => `node${i + 1}`) : ['server'] } = options;
   const random = SimRandom.mixed(seed ^ 0x51b0);
   const clientNames = Array.from({ length: 2 + random.below(CLIENTS_MAX - 1) }, (_, i) => `client${i}`);
@@ -94,12 +106,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const world = new World({ seed, traced });
   const ledgers = new Ledgers((error) => world.alarm(error));
   const hooks = count > 0 ? { ledger: new Ledger((error) => world.alarm(error)) } : {};
-  const {
-    boot = (environment, stack) =>
-      shards
-        ? bootShardNode(environment, stack, ledgers, servers)
-        : bootServer(environment, stack, hooks, count > 0 ? servers : undefined, count > 0 ? voters : undefined),
-  } = options;
+  const reports = { reportMs: random.pick(metaserver ? REPORT_MS : [0]), roundMs: random.pick(metaserver ? REPORT_MS : [0]) };
+  const bootNode = (environment: Environment, stack: StackSettings): Promise<Program> => {
+    if (metaserver)
+      return bootClusterNode(environment, { settings: stack, ledgers, ...reports, onEvent: (event) => tellEvent(world, event) });
+    if (shards) return bootShardNode(environment, { settings: stack, ledgers, nodes: servers });
+    return bootServer(environment, stack, hooks, count > 0 ? servers : undefined, count > 0 ? voters : undefined);
+  };
+  const { boot = bootNode } = options;
   const nodes = servers.map((name) => world.addNode(name, (environment) => boot(environment, settings)));
   /** All but those that are lost for good. */
   const allServe = (): boolean => nodes.every(({ program, isLost }) => program !== undefined || isLost);
@@ -107,7 +121,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   // Servers that are no cluster know nothing of each other: the SDK would keep to one of them.
   const sdkShare = count > 0 ? random.pick([0, 0.5, 1]) : 0;
   const clients = clientNames.map((name) => {
-    const Client = shards ? RoutingClient : random.chance(sdkShare) ? SdkClient : SimClient;
+    const Client = shards
+      ? metaserver && random.chance(sdkShare)
+        ? SdkClient
+        : RoutingClient
+      : random.chance(sdkShare)
+        ? SdkClient
+        : SimClient;
     return new Client(world, name, servers, timeoutMs);
   });
   const workers = Array.from(
@@ -147,6 +167,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
   async function live(): Promise<string | undefined> {
     if (!(await world.run(HEALED_MS_MAX, allServe))) return 'the servers do not come up';
+    const oversight = overseer();
     followPlan(world, plan);
     let working = true;
     let busy = workers.length;
@@ -163,20 +184,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         (error: unknown) => world.alarm(error as Error),
       );
     }
-    const operator = voters < count ? new Operator(world, nodes, random.fork()) : undefined;
-    operator?.begin();
-    const director = divided && new Director(world, nodes, random.fork(), divided);
-    director?.begin();
-    const watch = divided && new ShardWatch(world, nodes, ledgers);
-    watch?.begin();
+    oversight.begin();
     await world.run(forMs);
     working = false;
-    operator?.end();
-    director?.end();
+    oversight.end();
     heal(world);
     // Two voters of three that lose a tenth of what they say to each other may elect for ever.
     Object.assign(settings.cluster.transport, { dropChance: 0, duplicateChance: 0, reorderChance: 0 });
-    if (!(await world.run(HEALED_MS_MAX, () => busy === 0))) return `${busy} workers wait for answers for ever`;
+    if (!(await world.run(healedMsMax, () => busy === 0))) return `${busy} workers wait for answers for ever`;
     if (!(await everybodyActs())) return 'the healed world does not serve';
     // What nobody has read yet may be damaged, and is found now.
     for (const { program } of nodes) program?.readAll?.();
@@ -185,33 +200,16 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       return 'the healed world does not repair itself';
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
-    if (director !== undefined && !(await world.run(HEALED_MS_MAX, () => director.isAtRest))) return `${UNREST}: ${director.unrest}`;
-    director?.stop();
+    const unrest = await oversight.unrest();
+    if (unrest !== undefined) return unrest;
     for (const { program } of nodes) if (program !== undefined) world.trace.fold(program.digest());
-    if (watch !== undefined) return shardsDiffer(watch);
-    return count > 0 ? replicasDiffer() : undefined;
+    return count > 0 ? oversight.difference() : undefined;
   }
 
-  /** When nobody writes any more, all replicas come to be equally far. */
-  async function replicasDiffer(): Promise<string | undefined> {
-    // Who is no member any more need not know it.
-    if (!(await world.run(HEALED_MS_MAX, () => leaderOf(nodes) !== undefined))) return 'nobody leads';
-    const leader = leaderOf(nodes);
-    const members = nodes.filter(({ isLost }, i) => !isLost && (leader === undefined || leader.members.includes(i + 1)));
-    const all = (): { applied: number; data: () => string }[] => members.flatMap(({ program }) => program?.replicated?.() ?? []);
-    const equallyFar = (): boolean => all().length === members.length && new Set(all().map(({ applied }) => applied)).size === 1;
-    if (!(await world.run(HEALED_MS_MAX, equallyFar)))
-      return `the replicas do not come to be equally far: ${all()
-        .map(({ applied }) => applied)
-        .join(', ')}`;
-    const [one, ...others] = all().map(({ data }) => data());
-    return others.every((other) => other === one) ? undefined : 'the replicas have different data';
-  }
-
-  async function shardsDiffer(watch: ShardWatch): Promise<string | undefined> {
-    if (!(await world.run(HEALED_MS_MAX, () => watch.unequal() === undefined)))
-      return `the replicas do not come to be equally far: ${watch.unequal()}`;
-    return watch.problemAtRest();
+  function overseer(): Oversight {
+    if (metaserver) return new ClusterOversight(world, nodes, ledgers, random, { ...divided!, policy: drawPolicy(random) }, healedMsMax);
+    if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, divided, healedMsMax);
+    return new GroupOversight({ world, nodes, changing: voters < count, random, healedMsMax });
   }
 
   /** Until every client has seen every workload again. */
@@ -228,12 +226,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         (error: unknown) => world.alarm(error as Error),
       );
     }
-    return world.run(HEALED_MS_MAX, () => left === 0 && allServe());
+    return world.run(healedMsMax, () => left === 0 && allServe());
   }
 }
 
 const LIVENESS = /^(?:the servers do not|\d+ workers wait|the healed world|nobody leads|the replicas do not come|the shards do not come)/;
-const UNREST = 'the shards do not come to rest';
 
 function finderOf(failure: string): string {
   if (failure.includes(BROKEN)) return failure.slice(failure.indexOf(BROKEN)).split(':', 2).join(':');
@@ -242,6 +239,13 @@ function finderOf(failure: string): string {
   if (LIVENESS.test(failure)) return 'liveness';
   if (failure.includes('no order explains')) return 'linearizability';
   return failure.includes('ended itself') || failure.includes('internal/') ? 'own checks' : 'error';
+}
+
+/** What the metaserver does is counted by what it is. */
+function tellEvent(world: World, event: MetaEvent): void {
+  world.trace.fold(`metaserver ${world.nowMs}: ${JSON.stringify(event)}`);
+  if (event.type === 'node') world.counters.add(`node: ${event.what.replace(/^node \d+/, 'it').replace(/[\d.,]+ ?m?s\b|\d+/g, 'n')}`);
+  if (event.type === 'operator') world.counters.add(`operator: ${event.operator.kind} ${event.operator.state}`);
 }
 
 /** The shortest part of the plan with which the run still fails. */

@@ -10,7 +10,7 @@ import { NodeHost, NodeLog, NodeReplicas, type Replica } from '../../../server/n
 import { FIRST_SHARD, META_GROUP } from '../../../server/shard/descriptor.ts';
 import { NodeAgent } from '../../../server/shard/node-agent.ts';
 import { createHash, hash } from '../../server/transport/hash.ts';
-import { decodeRequest, encodeFrame } from '../kv-frames.ts';
+import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from '../kv-frames.ts';
 import { Ledger, watchApplied } from '../ledger.ts';
 import { MessageCounts } from '../message-counts.ts';
 import { momentOf } from '../moments.ts';
@@ -46,22 +46,34 @@ export class Ledgers {
 
 export interface ShardNode extends Program {
   readonly id: number;
+  readonly nodeLog: NodeLog;
   readonly replicas: NodeReplicas;
+  readonly transport: SimTransport;
+  readonly agent: NodeAgent;
   execute(order: Order): Promise<OrderOutcome>;
 }
 
-/** The shards that clients know, of this node. */
+/** The shards that clients know, of this node. Not its place for shard 1, where that has not been filled yet. */
 export function shardsOn(node: ShardNode): Replica[] {
-  return [...node.replicas].filter(({ group }) => group !== META_GROUP);
+  return [...node.replicas].filter(({ group, applied, members }) => group !== META_GROUP && (applied > 0 || members.length > 0));
 }
 
-/** `nodes`: addresses of the cluster; all of them begin shard 1 and the metaserver's group. */
-export async function bootShardNode(
-  environment: Environment,
-  settings: StackSettings,
-  ledgers: Ledgers,
-  nodes: readonly string[],
-): Promise<ShardNode> {
+/** What a node is told of its cluster. */
+export interface ShardNodeParts {
+  readonly settings: StackSettings;
+  readonly ledgers: Ledgers;
+  /** Addresses; a node's id is its place, from 1 on. */
+  readonly nodes: readonly string[];
+  /** Who begin shard 1 and the metaserver's group. Left out: all of them. */
+  readonly voters?: readonly number[];
+  /** Takes the connection of another node. Left out: all that nodes send each other is Raft's. */
+  readonly accept?: (connection: SimConnection, raft: () => ConnectionEvents) => ConnectionEvents;
+  /** Answers what is no verb of the gateway's; undefined: it is one. */
+  readonly others?: (request: RequestFrame) => Promise<AnswerFrame> | undefined;
+}
+
+export async function bootShardNode(environment: Environment, parts: ShardNodeParts): Promise<ShardNode> {
+  const { settings, ledgers, nodes, voters = nodes.map((_, i) => i + 1), accept = (_, raft) => raft(), others = () => undefined } = parts;
   const { clock, scheduler, random, endpoint, fileSystem, name } = environment;
   const { tickMs, electionTicks, heartbeatTicks, lease, sleepTicks, keptBytesMax, logKeptBytesMax, cacheBytes } = settings.cluster;
   const nodeLog = NodeLog.open({
@@ -92,7 +104,7 @@ export async function bootShardNode(
   const host = new NodeHost({ node: id, tickMs, scheduler, transport, nodeLog, logBytesMax: settings.logBytesMax });
   let serve: ((connection: SimConnection) => ConnectionEvents) | undefined;
   endpoint.listen((connection) => {
-    if (nodes.includes(connection.peer)) return transport.accept(connection);
+    if (nodes.includes(connection.peer)) return accept(connection, () => transport.accept(connection));
     if (serve !== undefined) return serve(connection);
     connection.close();
     return { frame: () => undefined, closed: () => undefined };
@@ -116,7 +128,7 @@ export async function bootShardNode(
     manifestBytes: 4 * KIB,
   };
   const { writeBytesInFlightMax, writesWaitingMax } = SERVER_SETTINGS;
-  const voters = nodes.map((_, i) => i + 1);
+  const begins = voters.includes(id);
   const replicas = await NodeReplicas.open({
     fileSystem,
     directory: '/data/groups',
@@ -145,8 +157,9 @@ export async function bootShardNode(
       writesWaitingMax,
       checkpointBytes: settings.checkpointBytes,
     }),
-    voters,
-    nodes: new Map(nodes.map((address, i) => [i + 1, { address, peerAddress: address }])),
+    // The others are taken in.
+    voters: begins ? voters : [],
+    nodes: new Map(voters.map((node) => [node, { address: nodes[node - 1]!, peerAddress: nodes[node - 1]! }])),
     onPeers: () => undefined,
     cannotBegin: undefined,
     // Whoever sees that a shard has stopped on a node starts the node again.
@@ -155,7 +168,7 @@ export async function bootShardNode(
   });
   const agent = new NodeAgent({ replicas, scheduler, reachable: (node) => transport.reachable(node) });
   const calls = new KvCalls(replicas, SERVER_SETTINGS);
-  const standingOf = (shard: number): Standing => {
+  const standingOf = (shard: number = FIRST_SHARD): Standing => {
     const stats = replicas.get(shard)?.stats();
     if (stats === undefined) return { node: id, leader: 0, term: 0, members: nodes };
     const { leader, term, stoppedBecause } = stats;
@@ -164,7 +177,8 @@ export async function bootShardNode(
   serve = (connection) => ({
     frame: (bytes) => {
       const request = decodeRequest(bytes);
-      void answer(calls, request, () => standingOf(request.shard ?? FIRST_SHARD)).then(
+      const answered = others(request) ?? answer(calls, request, standingOf);
+      void answered.then(
         (frame) => {
           connection.send(encodeFrame(frame));
           if (frame.written?.applied === true) environment.sent('answer');
@@ -178,7 +192,10 @@ export async function bootShardNode(
   const leading = (): Replica[] => [...replicas].filter(leads);
   const program: ShardNode = {
     id,
+    nodeLog,
     replicas,
+    transport,
+    agent,
     execute: (order) => agent.execute({ id: String(++orders), order }),
     digest: () => shardsOn(program).map(digestOf).join('; '),
     leads: () => Math.max(0, ...leading().map((replica) => replica.stats().term)),

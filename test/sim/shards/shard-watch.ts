@@ -23,12 +23,15 @@ export class ShardWatch {
   readonly #world: World;
   readonly #nodes: readonly SimNode[];
   readonly #ledgers: Ledgers;
+  readonly #replicasWanted: number;
   /** By shard. */
   readonly #epochs: Map<number, number> = new Map();
   /** By `shard/applied`. */
   readonly #described: Map<string, string> = new Map();
 
-  constructor(world: World, nodes: readonly SimNode[], ledgers: Ledgers) {
+  /** `replicas`: of each shard, at rest. Left out: one on each node. */
+  constructor(world: World, nodes: readonly SimNode[], ledgers: Ledgers, replicas: number = nodes.length) {
+    this.#replicasWanted = replicas;
     this.#world = world;
     this.#nodes = nodes;
     this.#ledgers = ledgers;
@@ -82,7 +85,7 @@ export class ShardWatch {
   unequal(): string | undefined {
     for (const [group, replicas] of this.#byShard()) {
       const applied = replicas.map((replica) => replica.applied);
-      if (replicas.length !== this.#nodes.length || new Set(applied).size > 1)
+      if (replicas.length !== this.#replicasWanted || new Set(applied).size > 1)
         return `shard ${group} on ${applied.length}: ${applied.join(', ')}`;
     }
     return undefined;

@@ -1,0 +1,147 @@
+/**
+ * Those who run a simulated cluster: they set by which bounds the metaserver decides, and now and then ask it for something - a split, merge, move, transfer, a node
+ * that is to be drained and be used again later, an operator that is to be given up. They ask whoever leads, by the verbs of Meta, and do not ask twice; what was
+ * refused, or lost with a leader, is not done. Their last word is that of `end`: every node is to be used, and nothing to be split or merged any more.
+ */
+import { SparrowError } from '../../../base/errors.ts';
+import type { MetaLead } from '../../../server/meta/lead.ts';
+import { setPolicy } from '../../../server/meta/changes/index.ts';
+import type { Policy } from '../../../server/meta/policy.ts';
+import type { ClusterState, Shard } from '../../../server/meta/state.ts';
+import { coversKey, DEFAULT_TABLE } from '../../../server/shard/descriptor.ts';
+import type { SimNode } from '../sim-node.ts';
+import type { SimRandom } from '../sim-random.ts';
+import type { World } from '../world.ts';
+import type { ClusterNode, Operation } from './cluster-node.ts';
+import { CALM, NODES } from './cluster-plan.ts';
+
+const PAUSE_MS_MAX = 300;
+const SETTLE_MS = 50;
+
+export interface PeopleOptions {
+  readonly policy: Partial<Policy>;
+  /** Without merges versions of keys stay. */
+  readonly merges: boolean;
+  readonly splitKeys: readonly string[];
+}
+
+export class People {
+  readonly #world: World;
+  readonly #nodes: readonly SimNode[];
+  readonly #random: SimRandom;
+  readonly #options: PeopleOptions;
+  #policy: Partial<Policy>;
+  #working = false;
+  #asking = false;
+
+  constructor(world: World, nodes: readonly SimNode[], random: SimRandom, options: PeopleOptions) {
+    this.#world = world;
+    this.#nodes = nodes;
+    this.#random = random;
+    this.#options = options;
+    this.#policy = { ...options.policy, ...(options.merges ? {} : { mergesMax: 0 }) };
+    this.#settleOften();
+  }
+
+  begin(): void {
+    this.#working = true;
+    this.#next();
+  }
+
+  end(): void {
+    this.#working = false;
+    this.#policy = { ...this.#policy, ...CALM };
+  }
+
+  /** Who leads, of the newest term that anybody leads. */
+  get leader(): ClusterNode | undefined {
+    const leading = this.#nodes.map(({ program }) => program as ClusterNode | undefined).filter((program) => program !== undefined);
+    const [first] = leading.sort((a, b) => b.leadsMetaserver!() - a.leadsMetaserver!());
+    return first !== undefined && first.leadsMetaserver!() > 0 ? first : undefined;
+  }
+
+  get lead(): MetaLead | undefined {
+    return this.leader?.metaserver?.lead;
+  }
+
+  /** What is not as they want it. */
+  unsettled(state: ClusterState): string | undefined {
+    for (const [field, value] of Object.entries(this.#policy))
+      if (state.policy[field as keyof Policy] !== value) return `${field} is ${state.policy[field as keyof Policy]}`;
+    if (this.#working) return undefined;
+    for (const { record } of state.nodes.values()) if (record.duty !== 'active') return `node ${record.id} is ${record.duty}`;
+    return undefined;
+  }
+
+  #settleOften(): void {
+    this.#world.scheduler.after(SETTLE_MS, () => {
+      void this.#settle();
+      this.#settleOften();
+    });
+  }
+
+  async #settle(): Promise<void> {
+    const { leader, lead } = this;
+    const state = lead?.state;
+    if (this.#asking || state === undefined || this.unsettled(state) === undefined) return;
+    this.#asking = true;
+    const draining = this.#working ? [] : [...state.nodes.values()].filter(({ record }) => record.duty === 'draining');
+    for (const { record } of draining) await this.#ask(leader!, { $case: 'undrain', value: { node: record.id } });
+    await lead!.change((now) => setPolicy(now, this.#policy)).catch(onlyRefusals);
+    this.#asking = false;
+  }
+
+  #next(): void {
+    this.#world.scheduler.after(this.#random.fraction() * PAUSE_MS_MAX, () => {
+      if (!this.#working) return;
+      const { leader, lead } = this;
+      const operation = lead?.state === undefined ? undefined : this.#wish(lead.state);
+      if (operation !== undefined) void this.#ask(leader!, operation);
+      this.#next();
+    });
+  }
+
+  async #ask(leader: ClusterNode, operation: Operation): Promise<void> {
+    try {
+      await leader.operate(operation);
+      this.#world.counters.add(`people: ${operation.$case}`);
+    } catch (error) {
+      onlyRefusals(error);
+      this.#world.counters.add(`people: not ${operation.$case}`);
+    }
+  }
+
+  #wish(state: ClusterState): Operation | undefined {
+    const random = this.#random;
+    const shards = [...state.shards.values()];
+    if (shards.length === 0) return undefined;
+    const shard = random.pick(shards);
+    const node = 1 + random.below(NODES.length);
+    const dice = random.below(20);
+    if (dice < 6) {
+      const at = Buffer.from(random.pick(this.#options.splitKeys));
+      return { $case: 'split', value: { shard: this.#shardOf(shards, at) ?? shard.id, at } };
+    }
+    if (dice < 9) return this.#options.merges ? { $case: 'merge', value: { shard: shard.id, with: 0 } } : undefined;
+    if (dice < 13) {
+      const from = random.pick(shard.record.replicas).node;
+      return { $case: 'move', value: { shard: shard.id, from, to: random.chance(0.5) ? 0 : node } };
+    }
+    if (dice < 16) return { $case: 'transfer', value: { shard: shard.id, to: random.chance(0.5) ? 0 : node } };
+    if (dice < 17) {
+      const [running] = state.running.keys();
+      return running === undefined ? undefined : { $case: 'cancel', value: String(running) };
+    }
+    const draining = [...state.nodes.values()].find(({ record }) => record.duty === 'draining');
+    if (draining !== undefined) return random.chance(0.5) ? { $case: 'undrain', value: { node: draining.record.id } } : undefined;
+    return random.chance(0.4) ? { $case: 'drain', value: { node } } : undefined;
+  }
+
+  #shardOf(shards: readonly Shard[], key: Uint8Array): number | undefined {
+    return shards.find(({ record: { table, descriptor } }) => table === DEFAULT_TABLE && coversKey(descriptor.keys, key))?.id;
+  }
+}
+
+function onlyRefusals(error: unknown): void {
+  if (!(error instanceof SparrowError)) throw error;
+}
