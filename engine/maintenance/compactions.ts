@@ -127,6 +127,13 @@ export class Compactions {
     this.#restTimer = undefined;
   }
 
+  /** Nothing is under way, and nothing will be begun: a timer would hold the engine, with its memory. */
+  close(): void {
+    this.rest();
+    this.#wakeTimer?.cancel();
+    this.#rulesTimer?.cancel();
+  }
+
   /** Begins what is wanted most, unless a compaction is under way or nothing is wanted. */
   start(): void {
     if (this.#running || this.#progress.isOver) return;

@@ -480,6 +480,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     this.#compactions.rest();
     this.#progress.tryAgain();
     await this.#background.close();
+    this.#compactions.close();
     await this.#versions.close();
     this.#memtables.free();
     this.#ranges.free();

@@ -616,4 +616,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     plant: '      if (settings === undefined && this.#maintenance.failure === undefined) await this.#maintenance.recorded();\n',
     foundBy: 'test/engine/keyspace-settings.test.ts',
   },
+  {
+    name: 'an engine that has been closed is held by a timer',
+    file: 'engine/maintenance/compactions.ts',
+    find: '    this.rest();\n    this.#wakeTimer?.cancel();\n',
+    plant: '    this.rest();\n',
+    foundBy: 'test/engine/after-close.test.ts',
+  },
 ];
