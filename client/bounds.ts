@@ -71,6 +71,11 @@ export function after(bounds: Bounds, key: Uint8Array, reverse: boolean): Bounds
   );
 }
 
+/** What of the bounds is up to this key, which is included. */
+export function until(bounds: Bounds, key: Uint8Array): Bounds {
+  return within(bounds, { start: NOTHING, startOpen: false, end: key, endClosed: true });
+}
+
 /** What is left after all keys of a range shard. Undefined: nothing. */
 export function behindShard(bounds: Bounds, keys: ShardKeys, reverse: boolean): Bounds | undefined {
   if (keys.kind === 'hash') return undefined;

@@ -5,12 +5,13 @@
  * While the stream pushes back, calls stay in the queue and are not encoded: a call that times out there was never sent, and nothing but the
  * calls themselves, which call-runner.ts bounds, takes memory.
  */
-import { type ClientDuplexStream, Metadata, type StatusObject } from '@grpc/grpc-js';
+import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
 import { MessageMemory } from '../base/message-memory.ts';
 import { errorOf } from '../base/rpc-status.ts';
 import {
+  callerMetadata,
   FRAME_ANSWER,
   FRAME_CANCEL,
   FRAME_ERROR,
@@ -73,7 +74,7 @@ export class ConnectionSession implements CallHolder {
 
   constructor(kv: KvClient, events: SessionEvents) {
     this.#events = events;
-    this.#stream = kv.session(new Metadata());
+    this.#stream = kv.session(callerMetadata());
     this.#stream.on('data', (frames: Buffer) => this.#receive(frames));
     this.#stream.on('drain', () => {
       this.#blocked = false;

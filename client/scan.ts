@@ -5,11 +5,11 @@
  * full. A stream that breaks is opened again with the cursor of the last whole chunk: no entry is given twice or left out, but entries
  * from then on are as of the later moment.
  */
-import { type ClientReadableStream, Metadata, type StatusObject } from '@grpc/grpc-js';
+import type { ClientReadableStream, StatusObject } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
 import { RPC_STATUS } from '../base/rpc-status.ts';
-import type { ScanRequest, ScanResponse } from '../proto/index.ts';
+import { callerMetadata, type ScanRequest, type ScanResponse } from '../proto/index.ts';
 import type { Entry } from './api.ts';
 import type { CallGroup } from './call.ts';
 import type { Connection, SideStream } from './connection.ts';
@@ -142,7 +142,7 @@ class ChunkStream implements SideStream {
     this.connection = connection;
     this.group = group;
     this.#leave = connection.addStream(this);
-    this.#stream = connection.stubs.kv.scan(request, new Metadata());
+    this.#stream = connection.stubs.kv.scan(request, callerMetadata());
     this.#stream.on('data', (chunk: ScanResponse) => {
       this.#chunk = chunk;
       this.#stream.pause();

@@ -6,7 +6,6 @@
  */
 import { randomBytes } from 'node:crypto';
 
-import { SparrowError } from '../base/errors.ts';
 import type {
   DeleteRangeRequest,
   DeleteRangeResponse,
@@ -25,7 +24,7 @@ import type {
   WriteResponse,
 } from '../proto/index.ts';
 import type { CallOptions, ConnectOptions } from './api.ts';
-import { after, boundsOf, rangeOfBounds } from './bounds.ts';
+import { after, boundsOf, rangeOfBounds, until } from './bounds.ts';
 import { CallRunner } from './call-runner.ts';
 import { resolveAddresses, resolveConnectOptions, type Settings } from './connect-options.ts';
 import { DELETE, GET, type Method, MULTI_GET, PUT, type Request, WRITE } from './methods.ts';
@@ -41,6 +40,7 @@ import { scanTable } from './table-scan.ts';
 const CHUNK_BYTES = 128 * 1024;
 /** Beside its bytes, an entry counts as so many. */
 const ENTRY_OVERHEAD_BYTES = 16;
+const NOTHING = new Uint8Array(0);
 
 /** As of `connect`; connects when it is first called. Throws `invalid` errors for wrong arguments. */
 export function connectTables(addresses: readonly string[], options: ConnectOptions = {}): TableCalls {
@@ -87,22 +87,16 @@ export class TableCalls {
     return { entries };
   }
 
-  /** Goes on to the end of the range, whatever is left in a cursor: there is none in the answer. `limit` is not taken. */
+  /** To the end of the range, or, with a limit, to the key by which so many are through; keys that are written meanwhile go with them. */
   async deleteRange(request: DeleteRangeRequest, options: CallOptions): Promise<DeleteRangeResponse> {
-    if (request.limit !== 0) {
-      throw new SparrowError(
-        'invalid',
-        'OPTION_RANGE',
-        'limit must be 0 for a range delete of a table whose shards the sender does not name',
-        {
-          field: 'limit',
-          applied: false,
-        },
-      );
-    }
+    const { limit, cursor } = request;
     const context = { route: this.#routeOf(request), calls: this.#calls, settings: this.#settings, closed: this.#closing.signal };
-    const deleted = await deleteRangeOfTable(context, { ...request.range } as Record<string, Uint8Array>, request.cursor, options);
-    return { deleted, cursor: Buffer.alloc(0), version: 0 };
+    const whole = { ...request.range } as Record<string, Uint8Array>;
+    const range = cursor.length > 0 ? rangeOfBounds(after(boundsOf(whole), cursor, false)) : whole;
+    const last = limit === 0 ? undefined : await this.#keyAt(context.route, range, limit, options);
+    const upTo = last === undefined ? range : rangeOfBounds(until(boundsOf(range), last));
+    const deleted = await deleteRangeOfTable(context, upTo, NOTHING, options);
+    return { deleted, cursor: asBuffer(last ?? NOTHING), version: 0 };
   }
 
   /** Chunks with cursors, as a server sends them. */
@@ -138,6 +132,19 @@ export class TableCalls {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(clientClosed());
     this.#calls.close();
+  }
+
+  /** The key that stands at this place in a range, from 1 on; undefined: none is behind it. */
+  async #keyAt(route: TableRoute, range: Record<string, Uint8Array>, place: number, options: CallOptions): Promise<Uint8Array | undefined> {
+    const timeoutMs = options.timeoutMs ?? this.#settings.timeoutMs;
+    const plan = { range, reverse: false, keysOnly: true, limit: place + 1, anyNode: undefined, timeoutMs, signal: options.signal };
+    let count = 0;
+    let found: Uint8Array | undefined;
+    for await (const [key] of scanTable({ settings: this.#settings, route }, plan, this.#closing.signal)) {
+      count++;
+      if (count === place) found = key;
+    }
+    return count > place ? found : undefined;
   }
 
   #routeOf({ table }: { table?: string | undefined }): TableRoute {

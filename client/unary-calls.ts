@@ -1,7 +1,8 @@
 /** Calls as gRPC calls of their own: those that no session carries, and all of them where sessions are not wanted or not spoken. */
-import { Metadata, type ClientUnaryCall } from '@grpc/grpc-js';
+import type { ClientUnaryCall } from '@grpc/grpc-js';
 
 import type { SparrowError } from '../base/errors.ts';
+import { callerMetadata } from '../proto/index.ts';
 import type { AnyCall, CallHolder, CallOutcomes } from './call.ts';
 import type { Stubs } from './methods.ts';
 import { errorOfEndedStream, errorOfStatus, isBrokenConnection } from './status-errors.ts';
@@ -34,7 +35,7 @@ export class UnaryCalls implements CallHolder {
     call.wasSent = true;
     call.holder = this;
     const deadline = Date.now() + Math.max(1, Math.ceil(call.deadlineMs - performance.now()));
-    const started = call.method.unary(this.#stubs, call.request, new Metadata(), { deadline }, (failure, answer) => {
+    const started = call.method.unary(this.#stubs, call.request, callerMetadata(), { deadline }, (failure, answer) => {
       this.#heard++;
       if (!this.#calls.delete(call)) return;
       call.holder = undefined;

@@ -52,5 +52,6 @@ export { SessionError, SessionGreeting } from './gen/sparrowkv/v1/session.ts';
 export * from './session-codec.ts';
 export * from './hot-codec.ts';
 export * from './shard-notes.ts';
+export * from './caller.ts';
 export { Kv, KvClient, type KvDefinition, type KvHandlers } from './kv-definition.ts';
 export { fileDescriptors } from './descriptors.ts';

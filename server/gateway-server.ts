@@ -25,13 +25,13 @@ import {
   Connections,
   Intake,
   KvCalls,
+  KvFront,
   kvService,
   type KvService,
   MetaCalls,
   metaService,
   NO_CLUSTER,
   type OwnNode,
-  ownScans,
   READ_PATHS,
   ReceiveWindows,
   STREAM_PATHS,
@@ -74,7 +74,7 @@ export class GatewayServer {
   readonly #logger: Logger;
   readonly #server: Server;
   readonly #credentials: ServerCredentials;
-  /** Serves tables to clients that know no shards. */
+  /** Serves clients that know no shards. */
   readonly #tables: SdkTables;
   readonly #kv: KvService;
   readonly #health: HealthImplementation;
@@ -116,8 +116,8 @@ export class GatewayServer {
       callerPem(settings),
       settings.zone,
     );
-    calls.proxy = this.#tables;
-    this.#kv = kvService(calls, ownScans(calls), this.#counter, SERVER_VERSION, messageBytesMax);
+    const front = new KvFront(calls, this.#tables);
+    this.#kv = kvService(front, (call, state) => front.scan(call, state), this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
     this.#server.addService(
       AdminService,

@@ -9,7 +9,8 @@ export { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts
 export { Connections } from './connections.ts';
 export { Intake } from './intake.ts';
 export { KvCalls } from './kv-calls.ts';
+export { KvFront } from './kv-front.ts';
 export type { KvVerbs, TableProxy } from './kv-verbs.ts';
 export { ReceiveWindows } from './receive-windows.ts';
 export { kvService, READ_PATHS, STREAM_PATHS, WRITE_PATHS, type KvService } from './kv-service.ts';
-export { ownScans, type Scans, streamChunks } from './scan-stream.ts';
+export { type Scans, streamChunks } from './scan-stream.ts';

@@ -1,10 +1,10 @@
 /**
- * The verbs of Kv, independent of how a call came in: plain methods (kv-service.ts) and sessions (session.ts) share them.
+ * The verbs of Kv, served from this node's replicas, independent of how a call came in: plain methods (kv-service.ts) and sessions (session.ts) share them.
  *
  * A write is checked, encoded once as a command, and proposed to the replica of its shard (shard-router.ts). A read waits, where the replica says so, until reading is
  * linearizable, and then reads the engine synchronously; what it needs to look at more than once, it sees at one point in time.
  *
- * Calls server/node and the engine.
+ * Called by kv-front.ts. Calls server/node and the engine.
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { Engine } from '../../engine/index.ts';
@@ -40,7 +40,7 @@ import {
 } from '../node/index.ts';
 import type { ServerSettings } from '../settings.ts';
 import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
-import type { KvVerbs, TableProxy } from './kv-verbs.ts';
+import type { KvVerbs } from './kv-verbs.ts';
 import { shardSealed } from './shard-refusals.ts';
 import { type ShardAddress, ShardRouter } from './shard-router.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes, readTerms } from './limits.ts';
@@ -50,8 +50,6 @@ export class KvCalls implements KvVerbs {
   readonly router: ShardRouter;
   readonly settings: ServerSettings;
   readonly cluster: ClusterView;
-  /** For calls that name a table and no shard; set by whoever has one. Without, they are refused. */
-  proxy: TableProxy | undefined;
 
   constructor(shards: NodeShards, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
     this.shards = shards;
@@ -74,24 +72,15 @@ export class KvCalls implements KvVerbs {
     return this.replica.applied;
   }
 
-  /** Who serves this call, when its sender names a table and leaves its shards to the server. */
-  proxyFor({ table, shard }: ShardAddress): TableProxy | undefined {
-    return table === undefined || table === '' || shard !== undefined ? undefined : this.proxy;
-  }
-
   /** At once where reading needs no waiting. */
-  get(request: GetRequest, call: CallState = UNBOUNDED): GetResponse | Promise<GetResponse> {
-    const proxy = this.proxyFor(request);
-    if (proxy !== undefined) return proxy.get(request, call);
+  get(request: GetRequest): GetResponse | Promise<GetResponse> {
     checkKey(request.key, 'key', this.settings);
     const replica = this.router.forKey(request, request.key);
     const ready = replica.read(readTerms(request.anyNode));
     return ready === undefined ? this.#get(replica, request) : ready.then(() => this.#get(replica, request));
   }
 
-  multiGet(request: MultiGetRequest, call: CallState = UNBOUNDED): MultiGetResponse | Promise<MultiGetResponse> {
-    const proxy = this.proxyFor(request);
-    if (proxy !== undefined) return proxy.multiGet(request, call);
+  multiGet(request: MultiGetRequest): MultiGetResponse | Promise<MultiGetResponse> {
     const { maxMultiGetKeys } = this.settings;
     if (request.keys.length > maxMultiGetKeys) {
       throw new SparrowError('invalid', 'TOO_MANY_KEYS', `keys holds ${request.keys.length} keys; at most ${maxMultiGetKeys} are taken`, {
@@ -106,8 +95,6 @@ export class KvCalls implements KvVerbs {
   }
 
   async put(request: PutRequest, call: CallState): Promise<PutResponse> {
-    const proxy = this.proxyFor(request);
-    if (proxy !== undefined) return proxy.put(request, call);
     checkKey(request.key, 'key', this.settings);
     checkValue(request.value, 'value', this.settings);
     const id = checkRequestId(request.requestId);
@@ -118,8 +105,6 @@ export class KvCalls implements KvVerbs {
   }
 
   async delete(request: DeleteRequest, call: CallState): Promise<PutResponse> {
-    const proxy = this.proxyFor(request);
-    if (proxy !== undefined) return proxy.delete(request, call);
     checkKey(request.key, 'key', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
@@ -128,8 +113,6 @@ export class KvCalls implements KvVerbs {
   }
 
   async write(request: WriteRequest, call: CallState): Promise<WriteResponse> {
-    const proxy = this.proxyFor(request);
-    if (proxy !== undefined) return proxy.write(request, call);
     const { conditions, operations } = this.#writeParts(request);
     const id = checkRequestId(request.requestId);
     const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
@@ -142,8 +125,6 @@ export class KvCalls implements KvVerbs {
   }
 
   async deleteRange(request: DeleteRangeRequest, call: CallState): Promise<DeleteRangeResponse> {
-    const proxy = this.proxyFor(request);
-    if (proxy !== undefined) return proxy.deleteRange(request, call);
     const range = this.range(request.range);
     checkBound(request.cursor, 'cursor', this.settings);
     const id = checkRequestId(request.requestId);
@@ -247,7 +228,6 @@ export class KvCalls implements KvVerbs {
   }
 }
 
-const UNBOUNDED: CallState = { cancelled: false, deadlineMs: Infinity };
 const EMPTY: Buffer = Buffer.alloc(0);
 const NO_KEYS = (): Uint8Array[] => [];
 const MISSING: GetResponse = Object.freeze({ found: false, value: EMPTY, version: 0 });

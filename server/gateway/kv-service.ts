@@ -2,8 +2,7 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
 import { Kv, type KvHandlers, SESSION_REVISION, type SessionGreeting } from '../../proto/index.ts';
 import type { SparrowError } from '../../base/errors.ts';
-import type { CallState } from '../node/index.ts';
-import type { KvVerbs } from './kv-verbs.ts';
+import type { Caller, KvVerbs } from './kv-verbs.ts';
 import { scanMethod, type Scans } from './scan-stream.ts';
 import { ServerSession } from './session.ts';
 import type { CallCounter } from './call-counter.ts';
@@ -39,7 +38,7 @@ export function kvService(calls: KvVerbs, scans: Scans, counter: CallCounter, se
     leadership: calls.cluster.leadership(),
     members: [...calls.cluster.members],
   });
-  const plain = <Q, A>(name: string, verb: (request: Q, call: CallState) => A | Promise<A>): handleUnaryCall<Q, A> =>
+  const plain = <Q, A>(name: string, verb: (request: Q, call: Caller) => A | Promise<A>): handleUnaryCall<Q, A> =>
     plainMethod(counter, name, verb, (error) => calls.cluster.routed(error));
   const handlers: KvHandlers = {
     get: plain('get', (request, call) => calls.get(request, call)),

@@ -25,6 +25,7 @@ import { coversKey, type HashKeys, type ShardDescriptor } from '../shard/descrip
 import type { ServerSettings } from '../settings.ts';
 import { checkBound, readTerms } from './limits.ts';
 import type { KvCalls } from './kv-calls.ts';
+import type { Caller } from './kv-verbs.ts';
 import { statusOf } from './rpc-errors.ts';
 import type { CallCounter } from './call-counter.ts';
 import { PlainCall } from './unary-call.ts';
@@ -35,7 +36,7 @@ export type ScanCall = ServerWritableStream<ScanRequest, ScanResponse>;
 const ENTRY_OVERHEAD_BYTES = 16;
 
 /** How a scan is served: settles when its last chunk is written, or nobody is there for it. */
-export type Scans = (call: ScanCall, state: CallState) => Promise<void>;
+export type Scans = (call: ScanCall, state: Caller) => Promise<void>;
 
 export function scanMethod(counter: CallCounter, serve: Scans, routed: (error: unknown) => unknown): (call: ScanCall) => void {
   const scans = counter.of('scan');
@@ -56,14 +57,6 @@ export function scanMethod(counter: CallCounter, serve: Scans, routed: (error: u
   };
 }
 
-/** Scans of this node's replicas; those of tables whose shards the sender does not name are passed on. */
-export function ownScans(calls: KvCalls): Scans {
-  return async (call, state) => {
-    const proxy = calls.proxyFor(call.request);
-    return proxy === undefined ? streamEntries(calls, call, state) : streamChunks(proxy.scan(call.request, state), call, calls.settings);
-  };
-}
-
 /** Chunks that come from elsewhere, no faster than they are read. */
 export async function streamChunks(
   chunks: AsyncIterable<ScanResponse>,
@@ -76,13 +69,14 @@ export async function streamChunks(
   }
 }
 
-async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): Promise<void> {
+/** From this node's replica. Whether it may be is found out before the first chunk is written. */
+export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallState): Promise<void> {
   const { settings, router } = calls;
   const { request } = call;
   const asked = rangeOf(calls, request);
   const replica = router.forRange(request, asked);
   await replica.read(readTerms(request.anyNode));
-  router.checkRead(replica, request, undefined);
+  router.checkRange(replica, request, asked);
   // Not before: waiting may have brought others.
   const { engine, descriptor } = replica;
   const range = descriptor.keys.kind === 'range' ? clampRange(asked, descriptor.keys) : asked;

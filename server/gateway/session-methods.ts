@@ -22,8 +22,7 @@ import {
   WriteRequest,
   WriteResponse,
 } from '../../proto/index.ts';
-import type { CallState } from '../node/index.ts';
-import type { KvVerbs } from './kv-verbs.ts';
+import type { Caller, KvVerbs } from './kv-verbs.ts';
 
 /** An encoded answer, or one that is about to be written in place. */
 export interface AnswerBytes {
@@ -35,11 +34,11 @@ export interface SessionMethod {
   /** For the counter. */
   readonly name: string;
   /** The answer, or a promise of it. */
-  run(calls: KvVerbs, payload: Buffer, call: CallState): unknown;
+  run(calls: KvVerbs, payload: Buffer, call: Caller): unknown;
   answerBytes(answer: unknown): AnswerBytes;
 }
 
-type Verb<Q, A> = (calls: KvVerbs, request: Q, call: CallState) => A | Promise<A>;
+type Verb<Q, A> = (calls: KvVerbs, request: Q, call: Caller) => A | Promise<A>;
 
 /** Requests alias the message that they came in: the verbs copy what they keep before they return. */
 function hot<Q, A>(name: string, request: HotCodec<Q>, response: HotCodec<A>, verb: Verb<Q, A>): SessionMethod {

@@ -13,6 +13,7 @@ import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { failureOf } from '../../base/rpc-status.ts';
 import {
+  followsShards,
   FRAME_ANSWER,
   FRAME_CANCEL,
   FRAME_ERROR,
@@ -25,9 +26,8 @@ import {
   SessionGreeting,
   SessionWriter,
 } from '../../proto/index.ts';
-import type { CallState } from '../node/index.ts';
 import type { CallCounter } from './call-counter.ts';
-import type { KvVerbs } from './kv-verbs.ts';
+import type { Caller, KvVerbs } from './kv-verbs.ts';
 import { statusOf } from './rpc-errors.ts';
 import { SESSION_METHODS, type SessionMethod } from './session-methods.ts';
 
@@ -36,18 +36,22 @@ type SessionStream = ServerDuplexStream<Buffer, Buffer>;
 /** A message is sent before the end of the turn when it has grown to this. */
 const MESSAGE_BYTES: number = 256 * 1024;
 
-class SessionCall implements CallState {
+class SessionCall implements Caller {
   cancelled = false;
   readonly deadlineMs: number;
+  readonly followsShards: boolean;
 
-  constructor(deadlineMs: number) {
+  constructor(deadlineMs: number, followsShards: boolean) {
     this.deadlineMs = deadlineMs;
+    this.followsShards = followsShards;
   }
 }
 
 export class ServerSession {
   readonly #stream: SessionStream;
   readonly #calls: KvVerbs;
+  /** The client does. */
+  readonly #followsShards: boolean;
   readonly #counter: CallCounter;
   readonly #writer: SessionWriter = new SessionWriter();
   readonly #inFlight: Map<number, SessionCall> = new Map();
@@ -67,6 +71,7 @@ export class ServerSession {
   constructor(stream: SessionStream, calls: KvVerbs, counter: CallCounter, greeting: SessionGreeting, onOver: () => void) {
     this.#stream = stream;
     this.#calls = calls;
+    this.#followsShards = followsShards(stream.metadata);
     this.#counter = counter;
     this.#onOver = onOver;
     stream.on('data', (message: Buffer) => this.#receive(message));
@@ -153,7 +158,7 @@ export class ServerSession {
         new SparrowError('invalid', 'RPC_UNIMPLEMENTED', `a session has no method ${frame.kind}`, { method: frame.kind }),
       );
     }
-    const call = new SessionCall(frame.argument === 0 ? Infinity : performance.now() + frame.argument);
+    const call = new SessionCall(frame.argument === 0 ? Infinity : performance.now() + frame.argument, this.#followsShards);
     let result: unknown;
     try {
       result = method.run(this.#calls, frame.payload, call);

@@ -10,7 +10,7 @@
  * A sender may know a newer epoch than a replica that lags: a write is passed on then, and where it is applied the shard has come to it; a read is told to
  * ask again.
  *
- * Used by kv-calls.ts and scan-stream.ts. Calls server/node and the shard's descriptor.
+ * Used by kv-front.ts, kv-calls.ts and scan-stream.ts. Calls server/node and the shard's descriptor.
  */
 import { SparrowError } from '../../base/errors.ts';
 import { clampRange, type EngineRange, isEmpty, type NodeShards, type Replica } from '../node/index.ts';
@@ -42,19 +42,25 @@ export class ShardRouter {
     this.#shards = shards;
   }
 
+  /** Shard 1, as long as it is there and has all keys of table `default`. */
+  get whole(): Replica | undefined {
+    const { first } = this.#shards;
+    return coversAll(first.descriptor.keys) && first.applied > 0 ? first : undefined;
+  }
+
   /** The replica for a call that has this key. */
   forKey(address: ShardAddress, key: Uint8Array): Replica {
-    return this.#given(address) ?? this.#whole() ?? this.#search((keys) => coversKey(keys, key));
+    return this.#given(address) ?? this.whole ?? this.#search((keys) => coversKey(keys, key));
   }
 
   /** All of them have to be of one shard. */
   forKeys(address: ShardAddress, keys: () => readonly Uint8Array[]): Replica {
-    return this.#given(address) ?? this.#whole() ?? this.#search((covered) => keys().every((key) => coversKey(covered, key)));
+    return this.#given(address) ?? this.whole ?? this.#search((covered) => keys().every((key) => coversKey(covered, key)));
   }
 
   /** All of it has to be in one shard, unless the call names the shard. */
   forRange(address: ShardAddress, range: EngineRange): Replica {
-    return this.#given(address) ?? this.#whole() ?? this.#search((keys) => isWithin(range, keys));
+    return this.#given(address) ?? this.whole ?? this.#search((keys) => isWithin(range, keys));
   }
 
   /** In the turn in which the engine is looked at. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_BEHIND`, `invalid/TABLE_DROPPED`. */
@@ -65,6 +71,12 @@ export class ShardRouter {
       throw epoch > descriptor.epoch ? shardBehind(descriptor.shard, epoch) : this.#wrong(descriptor, key);
     }
     if (state === 'retired' || (key !== undefined && !coversAll(keys) && !coversKey(keys, key))) throw this.#wrong(descriptor, key);
+  }
+
+  /** As `checkRead`, of a range: who names no shard wants all of it, and the shard may have been split since it was found. */
+  checkRange(replica: Replica, address: ShardAddress, range: EngineRange): void {
+    this.checkRead(replica, address, undefined);
+    if (address.shard === undefined && !isWithin(range, replica.descriptor.keys)) throw this.#wrong(replica.descriptor, undefined);
   }
 
   /** The epoch that a write of these keys goes into the log with. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_SEALED`, `invalid/TABLE_DROPPED`. */
@@ -95,12 +107,6 @@ export class ShardRouter {
     const replica = this.#shards.get(shard);
     if (replica === undefined) throw noReplica(shard);
     return replica;
-  }
-
-  /** Shard 1, as long as it is there and has all keys. */
-  #whole(): Replica | undefined {
-    const { first } = this.#shards;
-    return coversAll(first.descriptor.keys) && first.applied > 0 ? first : undefined;
   }
 
   #search(covers: (keys: ShardKeys) => boolean): Replica {

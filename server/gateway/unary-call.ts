@@ -1,17 +1,19 @@
 /** A plain call as the lower layers see it, and the frame around every plain method: errors become statuses. */
 import { performance } from 'node:perf_hooks';
-import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
-import type { CallState } from '../node/index.ts';
+import type { handleUnaryCall, Metadata, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import { followsShards } from '../../proto/index.ts';
 import type { CallCounter } from './call-counter.ts';
+import type { Caller } from './kv-verbs.ts';
 import { statusOf } from './rpc-errors.ts';
 
 /** What a call may be asked; grpc-js sets `cancelled` when the client goes or the deadline passes. */
 interface GrpcCall {
   readonly cancelled: boolean;
+  readonly metadata: Metadata;
   getDeadline(): Date | number;
 }
 
-export class PlainCall implements CallState {
+export class PlainCall implements Caller {
   readonly #call: GrpcCall;
   readonly deadlineMs: number;
 
@@ -25,13 +27,17 @@ export class PlainCall implements CallState {
   get cancelled(): boolean {
     return this.#call.cancelled;
   }
+
+  get followsShards(): boolean {
+    return followsShards(this.#call.metadata);
+  }
 }
 
 /** A plain method out of a verb. `name`: for the counter. `routed`: what the client is told of an error (ClusterView.routed). */
 export function plainMethod<Q, A>(
   counter: CallCounter,
   name: string,
-  verb: (request: Q, call: CallState) => A | Promise<A>,
+  verb: (request: Q, call: Caller) => A | Promise<A>,
   routed: (error: unknown) => unknown = (error) => error,
 ): handleUnaryCall<Q, A> {
   const calls = counter.of(name);

@@ -159,13 +159,18 @@ describe('a proxy', () => {
     }
   });
 
-  it('deletes ranges to their end', async () => {
+  it('deletes ranges, to their end or some keys at a time', async () => {
     for (const key of KEYS) await put(key, key);
     const range = { gt: undefined, gte: bytes('c'), lt: bytes('x'), lte: undefined, prefix: undefined };
-    const deleteRange = (limit: number): Promise<DeleteRangeResponse> =>
-      call((done) => kv.deleteRange({ range, limit, cursor: Buffer.alloc(0), requestId: undefined, table }, done));
-    await expect(deleteRange(5)).rejects.toMatchObject({ kind: 'invalid', details: { field: 'limit' } });
-    expect(await deleteRange(0)).toMatchObject({ deleted: 21, cursor: Buffer.alloc(0) });
+    const deleteRange = (limit: number, cursor: string): Promise<DeleteRangeResponse> =>
+      call((done) => kv.deleteRange({ range, limit, cursor: bytes(cursor), requestId: undefined, table }, done));
+    // Of the first shard, to its last key, over its end, and what is left.
+    expect(await deleteRange(3, '')).toMatchObject({ deleted: 3, cursor: bytes('e') });
+    expect(await deleteRange(7, 'e')).toMatchObject({ deleted: 7, cursor: bytes('l') });
+    expect(await deleteRange(2, 'l')).toMatchObject({ deleted: 2, cursor: bytes('n') });
+    expect(keysOf(await scan({}))).toEqual(['a', 'b', ...KEYS.slice(KEYS.indexOf('o'))]);
+    expect(await deleteRange(9, 'n')).toMatchObject({ deleted: 9, cursor: bytes('') });
+    expect(await deleteRange(0, '')).toMatchObject({ deleted: 0, cursor: bytes('') });
     expect(keysOf(await scan({}))).toEqual(['a', 'b', 'x', 'y', 'z']);
   });
 

@@ -1,12 +1,8 @@
 /**
  * Shards that are too large, or have more traffic than one should have, are split: the largest first. A split moves no data; where the halves are better
- * off elsewhere, balance moves them after.
- *
- * Table `default` is split by command only: clients that know no shards, and so cannot follow them, use it as one.
- *
- * Pure. Called by plan.ts, manual.ts.
+ * off elsewhere, balance moves them after. Pure. Called by plan.ts, manual.ts.
  */
-import { DEFAULT_TABLE, SYSTEM_TABLE } from '../../shard/descriptor.ts';
+import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { bytesOf, type Shard, type Step, trafficOf } from '../state.ts';
 import type { Round } from './round.ts';
 import { bytesText, durationText, rateText } from './words.ts';
@@ -25,7 +21,7 @@ export function split(round: Round): void {
   for (const [size, why, amount] of [['large', large, bytesOf] as const, ['hot', hot, trafficOf] as const]) {
     if (round.splitsLeft <= 0) return;
     const shards = [...round.state.sized(size)]
-      .filter((shard) => shard.record.table !== DEFAULT_TABLE && canSplit(round, shard) === undefined)
+      .filter((shard) => canSplit(round, shard) === undefined)
       .sort((a, b) => amount(b) - amount(a) || a.id - b.id);
     for (const shard of shards) {
       if (round.splitsLeft <= 0) return;

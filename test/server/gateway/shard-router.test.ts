@@ -57,6 +57,14 @@ describe('a call that names no shard', () => {
     }
   });
 
+  it('and scans a range is refused when the shard has lost a part of it since it was found', () => {
+    const router = new ShardRouter(shards(replicaOf(range(1, '', 'm')), replicaOf(range(16, 'm', undefined))));
+    const first = replicaOf(range(1, '', 'm'));
+    router.checkRange(first, {}, engineRange({ lt: key('m') }));
+    router.checkRange(first, { shard: 1 }, engineRange({}));
+    expect(notes(() => router.checkRange(first, {}, engineRange({})))).toEqual([1, 16]);
+  });
+
   it('goes to another shard of the table where shard 1 has left', () => {
     const router = new ShardRouter(shards(replicaOf(wholeTable(1, 1), 0), replicaOf(range(16, '', undefined))));
     expect(router.forKey({}, key('a')).group).toBe(16);
