@@ -303,7 +303,7 @@ export class MetaLead {
       const { nowMs } = this;
       const { writes } = takeReport(this.#cluster, report, nowMs);
       await this.#commit({ writes: markHands(this.#cluster, writes, nowMs), result: undefined });
-      const slowDisk = this.#slowness.amongOthers(node, report.load.slowDisk);
+      const slowDisk = this.#slowness.amongOthers(node, report.load.slowDisk, nowMs);
       this.#cluster.observe(node, { ...report, load: { ...report.load, slowDisk } }, nowMs);
     });
     if (this.#cluster.running.size > 0) this.#hurry();
