@@ -128,8 +128,8 @@ export class ClusterPart {
     if (replica === this.#replica || this.#closed) return;
     this.#metaserver?.close();
     this.#replica = replica;
-    // Until a leader says more: where nodes were is better than nothing, for one that has just been started.
-    if (replica !== undefined) this.#parts.node.ties.told(placesHere(replica.engine), []);
+    // Until a leader says more: where nodes were is better than nothing, for one that has just been started. A replica that has just been made knows less than it.
+    if (replica !== undefined && this.#attendance?.attending === undefined) this.#parts.node.ties.told(placesHere(replica.engine), []);
     const { identity } = this.#parts.node;
     this.#metaserver =
       replica &&

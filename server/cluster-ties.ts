@@ -59,16 +59,19 @@ export class ClusterTies {
     return this.#shards?.first;
   }
 
-  /** Where clients reach any node that is known. */
+  /** Of any node that is known. */
+  placeOf(node: number): NodeAddress | undefined {
+    return this.#feed?.nodes.get(node);
+  }
+
+  /** Where clients reach it. */
   addressOf(node: number): string | undefined {
-    const address = this.#feed?.nodes.get(node)?.address;
-    return address === '' ? undefined : address;
+    return this.placeOf(node)?.address || undefined;
   }
 
   /** The same, where other nodes reach it. */
   peerAddressOf(node: number): string | undefined {
-    const address = this.#feed?.nodes.get(node)?.peerAddress;
-    return address === '' ? undefined : address;
+    return this.placeOf(node)?.peerAddress || undefined;
   }
 
   /** Where clients reach nodes that are known, but for this one. */

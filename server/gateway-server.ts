@@ -291,7 +291,7 @@ export class GatewayServer {
 /** What clients are told. Of a node that is alone, and that no other can join, there is nothing to tell. */
 function clusterOf({ identity, ties, transport }: NodeParts): ClusterIdentity {
   if (transport === undefined) return NO_CLUSTER;
-  return { clusterId: formatClusterId(identity.clusterId), members: ties.addresses, addressOf: (node) => ties.addressOf(node) };
+  return { clusterId: formatClusterId(identity.clusterId), members: ties.addresses, placeOf: (node) => ties.placeOf(node) };
 }
 
 /** Whether it settled in time. */

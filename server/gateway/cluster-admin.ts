@@ -220,7 +220,7 @@ export class ClusterAdmin {
     const { voters, outgoing } = configuration;
     return replica.members.map((id) => {
       const role = voters.includes(id) ? MemberRole.VOTER : outgoing.includes(id) ? MemberRole.OUTGOING : MemberRole.LEARNER;
-      const { address = this.#view.addressOf(id) ?? '', peerAddress = '' } = replica.book.nodes.get(id) ?? {};
+      const { address, peerAddress } = replica.book.nodes.get(id) ?? this.#view.placeOf(id);
       const progress = replica.progressOf(id);
       const match = progress?.match ?? 0;
       return {

@@ -5,7 +5,7 @@
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { Leadership, Member } from '../../proto/index.ts';
-import type { NodeShards } from '../node/index.ts';
+import type { NodeAddress, NodeShards } from '../node/index.ts';
 import { FIRST_SHARD } from '../shard/descriptor.ts';
 
 /** The cluster as settings and the data directory name it. */
@@ -17,8 +17,8 @@ export interface ClusterIdentity {
    * that they have.
    */
   readonly members: ReadonlyMap<number, string>;
-  /** The same of any node that is known, also one that is no member of shard 1's group. Left out: of the members only. */
-  readonly addressOf?: (node: number) => string | undefined;
+  /** The same of any node that is known, also one that is no member of shard 1's group, and where other nodes reach it. Left out: of the members only. */
+  readonly placeOf?: (node: number) => NodeAddress | undefined;
 }
 
 export const NO_CLUSTER: ClusterIdentity = Object.freeze({ clusterId: '', members: new Map<number, string>() });
@@ -44,8 +44,14 @@ export class ClusterView {
 
   /** Where clients reach a node, member or not. */
   addressOf(node: number): string | undefined {
-    const { members, addressOf } = this.#identity;
-    return members.get(node) ?? addressOf?.(node);
+    return this.placeOf(node).address || undefined;
+  }
+
+  /** The same, and where other nodes reach it; empty where nobody said so. */
+  placeOf(node: number): NodeAddress {
+    const { members, placeOf } = this.#identity;
+    const { address = '', peerAddress = '' } = placeOf?.(node) ?? {};
+    return { address: members.get(node) ?? address, peerAddress };
   }
 
   /** Nobody is known to lead a shard that this node has no replica of. */
