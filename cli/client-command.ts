@@ -8,6 +8,7 @@ import { listenForInterrupt } from './interrupt.ts';
 import { unescapeText } from './terminal/escape.ts';
 
 export const DEFAULT_ADDRESS = '127.0.0.1:7400';
+const ANY_KEY = 'a';
 
 export interface ServerOptions {
   server: string;
@@ -67,7 +68,7 @@ export interface ClientWork {
 /**
  * Runs `work` with a client and sets the exit code that it returns.
  *
- * `patient`: once the server was reached, it may be away for as long as a call may take (a restart), and the work goes on after that.
+ * `patient`: once the server was reached and has the table, it may be away for as long as a call may take (a restart), and the work goes on after that.
  */
 export async function withClient(
   options: ServerOptions & Pick<KeyOptions, 'table'>,
@@ -85,6 +86,8 @@ export async function withClient(
     if (patient) {
       await using probe = connect(addresses, impatient);
       await probe.limits(call);
+      // Throws where there is no such table, before anything is made.
+      if (options.table !== undefined) await probe.table(options.table).getVersion(ANY_KEY, call);
     }
     await using client = connect(addresses, patient ? { timeoutMs, ...tls } : impatient);
     const store = options.table === undefined ? client : client.table(options.table);

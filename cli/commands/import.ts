@@ -1,6 +1,7 @@
 /** `sparrowkv import (--dir DIR | --jsonl FILE) [--prefix P]`. */
 import { type Command, Option } from 'commander';
 
+import { SparrowError } from '../../base/errors.ts';
 import {
   argumentBytes,
   type ClientWork,
@@ -74,7 +75,9 @@ async function fromDirectory({ client, store, call }: ClientWork, dir: string, o
     return result.problems > 0 ? EXIT_NOT_FOUND : EXIT_OK;
   } catch (error) {
     progress.stop();
-    process.stderr.write(`not finished: ${progress.summary()}; run the same command again to complete the import\n`);
+    // What is wrong with the command stays so.
+    if (!(error instanceof SparrowError) || error.kind !== 'invalid')
+      process.stderr.write(`not finished: ${progress.summary()}; run the same command again to complete the import\n`);
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { SparrowError } from '../../base/errors.ts';
 import type { CallOptions, KeyValues } from '../../client/index.ts';
 import { entryFromJson } from '../terminal/json-entry.ts';
 import { Lanes } from './lanes.ts';
+import { unreadable } from './walk.ts';
 import { type Unit, writeUnits } from './write-units.ts';
 
 /** A line holds a value of the largest size in base64, with room to spare. */
@@ -87,8 +88,11 @@ async function* readLines(stream: AsyncIterable<Buffer>): AsyncGenerator<string>
 /** The stream that is made of it closes it. */
 async function openFile(file: string): Promise<FileHandle> {
   try {
-    return await open(file, 'r');
+    const handle = await open(file, 'r');
+    if (!(await handle.stat()).isDirectory()) return handle;
+    await handle.close();
   } catch (error) {
-    throw new SparrowError('invalid', 'FILE_UNREADABLE', `cannot read the file: ${(error as Error).message}`, {}, error);
+    throw unreadable('file', file, error);
   }
+  throw unreadable('file', file, { code: 'EISDIR' });
 }

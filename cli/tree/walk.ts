@@ -20,7 +20,7 @@ export async function* walkTree(root: Buffer, signal?: AbortSignal): AsyncGenera
   try {
     entries = await readNames(root);
   } catch (error) {
-    throw new SparrowError('invalid', 'DIRECTORY_UNREADABLE', `cannot read the directory: ${(error as Error).message}`, {}, error);
+    throw unreadable('directory', root.toString(), error);
   }
   yield* walkEntries(root, Buffer.alloc(0), entries, signal);
 }
@@ -55,6 +55,19 @@ export function joinPath(directory: Uint8Array, name: Uint8Array): Buffer {
 
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error;
+}
+
+/** What a command line names cannot be read. */
+export function unreadable(what: 'directory' | 'file', path: string, error: unknown): SparrowError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: `there is no ${what} ${path}`,
+    ENOTDIR: `${path} is not a directory`,
+    EISDIR: `${path} is a directory`,
+    EACCES: `${path} may not be read by this user`,
+  };
+  const why = reasons[code ?? ''] ?? `cannot read the ${what} ${path}: ${message}`;
+  return new SparrowError('invalid', `${what === 'file' ? 'FILE' : 'DIRECTORY'}_UNREADABLE`, why, {}, error);
 }
 
 async function readNames(directory: Buffer): Promise<Dirent<Buffer>[]> {

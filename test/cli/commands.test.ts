@@ -1,6 +1,7 @@
 /** The commands, driven as a user drives them, against a real server. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -138,8 +139,11 @@ describe('usage', () => {
     [['get', 'a', '--timeout', '0'], /seconds/],
     [['import'], /--dir <dir>' and '--jsonl <file>/],
     [['import', '--dir', 'a', '--jsonl', 'b'], /cannot be used with/],
-    [['import', '--dir', '/does/not/exist'], /DIRECTORY_UNREADABLE/],
-    [['import', '--jsonl', '/does/not/exist'], /FILE_UNREADABLE/],
+    [['import', '--dir', '/does/not/exist'], /^sparrowkv: there is no directory \/does\/not\/exist \[DIRECTORY_UNREADABLE\]\n$/],
+    [['import', '--dir', import.meta.filename], /is not a directory/],
+    [['import', '--jsonl', '/does/not/exist'], /there is no file \/does\/not\/exist \[FILE_UNREADABLE\]/],
+    [['import', '--jsonl', '/'], /\/ is a directory/],
+    [['import', '--dir', '.', '--table', 'none'], /^sparrowkv: there is no table none \[TABLE_UNKNOWN\]\n$/],
     [['export'], /--dir/],
     [['server'], /--data/],
     [['server', '--data', 'x', '--listen', 'here'], /listen/],
@@ -148,6 +152,13 @@ describe('usage', () => {
   ] as [string[], RegExp][])('%j exits with 2 and says why', async (operands, reason) => {
     const { code, stdout, stderr } = await cli(operands);
     expect([code, stdout.toString(), stderr]).toEqual([2, '', expect.stringMatching(reason)]);
+  });
+
+  it('leaves no directory behind for a table that is not there', async () => {
+    const out = join(directory, 'not made');
+    const { code, stderr } = await cli(['export', '--dir', out, '--table', 'none']);
+    expect([code, stderr]).toEqual([2, 'sparrowkv: there is no table none [TABLE_UNKNOWN]\n']);
+    expect(existsSync(out)).toBe(false);
   });
 
   it('refuses a key that is too long', async () => {

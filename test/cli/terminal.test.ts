@@ -144,6 +144,8 @@ describe('figures', () => {
       '5.0 GB',
     ]);
     expect(formatRate(1, 5_000_000, 2_000)).toBe('1 file, 5.0 MB in 2.0 s (1 files/s, 2.5 MB/s)');
+    expect(formatRate(1, 41, 3_000)).toBe('1 file, 41 B in 3.0 s (0 files/s, 14 B/s)');
+    expect([999.4, 999.6].map(formatBytes)).toEqual(['999 B', '1.0 kB']);
     expect(formatRate(0, 5_000_000, 2_000, null)).toBe('5.0 MB in 2.0 s (2.5 MB/s)');
   });
 });
