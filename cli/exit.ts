@@ -4,8 +4,8 @@
  *   0  done
  *   1  not found; a condition failed; some of the items could not be done (each is named on stderr)
  *   2  the command line, its input or its arguments are wrong
- *   3  the server cannot be reached, or did not answer in time
- *   4  the server or a file refused: overload, disk full, corruption, a bug
+ *   3  the server cannot be reached, did not answer in time, or is busy with what passes: try again
+ *   4  refused, until something is changed: overload, disk full, no room, corruption, a bug
  *   130, 143  ended by SIGINT, SIGTERM
  */
 import { dirname } from 'node:path';
@@ -41,6 +41,11 @@ const REFUSED_CODES: ReadonlySet<string> = new Set([
   'CHANGE_REFUSED',
   'HAS_LEADER',
   'NODE_NOT_LOST',
+  'NODE_UNFIT',
+  'NOT_LEAVING',
+  'NO_ROOM',
+  'OPERATOR_FAILED',
+  'TOO_FEW_NODES',
   'NODE_REMOVED',
   'NO_MAJORITY_AFTER',
   'NOT_CAUGHT_UP',

@@ -33,8 +33,8 @@ Examples:
 All but "server" and "engine" talk to the server at 127.0.0.1:7400; --server or the environment variable
 SPARROWKV_SERVER name another. "sparrowkv help COMMAND" explains a command.
 
-Exit codes: 0 done, 1 not found or not all done, 2 wrong usage, 3 server not reachable,
-4 refused by the server or the file system, 130/143 ended by a signal.
+Exit codes: 0 done, 1 not found or not all done, 2 wrong usage, 3 server not reachable or busy: try
+again, 4 refused by the server or the file system, 130/143 ended by a signal.
 `;
 
 /** Settles when the command is done; the exit code is set then, and nothing keeps the process. */

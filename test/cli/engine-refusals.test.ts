@@ -117,6 +117,20 @@ describe('a message', () => {
           '"sparrowkv engine verify /d" tells what is damaged; "sparrowkv engine repair /d" keeps what is sound.',
       );
     }
-    expect(exitCodeOf(new SparrowError('conflict', 'CONDITION_FAILED', ''))).toBe(1);
+  });
+});
+
+describe('the exit code', () => {
+  it.each([
+    [1, 'conflict', 'CONDITION_FAILED'],
+    [2, 'invalid', 'OPERATION'],
+    [3, 'unavailable', 'SHARD_BUSY'],
+    [3, 'unavailable', 'TIMEOUT'],
+    [4, 'unavailable', 'TOO_FEW_NODES'],
+    [4, 'unavailable', 'NO_ROOM'],
+    [4, 'unavailable', 'OPERATOR_FAILED'],
+    [4, 'exhausted', 'DISK_FULL'],
+  ] as const)('is %i for %s/%s: 3 says that trying again may do', (code, kind, name) => {
+    expect(exitCodeOf(new SparrowError(kind, name, ''))).toBe(code);
   });
 });
