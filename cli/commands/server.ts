@@ -38,10 +38,9 @@ Three nodes on one machine, each in a terminal of its own:
   sparrowkv server --data ./data2 --node-id 2 --cluster $NODES
   sparrowkv server --data ./data3 --node-id 3 --cluster $NODES
 
-A fourth one that joins them, waits, and is taken in by an operator:
+A fourth one joins them, and gets its share of shards by itself:
   sparrowkv server --data ./data4 --node-id 4 --listen 127.0.0.1:7430 --peer-listen 127.0.0.1:7431 \\
     --join 127.0.0.1:7400
-  sparrowkv cluster add-learner 4 --address 127.0.0.1:7430
 
 A proxy, for clients without the SDK: it has no data, and passes on what it is asked:
   sparrowkv server --role proxy --listen 127.0.0.1:7450 --join 127.0.0.1:7400

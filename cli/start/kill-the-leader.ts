@@ -1,4 +1,6 @@
 /** What a cluster is for, shown: the node that leads is killed while files are imported, and comes back. */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { plural } from '../terminal/progress.ts';
 import type { Meanwhile } from './fill.ts';
 import type { NodeGroup } from './node-group.ts';
@@ -16,7 +18,7 @@ export async function killTheLeader(group: NodeGroup, { note, importing }: Meanw
   const next = await group.leader(signal, leader.id);
   const goesOn = importing() ? ' The import goes on: what was under way is sent again, and nothing is written twice.' : '';
   note(`Node ${next.id} leads, ${seconds(performance.now() - beganMs)} later.${goesOn}`);
-  await pause(AWAY_MS - (performance.now() - beganMs), signal);
+  await pause(Math.max(0, AWAY_MS - (performance.now() - beganMs)), undefined, { signal });
   const startedMs = performance.now();
   await group.start(leader.id);
   const missed = between(before, await group.caughtUp(leader.id, signal));
@@ -33,21 +35,4 @@ function between(before: ReadonlyMap<number, number>, after: ReadonlyMap<number,
 
 function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(
-      () => {
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      },
-      Math.max(0, ms),
-    );
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

@@ -7,22 +7,26 @@ import { table } from './columns.ts';
 
 /** Longer keys are cut: a line is to stay a line. */
 const KEY_CHARACTERS_MAX = 24;
+/** States of which it is known since when. */
+const AGED: ReadonlySet<string> = new Set(['suspect', 'down']);
 /** The metaserver's own: no client's. */
 const SYSTEM_TABLE = 0;
+/** Further ones are counted. */
+const SHARDS_NAMED_MAX = 12;
 const LEARNER = 2;
 const WITNESS = 3;
 
 export function nodesText({ clusterId, leader, term, nowMs, nodes, pausedBecause }: ClusterSurvey): string {
   const rows = nodes.map((node) => {
-    const { entry, state, sinceMs, diskUsedBytes, capacityBytes, cpu, replicas, leaders, readsPerSecond, writesPerSecond } = node;
+    const { entry, state, sinceMs, cpu, replicas, leaders, readsPerSecond, writesPerSecond } = node;
     return [
       String(entry!.node),
       entry!.zone,
       entry!.pool,
       entry!.role,
-      state === 'up' ? state : `${state.toUpperCase()} ${age(nowMs, sinceMs)}`,
+      state === 'up' ? state : AGED.has(state) ? `${state.toUpperCase()} ${age(nowMs, sinceMs)}` : state.toUpperCase(),
       entry!.address || '-',
-      capacityBytes === 0 ? formatBytes(diskUsedBytes) : `${formatBytes(diskUsedBytes)} of ${formatBytes(capacityBytes)}`,
+      diskText(node),
       `${Math.round(cpu * 100)} %`,
       String(replicas),
       String(leaders),
@@ -68,13 +72,13 @@ export function shardsText({ tables }: ClusterSurvey, shards: readonly SurveyedS
 export function operatorsText({ nowMs, operators }: ClusterSurvey, ended: readonly SurveyedOperator[]): string {
   const parts = [operators.length === 0 ? 'nothing is under way\n' : operators.map((operator) => operatorText(operator, nowMs)).join('\n')];
   if (ended.length > 0) {
-    const rows = ended.map(({ id, kind, shard, state, note, reason, endedMs }) => [
+    const rows = ended.map(({ id, kind, shard, state, note, reason, by, endedMs }) => [
       id,
       kind,
       String(shard),
       state === 'done' ? state : state.toUpperCase(),
       `${age(nowMs, endedMs)} ago`,
-      note === '' ? reason : `${note} (${reason})`,
+      `${note === '' ? reason : `${note} (${reason})`}${askedFor(by)}`,
     ]);
     parts.push('ended:\n', table(['operator', 'kind', 'shard', 'state', 'when', 'why'], rows));
   }
@@ -85,17 +89,53 @@ export function operatorsText({ nowMs, operators }: ClusterSurvey, ended: readon
 export function operatorText({ id, kind, shard, reason, by, steps, beganMs, note }: SurveyedOperator, nowMs: number): string {
   const marks: Readonly<Record<string, string>> = { done: 'x', running: '>', failed: '!', skipped: '-' };
   const head = `${id === '' ? kind : `${id} ${kind}`} of shard ${shard}${beganMs === 0 ? '' : `, for ${age(nowMs, beganMs)}`}: ${reason}`;
-  const who = by === '' || by === 'policy' ? '' : ` (asked for by ${by})`;
   const lines = steps.map(({ what, state }) => `  [${marks[state] ?? ' '}] ${what}\n`);
-  return `${head}${who}\n${lines.join('')}${note === '' ? '' : `  ${note}\n`}`;
+  return `${head}${askedFor(by)}\n${lines.join('')}${note === '' ? '' : `  ${note}\n`}`;
 }
 
-export function planText({ plan, pausedBecause }: ClusterSurvey): string {
+export function planText({ plan, pausedBecause, blocked }: ClusterSurvey): string {
   if (pausedBecause !== '') return `nothing is planned: ${pausedBecause}\n`;
-  if (plan.length === 0) return 'nothing is to be done: the cluster is as it should be\n';
-  return plan
-    .map(({ kind, shard, reason, steps }) => `${kind} of shard ${shard}: ${reason}\n${steps.map((step) => `  ${step}\n`).join('')}`)
-    .join('\n');
+  if (plan.length === 0 && blocked.length === 0) return 'nothing is to be done: the cluster is as it should be\n';
+  const would = plan.map(
+    ({ kind, shard, reason, steps }) => `${kind} of shard ${shard}: ${reason}\n${steps.map((step) => `  ${step}\n`).join('')}`,
+  );
+  const cannot = blocked.length === 0 ? [] : [`should be done, and cannot be now:\n${byReason(blocked)}`];
+  return [...would, ...cannot].join('\n');
+}
+
+/** What becomes of the replicas of a node that drains or is decommissioned, or would. */
+export function departureText(node: number, replicas: readonly SurveyedOperator[], dryRun: boolean): string {
+  if (replicas.length === 0) return `node ${node} has no replica\n`;
+  const goes = replicas.filter(({ note }) => note === '');
+  const stays = replicas.filter(({ note }) => note !== '').map(({ shard, note }) => ({ shard, reason: note }));
+  const lead = `node ${node} ${dryRun ? 'would give' : 'gives'} its leads to others`;
+  const away = goes.length === 0 ? '\n' : `, and ${plural(goes.length, 'replica')}:\n${byReason(goes)}`;
+  if (stays.length === 0) return `${lead}${away}`;
+  const until = 'The node is not left until that is otherwise, such as when another node joins.';
+  return `${lead}${away}${plural(stays.length, 'replica')} CANNOT MOVE now:\n${byReason(stays)}${until}\n`;
+}
+
+/** A line for each reason, with the shards that it is of. */
+function byReason(shards: readonly { readonly shard: number; readonly reason: string }[]): string {
+  return [...Map.groupBy(shards, ({ reason }) => reason)]
+    .map(([reason, of]) => {
+      const ids = of.slice(0, SHARDS_NAMED_MAX).map(({ shard }) => shard);
+      const more = of.length > ids.length ? ` and ${formatCount(of.length - ids.length)} more` : '';
+      return `  ${of.length === 1 ? 'shard' : 'shards'} ${ids.join(', ')}${more}: ${reason}\n`;
+    })
+    .join('');
+}
+
+/** What is not free is used, by whomever: that is what the marks of the policy are held against. */
+function diskText({ capacityBytes, diskUsedBytes, diskFreeBytes }: ClusterSurvey['nodes'][number]): string {
+  if (capacityBytes === 0 || diskUsedBytes + diskFreeBytes === 0) return '-';
+  const usedBytes = Math.max(0, capacityBytes - diskFreeBytes);
+  return `${formatBytes(usedBytes)} of ${formatBytes(capacityBytes)}, ${Math.round((usedBytes / capacityBytes) * 100)} %`;
+}
+
+/** By whom, if not by the metaserver itself. */
+function askedFor(by: string): string {
+  return by === '' || by === 'policy' ? '' : ` (asked for by ${by})`;
 }
 
 function keysText({ entry }: SurveyedShard): string {

@@ -2,7 +2,6 @@
 import {
   type OperatorEntry,
   ReplicaKind,
-  type ShardKeys,
   type SurveyNode,
   type SurveyResponse,
   type SurveyShard,
@@ -18,8 +17,6 @@ export const SHARDS_SHOWN_MAX = 5_000;
 const SYSTEM_TABLE = 0;
 const SYSTEM_NAME = 'system';
 
-type Keys = ShardKeys['keys'];
-
 const KINDS: ReadonlyMap<number, ReplicaKindView> = new Map([
   [ReplicaKind.VOTER, 'voter'],
   [ReplicaKind.LEARNER, 'learner'],
@@ -28,10 +25,7 @@ const KINDS: ReadonlyMap<number, ReplicaKindView> = new Map([
 
 export function viewOfSurvey(survey: SurveyResponse, answeredBy: { readonly node: number; readonly release: string }): SurveyedView {
   const nodes = survey.nodes.map(nodeView);
-  const shards = survey.shards
-    .filter(({ entry }) => entry !== undefined)
-    .sort(inOrder)
-    .map(shardView);
+  const shards = survey.shards.filter(({ entry }) => entry !== undefined).map(shardView);
   const tables = survey.tables.map((table) => tableView(table, shards)).sort((a, b) => a.id - b.id);
   return {
     clusterId: survey.clusterId,
@@ -137,23 +131,6 @@ function withSystem(tables: readonly TableView[], shards: readonly ShardView[]):
     ...sums(SYSTEM_TABLE, shards),
   };
   return [...tables, system];
-}
-
-/** By table, then in the order of keys, or of hashes' low bits; a shard that another one takes in comes behind it. */
-function inOrder(a: SurveyShard, b: SurveyShard): number {
-  const [one, other] = [a.entry!, b.entry!];
-  return compareTables(one.table, other.table) || compareKeys(one.keys?.keys, other.keys?.keys) || one.shard - other.shard;
-}
-
-/** The metaserver's own comes last. */
-function compareTables(a: number, b: number): number {
-  return Number(a === SYSTEM_TABLE) - Number(b === SYSTEM_TABLE) || a - b;
-}
-
-function compareKeys(a: Keys, b: Keys): number {
-  if (a?.$case === 'range' && b?.$case === 'range') return Buffer.compare(a.value.start, b.value.start);
-  if (a?.$case === 'hash' && b?.$case === 'hash') return a.value.index - b.value.index;
-  return 0;
 }
 
 /** All, or as many as a page takes: those that may need a look, and then the first others. */

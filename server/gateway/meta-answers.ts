@@ -10,7 +10,7 @@ import {
   type SurveyShard,
   type TableEntry,
 } from '../../proto/index.ts';
-import { type Proposal, stepText } from '../meta/placement/index.ts';
+import { type Departure, type Proposal, stepText } from '../meta/placement/index.ts';
 import {
   type ClusterState,
   kindOf,
@@ -140,7 +140,7 @@ export function operatorEntry(operator: OperatorRecord, waiting: string = ''): O
 }
 
 /** What would begin. */
-export function proposedEntry({ kind, shard, other, reason, steps }: Proposal, by: string): OperatorEntry {
+export function proposedEntry({ kind, shard, other, reason, steps, stays = '' }: Proposal & Partial<Departure>, by: string): OperatorEntry {
   return {
     id: '',
     kind,
@@ -153,7 +153,7 @@ export function proposedEntry({ kind, shard, other, reason, steps }: Proposal, b
     step: 0,
     beganMs: 0,
     endedMs: 0,
-    note: '',
+    note: stays,
   };
 }
 

@@ -29,9 +29,9 @@ import { alterTable, createTable, dropTable, type TableSpec, undeleteTable } fro
 import type { MetaLead } from '../meta/lead.ts';
 import type { Metaserver } from '../meta/metaserver.ts';
 import { plan } from '../meta/placement/index.ts';
-import type { Change, ClusterState, Durability, TableRecord } from '../meta/state.ts';
+import type { Change, ClusterState, Durability, Shard, TableRecord } from '../meta/state.ts';
 import { SYSTEM_TABLE } from '../shard/descriptor.ts';
-import { changeFor, proposalsFor } from './meta-operate.ts';
+import { changeFor, isDeparture, proposalsFor } from './meta-operate.ts';
 import {
   nodeEntry,
   newShardEntry,
@@ -183,7 +183,7 @@ export class MetaCalls {
   async survey({ withoutShards, endedOperators }: SurveyRequest): Promise<SurveyResponse> {
     const lead = this.lead();
     return lead.view((state, nowMs) => {
-      const { proposals, paused } = plan(state, nowMs);
+      const { proposals, blocked, paused } = plan(state, nowMs);
       const ended = [...state.operators.values()]
         .filter((operator) => operator.state !== 'running')
         .sort((a, b) => b.stepAtMs - a.stepAtMs || b.id - a.id);
@@ -196,10 +196,11 @@ export class MetaCalls {
         version: state.counters.version,
         nodes: [...state.nodes.values()].sort((a, b) => a.record.id - b.record.id).map(surveyNode),
         tables: [...state.tables.values()].filter(({ id }) => id !== SYSTEM_TABLE).map((table) => tableEntry(state, table)),
-        shards: withoutShards ? [] : [...state.shards.values()].map(surveyShard),
+        shards: withoutShards ? [] : inOrder(state).map(surveyShard),
         operators: [...state.running.values()].map((operator) => operatorEntry(operator, lead.whyWaiting(operator.id))),
         ended: ended.slice(0, endedOperators === 0 ? ENDED_OPERATORS : endedOperators).map((operator) => operatorEntry(operator)),
         plan: proposals.map(plannedEntry),
+        blocked: [...blocked],
         decisionMs: lead.counts.decisionMs,
         pausedBecause: paused ?? '',
       };
@@ -209,11 +210,11 @@ export class MetaCalls {
   async operate({ operation, dryRun }: OperateRequest): Promise<OperateResponse> {
     if (operation === undefined) throw invalid('OPERATION_EMPTY', 'operation is empty: it names none of the operations', 'operation');
     const lead = this.lead();
-    if (dryRun) {
+    const operators = dryRun ? [] : await lead.change((state, nowMs) => changeFor(state, operation, BY_HAND, nowMs));
+    if (dryRun || isDeparture(operation)) {
       const proposals = await lead.view((state, nowMs) => proposalsFor(state, operation, BY_HAND, nowMs));
       return { operators: proposals.map((proposal) => proposedEntry(proposal, BY_HAND)) };
     }
-    const operators = await lead.change((state, nowMs) => changeFor(state, operation, BY_HAND, nowMs));
     return { operators: operators.map((operator) => operatorEntry(operator)) };
   }
 
@@ -257,6 +258,12 @@ function specOf(request: CreateTableRequest): TableSpec {
     inlineThreshold,
     quotas,
   }) as TableSpec;
+}
+
+/** By table, the metaserver's own last, and there in the order of keys; of a hash, of its lowest bits. */
+function inOrder(state: ClusterState): Shard[] {
+  const tables = [...state.tables.keys()].sort((a, b) => Number(a === SYSTEM_TABLE) - Number(b === SYSTEM_TABLE) || a - b);
+  return tables.flatMap((table) => state.shardsOf(table));
 }
 
 function live(state: ClusterState): TableRecord[] {

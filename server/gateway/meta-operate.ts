@@ -3,13 +3,18 @@ import { SparrowError } from '../../base/errors.ts';
 import type { OperateRequest } from '../../proto/index.ts';
 import { cancelOperator, setDuty, setPolicy, startOperators } from '../meta/changes/index.ts';
 import { releaseShard } from '../meta/hands.ts';
-import { askMerge, askMove, askSplit, askTransfer, type Proposal } from '../meta/placement/index.ts';
+import { askMerge, askMove, askSplit, askTransfer, type Departure, departures, type Proposal } from '../meta/placement/index.ts';
 import type { Change, ClusterState, NodeDuty, OperatorRecord } from '../meta/state.ts';
 
 export type Operation = NonNullable<OperateRequest['operation']>;
 
-/** What operators would begin. For what is no operator itself (drain, pause ...): what would be refused is, and nothing is told. */
-export function proposalsFor(state: ClusterState, operation: Operation, by: string, nowMs: number): readonly Proposal[] {
+/** What operators would begin, or for a node that is to leave what becomes of each of its replicas. For the rest (pause, cancel ...) what would be refused is. */
+export function proposalsFor(
+  state: ClusterState,
+  operation: Operation,
+  by: string,
+  nowMs: number,
+): readonly (Proposal & Partial<Departure>)[] {
   switch (operation.$case) {
     case 'move':
       return [askMove(state, operation.value.shard, operation.value.from, operation.value.to, nowMs)];
@@ -22,14 +27,16 @@ export function proposalsFor(state: ClusterState, operation: Operation, by: stri
     case 'drain':
     case 'decommission':
       changeFor(state, operation, by, nowMs);
-      return [...(state.nodes.get(operation.value.node)?.shards ?? [])].map(({ id }) => {
-        const reason = `its replica moves from node ${operation.value.node} to where the rules want it then`;
-        return { shard: id, other: undefined, kind: 'drain', reason, steps: [] };
-      });
+      return departures(state, operation.value.node, nowMs);
     default:
       changeFor(state, operation, by, nowMs);
       return [];
   }
+}
+
+/** Whether it has a node leave: its operators begin one after another, as there is room. */
+export function isDeparture({ $case }: Operation): boolean {
+  return $case === 'drain' || $case === 'decommission';
 }
 
 export function changeFor(state: ClusterState, operation: Operation, by: string, nowMs: number): Change<readonly OperatorRecord[]> {

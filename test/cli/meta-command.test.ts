@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { operatorsText, planText, shardsText } from '../../cli/terminal/cluster-text.ts';
+import { departureText, nodesText, operatorsText, planText, shardsText } from '../../cli/terminal/cluster-text.ts';
 import { tablesText, tableText } from '../../cli/commands/table/show.ts';
 import { formatAge, jsonText, parseDuration, parseSize } from '../../cli/meta-command.ts';
-import { OperatorEntry, SurveyResponse, SurveyShard, TableEntry } from '../../proto/index.ts';
+import { OperatorEntry, SurveyNode, SurveyResponse, SurveyShard, TableEntry } from '../../proto/index.ts';
 
 const NOW = 1_700_000_000_000;
 
@@ -87,11 +87,54 @@ describe('what the metaserver says, for people', () => {
     expect(text).not.toContain('asked for by');
   });
 
+  it('operators that a person asked for say so, once', () => {
+    const ended = OperatorEntry.fromPartial({ id: '6', kind: 'move', reason: 'from node 2 to node 4', by: 'an operator', state: 'done' });
+    expect(operatorsText(SurveyResponse.fromPartial({ nowMs: NOW }), [ended])).toContain(
+      'from node 2 to node 4 (asked for by an operator)\n',
+    );
+  });
+
+  it('nodes: since when one is silent, but not since when it drains; what of the disk is not free is used', () => {
+    const node = (id: number, state: string): SurveyNode =>
+      SurveyNode.fromPartial({
+        entry: { node: id },
+        state,
+        sinceMs: NOW - 480_000,
+        capacityBytes: 100e9,
+        diskFreeBytes: 25e9,
+        diskUsedBytes: 10e9,
+      });
+    const nodes = [node(1, 'up'), node(2, 'draining'), node(3, 'down'), SurveyNode.fromPartial({ entry: { node: 4 }, state: 'suspect' })];
+    const text = nodesText(SurveyResponse.fromPartial({ nowMs: NOW, nodes }));
+    expect(text).toMatch(/^2 .* DRAINING {2}/m);
+    expect(text).toMatch(/^3 .* DOWN 8 min +- +75 GB of 100 GB, 75 % /m);
+    expect(text).toMatch(/^4 .* SUSPECT - +- +- +0 %/m);
+  });
+
+  it('a node that is to be left: where its replicas go, and which cannot', () => {
+    const entry = (shard: number, reason: string, note = ''): OperatorEntry => OperatorEntry.fromPartial({ shard, reason, note });
+    const goes = [16, 17].map((shard) => entry(shard, 'to node 4 (c)'));
+    const stays = entry(1, 'no room', 'no room');
+    expect(departureText(3, goes, true)).toBe('node 3 would give its leads to others, and 2 replicas:\n  shards 16, 17: to node 4 (c)\n');
+    expect(departureText(3, [...goes, stays], false)).toBe(
+      'node 3 gives its leads to others, and 2 replicas:\n  shards 16, 17: to node 4 (c)\n1 replica CANNOT MOVE now:\n  shard 1: no room\n' +
+        'The node is not left until that is otherwise, such as when another node joins.\n',
+    );
+    expect(departureText(3, [stays], false)).toMatch(/^node 3 gives its leads to others\n1 replica CANNOT MOVE/);
+    expect(departureText(3, [], false)).toBe('node 3 has no replica\n');
+    const many = Array.from({ length: 15 }, (_, i) => entry(i + 1, 'to node 4'));
+    expect(departureText(3, many, false)).toContain('shards 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 3 more: to node 4\n');
+  });
+
   it('a plan: nothing to do, paused, or steps with their reason', () => {
     expect(planText(SurveyResponse.fromPartial({}))).toBe('nothing is to be done: the cluster is as it should be\n');
     expect(planText(SurveyResponse.fromPartial({ pausedBecause: 'asked for' }))).toBe('nothing is planned: asked for\n');
     const plan = [{ kind: 'balance', shard: 16, reason: 'node 4 has nothing', steps: ['one', 'two'] }];
     expect(planText(SurveyResponse.fromPartial({ plan }))).toBe('balance of shard 16: node 4 has nothing\n  one\n  two\n');
+    const blocked = [1, 16].map((shard) => ({ shard, reason: 'node 3 is draining; no other node' }));
+    expect(planText(SurveyResponse.fromPartial({ blocked }))).toBe(
+      'should be done, and cannot be now:\n  shards 1, 16: node 3 is draining; no other node\n',
+    );
   });
 
   it('tables: a line for each, or one for each field', () => {

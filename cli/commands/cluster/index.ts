@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 
 import { addHelp } from '../help.ts';
+import { addLeave } from './leave.ts';
 import { addMemberCommands } from './members.ts';
 import { addRecover } from './recover.ts';
 import { addReplace } from './replace.ts';
@@ -13,17 +14,22 @@ import { addViews } from './views.ts';
 const HELP = `
 Any node of the cluster can be named by --server; what only the leader can do is done there.
 
-A node that is to join is started first, and waits:
+To look:     status, nodes, shards, operators, plan
+Shards:      move, split, merge, cancel, release; pause and resume the metaserver's own decisions
+Nodes:       drain, undrain, decommission, replace, set-address
+By hand:     add-learner, promote, demote, remove, transfer: the members of one shard, step by step
+Recovery:    recover
+
+A further node joins by being started, and gets its share by itself:
   sparrowkv server --data ./data4 --node-id 4 --listen 127.0.0.1:7430 --peer-listen 127.0.0.1:7431 \\
     --join 127.0.0.1:7400
-  sparrowkv cluster add-learner 4 --address 127.0.0.1:7430
-  sparrowkv cluster promote 4 --wait
 
-Other examples:
-  sparrowkv cluster status
+Examples:
+  sparrowkv cluster nodes
+  sparrowkv cluster drain 3 --wait              before long work on its machine
+  sparrowkv cluster decommission 3 --wait       it is not needed any more
   sparrowkv cluster replace 2 4 --address 127.0.0.1:7430
                                                 node 4 takes the place of node 2, dead or alive
-  sparrowkv cluster transfer 3                  node 3 leads from now on
   sparrowkv cluster recover --nodes 1           after the majority was lost for good: what would it cost?
 `;
 
@@ -35,6 +41,7 @@ export function addCluster(program: Command): void {
   addStatus(cluster);
   addViews(cluster);
   addVerbs(cluster);
+  addLeave(cluster);
   addMemberCommands(cluster);
   addReplace(cluster);
   addTransfer(cluster);

@@ -4,6 +4,8 @@
  * A command says what is to be so (`reach`): it looks whether it is, makes a step where it is not, and looks again. So a command that is given twice does no
  * harm, and neither does an answer that is lost on its way.
  */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { type Command, InvalidArgumentError } from 'commander';
 
 import {
@@ -146,7 +148,7 @@ export async function reach(operator: Operator, { reached, step, progress, msMax
       throw new SparrowError('unavailable', 'TIMEOUT', `${what} did not come about in ${msMax} ms${why}`, { timeoutMs: msMax }, last);
     }
     // A step that was made has most often done it.
-    if (step === undefined || last !== undefined || looks > 0) await pause(operator.signal);
+    if (step === undefined || last !== undefined || looks > 0) await pause(LOOK_MS, undefined, { signal: operator.signal });
   }
 }
 
@@ -172,16 +174,4 @@ export async function print(text: string): Promise<void> {
   const output = new Output(process.stdout);
   await output.write(text);
   await output.finish();
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, LOOK_MS);
-    signal.addEventListener('abort', end);
-  });
 }

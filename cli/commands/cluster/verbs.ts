@@ -1,4 +1,6 @@
-/** `sparrowkv cluster move|split|merge|drain|undrain|decommission|cancel|release|pause|resume`: what an operator asks the metaserver to do. */
+/** `sparrowkv cluster move|split|merge|cancel|release|pause|resume`: what an operator asks the metaserver to do. For nodes: leave.ts. */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import type { Command } from 'commander';
 
 import { type ClusterOperation, type MetaAdmin, SparrowError, type SurveyedOperator } from '../../../client/index.ts';
@@ -29,24 +31,7 @@ is for small shards.
 Examples:
   sparrowkv cluster merge 16 --with 17
 `;
-const DRAIN_HELP = `
-For long work on a machine: all replicas and leads move to other nodes, and it gets none until "undrain".
-For a short restart stop it in order: it hands its leads over by itself.
-
-Examples:
-  sparrowkv cluster drain 3 --wait
-  sparrowkv cluster undrain 3
-`;
-const DECOMMISSION_HELP = `
-As drain, for good: when the last replica has gone, the node is no part of the cluster any more and can be
-stopped; its id is not used again. "undrain" calls it back as long as it is under way.
-
-Examples:
-  sparrowkv cluster decommission 3 --dry-run
-  sparrowkv cluster decommission 3 --wait
-`;
-
-interface VerbOptions extends DryRunOptions, KeyOptions {
+export interface VerbOptions extends DryRunOptions, KeyOptions {
   from?: number;
   to?: number;
   at?: string;
@@ -77,34 +62,22 @@ export function addVerbs(cluster: Command): void {
     .option('--with <shard>', 'the neighbour (default: the smaller one)', parseId('shard'))
     .option('--wait', 'until it is done')
     .action((shard: number, options: VerbOptions) => operate(options, { $case: 'merge', value: { shard, with: options.with ?? 0 } }));
-  verb(cluster, 'drain', 'node', 'move everything away from a node, before its machine is worked on', DRAIN_HELP)
-    .option('--wait', 'until it has nothing any more')
-    .action((node: number, options: VerbOptions) =>
-      operate(options, { $case: 'drain', value: { node } }, (meta) => hasNothing(meta, node)),
-    );
-  verb(cluster, 'undrain', 'node', 'the end of drain and decommission', DRAIN_HELP).action((node: number, options: VerbOptions) =>
-    operate(options, { $case: 'undrain', value: { node } }),
-  );
-  verb(cluster, 'decommission', 'node', 'move everything away from a node, for good', DECOMMISSION_HELP)
-    .option('--wait', 'until it has nothing any more')
-    .action((node: number, options: VerbOptions) =>
-      operate(options, { $case: 'decommission', value: { node } }, (meta) => hasNothing(meta, node)),
-    );
   verb(cluster, 'cancel', 'operator', 'stop what is under way, at a point where the shard is whole').action(
-    (id: number, options: VerbOptions) => operate(options, { $case: 'cancel', value: String(id) }),
+    (id: number, options: VerbOptions) => operate(options, { $case: 'cancel', value: String(id) }, `operator ${id} is cancelled`),
   );
   verb(cluster, 'release', 'shard', 'have the metaserver look after a shard again whose members were changed by hand').action(
-    (shard: number, options: VerbOptions) => operate(options, { $case: 'release', value: shard }),
+    (shard: number, options: VerbOptions) =>
+      operate(options, { $case: 'release', value: shard }, `shard ${shard} is looked after by the metaserver`),
   );
   withMetaOptions(cluster.command('pause').description('decide nothing new; what is under way goes on')).action((options: VerbOptions) =>
-    operate(options, { $case: 'pause', value: true }),
+    operate(options, { $case: 'pause', value: true }, 'nothing new is decided until "sparrowkv cluster resume"'),
   );
   withMetaOptions(cluster.command('resume').description('the end of pause')).action((options: VerbOptions) =>
-    operate(options, { $case: 'pause', value: false }),
+    operate(options, { $case: 'pause', value: false }, 'the metaserver decides by itself'),
   );
 }
 
-function verb(cluster: Command, name: string, what: string, description: string, help: string = ''): Command {
+export function verb(cluster: Command, name: string, what: string, description: string, help: string = ''): Command {
   const command = cluster
     .command(name)
     .argument(`<${what}>`, `id of the ${what}`, parseId(what))
@@ -113,46 +86,33 @@ function verb(cluster: Command, name: string, what: string, description: string,
   return withDryRun(withMetaOptions(command, 'what has begun, as JSON'));
 }
 
-async function operate(options: VerbOptions, operation: ClusterOperation, reached?: (meta: MetaAdmin) => Promise<boolean>): Promise<void> {
+/** `done`: what is so then, where that is no operator that begins. */
+export async function operate(options: VerbOptions, operation: ClusterOperation, done: string = 'done'): Promise<void> {
   await withMeta(options, async (meta, signal) => {
     const dryRun = options.dryRun === true;
     let operators = await meta.operate({ operation, dryRun });
-    if (options.wait === true && !dryRun) operators = await ended(meta, operators, signal, reached);
-    return { found: operators, text: outcome(operators, dryRun) };
+    if (options.wait === true && !dryRun) operators = await ended(meta, operators, signal);
+    return { found: operators, text: outcome(operators, dryRun, done) };
   });
 }
 
 /** Waits for as long as it takes; Ctrl-C ends the wait, not the work. */
-async function ended(
-  meta: MetaAdmin,
-  began: readonly SurveyedOperator[],
-  signal: AbortSignal,
-  reached: ((meta: MetaAdmin) => Promise<boolean>) | undefined,
-): Promise<readonly SurveyedOperator[]> {
+async function ended(meta: MetaAdmin, began: readonly SurveyedOperator[], signal: AbortSignal): Promise<readonly SurveyedOperator[]> {
   for (;;) {
     const survey = await meta.survey({ withoutShards: true, endedOperators: 1000 });
     const now = began.map((operator) => [...survey.operators, ...survey.ended].find(({ id }) => id === operator.id) ?? operator);
     const failed = now.find(({ state }) => state === 'failed' || state === 'cancelled');
-    if (failed !== undefined && reached === undefined) {
+    if (failed !== undefined) {
       const message = `operator ${failed.id} (${failed.kind} of shard ${failed.shard}) ${failed.state === 'failed' ? 'failed' : 'was cancelled'}: ${failed.note}`;
       throw new SparrowError('unavailable', 'OPERATOR_FAILED', message, { operator: failed.id });
     }
-    const whole = reached === undefined ? now.every(({ state }) => state !== 'running') : await reached(meta);
-    if (whole) return now;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LOOK_MS);
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    if (now.every(({ state }) => state !== 'running')) return now;
+    await pause(LOOK_MS, undefined, { signal });
   }
 }
 
-async function hasNothing(meta: MetaAdmin, id: number): Promise<boolean> {
-  const node = (await meta.survey({ withoutShards: true })).nodes.find(({ entry }) => entry?.node === id);
-  return node === undefined || node.replicas === 0;
-}
-
-function outcome(operators: readonly SurveyedOperator[], dryRun: boolean): string {
-  if (operators.length === 0) return dryRun ? 'nothing would be done\n' : 'done\n';
+function outcome(operators: readonly SurveyedOperator[], dryRun: boolean, done: string): string {
+  if (operators.length === 0) return dryRun ? `would be so: ${done}\n` : `${done}\n`;
   const head = dryRun ? 'would be done:\n\n' : '';
   const text = operators.map((operator) =>
     operator.state === 'running' || dryRun ? operatorText(operator, operator.beganMs) : endText(operator),
@@ -161,6 +121,7 @@ function outcome(operators: readonly SurveyedOperator[], dryRun: boolean): strin
   return `${head}${text.join('\n')}${running ? '\nunder way: sparrowkv cluster operators\n' : ''}`;
 }
 
-function endText({ id, kind, shard, state, note }: SurveyedOperator): string {
-  return `${id} ${kind} of shard ${shard}: ${state}${note === '' ? '' : `, ${note}`}\n`;
+function endText({ id, kind, shard, other, state, note }: SurveyedOperator): string {
+  const came = kind === 'split' && state === 'done' && other !== 0 ? `; shard ${other} has the other half` : '';
+  return `${id} ${kind} of shard ${shard}: ${state}${came}${note === '' ? '' : `, ${note}`}\n`;
 }

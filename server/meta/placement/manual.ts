@@ -8,7 +8,7 @@ import { bytesOf, type ClusterState, isFor, isWelcoming, mayLead, replicaOn, typ
 import { directed, keptApart, mayMeet, neighboursOf, proposeMerge } from './merge.ts';
 import { successorOf } from './progress.ts';
 import { type Proposal, Round } from './round.ts';
-import { canSplit, splitSteps } from './split.ts';
+import { canSplit, splitSteps, undivided } from './split.ts';
 import { stepsToMove } from './steps.ts';
 import { inZone, wantedReplicas, zoneShare } from './rules.ts';
 import { targetFor } from './targets.ts';
@@ -49,7 +49,7 @@ export function askMove(state: ClusterState, id: number, from: number, to: numbe
   round.propose(
     shard,
     'move',
-    `from node ${from} to node ${target}, as asked for`,
+    `from node ${from} to node ${target}`,
     stepsToMove(shard, replica, target, successorOf(state, shard, from, 0)),
   );
   return round.proposals[0]!;
@@ -69,7 +69,7 @@ export function askTransfer(state: ClusterState, id: number, to: number, nowMs: 
   }
   const successor = successorOf(state, shard, shard.leader, to);
   if (successor === 0) throw unavailable('NO_ROOM', `shard ${id} has no other member that could lead it`, { shard: id });
-  round.propose(shard, 'transfer', `from node ${shard.leader} to node ${successor}, as asked for`, [
+  round.propose(shard, 'transfer', `from node ${shard.leader} to node ${successor}`, [
     { shard: id, type: 'transfer', from: 0, to: successor },
   ]);
   return round.proposals[0]!;
@@ -79,6 +79,8 @@ export function askTransfer(state: ClusterState, id: number, to: number, nowMs: 
 export function askSplit(state: ClusterState, id: number, key: Uint8Array | undefined, nowMs: number): Proposal {
   const round = new Round(state, nowMs);
   const shard = freeShard(round, id);
+  const never = undivided(state, shard);
+  if (never !== undefined) throw invalid(`shard ${id} is not split: ${never}`, { shard: id });
   const why = canSplit(round, shard);
   if (why !== undefined) throw unavailable('SHARD_BUSY', `shard ${id} is not split: ${why}`, { shard: id });
   const { keys } = shard.record.descriptor;
@@ -88,7 +90,7 @@ export function askSplit(state: ClusterState, id: number, key: Uint8Array | unde
     if (!coversKey(keys, key) || Buffer.compare(key, keys.start) === 0)
       throw invalid(`the key is not within shard ${id}, behind its first one`, { shard: id, field: 'at' });
   }
-  round.propose(shard, 'split', 'as asked for', splitSteps(shard, key));
+  round.propose(shard, 'split', key === undefined ? 'in two halves' : 'at the key that was named', splitSteps(shard, key));
   return round.proposals[0]!;
 }
 
@@ -113,7 +115,7 @@ export function askMerge(state: ClusterState, id: number, other: number, nowMs: 
   if (why !== undefined) throw unavailable('SHARD_BUSY', `shards ${id} and ${chosen.id} are not merged: ${why}`, { shard: id });
   const pair = directed(shard, chosen);
   if (pair === undefined) throw invalid('shard 1 is not merged away, and its log is the shorter one', { shard: id });
-  const blocked = proposeMerge(round, pair.target, pair.source, `with shard ${pair.source.id}, as asked for`);
+  const blocked = proposeMerge(round, pair.target, pair.source, `with shard ${pair.source.id}`);
   if (blocked !== undefined) throw unavailable('NO_ROOM', blocked, { shard: id });
   return round.proposals[0]!;
 }

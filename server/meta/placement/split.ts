@@ -3,7 +3,7 @@
  * off elsewhere, balance moves them after. Pure. Called by plan.ts, manual.ts.
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
-import { bytesOf, type Shard, type Step, trafficOf } from '../state.ts';
+import { bytesOf, type ClusterState, type Shard, type Step, trafficOf } from '../state.ts';
 import type { Round } from './round.ts';
 import { bytesText, durationText, rateText } from './words.ts';
 
@@ -36,17 +36,24 @@ export function splitSteps(shard: Shard, key: Uint8Array | undefined): Step[] {
   return [{ shard: shard.id, type: 'split', child: 0, epoch: shard.record.descriptor.epoch, key }];
 }
 
-/** Why not, if so. */
+/** Why not now, if so. */
 export function canSplit(round: Round, shard: Shard): string | undefined {
   const { state, nowMs } = round;
   const { record } = shard;
-  const table = state.tables.get(record.table);
-  if (table === undefined || table.id === SYSTEM_TABLE || table.droppedAtMs > 0) return 'its table is not split';
+  const never = undivided(state, shard);
+  if (never !== undefined) return never;
   if (!round.isFree(shard)) return 'another operator is at work on it';
   if (shard.leader === 0) return 'nobody leads it';
   if (record.descriptor.state !== 'normal') return `it is ${record.descriptor.state}`;
   if (shard.ailment === 'endangered' || shard.ailment === 'lost') return `it is ${shard.ailment}: its members come first`;
   if (record.splitAtMs > 0 && nowMs - record.splitAtMs < SETTLE_MS) return `it was split ${durationText(nowMs - record.splitAtMs)} ago`;
+  return undefined;
+}
+
+/** As `canSplit`, of what does not pass by itself. */
+export function undivided(state: ClusterState, { record }: Shard): string | undefined {
+  const table = state.tables.get(record.table);
+  if (table === undefined || table.id === SYSTEM_TABLE || table.droppedAtMs > 0) return 'its table is not split';
   if (record.descriptor.keys.kind === 'hash' && record.descriptor.keys.bits >= HASH_BITS_MAX) return 'all bits of the hash are used';
   const count = state.shardsOf(table.id).length;
   return count >= state.policy.shardsPerTableMax

@@ -23,6 +23,10 @@ export interface Wish {
   readonly data: boolean;
   /** Of these only; else of all of the pool. */
   readonly seats?: readonly Seat[];
+  /** In how many zones replicas may be; else as many as the table has now. */
+  readonly zones?: number;
+  /** Copies that a node is busy with are waited for. */
+  readonly patient?: boolean;
   /** Further conditions. */
   readonly accepts?: (seat: Seat) => boolean;
 }
@@ -31,7 +35,7 @@ export interface Wish {
 export function targetFor(round: Round, wish: Wish): Seat | string {
   const { table, shard, staying } = wish;
   const pool = round.poolOf(table);
-  const share = zoneShare(wantedReplicas(table), round.state.zonesFor(table));
+  const share = zoneShare(wantedReplicas(table), wish.zones ?? round.state.zonesFor(table));
   const inZones = new Map<string, number>();
   for (const { node } of staying) {
     const zone = round.state.nodes.get(node)?.record.zone;
@@ -51,7 +55,7 @@ export function targetFor(round: Round, wish: Wish): Seat | string {
     const zone = inZones.get(seat.node.record.zone) ?? 0;
     if (zone >= share) refused.zone++;
     else if (diskAfter(seat, bytes) > mark) refused.full++;
-    else if (seat.arriving >= arrivingMax) refused.busy++;
+    else if (seat.arriving >= arrivingMax && wish.patient !== true) refused.busy++;
     else if (wish.accepts?.(seat) === false) refused.busy++;
     else {
       const level = fullness(pool, seat);
@@ -65,9 +69,14 @@ export function targetFor(round: Round, wish: Wish): Seat | string {
 }
 
 function why(table: TableRecord, { busy, full, zone }: { busy: number; full: number; zone: number }): string {
-  if (busy > 0) return `the ${busy} nodes that could take it are busy with other copies`;
-  if (full > 0) return `the disks of the ${full} nodes that could take it are too full`;
-  if (zone > 0) return `the other ${zone} nodes of pool ${table.pool} are in zones that have their share of its replicas`;
+  if (busy > 0)
+    return `${busy === 1 ? 'the node that could take it is' : `the ${busy} nodes that could take it are`} busy with other copies`;
+  if (full > 0)
+    return `${full === 1 ? 'the disk of the node that could take it is' : `the disks of the ${full} nodes that could take it are`} too full`;
+  if (zone > 0)
+    return zone === 1
+      ? `the other node of pool ${table.pool} is in a zone that has its share of its replicas`
+      : `the other ${zone} nodes of pool ${table.pool} are in zones that have their share of its replicas`;
   return `pool ${table.pool} has no other node that is up and active`;
 }
 

@@ -11,6 +11,7 @@
  *   kill N ..., revive N ...             nodes stop, and run again with what they had
  *   deaf N, hear N                       the metaserver does not hear node N, others do
  *   drain N, undrain N, decommission N
+ *   departures N                         where each replica of node N would go if it were drained, or why it stays
  *   move S FROM TO, transfer S TO, split S, merge S [WITH], cancel S
  *   lose S N                             node N has no replica of shard S any more, and is a member
  *   stray S N                            node N has a replica of shard S that it was a member with once
@@ -29,6 +30,7 @@ import {
   askMove,
   askSplit,
   askTransfer,
+  departures,
   plan,
   type Plan,
   type Proposal,
@@ -113,6 +115,10 @@ export class ScriptWorld {
         return world.setDuty(a, 'active');
       case 'decommission':
         return world.setDuty(a, 'decommissioning');
+      case 'departures':
+        for (const { shard, reason, stays } of departures(world.cluster, a, world.nowMs))
+          this.#out.push(`shard ${shard} ${stays === '' ? reason : `stays: ${stays}`}`);
+        return;
       case 'move':
         return this.#ask(askMove(world.cluster, a, b, c, world.nowMs));
       case 'transfer':
