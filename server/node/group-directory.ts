@@ -16,6 +16,9 @@
  *
  * A crash anywhere leaves the old engine, or the new one and something to be cleared, which opening does. Empty directories stay.
  *
+ * Where `current` is damaged, the slot that has an engine is marked as damaged, and then `current` made anew: nothing that is there goes before a snapshot
+ * has come. How the engine began is not known any more, so it must not be gone on with.
+ *
  * The group's log is told by its replica, after 2 and before anything is appended. Should a crash come in between, the log ends before `index`, or has
  * another term there: opening the replica finds that, and tells the log then.
  *
@@ -58,24 +61,34 @@ export class GroupDirectory {
   #slot: Slot;
   #begin: SnapshotBegin;
 
-  /** Makes what is not there, and clears away what a crash has left. Throws `corrupt/CORRUPT_GROUP`, `invalid/FORMAT_NEWER`. */
+  /** Makes what is not there, and clears away what a crash has left. Throws `invalid/FORMAT_NEWER`. */
   constructor(fileSystem: FileSystem, path: string, hash: Hash64) {
     this.path = path;
     this.#fileSystem = fileSystem;
     this.#hash = hash;
     fileSystem.makeDirectorySync(path);
     if (fileSystem.existsSync(`${path}/current.new`)) fileSystem.unlinkSync(`${path}/current.new`);
-    const found = readCurrent(fileSystem, path, hash);
-    this.#slot = found?.slot ?? 'a';
+    let found: ReturnType<typeof readCurrent>;
+    let damage: SparrowError | undefined;
+    try {
+      found = readCurrent(fileSystem, path, hash);
+    } catch (error) {
+      if (!(error instanceof SparrowError) || error.kind !== 'corrupt') throw error;
+      damage = error;
+    }
+    for (const slot of SLOTS) fileSystem.makeDirectorySync(`${path}/${slot}/files`);
+    this.#slot = found?.slot ?? (damage === undefined ? 'a' : slotInUse(fileSystem, path));
     this.#begin = found?.begin ?? { index: 0, term: 0 };
-    if (found === undefined) {
+    if (damage !== undefined) {
+      if (this.damage === undefined) this.noteDamage({ what: damage.message, members: [], nodes: {} });
+      this.#write(this.#slot, this.#begin);
+    } else if (found === undefined) {
       // What is here without a `current` was to be a child (NewGroup) when a crash came: no engine could be opened on it.
       this.#empty(this.engine);
       this.#write(this.#slot, this.#begin);
     }
     // What was found may be in the system's cache only: nothing is built upon it before it is durable.
     else fileSystem.syncDirectorySync(path);
-    for (const slot of SLOTS) fileSystem.makeDirectorySync(`${path}/${slot}/files`);
     this.#clear();
     this.clearOutgoing();
   }
@@ -250,6 +263,12 @@ function writeCurrent(fileSystem: FileSystem, group: string, hash: Hash64, slot:
 export function engineOfGroup(fileSystem: FileSystem, path: string, hash: Hash64): string | undefined {
   const found = readCurrent(fileSystem, path, hash);
   return found === undefined ? undefined : `${path}/${found.slot}/files`;
+}
+
+/** The one with an engine, as far as that can be told: not the one in which a snapshot arrives. */
+function slotInUse(fileSystem: FileSystem, group: string): Slot {
+  const used = (slot: Slot): boolean => fileSystem.listSync(`${group}/${slot}/files`).some((name) => !name.startsWith('LOCK'));
+  return SLOTS.find((slot) => used(slot) && !fileSystem.existsSync(`${group}/${slot}/head`)) ?? 'a';
 }
 
 function readCurrent(fileSystem: FileSystem, group: string, hash: Hash64): { slot: Slot; begin: SnapshotBegin } | undefined {

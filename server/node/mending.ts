@@ -17,6 +17,8 @@ export interface MendingParts {
   readonly host: ReplicaHost;
   /** Who does not answer for so long is not waited for. */
   readonly retryTicks: number;
+  /** Rejects when this member is not to come any more. */
+  readonly givenUp?: Promise<never> | undefined;
 }
 
 export abstract class Mending<Outcome> implements HostedReplica {
@@ -43,10 +45,10 @@ export abstract class Mending<Outcome> implements HostedReplica {
 
   /** Settles when it is over. */
   async run(): Promise<Outcome> {
-    const { host } = this.#parts;
+    const { host, givenUp } = this.#parts;
     host.add(this);
     try {
-      return await this.#outcome;
+      return await (givenUp === undefined ? this.#outcome : Promise.race([this.#outcome, givenUp]));
     } finally {
       host.remove(this);
     }

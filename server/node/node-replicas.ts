@@ -78,6 +78,15 @@ interface Slot {
   readonly replica: Replica;
 }
 
+/** A replica that is being opened. */
+interface Opening {
+  readonly store: ReplicaStore;
+  /** What it waits to get back from other members; undefined: it does not. */
+  waits: SparrowError | undefined;
+  /** It waits no longer. */
+  readonly giveUp: (error: SparrowError) => void;
+}
+
 /** So many are opened at a time. */
 const OPENED_TOGETHER = 8;
 
@@ -89,8 +98,7 @@ export class NodeReplicas implements NodeShards {
   readonly #failures: Map<number, SparrowError> = new Map();
   /** By group, what is being done to it: never rejects. */
   readonly #busy: Map<number, Promise<unknown>> = new Map();
-  /** Of replicas that are being opened, and whether they wait for what other members have. */
-  readonly #opening: Map<number, { readonly store: ReplicaStore; waits: boolean }> = new Map();
+  readonly #opening: Map<number, Opening> = new Map();
   readonly #births: ChildMaker;
   readonly #writeBudget: WriteBudget;
   readonly #listeners: Set<(group: number) => void> = new Set();
@@ -155,6 +163,11 @@ export class NodeReplicas implements NodeShards {
     return this.#failures;
   }
 
+  /** Groups that are here and wait for what other members have, and why. */
+  get waiting(): ReadonlyMap<number, SparrowError> {
+    return new Map([...this.#opening].flatMap(([group, { waits }]) => (waits === undefined ? [] : [[group, waits] as const])));
+  }
+
   /** Of all replicas: whether writes wait for room. */
   get writes(): Pick<WriteBudget, 'congested' | 'onRelieved'> {
     return this.#writeBudget;
@@ -182,27 +195,44 @@ export class NodeReplicas implements NodeShards {
 
   /**
    * There is a replica of the shard when this settles. Does nothing where there is one. Throws `conflict/SHARD_DESTROYED` when `voters` are given for a group that
-   * was here before: it would begin anew without what it promised; `invalid/SHARD_DESCRIPTOR`, and what its directory has against it.
+   * was here before: it would begin anew without what it promised; `unavailable/REPLICA_WAITS` when it first has to get back from other members what its disk has
+   * lost; `invalid/SHARD_DESCRIPTOR`, and what its directory has against it.
    */
   async create(descriptor: ShardDescriptor, voters: readonly number[]): Promise<void> {
     checkDescriptor(descriptor);
     const { shard } = descriptor;
     if (shard < MADE_SHARD_MIN && shard !== FIRST_SHARD && shard !== META_GROUP) throw notMade(shard);
-    await this.#exclusively(shard, async () => {
-      if (this.#slots.has(shard)) return;
-      const failure = this.#failures.get(shard);
-      if (failure !== undefined) throw failure;
-      if (this.#births.isMaking(shard)) throw beingMade(shard);
-      if (voters.length > 0 && this.#parts.nodeLog.isRetired(shard)) throw destroyed(shard);
-      const { fileSystem, hash } = this.#parts;
-      const beginning = { descriptor, voters };
-      writeBeginning(fileSystem, this.#directory(shard), beginning, hash);
-      await this.#open(shard, beginning);
+    const waits = this.#opening.get(shard)?.waits;
+    if (waits !== undefined) throw waitsForOthers(shard, waits);
+    await new Promise<void>((resolve, reject) => {
+      const waiting = (error: SparrowError): void => reject(waitsForOthers(shard, error));
+      this.#exclusively(shard, () => this.#create(descriptor, voters, waiting)).then(resolve, reject);
     });
+  }
+
+  async #create(descriptor: ShardDescriptor, voters: readonly number[], waits: (error: SparrowError) => void): Promise<void> {
+    const { fileSystem, hash, nodeLog } = this.#parts;
+    const { shard } = descriptor;
+    if (this.#slots.has(shard)) return;
+    if (this.#births.isMaking(shard)) throw beingMade(shard);
+    // One that could not be opened is not made again; what stood in its way may have gone.
+    const isThere = this.#isThere(shard);
+    if (!isThere) {
+      if (voters.length > 0 && hasPromised(nodeLog, shard)) throw destroyed(shard);
+      writeBeginning(fileSystem, this.#directory(shard), { descriptor, voters }, hash);
+    }
+    try {
+      await this.#open(shard, this.#beginningOf(shard), waits);
+    } catch (error) {
+      if (this.#isThere(shard)) this.#fail(shard, error);
+      throw error;
+    }
   }
 
   /** There is none when this settles. Shard 1 waits to be taken in again then. */
   async destroy(group: number): Promise<void> {
+    const opening = this.#opening.get(group);
+    if (opening?.waits !== undefined) opening.giveUp(gone(group));
     await this.#exclusively(group, async () => {
       const { fileSystem, nodeLog } = this.#parts;
       const directory = this.#directory(group);
@@ -212,7 +242,7 @@ export class NodeReplicas implements NodeShards {
         await slot.replica.close();
         slot.store.close();
         await slot.store.closeEngine();
-      } else if (!this.#failures.has(group)) return;
+      } else if (!this.#isThere(group)) return;
       await removeGroup(fileSystem, directory, nodeLog.group(group));
       this.#failures.delete(group);
       this.#slots.delete(group);
@@ -283,8 +313,10 @@ export class NodeReplicas implements NodeShards {
 
   #fail(group: number, error: unknown): void {
     const failure = error instanceof SparrowError ? error : notOpened(group, error);
+    const before = this.#failures.get(group);
     this.#failures.set(group, failure);
-    this.#parts.onFailed(group, failure);
+    // It is tried again as often as it is asked for.
+    if (before?.message !== failure.message) this.#parts.onFailed(group, failure);
   }
 
   #isThere(group: number): boolean {
@@ -294,7 +326,13 @@ export class NodeReplicas implements NodeShards {
   /** Of a group whose directory has none: as the cluster began. */
   #beginningOf(group: number): ReplicaBeginning {
     const { fileSystem, hash, nodeLog, voters } = this.#parts;
-    const kept = readBeginning(fileSystem, this.#directory(group), hash);
+    let kept: ReplicaBeginning | undefined;
+    try {
+      kept = readBeginning(fileSystem, this.#directory(group), hash);
+    } catch (error) {
+      if (!(error instanceof SparrowError) || error.kind !== 'corrupt') throw error;
+      return { ...this.#waiting(group), damage: error };
+    }
     if (kept !== undefined) return kept;
     const begins = (group === FIRST_SHARD || group === META_GROUP) && !nodeLog.isRetired(group);
     return begins ? { ...this.#waiting(group), voters } : this.#waiting(group);
@@ -305,7 +343,7 @@ export class NodeReplicas implements NodeShards {
   }
 
   /** `waits`: told that it needs something of other members first. */
-  async #open(group: number, { descriptor, voters }: ReplicaBeginning, waits?: () => void): Promise<void> {
+  async #open(group: number, { descriptor, voters, damage }: ReplicaBeginning, waits?: (error: SparrowError) => void): Promise<void> {
     const { fileSystem, nodeLog, host, clock, scheduler, random, hash, createHash, openEngine, settingsOf, nodes } = this.#parts;
     const { onPeers, onStopped, onDamaged, onHandover, cannotBegin } = this.#parts;
     const log = nodeLog.group(group);
@@ -317,18 +355,20 @@ export class NodeReplicas implements NodeShards {
       createHash,
       scheduler,
     });
-    const opening = { store, waits: false };
+    const { promise: givenUp, reject: giveUp } = Promise.withResolvers<never>();
+    // Nobody may be waiting.
+    givenUp.catch(() => undefined);
+    const opening: Opening = { store, waits: undefined, giveUp };
     this.#opening.set(group, opening);
     try {
+      // What was applied says what the shard is; where nothing was, a snapshot of another member does.
+      if (damage !== undefined && store.damage === undefined && store.engine.sequence < Math.max(1, store.begin.index))
+        await store.giveUp(damage, { what: damage.message, members: [], nodes: {} });
       // The first entry is about to be applied, or applied again: it writes where the nodes are, and on each of them the same.
       const begins = group === FIRST_SHARD && voters.length > 1 && store.damage === undefined && store.engine.sequence === 0;
       if (begins && cannotBegin !== undefined) throw cannotBegin;
       if (group === FIRST_SHARD)
         onPeers(new Map([...[...nodes].map(([id, { peerAddress }]) => [id, peerAddress] as const), ...store.peerAddresses]));
-      if (store.damage !== undefined || log.contents().damage !== undefined) {
-        opening.waits = true;
-        waits?.();
-      }
       const replica = await Replica.open(
         { ...settingsOf(group), group, voters, nodes: group === FIRST_SHARD ? nodes : undefined, descriptor },
         {
@@ -342,12 +382,20 @@ export class NodeReplicas implements NodeShards {
           births: this.#births,
           writeBudget: this.#writeBudget,
           onStopped: (error) => onStopped(group, error),
-          onDamaged: (error) => onDamaged?.(group, error),
+          givenUp,
+          onDamaged: (error) => {
+            if (this.#opening.get(group) === opening) {
+              opening.waits = error;
+              waits?.(error);
+            }
+            onDamaged?.(group, error);
+          },
           onHandover: (handover) => onHandover?.(group, handover),
         },
       );
       this.#replayed += replica.stats().replayedEntries;
       this.#slots.set(group, { store, replica });
+      this.#failures.delete(group);
       if (group === FIRST_SHARD) this.#first = replica;
     } catch (error) {
       store.close();
@@ -375,7 +423,7 @@ export class NodeReplicas implements NodeShards {
   /** Nothing is done to any group, but for those that wait for other members; or nobody waits for anything any more. */
   async #quiet(): Promise<void> {
     if (this.#aborted) return;
-    await Promise.all([...this.#busy].filter(([group]) => this.#opening.get(group)?.waits !== true).map(([, done]) => done));
+    await Promise.all([...this.#busy].filter(([group]) => this.#opening.get(group)?.waits === undefined).map(([, done]) => done));
   }
 
   #changed(group: number): void {
@@ -397,8 +445,19 @@ function groupOfName(name: string): number | undefined {
   return group >= 1 && group <= 0xffffffff && nameOfGroup(group) === name ? group : undefined;
 }
 
+/** Whether a replica of the group was here that others may count on. */
+function hasPromised(nodeLog: NodeLog, group: number): boolean {
+  const { hardState, lastIndex } = nodeLog.group(group).contents();
+  return nodeLog.isRetired(group) || hardState.term > 0 || lastIndex > 0;
+}
+
+function waitsForOthers(shard: number, { message }: SparrowError): SparrowError {
+  const text = `the replica of shard ${shard} waits for what other members have: ${message}`;
+  return new SparrowError('unavailable', 'REPLICA_WAITS', text, { shard, applied: false });
+}
+
 function destroyed(shard: number): SparrowError {
-  const message = `a replica of shard ${shard} was destroyed on this node: another one is taken in by the shard's leader, and does not begin it`;
+  const message = `this node has had a replica of shard ${shard}: another one is taken in by the shard's leader, and does not begin it`;
   return new SparrowError('conflict', 'SHARD_DESTROYED', message, { shard, applied: false });
 }
 

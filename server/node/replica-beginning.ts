@@ -19,6 +19,8 @@ export interface ReplicaBeginning {
   readonly descriptor: ShardDescriptor;
   /** Empty: a leader is to take this member in. */
   readonly voters: readonly number[];
+  /** What was kept of it is damaged: this is not it, and where nothing was applied yet, nothing may be. */
+  readonly damage?: SparrowError;
 }
 
 const MAGIC = 'SPKVBEG1';

@@ -1,20 +1,16 @@
 /**
- * How a replica comes to where it was: what a crash has left half done is finished, what the log has lost comes back from other members, and what is
- * committed and not in the engine is applied again.
+ * How a replica comes to where it was: what a crash has left half done is finished, what was lost comes back from other members, and what is committed and
+ * not in the engine is applied again.
  *
  *   a snapshot that is the engine, and not the log's begin yet -> a damaged engine replaced, damage in the log mended -> entries up to the commit index applied -> the core
  *
- * Called by replica.ts. Calls log-mending.ts, replica-store.ts, state-machine.ts and server/raft.
+ * Called by replica.ts. Calls replica-mending.ts, replica-store.ts, state-machine.ts and server/raft.
  */
-import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import { type LogEntry, membersOf, Raft, votersOnly } from '../raft/index.ts';
-import type { SnapshotBegin } from './group-directory.ts';
-import type { GroupDamage, GroupLog, LogDamage } from './log/index.ts';
-import { LogMending } from './log-mending.ts';
+import { engineOf, mendEngine, mendLog, othersOf } from './replica-mending.ts';
 import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
-import type { ReplicaStore } from './replica-store.ts';
 import { firstBatch } from './shard-changes.ts';
 import { StateMachine } from './state-machine.ts';
 
@@ -23,6 +19,9 @@ const READ_BYTES_MAX: number = 4 * 1024 * 1024;
 const INFLIGHT = { messages: 256, bytes: 16 * 1024 * 1024 };
 /** The write budget bounds what is proposed; the core's own bound is beyond it. */
 const UNCOMMITTED_BYTES_MIN = 64 * 1024 * 1024;
+
+/** What recovery itself finds wrong with an engine: another one takes its place. */
+const OF_THE_ENGINE: ReadonlySet<string> = new Set(['CORRUPT_STATE', 'ENGINE_OUTDATED']);
 
 /** What a replica begins its life with. */
 export interface Recovered {
@@ -38,7 +37,7 @@ export interface Recovered {
   readonly damage: SparrowError | undefined;
 }
 
-/** Throws `corrupt/LOG_MISMATCH`, `corrupt/CORRUPT_RAFT_LOG`. */
+/** Where other members cannot help, throws `corrupt/LOG_MISMATCH`, `corrupt/ENGINE_OUTDATED`, `corrupt/CORRUPT_RAFT_LOG`, and what the engine throws. */
 export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaParts): Promise<Recovered> {
   await finishInstall(parts);
   for (;;) {
@@ -48,8 +47,8 @@ export async function recoverReplica(settings: ReplicaSettings, parts: ReplicaPa
       return { ...(await recover(settings, parts, watch)), damage: watch.damage };
     } catch (error) {
       const { store } = parts;
-      if (error instanceof SparrowError && error.code === 'CORRUPT_STATE') watch.damage = error;
-      if (watch.damage === undefined || store === undefined || othersOf(settings, watch.members).length === 0) throw error;
+      if (error instanceof SparrowError && OF_THE_ENGINE.has(error.code)) watch.damage = error;
+      if (watch.damage === undefined || store === undefined || othersOf(settings, watch.members) === undefined) throw error;
       // It goes on with what other members have.
       await store.giveUp(watch.damage, { what: watch.damage.message, members: watch.members, nodes: watch.nodes });
     } finally {
@@ -90,10 +89,12 @@ async function recover(settings: ReplicaSettings, parts: ReplicaParts, watch: Da
   watch.knows(machine);
   const recovered = parts.log.contents();
   const applied = machine.applied;
-  if (applied < recovered.compactedIndex || applied > recovered.lastIndex) {
+  // Entries do not tell who the members were before them: what an engine began with must be there, or more.
+  const begun = machine.configuration.voters.length > 0 || recovered.lastIndex === 0;
+  if (applied < recovered.compactedIndex || applied > recovered.lastIndex || !begun) {
     throw new SparrowError(
       'corrupt',
-      'LOG_MISMATCH',
+      applied > recovered.lastIndex ? 'LOG_MISMATCH' : 'ENGINE_OUTDATED',
       `the engine has applied entry ${applied}, but the Raft log holds entries ${recovered.compactedIndex + 1} to ${recovered.lastIndex}`,
       { applied, first: recovered.compactedIndex + 1, last: recovered.lastIndex },
     );
@@ -145,89 +146,4 @@ async function finishBirth(engine: HostedEngine, { descriptor }: ReplicaSettings
   if (descriptor === undefined || engine.sequence >= begin) return;
   const batch = firstBatch(engine, descriptor);
   if (batch !== undefined) await engine.write(batch, { sequence: begin });
-}
-
-/** Its own, or that of its store: a replica has one of them. */
-function engineOf({ store, engine }: ReplicaParts): HostedEngine {
-  const found = store?.engine ?? engine;
-  assert(found !== undefined, 'a replica is given an engine, or a store that has one');
-  return found;
-}
-
-/**
- * An engine that cannot be opened, or was found to be damaged before, is replaced by a snapshot of another member: of an entry that the log reaches back
- * to at least. A log that is damaged, too, is of no help: then it is to cover all that this member ever acknowledged.
- */
-async function mendEngine(
-  { group, id, voters, electionTicks }: ReplicaSettings,
-  { store, log, nodeLog, host, onDamaged }: ReplicaParts,
-): Promise<void> {
-  if (store?.damage === undefined) return;
-  const { damage, compactedIndex, lastIndex } = log.contents();
-  const peers = othersOf({ id, voters }, store.damageNote?.members ?? []);
-  if (damage?.endLost === true) throw damaged(damage, nodeLog.damage[0], peers);
-  // Nobody else has what was here.
-  if (peers.length === 0) throw store.damage;
-  onDamaged?.(store.damage);
-  const begin = await store.receive(
-    { group, id, peers, host, retryTicks: electionTicks },
-    damage === undefined ? compactedIndex : lastIndex,
-  );
-  await installBefore(begin, store, log);
-}
-
-/** Who else is in the group: by what the engine said, or else as it began. */
-function othersOf({ id, voters }: Pick<ReplicaSettings, 'id' | 'voters'>, members: readonly number[]): number[] {
-  return (members.length > 0 ? members : voters).filter((member) => member !== id);
-}
-
-/** What the log has lost comes back from other members, before anything else. A sole voter has nobody, and what may be missing at the end nobody knows. */
-async function mendLog({ group, id, voters, electionTicks }: ReplicaSettings, parts: ReplicaParts): Promise<number> {
-  const { log, nodeLog, store, host } = parts;
-  const engine = engineOf(parts);
-  const machine = new StateMachine({ engine, log, beginning: votersOnly(voters) });
-  if (log.contents().damage !== undefined) dropApplied(log, engine.durableSequence);
-  const { damage, lastIndex } = log.contents();
-  if (damage === undefined) return 0;
-  const peers = membersOf(machine.configuration).filter((member) => member !== id);
-  if (damage.endLost || peers.length === 0) throw damaged(damage, nodeLog.damage[0], peers);
-  const mending = { group, id, peers, host, retryTicks: electionTicks };
-  const { outcome, entries } = await new LogMending(mending, log).run();
-  if (outcome === 'filled') return entries;
-  if (store === undefined) throw damaged(damage, nodeLog.damage[0], peers);
-  // It covers all that this member ever acknowledged.
-  await installBefore(await store.receive(mending, lastIndex), store, log);
-  return entries;
-}
-
-/** Before a replica opens a snapshot takes the engine's place; each step durable before the next. */
-async function installBefore({ index, term }: SnapshotBegin, store: ReplicaStore, log: GroupLog): Promise<void> {
-  const { hardState } = log.contents();
-  if (term > hardState.term) await log.append({ ...hardState, term, vote: 0 }, [], true);
-  await store.install({ index, term });
-  if (log.term(index) !== term) await log.restore(index, term);
-}
-
-/** Lost entries whose effect the engine has are not needed: the log goes up to the last one that is known before what is not applied. */
-function dropApplied(log: GroupLog, applied: number): void {
-  const { damage } = log.contents();
-  const lost = damage?.missing.findLast(({ from }) => from <= applied);
-  if (lost === undefined) return;
-  for (let index = applied; index > lost.to; index--) if (log.term(index) !== undefined) return log.compact(index);
-}
-
-/**
- * A sole voter has nobody to fetch from what its log has lost. What came last may be a vote, and that nobody else needs to know: given again in the same
- * term, to another one, it could make a second leader.
- */
-function damaged({ missing, endLost }: GroupDamage, place: LogDamage | undefined, peers: readonly number[]): SparrowError {
-  const entries = missing.map(({ from, to }) => `${from} to ${to}`).join(', ');
-  const lost = [...(missing.length > 0 ? [`entries ${entries}`] : []), ...(endLost ? ['what came last'] : [])].join(' and ');
-  const at = place === undefined ? '' : `: ${place.file}: ${place.what} (at byte ${place.offset})`;
-  const where = place === undefined ? {} : { file: place.file, offset: place.offset };
-  const next =
-    peers.length === 0
-      ? 'no other member has it: the way on is a backup'
-      : 'what this member has promised to the others since, a vote perhaps, nobody can tell: it is to be replaced by a node of another id (sparrowkv cluster replace)';
-  return new SparrowError('corrupt', 'CORRUPT_RAFT_LOG', `the log has lost ${lost}${at}; ${next}`, { ...where, lost });
 }

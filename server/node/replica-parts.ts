@@ -61,6 +61,8 @@ export interface ReplicaParts {
   onStopped: (error: SparrowError) => void;
   /** It gives the lead up for its disk's sake. */
   onHandover?: (handover: Handover) => void;
-  /** Its data is damaged, and is being got back from other members. */
+  /** Its data is damaged, and is being got back from other members. Told as well when opening it waits for them. */
   onDamaged?: (error: SparrowError) => void;
+  /** Rejects when opening it waits for other members no longer. */
+  givenUp?: Promise<never> | undefined;
 }

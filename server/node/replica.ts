@@ -57,6 +57,8 @@ import type { ApplyResult, StateMachine } from './state-machine.ts';
 import { WriteBudget } from './write-budget.ts';
 import { Sweeper } from './sweeper.ts';
 
+const NO_COMMAND: Uint8Array = new Uint8Array(0);
+
 export class Replica implements HostedReplica {
   readonly #settings: ReplicaSettings;
   readonly #parts: ReplicaParts;
@@ -358,7 +360,18 @@ export class Replica implements HostedReplica {
       applied: this.#machine.applied,
       send: (response) => this.#parts.host.send(this.group, [response]),
       sendSnapshot: (to) => void this.#snapshots.send({ to, term: LENT_TERM }),
+      commitFor: (member) => (this.members.includes(member) ? this.#commitNothing() : undefined),
     });
+  }
+
+  /** An entry without a command. Settles when it is applied; undefined when it cannot be proposed. */
+  #commitNothing(): Promise<{ index: number; term: number }> | undefined {
+    if (this.#refusal() !== undefined) return undefined;
+    const { index } = this.#raft.propose([NO_COMMAND]);
+    if (index === undefined) return undefined;
+    const { term } = this.#raft;
+    this.#schedule();
+    return this.#proposals.enterBegun(index, term, NO_LIMIT).then(() => ({ index, term }));
   }
 
   async accept(from: number, head: SnapshotHead): Promise<SnapshotSink> {

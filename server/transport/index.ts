@@ -13,7 +13,15 @@ export type {
   SnapshotSource,
   Transport,
 } from './transport.ts';
-export { type EntriesRequest, type EntriesResponse, isRepairMessage, type RepairMessage, type SnapshotWanted } from './repair-messages.ts';
+export {
+  type Barrier,
+  type BarrierWanted,
+  type EntriesRequest,
+  type EntriesResponse,
+  isRepairMessage,
+  type RepairMessage,
+  type SnapshotWanted,
+} from './repair-messages.ts';
 export { PacketWriter, type Packet, readPacket } from './message-codec.ts';
 export { checkGreeting, decodeGreeting, encodeGreeting, type Greeting, greetingTo, type Identity, PEER_FORMAT } from './greeting.ts';
 export { DirectorySource } from './directory-source.ts';

@@ -16,6 +16,8 @@
  *   12 entries-request    | anchor index | anchor term | first | last |              repair-messages.ts
  *   13 entries-response   | anchor index | anchor term | previous index | previous term | count | entry ... |
  *   14 snapshot-wanted    | index |
+ *   15 barrier-wanted     | question |
+ *   16 barrier            | question | index |
  *   9  snapshot-offer     | id: bytes, characters |                                  there is a snapshot to be fetched (grpc/snapshot-server.ts)
  *
  *   entry:    | flags u8: 1 changes the configuration, 2 withheld | term - term of the entry before | bytes, data |
@@ -64,6 +66,8 @@ const READ_RESPONSE = 11;
 const ENTRIES_REQUEST = 12;
 const ENTRIES_RESPONSE = 13;
 const SNAPSHOT_WANTED = 14;
+const BARRIER_WANTED = 15;
+const BARRIER = 16;
 
 const ENTRY_CHANGE = 1;
 const ENTRY_WITHHELD = 2;
@@ -247,6 +251,13 @@ function writeMessage(writer: ByteWriter, group: number, message: Exclude<PeerMe
     case 'snapshot-wanted':
       begin(writer, SNAPSHOT_WANTED, group, message.term);
       return writer.varint(message.index);
+    case 'barrier-wanted':
+      begin(writer, BARRIER_WANTED, group, message.term);
+      return writer.varint(message.question);
+    case 'barrier':
+      begin(writer, BARRIER, group, message.term);
+      writer.varint(message.question);
+      return writer.varint(message.index);
   }
 }
 
@@ -387,6 +398,10 @@ function readMessage(type: number, reader: ByteReader, from: number, to: number,
     }
     case SNAPSHOT_WANTED:
       return { group, message: { type: 'snapshot-wanted', from, to, term, index: reader.varint() } };
+    case BARRIER_WANTED:
+      return { group, message: { type: 'barrier-wanted', from, to, term, question: reader.varint() } };
+    case BARRIER:
+      return { group, message: { type: 'barrier', from, to, term, question: reader.varint(), index: reader.varint() } };
     default:
       throw peerFormat(`a record of unknown type ${type}`);
   }

@@ -149,16 +149,49 @@ describe('the directory of a group', () => {
     expect(disk.listSync(open(disk).engine)).toEqual([]);
   });
 
-  it('refuses what is none, and what is newer', () => {
-    const disk = begun(1);
-    const current = read(disk, '/data/group/current');
-    for (let at = 0; at < current.length; at++) {
-      const flipped = Buffer.from(current);
-      flipped[at]! ^= 1;
-      disk.replace('/data/group/current', flipped);
-      expect(() => open(disk), `byte ${at}`).toThrow(/group's engine|format version/);
+  it('takes the engine for damaged, and keeps it, when `current` does not say how it began, also after a crash', () => {
+    const damaged = (seed: number): SimFileSystem => {
+      const disk = begun(seed);
+      disk.flip('/data/group/current', 20);
+      return disk;
+    };
+    const whole = damaged(1);
+    const before = whole.operations;
+    expect(open(whole).damage?.what).toContain("group's engine");
+    for (let at = 1; at <= whole.operations - before; at++) {
+      for (const mode of CRASH_MODES) {
+        const disk = damaged(at);
+        disk.killAt(disk.operations + at);
+        expect(() => open(disk)).toThrow(PowerLoss);
+        disk.crash(mode);
+        const directory = open(disk);
+        expect(directory.damage, `operation ${at}, ${mode}`).toMatchObject({ members: [] });
+        expect([directory.engine, directory.begin]).toEqual(['/data/group/a/files', { index: 0, term: 0 }]);
+        expect(versionOf(disk, directory)).toBe(0);
+      }
     }
-    disk.replace('/data/group/current', current.subarray(0, 39));
-    expect(() => open(disk)).toThrow(expect.objectContaining({ code: 'CORRUPT_GROUP' }) as Error);
+  });
+
+  it('finds the slot of the engine when `current` does not say it', async () => {
+    const disk = begun(1);
+    const directory = open(disk);
+    await receive(disk, directory, 10);
+    directory.switchTo({ index: 10, term: 7 });
+    const at = directory.engine;
+    disk.flip('/data/group/current', 20);
+    expect(open(disk).engine).toBe(at);
+    for (const name of NAMES) expect(read(disk, `${at}/${name}`)).toEqual(bytesOf(name, 10));
+  });
+
+  it('refuses what is newer, and takes everything else for damage', () => {
+    for (let at = 0; at < 40; at++) {
+      const disk = begun(1);
+      disk.flip('/data/group/current', at);
+      if (at > 8 && at < 12) expect(() => open(disk), `byte ${at}`).toThrow(/format version/);
+      else expect(open(disk).damage, `byte ${at}`).toBeDefined();
+    }
+    const disk = begun(1);
+    disk.replace('/data/group/current', read(disk, '/data/group/current').subarray(0, 39));
+    expect(open(disk).damage).toBeDefined();
   });
 });

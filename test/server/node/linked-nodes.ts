@@ -40,6 +40,11 @@ export class LinkedNodes {
     return harness;
   }
 
+  /** Also of a node that is stopped. */
+  disk(node: number): SimFileSystem {
+    return this.#disks.get(node)!;
+  }
+
   isReachable(node: number): boolean {
     return this.#links.has(node);
   }

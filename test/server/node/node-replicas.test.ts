@@ -134,8 +134,9 @@ describe('the replicas of a node', () => {
     const again = await start(disk);
     expect(again.groups).toEqual([1, META_GROUP, 21]);
     expect(again.get(21, 'b')).toBe('2');
-    expect([...again.replicas.failures]).toMatchObject([[20, { code: 'CORRUPT_GROUP' }]]);
-    await expect(again.replicas.create(descriptorOf(20), [1])).rejects.toMatchObject({ code: 'CORRUPT_GROUP' });
+    expect([...again.replicas.failures]).toMatchObject([[20, { code: 'ENGINE_DAMAGED' }]]);
+    await expect(again.replicas.create(descriptorOf(20), [1])).rejects.toMatchObject({ code: 'ENGINE_DAMAGED' });
+    expect(again.stopped).toHaveLength(1);
     // Its data are elsewhere: an order takes it away.
     await again.replicas.destroy(20);
     expect(again.replicas.failures.size).toBe(0);

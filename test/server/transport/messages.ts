@@ -108,6 +108,8 @@ const repairMessage: fc.Arbitrary<RepairMessage> = fc.oneof(
     .record({ ...anchored, previousIndex: fc.nat(2 ** 40), previousTerm: fc.nat(2 ** 40), entries: fc.array(entry, { maxLength: 6 }) })
     .map(({ entries, ...rest }): RepairMessage => ({ type: 'entries-response', ...rest, entries: numbered(entries, rest) })),
   fc.record({ type: fc.constant('snapshot-wanted' as const), ...envelope, index: number }),
+  fc.record({ type: fc.constant('barrier-wanted' as const), ...envelope, question: number }),
+  fc.record({ type: fc.constant('barrier' as const), ...envelope, question: number, index: number }),
 );
 
 export const groupMessage: fc.Arbitrary<GroupMessage> = fc.record({
@@ -155,5 +157,7 @@ export function oneOfEach(): GroupMessage[] {
       },
     },
     { group: 1, message: { type: 'snapshot-wanted', ...ends, index: 304 } },
+    { group: 1, message: { type: 'barrier-wanted', ...ends, question: 77 } },
+    { group: 1, message: { type: 'barrier', ...ends, question: 77, index: 305 } },
   ];
 }
