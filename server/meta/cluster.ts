@@ -377,6 +377,7 @@ export class Cluster implements ClusterState {
     const shard = this.shards.get(id);
     if (shard?.hosts.delete(node)) {
       this.nodes.get(node)?.replicasHere.delete(shard);
+      if (shard.leader === node) this.#lead(shard, 0, shard.term);
       this.#touched.add(shard);
     }
     const strays = this.strays.get(id);

@@ -195,7 +195,7 @@ export class NodeReplicas implements NodeShards {
 
   /**
    * There is a replica of the shard when this settles. Does nothing where there is one. Throws `conflict/SHARD_DESTROYED` when `voters` are given for a group that
-   * was here before: it would begin anew without what it promised; `unavailable/REPLICA_WAITS` when it first has to get back from other members what its disk has
+   * was destroyed here: it would begin anew without what it promised; `unavailable/REPLICA_WAITS` when it first has to get back from other members what its disk has
    * lost; `invalid/SHARD_DESCRIPTOR`, and what its directory has against it.
    */
   async create(descriptor: ShardDescriptor, voters: readonly number[]): Promise<void> {
@@ -218,8 +218,10 @@ export class NodeReplicas implements NodeShards {
     // One that could not be opened is not made again; what stood in its way may have gone.
     const isThere = this.#isThere(shard);
     if (!isThere) {
-      if (voters.length > 0 && hasPromised(nodeLog, shard)) throw destroyed(shard);
-      writeBeginning(fileSystem, this.#directory(shard), { descriptor, voters }, hash);
+      if (voters.length > 0 && nodeLog.isRetired(shard)) throw destroyed(shard);
+      // Its directory was taken away: it is no new member, whatever it is told.
+      const begins = hasPromised(nodeLog, shard) ? [] : voters;
+      writeBeginning(fileSystem, this.#directory(shard), { descriptor, voters: begins }, hash);
     }
     try {
       await this.#open(shard, this.#beginningOf(shard), waits);
@@ -448,7 +450,7 @@ function groupOfName(name: string): number | undefined {
 /** Whether a replica of the group was here that others may count on. */
 function hasPromised(nodeLog: NodeLog, group: number): boolean {
   const { hardState, lastIndex } = nodeLog.group(group).contents();
-  return nodeLog.isRetired(group) || hardState.term > 0 || lastIndex > 0;
+  return hardState.term > 0 || lastIndex > 0;
 }
 
 function waitsForOthers(shard: number, { message }: SparrowError): SparrowError {
@@ -457,7 +459,7 @@ function waitsForOthers(shard: number, { message }: SparrowError): SparrowError 
 }
 
 function destroyed(shard: number): SparrowError {
-  const message = `this node has had a replica of shard ${shard}: another one is taken in by the shard's leader, and does not begin it`;
+  const message = `a replica of shard ${shard} was destroyed on this node: another one is taken in by the shard's leader, and does not begin it`;
   return new SparrowError('conflict', 'SHARD_DESTROYED', message, { shard, applied: false });
 }
 

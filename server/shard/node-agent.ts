@@ -47,6 +47,8 @@ const DONE: OrderOutcome = Object.freeze({ outcome: 'done' });
 const PASSING: ReadonlySet<string> = new Set(['unavailable', 'exhausted', 'rerouted']);
 /** Codes of others that do: what is in the way is another step that is under way. */
 const PASSING_CODES: ReadonlySet<string> = new Set(['CHANGE_PENDING', 'MERGE_ORDER']);
+/** The operating system's words for what it lacks for now: room, files, memory. */
+const LACKING: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'EINTR']);
 
 export class NodeAgent {
   readonly #parts: NodeAgentParts;
@@ -235,13 +237,8 @@ function notSealed({ shard }: ShardDescriptor): SparrowError {
 
 function refused(error: unknown): OrderOutcome {
   if (!(error instanceof SparrowError)) {
-    return {
-      outcome: 'refused',
-      code: 'INTERNAL',
-      message: error instanceof Error ? error.message : String(error),
-      again: false,
-      leader: 0,
-    };
+    const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : { code: undefined, message: String(error) };
+    return { outcome: 'refused', code: code ?? 'INTERNAL', message, again: code !== undefined && LACKING.has(code), leader: 0 };
   }
   const { code, kind, message, details } = error;
   const leader = typeof details['leader'] === 'number' ? details['leader'] : 0;

@@ -3,7 +3,7 @@
  * whenever one of those changes, so that nobody searches a hundred thousand shards for the few that need something. Pure.
  */
 import { majority } from '../../raft/index.ts';
-import { MADE_SHARD_MIN, type ShardDescriptor } from '../../shard/descriptor.ts';
+import { FIRST_SHARD, MADE_SHARD_MIN, type ShardDescriptor } from '../../shard/descriptor.ts';
 import {
   type Ailment,
   type ClusterState,
@@ -39,6 +39,8 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
   // Just so: it answers clients of a table that is dropped, or none of one that is not.
   if (isDropped(table) !== (record.descriptor.dropped === true)) return 'undescribed';
   if (record.byHand) return undefined;
+  // Nothing else can be done about it before somebody leads.
+  if (isLeaderless(state, shard) && absentMember(state, shard) !== undefined) return 'absent';
   const short = missing(table, record.replicas) !== undefined;
   const extra = surplus(table, record.replicas) !== undefined;
   if ((down > 0 || short) && alive === majority(voters) && table.replicas.voters + table.replicas.witnesses > 1) return 'endangered';
@@ -95,17 +97,24 @@ export function strayHost(state: ClusterState, shard: Shard): number | undefined
 }
 
 /**
- * A member whose node is up, reports, and has no replica: a snapshot of the shard that it was split off from has carried the node past the split. Of what a
- * leader says whose configuration is known; a node's first report names all that it has. Shards that a cluster begins with are split off from none.
+ * A member whose node is up, reports, and has no replica: making it failed, or its directory was taken away, or a snapshot of the shard that it was split off from
+ * has carried the node past the split. A node's first report names all that it has. Of what a leader says whose configuration is known; where nobody leads, for want
+ * of that replica perhaps, of what was known last: a node that is no member any more has it destroyed later. Shard 1 is on every node.
  */
 export function absentMember(state: ClusterState, shard: Shard): number | undefined {
-  if (shard.id < MADE_SHARD_MIN || shard.load === undefined || shard.record.joint) return undefined;
+  if (shard.id === FIRST_SHARD) return undefined;
+  if (!isLeaderless(state, shard) && (shard.load === undefined || shard.record.joint)) return undefined;
   for (const { node } of shard.record.replicas) {
     if (shard.hosts.has(node)) continue;
     const there = state.nodes.get(node);
     if (there?.load !== undefined && there.record.health === 'up' && there.record.duty === 'active') return node;
   }
   return undefined;
+}
+
+/** Nobody is known to lead it, or whoever did cannot be heard. */
+function isLeaderless(state: ClusterState, { leader }: Shard): boolean {
+  return leader === 0 || state.nodes.get(leader)?.record.health !== 'up';
 }
 
 function countsOf(replicas: readonly ReplicaRecord[]): ReplicaCounts {

@@ -2,7 +2,8 @@
  * What nobody wants any more, or what was left half done:
  *
  *   stray         a node has a replica of a shard and is no member of it, or the shard itself is gone (lineage.ts): destroyed
- *   absent        a member has no replica, and its node is up: the node makes one, which the leader fills
+ *   absent        a member has no replica, and its node is up: the node makes one, which the leader fills; of a group that nobody has ever led, the members
+ *                 begin it as they were to. A node that has promised something in the group keeps to that, whatever it is told
  *   sealed        and no merge is under way: an operator was given up while its order was; unsealed
  *   unsplit       it is about to be split and no split is under way: as a sealed one, so that it may be split, or merged, again
  *   undescribed   the table's settings have changed: the shard is told
@@ -43,8 +44,10 @@ export function tidy(round: Round): void {
     if (left <= 0) return;
     if (!round.isFree(shard) || nowMs - Math.max(shard.record.splitAtMs, state.ledSinceMs) < MAKING_MS) continue;
     const node = absentMember(state, shard)!;
-    const reason = `node ${node} is a member and has no replica`;
-    round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters: [] }]);
+    const { replicas, asOfIndex } = shard.record;
+    const voters = asOfIndex > 0 ? [] : replicas.filter(({ votes }) => votes).map((replica) => replica.node);
+    const reason = `node ${node} is a member and has no replica${shard.leader === 0 ? ', and nobody leads' : ''}`;
+    round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters }]);
     left--;
   }
   for (const shard of state.ailing('stray')) {

@@ -220,6 +220,7 @@ export class World {
     this.groups.get(shard)!.copies.delete(node);
     this.#sums.delete(node);
     this.#gone.set(node, (this.#gone.get(node) ?? new Set()).add(shard));
+    this.#elect(shard);
   }
 
   /** A node has a replica of a shard that it is no member of any more. */

@@ -87,6 +87,21 @@ describe('the orders of the metaserver', () => {
     await expect.poll(() => cluster.node(from).replicas.get(16)!.applied > 0 && cluster.node(from).get(16, 'a')).toBe('kept');
   });
 
+  it('are tried again where the disk has no room for now', async () => {
+    const create: Order = { type: 'create-replica', descriptor: DESCRIPTOR, voters: [1] };
+    const disk = cluster.disk(1);
+    disk.capacityBytes = 0;
+    expect(await order(1, create)).toMatchObject({
+      outcome: 'refused',
+      again: true,
+      message: expect.stringMatching(/ENOSPC|room|full/) as string,
+    });
+    disk.capacityBytes = Infinity;
+    expect(await order(1, create)).toEqual(DONE);
+    await expect.poll(() => leaderOf(16)).toBe(1);
+    expect(cluster.node(1).replicas.failures.size).toBe(0);
+  });
+
   it('are refused by whoever does not lead, with who does, and where there is no replica', async () => {
     await made([1, 2, 3]);
     const leader = leaderOf(16);
