@@ -124,6 +124,7 @@ async function recover(settings: ReplicaSettings, parts: ReplicaParts, watch: Da
     keptBytesMax: settings.keptBytesMax,
     hardState: { ...recovered.hardState, commit },
     log: { ...recovered, entries },
+    promised: { index: recovered.retiredIndex, term: recovered.retiredTerm },
     applied: commit,
   });
   return { machine, raft, from: applied, entries: recovered.lastIndex - applied, bytes: replayedBytes, mended };

@@ -23,6 +23,7 @@ export function mayCampaign(state: RaftState): boolean {
     canLead(state.configuration, state.id) &&
     // Without its state it could not lead.
     !state.log.installing &&
+    hasPromised(state, state.log.lastIndex, state.log.lastTerm) &&
     // Others may have a configuration already in which this member, or its idea of a majority, is none.
     !state.log.hasUnappliedChange
   );
@@ -75,7 +76,8 @@ export function onVoteRequest(state: RaftState, request: VoteRequest): void {
   learnCommitted(state, request);
   if (goesFirst(state, request)) return refusePreVote(state, from);
   const free = state.vote === from || (state.vote === 0 && state.leader === 0) || (pre && term > state.term);
-  const granted = free && log.isUpToDate(request.lastIndex, request.lastTerm);
+  const { lastIndex, lastTerm } = request;
+  const granted = free && log.isUpToDate(lastIndex, lastTerm) && hasPromised(state, lastIndex, lastTerm);
   if (granted && !pre) {
     state.vote = from;
     state.elapsed = 0;
@@ -92,6 +94,15 @@ export function onVoteRequest(state: RaftState, request: VoteRequest): void {
     commitTerm: log.committedTerm,
   };
   (pre ? state.messages : state.messagesAfterSync).push(answer);
+}
+
+/**
+ * Whether a log that ends with that entry has all that this member has acknowledged. Its own may not, when it lost one and is being filled anew: it counted for the
+ * majority that committed what it had then, and somebody who missed that, and that members have changed since, may ask for its vote.
+ */
+function hasPromised({ options: { promised } }: RaftState, lastIndex: number, lastTerm: number): boolean {
+  if (promised === undefined) return true;
+  return lastTerm > promised.term || (lastTerm === promised.term && lastIndex >= promised.index);
 }
 
 /**

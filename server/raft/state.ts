@@ -44,6 +44,8 @@ export interface RaftOptions {
   keptBytesMax: number;
   hardState: HardState;
   log: InitialLog;
+  /** The last entry of a log that this member has had and lost, on purpose: it has acknowledged all up to it. Left out: none. */
+  promised?: { readonly index: number; readonly term: number };
   /** The last entry that has been applied. */
   applied: number;
 }

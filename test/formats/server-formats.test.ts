@@ -174,6 +174,32 @@ describe("a segment of a node's log, version 1", () => {
   });
 });
 
+describe("a segment of a node's log that tells of a retired group", () => {
+  it('has the last entry of the log that was there', async () => {
+    const options = { directory: '/log', hash, clock: new NodeClock(), scheduler: new NodeScheduler(), segmentBytes: 1024, cacheBytes: 0 };
+    const disk = new SimFileSystem();
+    const log = NodeLog.open({ ...options, fileSystem: disk, random: new SimRandom(1) });
+    const entry = (index: number, bytes: number) => ({ index, term: 3, data: Buffer.alloc(bytes, 'x') });
+    await log.group(4).append({ term: 3, vote: 2, commit: 1 }, [entry(1, 1), entry(2, 1)], true);
+    await log.group(4).retire();
+    for (let i = 1; i <= 4; i++) await log.group(5).append({ term: 3, vote: 0, commit: 0 }, [entry(i, 500)], true);
+    const written = disk.contents('/log/000002.raft').subarray(0, 64 + 40 + 96 + 80);
+    log.abort();
+    const found = new SimFileSystem();
+    found.makeDirectorySync('/log');
+    found.replace('/log/000002.raft', golden('raft-log-retired-v1', written));
+    const again = NodeLog.open({ ...options, fileSystem: found, random: new SimRandom(1) });
+    expect(again.group(4).contents()).toMatchObject({
+      retired: true,
+      retiredIndex: 2,
+      retiredTerm: 3,
+      lastIndex: 0,
+      hardState: { term: 3, vote: 2 },
+    });
+    await again.close();
+  });
+});
+
 describe('a command, version 1', () => {
   const key = (text: string): Buffer => Buffer.from(text);
 

@@ -90,9 +90,9 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a segment begins by calling all before it committed',
-    file: WRITER,
-    find: 'const summary = { group: id, ordinal, lastIndex, lastTerm, hardState, beginIndex,',
-    plant: 'const summary = { group: id, ordinal, lastIndex, lastTerm, hardState: { ...hardState, commit: lastIndex }, beginIndex,',
+    file: 'server/node/log/group-state.ts',
+    find: 'return { group, ordinal, lastIndex, lastTerm, hardState,',
+    plant: 'return { group, ordinal, lastIndex, lastTerm, hardState: { ...hardState, commit: lastIndex },',
     cluster: THREE,
   },
   {
@@ -141,8 +141,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'votes are given to those who lack entries',
     file: ELECTION,
-    find: 'const granted = free && log.isUpToDate(request.lastIndex, request.lastTerm);',
-    plant: 'const granted = free;',
+    find: 'free && log.isUpToDate(lastIndex, lastTerm)',
+    plant: 'free',
     cluster: THREE,
   },
   {

@@ -5,7 +5,8 @@
  *   1 BATCH      frames of groups  groups listed next   synced position   -
  *                in the log before
  *   2 GROUP      its last entry    of that entry        of its last frame | term u64 | commit u64 | begin u64 | begin's term u64 |
- *                                                                         | vote u32 | marks u32 | note |      marks: 1 end lost, 2 retired
+ *                                                                         | vote u32 | marks u32 | note |      marks: 1 end lost, 2 retired,
+ *                                                                         4 before the note: | retired index u64 | of that term u64 |
  *   3 STATE      commit            term                 its own           | vote u32 |
  *   4 ENTRY      index             term                 its own           a command
  *   5 CHANGE     index             term                 its own           a change of the configuration (raft/configuration-codec.ts)
@@ -22,7 +23,7 @@
  * brings back a single entry that was lost. BEGIN: everything up to `index` is gone. RESTORE: the same, and everything after it.
  * END KNOWN: the group has again all that it had before damage. The note is the host's: bytes that it wants kept with the log's begin.
  * REMOVE: nothing is known of the group any more. RETIRE: its replica was destroyed; all is gone but term and vote, which it must not break should it come
- * back. A group stays retired, whatever is appended later: this node has had it before.
+ * back, and which entry was the last: who has less must not get its vote. A group stays retired, whatever is appended later: this node has had it before.
  *
  * Used by the writer, by recovery.ts and by what reads entries again.
  */
@@ -49,6 +50,8 @@ const GROUP_FIXED_BYTES = 40;
 const WITHHELD_BYTES = 4;
 const MARK_END_LOST = 1;
 const MARK_RETIRED = 2;
+const MARK_RETIRED_LOG = 4;
+const RETIRED_LOG_BYTES = 16;
 
 /** What a segment says at its beginning about a group. */
 export interface GroupSummary {
@@ -61,6 +64,8 @@ export interface GroupSummary {
   beginTerm: number;
   endLost: boolean;
   retired: boolean;
+  retiredIndex: number;
+  retiredTerm: number;
   note: Uint8Array;
 }
 
@@ -74,8 +79,8 @@ export function entryFrameBytesMax(entry: LogEntry): number {
   return frameBytes(Math.max(entry.data.length, changeBytes));
 }
 
-export function groupFrameBytes(noteBytes: number): number {
-  return frameBytes(GROUP_FIXED_BYTES + noteBytes);
+export function groupFrameBytes({ retiredIndex, note }: Pick<GroupSummary, 'retiredIndex' | 'note'>): number {
+  return frameBytes(GROUP_FIXED_BYTES + (retiredIndex > 0 ? RETIRED_LOG_BYTES : 0) + note.length);
 }
 
 /** Writes an entry; returns the position after it. */
@@ -130,21 +135,30 @@ export function writeMark(
 }
 
 export function writeGroup(target: Buffer, at: number, summary: GroupSummary, seal: Seal): number {
-  const { group, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, retired, note } = summary;
+  const { group, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, retired, retiredIndex, retiredTerm, note } =
+    summary;
   const data = at + FRAME_HEADER_BYTES;
   writeU64(target, data, hardState.term);
   writeU64(target, data + 8, hardState.commit);
   writeU64(target, data + 16, beginIndex);
   writeU64(target, data + 24, beginTerm);
   target.writeUInt32LE(hardState.vote, data + 32);
-  target.writeUInt32LE((endLost ? MARK_END_LOST : 0) | (retired ? MARK_RETIRED : 0), data + 36);
-  target.set(note, data + GROUP_FIXED_BYTES);
+  const marks = (endLost ? MARK_END_LOST : 0) | (retired ? MARK_RETIRED : 0) | (retiredIndex > 0 ? MARK_RETIRED_LOG : 0);
+  target.writeUInt32LE(marks, data + 36);
+  let noteAt = GROUP_FIXED_BYTES;
+  if (retiredIndex > 0) {
+    writeU64(target, data + noteAt, retiredIndex);
+    writeU64(target, data + noteAt + 8, retiredTerm);
+    noteAt += RETIRED_LOG_BYTES;
+  }
+  target.set(note, data + noteAt);
   const header = { kind: FRAME_GROUP, flags: 0, group, ordinal, index: lastIndex, term: lastTerm };
-  return finishFrame(target, at, header, GROUP_FIXED_BYTES + note.length, seal);
+  return finishFrame(target, at, header, noteAt + note.length, seal);
 }
 
 export function decodeGroup({ group, ordinal, index, term, data }: Frame): GroupSummary {
   const marks = data.readUInt32LE(36);
+  const retiredLog = (marks & MARK_RETIRED_LOG) !== 0;
   return {
     group,
     ordinal,
@@ -155,7 +169,9 @@ export function decodeGroup({ group, ordinal, index, term, data }: Frame): Group
     beginTerm: readU64(data, 24),
     endLost: (marks & MARK_END_LOST) !== 0,
     retired: (marks & MARK_RETIRED) !== 0,
-    note: Uint8Array.from(data.subarray(GROUP_FIXED_BYTES)),
+    retiredIndex: retiredLog ? readU64(data, GROUP_FIXED_BYTES) : 0,
+    retiredTerm: retiredLog ? readU64(data, GROUP_FIXED_BYTES + 8) : 0,
+    note: Uint8Array.from(data.subarray(GROUP_FIXED_BYTES + (retiredLog ? RETIRED_LOG_BYTES : 0))),
   };
 }
 

@@ -41,6 +41,9 @@ export interface GroupContents {
   damage: GroupDamage | undefined;
   /** A replica of the group was destroyed on this node once (`retire`): term and vote may be of then. */
   retired: boolean;
+  /** The last entry that the log had then, 0 and 0 when it had none: this node has said that it has it. */
+  retiredIndex: number;
+  retiredTerm: number;
 }
 
 /** Where an entry's data lies on the disk. */
@@ -75,7 +78,7 @@ export class GroupLog {
 
   /** As of what is written: right after opening, what was found. */
   contents(): GroupContents {
-    const { beginIndex, beginTerm, lastIndex, runs, hardState, note, endLost, retired } = this.#state;
+    const { beginIndex, beginTerm, lastIndex, runs, hardState, note, endLost, retired, retiredIndex, retiredTerm } = this.#state;
     const missing = this.#state.missing();
     return {
       compactedIndex: beginIndex,
@@ -87,6 +90,8 @@ export class GroupLog {
       note,
       damage: missing.length > 0 || endLost ? { missing, endLost } : undefined,
       retired,
+      retiredIndex,
+      retiredTerm,
     };
   }
 

@@ -9,7 +9,7 @@
 import { assert } from '../../../base/assert.ts';
 import { type HardState, TermRuns } from '../../raft/index.ts';
 import { EntryPlaces, type EntryPlace, MISSING } from './entry-places.ts';
-import { NO_DATA } from './frame-kinds.ts';
+import { type GroupSummary, NO_DATA } from './frame-kinds.ts';
 
 /** Entries from `from` to `to`. */
 export interface IndexRange {
@@ -30,6 +30,9 @@ export class GroupState {
   note: Uint8Array = NO_DATA;
   /** A replica of the group was destroyed here once. */
   retired = false;
+  /** The last entry of its log then; of several of them the last by term and index. 0: it had none. */
+  retiredIndex = 0;
+  retiredTerm = 0;
   /** On its way out: nothing is appended any more. */
   removing = false;
   /** Frames of the group may have been lost behind the last one that was found. */
@@ -45,6 +48,13 @@ export class GroupState {
 
   get lastIndex(): number {
     return this.#places.next - 1;
+  }
+
+  /** As the next segment begins with it. */
+  get summary(): GroupSummary {
+    const { id: group, ordinal, lastIndex, hardState, beginIndex, beginTerm, endLost, retired, retiredIndex, retiredTerm, note } = this;
+    const lastTerm = this.termHint(lastIndex) ?? 0;
+    return { group, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, retired, retiredIndex, retiredTerm, note };
   }
 
   get heldBytes(): number {
@@ -127,8 +137,14 @@ export class GroupState {
     this.#begins(index, term, note);
   }
 
-  /** Nothing is left but term and vote. */
+  /** Nothing is left but term and vote, and up to where there was a log. */
   retire(): void {
+    const { lastIndex } = this;
+    const lastTerm = this.termHint(lastIndex) ?? 0;
+    if (lastTerm > this.retiredTerm || (lastTerm === this.retiredTerm && lastIndex > this.retiredIndex)) {
+      this.retiredIndex = lastIndex;
+      this.retiredTerm = lastTerm;
+    }
     this.restore(0, 0, NO_DATA);
     this.hardState = { ...this.hardState, commit: 0 };
     this.retired = true;

@@ -438,15 +438,12 @@ export class LogWriter {
     assert(this.#synced === this.#end, 'a segment is durable before the next one begins');
     const number = this.#nextSegment;
     const listed = [...this.#parts.groups.values()].filter(({ ordinal, endLost }) => ordinal > 0 || endLost);
-    const bytes = listed.reduce((sum, { note }) => sum + groupFrameBytes(note.length), BATCH_FRAME_BYTES);
+    const bytes = listed.reduce((sum, state) => sum + groupFrameBytes(state), BATCH_FRAME_BYTES);
     const create = this.#parts.segments.create(number, (seal) => {
       const target = Buffer.allocUnsafe(bytes);
       let at = writeBatch(target, 0, SEGMENT_HEADER_BYTES, this.#frames, listed.length, seal);
       for (const state of listed) {
-        const { id, ordinal, lastIndex, hardState, beginIndex, beginTerm, endLost, retired, note } = state;
-        const lastTerm = state.termHint(lastIndex) ?? 0;
-        const summary = { group: id, ordinal, lastIndex, lastTerm, hardState, beginIndex, beginTerm, endLost, retired, note };
-        at = writeGroup(target, at, summary, seal);
+        at = writeGroup(target, at, state.summary, seal);
       }
       return target;
     });

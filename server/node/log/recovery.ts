@@ -275,6 +275,8 @@ class Recovery {
     state.hardState = summary.hardState;
     state.endLost ||= summary.endLost;
     state.retired = summary.retired;
+    state.retiredIndex = summary.retiredIndex;
+    state.retiredTerm = summary.retiredTerm;
     this.#summary?.listed.add(group);
     this.#endSummary();
   }

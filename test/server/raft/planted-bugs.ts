@@ -87,8 +87,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'a shorter log gets a vote',
     file: 'election.ts',
-    find: 'const granted = free && log.isUpToDate(request.lastIndex, request.lastTerm);',
-    plant: 'const granted = free;',
+    find: 'free && log.isUpToDate(lastIndex, lastTerm)',
+    plant: 'free',
   },
   {
     name: 'the length of a log counts more than its term',

@@ -33,14 +33,21 @@ describe('a thousand groups in one log', () => {
     await last.close();
   });
 
-  it('one that is retired keeps its term and vote, and nothing of the log, through segments that come and go', async () => {
+  it('one that is retired keeps its term and vote and what was the last entry, and nothing of the log, through segments that come and go', async () => {
     const fileSystem = new SimFileSystem();
     const log = openLog(fileSystem, { segmentBytes: 4000 });
     await log.group(7).append({ term: 5, vote: 3, commit: 0 }, [entry(1, 5), entry(2, 5)], true);
     await log.group(7).append({ term: 5, vote: 3, commit: 2 }, [], false);
     expect(log.isRetired(7)).toBe(false);
     await log.group(7).retire();
-    const retired = { retired: true, lastIndex: 0, compactedIndex: 0, hardState: { term: 5, vote: 3, commit: 0 } };
+    const retired = {
+      retired: true,
+      retiredIndex: 2,
+      retiredTerm: 5,
+      lastIndex: 0,
+      compactedIndex: 0,
+      hardState: { term: 5, vote: 3, commit: 0 },
+    };
     expect(log.group(7).contents()).toMatchObject(retired);
     for (let i = 1; i < 20; i++) {
       await log.group(1).append(STATE, [entry(i, 1, 'x'.repeat(1000))], true);
@@ -59,6 +66,13 @@ describe('a thousand groups in one log', () => {
     await again.close();
     const last = openLog(fileSystem, { segmentBytes: 4000 });
     expect(last.group(7).contents()).toMatchObject({ retired: true, compactedIndex: 300, hardState: { term: 6, vote: 0 } });
+    // The later of two counts: the second one may have got less than the first one had, in a newer term or the same.
+    await last.group(7).append(undefined, [entry(301, 6)], true);
+    await last.group(7).retire();
+    expect(last.group(7).contents()).toMatchObject({ retiredIndex: 301, retiredTerm: 6 });
+    await last.group(7).append(undefined, [entry(1, 6), entry(2, 6)], true);
+    await last.group(7).retire();
+    expect(last.group(7).contents()).toMatchObject({ retiredIndex: 301, retiredTerm: 6 });
     await last.close();
   });
 

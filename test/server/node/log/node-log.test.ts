@@ -304,6 +304,8 @@ describe('the log of a node', () => {
       note: Uint8Array.from(Buffer.from('note')),
       damage: undefined,
       retired: false,
+      retiredIndex: 0,
+      retiredTerm: 0,
     });
     await again.close();
   });
