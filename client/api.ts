@@ -174,7 +174,7 @@ export interface KeyValues {
    * whole. Keys of several shards are asked for at once, each shard as of its own moment.
    */
   multiGet(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>;
-  /** Durable when it settles. Retried safely: it carries a request id and is applied once. So are all writes. */
+  /** Durable when it settles, as its table's `durability` says. Retried safely: it carries a request id and is applied once. So are all writes. */
   put(key: Bytes, value: Bytes, options?: CallOptions): Promise<WriteResult>;
   /** Deleting a missing key succeeds. */
   delete(key: Bytes, options?: CallOptions): Promise<WriteResult>;
@@ -206,7 +206,13 @@ export interface Table extends KeyValues {
 /** How a table is divided into shards. Ranges keep neighbours together, and split where there is most; hashes spread neighbours over all shards. */
 export type Partitioning = { readonly hash: number } | { readonly range: readonly Bytes[] };
 
-/** What of a table can be changed. Writes are synced in every table; entries expire as their puts say, and no table has an expiry or quotas of its own yet. */
+/**
+ * When a write of a table is answered: `synced`, when it is on the disks of a majority; `os`, when a majority has it in its system's cache. Then it survives the
+ * end of any number of processes, and the loss of a minority of machines; the loss of power of a majority at once may take what was answered in the last 100 ms.
+ */
+export type Durability = 'synced' | 'os';
+
+/** What of a table can be changed. */
 export interface TableSettings {
   /** Voters of each shard: 1, 3 or 5. Default: 3, or fewer while there are fewer nodes. */
   replicas?: number;
@@ -217,6 +223,8 @@ export interface TableSettings {
   pool?: string;
   /** Values of so many bytes and more lie outside of the index. 0, the default: the servers' own bound. */
   inlineThreshold?: number;
+  /** Default: `synced`. */
+  durability?: Durability;
 }
 
 export interface CreateTableOptions extends TableSettings {
@@ -235,6 +243,7 @@ export interface TableInfo {
   readonly witnesses: number;
   readonly pool: string;
   readonly inlineThreshold: number;
+  readonly durability: Durability;
   readonly state: 'normal' | 'creating' | 'dropped';
   /** Of a dropped table: until when it can be undeleted. */
   readonly undeleteUntil: Date | undefined;

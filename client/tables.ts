@@ -12,7 +12,7 @@ const CREATE_TIMEOUT_MS = 30_000;
 const U32_MAX = 0xffff_ffff;
 const COPIES_MAX = 100;
 
-const SETTINGS: readonly (keyof TableSettings)[] = ['replicas', 'learners', 'witnesses', 'pool', 'inlineThreshold'];
+const SETTINGS: readonly (keyof TableSettings)[] = ['replicas', 'learners', 'witnesses', 'pool', 'inlineThreshold', 'durability'];
 
 export class ClientTables implements Tables {
   readonly #calls: CallRunner;
@@ -33,7 +33,7 @@ export class ClientTables implements Tables {
       replicas: options.replicas ?? 0,
       pool: options.pool ?? '',
       ttlMs: 0,
-      durability: '',
+      durability: options.durability ?? '',
       inlineThreshold: options.inlineThreshold ?? 0,
       quotas: undefined,
       learners: options.learners ?? 0,
@@ -61,7 +61,7 @@ export class ClientTables implements Tables {
     checkNames(changes, new Set([...SETTINGS, 'newName']));
     checkNames(options, CALL_OPTIONS);
     checkSettings(changes);
-    const { replicas, learners, witnesses, pool, inlineThreshold, newName } = changes;
+    const { replicas, learners, witnesses, pool, inlineThreshold, durability, newName } = changes;
     const request: Request<AlterTableRequest> = {
       name: checkTableName(name),
       newName: newName === undefined ? undefined : checkTableName(newName),
@@ -70,7 +70,7 @@ export class ClientTables implements Tables {
       witnesses,
       pool,
       ttlMs: undefined,
-      durability: undefined,
+      durability,
       inlineThreshold,
       quotas: undefined,
       dryRun: false,
@@ -98,12 +98,14 @@ export class ClientTables implements Tables {
 }
 
 function checkSettings(settings: TableSettings): void {
-  const { replicas, learners, witnesses, pool, inlineThreshold } = settings;
+  const { replicas, learners, witnesses, pool, inlineThreshold, durability } = settings;
   if (replicas !== undefined) checkInteger('replicas', replicas, 1, COPIES_MAX);
   if (learners !== undefined) checkInteger('learners', learners, 0, COPIES_MAX);
   if (witnesses !== undefined) checkInteger('witnesses', witnesses, 0, COPIES_MAX);
   if (pool !== undefined && typeof pool !== 'string') throw invalid('OPTION_TYPE', 'pool must be a string', { field: 'pool' });
   if (inlineThreshold !== undefined) checkInteger('inlineThreshold', inlineThreshold, 0, U32_MAX);
+  if (durability !== undefined && durability !== 'synced' && durability !== 'os')
+    throw invalid('OPTION_RANGE', `durability is synced or os, not ${String(durability)}`, { field: 'durability' });
 }
 
 function partitioningOf(partitioning: Partitioning | undefined): Request<CreateTableRequest>['partitioning'] {
@@ -131,6 +133,7 @@ function infoOf(entry: TableEntry | undefined): TableInfo {
     witnesses,
     pool,
     inlineThreshold,
+    durability: entry.durability === 'os' ? 'os' : 'synced',
     state: entry.state === 'dropped' || entry.state === 'creating' ? entry.state : 'normal',
     undeleteUntil: entry.undeleteUntilMs === 0 ? undefined : new Date(entry.undeleteUntilMs),
   };

@@ -12,7 +12,7 @@
  *
  * `ClusterState` is what everybody reads; `Cluster` (cluster.ts) is the one implementation, and the only thing that changes it.
  */
-import { MADE_SHARD_MIN, type ShardDescriptor, SYSTEM_TABLE } from '../shard/descriptor.ts';
+import { MADE_SHARD_MIN, type ShardDescriptor, type ShardSettings, SYSTEM_TABLE } from '../shard/descriptor.ts';
 import type { ShardReport } from './attending.ts';
 import type { Policy } from './policy.ts';
 
@@ -146,7 +146,14 @@ export interface ReplicaCounts {
   readonly witnesses: number;
 }
 
-export type Durability = 'synced' | 'os' | 'buffered';
+/**
+ * What of a write is true when it is answered.
+ *
+ *   synced   it is on the disks of a majority
+ *   os       it is in the system's caches of a majority: nothing is lost with processes; with the power of a majority at once, the last moment's writes may be
+ */
+export const DURABILITIES = ['synced', 'os'] as const;
+export type Durability = (typeof DURABILITIES)[number];
 
 /** Of the whole table. 0: no bound. */
 export interface TableQuotas {
@@ -476,6 +483,12 @@ export function isWelcoming({ health, duty }: NodeRecord): boolean {
 /** Whether its replicas have to go elsewhere. */
 export function isLeaving({ health, duty }: NodeRecord): boolean {
   return health === 'down' || duty !== 'active';
+}
+
+/** What its shards are to be told. */
+export function shardSettings(table: Pick<TableRecord, 'ttlMs' | 'inlineThreshold' | 'durability' | 'droppedAtMs'>): ShardSettings {
+  const { ttlMs, inlineThreshold, durability, droppedAtMs } = table;
+  return { ttlMs, inlineThreshold, ...(durability === 'os' && { durability }), ...(droppedAtMs > 0 && { dropped: true }) };
 }
 
 /** It can be had back, or not even that any more. */

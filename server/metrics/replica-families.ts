@@ -124,6 +124,11 @@ function ofAll(all: readonly ReplicaStats[]): Family[] {
       'Reads that were served within the age that they may have, without asking anybody.',
       ({ readsStale }) => readsStale,
     ),
+    sum(
+      'sparrowkv_raft_writes_answered_early_total',
+      'Writes of tables with durability os that were answered before they were on disks.',
+      (s) => s.writesAnsweredEarly,
+    ),
     sum('sparrowkv_raft_handovers_total', "How often a lead was given up for the disk's sake.", ({ handovers }) => handovers),
     sum(
       'sparrowkv_raft_entries_mended_total',

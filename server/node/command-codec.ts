@@ -139,9 +139,36 @@ function encodeNodeId(kind: number, node: number): Buffer {
   return target;
 }
 
+/** What a command is, at a glance. */
+export interface CommandPeek {
+  readonly epoch: number;
+  readonly id: CommandRequestId | undefined;
+  /** A write without conditions. */
+  readonly plainWrite: boolean;
+  /** It may change what the shard is. */
+  readonly changesShard: boolean;
+}
+
+/** Of a command that was encoded here. `id` aliases `source`. */
+export function peekCommand(source: Uint8Array): CommandPeek {
+  // The entry with which a leader begins its term, or a change of the members.
+  if (source.length === 0) return { epoch: 0, id: undefined, plainWrite: false, changesShard: false };
+  const reader = new CommandReader(source);
+  const { kind, epoch, id } = readHead(reader);
+  return { epoch, id, plainWrite: kind === KIND_WRITE && reader.u32() === 0, changesShard: kind > KIND_REMOVED };
+}
+
 /** Reads a command. Its bytes alias `source`, which lies at `place`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
 export function decodeCommand(source: Uint8Array, place?: CommandPlace): Command {
   const reader = new CommandReader(source);
+  const { kind, epoch, id } = readHead(reader);
+  const command = readBody(kind, reader, epoch, id, place);
+  if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
+  reader.finish();
+  return command;
+}
+
+function readHead(reader: CommandReader): { kind: number; epoch: number; id: CommandRequestId | undefined } {
   const format = reader.u8();
   if (format !== FORMAT) throw corruptCommand(`format ${format} is not known`);
   const kind = reader.u8();
@@ -156,10 +183,7 @@ export function decodeCommand(source: Uint8Array, place?: CommandPlace): Command
     const seen = reader.u64();
     id = { sequence, seen, client: reader.bytes(clientBytes) };
   }
-  const command = readBody(kind, reader, epoch, id, place);
-  if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
-  reader.finish();
-  return command;
+  return { kind, epoch, id };
 }
 
 function readBody(

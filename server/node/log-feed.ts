@@ -26,18 +26,19 @@ export class LogFeed {
     this.#commit = commit;
   }
 
-  /** Settles when this and everything before it is durable. */
-  append({ hardState, entries, mustSync }: Pick<Output, 'hardState' | 'entries' | 'mustSync'>): Promise<void> {
+  /** Settles when this and everything before it is durable; `onWritten` is called when the end of this process would lose nothing of it. */
+  append({ hardState, entries, mustSync }: Pick<Output, 'hardState' | 'entries' | 'mustSync'>, onWritten?: () => void): Promise<void> {
     const [first] = entries;
     this.#commit = hardState?.commit ?? this.#commit;
-    if (first === undefined) return this.#log.append(hardState, entries, mustSync);
+    if (first === undefined) return this.#log.append(hardState, entries, mustSync, onWritten);
     const replaces = first.index <= this.#last;
     this.#last = entries.at(-1)!.index;
-    if (!replaces || hardState === undefined || hardState.commit < first.index) return this.#log.append(hardState, entries, mustSync);
+    if (!replaces || hardState === undefined || hardState.commit < first.index)
+      return this.#log.append(hardState, entries, mustSync, onWritten);
     const replaced = this.#log.append({ ...hardState, commit: first.index - 1 }, [first], mustSync);
     // It settles before what follows, and fails with it.
     replaced.catch(() => undefined);
-    return this.#log.append(hardState, entries.slice(1), true);
+    return this.#log.append(hardState, entries.slice(1), true, onWritten);
   }
 
   /** Before a snapshot is installed: what its commit index is about is not in the log. Settles as `append`. */

@@ -3,7 +3,8 @@
  *
  *   ask -> waiting -> (core: a round of heartbeats, or a question to the leader) asked -> confirmed at an index -> answered when it is applied
  *
- * All reads of a turn are one read of the core.
+ * All reads of a turn are one read of the core. One that waits for what was answered and is not committed (early-answers.ts) is asked again when another member
+ * leads: should a loss of power have taken that, it would never come.
  *
  * A confirmed index is also a proof for later: what is applied up to it shows everything that was acknowledged anywhere before it was asked for.
  * So a read that may be `staleMs` old needs nothing but a proof that was asked for at most so long ago, by this node's own clock: no other clock,
@@ -46,7 +47,7 @@ export class Reads {
   #renew = false;
   /** By the core's number. */
   readonly #asked: Map<number, Asked> = new Map();
-  #confirmed: { index: number; reads: Read[] }[] = [];
+  #confirmed: { index: number; committed: boolean; reads: Read[] }[] = [];
   /** The newest: what is applied up to `index` shows everything that was acknowledged before `atMs`. */
   #proof: { readonly atMs: number; readonly index: number } | undefined;
 
@@ -64,7 +65,9 @@ export class Reads {
 
   /** Settles when `index` is applied. */
   when(index: number): Promise<void> {
-    return new Promise((resolve, reject) => this.#confirmed.push({ index, reads: [{ anyMember: true, resolve, reject }] }));
+    return new Promise((resolve, reject) =>
+      this.#confirmed.push({ index, committed: true, reads: [{ anyMember: true, resolve, reject }] }),
+    );
   }
 
   /** Up to where a read must see that may be `staleMs` old; undefined when nothing proves it. */
@@ -94,12 +97,22 @@ export class Reads {
     else for (const { reject } of reads) reject(refusal());
   }
 
-  confirm({ read, index }: ReadState): void {
+  /** Everything up to `committed` is. */
+  confirm({ read, index }: ReadState, committed: number): void {
     const asked = this.#asked.get(read);
     if (asked === undefined) return;
     this.#asked.delete(read);
-    this.#confirmed.push({ index, reads: asked.reads });
+    this.#confirmed.push({ index, committed: index <= committed, reads: asked.reads });
     if (this.#proof === undefined || asked.atMs > this.#proof.atMs) this.#proof = { atMs: asked.atMs, index };
+  }
+
+  /** Reads that wait for what is not committed ask again. Whether there were any. */
+  askAgain(): boolean {
+    const again = this.#confirmed.filter(({ committed }) => !committed);
+    if (again.length === 0) return false;
+    this.#confirmed = this.#confirmed.filter(({ committed }) => committed);
+    for (const { reads } of again) this.#waiting.push(...reads);
+    return true;
   }
 
   lose(read: number, refusal: () => SparrowError): void {

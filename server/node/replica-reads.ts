@@ -17,6 +17,7 @@ export interface ReplicaReadsParts {
   /** This member leads. */
   readonly leads: () => boolean;
   readonly applied: () => number;
+  readonly committed: () => number;
   readonly installing: () => boolean;
   /** Has `begin` called soon. */
   readonly schedule: () => void;
@@ -75,8 +76,13 @@ export class ReplicaReads {
 
   /** What the core says of reads that it was asked for. */
   note({ reads, lostReads }: Pick<Output, 'reads' | 'lostReads'>): void {
-    for (const read of reads) this.#reads.confirm(read);
+    for (const read of reads) this.#reads.confirm(read, this.#parts.committed());
     for (const read of lostReads) this.#reads.lose(read, this.#parts.notLeader);
+  }
+
+  /** Another member leads, or nobody: the log may go on without what is not committed. */
+  askAgain(): void {
+    if (this.#reads.askAgain()) this.#parts.schedule();
   }
 
   /** Something was applied, or confirmed. */

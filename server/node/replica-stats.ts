@@ -33,6 +33,8 @@ export interface ReplicaStats {
   leadsLost: number;
   /** How often it gave the lead up for its disk's sake. */
   handovers: number;
+  /** Writes that were answered before they were on disks, as their table wants it (early-answers.ts). */
+  writesAnsweredEarly: number;
   /** How long a sync of the log took lately; undefined: there was none. */
   syncMs: number | undefined;
   /** Reads that this member served while another one led, and of all its reads those for which nobody was asked. */
@@ -70,7 +72,14 @@ export interface MemberProgress {
 /** Of what the figures are. */
 export interface Counted extends Pick<
   ReplicaStats,
-  'replayedEntries' | 'entriesMended' | 'entriesFetched' | 'enginesRepaired' | 'damagedBecause' | 'handovers' | 'stoppedBecause'
+  | 'replayedEntries'
+  | 'entriesMended'
+  | 'entriesFetched'
+  | 'enginesRepaired'
+  | 'damagedBecause'
+  | 'handovers'
+  | 'writesAnsweredEarly'
+  | 'stoppedBecause'
 > {
   readonly settings: Pick<ReplicaSettings, 'id' | 'electionTicks' | 'tickMs'>;
   readonly parts: Pick<ReplicaParts, 'nodeLog' | 'store'>;
@@ -106,6 +115,7 @@ export function statsOf({ settings, parts, raft, applied, asleep, budget, reads,
     leadsBegun: lead.begun,
     leadsLost: lead.lost,
     handovers: counts.handovers,
+    writesAnsweredEarly: counts.writesAnsweredEarly,
     syncMs: nodeLog.syncMs(settings.electionTicks * settings.tickMs),
     readsFollowing: reads.following,
     readsStale: reads.stale,

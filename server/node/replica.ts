@@ -14,7 +14,7 @@
  * A sole voter elects itself when opened, and reads need no round of heartbeats: nobody else can lead, and what was answered has
  * been applied.
  *
- * Made by server.ts; turned by node-host.ts. Calls server/raft and, each for one concern: replica-opening.ts, proposals.ts, replica-reads.ts,
+ * Made by server.ts; turned by node-host.ts. Calls server/raft and, each for one concern: replica-opening.ts, proposals.ts, early-answers.ts, replica-reads.ts,
  * log-feed.ts, applier.ts, state-machine.ts, engine-upkeep.ts, snapshot-exchange.ts, engine-repair.ts, lead-record.ts, lead-keeper.ts, refusals.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
@@ -35,6 +35,7 @@ import { isRepairMessage, type PeerMessage, type RepairMessage, type SnapshotHea
 import type { AddressBook } from './address-book.ts';
 import { Applier } from './applier.ts';
 import { type CallState, checkCall, NO_LIMIT } from './call-state.ts';
+import { EarlyAnswers } from './early-answers.ts';
 import { EngineRepair, LENT_TERM } from './engine-repair.ts';
 import { EngineUpkeep } from './engine-upkeep.ts';
 import type { HandoverReason } from './lead-decision.ts';
@@ -67,6 +68,7 @@ export class Replica implements HostedReplica {
   readonly #feed: LogFeed;
   readonly #budget: WriteBudget;
   readonly #proposals: Proposals;
+  readonly #early: EarlyAnswers;
   readonly #reads: ReplicaReads;
   readonly #applier: Applier;
   readonly #upkeep: EngineUpkeep;
@@ -119,6 +121,7 @@ export class Replica implements HostedReplica {
       nowMs: () => parts.clock.monotonicMs(),
       leads: () => this.#lead.term !== 0,
       applied: () => this.#machine.applied,
+      committed: () => raft.log.committed,
       installing: () => this.#snapshots.installing || this.#repair.damage !== undefined,
       schedule: () => this.#schedule(),
       notLeader: () => this.#notLeader(),
@@ -133,6 +136,8 @@ export class Replica implements HostedReplica {
     const { writeBytesInFlightMax: bytesMax, writesWaitingMax: waitingMax } = settings;
     this.#budget = parts.writeBudget ?? new WriteBudget({ bytesMax, waitingMax, now: () => parts.clock.monotonicMs() });
     this.#proposals = new Proposals(this.#budget, () => this.#schedule());
+    this.#early = new EarlyAnswers(raft, parts.clock);
+    this.#lead.onLeader(() => this.#reads.askAgain());
     this.#applier = new Applier(machine, {
       clock: parts.clock,
       scheduler: parts.scheduler,
@@ -433,6 +438,7 @@ export class Replica implements HostedReplica {
       enginesRepaired: this.#repair.repaired,
       damagedBecause: this.#repair.damage,
       handovers: this.#handovers,
+      writesAnsweredEarly: this.#early.count,
       stoppedBecause: this.#stopped,
     });
   }
@@ -516,7 +522,10 @@ export class Replica implements HostedReplica {
     const proposals = this.#proposals.take(({ call }) => (leads ? checkCall(call, now) : this.#notLeader()));
     if (proposals.length === 0) return this.#wakeIdle();
     const { index, refused } = this.#raft.propose(proposals.map(({ command }) => command));
-    if (index !== undefined) return this.#proposals.begun(proposals, index, this.#raft.term);
+    if (index !== undefined) {
+      this.#proposals.begun(proposals, index, this.#raft.term);
+      return this.#early.begun(proposals, index, this.#machine);
+    }
     this.#proposals.refuse(proposals, this.#refused(refused)!);
     this.#wakeIdle();
   }
@@ -532,6 +541,7 @@ export class Replica implements HostedReplica {
     if (messages.length > 0) this.#send(messages);
     if (output.hardState !== undefined || output.entries.length > 0 || output.messagesAfterSync.length > 0) this.#persist(output);
     for (const { member, from, bytesMax } of output.fetches) this.#fetch(member, from, bytesMax);
+    this.#answerEarly();
     this.#reads.note(output);
     this.#applier.push(output.committed);
     this.#repair.note();
@@ -542,6 +552,7 @@ export class Replica implements HostedReplica {
     const led = this.#lead.term;
     if (!this.#lead.note(this.#raft)) return;
     if (led !== 0) {
+      this.#early.lose();
       this.#proposals.lose();
       this.#wakeIdle();
     }
@@ -570,8 +581,14 @@ export class Replica implements HostedReplica {
     this.#parts.host.send(this.group, messages);
   }
 
+  /** Of writes that their table does not want to wait for disks. */
+  #answerEarly(): void {
+    if (this.#early.answer()) this.#reads.atOnce = false;
+  }
+
   #persist(output: Output): void {
-    this.#snapshots.store(output).then(
+    const written = this.#machine.descriptor.durability === 'os' ? (): void => this.#written(output) : undefined;
+    this.#snapshots.store(output, written).then(
       () => {
         if (this.#stopped !== undefined) return;
         try {
@@ -582,6 +599,16 @@ export class Replica implements HostedReplica {
       },
       (error: unknown) => this.#fail(error),
     );
+  }
+
+  /** The system has it, the disk may not. */
+  #written(output: Output): void {
+    this.#guarded(() => {
+      const received = this.#raft.written(output);
+      if (received.length > 0) this.#send(received);
+      this.#answerEarly();
+      return 'nothing to do';
+    });
   }
 
   #persisted({ token, messagesAfterSync }: Output): void {
@@ -612,6 +639,7 @@ export class Replica implements HostedReplica {
   #applied(entries: readonly LogEntry[]): void {
     const { applied } = this.#machine;
     this.#raft.applied(applied);
+    this.#early.applied(applied);
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
     this.#upkeep.applied(applied, bytes);
@@ -623,7 +651,8 @@ export class Replica implements HostedReplica {
     }
     if (this.#lead.term !== 0) {
       const { voters, outgoing } = this.#raft.configuration;
-      this.#reads.atOnce = voters.length === 1 && outgoing.length === 0 && this.#raft.log.term(applied) === this.#lead.term;
+      const all = this.#raft.log.term(applied) === this.#lead.term && this.#early.answered <= applied;
+      this.#reads.atOnce = voters.length === 1 && outgoing.length === 0 && all;
     }
     this.#reads.answer();
   }

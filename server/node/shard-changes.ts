@@ -38,9 +38,12 @@ import {
   encodeDescriptor,
   type RangeKeys,
   sameKeys,
+  sameSettings,
   type ShardDescriptor,
   type ShardKeys,
+  type ShardSettings,
   type ShardState,
+  withSettings,
 } from '../shard/descriptor.ts';
 import { compareKeys, engineRange, OWN_PREFIX, userKey } from './keys.ts';
 import type { RequestTable } from './request-table.ts';
@@ -189,15 +192,13 @@ export class ShardChanges {
       case 'sweep':
         return this.#sweepOn(command.limit, index);
       case 'describe':
-        return this.#describe(command, index);
+        return this.#describe(command.settings, index);
     }
   }
 
   /** Keys, epoch and state stay. */
-  async #describe({ inlineThreshold, ttlMs, dropped }: Extract<ShardCommand, { kind: 'describe' }>, index: number): Promise<ShardResult> {
-    const before = this.#descriptor;
-    if (before.inlineThreshold !== inlineThreshold || before.ttlMs !== ttlMs || (before.dropped === true) !== dropped)
-      await this.#become({ ...before, inlineThreshold, ttlMs, dropped: dropped || undefined }, [], index);
+  async #describe(settings: ShardSettings, index: number): Promise<ShardResult> {
+    if (!sameSettings(this.#descriptor, settings)) await this.#become(withSettings(this.#descriptor, settings), [], index);
     return this.#done(index);
   }
 

@@ -15,13 +15,20 @@
  *   COMMIT_MERGE (24):  | epoch u32 | zero u32 | session u64 |                  the keys of the source are the target's
  *   CANCEL_IMPORT (25): | epoch u32 |                                           what was imported goes
  *   SWEEP (26):         | epoch u32 | limit u32 |                               of the next keys, at most so many, foreign ones are deleted
- *   DESCRIBE (27):      | epoch u32 | inline threshold u32 | ttl ms u64 | dropped u32, 0 or 1 |      the settings of its table
+ *   DESCRIBE (27):      | epoch u32 | inline threshold u32 | ttl ms u64 | flags u32: 1 dropped, 2 durability os |      the settings of its table
  *
  * `session` is the index of the BEGIN_IMPORT: what is left of an attempt that was given up is told by it. Keys of entries are the engine's, with their
  * prefix; that of SPLIT is a user's. Format: docs/formats/command.md. Encoded by shard-verbs.ts and sweeper.ts, decoded by command-codec.ts.
  */
 import type { ValuePlace } from '../../engine/index.ts';
-import { decodeDescriptor, encodeDescriptor, type ShardDescriptor } from '../shard/descriptor.ts';
+import {
+  decodeDescriptor,
+  encodeDescriptor,
+  flagsOf,
+  settingsOfFlags,
+  type ShardDescriptor,
+  type ShardSettings,
+} from '../shard/descriptor.ts';
 import { type CommandReader, corruptCommand } from './command-reader.ts';
 
 /** Where a shard is split. */
@@ -61,7 +68,7 @@ export type ShardCommand =
   | { kind: 'commit-merge'; epoch: number; session: number }
   | { kind: 'cancel-import'; epoch: number }
   | { kind: 'sweep'; epoch: number; limit: number }
-  | { kind: 'describe'; epoch: number; inlineThreshold: number; ttlMs: number; dropped: boolean };
+  | { kind: 'describe'; epoch: number; settings: ShardSettings };
 
 const FORMAT = 1;
 const KINDS: readonly ShardCommand['kind'][] = [
@@ -121,8 +128,10 @@ function bodyOf(command: ShardCommand): Uint8Array[] {
       return [u32(command.epoch), u32(0), u64(command.session)];
     case 'sweep':
       return [u32(command.epoch), u32(command.limit)];
-    case 'describe':
-      return [u32(command.epoch), u32(command.inlineThreshold), u64(command.ttlMs), u32(command.dropped ? 1 : 0)];
+    case 'describe': {
+      const { settings } = command;
+      return [u32(command.epoch), u32(settings.inlineThreshold), u64(settings.ttlMs), u32(flagsOf(settings))];
+    }
   }
 }
 
@@ -182,9 +191,9 @@ function readDescribe(reader: CommandReader): ShardCommand {
   const epoch = reader.u32();
   const inlineThreshold = reader.u32();
   const ttlMs = reader.u64();
-  const dropped = reader.u32();
-  if (dropped > 1) throw corruptCommand('whether its table is dropped is not known');
-  return { kind: 'describe', epoch, inlineThreshold, ttlMs, dropped: dropped === 1 };
+  const flags = settingsOfFlags(reader.u32());
+  if (flags === undefined) throw corruptCommand('what its table is like is not known');
+  return { kind: 'describe', epoch, settings: { inlineThreshold, ttlMs, ...flags } };
 }
 
 function readSplit(kind: 'prepare-split' | 'split', reader: CommandReader): ShardCommand {

@@ -15,7 +15,7 @@
  * `conflict/OTHER_SESSION` when it cannot be, and otherwise as Replica.propose does. Called by whoever carries out orders. Calls replica.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
-import type { ShardDescriptor } from '../shard/descriptor.ts';
+import type { ShardDescriptor, ShardSettings } from '../shard/descriptor.ts';
 import type { CallState } from './call-state.ts';
 import { engineRange } from './keys.ts';
 import type { Replica } from './replica.ts';
@@ -73,14 +73,9 @@ export async function sealShard(source: Replica, epoch: number, call: CallState)
   return (await change(source, { kind: 'seal', epoch }, call)).sealed!;
 }
 
-/** The settings of its table are these from now on: in force for replicas that are made later, but `dropped` at once. */
-export async function describeShard(
-  replica: Replica,
-  epoch: number,
-  { inlineThreshold, ttlMs, dropped }: Pick<ShardDescriptor, 'inlineThreshold' | 'ttlMs' | 'dropped'>,
-  call: CallState,
-): Promise<void> {
-  await change(replica, { kind: 'describe', epoch, inlineThreshold, ttlMs, dropped: dropped === true }, call);
+/** The settings of its table are these from now on: at once, but `inlineThreshold`, which is in force for replicas that are made later. */
+export async function describeShard(replica: Replica, epoch: number, settings: ShardSettings, call: CallState): Promise<void> {
+  await change(replica, { kind: 'describe', epoch, settings }, call);
 }
 
 /** A shard that is sealed or about to be split goes on as before. */

@@ -85,10 +85,10 @@ export class SnapshotExchange {
     if (output.snapshot === undefined && this.#installing === undefined) this.#arrived = undefined;
   }
 
-  /** Settles when it is durable, and everything before it. */
-  store(output: Output): Promise<void> {
+  /** Settles when it is durable, and everything before it. `onWritten`: see LogFeed.append; not called while a snapshot is installed. */
+  store(output: Output, onWritten?: () => void): Promise<void> {
     const inOrder = this.#installing !== undefined || output.snapshot !== undefined;
-    return inOrder ? this.#storeInOrder(output) : this.#of.feed.append(output);
+    return inOrder ? this.#storeInOrder(output) : this.#of.feed.append(output, onWritten);
   }
 
   /** Never true: the data of a snapshot goes another way than messages, and stands for this one. */

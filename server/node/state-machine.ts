@@ -39,10 +39,10 @@ import {
 } from '../shard/descriptor.ts';
 import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry, membersOf } from '../raft/index.ts';
 import { AddressBook, NODE_PREFIX, type NodeAddress } from './address-book.ts';
-import { type Command, type CommandCondition, type CommandPlace, decodeCommand } from './command-codec.ts';
+import { type Command, type CommandCondition, type CommandPlace, type CommandRequestId, decodeCommand } from './command-codec.ts';
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import type { GroupLog } from './log/index.ts';
-import { RECORD_PREFIX, RequestTable } from './request-table.ts';
+import { RECORD_PREFIX, type RememberedWrite, RequestTable } from './request-table.ts';
 import {
   DESCRIPTOR_KEY,
   type ImportedShard,
@@ -197,6 +197,11 @@ export class StateMachine {
   /** Clients whose writes are remembered. */
   get clients(): number {
     return this.#requests.clients;
+  }
+
+  /** What an identified write is, as of `applied`: 'new', 'expired', or one that was done. */
+  lookup(id: CommandRequestId): RememberedWrite | 'new' | 'expired' {
+    return this.#requests.lookup(id);
   }
 
   async apply(entry: LogEntry): Promise<ApplyResult> {

@@ -78,6 +78,12 @@ export interface AppendResponse extends Envelope {
   hintTerm: number;
 }
 
+/** The log agrees up to here as an `append-response` says it, but for the disk: a loss of power may still take it. Commits nothing (received.ts). */
+export interface AppendReceived extends Envelope {
+  type: 'append-received';
+  index: number;
+}
+
 export interface HeartbeatRequest extends Envelope {
   type: 'heartbeat-request';
   commit: number;
@@ -122,6 +128,7 @@ export type Message =
   | VoteResponse
   | AppendRequest
   | AppendResponse
+  | AppendReceived
   | HeartbeatRequest
   | HeartbeatResponse
   | SnapshotRequest

@@ -14,6 +14,8 @@ export type ProgressState = 'probe' | 'replicate' | 'snapshot';
 
 export class Progress {
   match = 0;
+  /** Up to here it has the log, durably or not (received.ts). */
+  received = 0;
   next: number;
   state: ProgressState = 'probe';
   /** A probe is on its way. */

@@ -29,6 +29,7 @@ import { applyChanges, leaveJoint, proposeChange, resign } from './membership.ts
 import type { HardState, LogEntry, Message, Output, Refusal, Snapshot, StorageToken, TimeoutNow } from './messages.ts';
 import type { Progress } from './progress.ts';
 import { answerReads, askRead, forwardReads, onReadRequest, onReadResponse } from './reads.ts';
+import { onAppendReceived, ownLogWritten, receivedIndex } from './received.ts';
 import { onFetched, replicate } from './replication.ts';
 import { tickSleep, wake } from './sleep.ts';
 import { RaftState, type RaftOptions, type Role } from './state.ts';
@@ -203,6 +204,23 @@ export class Raft {
     if (state.role === 'leader') ownLogPersisted(state);
   }
 
+  /** Storage has an output, and the disk may not have it yet (received.ts). Returns what may be said of it: the acknowledgements among `messagesAfterSync`. */
+  written({ token, messagesAfterSync }: Pick<Output, 'token' | 'messagesAfterSync'>): Message[] {
+    return ownLogWritten(this.#state, token, messagesAfterSync);
+  }
+
+  /** Up to where majorities have the log of a leader, durably or not; 0 elsewhere. Entries of its own term up to here survive all but a loss of power. */
+  get receivedIndex(): number {
+    return receivedIndex(this.#state);
+  }
+
+  /** The host has said of the entry at `index` that it is done, which is received and may not be committed: reads wait for it. */
+  answered(index: number): void {
+    const state = this.#state;
+    assert(state.role === 'leader' && index <= this.receivedIndex, 'only what majorities have received is answered');
+    state.answered = Math.max(state.answered, index);
+  }
+
   /** The host has applied everything up to `index`. */
   applied(index: number): void {
     const state = this.#state;
@@ -272,6 +290,8 @@ export class Raft {
         return onAppendRequest(state, message);
       case 'append-response':
         return onAppendResponse(state, message);
+      case 'append-received':
+        return onAppendReceived(state, message);
       case 'heartbeat-request':
         return onHeartbeatRequest(state, message);
       case 'heartbeat-response':

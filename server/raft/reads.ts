@@ -19,10 +19,11 @@ export function answerReads(state: RaftState): void {
   const { id, readIndex, log, voterSets } = state;
   if (!readIndex.busy) return;
   if (readIndex.waiting && log.term(log.committed) === state.term) {
+    const index = Math.max(log.committed, state.answered);
     if (state.lease.valid) {
-      tell(state, readIndex.takeWaiting(log.committed));
+      tell(state, readIndex.takeWaiting(index));
     } else {
-      readIndex.begin(state.round + 1, log.committed);
+      readIndex.begin(state.round + 1, index);
       sendHeartbeats(state);
     }
   }

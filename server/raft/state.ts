@@ -93,6 +93,8 @@ export class RaftState {
   uncommittedBytes = 0;
   /** Heartbeats are counted for reads. */
   round = 0;
+  /** A leader's: reads see what is up to here, committed or not (received.ts). */
+  answered = 0;
 
   messages: Message[] = [];
   messagesAfterSync: Message[] = [];
@@ -148,6 +150,7 @@ export class RaftState {
     this.transferSent = false;
     this.pendingChange = 0;
     this.uncommittedBytes = 0;
+    this.answered = 0;
     this.fetches = [];
     this.lease.lose();
     for (const { from, read } of this.readIndex.drop()) if (from === this.id) this.lostReads.push(read);

@@ -13,8 +13,8 @@
  *
  * A descriptor as bytes, little-endian:
  *
- *   | format u8 = 1 | state u8 | keys u8 | dropped u8 | shard u32 | table u32 | epoch u32 | ttl ms u64 | inline threshold u32 | body |
- *     state: 1 normal, 2 splitting, 3 sealed, 4 retired; dropped: 0 or 1
+ *   | format u8 = 1 | state u8 | keys u8 | flags u8 | shard u32 | table u32 | epoch u32 | ttl ms u64 | inline threshold u32 | body |
+ *     state: 1 normal, 2 splitting, 3 sealed, 4 retired; flags: 1 dropped, 2 durability os
  *     range (1): | start bytes u16 | has end u8 | zero u8 | start | end |
  *     hash (2):  | bits u32 | index u32 |
  *
@@ -61,7 +61,19 @@ export type ShardKeys = RangeKeys | HashKeys;
  */
 export type ShardState = 'normal' | 'splitting' | 'sealed' | 'retired';
 
-export interface ShardDescriptor {
+/** What of a table its shards are told. */
+export interface ShardSettings {
+  /** Entries of the table live so long when their put says nothing else, in milliseconds; 0: for ever. */
+  readonly ttlMs: number;
+  /** Values of at least so many bytes stay where the log has them; 0: what the node's settings say. */
+  readonly inlineThreshold: number;
+  /** A write is answered when a majority has it in its system's cache; a loss of power may take it. Left out: when a majority has it on disk. */
+  readonly durability?: 'os' | undefined;
+  /** Its table is dropped: it has its keys, and answers nobody until the table is had back. Left out otherwise. */
+  readonly dropped?: true | undefined;
+}
+
+export interface ShardDescriptor extends ShardSettings {
   /** The id of its group. */
   readonly shard: number;
   readonly table: number;
@@ -69,12 +81,6 @@ export interface ShardDescriptor {
   readonly epoch: number;
   readonly keys: ShardKeys;
   readonly state: ShardState;
-  /** Entries of the table live so long when their put says nothing else, in milliseconds; 0: for ever. */
-  readonly ttlMs: number;
-  /** Values of at least so many bytes stay where the log has them; 0: what the node's settings say. */
-  readonly inlineThreshold: number;
-  /** Its table is dropped: it has its keys, and answers nobody until the table is had back. Left out otherwise. */
-  readonly dropped?: true | undefined;
 }
 
 export const ALL_KEYS: RangeKeys = Object.freeze({ kind: 'range', start: new Uint8Array(0), end: undefined });
@@ -122,6 +128,25 @@ export function sameKeys(a: ShardKeys, b: ShardKeys): boolean {
   return a.end === undefined || b.end === undefined ? a.end === b.end : Buffer.compare(a.end, b.end) === 0;
 }
 
+export function sameSettings(a: ShardSettings, b: ShardSettings): boolean {
+  return a.ttlMs === b.ttlMs && a.inlineThreshold === b.inlineThreshold && flagsOf(a) === flagsOf(b);
+}
+
+export function withSettings(descriptor: ShardDescriptor, { ttlMs, inlineThreshold, durability, dropped }: ShardSettings): ShardDescriptor {
+  return { ...descriptor, ttlMs, inlineThreshold, durability, dropped };
+}
+
+/** Those settings that say yes or no, as they are encoded. */
+export function flagsOf({ durability, dropped }: Pick<ShardSettings, 'durability' | 'dropped'>): number {
+  return (dropped === true ? DROPPED : 0) | (durability === 'os' ? OS : 0);
+}
+
+/** Undefined: some of them are not known. */
+export function settingsOfFlags(flags: number): Pick<ShardSettings, 'durability' | 'dropped'> | undefined {
+  if ((flags & ~(DROPPED | OS)) !== 0) return undefined;
+  return { ...((flags & OS) !== 0 && { durability: 'os' }), ...((flags & DROPPED) !== 0 && { dropped: true }) };
+}
+
 /** Throws `invalid/SHARD_DESCRIPTOR` with the field that cannot be. */
 export function checkDescriptor({ shard, table, epoch, keys, ttlMs, inlineThreshold }: ShardDescriptor): void {
   checkInteger('shard', shard, 1, U32_MAX);
@@ -143,12 +168,12 @@ export function checkDescriptor({ shard, table, epoch, keys, ttlMs, inlineThresh
 /** Throws `invalid/SHARD_DESCRIPTOR`. */
 export function encodeDescriptor(descriptor: ShardDescriptor): Buffer {
   checkDescriptor(descriptor);
-  const { shard, table, epoch, keys, state, ttlMs, inlineThreshold, dropped } = descriptor;
+  const { shard, table, epoch, keys, state, ttlMs, inlineThreshold } = descriptor;
   const bytes = Buffer.alloc(HEAD_BYTES + (keys.kind === 'hash' ? 8 : 4 + keys.start.length + (keys.end?.length ?? 0)));
   bytes[0] = FORMAT;
   bytes[1] = STATES.indexOf(state) + 1;
   bytes[2] = keys.kind === 'range' ? RANGE : HASH;
-  bytes[3] = dropped === true ? 1 : 0;
+  bytes[3] = flagsOf(descriptor);
   bytes.writeUInt32LE(shard, 4);
   bytes.writeUInt32LE(table, 8);
   bytes.writeUInt32LE(epoch, 12);
@@ -172,7 +197,8 @@ export function decodeDescriptor(source: Uint8Array): ShardDescriptor {
   if (bytes.length < HEAD_BYTES + 4) throw corrupt('it is cut short');
   if (bytes[0] !== FORMAT) throw corrupt(`format ${bytes[0]} is not known`);
   const state = STATES[bytes[1]! - 1];
-  if (state === undefined || bytes[3]! > 1) throw corrupt('its state is not known');
+  const flags = settingsOfFlags(bytes[3]!);
+  if (state === undefined || flags === undefined) throw corrupt('its state is not known');
   const ttlMs = Number(bytes.readBigUInt64LE(16));
   const descriptor: ShardDescriptor = {
     shard: bytes.readUInt32LE(4),
@@ -182,7 +208,7 @@ export function decodeDescriptor(source: Uint8Array): ShardDescriptor {
     state,
     ttlMs,
     inlineThreshold: bytes.readUInt32LE(24),
-    ...(bytes[3] === 1 && { dropped: true }),
+    ...flags,
   };
   try {
     checkDescriptor(descriptor);
@@ -193,6 +219,8 @@ export function decodeDescriptor(source: Uint8Array): ShardDescriptor {
 }
 
 const FORMAT = 1;
+const DROPPED = 1;
+const OS = 2;
 const RANGE = 1;
 const HASH = 2;
 const HEAD_BYTES = 28;

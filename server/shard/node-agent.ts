@@ -28,7 +28,7 @@ import {
   sealShard,
   splitShard,
 } from '../node/index.ts';
-import { checkDescriptor, coversAll, sameKeys, type ShardDescriptor } from './descriptor.ts';
+import { checkDescriptor, coversAll, sameKeys, sameSettings, type ShardDescriptor } from './descriptor.ts';
 import { isMade } from './order-checks.ts';
 
 export interface NodeAgentParts {
@@ -159,9 +159,8 @@ export class NodeAgent {
   async #describe(descriptor: ShardDescriptor): Promise<void> {
     checkDescriptor(descriptor);
     const replica = this.#leader(descriptor.shard);
-    const { epoch, ttlMs, inlineThreshold, dropped } = replica.descriptor;
-    if (ttlMs === descriptor.ttlMs && inlineThreshold === descriptor.inlineThreshold && dropped === descriptor.dropped) return;
-    await describeShard(replica, epoch, descriptor, NO_LIMIT);
+    if (sameSettings(replica.descriptor, descriptor)) return;
+    await describeShard(replica, replica.descriptor.epoch, descriptor, NO_LIMIT);
   }
 
   /** Hands the lead over, and waits until it is told that it was taken. */

@@ -18,6 +18,7 @@
  *   14 snapshot-wanted    | index |
  *   15 barrier-wanted     | question |
  *   16 barrier            | question | index |
+ *   17 append-received    | index |
  *   9  snapshot-offer     | id: bytes, characters |                                  there is a snapshot to be fetched (grpc/snapshot-server.ts)
  *
  *   entry:    | flags u8: 1 changes the configuration, 2 withheld | term - term of the entry before | bytes, data |
@@ -68,6 +69,7 @@ const ENTRIES_RESPONSE = 13;
 const SNAPSHOT_WANTED = 14;
 const BARRIER_WANTED = 15;
 const BARRIER = 16;
+const APPEND_RECEIVED = 17;
 
 const ENTRY_CHANGE = 1;
 const ENTRY_WITHHELD = 2;
@@ -258,6 +260,9 @@ function writeMessage(writer: ByteWriter, group: number, message: Exclude<PeerMe
       begin(writer, BARRIER, group, message.term);
       writer.varint(message.question);
       return writer.varint(message.index);
+    case 'append-received':
+      begin(writer, APPEND_RECEIVED, group, message.term);
+      return writer.varint(message.index);
   }
 }
 
@@ -402,6 +407,8 @@ function readMessage(type: number, reader: ByteReader, from: number, to: number,
       return { group, message: { type: 'barrier-wanted', from, to, term, question: reader.varint() } };
     case BARRIER:
       return { group, message: { type: 'barrier', from, to, term, question: reader.varint(), index: reader.varint() } };
+    case APPEND_RECEIVED:
+      return { group, message: { type: 'append-received', from, to, term, index: reader.varint() } };
     default:
       throw peerFormat(`a record of unknown type ${type}`);
   }

@@ -1,5 +1,5 @@
 /** `sparrowkv table create|alter|drop|undelete`. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 
 import { SparrowError } from '../../../client/index.ts';
 import { argumentBytes, type KeyOptions, parseCount, withEscapesOption } from '../../client-command.ts';
@@ -20,6 +20,7 @@ Only what is named changes, while the table is in use.
 Examples:
   sparrowkv table alter users --replicas 5
   sparrowkv table alter users --pool fast --rename people
+  sparrowkv table alter sessions --durability os
 `;
 const DROP_HELP = `
 The table is not found from then on. Its data stay for a day, or for --keep, and "undelete" brings it back
@@ -36,6 +37,7 @@ interface SettingsOptions extends DryRunOptions {
   witnesses?: number;
   pool?: string;
   inline?: number;
+  durability?: string;
 }
 
 interface CreateOptions extends SettingsOptions, KeyOptions {
@@ -93,7 +95,13 @@ function withSettings(command: Command): Command {
     .option('--learners <count>', 'replicas without a vote, beside those', parseCount)
     .option('--witnesses <count>', 'replicas that vote and have no data, beside those', parseCount)
     .option('--pool <name>', 'of the nodes that have its replicas (default: default)')
-    .option('--inline <size>', 'values from this size on lie outside of the index; 0: as the engine does', parseSize);
+    .option('--inline <size>', 'values from this size on lie outside of the index; 0: as the engine does', parseSize)
+    .addOption(
+      new Option(
+        '--durability <when>',
+        "writes are answered when a majority has them on disk (synced, the default), or in its system's cache (os)",
+      ).choices(['synced', 'os']),
+    );
 }
 
 async function createTable(name: string, options: CreateOptions): Promise<void> {
@@ -113,7 +121,7 @@ async function createTable(name: string, options: CreateOptions): Promise<void> 
       replicas: options.replicas ?? 0,
       pool: options.pool ?? '',
       ttlMs: 0,
-      durability: '',
+      durability: options.durability ?? '',
       inlineThreshold: options.inline ?? 0,
       quotas: undefined,
       learners: options.learners ?? 0,
@@ -137,7 +145,7 @@ async function alterTable(name: string, options: AlterOptions): Promise<void> {
       newName: options.rename,
       replicas: options.replicas,
       ttlMs: undefined,
-      durability: undefined,
+      durability: options.durability,
       inlineThreshold: options.inline,
       quotas: undefined,
       pool: options.pool,

@@ -43,9 +43,10 @@ export function tablesText(tables: readonly TableFacts[]): string {
     replicasText(each),
     each.pool,
     each.ttlMs === 0 ? '-' : formatAge(each.ttlMs),
+    each.durability,
     each.state === 'dropped' ? `dropped; undelete until ${new Date(each.undeleteUntilMs).toISOString()}` : each.state,
   ]);
-  return columns(['table', 'id', 'keys by', 'shards', 'replicas', 'pool', 'ttl', 'state'], rows);
+  return columns(['table', 'id', 'keys by', 'shards', 'replicas', 'pool', 'ttl', 'durability', 'state'], rows);
 }
 
 /** A line for each field. */

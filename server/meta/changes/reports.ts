@@ -11,7 +11,7 @@
  *
  * Pure. Called by the shell for each report, before `Cluster.observe`.
  */
-import { checkDescriptor, sameKeys, type ShardDescriptor } from '../../shard/descriptor.ts';
+import { checkDescriptor, sameKeys, sameSettings, type ShardDescriptor } from '../../shard/descriptor.ts';
 import { isJoint, membersOf } from '../../raft/index.ts';
 import type { NodeReport, ShardReport } from '../attending.ts';
 import { isSuperseded } from '../lineage.ts';
@@ -96,12 +96,5 @@ function sameReplicas(a: readonly ReplicaRecord[], b: readonly ReplicaRecord[]):
 }
 
 function sameDescriptor(a: ShardDescriptor, b: ShardDescriptor): boolean {
-  return (
-    a.epoch === b.epoch &&
-    a.state === b.state &&
-    a.dropped === b.dropped &&
-    a.ttlMs === b.ttlMs &&
-    a.inlineThreshold === b.inlineThreshold &&
-    sameKeys(a.keys, b.keys)
-  );
+  return a.epoch === b.epoch && a.state === b.state && sameSettings(a, b) && sameKeys(a.keys, b.keys);
 }

@@ -4,7 +4,7 @@
  * to do one day and nothing does yet is refused, too (`invalid/NOT_SUPPORTED`, details field): a setting that is kept is one that is kept to. Pure. Used by tables.ts.
  */
 import { majority } from '../../raft/index.ts';
-import type { Durability, ReplicaCounts, TablePartitioning, TableQuotas } from '../state.ts';
+import { DURABILITIES, type Durability, type ReplicaCounts, type TablePartitioning, type TableQuotas } from '../state.ts';
 import { checkWhole, invalid } from './change.ts';
 
 /** What is not there has its default. */
@@ -16,9 +16,10 @@ export interface TableSpec {
   readonly replicas?: Partial<ReplicaCounts>;
   readonly pool?: string;
   readonly inlineThreshold?: number;
-  /** Requests can name these three; only what every table does is taken: entries stay, writes are synced, nothing is bounded. */
-  readonly ttlMs?: number;
+  /** Default: synced. */
   readonly durability?: Durability;
+  /** Requests can name these two; only what every table does is taken: entries stay, nothing is bounded. */
+  readonly ttlMs?: number;
   readonly quotas?: Partial<TableQuotas>;
 }
 
@@ -91,22 +92,23 @@ export function checkInlineThreshold(bytes: number): number {
   return bytes;
 }
 
+export function checkDurability(durability: string): Durability {
+  const known = DURABILITIES.find((each) => each === durability);
+  if (known === undefined)
+    throw invalid('TABLE_SPEC', `durability is ${DURABILITIES.join(' or ')}, not ${durability}`, { field: 'durability' });
+  return known;
+}
+
 /** Settings that nothing enforces: refused, unless they ask for what is so anyway. */
-export function checkEnforced({ ttlMs = 0, durability = 'synced', quotas = {} }: Partial<TableSpec>): void {
+export function checkEnforced({ ttlMs = 0, quotas = {} }: Partial<TableSpec>): void {
   if (ttlMs !== 0) throw notSupported('ttlMs', ttlMs, 'entries of a table do not expire: the only ttlMs is 0');
-  if (durability !== 'synced')
-    throw notSupported(
-      'durability',
-      durability,
-      "every write is on the disks of a majority when it is answered: the only durability is 'synced'",
-    );
   for (const field of ['bytes', 'readsPerSecond', 'writesPerSecond'] as const) {
     const value = quotas[field] ?? 0;
     if (value !== 0) throw notSupported(`quotas.${field}`, value, `a table has no bounds: the only quotas.${field} is 0`);
   }
 }
 
-function notSupported(field: string, value: number | string, message: string): Error {
+function notSupported(field: string, value: number, message: string): Error {
   return invalid('NOT_SUPPORTED', `${message}, not ${value}`, { field, value });
 }
 

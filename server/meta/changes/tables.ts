@@ -22,12 +22,14 @@ import {
   type MetaWrite,
   type OperatorRecord,
   type ReplicaCounts,
+  shardSettings,
   type ShardRecord,
   type TablePartitioning,
   type TableRecord,
 } from '../state.ts';
 import { change, invalid, unavailable } from './change.ts';
 import {
+  checkDurability,
   checkEnforced,
   checkInlineThreshold,
   checkName,
@@ -59,7 +61,7 @@ export function createTable(state: ClusterState, spec: TableSpec, by: string, no
     replicas: checkReplicas({ voters: spec.replicas?.voters ?? (nodes >= 3 ? 3 : 1), learners: 0, witnesses: 0, ...spec.replicas }),
     pool,
     ttlMs: 0,
-    durability: 'synced',
+    durability: checkDurability(spec.durability ?? 'synced'),
     inlineThreshold: checkInlineThreshold(spec.inlineThreshold ?? 0),
     quotas: { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 },
     createdAtMs: nowMs,
@@ -110,7 +112,7 @@ export function alterTable(
 ): Change<TableRecord> {
   const known = theTable(state, name);
   checkEnforced(alter);
-  const { newName, replicas, pool, inlineThreshold } = alter;
+  const { newName, replicas, pool, inlineThreshold, durability } = alter;
   if (newName !== undefined && newName !== name) {
     if (known.id === DEFAULT_TABLE)
       throw invalid('TABLE_SYSTEM', `table ${name} keeps its name: clients that name no table mean it`, { field: 'newName' });
@@ -121,6 +123,7 @@ export function alterTable(
     name: newName ?? known.name,
     replicas: replicas === undefined ? known.replicas : checkReplicas({ ...known.replicas, ...replicas } as ReplicaCounts),
     pool: pool === undefined ? known.pool : checkPool(pool),
+    durability: durability === undefined ? known.durability : checkDurability(durability),
     inlineThreshold: inlineThreshold === undefined ? known.inlineThreshold : checkInlineThreshold(inlineThreshold),
   };
   if (replicas !== undefined || pool !== undefined) checkNodes(table, welcomingIn(state, table.pool));
@@ -232,7 +235,8 @@ function keysOf(partitioning: TablePartitioning): ShardKeys[] {
   return bounds.slice(0, -1).map((start, i) => ({ kind: 'range', start: start!, end: bounds[i + 1] }));
 }
 
-function newShard({ id: table, ttlMs, inlineThreshold }: TableRecord, id: number, keys: ShardKeys, nowMs: number): ShardRecord {
-  const descriptor: ShardDescriptor = { shard: id, table, epoch: 1, keys, state: 'normal', ttlMs, inlineThreshold };
+function newShard(of: TableRecord, id: number, keys: ShardKeys, nowMs: number): ShardRecord {
+  const table = of.id;
+  const descriptor: ShardDescriptor = { shard: id, table, epoch: 1, keys, state: 'normal', ...shardSettings(of) };
   return { id, table, descriptor, replicas: [], joint: false, asOfIndex: 0, asOfTerm: 0, createdAtMs: nowMs, splitAtMs: 0, byHand: false };
 }

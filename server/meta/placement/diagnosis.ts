@@ -3,11 +3,12 @@
  * whenever one of those changes, so that nobody searches a hundred thousand shards for the few that need something. Pure.
  */
 import { majority } from '../../raft/index.ts';
-import { FIRST_SHARD, MADE_SHARD_MIN, type ShardDescriptor } from '../../shard/descriptor.ts';
+import { FIRST_SHARD, MADE_SHARD_MIN, sameSettings, type ShardDescriptor } from '../../shard/descriptor.ts';
 import {
   type Ailment,
   type ClusterState,
   isDropped,
+  shardSettings,
   type ReplicaCounts,
   type ReplicaKind,
   type ReplicaRecord,
@@ -59,8 +60,8 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
 }
 
 /** Whether the shard has been told what its table says now. */
-export function isDescribed({ ttlMs, inlineThreshold, dropped }: ShardDescriptor, table: TableRecord): boolean {
-  return ttlMs === table.ttlMs && inlineThreshold === table.inlineThreshold && (dropped === true) === isDropped(table);
+export function isDescribed(descriptor: ShardDescriptor, table: TableRecord): boolean {
+  return sameSettings(descriptor, shardSettings(table));
 }
 
 /** A node that is in no record: it was removed by hand, and does not come back. */

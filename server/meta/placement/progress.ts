@@ -11,7 +11,8 @@
 import type { ConfigurationChange, MemberChange } from '../../raft/index.ts';
 import type { Order } from '../orders.ts';
 import { isDescribed } from './diagnosis.ts';
-import { type ClusterState, isDropped, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, type Step } from '../state.ts';
+import { withSettings } from '../../shard/descriptor.ts';
+import { type ClusterState, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, shardSettings, type Step } from '../state.ts';
 import { overlap } from '../shard-order.ts';
 
 /** A learner that lags by no more entries has caught up: it gets those while its vote is under way. */
@@ -167,10 +168,8 @@ function told(state: ClusterState, step: Step): { readonly node: number; readonl
       return toLeader({ type: 'split', shard: shard.id, epoch: step.epoch, child: step.child, at });
     }
     case 'describe': {
-      const table = state.tables.get(shard.record.table)!;
-      const { ttlMs, inlineThreshold } = table;
-      const dropped = isDropped(table) || undefined;
-      return toLeader({ type: 'describe', descriptor: { ...shard.record.descriptor, ttlMs, inlineThreshold, dropped } });
+      const settings = shardSettings(state.tables.get(shard.record.table)!);
+      return toLeader({ type: 'describe', descriptor: withSettings(shard.record.descriptor, settings) });
     }
     case 'destroy-shard':
       return [...shard.hosts.keys()]

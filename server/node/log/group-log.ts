@@ -98,10 +98,10 @@ export class GroupLog {
   /**
    * Settles when this and everything before it is durable. Entries replace what the log has from the first one's index on. A hard state
    * without `mustSync` is written with a later batch. The entries are not changed afterwards. Rejects with `closed/LOG_FAILED`. While the disk is
-   * full it does not settle, and goes on when there is room.
+   * full it does not settle, and goes on when there is room. `onWritten`: see LogWriter.write.
    */
-  append(hardState: HardState | undefined, entries: readonly LogEntry[], mustSync: boolean): Promise<void> {
-    return this.#writer.write(this.#state, { kind: 'append', hardState, entries, mustSync });
+  append(hardState: HardState | undefined, entries: readonly LogEntry[], mustSync: boolean, onWritten?: () => void): Promise<void> {
+    return this.#writer.write(this.#state, { kind: 'append', hardState, entries, mustSync }, onWritten);
   }
 
   /** A snapshot takes the place of the whole log, which goes on after `index`. Settles as `append`. `note` is kept with the log's begin. */

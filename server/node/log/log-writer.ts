@@ -4,6 +4,9 @@
  *
  *   waiting -> batch: BATCH, BEGIN of what was compacted, then for each append RESTORE, STATE, ENTRY ... -> write -> fdatasync -> settle
  *
+ * Who asks to be told when something is written (`onWritten`) does not want to wait for a disk: then all that waits is written at once, though a sync is under
+ * way. The next sync covers it.
+ *
  * A segment that is full is followed by a new one, which begins with a summary of all groups; the old one is durable by then. Segments that
  * no group needs any more are removed when what makes them needless is durable. Where a file has to grow, it grows ahead of its content, so
  * that most syncs change no metadata; recycled files need not grow.
@@ -67,6 +70,8 @@ interface Waiting {
   /** Undefined: nothing but what is due anyway. */
   state: GroupState | undefined;
   change: Change | undefined;
+  /** The system has it; the disk may not. Does not throw. */
+  onWritten: (() => void) | undefined;
   resolve: () => void;
   reject: (error: SparrowError) => void;
 }
@@ -101,7 +106,11 @@ export class LogWriter {
   #nextSegment: number;
   #frames: number;
   #waiting: Waiting[] = [];
+  /** Written, and not durable yet. */
+  #written: Waiting[] = [];
   #busy = false;
+  /** A sync is under way. */
+  #syncing = false;
   /** Of the writer; settled when it has nothing to do. */
   #running: Promise<void> = Promise.resolve();
   #failure: SparrowError | undefined;
@@ -114,8 +123,9 @@ export class LogWriter {
   #buffer: Buffer = Buffer.allocUnsafe(64 * 1024);
   /** Groups whose log begins later than the log has it. */
   readonly #begins: Set<GroupState> = new Set();
-  /** Segments before this one are needed no more, durably. */
+  /** Segments before this one are needed no more: durably, and as what is written says. */
   #freeBefore = 0;
+  #freeWritten = 0;
   /** Something was compacted, replaced or removed since that was found. */
   #freeChanged = true;
   /** The batch that is laid out: where its entries lie, and what to set back when it is not written. */
@@ -158,9 +168,12 @@ export class LogWriter {
     return this.#bytesWritten;
   }
 
-  /** Settles when this and everything before it is durable. Rejects with `closed/LOG_FAILED`, or `exhausted/DISK_FULL` when closed full. */
-  write(state: GroupState, change: Change): Promise<void> {
-    return this.#enter(state, change);
+  /**
+   * Settles when this and everything before it is durable. Rejects with `closed/LOG_FAILED`, or `exhausted/DISK_FULL` when closed full. `onWritten` is called
+   * before, when it and everything before it would be found after the end of this process; possibly before this returns.
+   */
+  write(state: GroupState, change: Change, onWritten?: () => void): Promise<void> {
+    return this.#enter(state, change, onWritten);
   }
 
   /** The group's log begins later: kept with the next batch, or at once when a segment becomes free. */
@@ -197,46 +210,110 @@ export class LogWriter {
     void this.#running.then(() => this.#file?.closeSync());
   }
 
-  #enter(state: GroupState | undefined, change: Change | undefined): Promise<void> {
+  #enter(state: GroupState | undefined, change: Change | undefined, onWritten?: () => void): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     assert(!this.#closed, 'nothing is appended to a closed log');
     assert(state?.removing !== true || change?.kind === 'remove', 'nothing is appended to a group that is being removed');
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ state, change, resolve, reject });
+      this.#waiting.push({ state, change, onWritten, resolve, reject });
       if (!this.#busy && !this.full) this.#running = this.#run();
+      else if (onWritten !== undefined && this.#syncing) this.#writeMeanwhile();
     });
   }
 
   async #run(): Promise<void> {
     this.#busy = true;
-    while (this.#waiting.length > 0 && this.#failure === undefined) {
-      const batch = this.#takeBatch();
-      try {
-        if (batch.some(mustSync)) await this.#commit(batch);
-        else this.#note(batch);
-      } catch (error) {
-        if (error instanceof NoRoom && !this.#closing) {
-          this.#waiting.unshift(...batch);
-          this.#waitForRoom();
-          break;
-        }
-        this.#fail(error instanceof NoRoom ? closedFull() : failed('the log cannot be written', error), batch);
-        break;
-      }
-      if (this.#failure !== undefined) {
-        for (const waiting of batch) waiting.reject(this.#failure);
-        break;
-      }
-      for (const waiting of batch) waiting.resolve();
-      await this.#remove();
+    while (this.#waiting.length + this.#written.length > 0 && this.#failure === undefined) {
+      const hasRoom = await this.#writeNext();
+      if (this.#written.length > 0 && this.#failure === undefined) await this.#sync();
+      if (hasRoom || this.#failure !== undefined) continue;
+      this.#waitForRoom();
+      break;
     }
     this.#busy = false;
   }
 
-  /** Writes a batch and makes it durable. */
-  async #commit(batch: readonly Waiting[]): Promise<void> {
-    if (this.#file === undefined || this.#end >= Math.max(this.#parts.segmentBytes, SUMMARY_PART * this.#summaryBytes)) await this.#roll();
-    // Not before: what is compacted while a segment is made goes out too.
+  /** What waits, as far as it fits a batch. Returns whether there was room for it. */
+  async #writeNext(): Promise<boolean> {
+    // A segment is durable before the next one begins.
+    if (this.#waiting.length === 0 || (this.#isSegmentFull && this.#written.length > 0)) return true;
+    const batch = this.#takeBatch();
+    try {
+      if (batch.some(mustSync)) {
+        if (this.#isSegmentFull) await this.#roll();
+        if (this.#failure !== undefined) throw this.#failure;
+        // What is compacted while a segment is made goes out too.
+        this.#write(batch);
+      } else {
+        this.#note(batch);
+      }
+      // Hard states alone may be lost, but settle in their order.
+      if (this.#written.length > 0 || batch.some(mustSync)) this.#written.push(...batch);
+      else for (const waiting of batch) waiting.resolve();
+      return true;
+    } catch (error) {
+      return this.#notWritten(batch, error);
+    }
+  }
+
+  /** All that waits, while a sync is under way that does not cover it. What finds no room, or needs another segment, goes on waiting. */
+  #writeMeanwhile(): void {
+    if (this.#isSegmentFull || this.#failure !== undefined) return;
+    const batch = this.#takeBatch();
+    try {
+      if (batch.some(mustSync)) this.#write(batch);
+      else this.#note(batch);
+    } catch (error) {
+      this.#notWritten(batch, error);
+      return;
+    }
+    this.#written.push(...batch);
+    tellWritten(batch);
+  }
+
+  /** Returns false: it waits again, first of all, when it is for lack of room. */
+  #notWritten(batch: readonly Waiting[], error: unknown): boolean {
+    if (error instanceof NoRoom && !this.#closing) this.#waiting.unshift(...batch);
+    else this.#fail(error instanceof NoRoom ? closedFull() : failed('the log cannot be written', error), batch);
+    return false;
+  }
+
+  /** Makes durable what is written by now. */
+  async #sync(): Promise<void> {
+    const covered = this.#written;
+    this.#written = [];
+    const end = this.#end;
+    const free = this.#freeWritten;
+    const { clock } = this.#parts;
+    this.#syncTimes.begin(clock.monotonicMs());
+    this.#syncing = true;
+    try {
+      const synced = this.#file!.datasync();
+      // The disk is at work meanwhile.
+      tellWritten(covered);
+      await synced;
+    } catch (error) {
+      return this.#fail(failed('the log cannot be written', error), covered);
+    } finally {
+      this.#syncing = false;
+    }
+    this.#syncTimes.end(clock.monotonicMs());
+    this.#synced = end;
+    this.#syncs++;
+    this.#freeBefore = free;
+    if (this.#failure !== undefined) {
+      for (const waiting of covered) waiting.reject(this.#failure);
+      return;
+    }
+    for (const waiting of covered) waiting.resolve();
+    await this.#remove();
+  }
+
+  get #isSegmentFull(): boolean {
+    return this.#file === undefined || this.#end >= Math.max(this.#parts.segmentBytes, SUMMARY_PART * this.#summaryBytes);
+  }
+
+  #write(batch: readonly Waiting[]): void {
     const bytes = this.#bytesMax(batch);
     const { number } = this.#parts.segments.last!;
     assert(this.#end + bytes < SEGMENT_BYTES_LIMIT, 'a place in a segment fits its 32 bits');
@@ -259,17 +336,9 @@ export class LogWriter {
       this.#ordinals.clear();
       this.#counted = undefined;
     }
-    const end = this.#end;
-    // What the batch made needless; what is compacted from here on is not durable yet.
-    const free = this.#freeChanged ? this.#oldestNeeded() : this.#freeBefore;
+    // What the batch made needless; what is compacted from here on is not written yet.
+    if (this.#freeChanged) this.#freeWritten = this.#oldestNeeded();
     this.#freeChanged = false;
-    const { clock } = this.#parts;
-    this.#syncTimes.begin(clock.monotonicMs());
-    await this.#file!.datasync();
-    this.#syncTimes.end(clock.monotonicMs());
-    this.#synced = end;
-    this.#syncs++;
-    this.#freeBefore = free;
   }
 
   /** Hard states that may be lost: they go out with a later batch. */
@@ -493,7 +562,8 @@ export class LogWriter {
     this.#failure ??= failure;
     this.#retry?.cancel();
     this.#retry = undefined;
-    const waiting = [...batch, ...this.#waiting];
+    const waiting = [...batch, ...this.#written, ...this.#waiting];
+    this.#written = [];
     this.#waiting = [];
     for (const { reject } of waiting) reject(this.#failure);
   }
@@ -501,6 +571,13 @@ export class LogWriter {
 
 const MARKS = { restore: FRAME_RESTORE, remove: FRAME_REMOVE, retire: FRAME_RETIRE, 'end-known': FRAME_END_KNOWN } as const;
 const ZEROS: Buffer = Buffer.alloc(AHEAD_BYTES);
+
+function tellWritten(written: readonly Waiting[]): void {
+  for (const waiting of written) {
+    waiting.onWritten?.();
+    waiting.onWritten = undefined;
+  }
+}
 
 function mustSync({ change }: Waiting): boolean {
   return change?.kind !== 'append' || change.mustSync || change.entries.length > 0;

@@ -78,8 +78,6 @@ describe('tables', () => {
   const notYet: readonly (readonly [string, Partial<TableSpec>])[] = [
     ['ttlMs', { ttlMs: 1000 }],
     ['ttlMs', { ttlMs: -1 }],
-    ['durability', { durability: 'os' }],
-    ['durability', { durability: 'buffered' }],
     ['quotas.bytes', { quotas: { bytes: 1e9 } }],
     ['quotas.readsPerSecond', { quotas: { readsPerSecond: 1 } }],
     ['quotas.writesPerSecond', { quotas: { writesPerSecond: 1 } }],

@@ -10,10 +10,11 @@ import { World } from '../../sim/world.ts';
 export const NAMES: readonly string[] = ['node1', 'node2', 'node3'];
 
 export class GroupOfThree {
-  readonly world: World = new World({ seed: 1 });
+  readonly world: World;
   readonly nodes: SimNode[];
 
-  constructor(sleepTicks: number = Infinity, changed: Partial<StackSettings> = {}) {
+  constructor(sleepTicks: number = Infinity, changed: Partial<StackSettings> = {}, seed: number = 1) {
+    this.world = new World({ seed });
     const drawn = drawStackSettings(new SimRandom(1));
     const transport = { dropChance: 0, duplicateChance: 0, reorderChance: 0 };
     const cluster = { ...drawn.cluster, tickMs: 20, electionTicks: 10, heartbeatTicks: 1, sleepTicks, transport };

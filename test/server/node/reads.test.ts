@@ -24,7 +24,7 @@ describe('reads that wait', () => {
     reads.begin(() => 1, 0, refusal);
     reads.answer(10);
     expect(await fate(read), 'nobody has confirmed it').toBe('waits');
-    reads.confirm({ read: 1, index: 12 });
+    reads.confirm({ read: 1, index: 12 }, 12);
     reads.answer(11);
     expect(await fate(read)).toBe('waits');
     reads.answer(12);
@@ -41,6 +41,24 @@ describe('reads that wait', () => {
     expect(await fate(other)).toBe('refused');
     await expect(lost).rejects.toMatchObject({ code: 'NO_LEADER' });
   });
+
+  it('are asked again when another member leads, if what they wait for was not committed', async () => {
+    const reads = new Reads();
+    const sure = reads.ask(true);
+    reads.begin(() => 1, 0, refusal);
+    reads.confirm({ read: 1, index: 8 }, 8);
+    const open = reads.ask(true);
+    reads.begin(() => 2, 0, refusal);
+    reads.confirm({ read: 2, index: 12 }, 8);
+    expect(reads.askAgain()).toBe(true);
+    expect(reads.askAgain()).toBe(false);
+    reads.begin(() => 3, 0, refusal);
+    reads.answer(12);
+    expect([await fate(sure), await fate(open)]).toEqual(['answered', 'waits']);
+    reads.confirm({ read: 3, index: 9 }, 9);
+    reads.answer(12);
+    expect(await fate(open)).toBe('answered');
+  });
 });
 
 describe('a proof of how fresh it is', () => {
@@ -48,7 +66,7 @@ describe('a proof of how fresh it is', () => {
     const reads = new Reads();
     void reads.ask(true);
     reads.begin(() => 1, 1000, refusal);
-    reads.confirm({ read: 1, index: 5 });
+    reads.confirm({ read: 1, index: 5 }, 5);
     // Asked for at 1000: 290 ms ago, and a hundredth for a slow clock.
     expect(reads.provenWithin(300, 1290)).toBe(5);
     expect(reads.provenWithin(300, 1298)).toBe(undefined);
@@ -62,6 +80,7 @@ describe('a proof of how fresh it is', () => {
       nowMs: () => 1000,
       leads: () => false,
       applied: () => applied,
+      committed: () => Infinity,
       installing: () => false,
       schedule: () => undefined,
       notLeader: refusal,

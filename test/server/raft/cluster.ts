@@ -226,6 +226,14 @@ export class Cluster {
     return storing.length > 0 || fetches.length > 0;
   }
 
+  /** What waits for its disk is in its system's cache. */
+  receive(id: number): void {
+    const member = this.member(id);
+    for (const { output } of member.storing) for (const message of member.raft.written(output)) this.#send(member, message);
+    const { receivedIndex } = member.raft;
+    if (receivedIndex > 0) this.say(() => `${id}: majorities have received up to ${receivedIndex}`);
+  }
+
   /** Its state machine applies what is committed. */
   apply(id: number, count: number = Infinity): void {
     const member = this.member(id);
@@ -437,6 +445,8 @@ function messageText(message: Message): string {
       return message.accepted
         ? `${head} accepted to ${message.index}`
         : `${head} refused ${message.index}, hint ${message.hintIndex}/${message.hintTerm}`;
+    case 'append-received':
+      return `${head} to ${message.index}`;
     case 'heartbeat-request':
       return `${head} commit ${message.commit} round ${message.round}${message.sleep ? ', sleep' : ''}`;
     case 'heartbeat-response':

@@ -20,6 +20,8 @@
  *   ask N                        a linearizable read at N, which asks the leader if it is another one
  *   run N                        N's output is taken: its messages leave, what it stores waits for its disk
  *   store N [COUNT]              N's disk finishes its oldest COUNT outputs, or all; what waited for that leaves
+ *   receive N                    N has in its system's cache what waits for its disk, and says so
+ *   answer N INDEX               N's host answers the write at INDEX, which is received and may not be committed
  *   hold N, apply N [COUNT]      N's state machine stops; applies COUNT committed entries, or all, and goes on if all
  *   compact N INDEX              N removes its log up to INDEX
  *   deliver [A B]                messages on their way arrive (only those from A to B); what they cause waits for `run`
@@ -96,6 +98,10 @@ export class ScriptCluster {
         return void cluster.run(a);
       case 'store':
         return void cluster.store(a, b || Infinity);
+      case 'receive':
+        return cluster.receive(a);
+      case 'answer':
+        return this.#attempt(a, () => cluster.member(a).raft.answered(b));
       case 'hold':
         cluster.member(a).held = true;
         return;

@@ -129,7 +129,7 @@ describe('a packet', () => {
       }
     }
     // Between records: nothing, after the two runs, and after each other message but the last.
-    expect(ends).toBe(15);
+    expect(ends).toBe(16);
   });
 
   it('of bytes that nobody wrote gives messages or says what is wrong, with memory in proportion', () => {

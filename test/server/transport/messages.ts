@@ -95,6 +95,7 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
     snapshot: fc.record({ index: number, term: number, configuration }),
   }),
   fc.record({ type: fc.constant('timeout-now' as const), ...envelope }),
+  fc.record({ type: fc.constant('append-received' as const), ...envelope, index: number }),
   fc.record({ type: fc.constant('read-request' as const), ...envelope, read: number }),
   fc.record({ type: fc.constant('read-response' as const), ...envelope, read: number, index: number }),
 );
@@ -159,5 +160,6 @@ export function oneOfEach(): GroupMessage[] {
     { group: 1, message: { type: 'snapshot-wanted', ...ends, index: 304 } },
     { group: 1, message: { type: 'barrier-wanted', ...ends, question: 77 } },
     { group: 1, message: { type: 'barrier', ...ends, question: 77, index: 305 } },
+    { group: 1, message: { type: 'append-received', ...ends, index: 304 } },
   ];
 }
