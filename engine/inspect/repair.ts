@@ -20,27 +20,11 @@ import { KIND_RANGE_DELETE } from '../../assembly/memory-map.ts';
 import { assert } from '../../base/assert.ts';
 import type { FileSystem, Zstd } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { BLOCK_HEADER_BYTES, valueFilePath } from '../compaction/index.ts';
 import type { RepairOptions, RepairReport } from '../files-api.ts';
-import { DEFAULT_KEYSPACE, keyspaceOf } from '../keyspace-key.ts';
+import { keyspaceOf } from '../keyspace-key.ts';
 import { assertWritable, tableForms } from '../keyspace-settings.ts';
 import { logFileName } from '../log/index.ts';
-import {
-  applyEdit,
-  INCOMPLETE_NAME,
-  LEVELS_MAX,
-  linkName,
-  logName,
-  parseFileName,
-  segmentsToReplay,
-  tableName,
-  type AddedKeyspace,
-  type AddedSegment,
-  type AddedTable,
-  type Version,
-  type RangeTombstone,
-  sameTombstone,
-} from '../manifest/index.ts';
+import { INCOMPLETE_NAME, LEVELS_MAX, logName, parseFileName, segmentsToReplay, tableName, type Version } from '../manifest/index.ts';
 import { LinearMemory } from '../memory/linear-memory.ts';
 import { type EngineSettings, resolveSettings } from '../settings.ts';
 import { type LevelCompression, readTableMeta, requireZstd, type TableForms, type TableMeta } from '../table/index.ts';
@@ -49,6 +33,7 @@ import { Findings } from './findings.ts';
 import { type FoundTable, overlapping } from './found-tables.ts';
 import { type FoundLoss, Losses } from './losses.ts';
 import { manifestFacts, type ManifestFacts } from './manifest-facts.ts';
+import { RepairedVersion } from './repaired-version.ts';
 import { replaceVersion } from './replace-version.ts';
 import { type SalvagedBatch, salvageLog } from './salvage-log.ts';
 import { mergeNewest } from './salvage-merge.ts';
@@ -103,15 +88,9 @@ class Repair {
   readonly #facts: ManifestFacts;
   readonly #settings: Pick<EngineSettings, 'compression' | 'filterBitsPerKey'>;
   #nextFileId: number;
-  /** The tables of the new version. */
-  readonly #tables: AddedTable[] = [];
+  readonly #repaired: RepairedVersion;
   /** Names of files that the new version has something else for. */
   readonly #replaced = new Set<string>();
-  /** Found in the log. */
-  readonly #rangeTombstones: RangeTombstone[] = [];
-  readonly #keyspaces = new Set<number>();
-  #tablesKept = 0;
-  #tablesMade = 0;
   #batches = 0;
 
   constructor(
@@ -127,6 +106,7 @@ class Repair {
     this.#headless = this.#blocksWithoutHeader();
     this.#values = new ValueCheck(this.#memory, fileSystem, directory, { headless: this.#headless });
     this.#facts = manifestFacts(fileSystem, directory, this.#findings);
+    this.#repaired = new RepairedVersion(fileSystem, directory, this.#facts);
     this.#nextFileId = this.#facts.base.nextFileId;
     this.#settings = resolveSettings({
       ...(compression !== undefined && { compression }),
@@ -139,7 +119,7 @@ class Repair {
   }
 
   *steps(): Steps<RepairReport> {
-    const { version, base } = this.#facts;
+    const { version } = this.#facts;
     for (const name of this.#facts.damaged) this.#replaced.add(name);
     const keepsLog = version ? yield* this.#knownTables(version) : yield* this.#foundTables();
     if (this.#dryRun) return this.#report(undefined);
@@ -148,19 +128,7 @@ class Repair {
       this.#fileSystem.syncDirectorySync(this.#directory);
       return this.#report(undefined);
     }
-    const edit = {
-      nextFileId: this.#nextFileId,
-      lastSequence: [
-        ...this.#tables.map(({ table }) => table.maxSequence),
-        ...this.#rangeTombstones.map(({ sequence }) => sequence),
-      ].reduce((last, sequence) => Math.max(last, sequence), base.lastSequence),
-      rangeTombstonesAdded: this.#rangeTombstones,
-      logFloor: keepsLog ? base.logFloor : Math.max(base.logFloor, this.#nextFileId),
-      tablesAdded: this.#tables,
-    };
-    const keyspacesAdded = this.#unnamedKeyspaces();
-    const nextKeyspaceId = Math.max(base.nextKeyspaceId, ...keyspacesAdded.map(({ id }) => id + 1));
-    const repaired = applyEdit(base, { ...edit, segmentsAdded: this.#segments(edit.logFloor), keyspacesAdded, nextKeyspaceId });
+    const repaired = this.#repaired.version(this.#nextFileId, keepsLog);
     return this.#report(
       replaceVersion(this.#fileSystem, this.#directory, repaired, {
         replaced: this.#replaced,
@@ -192,7 +160,7 @@ class Repair {
   *#knownTables(version: Version): Steps<boolean> {
     for (const [level, tables] of version.levels.entries()) {
       for (const table of tables) {
-        if (yield* this.#isSound(table)) this.#keep(level, table);
+        if (yield* this.#isSound(table)) this.#repaired.keep(level, table);
         else yield* this.#rewrite(version, level, table);
       }
     }
@@ -237,7 +205,7 @@ class Repair {
       const isDeepest = level > 0 && version.levels.slice(level + 1).every((tables) => tables.length === 0);
       this.#writer.forms = this.#forms(isDeepest ? 'bottom' : 'upper');
       yield* this.#write(salvageTable(this.#salvage(), table));
-      for (const made of this.#writer.finish()) this.#make(level, made);
+      for (const made of this.#writer.finish()) this.#repaired.make(level, made);
     }
     this.#markOlder(version, level, table);
   }
@@ -288,13 +256,13 @@ class Repair {
       const [only] = group;
       // Below level 0 a table has keys of one keyspace.
       if (group.length === 1 && only!.meta && keyspaceOf(only!.smallest) === keyspaceOf(only!.largest)) {
-        this.#keep(BOTTOM_LEVEL, only!.meta);
+        this.#repaired.keep(BOTTOM_LEVEL, only!.meta);
         continue;
       }
       this.#writer.forms = this.#forms('bottom');
       for (const { fileId, records } of group) if (!records) this.#replaced.add(tableName(fileId));
       yield* this.#write(mergeNewest(group.map((table) => table.records?.values() ?? salvageTable(this.#salvage(), table))));
-      for (const made of this.#writer.finish()) this.#make(BOTTOM_LEVEL, made);
+      for (const made of this.#writer.finish()) this.#repaired.make(BOTTOM_LEVEL, made);
     }
     return false;
   }
@@ -356,7 +324,7 @@ class Repair {
     const findings = new Findings();
     const [memory, fileSystem, directory] = [this.#memory, this.#fileSystem, this.#directory];
     const { keyspaces } = yield* verifyTable({ memory, fileSystem, zstd: this.#zstd, directory, table, values: this.#values, findings });
-    for (const id of keyspaces) this.#keyspaces.add(id);
+    for (const id of keyspaces) this.#repaired.addKeyspace(id);
     this.#take(findings);
     return findings.problemCount === 0;
   }
@@ -364,7 +332,7 @@ class Repair {
   *#write(entries: Iterable<SalvagedEntry>): Steps<void> {
     let bytes = 0;
     for (const entry of entries) {
-      this.#keyspaces.add(keyspaceOf(entry.key));
+      this.#repaired.addKeyspace(keyspaceOf(entry.key));
       this.#writer.add(entry);
       bytes += entry.key.length + entry.value.length;
       if (bytes < STEP_BYTES) continue;
@@ -381,7 +349,7 @@ class Repair {
     this.#writer.forms = this.#forms('upper');
     const flush = (): void => {
       for (const record of newestByKey(run)) this.#writer.add(record);
-      for (const made of this.#writer.finish()) this.#make(0, made);
+      for (const made of this.#writer.finish()) this.#repaired.make(0, made);
       run = [];
       bytes = 0;
     };
@@ -411,9 +379,10 @@ class Repair {
     let bytes = 0;
     if (batch.sequence > inTables) this.#batches++;
     for (const record of batch.records) {
-      this.#keyspaces.add(keyspaceOf(record.key));
+      this.#repaired.addKeyspace(keyspaceOf(record.key));
       // Tables do not hold it: it hides what is older, here and in all of them.
-      if (record.kind === KIND_RANGE_DELETE) this.#addRangeTombstone({ start: record.key, end: record.value, sequence: record.sequence });
+      if (record.kind === KIND_RANGE_DELETE)
+        this.#repaired.addRangeTombstone({ start: record.key, end: record.value, sequence: record.sequence });
       else {
         run.push(record);
         bytes += record.key.length + record.value.length + 64;
@@ -426,24 +395,9 @@ class Repair {
     return tableForms(this.#facts.base.keyspaces, this.#settings, place);
   }
 
-  #addRangeTombstone(tombstone: RangeTombstone): void {
-    const known = [...this.#facts.base.rangeTombstones, ...this.#rangeTombstones];
-    if (!known.some((each) => sameTombstone(each, tombstone))) this.#rangeTombstones.push(tombstone);
-  }
-
   #salvage(): SalvageParts {
     const [memory, fileSystem, zstd, directory] = [this.#memory, this.#fileSystem, this.#zstd, this.#directory];
     return { memory, fileSystem, zstd, directory, values: this.#values, losses: this.#losses };
-  }
-
-  #keep(level: number, table: TableMeta): void {
-    this.#tablesKept++;
-    this.#tables.push({ level, table });
-  }
-
-  #make(level: number, table: TableMeta): void {
-    this.#tablesMade++;
-    this.#tables.push({ level, table });
   }
 
   #lose(loss: FoundLoss): void {
@@ -453,51 +407,6 @@ class Repair {
   #take(findings: Findings): void {
     for (const { file, offset, what } of findings.problems) this.#findings.problem(file, offset, what);
     for (const { file, offset, what } of findings.notices) this.#findings.notice(file, offset, what);
-  }
-
-  /** Keyspaces that have entries and whose names are lost; not those that were dropped. */
-  #unnamedKeyspaces(): AddedKeyspace[] {
-    const { base, version, droppedKeyspaces } = this.#facts;
-    if (version) return [];
-    const lost = [...this.#keyspaces].filter((id) => id !== DEFAULT_KEYSPACE && !base.keyspaces.has(id) && !droppedKeyspaces.has(id));
-    const taken = new Set([...base.keyspaces.values()].map(({ name }) => name));
-    return lost
-      .toSorted((a, b) => a - b)
-      .map((id) => {
-        let name = `recovered-${id}`;
-        while (taken.has(name)) name += '+';
-        return { id, name, settings: {} };
-      });
-  }
-
-  /** The block files of the new version: whatever its tables refer to, but for a log that goes on. */
-  #segments(logFloor: number): AddedSegment[] {
-    const known = this.#facts.version?.segments;
-    const referred = new Set(this.#tables.flatMap(({ table }) => table.references.map(({ segment }) => segment)));
-    return [...referred]
-      .filter((segment) => segment < logFloor || known?.has(segment))
-      .map((segment) => {
-        const path = valueFilePath(this.#fileSystem, this.#directory, segment);
-        const size = this.#sizeOf(path);
-        const was = known?.get(segment);
-        if (!path.endsWith(linkName(segment))) return { segment, bytes: Math.min(size, was?.bytes ?? size) };
-        const link = { hostSegment: was?.link?.hostSegment ?? 0, end: Math.min(size, was?.link?.end ?? size) };
-        return { segment, bytes: was?.bytes ?? BLOCK_HEADER_BYTES + this.#referredBytes(segment), link };
-      });
-  }
-
-  #referredBytes(segment: number): number {
-    const references = this.#tables.flatMap(({ table }) => table.references);
-    return references.reduce((sum, reference) => sum + (reference.segment === segment ? reference.bytes : 0), 0);
-  }
-
-  #sizeOf(path: string): number {
-    const file = this.#fileSystem.openSync(path, 'read');
-    try {
-      return file.sizeSync();
-    } finally {
-      file.closeSync();
-    }
   }
 
   #report(quarantine: string | undefined): RepairReport {
@@ -513,11 +422,11 @@ class Repair {
       lost: this.#losses.list(),
       lostCount: this.#losses.count,
       lostEntries: this.#losses.entries,
-      tablesKept: this.#tablesKept,
-      tablesMade: this.#tablesMade,
+      tablesKept: this.#repaired.tablesKept,
+      tablesMade: this.#repaired.tablesMade,
       entriesSalvaged: this.#writer.entries,
       batches: this.#batches,
-      keyspacesNamed: this.#unnamedKeyspaces().map(({ name }) => name),
+      keyspacesNamed: this.#repaired.unnamedKeyspaces().map(({ name }) => name),
       quarantine,
     };
   }
