@@ -1,6 +1,8 @@
 /** The one module: everything the host calls. `--runtime stub`, no managed objects, no imports but the memory. */
 export { checksumInto } from './checksum';
-export { memtableInit, memtablePut, memtableInsert, memtableClear, memtableFind, leafRecord } from './memtable';
+export { memtableInit, memtablePut, memtableInsert, memtableFind } from './memtable';
+export { memtableClear } from './memtable-clear';
+export { leafRecord } from './radix-node';
 export { memtableReplay } from './frame-replay';
 export { memtableSeek, memtableNext, memtableSeekReverse, memtablePrevious } from './memtable-iterator';
 export { sealFrame, checkFrame, checkRecords, sealPointer, checkPointer, nextPointer, findSyncedFrame } from './frame';

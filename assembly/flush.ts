@@ -14,7 +14,7 @@
  */
 import { CELLS, FLUSH_DONE, FLUSH_FAILED, KIND_DELETE, KIND_POINTER, STACKS, WINDOW_FULL } from './memory-map';
 import { memtableNext, memtableSeek } from './memtable-iterator';
-import { leafRecord } from './memtable';
+import { leafRecord } from './radix-node';
 import { packBody } from './page';
 import { builderAdd, builderFull, builderPinned } from './page-builder';
 import {

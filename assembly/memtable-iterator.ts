@@ -8,12 +8,8 @@
  */
 import { commonBytes } from './key';
 import { recordKey, recordKeyBytes } from './record';
-import { leafFirst } from './memtable';
+import { leafFirst, NODE_16, NODE_4, NODE_48, NODE_HEADER_BYTES } from './radix-node';
 
-const NODE_HEADER_BYTES: usize = 16;
-const NODE_4: u8 = 0;
-const NODE_16: u8 = 1;
-const NODE_48: u8 = 2;
 /** Larger than any position. */
 const PAST_ALL: i32 = 256;
 

@@ -18,7 +18,7 @@ import { KEY_A, KEY_B, NEEDS_PAGE, NEEDS_TABLE, NEED_TABLE_HEADER, TABLE_INDEX_P
 import { CURSOR_READY, cursorEnterPage, cursorFinish, cursorPlace, cursorSet, pageLowerBound } from './cursor';
 import { compareKeys, keyPrefix } from './key';
 import { frameOfScan } from './page-cache';
-import { leafRecord } from './memtable';
+import { leafRecord } from './radix-node';
 import { memtableNext, memtablePrevious, memtableSeek, memtableSeekReverse } from './memtable-iterator';
 import { packBody } from './page';
 import {
