@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Member } from './member.ts';
 
-const READY_MS_MAX = 30_000;
+const READY_MS_MAX = 120_000;
 const MAIN: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** Overwritten values stay in etcd's file until its history is compacted; by default it refuses writes from 2 GiB on. */
 const ETCD_QUOTA_BYTES: number = 16 * 2 ** 30;
@@ -14,13 +14,18 @@ const ETCD_QUOTA_BYTES: number = 16 * 2 ** 30;
 export interface Cluster extends AsyncDisposable {
   /** HOST:PORT of each node, for clients. */
   readonly addresses: readonly string[];
+  /** Of those that were not killed. */
   readonly processIds: readonly number[];
-  /** Throws when a node has ended. */
+  /** Throws when a node has ended that was not killed. */
   check(): void;
+  /** At once, for good; nodes are counted from 1. */
+  kill(node: number): Promise<void>;
 }
 
 export interface ClusterOptions {
   readonly nodes: number;
+  /** How many of them a cluster of ours begins with; the others join it. Default: all. */
+  readonly founders?: number;
   /** Does not exist yet; removed with the cluster. */
   readonly directory: string;
   /** Where CPU profiles go; ours only. */
@@ -37,16 +42,29 @@ interface Place {
 /** `dist/` of this repository, as users run it. */
 export async function startSparrowkv(options: ClusterOptions): Promise<Cluster> {
   if (!existsSync(MAIN)) throw new Error('there is no dist/: npm run build');
+  const { nodes, founders = nodes, profile } = options;
   const places = await placesIn(options);
-  const list = places.map(({ id, port, peerPort }) => `${id}=127.0.0.1:${port}/${peerPort}`).join(',');
-  const members = places.map(({ id, data, port }) => {
-    const where = options.nodes === 1 ? ['--listen', `127.0.0.1:${port}`] : ['--node-id', `${id}`, '--cluster', list];
-    const operands = [...profiled(options.profile, id), MAIN, 'server', '--data', data, ...where];
-    return new Member({ program: process.execPath, operands, channel: true });
-  });
+  const [first, others] = [places.slice(0, founders), places.slice(founders)];
+  const list = first.map(({ id, port, peerPort }) => `${id}=127.0.0.1:${port}/${peerPort}`).join(',');
+  const listens = ({ port }: Place): string[] => ['--listen', `127.0.0.1:${port}`];
+  const founds = (place: Place): string[] => (nodes === 1 ? listens(place) : ['--node-id', `${place.id}`, '--cluster', list]);
+  const joins = (place: Place): string[] => [
+    ...['--node-id', `${place.id}`, ...listens(place), '--peer-listen', `127.0.0.1:${place.peerPort}`],
+    ...['--join', `127.0.0.1:${first[0]!.port}`],
+  ];
+  const members: Member[] = [];
   const cluster = new Processes(options, places, members);
+  const start = async (those: readonly Place[], where: (place: Place) => string[]): Promise<void> => {
+    const started = those.map((place) => {
+      const operands = [...profiled(profile, place.id), MAIN, 'server', '--data', place.data, ...where(place)];
+      return new Member({ program: process.execPath, operands, channel: true });
+    });
+    members.push(...started);
+    await Promise.all(started.map((member) => member.ready(READY_MS_MAX)));
+  };
   try {
-    await Promise.all(members.map((member) => member.ready(READY_MS_MAX)));
+    await start(first, founds);
+    await start(others, joins);
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
     throw error;
@@ -78,6 +96,7 @@ class Processes implements Cluster {
   readonly #directory: string;
   readonly #inOrder: boolean;
   readonly #members: readonly Member[];
+  readonly #killed: Set<Member> = new Set();
 
   constructor({ directory, profile }: ClusterOptions, places: readonly Place[], members: readonly Member[]) {
     this.#directory = directory;
@@ -87,11 +106,21 @@ class Processes implements Cluster {
   }
 
   get processIds(): readonly number[] {
-    return this.#members.map(({ pid }) => pid);
+    return this.#living.map(({ pid }) => pid);
   }
 
   check(): void {
-    for (const { ended } of this.#members) if (ended !== undefined) throw new Error(`a server ended: ${ended}`);
+    for (const { ended } of this.#living) if (ended !== undefined) throw new Error(`a server ended: ${ended}`);
+  }
+
+  async kill(node: number): Promise<void> {
+    const member = this.#members[node - 1]!;
+    this.#killed.add(member);
+    await member.stop(false);
+  }
+
+  get #living(): readonly Member[] {
+    return this.#members.filter((member) => !this.#killed.has(member));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,11 +3,12 @@
  * run.ts; it sends one assignment and gets a message for each measurement. An exit code other than 0 means failure, its reason on stderr.
  */
 import { Meter } from '../engine/meter.ts';
-import { bytesWrittenBy, cpuUsOf } from '../server/process-figures.ts';
+import { bytesWrittenBy, cpuUsOf, sumOf } from '../server/process-figures.ts';
 import { Records } from './records.ts';
 import type { Measured } from './result.ts';
-import { type ClusterCaller, enter } from './ways-in.ts';
-import { keysOf, type Participant, type Plan, type Workload, workloadOf } from './workloads.ts';
+import { drive, each } from './stretch.ts';
+import { enter } from './ways-in.ts';
+import { keysOf, type Participant, type Plan, workloadOf } from './workloads.ts';
 
 const LOAD_IN_FLIGHT = 256;
 const WARM_UP_IN_FLIGHT = 64;
@@ -19,6 +20,10 @@ export interface Assignment {
   readonly addresses: readonly string[];
   /** Of the servers. */
   readonly processIds: readonly number[];
+  /** Of ours; undefined: the one that every cluster has. */
+  readonly table?: string | undefined;
+  /** Of each key; undefined: each server has one. */
+  readonly copies?: number | undefined;
   readonly workload: string;
   readonly inFlights: readonly number[];
   readonly plan: Plan;
@@ -36,12 +41,15 @@ process.once('message', (message) => {
 // The parent has gone.
 process.once('disconnect', () => process.exit());
 
-async function run({ participant, addresses, processIds, workload: name, inFlights, plan }: Assignment): Promise<void> {
+async function run({ participant, addresses, processIds, table, copies, workload: name, inFlights, plan }: Assignment): Promise<void> {
   const workload = workloadOf(name);
   const records = new Records(keysOf(plan, workload), workload.valueBytes);
-  const caller = await enter(participant.api, addresses);
+  const caller = await enter(participant.api, addresses, table);
   const stretch = (inFlight: number, milliseconds: number, meter: Meter = new Meter()): Promise<void> =>
-    drive(caller, workload, records, inFlight, { milliseconds, operations: Math.floor(plan.stretchBytesMax / workload.valueBytes) }, meter);
+    drive({ caller, workload, records, meter }, inFlight, {
+      milliseconds,
+      operations: Math.floor(plan.stretchBytesMax / workload.valueBytes),
+    });
 
   if (workload.getsPercent > 0) await each(LOAD_IN_FLIGHT, records.count, (i) => records.put(caller, i));
   await stretch(WARM_UP_IN_FLIGHT, plan.warmUpMs);
@@ -61,7 +69,7 @@ async function run({ participant, addresses, processIds, workload: name, inFligh
       p50Us,
       p99Us,
       cpuUsPerOp: difference(cpuBefore, cpuAfter, operations),
-      bytesWrittenPerReplica: difference(writtenBefore, writtenAfter, operations * processIds.length),
+      bytesWrittenPerReplica: difference(writtenBefore, writtenAfter, operations * (copies ?? processIds.length)),
       clientCpuUsPerOp,
       resent: caller.resent() - resentBefore,
     };
@@ -69,56 +77,6 @@ async function run({ participant, addresses, processIds, workload: name, inFligh
     await each(WARM_UP_IN_FLIGHT, READ_BACK_KEYS, () => records.get(caller, records.choose(0, 1)));
   }
   await caller.close();
-}
-
-/** `inFlight` callers, each awaiting its own operation before its next, until time or operations are used up. */
-async function drive(
-  caller: ClusterCaller,
-  { getsPercent }: Workload,
-  records: Records,
-  inFlight: number,
-  limits: { milliseconds: number; operations: number },
-  meter: Meter,
-): Promise<void> {
-  let begun = 0;
-  let done = 0;
-  meter.start();
-  const deadline = performance.now() + limits.milliseconds;
-  const one = async (id: number): Promise<void> => {
-    while (begun < limits.operations) {
-      begun++;
-      const index = records.choose(id, inFlight);
-      const gets = getsPercent > 0 && records.percent() < getsPercent;
-      const before = performance.now();
-      await (gets ? records.get(caller, index) : records.put(caller, index));
-      const after = performance.now();
-      done++;
-      meter.sample(after - before);
-      if (after > deadline) return;
-    }
-  };
-  await Promise.all(Array.from({ length: inFlight }, (_, id) => one(id)));
-  meter.stop(done);
-}
-
-/** `operation` for each of `count`, `inFlight` at a time. */
-async function each(inFlight: number, count: number, operation: (i: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const one = async (): Promise<void> => {
-    while (next < count) await operation(next++);
-  };
-  await Promise.all(Array.from({ length: inFlight }, one));
-}
-
-/** Undefined when it is not known of one of them. */
-function sumOf(processIds: readonly number[], figure: (pid: number) => number | undefined): number | undefined {
-  let sum = 0;
-  for (const pid of processIds) {
-    const value = figure(pid);
-    if (value === undefined) return undefined;
-    sum += value;
-  }
-  return sum;
 }
 
 function difference(before: number | undefined, after: number | undefined, share: number): number | null {

@@ -1,4 +1,4 @@
-/** One line of results. Written as JSON lines; table.ts and report.ts read them. */
+/** One line of results. Written as JSON lines; results-file.ts parses them, table.ts and report.ts read them. */
 import type { Api, System } from './workloads.ts';
 
 export interface Result {
@@ -29,11 +29,4 @@ export function lineOf(measured: Result): string {
   const { system, api, workload, valueBytes, inFlight, opsPerSec, p50Us, p99Us, cpuUsPerOp, bytesWrittenPerReplica } = measured;
   const result: Result = { system, api, workload, valueBytes, inFlight, opsPerSec, p50Us, p99Us, cpuUsPerOp, bytesWrittenPerReplica };
   return JSON.stringify(result);
-}
-
-export function parseResults(text: string): Result[] {
-  return text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => JSON.parse(line) as Result);
 }

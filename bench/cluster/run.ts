@@ -2,39 +2,40 @@
  * `npm run bench:cluster`: a cluster of three of our server processes and one of three of etcd's, in turn, on loopback, with fsync, driven by the same client process. Prints
  * tables; --json FILE appends a line a result. Exit code 1 when something failed; that etcd is not to be had is told and is no failure.
  *
- * Each workload gets a new cluster by each way in, one after another, so that none inherits another's backlog and a slow minute of the machine meets all of them.
+ * Each workload gets a new cluster by each way in, one after another, so that none inherits another's backlog and a slow minute of the machine meets all of them. Then come the
+ * parts that are about shards and nodes, of ours only (parts.ts).
  */
-import { fork } from 'node:child_process';
 import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { aligned, rate, time } from '../engine/report.ts';
+import { measureBy } from './client-process.ts';
 import { type Cluster, type ClusterOptions, startEtcd, startSparrowkv } from './cluster.ts';
 import { makeDiskPlace } from './disk-place.ts';
-import type { Assignment } from './driver.ts';
 import { findEtcd } from './etcd-program.ts';
-import { endAll, endLater } from './member.ts';
+import { endAll } from './member.ts';
+import { partTablesOf } from './part-report.ts';
+import type { PartResult } from './part-result.ts';
+import { bytesOfParts, measurePart, type PartName, PARTS, PARTS_PLAN, PARTS_PLAN_QUICK, type PartsPlan } from './parts.ts';
 import { costs, COST_TITLES, rowsOf, SPEED_TITLES, speeds } from './report.ts';
 import { lineOf, type Measured } from './result.ts';
 import { IN_FLIGHT, keysOf, type Participant, PARTICIPANTS, PLAN, PLAN_QUICK, type Plan, WORKLOADS, type Workload } from './workloads.ts';
 
 const RESULTS: string = fileURLToPath(new URL('../results', import.meta.url));
-const DRIVER: string = fileURLToPath(new URL('driver.ts', import.meta.url));
 const NODES = 3;
 /** What is written on a cluster's disks at most, times the values: etcd writes them to its log and its file and keeps those that were overwritten. */
 const WRITTEN_TIMES = 2;
-/** A run that takes so many times as long as it should is ended. */
-const PATIENCE = 4;
-const START_MS_MAX = 60_000;
+/** Of a part's clusters: so many have the metaserver, the others join them. */
+const FOUNDERS = 3;
 
 const HELP = `npm run bench:cluster -- [options]
-  --quick            ${PLAN_QUICK.measureMs} ms a measurement (else ${PLAN.measureMs / 1000} s): under 5 minutes in all (else under 20)
-  --only A,B         workloads (${WORKLOADS.map(({ name }) => name).join(', ')}),
+  --quick            ${PLAN_QUICK.measureMs} ms a measurement (else ${PLAN.measureMs / 1000} s): under 8 minutes in all (else under 40)
+  --only A,B         parts about shards (${PARTS.join(', ')}), workloads (${WORKLOADS.map(({ name }) => name).join(', ')}),
                      systems or ways in (${[...new Set(PARTICIPANTS.flatMap(({ system, api }) => [system, api]))].join(', ')})
   --in-flight A,B    default: ${IN_FLIGHT.join(',')}
-  --nodes N          of each cluster, default ${NODES}
+  --nodes N          of each cluster that is compared, default ${NODES}
   --seconds N        a measurement; what warms up before it in proportion
   --json FILE        append results as JSON lines
   --dir DIR          where the servers keep their data while it runs, on a disk (default: bench/results)
@@ -42,6 +43,8 @@ const HELP = `npm run bench:cluster -- [options]
 
 interface Options {
   readonly workloads: readonly Workload[];
+  readonly parts: readonly PartName[];
+  readonly partsPlan: PartsPlan;
   readonly participants: readonly Participant[];
   readonly inFlights: readonly number[];
   readonly nodes: number;
@@ -78,7 +81,7 @@ async function main(): Promise<void> {
       const profile = options.profile === undefined ? undefined : join(options.profile, name);
       try {
         await using cluster = await start[participant.system]({ nodes, directory: join(directory, name), profile });
-        await drive(cluster, participant, workload, options, profile, (measured) => {
+        await measureBy(cluster, { participant, workload: workload.name, inFlights: options.inFlights, plan }, profile, (measured) => {
           results.push(measured);
           if (json !== undefined) appendFileSync(json, `${lineOf(measured)}\n`);
           console.log(progressOf(measured));
@@ -89,13 +92,39 @@ async function main(): Promise<void> {
       }
     }
   }
+  const partResults = await measureParts(options, directory);
   print(results);
+  for (const { title, rows } of partTablesOf(partResults)) console.log(`\n${title}\n${aligned(rows)}`);
   console.log(`\n${((performance.now() - started) / 1000).toFixed(0)} s; ${plan.measureMs} ms a measurement`);
   if (without !== undefined) console.log(without);
 }
 
+async function measureParts({ parts, partsPlan, plan, json, profile: profiles }: Options, directory: string): Promise<PartResult[]> {
+  const results: PartResult[] = [];
+  const profile = (name: string): string | undefined => (profiles === undefined ? undefined : join(profiles, name));
+  for (const part of parts) {
+    const stage = {
+      start: (name: string, nodes: number): Promise<Cluster> =>
+        startSparrowkv({ nodes, founders: Math.min(nodes, FOUNDERS), directory: join(directory, name), profile: profile(name) }),
+      onResult: (result: PartResult): void => {
+        results.push(result);
+        if (json !== undefined) appendFileSync(json, `${JSON.stringify(result)}\n`);
+        console.log(JSON.stringify(result));
+      },
+      profile,
+    };
+    try {
+      await measurePart(part, stage, partsPlan, plan);
+    } catch (error) {
+      console.error(`part ${part} failed: ${(error as Error).message}`);
+      process.exitCode = 1;
+    }
+  }
+  return results;
+}
+
 /** Who takes part, how each system is started, and what is said when etcd is not there. */
-function findSystems({ participants }: Options): {
+function findSystems({ workloads, participants }: Options): {
   participants: readonly Participant[];
   start: Record<Participant['system'], (options: ClusterOptions) => Promise<Cluster>>;
   without: string | undefined;
@@ -103,7 +132,7 @@ function findSystems({ participants }: Options): {
   let path = '';
   let without: string | undefined;
   try {
-    if (participants.some(({ system }) => system === 'etcd')) {
+    if (workloads.length > 0 && participants.some(({ system }) => system === 'etcd')) {
       const etcd = findEtcd(join(RESULTS, 'etcd'));
       path = etcd.path;
       console.log(`etcd ${etcd.version}`);
@@ -119,48 +148,12 @@ function findSystems({ participants }: Options): {
   };
 }
 
-function drive(
-  cluster: Cluster,
-  participant: Participant,
-  workload: Workload,
-  { inFlights, plan }: Options,
-  profile: string | undefined,
-  onMeasured: (measured: Measured) => void,
-): Promise<void> {
-  const execArgv = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profile, 'client')}`];
-  const child = endLater(fork(DRIVER, { execArgv, stdio: ['ignore', 'inherit', 'pipe', 'ipc'] }));
-  let said = '';
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
-  child.on('message', (message) => onMeasured(message as Measured));
-  const { addresses, processIds } = cluster;
-  const assignment: Assignment = { participant, addresses, processIds, workload: workload.name, inFlights, plan };
-  child.send(assignment);
-  const millisecondsMax = START_MS_MAX + PATIENCE * (plan.warmUpMs + inFlights.length * (plan.settleMs + plan.measureMs));
-  return new Promise((settled, failed) => {
-    const timer = setTimeout(() => {
-      said = `not done within ${Math.round(millisecondsMax / 1000)} s\n${said}`;
-      child.kill('SIGKILL');
-    }, millisecondsMax);
-    child.once('error', failed);
-    child.once('close', (code, signal) => {
-      clearTimeout(timer);
-      try {
-        cluster.check();
-        if (code !== 0) throw new Error(said.trim() || `the client ended with ${signal ?? `code ${code}`}`);
-        settled();
-      } catch (error) {
-        failed(error);
-      }
-    });
-  });
-}
-
 /** Bytes on disk that a cluster takes at most; each is removed before the next. */
-function spaceOf({ workloads, nodes, plan, inFlights }: Options): number {
+function spaceOf({ workloads, parts, partsPlan, nodes, plan, inFlights }: Options): number {
   const values = workloads.map(
     (workload) => keysOf(plan, workload) * workload.valueBytes + (1 + 2 * inFlights.length) * plan.stretchBytesMax,
   );
-  return Math.max(...values) * nodes * WRITTEN_TIMES;
+  return WRITTEN_TIMES * Math.max(Math.max(0, ...values) * nodes, parts.length > 0 ? bytesOfParts(partsPlan) : 0);
 }
 
 function progressOf({ workload, api, inFlight, opsPerSec, p50Us, p99Us, cpuUsPerOp, clientCpuUsPerOp, resent }: Measured): string {
@@ -202,13 +195,21 @@ function parseOptions(): Options | undefined {
   if (!(measureMs > 0)) throw new Error('--seconds is a number above 0');
   const stretched = measureMs / plan.measureMs;
   const only = new Set(values.only.split(',').filter((name) => name !== ''));
-  const workloads = chosen(WORKLOADS, only, ({ name }) => [name]);
+  const parts = only.size === 0 ? PARTS : PARTS.filter((part) => only.has(part));
+  const compares = only.size === 0 || parts.length < only.size;
+  const workloads = compares ? chosen(WORKLOADS, only, ({ name }) => [name]) : [];
   const participants = chosen(PARTICIPANTS, only, ({ system, api }) => [system, api]);
-  const known = new Set([...WORKLOADS.map(({ name }) => name), ...PARTICIPANTS.flatMap(({ system, api }) => [system, api])]);
+  const known = new Set<string>([
+    ...PARTS,
+    ...WORKLOADS.map(({ name }) => name),
+    ...PARTICIPANTS.flatMap(({ system, api }) => [system, api]),
+  ]);
   for (const name of only) if (!known.has(name)) throw new Error(`no '${name}'; there are: ${[...known].join(', ')}`);
-  const keysMin = Math.min(...workloads.map((workload) => keysOf(plan, workload)));
+  const keysMin = Math.min(...WORKLOADS.map((workload) => keysOf(plan, workload)));
   return {
     workloads,
+    parts,
+    partsPlan: values.quick ? PARTS_PLAN_QUICK : PARTS_PLAN,
     participants,
     inFlights: values['in-flight'].split(',').map((text) => whole(text, '--in-flight', keysMin)),
     nodes: whole(values.nodes, '--nodes', 9),

@@ -7,8 +7,11 @@ import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { markdown, replaceBetween } from '../engine/markdown.ts';
+import { partTablesOf } from './part-report.ts';
+import { isPartResult, type PartResult } from './part-result.ts';
 import { COST_TITLES, costs, rowsOf, SPEED_TITLES, speeds } from './report.ts';
-import { parseResults, type Result } from './result.ts';
+import type { Result } from './result.ts';
+import { parseResults } from './results-file.ts';
 
 const PAGE: string = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 const BEGIN = '<!-- cluster tables: begin (made by bench/cluster/table.ts) -->';
@@ -18,13 +21,14 @@ export function withClusterTables(page: string, tables: string): string {
   return replaceBetween(page, BEGIN, END, tables);
 }
 
-export function clusterTablesOf(results: readonly Result[], machine: string): string {
-  const rows = rowsOf(results);
+export function clusterTablesOf(lines: readonly (Result | PartResult)[], machine: string): string {
+  const rows = rowsOf(lines.filter((line): line is Result => !isPartResult(line)));
   return [
     `${machine}. Servers and client share the machine. Operations a second, by calls in flight. Where a ratio falls short of what is aimed at, the goal stands behind it.`,
     markdown([SPEED_TITLES, ...rows.map(speeds)]),
     "What it costs. Servers' CPU: of all of them together, an operation; the client's is not in it. Written by a replica: times the value, an operation. Both in the order session, unary, etcd.",
     markdown([COST_TITLES, ...rows.map(costs)]),
+    ...partTablesOf(lines.filter(isPartResult)).flatMap(({ title, rows: cells }) => [title, markdown(cells)]),
   ].join('\n\n');
 }
 

@@ -14,16 +14,18 @@ export interface ClusterCaller extends Caller {
   resent(): number;
 }
 
-export function enter(api: Api, addresses: readonly string[]): Promise<ClusterCaller> {
-  return { session: enterBySession, unary: enterByUnary, native: enterEtcd }[api](addresses);
+/** `table`: of a session; undefined: the one that every cluster of ours has. */
+export function enter(api: Api, addresses: readonly string[], table?: string): Promise<ClusterCaller> {
+  return api === 'session' ? enterBySession(addresses, table) : { unary: enterByUnary, native: enterEtcd }[api](addresses);
 }
 
-function enterBySession(addresses: readonly string[]): Promise<ClusterCaller> {
+function enterBySession(addresses: readonly string[], table: string | undefined): Promise<ClusterCaller> {
   const client = connect(addresses);
+  const keyValues = table === undefined ? client : client.table(table);
   return Promise.resolve({
     resent: () => 0,
-    put: (key, value) => client.put(key, value),
-    get: (key) => client.get(key),
+    put: (key, value) => keyValues.put(key, value),
+    get: (key) => keyValues.get(key),
     close: () => client.close(),
   });
 }

@@ -11,16 +11,36 @@ export function cpuUsOf(pid: number): number | undefined {
   return fields && (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
 
+/** Memory that it holds. */
+export function rssBytesOf(pid: number): number | undefined {
+  return kilobytes(pid, 'VmRSS');
+}
+
 /** Most memory that it has held. */
 export function peakRssBytesOf(pid: number): number | undefined {
-  const match = /^VmHWM:\s+(\d+) kB$/m.exec(read(pid, 'status') ?? '');
-  return match ? Number(match[1]) * 1024 : undefined;
+  return kilobytes(pid, 'VmHWM');
 }
 
 /** Bytes on their way to a disk: pages dirtied, each page once for each time that it is written back. */
 export function bytesWrittenBy(pid: number): number | undefined {
   const match = /^write_bytes: (\d+)$/m.exec(read(pid, 'io') ?? '');
   return match ? Number(match[1]) : undefined;
+}
+
+/** Of several. Undefined when it is not known of one of them. */
+export function sumOf(processIds: readonly number[], figure: (pid: number) => number | undefined): number | undefined {
+  let sum = 0;
+  for (const pid of processIds) {
+    const value = figure(pid);
+    if (value === undefined) return undefined;
+    sum += value;
+  }
+  return sum;
+}
+
+function kilobytes(pid: number, name: string): number | undefined {
+  const match = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(read(pid, 'status') ?? '');
+  return match ? Number(match[1]) * 1024 : undefined;
 }
 
 function read(pid: number, file: string): string | undefined {

@@ -8,7 +8,9 @@ import { makeDiskPlace } from '../../bench/cluster/disk-place.ts';
 import { decodePut, decodeRange, decodeStatus, encodePut, encodeRange } from '../../bench/cluster/etcd-messages.ts';
 import { Records } from '../../bench/cluster/records.ts';
 import { rowsOf, speeds } from '../../bench/cluster/report.ts';
-import { lineOf, parseResults, type Result } from '../../bench/cluster/result.ts';
+import { isPartResult, type PartResult } from '../../bench/cluster/part-result.ts';
+import { lineOf, type Result } from '../../bench/cluster/result.ts';
+import { parseResults } from '../../bench/cluster/results-file.ts';
 import { clusterTablesOf, withClusterTables } from '../../bench/cluster/table.ts';
 import { ROOT } from '../project-files.ts';
 
@@ -45,7 +47,7 @@ describe('a run', () => {
     ];
     // A wrong answer or a server that ends is exit code 1, which rejects here with what the run said.
     await promisify(execFile)(process.execPath, ['bench/cluster/run.ts', ...options], { cwd: ROOT });
-    results = parseResults(readFileSync(file, 'utf8'));
+    results = parseResults(readFileSync(file, 'utf8')).filter((line): line is Result => !isPartResult(line));
   }, 120_000);
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -77,6 +79,26 @@ test('the table compares with etcd, and names the goal where it is missed', () =
   expect(tables).toContain('| put 100 B | 64 | 900 us / 2.1 ms |  | 900 us / 2.1 ms | 41.3 us, 41.3 us | 2.30x, 2.30x |');
   const page = withClusterTables(readFileSync(join(ROOT, 'docs/benchmarks.md'), 'utf8'), tables);
   expect(withClusterTables(page, tables)).toBe(page);
+});
+
+test('results about shards and nodes have tables of their own', () => {
+  const load = { opsPerSec: 2500, p50Us: 900, p99Us: 8000, maxUs: 1_200_000 };
+  const { system: _system, api: _api, ...figures } = result('session', 20_000);
+  const lines: PartResult[] = [
+    { part: 'shards', nodes: 3, shards: 4, ...figures },
+    { part: 'shards', nodes: 5, shards: 4, ...figures, opsPerSec: 25_000, cpuUsPerOp: null },
+    { part: 'idle', nodes: 3, shards: 256, cpuShare: 0.0125, rssBytes: 140 * 2 ** 20, bytesWrittenPerSec: null },
+    {
+      ...{ part: 'rebuild', nodes: 4, shards: 8, dataBytes: 2 ** 29, tookMs: 12_340, bytesWritten: 2 ** 30, cpuMs: 3700 },
+      ...{ inFlight: 16, before: load, during: { ...load, opsPerSec: 800 } },
+    },
+  ];
+  const tables = clusterTablesOf(parseResults(lines.map((line) => JSON.stringify(line)).join('\n')), 'a machine');
+  expect(tables).toContain('| put 100 B | 64 | 4 | 20.0k | 900 us / 2.1 ms | 41 us | 25.0k | 900 us / 2.1 ms | unknown |');
+  expect(tables).toContain('| 3 nodes | 256 | 1.25 % | 140 MiB | unknown |');
+  expect(tables).toContain(
+    '| 1 of 4 | 8 | 512 MiB | 12.3 s | 1.0 GiB | 3.7 s | 2.5k: 900 us / 8.0 ms / 1200.0 ms | 800: 900 us / 8.0 ms / 1200.0 ms |',
+  );
 });
 
 test('a place in memory, or without room, is refused', () => {
