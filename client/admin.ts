@@ -16,6 +16,8 @@ import {
   type ChangeMembersRequest,
   type ClusterStatusResponse,
   type NodeAddresses,
+  type RecoverRequest,
+  type RecoveryPlanRequest,
   type RecoveryPlanResponse,
   Role,
 } from '../proto/index.ts';
@@ -42,7 +44,7 @@ export interface AdminOptions {
   signal?: AbortSignal | undefined;
   /** As of `connect`. */
   tls?: TlsOptions | undefined;
-  /** Whose members and lead it is about; recovery is of shard 1 only. Default 1. */
+  /** Whose members, lead and recovery it is about. Default 1. */
   shard?: number | undefined;
 }
 
@@ -133,25 +135,14 @@ export class ClusterAdmin implements Disposable {
   }
 
   recoveryPlan(address: string, voters: readonly number[]): Promise<ClusterRecoveryPlan> {
-    return this.#call<{ voters: number[] }, ClusterRecoveryPlan>(
-      address,
-      'recovery plan',
-      (client, ...call) => client.recoveryPlan(...call),
-      { voters: [...voters] },
-      this.#timeoutMs,
-    );
+    const method: Method<RecoveryPlanRequest, ClusterRecoveryPlan> = (client, ...call) => client.recoveryPlan(...call);
+    return this.#call(address, 'recovery plan', method, { voters: [...voters], shard: this.#shard }, this.#timeoutMs);
   }
 
   /** Unsafe. Under way when it settles; `statusOf` tells when the node leads. */
   async recover(address: string, voters: readonly number[], token: string): Promise<void> {
-    const request = { voters: [...voters], token };
-    await this.#call<{ voters: number[]; token: string }, object>(
-      address,
-      'recover',
-      (client, ...call) => client.recover(...call),
-      request,
-      this.#timeoutMs,
-    );
+    const method: Method<RecoverRequest, object> = (client, ...call) => client.recover(...call);
+    await this.#call(address, 'recover', method, { voters: [...voters], token, shard: this.#shard }, this.#timeoutMs);
   }
 
   close(): void {

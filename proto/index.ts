@@ -39,6 +39,8 @@ export {
   NodeAddresses,
   NodeState,
   ProgressState,
+  RecoverRequest,
+  RecoveryPlanRequest,
   RecoveryPlanResponse,
   ReplicaStatus,
   Role,

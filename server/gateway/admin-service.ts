@@ -42,8 +42,8 @@ export function adminService(
     clusterStatus: plainMethod(counter, 'cluster_status', ({ shard }) => cluster(shard).status()),
     changeMembers: plainMethod(counter, 'change_members', (request) => cluster(request.shard).changeMembers(request), routed),
     transferLead: plainMethod(counter, 'transfer_lead', (request) => cluster(request.shard).transferLead(request), routed),
-    recoveryPlan: plainMethod(counter, 'recovery_plan', (request) => cluster().recoveryPlan(request)),
-    recover: plainMethod(counter, 'recover', (request) => cluster().recover(request)),
+    recoveryPlan: plainMethod(counter, 'recovery_plan', (request) => cluster(request.shard).recoveryPlan(request)),
+    recover: plainMethod(counter, 'recover', (request) => cluster(request.shard).recover(request)),
   };
 }
 

@@ -60,19 +60,23 @@ export function withClusterOptions(command: Command, json = 'the cluster as it i
 export function withShardOption(command: Command): Command {
   return command.option(
     '--shard <id>',
-    'of this shard (default: 1); the metaserver leaves it as it is then, until "release"',
+    'of this shard (default: 1); the metaserver leaves its members as they are then, until "release"',
     parseId('shard'),
   );
 }
 
 /** Runs a command with a way to the cluster, and sets the exit code that it returns. With --json, the status of the cluster is printed in the end. */
-export async function operate(options: ClusterOptions, work: (operator: Operator) => Promise<number>): Promise<void> {
+export async function operate(
+  options: ClusterOptions,
+  work: (operator: Operator) => Promise<number>,
+  where: typeof nodesOfShard = nodesOfShard,
+): Promise<void> {
   const addresses = options.server.split(',').map((address) => address.trim());
   const timeoutMs = Math.ceil(options.timeout * 1000);
   using interrupt = listenForInterrupt();
   const { signal } = interrupt;
   const { shard } = options;
-  const asked = shard === undefined ? addresses : await nodesOfShard(addresses, shard, { timeoutMs, signal, ...tlsOptions(options) });
+  const asked = shard === undefined ? addresses : await where(addresses, shard, { timeoutMs, signal, ...tlsOptions(options) });
   using admin = connectAdmin(asked, { timeoutMs, signal, shard, ...tlsOptions(options) });
   const lines: string[] = [];
   const operator = {
@@ -96,8 +100,8 @@ export async function operate(options: ClusterOptions, work: (operator: Operator
   }
 }
 
-/** Where the nodes are that have its replicas, as the metaserver knows. */
-async function nodesOfShard(addresses: readonly string[], shard: number, options: AdminOptions): Promise<string[]> {
+/** Where the nodes are that have replicas of the shard, as the metaserver knows. */
+export async function nodesOfShard(addresses: readonly string[], shard: number, options: AdminOptions): Promise<string[]> {
   using meta = connectMeta(addresses, options);
   const { nodes, shards } = await meta.survey();
   const found = shards.find(({ entry }) => entry?.shard === shard);
