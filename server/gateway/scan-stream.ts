@@ -8,7 +8,7 @@
  */
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { SparrowError } from '../../base/errors.ts';
-import type { Engine, Entry } from '../../engine/index.ts';
+import type { Entry } from '../../engine/index.ts';
 import type { ScanEntry, ScanRequest, ScanResponse } from '../../proto/index.ts';
 import {
   type CallState,
@@ -17,11 +17,12 @@ import {
   engineKey,
   type EngineRange,
   isEmpty,
+  type Replica,
   scanOptions,
   successor,
   userKey,
 } from '../node/index.ts';
-import { coversKey, type HashKeys, type ShardDescriptor } from '../shard/descriptor.ts';
+import { coversKey, type HashKeys } from '../shard/descriptor.ts';
 import type { ServerSettings } from '../settings.ts';
 import { checkBound, readTerms } from './limits.ts';
 import type { KvCalls } from './kv-calls.ts';
@@ -83,7 +84,7 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
   if (isEmpty(range) || call.cancelled) return;
   const chunkBytes = request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(request.chunkBytes, 4 * settings.scanChunkBytes);
   const version = replica.applied;
-  const entries = entriesOf(engine, range, request, descriptor);
+  const entries = entriesOf(replica, range, request);
   try {
     let next = entries.next();
     while (!next.done) {
@@ -134,11 +135,11 @@ function rangeOf(calls: KvCalls, request: ScanRequest): EngineRange {
   return range;
 }
 
-/** Keys of another shard that are still in the engine are left out. */
-function entriesOf(engine: Engine, range: EngineRange, request: ScanRequest, { keys, state }: ShardDescriptor): IterableIterator<Entry> {
+/** Keys of another shard that are in the engine are left out. */
+function entriesOf({ engine, descriptor: { keys }, mixed }: Replica, range: EngineRange, request: ScanRequest): IterableIterator<Entry> {
   const options = { ...scanOptions(range), reverse: request.reverse, keysOnly: request.keysOnly };
   const limit = request.limit === 0 ? Infinity : request.limit;
-  if (state === 'splitting' && keys.kind === 'hash') return ownEntries(engine.scanSync(options), keys, limit);
+  if (mixed && keys.kind === 'hash') return ownEntries(engine.scanSync(options), keys, limit);
   return engine.scanSync(limit === Infinity ? options : { ...options, limit });
 }
 

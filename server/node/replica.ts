@@ -318,6 +318,11 @@ export class Replica implements HostedReplica {
     return this.#machine.importing;
   }
 
+  /** There may be keys of another shard between its own: whoever reads keys in order passes them over. */
+  get mixed(): boolean {
+    return this.#machine.mixed;
+  }
+
   /** Unsafe: makes `voters` all that the group has, with this member as their leader. Throws `invalid/CONFIGURATION_CHANGE`. */
   forceConfiguration(voters: readonly number[]): void {
     const refused = this.#refusal();

@@ -19,7 +19,9 @@
  * Of a hash shard the foreign keys are strewn over all: they are still there after a split, in the parent and in the child, both `splitting`. They are passed over where keys are read in
  * order, and deleted by SWEEPs, each of which goes through the next keys; behind the last of them the shard is normal.
  *
- * What is imported lies outside of the target's keys, where nobody reads it, until COMMIT_MERGE makes them its own. What stood there before is deleted by BEGIN_IMPORT.
+ * What is imported lies outside of the target's keys, where nobody reads it, until COMMIT_MERGE makes them its own. What stood there before is deleted by BEGIN_IMPORT. Of a hash shard
+ * it lies between the target's keys, and is passed over as after a split; nothing may stand there before, so what is given up is swept, and the shard `splitting` until it is.
+ *
  * On which side a merge stands is a record of the engine, gone when there is none; little-endian:
  *
  *   | 0x00 | 'w' |  ->  the key of the engine at which the next SWEEP begins
@@ -36,13 +38,13 @@ import {
   coversKey,
   decodeDescriptor,
   encodeDescriptor,
-  type RangeKeys,
   sameKeys,
   sameSettings,
   type ShardDescriptor,
   type ShardKeys,
   type ShardSettings,
   type ShardState,
+  unionOf,
   withSettings,
 } from '../shard/descriptor.ts';
 import { compareKeys, engineRange, OWN_PREFIX, userKey } from './keys.ts';
@@ -165,6 +167,12 @@ export class ShardChanges {
     return this.#sweep !== undefined;
   }
 
+  /** There may be foreign keys between its own: of a hash shard that is not swept yet, or takes in what its other half has. */
+  get mixed(): boolean {
+    const { keys, state } = this.#descriptor;
+    return keys.kind === 'hash' && (state === 'splitting' || this.importing !== undefined);
+  }
+
   async execute(command: ShardCommand, index: number, term: number): Promise<ShardResult> {
     if ('epoch' in command && command.epoch !== this.#descriptor.epoch)
       return this.#refused('OTHER_EPOCH', `shard ${this.#descriptor.shard} is at epoch ${this.#descriptor.epoch}, not ${command.epoch}`);
@@ -255,8 +263,6 @@ export class ShardChanges {
     if (this.#descriptor.state === 'sealed' && this.#merge?.side === 'source') return { ...this.#done(index), sealed: this.#merge.sealed };
     const refused = this.#notIn('normal') ?? this.#busy();
     if (refused !== undefined) return refused;
-    if (this.#descriptor.keys.kind === 'hash')
-      return this.#refused('NOT_NEIGHBOURS', 'shards of a table that is divided by hash are not merged');
     const sealed = this.#setMerge({ side: 'source', sealed: index });
     await this.#become({ ...this.#descriptor, state: 'sealed' }, [sealed], index);
     return { ...this.#done(index), sealed: index };
@@ -275,7 +281,7 @@ export class ShardChanges {
     const { sealed, source } = command;
     const refused = this.#notIn('normal');
     if (refused !== undefined) return refused;
-    if (this.#merge !== undefined && !sameShard(this.importing, source)) return this.#busy()!;
+    if (this.#merge !== undefined && (source.keys.kind === 'hash' || !sameShard(this.importing, source))) return this.#busy()!;
     if (source.table !== this.#descriptor.table || unionOf(this.#descriptor.keys, source.keys) === undefined)
       return this.#refused('NOT_NEIGHBOURS', `shards ${this.#descriptor.shard} and ${source.shard} are not neighbours of one table`);
     // A key's version is an index: what is imported gets newer ones than it had.
@@ -285,17 +291,19 @@ export class ShardChanges {
         `the shard that is merged was sealed by entry ${sealed} of its log, and this is entry ${index}: it is the one that takes in`,
       );
     const record = this.#setMerge({ side: 'target', complete: false, session: index, sealed, entries: 0, floor: 0, source });
-    await this.#parts.write([...deletionOf(source.keys), record], index);
+    // Between the keys of a hash shard that is normal, and takes in nothing, there are none but its own.
+    await this.#parts.write(source.keys.kind === 'hash' ? [record] : [...deletionOf(source.keys), record], index);
     return { ...this.#done(index), session: index };
   }
 
   async #import({ session, requests, entries }: Extract<ShardCommand, { kind: 'import' }>, index: number): Promise<ShardResult> {
     const merge = this.#merge;
     if (merge?.side !== 'target' || merge.session !== session || merge.complete) return this.#otherSession(session);
-    const { start, end } = rangeOf(merge.source.keys);
+    const { keys } = merge.source;
+    const { start, end } = rangeOf(keys);
     const batch: HostedOperation[] = [];
     for (const { key, value, expiresAtMs, at } of entries) {
-      if (compareKeys(key, start) < 0 || compareKeys(key, end) >= 0)
+      if (compareKeys(key, start) < 0 || compareKeys(key, end) >= 0 || (keys.kind === 'hash' && !coversKey(keys, userKey(key))))
         return this.#refused('NOT_NEIGHBOURS', 'what is imported is outside of the keys of the shard that it comes from');
       const expiry = expiresAtMs === undefined ? {} : { expiresAtMs };
       batch.push(at === undefined ? { type: 'put', key, value, ...expiry } : { type: 'put', key, value, at, ...expiry });
@@ -330,8 +338,12 @@ export class ShardChanges {
 
   async #cancelImport(index: number): Promise<ShardResult> {
     if (this.#merge?.side !== 'target') return this.#done(index);
-    const gone = deletionOf(this.#merge.source.keys);
-    await this.#parts.write([...gone, this.#setMerge(undefined)], index);
+    const { keys } = this.#merge.source;
+    const batch = [...deletionOf(keys), this.#setMerge(undefined)];
+    if (keys.kind === 'hash') {
+      this.#sweep = FIRST_KEY;
+      await this.#become({ ...this.#descriptor, state: 'splitting' }, batch, index);
+    } else await this.#parts.write(batch, index);
     return this.#done(index);
   }
 
@@ -345,9 +357,15 @@ export class ShardChanges {
       if (passed++ === limit) next = Uint8Array.from(key);
       else if (!coversKey(keys, userKey(key))) batch.push({ type: 'delete', key: Uint8Array.from(key) });
     }
-    this.#sweep = next;
     if (next !== undefined) await this.#parts.write([...batch, { type: 'put', key: SWEEP_KEY, value: next }], index);
-    else await this.#become({ ...this.#descriptor, state: 'normal' }, [...batch, { type: 'delete', key: SWEEP_KEY }], index);
+    else {
+      // Foreign keys are passed over until they are gone.
+      const swept: ShardDescriptor = { ...this.#descriptor, state: 'normal' };
+      const record: HostedOperation = { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(swept) };
+      await this.#parts.write([...batch, { type: 'delete', key: SWEEP_KEY }, record], index);
+      this.#descriptor = swept;
+    }
+    this.#sweep = next;
     return this.#done(index);
   }
 
@@ -411,14 +429,6 @@ export function halvesOf(keys: ShardKeys, at: SplitAt): [own: ShardKeys, child: 
     { kind: 'range', start: keys.start, end: at.key },
     { kind: 'range', start: at.key, end: keys.end },
   ];
-}
-
-/** Of neighbours; undefined: they are none. */
-export function unionOf(a: ShardKeys, b: ShardKeys): RangeKeys | undefined {
-  if (a.kind === 'hash' || b.kind === 'hash') return undefined;
-  if (a.end !== undefined && compareKeys(a.end, b.start) === 0) return { kind: 'range', start: a.start, end: b.end };
-  if (b.end !== undefined && compareKeys(b.end, a.start) === 0) return { kind: 'range', start: b.start, end: a.end };
-  return undefined;
 }
 
 /** In the engine's keys. Those of a hash are strewn over all. */

@@ -100,16 +100,17 @@ export async function importShard(target: Replica, epoch: number, source: Replic
   if (source.sealed !== sealed)
     throw refusal('OTHER_SESSION', `shard ${source.group} is not sealed by entry ${sealed} of its log`, source.descriptor);
   const { descriptor, engine } = source;
+  const { keys } = descriptor;
+  if (keys.kind === 'hash' && target.importing !== undefined) await cancelImport(target, epoch, call);
+  if (target.mixed) throw sweeping(target.group);
   const { session } = await change(target, { kind: 'begin-import', epoch, sealed, source: { ...descriptor, state: 'sealed' } }, call);
   const copy = new Copy(target, session!, call);
   for (const write of rememberedWrites(engine.scanSync({ prefix: RECORD_PREFIX }))) await copy.request(write);
-  if (descriptor.keys.kind === 'range') {
-    const { start, end } = engineRange({ gte: descriptor.keys.start, lt: descriptor.keys.end });
-    for await (const [key] of engine.scan({ gte: start, lt: end, keysOnly: true })) {
-      const entry = await engine.getEntry(key);
-      // It may have expired since.
-      if (entry !== undefined) await copy.entry({ key: Uint8Array.from(key), value: entry.value, expiresAtMs: entry.expiresAtMs });
-    }
+  const { start, end } = engineRange(keys.kind === 'hash' ? {} : { gte: keys.start, lt: keys.end });
+  for await (const [key] of engine.scan({ gte: start, lt: end, keysOnly: true })) {
+    const entry = await engine.getEntry(key);
+    // It may have expired since.
+    if (entry !== undefined) await copy.entry({ key: Uint8Array.from(key), value: entry.value, expiresAtMs: entry.expiresAtMs });
   }
   await copy.end();
   const floor = floorOf(engine.getSync(RequestTable.floorKey));
@@ -135,7 +136,7 @@ export async function commitMerge(
   }
 }
 
-/** What was imported goes. */
+/** What was imported goes; of a hash shard it is swept, and the shard is `splitting` until that is done. */
 export async function cancelImport(target: Replica, epoch: number, call: CallState): Promise<void> {
   await change(target, { kind: 'cancel-import', epoch }, call);
 }
@@ -199,6 +200,12 @@ async function change(replica: Replica, command: ShardCommand, call: CallState):
   if (result.outcome === 'shard') return result;
   if (result.outcome === 'shard-refused') throw refusal(result.code, result.reason, result.descriptor);
   throw new SparrowError('corrupt', 'SHARD_COMMAND', `a ${command.kind} came to ${result.outcome}`);
+}
+
+/** Of a hash shard: what an attempt before left is being swept. */
+function sweeping(shard: number): SparrowError {
+  const message = `shard ${shard} still has keys of another shard, which are being swept`;
+  return new SparrowError('unavailable', 'SHARD_UNSWEPT', message, { shard, applied: false });
 }
 
 const INVALID: ReadonlySet<ShardRefusal> = new Set(['SPLIT_KEY', 'NOT_NEIGHBOURS']);

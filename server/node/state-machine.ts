@@ -189,6 +189,11 @@ export class StateMachine {
     return this.#shard.importing;
   }
 
+  /** There may be keys of another shard between its own. */
+  get mixed(): boolean {
+    return this.#shard.mixed;
+  }
+
   /** Keys of another shard are to be swept. */
   get unswept(): boolean {
     return this.#shard.unswept;

@@ -147,6 +147,27 @@ export function settingsOfFlags(flags: number): Pick<ShardSettings, 'durability'
   return { ...((flags & OS) !== 0 && { durability: 'os' }), ...((flags & DROPPED) !== 0 && { dropped: true }) };
 }
 
+/** Of neighbours: ranges that meet, or the two halves of a hash shard, which differ in the highest bit of their index alone. Undefined: they are none. */
+export function unionOf(a: ShardKeys, b: ShardKeys): ShardKeys | undefined {
+  if (a.kind === 'hash') {
+    if (b.kind !== 'hash' || a.bits !== b.bits || a.bits === 0) return undefined;
+    const bits = a.bits - 1;
+    return Math.abs(a.index - b.index) === 2 ** bits ? { kind: 'hash', bits, index: Math.min(a.index, b.index) } : undefined;
+  }
+  if (b.kind === 'hash') return undefined;
+  if (a.end !== undefined && Buffer.compare(a.end, b.start) === 0) return { kind: 'range', start: a.start, end: b.end };
+  if (b.end !== undefined && Buffer.compare(b.end, a.start) === 0) return { kind: 'range', start: b.start, end: a.end };
+  return undefined;
+}
+
+/** Whether all keys of `b` are among those of `a`, which are of the same table. */
+export function includes(a: ShardKeys, b: ShardKeys): boolean {
+  if (coversAll(a)) return true;
+  if (a.kind === 'hash') return b.kind === 'hash' && b.bits >= a.bits && coversHash(a, b.index);
+  if (b.kind === 'hash' || Buffer.compare(a.start, b.start) > 0) return false;
+  return a.end === undefined || (b.end !== undefined && Buffer.compare(b.end, a.end) <= 0);
+}
+
 /** Throws `invalid/SHARD_DESCRIPTOR` with the field that cannot be. */
 export function checkDescriptor({ shard, table, epoch, keys, ttlMs, inlineThreshold }: ShardDescriptor): void {
   checkInteger('shard', shard, 1, U32_MAX);

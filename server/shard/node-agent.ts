@@ -28,7 +28,7 @@ import {
   sealShard,
   splitShard,
 } from '../node/index.ts';
-import { checkDescriptor, coversAll, sameKeys, sameSettings, type ShardDescriptor } from './descriptor.ts';
+import { checkDescriptor, includes, sameSettings, type ShardDescriptor } from './descriptor.ts';
 import { isMade } from './order-checks.ts';
 
 export interface NodeAgentParts {
@@ -152,7 +152,7 @@ export class NodeAgent {
       await commitMerge(target, descriptor.epoch, imported.session, source, NO_LIMIT);
       return;
     }
-    if (target.importing !== undefined || descriptor.epoch <= source.epoch || !includes(descriptor, source))
+    if (target.importing !== undefined || descriptor.epoch <= source.epoch || !includes(descriptor.keys, source.keys))
       throw new SparrowError('conflict', 'MERGE_ORDER', `shard ${shard} has not imported what shard ${source.shard} has`, { shard });
   }
 
@@ -220,14 +220,6 @@ function shardsOf(order: Order): readonly number[] {
     default:
       return [order.shard];
   }
-}
-
-/** Whether the shard has the keys of the other one, a neighbour that was merged into it. */
-function includes({ keys }: ShardDescriptor, { keys: other }: ShardDescriptor): boolean {
-  if (coversAll(keys) || sameKeys(keys, other)) return true;
-  if (keys.kind === 'hash' || other.kind === 'hash') return false;
-  const begins = Buffer.compare(keys.start, other.start) <= 0;
-  return begins && (keys.end === undefined || (other.end !== undefined && Buffer.compare(other.end, keys.end) <= 0));
 }
 
 function notSealed({ shard }: ShardDescriptor): SparrowError {

@@ -16,9 +16,10 @@ import {
   retireShard,
   sealShard,
   splitShard,
+  type SplitAt,
   userKey,
 } from '../../server/node/index.ts';
-import { coversKey, META_GROUP, type ShardDescriptor } from '../../server/shard/descriptor.ts';
+import { coversKey, DEFAULT_TABLE, type ShardDescriptor, type ShardKeys, wholeTable } from '../../server/shard/descriptor.ts';
 import { NodeHarness } from '../server/node/node-harness.ts';
 import type { CrashMode } from '../sim/sim-file.ts';
 import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
@@ -75,20 +76,25 @@ interface Merge {
   retired?: boolean;
 }
 
-export async function liveShards(seed: number, trouble: ShardsTrouble = {}): Promise<ShardsLife> {
-  return new Life(seed, trouble).run();
+/** `kind`: how the table is divided. */
+export async function liveShards(seed: number, trouble: ShardsTrouble = {}, kind: ShardKeys['kind'] = 'range'): Promise<ShardsLife> {
+  return new Life(seed, trouble, kind).run();
 }
+
+/** One of a table of its own, beside that of shard 1. */
+const HASH_SHARD: ShardDescriptor = { ...wholeTable(16, 5), keys: { kind: 'hash', bits: 0, index: 0 } };
 
 class Life {
   readonly #fs: SimFileSystem;
   readonly #scheduler = new SimScheduler();
   readonly #trouble: ShardsTrouble;
+  readonly #kind: ShardKeys['kind'];
   readonly #known = new Map<string, string>();
   #unanswered: Write[] = [];
   #sequence = 0;
   #node: NodeHarness | undefined;
   #stopped: readonly unknown[] = [];
-  /** The source of a merge is retired, and the target has not its keys yet. */
+  /** The source of a merge is retired, and the target has not its keys yet; or the table is not there yet. */
   #hole: ShardDescriptor | undefined;
   #crashes = 0;
   #replayed = 0;
@@ -96,11 +102,13 @@ class Life {
   #shards = 0;
   #blocks = 0;
 
-  constructor(seed: number, trouble: ShardsTrouble) {
+  constructor(seed: number, trouble: ShardsTrouble, kind: ShardKeys['kind']) {
     const random = new SimRandom(seed);
     const settle = (complete: () => void): void => void this.#scheduler.after(random.below(4), complete);
     this.#fs = new SimFileSystem({ seed, settle });
     this.#trouble = trouble;
+    this.#kind = kind;
+    if (kind === 'hash') this.#hole = HASH_SHARD;
   }
 
   async run(): Promise<ShardsLife> {
@@ -112,7 +120,7 @@ class Life {
       // Recovering opens it, too.
       if (this.#node === undefined) await this.#open();
     });
-    for (const step of this.#script()) await this.#survive(step);
+    for (const step of this.#kind === 'hash' ? this.#hashScript() : this.#script()) await this.#survive(step);
     await this.#survive(() => this.#look());
     const operations = this.#fs.operations - from;
     this.#fs.killAt(Infinity);
@@ -124,7 +132,8 @@ class Life {
     await this.#look();
     await this.#until(this.#opened.close());
     const replicas = this.#shardsHere;
-    if (replicas.length !== 2) throw new Wrong(`shards are left: ${replicas.map(({ group }) => group).join(' ')}`);
+    if (replicas.length !== (this.#kind === 'hash' ? 1 : 2))
+      throw new Wrong(`shards are left: ${replicas.map(({ group }) => group).join(' ')}`);
     return {
       operations,
       crashes: this.#crashes,
@@ -169,6 +178,45 @@ class Life {
     yield () => this.#commit(16, 4, second);
     yield () => this.#destroy(18);
     yield () => this.#writes(6);
+  }
+
+  *#hashScript(): Generator<() => Promise<void>> {
+    yield () => this.#create();
+    yield () => this.#writes(0);
+    yield () => this.#split(16, 1, 17);
+    yield () => this.#swept(16, 17);
+    yield () => this.#writes(1);
+    yield () => this.#look();
+    // A merge that is given up.
+    const given: Merge = {};
+    yield () => this.#lengthen(16, 17);
+    yield () => this.#seal(17, 2, given);
+    yield () => this.#import(16, 17, 2, given);
+    yield () => this.#giveUp(16, 17, 2);
+    yield () => this.#swept(16);
+    yield () => this.#writes(2);
+    yield () => this.#look();
+    const first: Merge = {};
+    yield () => this.#lengthen(16, 17);
+    yield () => this.#seal(17, 2, first);
+    yield () => this.#import(16, 17, 2, first);
+    yield () => this.#retire(17, 2, first);
+    yield () => this.#commit(16, 2, first);
+    yield () => this.#destroy(17);
+    yield () => this.#writes(3);
+    yield () => this.#look();
+    // The lower half goes into the upper one.
+    yield () => this.#split(16, 3, 18);
+    yield () => this.#swept(16, 18);
+    yield () => this.#writes(4);
+    const second: Merge = {};
+    yield () => this.#lengthen(18, 16);
+    yield () => this.#seal(16, 4, second);
+    yield () => this.#import(18, 16, 4, second);
+    yield () => this.#retire(16, 4, second);
+    yield () => this.#commit(18, 4, second);
+    yield () => this.#destroy(16);
+    yield () => this.#writes(5);
   }
 
   async #writes(round: number): Promise<void> {
@@ -234,7 +282,8 @@ class Life {
   }
 
   get #shardsHere(): Replica[] {
-    return [...this.#opened.replicas].filter(({ group }) => group !== META_GROUP);
+    const table = this.#kind === 'hash' ? HASH_SHARD.table : DEFAULT_TABLE;
+    return [...this.#opened.replicas].filter(({ descriptor }) => descriptor.table === table);
   }
 
   #owner(key: Uint8Array): Replica | undefined {
@@ -247,12 +296,17 @@ class Life {
     return replica;
   }
 
-  async #split(parent: number, epoch: number, child: number, key: string): Promise<void> {
+  async #create(): Promise<void> {
+    await this.#until(this.#opened.replicas.create(HASH_SHARD, [1]));
+    this.#hole = undefined;
+  }
+
+  /** `key` left out: by hash. */
+  async #split(parent: number, epoch: number, child: number, key?: string): Promise<void> {
+    const at: SplitAt = key === undefined ? { how: 'hash' } : { how: 'key', key: Uint8Array.from(Buffer.from(key)) };
     // Writes are under way meanwhile.
     const during = this.#replica(parent).engine.sequence % 2 === 0 ? this.#settledWrites() : Promise.resolve();
-    await this.#until(
-      splitShard(this.#replica(parent), { epoch, child, at: { how: 'key', key: Uint8Array.from(Buffer.from(key)) } }, NO_LIMIT),
-    );
+    await this.#until(splitShard(this.#replica(parent), { epoch, child, at }, NO_LIMIT));
     await this.#until(this.#opened.replicas.adopt(child));
     await this.#until(during);
     if (this.#unanswered.length > 0) await this.#send();
@@ -280,8 +334,20 @@ class Life {
   }
 
   async #import(target: number, source: number, epoch: number, merge: Merge): Promise<void> {
-    const imported = await this.#until(importShard(this.#replica(target), epoch, this.#replica(source), merge.sealed!, NO_LIMIT));
-    merge.session = imported.session;
+    for (;;) {
+      try {
+        const imported = await this.#until(importShard(this.#replica(target), epoch, this.#replica(source), merge.sealed!, NO_LIMIT));
+        merge.session = imported.session;
+        return;
+      } catch (error) {
+        if (!(error instanceof SparrowError) || error.code !== 'SHARD_UNSWEPT') throw error;
+        await this.#swept(target);
+      }
+    }
+  }
+
+  async #swept(...shards: readonly number[]): Promise<void> {
+    while (shards.some((shard) => this.#replica(shard).mixed)) await this.#pass(100);
   }
 
   async #giveUp(target: number, source: number, epoch: number): Promise<void> {
@@ -326,13 +392,13 @@ class Life {
     const replicas = this.#shardsHere;
     this.#shards = Math.max(this.#shards, replicas.length);
     const found = new Map<string, string>();
-    for (const { group, descriptor, engine, importing } of replicas) {
+    for (const { group, descriptor, engine, importing, mixed } of replicas) {
       if (descriptor.shard !== group) throw new Wrong(`group ${group} takes itself for shard ${descriptor.shard}`);
       for (const [engineKey, value] of engine.scanSync({ gte: Uint8Array.of(1) })) {
         const key = userKey(engineKey);
         const name = Buffer.from(key).toString();
         if (!coversKey(descriptor.keys, key)) {
-          if (importing === undefined || !coversKey(importing.keys, key))
+          if (!mixed && (importing === undefined || !coversKey(importing.keys, key)))
             throw new Wrong(`shard ${group} has ${name}, which is not its own`);
         } else if (descriptor.state !== 'retired') {
           if (found.has(name)) throw new Wrong(`${name} is there twice`);

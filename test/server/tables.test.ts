@@ -176,8 +176,7 @@ describe.each([
 });
 
 describe('merged shards', () => {
-  it('are written and read meanwhile', async () => {
-    const name = 'all-range';
+  it.each(['all-range', 'all-hash'])('of %s are written and read meanwhile', async (name) => {
     const table = client.table(name);
     await fill(table);
     const before = await shardsOf(name);

@@ -98,8 +98,6 @@ export function askSplit(state: ClusterState, id: number, key: Uint8Array | unde
 export function askMerge(state: ClusterState, id: number, other: number, nowMs: number): Proposal {
   const round = new Round(state, nowMs);
   const shard = freeShard(round, id);
-  if (shard.record.descriptor.keys.kind === 'hash')
-    throw invalid(`shard ${id} is of a hash table, whose shards are not merged`, { shard: id });
   const neighbours = neighboursOf(state, shard).sort((a, b) => bytesOf(a) - bytesOf(b) || a.id - b.id);
   const chosen = other === 0 ? neighbours[0] : neighbours.find((neighbour) => neighbour.id === other);
   if (chosen === undefined) {

@@ -1,8 +1,8 @@
 /**
- * Small neighbours become one shard: two ranges that meet. Shards of a hash stay: a replica takes in no keys between its own (docs/shards.md).
+ * Small neighbours become one shard: two ranges that meet, or the two halves of a hash shard.
  *
  * Both are small in bytes and keys, healthy, have been neither made nor split for `mergeGuardMs`, and are together far from being split again. What the table
- * was asked to be divided into stays divided: split keys that were given are never merged over. Shard 1 is not merged away.
+ * was asked to be divided into stays divided: split keys that were given are never merged over, and a hash has as many shards as were asked for. Shard 1 is not merged away.
  *
  * The one with the larger last index is the target: versions of keys come from the log's index, and must not come back. Bringing the two together and sealing
  * the source lengthen its log by a few entries; where the target's is not as much longer its lead goes to and fro, an entry each time. One node has to lead
@@ -10,7 +10,7 @@
  *
  * Pure. Called by plan.ts, manual.ts.
  */
-import { FIRST_SHARD, SYSTEM_TABLE } from '../../shard/descriptor.ts';
+import { FIRST_SHARD, SYSTEM_TABLE, unionOf } from '../../shard/descriptor.ts';
 import { follows, placeOf } from '../shard-order.ts';
 import { bytesOf, type ClusterState, mayLead, replicaOn, type Shard, type Step, type TableRecord } from '../state.ts';
 import { successorOf } from './progress.ts';
@@ -109,13 +109,13 @@ function isRipe({ state: { policy }, nowMs }: Round, { record }: Shard): boolean
 }
 
 function meet(a: Shard, b: Shard): boolean {
-  const [x, y] = [a.record.descriptor.keys, b.record.descriptor.keys];
-  return x.kind === 'range' && (follows(x, y) || follows(y, x));
+  return unionOf(a.record.descriptor.keys, b.record.descriptor.keys) !== undefined;
 }
 
 function wasAskedFor({ partitioning }: TableRecord, a: Shard, b: Shard): boolean {
   const [x, y] = [a.record.descriptor.keys, b.record.descriptor.keys];
-  if (partitioning.kind === 'hash' || x.kind === 'hash' || y.kind === 'hash') return true;
+  if (partitioning.kind === 'hash') return x.kind === 'hash' && 2 ** x.bits <= partitioning.shards;
+  if (x.kind === 'hash' || y.kind === 'hash') return true;
   const border = follows(x, y) ? y.start : x.start;
   return partitioning.splitKeys.some((key) => Buffer.compare(key, border) === 0);
 }

@@ -173,7 +173,6 @@ describe('a split by hash', () => {
     await expect.poll(() => shards.map(({ descriptor }) => descriptor.state)).toEqual(['normal', 'normal']);
     expect(Object.keys(entries(shards[0]!)).sort()).toEqual(of(0));
     expect(entries(shards[1]!)).toEqual({});
-    await expect(sealShard(shards[0]!, 2, NO_LIMIT)).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_NEIGHBOURS' });
     await node.close();
   });
 });
@@ -273,6 +272,90 @@ describe('a merge', () => {
     for (let i = 0; i < 40; i++) await put(source, 'd', `d ${i}`);
     const late = await sealShard(source, 3, NO_LIMIT);
     await expect(importShard(target, 2, source, late, NO_LIMIT)).rejects.toMatchObject({ kind: 'conflict', code: 'MERGE_ORDER' });
+    await node.close();
+  });
+});
+
+describe('a merge by hash', () => {
+  const NAMES: readonly string[] = Array.from({ length: 1500 }, (_, i) => `key ${i}`).sort();
+  const half = (index: number): string[] => NAMES.filter((name) => (keyHash(key(name)) & 1) === index);
+
+  /** The halves of a shard; the first one has the longer log. */
+  async function halves(): Promise<{ node: NodeHarness; source: Replica; target: Replica }> {
+    const node = await NodeHarness.open(new SimFileSystem());
+    await node.replicas.create({ ...wholeTable(16, 5), keys: { kind: 'hash', bits: 0, index: 0 } }, [1]);
+    await splitShard(node.replicas.get(16)!, { epoch: 1, child: 17, at: { how: 'hash' } }, NO_LIMIT);
+    await node.replicas.adopt(17);
+    const [target, source] = [node.replicas.get(16)!, node.replicas.get(17)!];
+    for (const [i, replica] of [target, source].entries())
+      await Promise.all(half(i).map((name) => put(replica, name, `${name} of ${replica.group}`)));
+    await swept(target);
+    await swept(source);
+    while (target.applied < source.applied + 20) await put(target, half(0)[0]!, 'again');
+    return { node, source, target };
+  }
+
+  const swept = async (replica: Replica): Promise<void> => {
+    await expect.poll(() => replica.descriptor.state).toBe('normal');
+  };
+
+  it('is of the two halves of a shard, and no others', async () => {
+    const { node, source, target } = await halves();
+    await splitShard(source, { epoch: 2, child: 18, at: { how: 'hash' } }, NO_LIMIT);
+    await node.replicas.adopt(18);
+    await swept(source);
+    const sealed = await sealShard(source, 3, NO_LIMIT);
+    await expect(importShard(target, 2, source, sealed, NO_LIMIT)).rejects.toMatchObject({ kind: 'invalid', code: 'NOT_NEIGHBOURS' });
+    await node.close();
+  });
+
+  it('brings keys between the target’s own, which nobody comes upon before they are', async () => {
+    const { node, source, target } = await halves();
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    expect(target.mixed).toBe(false);
+    const { session, entries: copied } = await importShard(target, 2, source, sealed, NO_LIMIT);
+    expect(copied).toBe(half(1).length);
+    expect(target.descriptor).toMatchObject({ epoch: 2, keys: { bits: 1, index: 0 }, state: 'normal' });
+    // They are there, and passed over.
+    expect(Object.keys(entries(target)).sort()).toEqual(NAMES);
+    expect(target.mixed).toBe(true);
+    const range = engineRange({ lt: key('key 5') });
+    const deleted = await target.propose(encodeDeleteRange(undefined, range.start, range.end, 10_000), NO_LIMIT);
+    expect(deleted).toMatchObject({ outcome: 'range-deleted', deleted: half(0).filter((name) => name < 'key 5').length });
+    await retireShard(source, 2, sealed, NO_LIMIT);
+    const merged = await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    expect(merged).toMatchObject({ shard: 16, epoch: 3, state: 'normal', keys: { kind: 'hash', bits: 0, index: 0 } });
+    expect(target.mixed).toBe(false);
+    expect(Object.keys(entries(target)).sort()).toEqual(NAMES.filter((name) => name >= 'key 5' || half(1).includes(name)));
+    await node.close();
+  });
+
+  it('that is given up leaves nothing: what was brought is swept', async () => {
+    const { node, source, target } = await halves();
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    await importShard(target, 2, source, sealed, NO_LIMIT);
+    await cancelImport(target, 2, NO_LIMIT);
+    expect(target.mixed).toBe(true);
+    await expect(importShard(target, 2, source, sealed, NO_LIMIT)).rejects.toMatchObject({ kind: 'unavailable', code: 'SHARD_UNSWEPT' });
+    await swept(target);
+    expect(target.mixed).toBe(false);
+    expect(Object.keys(entries(target)).sort()).toEqual(half(0));
+    await node.close();
+  });
+
+  it('takes nothing of an attempt before', async () => {
+    const { node, source, target } = await halves();
+    await importShard(target, 2, source, await sealShard(source, 2, NO_LIMIT), NO_LIMIT);
+    await resumeShard(source, 2, NO_LIMIT);
+    const [gone] = half(1);
+    await source.propose(encodeWrite(undefined, [], [{ type: 'delete', key: key(gone!) }], 2), NO_LIMIT);
+    const sealed = await sealShard(source, 2, NO_LIMIT);
+    await expect(importShard(target, 2, source, sealed, NO_LIMIT)).rejects.toMatchObject({ kind: 'unavailable', code: 'SHARD_UNSWEPT' });
+    await swept(target);
+    const { session } = await importShard(target, 2, source, sealed, NO_LIMIT);
+    await retireShard(source, 2, sealed, NO_LIMIT);
+    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    expect(Object.keys(entries(target)).sort()).toEqual(NAMES.filter((name) => name !== gone));
     await node.close();
   });
 });
