@@ -14,6 +14,8 @@ export const COMPACTION_REASONS = [
   'range-deletes',
   /** Reads have looked into the tables of level 0 so often that merging them is cheaper. */
   'reads',
+  /** Nobody writes, and what lies above the deepest level may hide much in it. */
+  'overlap',
   /** Values have expired. */
   'expiry',
   /** A keyspace was given a rule that leaves out what a table may have. */

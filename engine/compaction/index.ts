@@ -16,5 +16,6 @@ export { runCompaction } from './compaction-job.ts';
 export { type CompactionPart, splitCompaction, type SplitInput } from './split.ts';
 export { runSplit, type SplitJob } from './split-job.ts';
 export { areDeletesDue, expiredBytes, isExpiryDue, nextExpiry, type ExpirySettings } from './pick-unseen.ts';
+export { pickOverlap } from './pick-overlap.ts';
 export { garbageShareAt, levelBytesMax, pickCompaction, type Circumstances, type Pace, type PickerSettings } from './picker.ts';
 export type { PickerVersion } from './steps.ts';

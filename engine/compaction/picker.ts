@@ -15,6 +15,7 @@
  *            rewritten where it is, from a twentieth on, under load from a half; and any when there are many range tombstones.
  * - reads:   what reads have spent on looking into the tables of level 0 / what merging them would cost. So tables go down early where many
  *            reads meet few writes, and a burst of writes is not disturbed by some reads.
+ * - overlap: 1, when nobody has written for long, for what lies above the deepest level: of all that is there, it may hide as much (pick-overlap.ts).
  * - expiry:  tables of which everything has expired go at once, where nothing is below that they hide. One of which a part has is rewritten
  *            where it is: the part that should have by now / garbageRatio (GARBAGE_SHARE_LOADED under load), or how long ago the first has / expiryLagMs.
  * - deletes: 1 for a table of which over half are deletes, or on a twentieth of whose pages they are dense, and that no snapshot keeps: it
@@ -31,6 +32,7 @@ import { BLOCK_HEADER_BYTES } from './block-file.ts';
 import type { Compaction, CompactionInput } from './compaction.ts';
 import { type ExpirySettings, pickDeletes, pickExpiry, pickRangeDeletes } from './pick-unseen.ts';
 import { LevelFacts } from './level-facts.ts';
+import { pickOverlap } from './pick-overlap.ts';
 import { pickRules } from './pick-rules.ts';
 import type { KeyspaceRule } from './rule-table.ts';
 import { goDown, isBottom, oldestOverlapping, type PickerVersion } from './steps.ts';
@@ -57,8 +59,11 @@ const MOVED_SHARE_MAX = 1 / 8;
 /** A block file below this share of a table's size is small: a rewrite that meets it takes its values along, so that files stay few. */
 const SMALL_FILE_SHARE = 1 / 8;
 
-/** `loaded`: writes are under way. More garbage is borne then: moving values out of files that are mostly live costs the writers. */
-export type Pace = 'loaded' | 'resting';
+/**
+ * `loaded`: writes are under way. More garbage is borne then: moving values out of files that are mostly live costs the writers. `idle`: there have been none for so long that work
+ * which the next ones might make needless is done.
+ */
+export type Pace = 'loaded' | 'resting' | 'idle';
 
 /** What counts beside the version and the settings. */
 export interface Circumstances {
@@ -90,6 +95,7 @@ export function pickCompaction(
     pickGarbage(version, settings, garbageShare, pace, facts),
     pickValues(version, settings, facts),
     pickReads(version, circumstances.level0Probes),
+    pace === 'idle' ? pickOverlap(version, settings, facts) : undefined,
     pickRangeDeletes(version, { snapshots, loaded: pace === 'loaded', hiddenPages: circumstances.hiddenPages }),
     pickExpiry(version, settings, garbageShare, circumstances.nowMs, facts),
     pickDeletes(version, snapshots[0] ?? Infinity, facts),

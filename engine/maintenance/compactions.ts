@@ -15,12 +15,14 @@ import {
   type CompactionResult,
   type Demand,
   type KeyspaceRule,
+  type Pace,
   fileIdsWanted,
   garbageShareAt,
   joinResults,
   nextExpiry,
   pickCompaction,
   pickDemanded,
+  pickOverlap,
 } from '../compaction/index.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
 import { tableForms } from '../keyspace-settings.ts';
@@ -35,6 +37,8 @@ import type { Versions } from './versions.ts';
 
 /** So long after the last memtable was filled, space is given back that was not worth the cost under load. */
 const REST_AFTER_MS = 2000;
+/** So long after the last memtable was filled, or the opening, nobody is expected to write soon. */
+const IDLE_AFTER_MS = 15_000;
 /** What reads spend on level 0 is looked at so often. */
 const READS_CHECK_MS = 10_000;
 const WAKE_AFTER_MS_MAX = 3_600_000;
@@ -67,6 +71,8 @@ export class Compactions {
   #current: Compaction | undefined;
   /** Set while writes are under way. */
   #restTimer: Timer | undefined;
+  /** When writes were under way last, by the monotonic clock. */
+  #busyMs: number;
   /** Until something may be due that no change of the version brings. */
   #wakeTimer: Timer | undefined;
   /** Of what reads have spent on level 0, what has been repaid by merging it. */
@@ -95,6 +101,7 @@ export class Compactions {
     this.#snapshots = parts.snapshots;
     this.#progress = parts.progress;
     this.#events = parts.events;
+    this.#busyMs = parts.clock.monotonicMs();
   }
 
   /** Where what is under way will put its tables. */
@@ -110,6 +117,7 @@ export class Compactions {
 
   /** A memtable was filled: writes are under way until none has been for a while. */
   busy(): void {
+    this.#busyMs = this.#clock.monotonicMs();
     this.#restTimer?.cancel();
     this.#restTimer = this.#scheduler.after(
       REST_AFTER_MS,
@@ -140,7 +148,7 @@ export class Compactions {
     const { version, facts } = this.#versions;
     const circumstances = {
       snapshots: this.#snapshots.sequences,
-      pace: this.#restTimer === undefined ? ('resting' as const) : ('loaded' as const),
+      pace: this.#pace(),
       nowMs: this.#clock.wallMs(),
       level0Probes: this.#versions.level0Probes - this.#probesPaid,
       hiddenPages: (table: TableMeta) => this.#versions.hiddenPages(table),
@@ -185,6 +193,15 @@ export class Compactions {
     });
   }
 
+  #pace(): Pace {
+    if (this.#restTimer !== undefined) return 'loaded';
+    return this.#quietMs() < IDLE_AFTER_MS ? 'resting' : 'idle';
+  }
+
+  #quietMs(): number {
+    return this.#clock.monotonicMs() - this.#busyMs;
+  }
+
   /** Goes before everything else until it is done; `isDemanded` tells. */
   demand(demand: Demand): void {
     this.#demands.add(demand);
@@ -212,6 +229,7 @@ export class Compactions {
     // The wall clock may jump: it is asked again once in a while.
     if (expiryMs !== undefined) delays.push(Math.min(expiryMs - nowMs, WAKE_AFTER_MS_MAX));
     if (version.levels[0]!.length > 1) delays.push(READS_CHECK_MS);
+    if (pace !== 'idle' && pickOverlap(version, this.#settings, facts)) delays.push(Math.max(0, IDLE_AFTER_MS - this.#quietMs()));
     if (delays.length > 0) this.#wakeTimer = this.#scheduler.after(Math.ceil(Math.min(...delays)), () => this.start(), true);
   }
 

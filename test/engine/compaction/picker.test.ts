@@ -294,7 +294,7 @@ test('picking comes to an end, whatever the version, the clock and the snapshots
       fc.array(fc.tuple(fc.nat(98), fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 90 })), { maxLength: 80 }),
       fc.uniqueArray(fc.nat(95), { maxLength: 3 }),
       fc.nat(4000),
-      fc.constantFrom<Pace>('loaded', 'resting'),
+      fc.constantFrom<Pace>('loaded', 'resting', 'idle'),
       fc.nat(1e8),
       fc.option(fc.record({ id: fc.nat(9), gte: fc.nat(98), hash: fc.boolean() }), { nil: undefined }),
       (levels, ranges, snapshots, nowMs, pace, probes, rule) => {
