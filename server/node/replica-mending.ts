@@ -78,7 +78,7 @@ export async function mendLog(settings: ReplicaSettings, parts: ReplicaParts): P
   const error = damaged({ missing: damage?.missing ?? [], endLost }, nodeLog.damage[0], peers);
   if (peers === undefined || (endLost && (store === undefined || !isMajorityWithout(configuration, settings.id)))) {
     if (damage !== undefined) throw error;
-    // Whoalled sees that log and engine do not fit.
+    // Whoever called sees that log and engine do not fit.
     return 0;
   }
   onDamaged?.(error);
