@@ -79,6 +79,13 @@ export const PARTS: readonly Part[] = [
     holds: 'what nobody sees: hidden, expired, deleted',
   },
   {
+    path: 'engine/compaction/pick-overlap.ts',
+    grade: 'pure',
+    imports: [],
+    packages: [],
+    holds: 'what older versions take when nobody writes',
+  },
+  {
     path: 'engine/compaction/level-facts.ts',
     grade: 'pure',
     imports: [],
