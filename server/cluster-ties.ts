@@ -18,6 +18,7 @@ import {
   type Replica,
   setAddress,
 } from './node/index.ts';
+import { type KnownNodes, sameNodes, writeKnownNodes } from './known-nodes.ts';
 import { markRemoved, removedError } from './removal.ts';
 import type { GrpcTransport } from './transport/index.ts';
 
@@ -43,6 +44,8 @@ export class ClusterTies {
   #scheduled = false;
   #closed = false;
   #removed = false;
+  /** Where other nodes are, as is noted in the directory. */
+  #remembered: KnownNodes = new Map();
   #onRemoved: (() => void) | undefined;
 
   constructor(parts: ClusterTiesParts) {
@@ -87,7 +90,7 @@ export class ClusterTies {
   }
 
   /**
-   * `learned`: what another node said of where members are, for a node whose own book says nothing yet. `connected`: peers that the way to other nodes has
+   * `learned`: what another node said of where members are, or what was known when this one was stopped, for a node whose own book says nothing yet. `connected`: peers that the way to other nodes has
    * already.
    */
   begin(
@@ -99,7 +102,9 @@ export class ClusterTies {
     const node = identity.nodeId;
     this.#shards = shards;
     const replica = (): Replica => shards.first;
-    this.#feed = new AddressFeed({ node, replica, links: transport, connected, onRemoved: () => this.#wasRemoved('its own log says so') });
+    const onNodes = (nodes: KnownNodes): void => this.#remember(nodes);
+    const onRemoved = (): void => this.#wasRemoved('its own log says so');
+    this.#feed = new AddressFeed({ node, replica, links: transport, connected, onNodes, onRemoved });
     this.#feed.learn(learned);
     if (transport === undefined) return;
     this.#watch = new ClusterWatch({
@@ -167,6 +172,19 @@ export class ClusterTies {
   close(): void {
     this.#closed = true;
     this.#watch?.close();
+  }
+
+  /** For the next start. */
+  #remember(nodes: KnownNodes): void {
+    const { identity, directory, fileSystem, logger } = this.#parts;
+    const others = new Map([...nodes].filter(([id, { address }]) => id !== identity.nodeId && address !== ''));
+    if (this.#removed || this.#closed || others.size === 0 || sameNodes(others, this.#remembered)) return;
+    this.#remembered = others;
+    try {
+      writeKnownNodes(fileSystem, directory, others);
+    } catch (error) {
+      logger.warn({ err: error }, 'where the other nodes are could not be noted');
+    }
   }
 
   /** The votes of one are not the other's: it says no more. */

@@ -3,6 +3,7 @@
  *
  *   DATA/LOCK             held while a process has the directory open
  *   DATA/node.json        whose it is (node/node-identity.ts)
+ *   DATA/nodes.json       where the other nodes were when it knew last (known-nodes.ts)
  *   DATA/removed          there: the node was removed from its cluster (removal.ts)
  *   DATA/log/             the node's log, one for all groups (node/log)
  *   DATA/groups/NNNNNN/   a group's replica: its engine (node/group-directory.ts); 000001 is the first shard's, 000002 the metaserver's

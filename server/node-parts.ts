@@ -4,7 +4,8 @@
  *   lock -> identity -> log -> what engines share -> way to other nodes -> host -> replicas -> ties to its cluster
  *
  * A node alone has no way to others, and nothing waits for anybody there. A node of several does not wait for them either: it is there when its own data are,
- * and has leaders when majorities are. One that joins asks a member first who the others are.
+ * and has leaders when majorities are. One that joins asks a member first who the others are, and notes it
+ * for the next start (known-nodes.ts).
  */
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
@@ -17,6 +18,7 @@ import { type ClusterSettings, clusterIdOf, nodesOf } from './cluster-settings.t
 import { ClusterTies } from './cluster-ties.ts';
 import { groupsDirectory, logDirectory } from './data-directory.ts';
 import { askToJoin, checkBeginning, type ClusterFacts } from './join.ts';
+import { type KnownNodes, readKnownNodes } from './known-nodes.ts';
 import {
   formatClusterId,
   hasIdentity,
@@ -124,11 +126,14 @@ export class NodeParts implements Parts {
       });
       const { first } = replicas;
       if (transport === undefined && first.members.some((member) => member !== node)) throw alone(settings.data, first.members);
-      if (first.members.length === 0 && settings.join === undefined && identity.voters.length === 0) throw joinNeeded(settings.data, node);
+      const known = facts?.nodes ?? knownNodes(settings.data, logger);
+      const knowsNobody = settings.join === undefined && known.size === 0;
+      if (first.members.length === 0 && knowsNobody && identity.voters.length === 0) throw joinNeeded(settings.data, node);
+      if (transport === undefined && identity.voters.length === 0) throw peerListenNeeded(settings.data, node);
       if (settings.join !== undefined && begunAlone(identity) && !first.members.some((member) => member !== node)) {
         throw joinsAlone(settings.data, identity);
       }
-      ties.begin(replicas, transport, { connected, learned: facts?.nodes ?? new Map<number, NodeAddress>() });
+      ties.begin(replicas, transport, { connected, learned: known });
       return new NodeParts({ identity, found, log, resources, transport, host, replicas, ties }, lock);
     } catch (error) {
       for (const close of opened.toReversed()) await close();
@@ -187,6 +192,17 @@ export class NodeParts implements Parts {
 async function join({ data, join: member, nodeId }: ServerSettings, credentials: ChannelCredentials): Promise<ClusterFacts | undefined> {
   if (member === undefined || hasIdentity(fileSystem, data)) return undefined;
   return askToJoin(member, credentials, nodeId!, JOIN_MS_MAX);
+}
+
+/** Where others were when this node knew last. */
+function knownNodes(directory: string, logger: Logger): KnownNodes {
+  try {
+    return readKnownNodes(fileSystem, directory);
+  } catch (error) {
+    if (!(error instanceof SparrowError) || error.kind !== 'corrupt') throw error;
+    logger.warn({ err: error }, 'where the other nodes were is not known');
+    return new Map();
+  }
 }
 
 /** One that begins a cluster with others, or believes so. */
@@ -333,6 +349,11 @@ function replicaSettings(
 function joinNeeded(data: string, node: number): SparrowError {
   const message = `${data} is that of node ${node}, which waits to be taken in and knows nobody: the settings must name a member of its cluster (join)`;
   return new SparrowError('invalid', 'JOIN_NEEDED', message, { field: 'join', directory: data });
+}
+
+function peerListenNeeded(data: string, node: number): SparrowError {
+  const message = `${data} is that of node ${node}, which has joined a cluster: the settings must say where it listens to the others (peerListen)`;
+  return new SparrowError('invalid', 'CLUSTER_NEEDED', message, { field: 'peerListen', directory: data });
 }
 
 function begunAlone({ nodeId, voters }: NodeIdentity): boolean {

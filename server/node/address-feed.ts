@@ -22,6 +22,8 @@ export interface AddressFeedParts {
   readonly links: PeerLinks | undefined;
   /** Nodes that there are connections to already. */
   readonly connected?: readonly number[];
+  /** Told which nodes are known of, each time that they may be others. */
+  readonly onNodes?: (nodes: ReadonlyMap<number, NodeAddress>) => void;
   /** The log says that this node was removed. Called once. */
   readonly onRemoved: () => void;
 }
@@ -75,16 +77,18 @@ export class AddressFeed {
 
   refresh(): void {
     if (this.#ended) return;
-    const { node: own, links, onRemoved } = this.#parts;
+    const { node: own, links, onNodes, onRemoved } = this.#parts;
     const replica = this.#parts.replica();
-    const peers = new Map([...this.nodes].filter(([id, { peerAddress }]) => id !== own && peerAddress !== ''));
+    const { nodes } = this;
+    onNodes?.(nodes);
+    const peers = new Map([...nodes].filter(([id, { peerAddress }]) => id !== own && peerAddress !== ''));
     for (const id of this.#peers) if (!peers.has(id)) links?.removePeer(id);
     for (const [id, { peerAddress }] of peers) links?.addPeer(id, peerAddress);
     this.#peers = new Set(peers.keys());
 
     const { members } = replica;
     this.#addresses.clear();
-    for (const [id, { address }] of this.nodes) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
+    for (const [id, { address }] of nodes) if (address !== '' && members.includes(id)) this.#addresses.set(id, address);
 
     if (this.#removed || !replica.book.removed.has(own)) return;
     this.#removed = true;

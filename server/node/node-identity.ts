@@ -16,6 +16,7 @@
 import type { FileSystem, Random } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { newerFormat } from '../../base/format-version.ts';
+import { readWholeFile, writeWholeFile } from '../../base/whole-file.ts';
 import { xxh64 } from '../../base/xxh64.ts';
 
 export interface NodeIdentity {
@@ -59,7 +60,7 @@ export function openIdentity(
   }
   const { nodeId = 1, clusterId = drawId(random) } = wanted;
   const identity = { nodeId, clusterId, voters: wanted.voters ?? [nodeId] };
-  writeIdentity(fileSystem, directory, identity);
+  writeWholeFile(fileSystem, `${directory}/${NAME}`, encodeIdentity(identity));
   return { identity, found: false };
 }
 
@@ -106,31 +107,8 @@ export function decodeIdentity(bytes: Uint8Array, file: string): NodeIdentity {
 
 function readIdentity(fileSystem: FileSystem, directory: string): NodeIdentity | undefined {
   const path = `${directory}/${NAME}`;
-  if (!fileSystem.existsSync(path)) return undefined;
-  const file = fileSystem.openSync(path, 'read');
-  try {
-    const bytes = Buffer.alloc(Math.min(file.sizeSync(), BYTES_MAX));
-    return decodeIdentity(bytes.subarray(0, file.readSync(bytes, 0, bytes.length, 0)), path);
-  } finally {
-    file.closeSync();
-  }
-}
-
-/** Complete under another name before it has its own. */
-function writeIdentity(fileSystem: FileSystem, directory: string, identity: NodeIdentity): void {
-  const path = `${directory}/${NAME}`;
-  const unfinished = `${path}.new`;
-  if (fileSystem.existsSync(unfinished)) fileSystem.unlinkSync(unfinished);
-  const bytes = encodeIdentity(identity);
-  const file = fileSystem.openSync(unfinished, 'create');
-  try {
-    file.writeSync(bytes, 0, bytes.length, 0);
-    file.datasyncSync();
-  } finally {
-    file.closeSync();
-  }
-  fileSystem.renameSync(unfinished, path);
-  fileSystem.syncDirectorySync(directory);
+  const bytes = readWholeFile(fileSystem, path, BYTES_MAX);
+  return bytes && decodeIdentity(bytes, path);
 }
 
 function checkIdentity(directory: string, found: NodeIdentity, { nodeId, clusterId }: WantedIdentity): void {

@@ -12,6 +12,7 @@
 import type { FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import { newerFormat } from '../../base/format-version.ts';
+import { readWholeFile, writeWholeFile } from '../../base/whole-file.ts';
 import { decodeDescriptor, encodeDescriptor, type ShardDescriptor } from '../shard/descriptor.ts';
 import type { Hash64 } from './log/index.ts';
 
@@ -27,6 +28,7 @@ const MAGIC = 'SPKVBEG1';
 const FORMAT = 1;
 const HEAD_BYTES = 24;
 const CHECK_BYTES = 8;
+const BYTES_MAX: number = 16 * 1024 * 1024;
 
 export function encodeBeginning({ descriptor, voters }: ReplicaBeginning, hash: Hash64): Buffer {
   const shard = encodeDescriptor(descriptor);
@@ -60,31 +62,14 @@ export function decodeBeginning(bytes: Buffer, file: string, hash: Hash64): Repl
 /** Undefined: the group was not made by an order. */
 export function readBeginning(fileSystem: FileSystem, group: string, hash: Hash64): ReplicaBeginning | undefined {
   const path = `${group}/beginning`;
-  if (!fileSystem.existsSync(path)) return undefined;
-  const file = fileSystem.openSync(path, 'read');
-  try {
-    const bytes = Buffer.alloc(file.sizeSync());
-    return decodeBeginning(bytes.subarray(0, file.readSync(bytes, 0, bytes.length, 0)), path, hash);
-  } finally {
-    file.closeSync();
-  }
+  const bytes = readWholeFile(fileSystem, path, BYTES_MAX);
+  return bytes && decodeBeginning(bytes, path, hash);
 }
 
 /** Durable when it returns. */
 export function writeBeginning(fileSystem: FileSystem, group: string, beginning: ReplicaBeginning, hash: Hash64): void {
-  const bytes = encodeBeginning(beginning, hash);
   fileSystem.makeDirectorySync(group);
-  const path = `${group}/beginning.new`;
-  if (fileSystem.existsSync(path)) fileSystem.unlinkSync(path);
-  const file = fileSystem.openSync(path, 'create');
-  try {
-    file.writeSync(bytes, 0, bytes.length, 0);
-    file.datasyncSync();
-  } finally {
-    file.closeSync();
-  }
-  fileSystem.renameSync(path, `${group}/beginning`);
-  fileSystem.syncDirectorySync(group);
+  writeWholeFile(fileSystem, `${group}/beginning`, encodeBeginning(beginning, hash));
 }
 
 function corrupt(file: string, what: string): SparrowError {

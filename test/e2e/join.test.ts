@@ -1,5 +1,5 @@
 /** Nodes that join a running one, and what joining is refused for; servers in this process. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -101,8 +101,16 @@ describe('a node that waits', () => {
       .toBe('done');
     await handOver(admin, 2);
     await waiting.close();
+    // It knows its cluster from its own directory; without what is noted there, it has to be told.
+    const noted = join(directory, '3', 'nodes.json');
+    const bytes = readFileSync(noted);
+    rmSync(noted);
     await expect(start(3)).rejects.toMatchObject({ code: 'JOIN_NEEDED' });
-    await start(3, { join: address(1) });
+    writeFileSync(noted, bytes.subarray(1));
+    await expect(start(3)).rejects.toMatchObject({ code: 'JOIN_NEEDED' });
+    writeFileSync(noted, bytes);
+    await expect(start(3, { peerListen: undefined })).rejects.toMatchObject({ code: 'CLUSTER_NEEDED', details: { field: 'peerListen' } });
+    await start(3);
     await add(3);
     await expect.poll(async () => (await admin.statusOf(address(3))).members.map(({ id }) => id)).toEqual([1, 2, 3]);
     expect((await admin.statusOf(address(3))).leaderId).toBe(2);
