@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-import { connect, type CallOptions, type Client, type ConnectOptions, type KeyValues } from '../client/index.ts';
+import { connect, type CallOptions, type Client, type ConnectOptions, type KeyValues, SparrowError } from '../client/index.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { unescapeText } from './terminal/escape.ts';
 
@@ -102,8 +102,16 @@ export async function withClient(
 /** For `connect` and `connectAdmin`. */
 export function tlsOptions({ tls, tlsAuthority, tlsCertificate, tlsKey }: ServerOptions): Pick<ConnectOptions, 'tls'> {
   const files = { authority: tlsAuthority, certificate: tlsCertificate, key: tlsKey };
-  const given = Object.entries(files).flatMap(([name, file]) => (file === undefined ? [] : [[name, readFileSync(file)] as const]));
+  const given = Object.entries(files).flatMap(([name, file]) => (file === undefined ? [] : [[name, readPem(name, file)] as const]));
   return tls === true || given.length > 0 ? { tls: Object.fromEntries(given) } : {};
+}
+
+function readPem(name: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new SparrowError('invalid', 'FILE_UNREADABLE', `--tls-${name}: ${(error as Error).message}`, { field: name }, error);
+  }
 }
 
 function parseSeconds(text: string): number {

@@ -32,7 +32,12 @@ export async function withMeta(
   const addresses = options.server.split(',').map((address) => address.trim());
   using interrupt = listenForInterrupt();
   const { signal } = interrupt;
-  using meta = connectMeta(addresses, { timeoutMs: Math.ceil(options.timeout * 1000), signal, ...tlsOptions(options) });
+  using meta = connectMeta(addresses, {
+    timeoutMs: Math.ceil(options.timeout * 1000),
+    waitForServer: false,
+    signal,
+    ...tlsOptions(options),
+  });
   try {
     const { found, text } = await work(meta, signal);
     await printText(options.json === true ? `${jsonText(found)}\n` : text);

@@ -5,8 +5,6 @@
  * (`unavailable/` CONNECTION_LOST, TIMEOUT, META_LEAD_LOST) may have been made: `tables` and `survey` tell. One that was refused with `applied: false`
  * among the details was not.
  */
-import { type ChannelCredentials, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js';
-
 import { SparrowError } from '../base/errors.ts';
 import {
   type AlterTableRequest,
@@ -26,9 +24,7 @@ import {
 } from '../proto/index.ts';
 import type { AdminOptions } from './admin.ts';
 import { resolveAddresses } from './connect-options.ts';
-import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
-import { errorOfEndedStream } from './status-errors.ts';
-import { credentialsOf, resolveTls } from './tls.ts';
+import { NodeCalls, type NodeMethod, PAUSE_MS } from './node-calls.ts';
 
 /** What the metaserver says (proto/sparrowkv/v1/meta.proto). */
 export type ClusterSurvey = SurveyResponse;
@@ -37,9 +33,6 @@ export type SurveyedOperator = OperatorEntry;
 export type TableFacts = TableEntry;
 export type ClusterOperation = NonNullable<OperateRequest['operation']>;
 
-/** A node that does not answer holds a search up no longer than this, or than a quarter of what the call may take. */
-const NODE_MS = 2000;
-const PAUSE_MS = 200;
 /** Nothing was done, and another node may do it, or the same one in a moment. */
 const ELSEWHERE: ReadonlySet<string> = new Set([
   'NOT_LEADER',
@@ -51,16 +44,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'UNREACHABLE',
 ]);
 
-/** As gRPC tells of a connection that did not come about. */
-const REFUSED = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|No connection/;
-
-type Method<Q, A> = (
-  client: MetaClient,
-  request: Q,
-  metadata: Metadata,
-  options: { deadline: number },
-  done: (error: ServiceError | null, answer: A) => void,
-) => ClientUnaryCall;
+type Method<Q, A> = NodeMethod<MetaClient, Q, A>;
 
 interface Refusal {
   readonly address: string;
@@ -74,22 +58,16 @@ export function connectMeta(addresses: string | readonly string[], options: Admi
 
 export class MetaAdmin implements Disposable {
   readonly #given: readonly string[];
-  readonly #timeoutMs: number;
-  readonly #nodeMs: number;
-  readonly #signal: AbortSignal | undefined;
-  readonly #credentials: ChannelCredentials;
-  readonly #clients: Map<string, MetaClient> = new Map();
+  readonly #calls: NodeCalls<MetaClient>;
+  readonly #waits: boolean;
   /** Who led last, and where nodes are, as far as they were told. */
   #leader: string | undefined;
   #learned: readonly string[] = [];
-  #closed = false;
 
-  constructor(addresses: readonly string[], { timeoutMs = 10_000, signal, tls }: AdminOptions) {
+  constructor(addresses: readonly string[], options: AdminOptions) {
     this.#given = addresses;
-    this.#credentials = credentialsOf(tls && resolveTls(tls));
-    this.#timeoutMs = timeoutMs;
-    this.#nodeMs = Math.min(timeoutMs, Math.max(NODE_MS, timeoutMs / 4));
-    this.#signal = signal;
+    this.#calls = new NodeCalls(MetaClient, 'knows no metaserver', options);
+    this.#waits = options.waitForServer ?? true;
   }
 
   /** Throws `invalid/TABLE_UNKNOWN`. */
@@ -102,7 +80,7 @@ export class MetaAdmin implements Disposable {
 
   /** Settles when all shards of the table have leaders. Throws `invalid/TABLE_EXISTS`, `unavailable/TABLE_NOT_READY` and others. */
   async createTable(request: CreateTableRequest): Promise<CreateTableResponse> {
-    const endMs = performance.now() + this.#timeoutMs;
+    const endMs = performance.now() + this.#calls.timeoutMs;
     const method: Method<CreateTableRequest, CreateTableResponse> = (client, ...call) => client.createTable(...call);
     try {
       return await this.#onLeader('create table', method, request);
@@ -113,7 +91,7 @@ export class MetaAdmin implements Disposable {
         const { tables, shards, version } = await this.topology({ table: request.name });
         if (shards.every(({ leader }) => leader !== 0)) return { table: tables[0], shards, version };
         if (performance.now() + PAUSE_MS > endMs) throw error;
-        await this.#pause();
+        await this.#calls.pause();
       }
     }
   }
@@ -156,9 +134,7 @@ export class MetaAdmin implements Disposable {
   }
 
   close(): void {
-    this.#closed = true;
-    for (const client of this.#clients.values()) client.close();
-    this.#clients.clear();
+    this.#calls.close();
   }
 
   [Symbol.dispose](): void {
@@ -167,7 +143,7 @@ export class MetaAdmin implements Disposable {
 
   /** Asks the node that led last, then those that are known, and goes where they point. */
   async #onLeader<Q, A>(name: string, method: Method<Q, A>, request: Q, isRead: boolean = false): Promise<A> {
-    const endMs = performance.now() + this.#timeoutMs;
+    const endMs = performance.now() + this.#calls.timeoutMs;
     for (;;) {
       const refusals: Refusal[] = [];
       const asked = new Set<string>();
@@ -176,11 +152,14 @@ export class MetaAdmin implements Disposable {
         if (asked.has(address)) continue;
         asked.add(address);
         try {
-          const answer = await this.#call(address, name, method, request, endMs - performance.now(), this.#leader === address);
+          const calls = this.#calls;
+          // A node that is not there is told apart from one whose answer was lost: nothing was asked of it.
+          if (this.#leader !== address) await calls.reach(address, endMs - performance.now());
+          const answer = await calls.call(address, name, method, request, endMs - performance.now());
           this.#leader = address;
           return answer;
         } catch (error) {
-          this.#checkUsable();
+          this.#calls.checkUsable();
           if (!(error instanceof SparrowError) || !isElsewhere(error, isRead)) throw error;
           if (this.#leader === address) this.#leader = undefined;
           refusals.push({ address, error });
@@ -188,75 +167,11 @@ export class MetaAdmin implements Disposable {
           if (typeof leaderAddress === 'string') queue.unshift(leaderAddress);
         }
       }
-      if (performance.now() + PAUSE_MS > endMs) throw nobodyLeads(refusals);
-      await this.#pause();
+      const nobody = !this.#waits && refusals.every(({ error }) => error.code === 'UNREACHABLE');
+      if (nobody || performance.now() + PAUSE_MS > endMs) throw nobodyLeads(refusals);
+      await this.#calls.pause();
     }
   }
-
-  async #pause(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-    this.#checkUsable();
-  }
-
-  #call<Q, A>(address: string, name: string, method: Method<Q, A>, request: Q, timeoutMs: number, led: boolean): Promise<A> {
-    this.#checkUsable();
-    const ms = Math.max(1, Math.ceil(timeoutMs));
-    const signal = this.#signal;
-    return new Promise((resolve, reject) => {
-      const client = this.#clientOf(address);
-      const start = (): void => {
-        const call = method(client, request, new Metadata(), { deadline: Date.now() + ms }, (failure, answer) => {
-          signal?.removeEventListener('abort', onAbort);
-          if (failure === null) return resolve(answer);
-          if (signal?.aborted === true) return reject(aborted(name, signal, {}));
-          const error = errorOfEndedStream(failure);
-          if (error.code === 'TIMEOUT' && error.details['applied'] === undefined)
-            return reject(timedOutError(`${name} at ${address}`, ms, { address }));
-          if (error.code === 'RPC_UNIMPLEMENTED') {
-            const message = `the server at ${address} knows no metaserver: that is its port for other nodes, or its release is older`;
-            return reject(new SparrowError('invalid', 'TOO_OLD', message, { address }));
-          }
-          if (error.code !== 'CONNECTION_LOST') return reject(error);
-          if (REFUSED.test(failure.details)) return reject(unreachable(address, error));
-          return reject(new SparrowError('unavailable', 'CONNECTION_LOST', `${name} at ${address}: ${error.message}`, { address }, error));
-        });
-        const onAbort = (): void => call.cancel();
-        signal?.addEventListener('abort', onAbort);
-      };
-      if (led) return start();
-      // A node that is not there is told apart from one whose answer was lost: nothing was asked of it.
-      client.waitForReady(Date.now() + Math.min(ms, this.#nodeMs), (error) => {
-        if (error === undefined) return start();
-        reject(unreachable(address, error));
-      });
-    });
-  }
-
-  #clientOf(address: string): MetaClient {
-    let client = this.#clients.get(address);
-    if (client === undefined) {
-      client = new MetaClient(address, this.#credentials, {
-        'grpc.enable_retries': 0,
-        'grpc.enable_channelz': 0,
-        'grpc.use_local_subchannel_pool': 1,
-        'grpc.max_receive_message_length': -1,
-        // A node that has just been started is found at once.
-        'grpc.initial_reconnect_backoff_ms': 100,
-        'grpc.max_reconnect_backoff_ms': 500,
-      });
-      this.#clients.set(address, client);
-    }
-    return client;
-  }
-
-  #checkUsable(): void {
-    if (this.#closed) throw clientClosed();
-    if (this.#signal?.aborted === true) throw aborted('the call', this.#signal, {});
-  }
-}
-
-function unreachable(address: string, cause: unknown): SparrowError {
-  return new SparrowError('unavailable', 'UNREACHABLE', `cannot reach ${address}`, { address, applied: false }, cause);
 }
 
 function isElsewhere({ kind, code, details }: SparrowError, isRead: boolean): boolean {
@@ -266,17 +181,13 @@ function isElsewhere({ kind, code, details }: SparrowError, isRead: boolean): bo
 }
 
 function nobodyLeads(refusals: readonly Refusal[]): SparrowError {
-  const { error } = refusals[0]!;
-  if (refusals.every((each) => each.error.code === 'UNREACHABLE')) {
-    const where = refusals.map(({ address }) => address).join(', ');
-    return new SparrowError(
-      'unavailable',
-      'UNREACHABLE',
-      `cannot reach ${where}`,
-      { address: refusals[0]!.address, applied: false },
-      error,
-    );
-  }
-  const what = refusals.map((each) => `${each.address}: ${each.error.message}`).join('; ');
+  const [first] = refusals;
+  const { error } = first!;
+  if (refusals.length === 1 && error.code === 'UNREACHABLE') return error;
+  const what = refusals
+    .map((each) => (each.error.code === 'UNREACHABLE' ? each.error.message : `${each.address}: ${each.error.message}`))
+    .join('; ');
+  if (refusals.every((each) => each.error.code === 'UNREACHABLE'))
+    return new SparrowError('unavailable', 'UNREACHABLE', what, { address: first!.address, applied: false }, error);
   return new SparrowError('unavailable', 'NO_LEADER', `nobody was found that leads the metaserver: ${what}`, { applied: false }, error);
 }

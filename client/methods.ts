@@ -178,42 +178,29 @@ export const DELETE_RANGE: Method<DeleteRangeRequest, DeleteRangeResponse> = {
 };
 
 /** A call to the metaserver: rare, so a gRPC call of its own. */
-function meta<Q, A>(name: string, once: boolean, unary: Method<Q, A>['unary']): Method<Q, A> {
-  return { name, writes: false, once, version: () => 0, unary };
+function meta<Q, A>(
+  name: string,
+  once: boolean,
+  send: (client: MetaClient, request: Q, metadata: Metadata, options: Partial<CallOptions>, done: UnaryDone<A>) => ClientUnaryCall,
+): Method<Q, A> {
+  return { name, writes: false, once, version: () => 0, unary: (stubs, request, ...rest) => send(stubs.meta, request as Q, ...rest) };
 }
 
-export const TOPOLOGY: Method<TopologyRequest, TopologyResponse> = meta('topology', false, ({ meta }, request, metadata, options, done) =>
-  meta.topology(request as TopologyRequest, metadata, options, done),
+export const TOPOLOGY: Method<TopologyRequest, TopologyResponse> = meta('topology', false, (client, ...call) => client.topology(...call));
+export const CREATE_TABLE: Method<CreateTableRequest, CreateTableResponse> = meta('createTable', true, (client, ...call) =>
+  client.createTable(...call),
 );
-
-export const CREATE_TABLE: Method<CreateTableRequest, CreateTableResponse> = meta(
-  'createTable',
-  true,
-  ({ meta }, request, metadata, options, done) => meta.createTable(request as CreateTableRequest, metadata, options, done),
+export const ALTER_TABLE: Method<AlterTableRequest, AlterTableResponse> = meta('alterTable', true, (client, ...call) =>
+  client.alterTable(...call),
 );
-
-export const ALTER_TABLE: Method<AlterTableRequest, AlterTableResponse> = meta(
-  'alterTable',
-  true,
-  ({ meta }, request, metadata, options, done) => meta.alterTable(request as AlterTableRequest, metadata, options, done),
+export const DROP_TABLE: Method<DropTableRequest, DropTableResponse> = meta('dropTable', true, (client, ...call) =>
+  client.dropTable(...call),
 );
-
-export const DROP_TABLE: Method<DropTableRequest, DropTableResponse> = meta(
-  'dropTable',
-  true,
-  ({ meta }, request, metadata, options, done) => meta.dropTable(request as DropTableRequest, metadata, options, done),
+export const UNDELETE_TABLE: Method<UndeleteTableRequest, UndeleteTableResponse> = meta('undeleteTable', true, (client, ...call) =>
+  client.undeleteTable(...call),
 );
-
-export const UNDELETE_TABLE: Method<UndeleteTableRequest, UndeleteTableResponse> = meta(
-  'undeleteTable',
-  true,
-  ({ meta }, request, metadata, options, done) => meta.undeleteTable(request as UndeleteTableRequest, metadata, options, done),
-);
-
-export const LIST_TABLES: Method<ListTablesRequest, ListTablesResponse> = meta(
-  'listTables',
-  false,
-  ({ meta }, request, metadata, options, done) => meta.listTables(request as ListTablesRequest, metadata, options, done),
+export const LIST_TABLES: Method<ListTablesRequest, ListTablesResponse> = meta('listTables', false, (client, ...call) =>
+  client.listTables(...call),
 );
 
 export const STATUS: Method<StatusRequest, StatusResponse> = {

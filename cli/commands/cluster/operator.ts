@@ -102,7 +102,7 @@ export async function operate(
 
 /** Where the nodes are that have replicas of the shard, as the metaserver knows. */
 export async function nodesOfShard(addresses: readonly string[], shard: number, options: AdminOptions): Promise<string[]> {
-  using meta = connectMeta(addresses, options);
+  using meta = connectMeta(addresses, { ...options, waitForServer: false });
   const { nodes, shards } = await meta.survey();
   const found = shards.find(({ entry }) => entry?.shard === shard);
   if (found === undefined)
@@ -165,7 +165,7 @@ export function needMember(status: ClusterStatus, id: number): Member {
   const member = memberOf(status, id);
   if (member !== undefined) return member;
   const ids = status.members.map((each) => each.id).join(', ');
-  throw new SparrowError('invalid', 'NOT_A_MEMBER', `node ${id} is not a member of the cluster; its members are ${ids}`, { node: id });
+  throw new SparrowError('invalid', 'NOT_A_MEMBER', `node ${id} is not a member of the shard; its members are ${ids}`, { node: id });
 }
 
 export function parseNodeId(text: string): number {
