@@ -6,6 +6,8 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 
+import { EXIT_FAILED } from '../exit.ts';
+
 const GATHER_BYTES = 64 * 1024;
 
 export class Output {
@@ -40,12 +42,13 @@ export class Output {
   }
 }
 
-/** When the reader of stdout or stderr goes away, the program ends as if its work were done: that is what `| head` means. */
+/** When the reader of stdout or stderr goes away, the program ends as if its work were done: that is what `| head` means. A disk that is full is told. */
 export function exitWhenReaderLeaves(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-      throw error;
+      if (stream === process.stdout) process.stderr.write(`sparrowkv: cannot write the output: ${error.message}\n`);
+      process.exit(EXIT_FAILED);
     });
   }
 }

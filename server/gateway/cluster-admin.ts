@@ -308,7 +308,7 @@ function checkVoters(voters: readonly number[]): void {
 }
 
 function notAMember(id: number): SparrowError {
-  return new SparrowError('invalid', 'NOT_A_MEMBER', `node ${id} is not a member of the cluster`, { node: id, applied: false });
+  return new SparrowError('invalid', 'NOT_A_MEMBER', `node ${id} is not a member of the shard`, { node: id, applied: false });
 }
 
 function invalid(code: string, message: string, field: string): SparrowError {

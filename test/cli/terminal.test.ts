@@ -7,6 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { watched } from '../../cli/commands/engine/show.ts';
 import { escapeBytes, unescapeText } from '../../cli/terminal/escape.ts';
 import { entryFromJson, entryToJson } from '../../cli/terminal/json-entry.ts';
+import { table as columns } from '../../cli/terminal/columns.ts';
 import { formatBytes, formatRate, startProgress } from '../../cli/terminal/progress.ts';
 
 const bytes = fc.oneof(
@@ -56,6 +57,24 @@ describe('escapes', () => {
 
   it.each(['\\', '\\q', '\\x1', '\\xzz', 'a\\'])('refuse %j', (text) => {
     expect(() => unescapeText(text)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'ESCAPE_INVALID' }));
+  });
+});
+
+describe('a table', () => {
+  const rows = [
+    ['1', 'default', '127.0.0.1:7400', '-'],
+    ['22', 'd', '', 'full'],
+  ];
+  const head = ['node', 'pool', 'address', 'notes'];
+
+  it('has columns where there is room, and into a file', () => {
+    const text = 'node  pool     address         notes\n1     default  127.0.0.1:7400  -\n22    d                        full\n';
+    expect(columns(head, rows, undefined)).toBe(text);
+    expect(columns(head, rows, 36)).toBe(text);
+  });
+
+  it('is paragraphs on a terminal that is too narrow', () => {
+    expect(columns(head, rows, 35)).toBe('node 1\n  pool default,\n  address 127.0.0.1:7400\nnode 22\n  pool d, notes full\n');
   });
 });
 

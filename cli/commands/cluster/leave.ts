@@ -7,7 +7,7 @@ import { type ClusterOperation, type MetaAdmin, SparrowError } from '../../../cl
 import { withMeta } from '../../meta-command.ts';
 import { departureText } from '../../terminal/cluster-text.ts';
 import { formatCount, plural } from '../../terminal/progress.ts';
-import { operate, verb, type VerbOptions } from './verbs.ts';
+import { goesOnWithout, operate, verb, type VerbOptions } from './verbs.ts';
 
 const DRAIN_HELP = `
 For long work on a machine: all replicas and leads move to other nodes, and it gets none until "undrain".
@@ -75,8 +75,9 @@ async function leave(verb: Leaving, node: number, options: VerbOptions): Promise
 
 const UNDER_WAY = 'under way: "sparrowkv cluster nodes" tells what it still has, "sparrowkv cluster operators" what moves\n';
 
-/** Waits for as long as it takes; Ctrl-C ends the wait, not the work. */
+/** Waits for as long as it takes. */
 async function left(meta: MetaAdmin, verb: Leaving, node: number, signal: AbortSignal): Promise<void> {
+  goesOnWithout(signal);
   let noteMs = performance.now() + NOTE_MS;
   let said = '';
   for (;;) {

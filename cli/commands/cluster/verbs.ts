@@ -96,8 +96,16 @@ export async function operate(options: VerbOptions, operation: ClusterOperation,
   });
 }
 
-/** Waits for as long as it takes; Ctrl-C ends the wait, not the work. */
+/** Of work that is waited for: Ctrl-C ends the wait, not the work. */
+export function goesOnWithout(signal: AbortSignal): void {
+  signal.addEventListener('abort', () => process.stderr.write('no longer waited for; it goes on: "sparrowkv cluster operators"\n'), {
+    once: true,
+  });
+}
+
+/** Waits for as long as it takes. */
 async function ended(meta: MetaAdmin, began: readonly SurveyedOperator[], signal: AbortSignal): Promise<readonly SurveyedOperator[]> {
+  goesOnWithout(signal);
   for (;;) {
     const survey = await meta.survey({ withoutShards: true, endedOperators: 1000 });
     const now = began.map((operator) => [...survey.operators, ...survey.ended].find(({ id }) => id === operator.id) ?? operator);
@@ -122,6 +130,6 @@ function outcome(operators: readonly SurveyedOperator[], dryRun: boolean, done: 
 }
 
 function endText({ id, kind, shard, other, state, note }: SurveyedOperator): string {
-  const came = kind === 'split' && state === 'done' && other !== 0 ? `; shard ${other} has the other half` : '';
+  const came = kind === 'split' && state === 'done' && other !== 0 ? `; shard ${other} has the rest` : '';
   return `${id} ${kind} of shard ${shard}: ${state}${came}${note === '' ? '' : `, ${note}`}\n`;
 }

@@ -1,6 +1,7 @@
 /** `sparrowkv cluster nodes|shards|operators|plan`: what the metaserver knows, does, and would do next. */
 import { type Command, InvalidArgumentError } from 'commander';
 
+import { SparrowError } from '../../../client/index.ts';
 import { type MetaOptions, parseId, withMeta, withMetaOptions } from '../../meta-command.ts';
 import { nodesText, operatorsText, planText, shardsText } from '../../terminal/cluster-text.ts';
 
@@ -60,6 +61,8 @@ export function addViews(cluster: Command): void {
     .action((options: ShardsOptions) =>
       withMeta(options, async (meta) => {
         const found = await meta.survey();
+        if (options.node !== undefined && !found.nodes.some(({ entry }) => entry?.node === options.node))
+          throw new SparrowError('invalid', 'NODE_UNKNOWN', `there is no node ${options.node}`, { node: options.node });
         const table = options.table === undefined ? undefined : (await meta.topology({ table: options.table })).tables[0]?.table;
         const shards = found.shards.filter(
           ({ entry, replicas }) =>
