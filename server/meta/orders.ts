@@ -1,5 +1,5 @@
 /**
- * What the metaserver tells nodes to do, and what they tell it. Types only.
+ * What the metaserver tells nodes to do, and what they tell it.
  *
  * An order is idempotent: it is given again until its outcome is known, by this leader of the metaserver or the next, and whoever has carried it out
  * says so again. `id` is that of the step of the operator that it belongs to. A node carries out the orders of one shard one after another.
@@ -11,6 +11,9 @@ import type { ShardDescriptor } from '../shard/descriptor.ts';
 
 /** Where a shard is divided: before a key of a range, or in its middle as the leader's tables tell it; or by one more bit of the hash. */
 export type SplitPlace = { readonly kind: 'key'; readonly key: Uint8Array } | { readonly kind: 'middle' } | { readonly kind: 'hash' };
+
+/** A log that takes the keys of another shard is made longer than that one's by at most so many entries of nothing: about a second's work. */
+export const LENGTHENED_MAX = 100_000;
 
 export type Order =
   /**

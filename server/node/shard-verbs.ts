@@ -17,6 +17,7 @@
 import { SparrowError } from '../../base/errors.ts';
 import type { ShardDescriptor, ShardSettings } from '../shard/descriptor.ts';
 import type { CallState } from './call-state.ts';
+import { encodeWrite } from './command-codec.ts';
 import { engineRange } from './keys.ts';
 import type { Replica } from './replica.ts';
 import { floorOf, RECORD_PREFIX, rememberedWrites, RequestTable } from './request-table.ts';
@@ -43,6 +44,7 @@ export interface Imported {
 const PREPARE_ROUNDS = 2;
 /** An import goes into the log in entries of about so many bytes. */
 const IMPORT_BYTES: number = 256 * 1024;
+const LENGTHENED_AT_ONCE = 1000;
 
 /**
  * Splits a shard of this epoch: `child` has the keys from `at` on, or with one more bit of the hash. Resolves with what both are now; `child` undefined: it was split
@@ -89,7 +91,8 @@ export async function retireShard(source: Replica, epoch: number, sealed: number
 }
 
 /**
- * Copies what the source has, entries and the memory of writes, behind the keys of the target, in the place of whatever an attempt before left there. `source`: a replica on the same
+ * Copies what the source has, entries and the memory of writes, to the target, in the place of whatever an attempt before left there; a target whose log is the shorter one makes it longer
+ * first. `source`: a replica on the same
  * node as `target`, which leads; it has applied the SEAL of index `sealed`, or `unavailable/SHARD_BEHIND`.
  */
 export async function importShard(target: Replica, epoch: number, source: Replica, sealed: number, call: CallState): Promise<Imported> {
@@ -103,6 +106,7 @@ export async function importShard(target: Replica, epoch: number, source: Replic
   const { keys } = descriptor;
   if (keys.kind === 'hash' && target.importing !== undefined) await cancelImport(target, epoch, call);
   if (target.mixed) throw sweeping(target.group);
+  await lengthen(target, sealed, call);
   const { session } = await change(target, { kind: 'begin-import', epoch, sealed, source: { ...descriptor, state: 'sealed' } }, call);
   const copy = new Copy(target, session!, call);
   for (const write of rememberedWrites(engine.scanSync({ prefix: RECORD_PREFIX }))) await copy.request(write);
@@ -116,6 +120,13 @@ export async function importShard(target: Replica, epoch: number, source: Replic
   const floor = floorOf(engine.getSync(RequestTable.floorKey));
   await change(target, { kind: 'end-import', session: session!, entries: copy.entries, floor }, call);
   return { session: session!, entries: copy.entries, bytes: copy.bytes };
+}
+
+/** Entries of nothing, until the log has that many: versions of what comes next are larger then than any that the source gave. */
+async function lengthen(target: Replica, index: number, call: CallState): Promise<void> {
+  const nothing = encodeWrite(undefined, [], []);
+  for (let lacking = index - target.applied; lacking > 0; lacking = index - target.applied)
+    await Promise.all(Array.from({ length: Math.min(lacking, LENGTHENED_AT_ONCE) }, () => target.propose(nothing, call)));
 }
 
 /** The source's keys are the target's from now on. The source is retired before. Resolves with what the target is now. */

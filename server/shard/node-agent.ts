@@ -11,7 +11,7 @@
  */
 import type { Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
-import type { GivenOrder, Order, OrderOutcome } from '../meta/orders.ts';
+import { type GivenOrder, LENGTHENED_MAX, type Order, type OrderOutcome } from '../meta/orders.ts';
 import {
   cancelImport,
   changeMembers,
@@ -142,6 +142,8 @@ export class NodeAgent {
     const { sealed } = source;
     if (sealed === undefined) throw notSealed(source.descriptor);
     if (target.imported?.source.shard === from && target.imported.sealed === sealed) return;
+    if (sealed - target.applied > LENGTHENED_MAX)
+      throw new SparrowError('conflict', 'MERGE_ORDER', `the log of shard ${from} is the longer one`, { shard, source: from });
     await importShard(target, target.descriptor.epoch, source, sealed, NO_LIMIT);
   }
 

@@ -153,13 +153,11 @@ class Life {
     yield () => this.#writes(2);
     // A merge that is given up.
     const given: Merge = {};
-    yield () => this.#lengthen(16, 17);
     yield () => this.#seal(17, 3, given);
     yield () => this.#import(16, 17, 3, given);
     yield () => this.#giveUp(16, 17, 3);
     yield () => this.#writes(3);
     yield () => this.#look();
-    yield () => this.#lengthen(16, 17);
     const first: Merge = {};
     yield () => this.#seal(17, 3, first);
     yield () => this.#import(16, 17, 3, first);
@@ -170,7 +168,6 @@ class Life {
     yield () => this.#look();
     yield () => this.#split(1, 2, 18, 'd');
     yield () => this.#writes(5);
-    yield () => this.#lengthen(16, 18);
     const second: Merge = {};
     yield () => this.#seal(18, 3, second);
     yield () => this.#import(16, 18, 4, second);
@@ -189,7 +186,6 @@ class Life {
     yield () => this.#look();
     // A merge that is given up.
     const given: Merge = {};
-    yield () => this.#lengthen(16, 17);
     yield () => this.#seal(17, 2, given);
     yield () => this.#import(16, 17, 2, given);
     yield () => this.#giveUp(16, 17, 2);
@@ -197,7 +193,6 @@ class Life {
     yield () => this.#writes(2);
     yield () => this.#look();
     const first: Merge = {};
-    yield () => this.#lengthen(16, 17);
     yield () => this.#seal(17, 2, first);
     yield () => this.#import(16, 17, 2, first);
     yield () => this.#retire(17, 2, first);
@@ -210,7 +205,6 @@ class Life {
     yield () => this.#swept(16, 18);
     yield () => this.#writes(4);
     const second: Merge = {};
-    yield () => this.#lengthen(18, 16);
     yield () => this.#seal(16, 4, second);
     yield () => this.#import(18, 16, 4, second);
     yield () => this.#retire(16, 4, second);
@@ -230,15 +224,6 @@ class Life {
     this.#unanswered.push(...issued);
     await this.#send();
     await this.#pass(500);
-  }
-
-  /** The target of a merge is the one with the longer log. */
-  async #lengthen(target: number, source: number): Promise<void> {
-    const [to, from] = [this.#replica(target), this.#replica(source)];
-    while (to.applied < from.applied + 3) {
-      const result = await this.#until(to.propose(encodeWrite(undefined, [], [{ type: 'delete', key: Buffer.from('none') }]), NO_LIMIT));
-      if (result.outcome !== 'applied') throw new Wrong(`a write came to ${result.outcome}`);
-    }
   }
 
   /** Until each has been answered, by whichever shard has its key then. */

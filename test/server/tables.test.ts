@@ -61,7 +61,7 @@ async function shardsOf(name: string): Promise<SurveyResponse['shards']> {
   return shards.filter(({ entry }) => entry!.table === id);
 }
 
-/** Is through; asked for again when the metaserver cannot do it now, as it says of a merge whose source was written more than its target. */
+/** Is through; asked for again when the metaserver cannot do it now. */
 async function operate(operation: Parameters<MetaAdmin['operate']>[0]['operation']): Promise<void> {
   let note = '';
   await until(async () => {

@@ -111,9 +111,8 @@ export function askMerge(state: ClusterState, id: number, other: number, nowMs: 
   if (never !== undefined) throw invalid(`shards ${id} and ${chosen.id} are not merged: ${never}`, { shard: id });
   const why = mayMeet(round, shard, chosen);
   if (why !== undefined) throw unavailable('SHARD_BUSY', `shards ${id} and ${chosen.id} are not merged: ${why}`, { shard: id });
-  const pair = directed(shard, chosen);
-  if (pair === undefined) throw invalid('shard 1 is not merged away, and its log is the shorter one', { shard: id });
-  const blocked = proposeMerge(round, pair.target, pair.source, `with shard ${pair.source.id}`);
+  const { target, source } = directed(shard, chosen);
+  const blocked = proposeMerge(round, target, source, `with shard ${source.id}`);
   if (blocked !== undefined) throw unavailable('NO_ROOM', blocked, { shard: id });
   return round.proposals[0]!;
 }

@@ -4,26 +4,27 @@
  * Both are small in bytes and keys, healthy, have been neither made nor split for `mergeGuardMs`, and are together far from being split again. What the table
  * was asked to be divided into stays divided: split keys that were given are never merged over, and a hash has as many shards as were asked for. Shard 1 is not merged away.
  *
- * The one with the larger last index is the target: versions of keys come from the log's index, and must not come back. Bringing the two together and sealing
- * the source lengthen its log by a few entries; where the target's is not as much longer its lead goes to and fro, an entry each time. One node has to lead
+ * What the smaller one has is copied. Versions of keys come from the log's index, and must not come back: where the target's log is the shorter one when the source
+ * is sealed, it is made longer by entries of nothing. Where it would lack too many (told from how long both are, and how much they are written) the other one is
+ * the target. One node has to lead
  * both while keys are copied; where no node has both, a replica of the source is moved first, which costs little: it is small.
  *
  * Pure. Called by plan.ts, manual.ts.
  */
 import { FIRST_SHARD, SYSTEM_TABLE, unionOf } from '../../shard/descriptor.ts';
+import { LENGTHENED_MAX } from '../orders.ts';
 import { follows, placeOf } from '../shard-order.ts';
-import { bytesOf, type ClusterState, mayLead, replicaOn, type Shard, type Step, type TableRecord } from '../state.ts';
+import { bytesOf, type ClusterState, mayLead, replicaOn, type Shard, type Step, type TableRecord, trafficOf } from '../state.ts';
 import { successorOf } from './progress.ts';
 import type { Round } from './round.ts';
 import { inZone, wantedReplicas, zoneShare } from './rules.ts';
 import { stepsToMove } from './steps.ts';
-import { bytesText, durationText } from './words.ts';
+import { bytesText, durationText, rateText } from './words.ts';
 
 /** Of those that could be merged so many are looked at in a round, others in the next. */
 const LOOKED_MAX = 4096;
-/** Seal and begin of the import, and elections that nobody ordered. */
-const LONGER = 4;
-const LIFTED_MAX = 20;
+/** From the decision to the seal, mostly. */
+const SEALED_AFTER_S = 10;
 
 export function merge(round: Round): void {
   const small = round.state.sized('small');
@@ -40,8 +41,8 @@ export function merge(round: Round): void {
       (neighbour) => neighbour.size === 'small' && isRipe(round, neighbour) && mayMeet(round, shard, neighbour) === undefined,
     );
     if (other === undefined) continue;
-    const pair = directed(shard, other);
-    if (pair !== undefined) proposeMerge(round, pair.target, pair.source, undefined);
+    const { target, source } = directed(shard, other);
+    proposeMerge(round, target, source, undefined);
   }
 }
 
@@ -49,12 +50,12 @@ export function merge(round: Round): void {
 export function proposeMerge(round: Round, target: Shard, source: Shard, asked: string | undefined): string | undefined {
   const together = broughtTogether(round, target, source);
   if (typeof together === 'string') return together;
-  const lift = lifted(round, target, source, together);
-  if (typeof lift === 'string') return lift;
+  const lacking = expectedIndex(source) - expectedIndex(target);
+  if (lacking > LENGTHENED_MAX)
+    return `the log of shard ${source.id} will be longer than that of shard ${target.id} by about ${lacking} entries, and ${LENGTHENED_MAX} can be made up for`;
   const { id: shard } = target;
   const epoch = Math.max(target.record.descriptor.epoch, source.record.descriptor.epoch) + 1;
   const steps: Step[] = [
-    ...lift,
     ...together,
     { shard, type: 'seal', source: source.id },
     { shard, type: 'import', source: source.id },
@@ -68,11 +69,18 @@ export function proposeMerge(round: Round, target: Shard, source: Shard, asked: 
   return undefined;
 }
 
-/** The one with the larger last index keeps its id; undefined: shard 1 would go. */
-export function directed(a: Shard, b: Shard): { readonly target: Shard; readonly source: Shard } | undefined {
-  const aStays = a.lastIndex === b.lastIndex ? a.id < b.id : a.lastIndex > b.lastIndex;
-  const [target, source] = aStays ? [a, b] : [b, a];
-  return source.id === FIRST_SHARD ? undefined : { target, source };
+/** Which one keeps its id. */
+export function directed(a: Shard, b: Shard): { readonly target: Shard; readonly source: Shard } {
+  if (a.id === FIRST_SHARD || b.id === FIRST_SHARD) return a.id === FIRST_SHARD ? { target: a, source: b } : { target: b, source: a };
+  const aIsLarger = bytesOf(a) === bytesOf(b) ? a.id < b.id : bytesOf(a) > bytesOf(b);
+  const [large, small] = aIsLarger ? [a, b] : [b, a];
+  const lacking = expectedIndex(small) - expectedIndex(large);
+  return lacking <= LENGTHENED_MAX / 10 ? { target: large, source: small } : { target: small, source: large };
+}
+
+/** Of its log's last entry, when the other one is about to be sealed. */
+function expectedIndex({ lastIndex, load }: Shard): number {
+  return lastIndex + Math.ceil(SEALED_AFTER_S * (load?.writesPerSecond ?? 0));
 }
 
 /** Whose keys meet the shard's, as far as they may be merged. */
@@ -91,6 +99,10 @@ export function mayMeet(round: Round, a: Shard, b: Shard): string | undefined {
     if (shard.record.descriptor.state !== 'normal') return `shard ${shard.id} is ${shard.record.descriptor.state}`;
     if (shard.record.byHand) return `the members of shard ${shard.id} were changed by hand`;
   }
+  const traffic = trafficOf(a) + trafficOf(b);
+  const most = round.state.policy.splitTraffic / 2;
+  if (traffic > most)
+    return `together they have ${rateText(traffic)} reads and writes, beyond ${rateText(most)}: they would soon be split again`;
   return keptApart(round, a, b);
 }
 
@@ -118,20 +130,6 @@ function wasAskedFor({ partitioning }: TableRecord, a: Shard, b: Shard): boolean
   if (x.kind === 'hash' || y.kind === 'hash') return true;
   const border = follows(x, y) ? y.start : x.start;
   return partitioning.splitKeys.some((key) => Buffer.compare(key, border) === 0);
-}
-
-/** Steps that lengthen the target's log until it is longer than the source's will be. */
-function lifted(round: Round, target: Shard, source: Shard, together: readonly Step[]): readonly Step[] | string {
-  // Each step of the source is an entry, a joint change two; a few more for elections.
-  const needed = source.lastIndex + together.filter(({ shard }) => shard === source.id).length + LONGER;
-  const lacking = needed - target.lastIndex;
-  if (lacking <= 0) return [];
-  const other = successorOf(round.state, target, target.leader, 0);
-  if (other === 0 || lacking > LIFTED_MAX)
-    return `the log of shard ${target.id} is not longer than that of shard ${source.id} by ${LONGER} entries`;
-  return Array.from({ length: Math.ceil(lacking / 2) }, () => [other, target.leader])
-    .flat()
-    .map((to) => ({ shard: target.id, type: 'transfer', from: 0, to }));
 }
 
 /** The steps after which one node leads both, or why there are none. */

@@ -9,7 +9,7 @@
  * Pure. Called by changes/operators.ts and, for the orders, by the shell.
  */
 import type { ConfigurationChange, MemberChange } from '../../raft/index.ts';
-import type { Order } from '../orders.ts';
+import { LENGTHENED_MAX, type Order } from '../orders.ts';
 import { isDescribed } from './diagnosis.ts';
 import { withSettings } from '../../shard/descriptor.ts';
 import { type ClusterState, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, shardSettings, type Step } from '../state.ts';
@@ -108,7 +108,8 @@ export function hopeless(state: ClusterState, { steps, at }: OperatorRecord): st
     const source = step.type === 'import' ? state.shards.get(step.source) : undefined;
     if (target === undefined || source === undefined) return 'one of the two shards is gone';
     // Versions of keys are indices of the log: they would come back.
-    if (source.lastIndex > target.lastIndex) return `shard ${source.id} has the longer log by now`;
+    if (source.lastIndex - target.lastIndex > LENGTHENED_MAX)
+      return `the log of shard ${source.id} is longer by now, by more than ${LENGTHENED_MAX} entries`;
   }
   for (let i = at; i < steps.length; i++) {
     const step = steps[i]!;

@@ -20,7 +20,7 @@ import {
 import type { NodeLoadReport, NodeReport, ShardReport } from '../../../server/meta/attending.ts';
 import type { TableSpec } from '../../../server/meta/changes/index.ts';
 import { Cluster } from '../../../server/meta/cluster.ts';
-import type { Order } from '../../../server/meta/orders.ts';
+import { LENGTHENED_MAX, type Order } from '../../../server/meta/orders.ts';
 import { ordersOf, type Plan, plan, stepOfOrder } from '../../../server/meta/placement/index.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
 import type { Change, MetaWrite, OperatorRecord } from '../../../server/meta/state.ts';
@@ -555,7 +555,8 @@ export class World {
     if (from === undefined) return false;
     if (!commit) {
       if (from.leader !== node || from.descriptor.state !== 'sealed') return false;
-      if (from.index > target.index) return `shard ${source} has the longer log`;
+      if (from.index - target.index > LENGTHENED_MAX) return `shard ${source} has the longer log`;
+      target.index = Math.max(target.index, from.index);
       target.imported = source;
       return true;
     }
