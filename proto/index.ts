@@ -45,7 +45,9 @@ export {
   ReplicaStatus,
   Role,
   StatusRequest,
+  ShardsStatus,
   StatusResponse,
+  UnwellShard,
   type AdminServer,
 } from './gen/sparrowkv/v1/admin.ts';
 export { Leadership, Member } from './gen/sparrowkv/v1/cluster.ts';

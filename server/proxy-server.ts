@@ -177,6 +177,7 @@ export class ProxyServer {
       engine: undefined,
       clusterId: '',
       members: [],
+      shards: undefined,
     };
   }
 

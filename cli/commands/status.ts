@@ -15,6 +15,9 @@ Examples:
   sparrowkv status --json
 `;
 
+/** Further ones are counted. */
+const UNWELL_SHOWN_MAX = 20;
+
 export function addStatus(program: Command): void {
   const command = program
     .command('status')
@@ -35,7 +38,7 @@ async function status(options: ServerOptions & { json?: boolean }): Promise<void
 }
 
 function rows(status: ServerStatus, address: string): [string, string][] {
-  const { replica, engine } = status;
+  const { replica, engine, shards } = status;
   const shown: [string, string][] = [
     ['server', `${address}, version ${status.version}, process ${status.processId}, up ${duration(status.uptimeMs)}`],
     ['data', status.dataDirectory],
@@ -66,6 +69,14 @@ function rows(status: ServerStatus, address: string): [string, string][] {
         `${formatCount(engine.puts)} puts, ${formatCount(engine.gets)} gets, ${formatBytes(engine.userBytes)} written by users`,
       ],
     );
+  }
+  if (shards !== undefined) {
+    const { replicas, leading, asleep, unwellCount, unwell } = shards;
+    shown.push(['shards', `${formatCount(replicas)} here, ${formatCount(leading)} led, ${formatCount(asleep)} asleep`]);
+    for (const { shard, state, why } of unwell.slice(0, UNWELL_SHOWN_MAX))
+      shown.push([`shard ${shard}`, `${state.toUpperCase()}${why === '' ? '' : `: ${why}`}`]);
+    if (unwellCount > UNWELL_SHOWN_MAX)
+      shown.push(['', `${formatCount(unwellCount - UNWELL_SHOWN_MAX)} more are not well; --json has up to a hundred`]);
   }
   return shown;
 }

@@ -6,6 +6,7 @@ import type { Connections } from './connections.ts';
 import type { KvCalls } from './kv-calls.ts';
 import type { CallCounter } from './call-counter.ts';
 import { ALONE, ClusterAdmin, type OwnNode, ROLES } from './cluster-admin.ts';
+import { shardsStatus } from './shards-status.ts';
 import { plainMethod } from './unary-call.ts';
 
 /** `own`: where this node is and its way to others, as they are when asked. */
@@ -38,8 +39,12 @@ export function adminService(
       engine: engineStatus(calls),
       clusterId: calls.cluster.clusterId,
       members: [...calls.cluster.members],
+      shards: shardsStatus(calls.shards),
     })),
-    clusterStatus: plainMethod(counter, 'cluster_status', ({ shard }) => cluster(shard).status()),
+    clusterStatus: plainMethod(counter, 'cluster_status', ({ shard }) => ({
+      ...cluster(shard).status(),
+      shards: shardsStatus(calls.shards),
+    })),
     changeMembers: plainMethod(counter, 'change_members', (request) => cluster(request.shard).changeMembers(request), routed),
     transferLead: plainMethod(counter, 'transfer_lead', (request) => cluster(request.shard).transferLead(request), routed),
     recoveryPlan: plainMethod(counter, 'recovery_plan', (request) => cluster(request.shard).recoveryPlan(request)),

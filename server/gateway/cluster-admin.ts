@@ -78,7 +78,7 @@ export class ClusterAdmin {
     this.#own = own;
   }
 
-  status(): ClusterStatusResponse {
+  status(): Omit<ClusterStatusResponse, 'shards'> {
     const replica = this.#replica;
     const { leaderId, term } = this.#view.leadership(replica.group);
     return {

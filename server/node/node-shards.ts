@@ -1,4 +1,5 @@
 /** The replicas of a node as whoever serves clients asks for them. Types, and the node that has one. Made by node-replicas.ts. */
+import type { SparrowError } from '../../base/errors.ts';
 import { FIRST_SHARD } from '../shard/descriptor.ts';
 import type { Replica } from './replica.ts';
 
@@ -7,13 +8,20 @@ export interface NodeShards extends Iterable<Replica> {
   readonly first: Replica;
   /** Undefined: the node has none, or not yet. */
   get(shard: number): Replica | undefined;
+  /** Groups that are here and could not be opened, and those that wait for what other members have; and why. */
+  readonly failures: ReadonlyMap<number, SparrowError>;
+  readonly waiting: ReadonlyMap<number, SparrowError>;
 }
+
+const NONE: ReadonlyMap<number, SparrowError> = new Map();
 
 /** A node that has shard 1 and no other. */
 export function soleShard(replica: Replica): NodeShards {
   return {
     first: replica,
     get: (shard) => (shard === FIRST_SHARD ? replica : undefined),
+    failures: NONE,
+    waiting: NONE,
     [Symbol.iterator]: () => [replica][Symbol.iterator](),
   };
 }

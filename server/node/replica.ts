@@ -206,6 +206,20 @@ export class Replica implements HostedReplica {
     return this.#stopped;
   }
 
+  /** The node that leads, as far as this one knows; 0: nobody. */
+  get leader(): number {
+    return this.#raft.leader;
+  }
+
+  get leads(): boolean {
+    return this.#raft.role === 'leader';
+  }
+
+  /** What of its data is damaged, and comes back from another member. */
+  get damage(): SparrowError | undefined {
+    return this.#repair.damage;
+  }
+
   get asleep(): boolean {
     return this.#raft.asleep && this.#repair.damage === undefined;
   }

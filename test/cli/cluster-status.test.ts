@@ -36,6 +36,7 @@ function member(id: number, changes: Partial<SurveyedMember> = {}): SurveyedMemb
     begun: true,
     progress,
     node: node(id),
+    shards: { replicas: 12, leading: 4, asleep: 8, unwellCount: 0, unwell: [] },
     error: undefined,
     ...changes,
   };
@@ -59,7 +60,7 @@ it('says of each node what it is, where, and how it does', () => {
       [
         member(1, { node: node(1, { role: ROLE.leader }) }),
         member(2, { progress: { state: 2, matchIndex: 0, lag: 12_345 }, node: node(2, { diskFull: true }) }),
-        member(3, { node: undefined, error: 'cannot reach h3:7400: connect ECONNREFUSED', reachable: false }),
+        member(3, { node: undefined, shards: undefined, error: 'cannot reach h3:7400: connect ECONNREFUSED', reachable: false }),
         member(4, { role: 2, node: node(4, { receiving: { bytes: 12_000_000, bytesTotal: 40_000_000 } }) }),
         member(5, { role: 3, node: node(5, { stoppedBecause: 'the replica stopped: EIO' }) }),
       ],
@@ -70,12 +71,12 @@ it('says of each node what it is, where, and how it does', () => {
   expect(rows).toEqual([
     ['cluster 00000000000000aa: node 1 leads in term 7'],
     [''],
-    ['node', 'role', 'address', 'other nodes at', 'state', 'log', 'behind'],
-    ['1', 'voter', 'h1:7400', 'h1:7401', 'leads', '1 to 1,234', '-'],
-    ['2', 'voter', 'h2:7400', 'h2:7401', 'follows, DISK FULL', '1 to 1,234', '12,345'],
-    ['3', 'voter', 'h3:7400', 'h3:7401', 'DOWN (connect ECONNREFUSED)', '-', '0'],
-    ['4', 'learner', 'h4:7400', 'h4:7401', 'follows, takes a snapshot, 12 MB of 40 MB', '1 to 1,234', '0'],
-    ['5', 'voter, going', 'h5:7400', 'h5:7401', 'STOPPED: the replica stopped: EIO', '1 to 1,234', '0'],
+    ['node', 'role', 'address', 'other nodes at', 'state', 'log', 'behind', 'shards'],
+    ['1', 'voter', 'h1:7400', 'h1:7401', 'leads', '1 to 1,234', '-', '12, 4 led'],
+    ['2', 'voter', 'h2:7400', 'h2:7401', 'follows, DISK FULL', '1 to 1,234', '12,345', '12, 4 led'],
+    ['3', 'voter', 'h3:7400', 'h3:7401', 'DOWN (connect ECONNREFUSED)', '-', '0', '-'],
+    ['4', 'learner', 'h4:7400', 'h4:7401', 'follows, takes a snapshot, 12 MB of 40 MB', '1 to 1,234', '0', '12, 4 led'],
+    ['5', 'voter, going', 'h5:7400', 'h5:7401', 'STOPPED: the replica stopped: EIO', '1 to 1,234', '0', '12, 4 led'],
     [''],
     ['removed, and not to be used again: 6, 7'],
     [''],
@@ -86,14 +87,29 @@ it('says of each node what it is, where, and how it does', () => {
 });
 
 it('says what is missing to have a leader, and what the last resort is', () => {
-  const down = { node: undefined, error: 'gone', progress: undefined };
+  const down = { node: undefined, shards: undefined, error: 'gone', progress: undefined };
   const without = { progress: undefined };
   const text = show(found([member(1, without), member(2, down), member(3, down)], { leaderId: 0 }));
   expect(text).toContain('NO LEADER, term 7');
-  expect(text).toMatch(/^1 +voter +\S+ +\S+ +up +1 to 1,234 +-$/m);
+  expect(text).toMatch(/^1 +voter +\S+ +\S+ +up +1 to 1,234 +- +12, 4 led$/m);
   expect(text).toContain('1 of 3 voters are up, and 2 are needed.');
   expect(text).toContain('sparrowkv cluster recover --nodes 1\n');
   expect(show(found([member(1, without), member(2, without), member(3, down)], { leaderId: 0 }))).toContain('Enough voters are up');
+});
+
+it('names the shards of all nodes that do not do well, as many as can be read, and counts the rest', () => {
+  const unwell = Array.from({ length: 100 }, (_, i) => ({ shard: 16 + i, state: 'no leader', why: '' }));
+  const stopped = { shard: 17, state: 'stopped', why: 'a sync failed' };
+  const text = show(
+    found([
+      member(1, { shards: { replicas: 1000, leading: 300, asleep: 0, unwellCount: 1, unwell: [stopped] } }),
+      member(2, { shards: { replicas: 1000, leading: 0, asleep: 0, unwellCount: 900, unwell } }),
+    ]),
+  );
+  expect(text).toMatch(/^1 .* 1,000, 300 led, 1 UNWELL$/m);
+  expect(text).toContain('\nnot well:\n  node 1, shard 17: stopped: a sync failed\n  node 2, shard 16: no leader\n');
+  expect(text).toContain('\n  and 881 more; --json');
+  expect(text.split('\n').length).toBeLessThan(32);
 });
 
 it('says of a node that waits how it is taken in, and of one that was removed that it was', () => {

@@ -12,7 +12,8 @@ import { table } from '../../terminal/columns.ts';
 
 const HELP = `
 Asks each node. "log" is what a node has: its first and last entry. "behind" is how many entries a node
-lacks, as the leader knows. A learner gets everything and has no vote.
+lacks, as the leader knows. A learner gets everything and has no vote. These are those of the first shard;
+"shards" is of all that a node has a replica of, and below are those that do not do well, and why.
 
 Exits with 1 when no node leads, and with 3 when no node answers.
 
@@ -22,6 +23,8 @@ Examples:
   sparrowkv cluster status --json
 `;
 
+/** Further ones are counted. */
+const UNWELL_SHOWN_MAX = 20;
 const ROLES: Readonly<Record<number, string>> = { 1: 'voter', 2: 'learner', 3: 'voter, going' };
 const STATES: Readonly<Record<number, string>> = { 1: 'follows', 2: 'campaigns', 3: 'leads' };
 
@@ -67,8 +70,10 @@ export function describe(found: Survey): string {
     stateOf(member, found),
     member.node === undefined ? '-' : `${formatCount(member.node.firstIndex)} to ${formatCount(member.node.lastIndex)}`,
     behind(member, found),
+    shardsOf(member),
   ]);
-  lines.push('\n', table(['node', 'role', 'address', 'other nodes at', 'state', 'log', 'behind'], rows));
+  lines.push('\n', table(['node', 'role', 'address', 'other nodes at', 'state', 'log', 'behind', 'shards'], rows));
+  lines.push(unwellText(members));
   if (leaderId === 0) lines.push(`\n${leaderless(found)}\n`);
   if (removedIds.length > 0) lines.push(`\nremoved, and not to be used again: ${removedIds.join(', ')}\n`);
   return lines.join('');
@@ -87,6 +92,24 @@ function stateOf({ id, address, node, error, reachable }: SurveyedMember, { lead
     parts.push(`takes a snapshot, ${formatBytes(node.receiving.bytes)} of ${formatBytes(node.receiving.bytesTotal)}`);
   }
   return parts.join(', ');
+}
+
+/** Of all that the node has a replica of. */
+function shardsOf({ shards }: SurveyedMember): string {
+  if (shards === undefined) return '-';
+  const ill = shards.unwellCount === 0 ? '' : `, ${formatCount(shards.unwellCount)} UNWELL`;
+  return `${formatCount(shards.replicas)}, ${formatCount(shards.leading)} led${ill}`;
+}
+
+function unwellText(members: readonly SurveyedMember[]): string {
+  const unwell = members.flatMap(({ id, shards }) => (shards?.unwell ?? []).map((shard) => ({ id, ...shard })));
+  if (unwell.length === 0) return '';
+  const count = members.reduce((sum, { shards }) => sum + (shards?.unwellCount ?? 0), 0);
+  const shown = unwell
+    .slice(0, UNWELL_SHOWN_MAX)
+    .map(({ id, shard, state, why }) => `  node ${id}, shard ${shard}: ${state}${why === '' ? '' : `: ${why}`}\n`);
+  const rest = count > shown.length ? `  and ${formatCount(count - shown.length)} more; --json has up to a hundred of each node\n` : '';
+  return `\nnot well:\n${shown.join('')}${rest}`;
 }
 
 function behind({ id, progress }: SurveyedMember, { leaderId }: Survey): string {

@@ -5,6 +5,8 @@ import type { Member } from './operator.ts';
 export interface SurveyedMember extends Member {
   /** What it says of itself; undefined when it did not answer. */
   readonly node: ClusterStatus['node'];
+  /** How its replicas do, of all shards. */
+  readonly shards: ClusterStatus['shards'];
   /** Why it did not answer. */
   readonly error: string | undefined;
 }
@@ -40,8 +42,8 @@ export async function survey(admin: ClusterAdmin): Promise<Survey> {
   const newest = told.sort((a, b) => b.term - a.term || Number(isLeader(b)) - Number(isLeader(a)) || b.leaderId - a.leaderId)[0]!;
   const members = newest.members.map((member): SurveyedMember => {
     const answer = answers.get(member.id);
-    if (answer instanceof SparrowError) return { ...member, node: undefined, error: answer.message };
-    return { ...member, node: answer?.node, error: answer === undefined ? 'not asked' : undefined };
+    if (answer instanceof SparrowError) return { ...member, node: undefined, shards: undefined, error: answer.message };
+    return { ...member, node: answer?.node, shards: answer?.shards, error: answer === undefined ? 'not asked' : undefined };
   });
   const { clusterId, leaderId, term, removedIds, freeId } = newest;
   return { clusterId, leaderId, term, asked, node: first.node, members, removedIds, freeId };

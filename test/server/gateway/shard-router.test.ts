@@ -17,6 +17,8 @@ function shards(...replicas: Replica[]): NodeShards {
   return {
     first: replicas.find(({ group }) => group === 1) ?? replicaOf(wholeTable(1, 1), 0),
     get: (shard) => replicas.find(({ group }) => group === shard),
+    failures: new Map(),
+    waiting: new Map(),
     [Symbol.iterator]: () => replicas[Symbol.iterator](),
   };
 }
