@@ -80,7 +80,7 @@ export class GatewayServer {
   readonly #health: HealthImplementation;
   readonly #intake: Intake;
   readonly #connections: Connections = new Connections();
-  readonly #windows: ReceiveWindows = new ReceiveWindows(STREAM_PATHS);
+  readonly #windows: ReceiveWindows = new ReceiveWindows({ streams: STREAM_PATHS, writes: WRITE_PATHS });
   readonly #counter: CallCounter = new CallCounter();
   #address = '';
   readonly #meta: MetaCalls;

@@ -3,7 +3,7 @@
  * anybody can say no: a thousand puts of 16 MiB would be 16 GB.
  *
  * A plain write is received only while the replica has room, and only so many at a time: the rest stays behind HTTP/2's flow control, at
- * most a window (64 KiB) of each in memory. Further messages of a session wait for room, too. Reads wait for their answers: answer-room.ts.
+ * most a window (64 KiB, receive-windows.ts) of each in memory. Further messages of a session wait for room, too. Reads wait for their answers: answer-room.ts.
  *
  *   memory for requests  <=  writes in flight + receivingMax x the largest message + waiting x 64 KiB
  *

@@ -12,7 +12,7 @@ let server: Http2Server;
 const clients: ClientHttp2Session[] = [];
 
 beforeEach(async () => {
-  windows = new ReceiveWindows(new Set(['/Session']), SIZES);
+  windows = new ReceiveWindows({ streams: new Set(['/Session']), writes: new Set(['/Put']) }, SIZES);
   server = await listening();
   windows.watch(portOf(server));
 });
@@ -66,8 +66,15 @@ function windowsOf(client: ClientHttp2Session): [connection: number | undefined,
 
 test('a connection may send more than HTTP/2 begins with; a call of it only where the first is a session', async () => {
   expect(windowsOf(await connected(server, '/Put'))).toEqual([SIZES.connectionBytes, BEGINNING]);
-  expect(windowsOf(await connected(server, '/Session', '/Put'))).toEqual([SIZES.connectionBytes, SIZES.sessionBytes]);
+  expect(windowsOf(await connected(server, '/Session', '/Get'))).toEqual([SIZES.connectionBytes, SIZES.sessionBytes]);
   expect(windowsOf(await connected(server, '/Put', '/Session'))).toEqual([SIZES.connectionBytes, BEGINNING]);
+});
+
+test('plain writes beside a session wait in the windows that HTTP/2 begins with', async () => {
+  expect(windowsOf(await connected(server, '/Session', '/Put'))).toEqual([SIZES.connectionBytes, BEGINNING]);
+  // What the first of them gave back is another session's.
+  await connected(server, '/Session');
+  expect(windowsOf(await connected(server, '/Session'))[1]).toBe(SIZES.sessionBytes);
 });
 
 test('sessions beyond the bound of all have what HTTP/2 begins with, until others close', async () => {
