@@ -2,7 +2,7 @@
  * A directory that becomes a store whole or not at all. From the first step to the last it is locked, and holds a file INCOMPLETE, with which
  * it is refused by whoever would open it after a crash, and which lets the same work begin anew in it.
  *
- *   make the directory | INCOMPLETE | files | their names | manifest, CURRENT | INCOMPLETE goes          each on disk before the next
+ *   make the directory | INCOMPLETE | files | manifest, all names | CURRENT | INCOMPLETE goes          each on disk before the next
  *
  * FileSystem cannot remove directories: one that is given up is left with nothing but `LOCK`.
  */
@@ -51,9 +51,8 @@ export class NewDirectory {
     this.#fs.linkSync(existing, `${this.path}/${name}`);
   }
 
-  /** The content of all files is on disk: makes their names so, and the store count. */
+  /** The content of all files is on disk: makes their names so, with that of the manifest, before CURRENT names it; and the store count. */
   finish(version: Version): void {
-    this.#fs.syncDirectorySync(this.path);
     Manifest.write(this.#fs, this.path, version);
     this.#fs.unlinkSync(`${this.path}/${INCOMPLETE_NAME}`);
     this.#fs.syncDirectorySync(this.path);

@@ -215,7 +215,8 @@ export class NewGroup {
     this.#path = path;
     this.#hash = hash;
     assert(!isGroup(fileSystem, path), 'a group is made once');
-    fileSystem.makeDirectorySync(this.files);
+    // Both slots: each of them would be waited for on the disk when the group is opened.
+    for (const slot of SLOTS) fileSystem.makeDirectorySync(`${path}/${slot}/files`);
     // Those of a lock say nothing: nobody holds it.
     const left = fileSystem.listSync(this.files).filter((name) => !name.startsWith('LOCK'));
     for (const name of left) fileSystem.unlinkSync(`${this.files}/${name}`);

@@ -137,8 +137,9 @@ async function finishInstall({ store, log }: ReplicaParts): Promise<void> {
   if (index <= compactedIndex || log.term(index) === term) return;
   // Of a shard that was split off nobody has voted in the term that its log begins with, nor in any before it.
   const { hardState } = log.contents();
-  if (hardState.term < term) await log.append({ ...hardState, term, vote: 0 }, [], true);
-  await log.restore(index, term);
+  // One after the other on the disk, and waited for together: a crash in between is one before the second.
+  const termKept = hardState.term < term ? log.append({ ...hardState, term, vote: 0 }, [], true) : undefined;
+  await Promise.all([termKept, log.restore(index, term)]);
 }
 
 /** The replica of a shard that was split off was made as of the entry before the split, and what makes it that shard is not in tables yet. */

@@ -307,9 +307,9 @@ export class Replica implements HostedReplica {
     this.#guarded(() => this.#raft.stepDown());
   }
 
-  /** Asks for votes at once, instead of after a timeout. Nothing when it leads, or cannot. */
+  /** Asks for votes at once, instead of after a timeout: of a group that has just come to be, in which nobody can lead yet. Nothing when it leads, or cannot. */
   campaign(): void {
-    this.#guarded(() => this.#raft.campaign());
+    this.#guarded(() => this.#raft.campaign(true));
   }
 
   /** Makes everything applied durable in the engine. */

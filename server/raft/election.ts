@@ -5,7 +5,7 @@
  *
  * A pre-candidate only asks: no term changes, so a member that was cut off disturbs nobody when it comes back. Votes are withheld by
  * whoever has heard a leader within electionTicks (and under leases within their time), unless leadership was handed over or the
- * configuration is forced: those candidates ask at once, with `force`.
+ * configuration is forced: those candidates ask at once, with `force`. In a group that has just come to be nobody leads, and nobody is to be asked whether anyone does.
  * Of two that would split the votes, one goes first.
  *
  * A vote, and the request for votes that tells a new term, leave when they are durable. The own vote counts as others' do: then.
@@ -29,8 +29,8 @@ export function mayCampaign(state: RaftState): boolean {
   );
 }
 
-/** After a timeout: asks whether others would vote. */
-export function campaign(state: RaftState): void {
+/** After a timeout: asks whether others would vote, or `atOnce` for their votes. */
+export function campaign(state: RaftState, atOnce = false): void {
   if (state.forced !== undefined) state.becomeFollower(state.term, 0);
   // Its time goes on: the leader that it has not heard for so long keeps it from no vote.
   if (!mayCampaign(state) || state.lease.withholdsVotes) return;
@@ -40,7 +40,7 @@ export function campaign(state: RaftState): void {
   state.role = 'pre-candidate';
   state.leader = 0;
   state.votes = new Map([[state.id, true]]);
-  if (result(state) === 'won') return elect(state, false);
+  if (atOnce || result(state) === 'won') return elect(state, false);
   requestVotes(state, true, false);
 }
 

@@ -126,9 +126,9 @@ export class Raft {
     wake(this.#state);
   }
 
-  /** Asks for votes now, with a pre-vote. */
-  campaign(): void {
-    if (this.#state.role !== 'leader') campaign(this.#state);
+  /** Asks for votes now, with a pre-vote; `atOnce` without, of a group in which nobody can lead yet. */
+  campaign(atOnce = false): void {
+    if (this.#state.role !== 'leader') campaign(this.#state, atOnce);
   }
 
   /** The host knows that the leader is gone: this member votes for others without waiting. Leases keep what they promised. */
