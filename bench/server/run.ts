@@ -1,6 +1,6 @@
 /**
  * `node bench/server/run.ts`: drives a real server process by the SDK and by plain unary calls, with 1, 16, 64 and 256 calls in flight:
- * puts of 100 bytes and of 1 KiB, durable, and gets, linearizable. Prints a table; --json FILE appends a line a result.
+ * puts of 100 bytes to 1 MiB, durable, and gets, linearizable. Prints a table; --json FILE appends a line a result.
  */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
@@ -18,15 +18,6 @@ const IN_FLIGHT = [1, 16, 64, 256];
 const KEYS = 200_000;
 const KEYS_QUICK = 20_000;
 const LOAD_IN_FLIGHT = 256;
-
-const HELP = `node bench/server/run.ts [options]
-  --quick            ${MILLISECONDS_QUICK} ms a measurement (else ${MILLISECONDS / 1000} s)
-  --only A,B         put-100, put-1k, get
-  --clients A,B      ${Object.keys(CALLERS).join(', ')}
-  --in-flight A,B    default: ${IN_FLIGHT.join(',')}
-  --json FILE        append results as JSON lines
-  --dir DIR          where the server keeps its data (default: a temporary directory)
-  --profile DIR      write CPU profiles of the servers`;
 
 /** One line of results. Times and CPU are per call; what the system does not tell is null. */
 export interface ServerResult {
@@ -54,8 +45,19 @@ interface Workload {
 const WORKLOADS: readonly Workload[] = [
   { name: 'put-100', title: 'put 100 B', valueBytes: 100, operation: put },
   { name: 'put-1k', title: 'put 1 KiB', valueBytes: 1024, operation: put },
+  { name: 'put-64k', title: 'put 64 KiB', valueBytes: 64 * 1024, operation: put },
+  { name: 'put-1m', title: 'put 1 MiB', valueBytes: 1024 * 1024, operation: put },
   { name: 'get', title: 'get 100 B', valueBytes: 100, operation: get },
 ];
+
+const HELP = `node bench/server/run.ts [options]
+  --quick            ${MILLISECONDS_QUICK} ms a measurement (else ${MILLISECONDS / 1000} s)
+  --only A,B         ${WORKLOADS.map(({ name }) => name).join(', ')}
+  --clients A,B      ${Object.keys(CALLERS).join(', ')}
+  --in-flight A,B    default: ${IN_FLIGHT.join(',')}
+  --json FILE        append results as JSON lines
+  --dir DIR          where the server keeps its data (default: a temporary directory)
+  --profile DIR      write CPU profiles of the servers`;
 
 function put(caller: Caller, keys: Keys, values: Values): Operation {
   return (i) => caller.put(keys.at(i % keys.count), values.of(i));

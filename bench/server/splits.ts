@@ -27,6 +27,8 @@ const NODES: readonly number[] = [1, 2, 3];
 const CLUSTER = 0x1d7fn;
 const KEY_DIGITS = 10;
 const TICK_MS = 100;
+/** The lead stays where the callers are, on a busy machine too. A child's leader campaigns at once. */
+const ELECTION_TICKS = 50;
 /** After a split was ordered and done, writes are looked at for so long. */
 const LOOK_MS = 1500;
 const QUIET_TIMES = 20;
@@ -128,8 +130,17 @@ function at(values: readonly number[], share: number): number {
 
 async function ask<T>(child: ChildProcess, order: Order): Promise<T> {
   child.send(order);
-  const [answer] = (await once(child, 'message')) as [T];
-  return answer;
+  const over = new AbortController();
+  const { signal } = over;
+  const ended = once(child, 'exit', { signal }).then(() => {
+    throw new Error('a node has ended; what it said is above');
+  });
+  try {
+    const [answer] = await Promise.race([once(child, 'message', { signal }) as Promise<[T]>, ended]);
+    return answer;
+  } finally {
+    over.abort();
+  }
 }
 
 /** A node, in a process of its own. */
@@ -170,7 +181,7 @@ function serve(): void {
         directory: join(directory, 'groups'),
         openEngine: (path) => open(path, {}, { hosted, resources }),
         settingsOf: () => ({
-          ...{ id: node, tickMs: TICK_MS, electionTicks: 10, heartbeatTicks: 1, sleepTicks: 20 },
+          ...{ id: node, tickMs: TICK_MS, electionTicks: ELECTION_TICKS, heartbeatTicks: 1, sleepTicks: 2 * ELECTION_TICKS },
           ...{ keptBytesMax: 1 << 20, logKeptBytesMax: 16 << 20, checkpointBytes: 64 << 20 },
           ...{ writeBytesInFlightMax: 16 << 20, writesWaitingMax: 1000 },
         }),
