@@ -225,6 +225,8 @@ export interface TableSettings {
   inlineThreshold?: number;
   /** Default: `synced`. */
   durability?: Durability;
+  /** Values live for so long after their put, milliseconds, at most 100 years; 0, the default: they stay. Of values that are there it changes nothing. */
+  ttlMs?: number;
 }
 
 export interface CreateTableOptions extends TableSettings {
@@ -244,6 +246,8 @@ export interface TableInfo {
   readonly pool: string;
   readonly inlineThreshold: number;
   readonly durability: Durability;
+  /** 0: values stay. */
+  readonly ttlMs: number;
   readonly state: 'normal' | 'creating' | 'dropped';
   /** Of a dropped table: until when it can be undeleted. */
   readonly undeleteUntil: Date | undefined;

@@ -11,8 +11,10 @@ import { ALTER_TABLE, CREATE_TABLE, DROP_TABLE, LIST_TABLES, type Method, type R
 const CREATE_TIMEOUT_MS = 30_000;
 const U32_MAX = 0xffff_ffff;
 const COPIES_MAX = 100;
+/** 100 years. */
+const TTL_MS_MAX: number = 100 * 365 * 86_400_000;
 
-const SETTINGS: readonly (keyof TableSettings)[] = ['replicas', 'learners', 'witnesses', 'pool', 'inlineThreshold', 'durability'];
+const SETTINGS: readonly (keyof TableSettings)[] = ['replicas', 'learners', 'witnesses', 'pool', 'inlineThreshold', 'durability', 'ttlMs'];
 
 export class ClientTables implements Tables {
   readonly #calls: CallRunner;
@@ -32,7 +34,7 @@ export class ClientTables implements Tables {
       partitioning: partitioningOf(options.partitioning),
       replicas: options.replicas ?? 0,
       pool: options.pool ?? '',
-      ttlMs: 0,
+      ttlMs: options.ttlMs ?? 0,
       durability: options.durability ?? '',
       inlineThreshold: options.inlineThreshold ?? 0,
       quotas: undefined,
@@ -61,7 +63,7 @@ export class ClientTables implements Tables {
     checkNames(changes, new Set([...SETTINGS, 'newName']));
     checkNames(options, CALL_OPTIONS);
     checkSettings(changes);
-    const { replicas, learners, witnesses, pool, inlineThreshold, durability, newName } = changes;
+    const { replicas, learners, witnesses, pool, inlineThreshold, durability, ttlMs, newName } = changes;
     const request: Request<AlterTableRequest> = {
       name: checkTableName(name),
       newName: newName === undefined ? undefined : checkTableName(newName),
@@ -69,7 +71,7 @@ export class ClientTables implements Tables {
       learners,
       witnesses,
       pool,
-      ttlMs: undefined,
+      ttlMs,
       durability,
       inlineThreshold,
       quotas: undefined,
@@ -98,12 +100,13 @@ export class ClientTables implements Tables {
 }
 
 function checkSettings(settings: TableSettings): void {
-  const { replicas, learners, witnesses, pool, inlineThreshold, durability } = settings;
+  const { replicas, learners, witnesses, pool, inlineThreshold, durability, ttlMs } = settings;
   if (replicas !== undefined) checkInteger('replicas', replicas, 1, COPIES_MAX);
   if (learners !== undefined) checkInteger('learners', learners, 0, COPIES_MAX);
   if (witnesses !== undefined) checkInteger('witnesses', witnesses, 0, COPIES_MAX);
   if (pool !== undefined && typeof pool !== 'string') throw invalid('OPTION_TYPE', 'pool must be a string', { field: 'pool' });
   if (inlineThreshold !== undefined) checkInteger('inlineThreshold', inlineThreshold, 0, U32_MAX);
+  if (ttlMs !== undefined) checkInteger('ttlMs', ttlMs, 0, TTL_MS_MAX);
   if (durability !== undefined && durability !== 'synced' && durability !== 'os')
     throw invalid('OPTION_RANGE', `durability is synced or os, not ${String(durability)}`, { field: 'durability' });
 }
@@ -134,6 +137,7 @@ function infoOf(entry: TableEntry | undefined): TableInfo {
     pool,
     inlineThreshold,
     durability: entry.durability === 'os' ? 'os' : 'synced',
+    ttlMs: entry.ttlMs,
     state: entry.state === 'dropped' || entry.state === 'creating' ? entry.state : 'normal',
     undeleteUntil: entry.undeleteUntilMs === 0 ? undefined : new Date(entry.undeleteUntilMs),
   };

@@ -4,6 +4,7 @@
  * written to the disk once, by the log, however many engines a host has. Decided in docs/adr/0014-engines-under-a-log.md. Types only.
  */
 import type { BatchOperation, BatchOptions, Engine, WriteResult } from './api.ts';
+import type { ExpiryTime } from './expiry-time.ts';
 
 /** What the engine asks of its host. */
 export interface Hosted {
@@ -17,6 +18,11 @@ export interface Hosted {
    * engine from writing, unless its code is ENOSPC or DISK_FULL: then it is asked again. Left out: what batches point to is on disk before they come.
    */
   sync?(): Promise<void>;
+  /**
+   * `told`: what has expired is not for the clock to say, but for the host (`HostedEngine.expiry`), so that what it reads follows from the batches and the times that
+   * it tells alone. Before it tells, nothing has expired. Left out: the clock says.
+   */
+  expiry?: 'told' | undefined;
 }
 
 /** Where a value's bytes lie in the host's log. */
@@ -68,7 +74,8 @@ export interface TableSpan {
  *
  * - Writes settle at once, or when the background has caught up; they are in memory until a flush brings them to tables.
  * - `sequence`, when it is opened, is that of the last batch that is in tables: the host writes those behind it again. The same batches by the same
- *   sequence numbers make the same content, if the host stamps what expires (`expiresAtMs`).
+ *   sequence numbers make the same content, if the host stamps what expires (`expiresAtMs`), and says
+ *   what has (`Hosted.expiry`).
  * - `flush` and `sync` are one. `checkpoint` and `backup` flush before they begin.
  * - Batches without operations count: `durableSequence` passes them with the next flush.
  */
@@ -78,6 +85,8 @@ export interface HostedEngine extends Engine {
    * moved. Asked for the first time since opening it may sync the manifest, on the caller's thread.
    */
   readonly durableSequence: number;
+  /** By which reads and the background know what has expired. */
+  readonly expiry: ExpiryTime;
   /** From this size on a value stays where the host's log has it, if the put says where; of the default keyspace. */
   readonly inlineThreshold: number;
   write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult>;

@@ -12,6 +12,7 @@ import { SparrowError } from '../base/errors.ts';
 import type { Engine } from './api.ts';
 import { ColdReads, type ReadPolicy, RecentReads } from './cold-reads/index.ts';
 import { SparrowEngine } from './engine.ts';
+import { ExpiryTime } from './expiry-time.ts';
 import { Events } from './events/index.ts';
 import { checkHosted, HostedLog, HostedWriter, HostLinks, SparrowHostedEngine } from './hosted/index.ts';
 import type { Hosted, HostedEngine } from './hosted-api.ts';
@@ -200,7 +201,8 @@ function build(door: Door, undo: Undo): Engine {
   const events = new Events(clock, scheduler);
   const openedMs = clock.monotonicMs();
   const pendingAt = (segment: number, offset: number): number => log?.pendingAt(segment, offset) ?? 0;
-  const reader = new Reader(memory, resources.valuePool, view, values, clock, pendingAt, events, path);
+  const expiryTime = new ExpiryTime(clock, hosted?.expiry === 'told');
+  const reader = new Reader(memory, resources.valuePool, view, values, expiryTime, pendingAt, events, path);
   const background = resources.background(door.background, fileSystem, scheduler, zstd);
   const snapshots = new Snapshots((sequence) => maintenance.newestSnapshot(sequence));
   const maintenance = new Maintenance({
@@ -217,6 +219,7 @@ function build(door: Door, undo: Undo): Engine {
     settings,
     scheduler,
     clock,
+    expiryTime,
     manifest,
     version,
     nextFileId: Math.max(version.nextFileId, highestFileId(listing) + 1),
@@ -263,7 +266,7 @@ function build(door: Door, undo: Undo): Engine {
       sequence: version.lastSequence,
       batchMemoryBytesMax,
     });
-    const engine = new SparrowHostedEngine({ ...common, ...others, log: hostedLog, writer });
+    const engine = new SparrowHostedEngine({ ...common, ...others, log: hostedLog, writer }, expiryTime);
     begin(door, manifest, maintenance, listing);
     return engine;
   }

@@ -4,7 +4,6 @@
  * A value is copied out once.
  */
 import { assert } from '../base/assert.ts';
-import type { Clock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import {
   ABSENT,
@@ -26,6 +25,7 @@ import {
   RESULT_VALUE_BYTES,
 } from '../assembly/memory-map.ts';
 import type { VersionedValue } from './api.ts';
+import type { ExpiryTime } from './expiry-time.ts';
 import { prefixBytesOf, writePrefix } from './keyspace-key.ts';
 import type { Events } from './events/index.ts';
 import type { LinearMemory } from './memory/linear-memory.ts';
@@ -51,7 +51,7 @@ export class Reader {
   readonly memory: LinearMemory;
   readonly #view: View;
   readonly #values: ValueFiles;
-  readonly #clock: Clock;
+  readonly #expiryTime: ExpiryTime;
   /** Where in linear memory a value lies that the log has yet to write, or 0. */
   readonly #pendingAt: (segment: number, offset: number) => number;
   readonly #events: Events;
@@ -68,14 +68,14 @@ export class Reader {
     pool: ValuePool,
     view: View,
     values: ValueFiles,
-    clock: Clock,
+    expiryTime: ExpiryTime,
     pendingAt: (segment: number, offset: number) => number,
     events: Events,
     directory: string,
   ) {
     this.memory = memory;
     this.#pool = pool;
-    this.#clock = clock;
+    this.#expiryTime = expiryTime;
     this.#view = view;
     this.#values = values;
     this.#pendingAt = pendingAt;
@@ -87,7 +87,7 @@ export class Reader {
 
   /** Milliseconds since the epoch: what expires at or before it is not there. */
   get nowMs(): number {
-    return this.#clock.wallMs();
+    return this.#expiryTime.readMs;
   }
   get gets(): number {
     return this.#gets;
@@ -196,7 +196,7 @@ export class Reader {
       this.satisfy(answer);
       answer = this.#lookupResume(FRONT);
     }
-    if (answer === FOUND) return (this.memory.u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0 || this.#expiry() > this.#clock.wallMs();
+    if (answer === FOUND) return (this.memory.u32[CELL_FLAGS]! & FLAG_EXPIRES) === 0 || this.#expiry() > this.#expiryTime.readMs;
     if (answer !== ABSENT) throw new SparrowError('internal', 'LOOKUP', `point read answered ${answer}`);
     return false;
   }

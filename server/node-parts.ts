@@ -295,7 +295,7 @@ function openReplicas(
   const { nodeId, voters } = identity;
   const { engine: engineSettings } = partSettings(engineOptions(settings));
   // The engine has no log of its own: the node's holds what is not in its tables yet, and large values.
-  const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
+  const hosted = { segmentPath: (segment: number) => log.segmentPath(segment), expiry: 'told' as const };
   return NodeReplicas.open({
     fileSystem,
     directory: groupsDirectory(settings.data),

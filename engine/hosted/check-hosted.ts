@@ -5,7 +5,7 @@ import { checkObject, checkOptions } from '../keys.ts';
 import { notHosted } from '../not-hosted.ts';
 import type { EngineSettingsInput } from '../settings.ts';
 
-const HOSTED_FIELDS: readonly string[] = ['segmentPath', 'sync'];
+const HOSTED_FIELDS: readonly string[] = ['segmentPath', 'sync', 'expiry'];
 /** Settings of a log. */
 const LOG_SETTINGS = ['durability', 'segmentBytes', 'callerSyncMs'] as const satisfies (keyof EngineSettingsInput)[];
 
@@ -15,6 +15,10 @@ export function checkHosted(hosted: Hosted, settings: EngineSettingsInput | unde
   checkOptions(hosted, HOSTED_FIELDS);
   checkFunction(hosted.segmentPath, 'hosted.segmentPath');
   if (hosted.sync !== undefined) checkFunction(hosted.sync, 'hosted.sync');
+  if (hosted.expiry !== undefined && hosted.expiry !== 'told')
+    throw new SparrowError('invalid', 'OPTION_RANGE', `hosted.expiry is told, or left out, not ${String(hosted.expiry)}`, {
+      field: 'hosted.expiry',
+    });
   for (const field of LOG_SETTINGS) if (settings?.[field] !== undefined) throw notHosted(field);
 }
 

@@ -2,6 +2,7 @@
 import { SparrowError } from '../../base/errors.ts';
 import type { BackupOptions, BackupResult, CheckpointOptions, CheckpointResult, IngestOptions, IngestResult } from '../files-api.ts';
 import { type EngineParts, SparrowEngine } from '../engine.ts';
+import type { ExpiryTime } from '../expiry-time.ts';
 import type { HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, TableSpan } from '../hosted-api.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { WriteResult } from '../api.ts';
@@ -10,10 +11,12 @@ import type { WriteResult } from '../api.ts';
 const AFTER_ALL_KEYS: Uint8Array = new Uint8Array(4097).fill(0xff);
 
 export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
+  readonly expiry: ExpiryTime;
   readonly #own: EngineParts;
 
-  constructor(parts: EngineParts) {
+  constructor(parts: EngineParts, expiry: ExpiryTime) {
     super(parts, true);
+    this.expiry = expiry;
     this.#own = parts;
   }
 

@@ -5,7 +5,6 @@
  * A rule of what to keep (engine/keep-rule.ts) takes away what everybody sees. A snapshot or scan that began while a job with rules ran would see it
  * go: then the job was in vain, and is done again without rules, which rest for a while.
  */
-import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type { Background } from '../background/index.ts';
 import {
   type Circumstances,
@@ -24,6 +23,8 @@ import {
   pickDemanded,
   pickOverlap,
 } from '../compaction/index.ts';
+import type { Clock, Scheduler, Timer } from '../../base/env.ts';
+import type { ExpiryTime } from '../expiry-time.ts';
 import { keyspaceOf } from '../keyspace-key.ts';
 import { tableForms } from '../keyspace-settings.ts';
 import { hidesIn } from '../manifest/index.ts';
@@ -59,7 +60,8 @@ export class Compactions {
   readonly #directory: string;
   readonly #settings: Readonly<EngineSettings>;
   readonly #scheduler: Scheduler;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #expiryTime: ExpiryTime;
   readonly #background: Background;
   readonly #versions: Versions;
   readonly #snapshots: Snapshots;
@@ -85,7 +87,8 @@ export class Compactions {
     directory: string;
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
-    clock: Clock;
+    clock: Pick<Clock, 'monotonicMs'>;
+    expiryTime: ExpiryTime;
     background: Background;
     versions: Versions;
     snapshots: Snapshots;
@@ -96,6 +99,7 @@ export class Compactions {
     this.#settings = parts.settings;
     this.#scheduler = parts.scheduler;
     this.#clock = parts.clock;
+    this.#expiryTime = parts.expiryTime;
     this.#background = parts.background;
     this.#versions = parts.versions;
     this.#snapshots = parts.snapshots;
@@ -149,7 +153,7 @@ export class Compactions {
     const circumstances = {
       snapshots: this.#snapshots.sequences,
       pace: this.#pace(),
-      nowMs: this.#clock.wallMs(),
+      nowMs: this.#expiryTime.dropMs,
       level0Probes: this.#versions.level0Probes - this.#probesPaid,
       hiddenPages: (table: TableMeta) => this.#versions.hiddenPages(table),
       rules: this.#rules(),
@@ -225,7 +229,10 @@ export class Compactions {
   #wakeLater({ nowMs, pace }: Pick<Circumstances, 'nowMs' | 'pace'>): void {
     const { version, facts } = this.#versions;
     const delays: number[] = [];
-    const expiryMs = nextExpiry(version, this.#settings, garbageShareAt(pace, this.#settings), nowMs, facts);
+    // Time that is told passes with what is flushed, after which this is asked anyway.
+    const expiryMs = this.#expiryTime.isTold
+      ? undefined
+      : nextExpiry(version, this.#settings, garbageShareAt(pace, this.#settings), nowMs, facts);
     // The wall clock may jump: it is asked again once in a while.
     if (expiryMs !== undefined) delays.push(Math.min(expiryMs - nowMs, WAKE_AFTER_MS_MAX));
     if (version.levels[0]!.length > 1) delays.push(READS_CHECK_MS);
@@ -269,7 +276,7 @@ export class Compactions {
   #job({ inputs, dropDeletes, relocate, target }: Compaction): CompactionJob {
     const { tableBytes } = this.#settings;
     const fileIds = this.#takeFileIds({ inputs, relocate });
-    const [snapshots, nowMs] = [this.#snapshots.sequences, this.#clock.wallMs()];
+    const [snapshots, nowMs] = [this.#snapshots.sequences, this.#expiryTime.dropMs];
     const { rangeTombstones: all, lastSequence: clearedTo } = this.#versions.version;
     const rangeTombstones = all.filter((tombstone) => inputs.some(({ table }) => hidesIn(tombstone, table)));
     const cleared = { rangeTombstones, clearedTo };

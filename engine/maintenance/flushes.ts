@@ -2,8 +2,8 @@
  * Flushes, one at a time, the oldest sealed memtable first: lends the job its scratch space, and when the table is on disk puts it in the
  * memtable's place.
  */
-import type { Clock } from '../../base/env.ts';
 import type { Background, FlushJob, FlushResult } from '../background/index.ts';
+import type { ExpiryTime } from '../expiry-time.ts';
 import type { Events } from '../events/index.ts';
 import { tableForms } from '../keyspace-settings.ts';
 import { BLOCK_HEADER_BYTES } from '../compaction/index.ts';
@@ -33,7 +33,7 @@ export class Flushes {
   readonly #scratch: Reserve;
   readonly #directory: string;
   readonly #settings: Readonly<EngineSettings>;
-  readonly #clock: Clock;
+  readonly #expiryTime: ExpiryTime;
   readonly #background: Background;
   readonly #memtables: Memtables;
   readonly #versions: Versions;
@@ -53,7 +53,7 @@ export class Flushes {
     flushScratch: Reserve;
     directory: string;
     settings: Readonly<EngineSettings>;
-    clock: Clock;
+    expiryTime: ExpiryTime;
     background: Background;
     memtables: Memtables;
     versions: Versions;
@@ -69,7 +69,7 @@ export class Flushes {
     this.#scratch = parts.flushScratch;
     this.#directory = parts.directory;
     this.#settings = parts.settings;
-    this.#clock = parts.clock;
+    this.#expiryTime = parts.expiryTime;
     this.#background = parts.background;
     this.#memtables = parts.memtables;
     this.#versions = parts.versions;
@@ -132,7 +132,7 @@ export class Flushes {
       lastSequence: memtable.lastSequence,
       rangeTombstones,
       snapshots: this.#snapshots.sequences,
-      nowMs: this.#clock.wallMs(),
+      nowMs: this.#expiryTime.dropMs,
       forms: tableForms(this.#versions.version.keyspaces, this.#settings, 'upper'),
       segments: Math.max(lastSegment - memtable.firstSegment + 1, memtable.links.size),
       lent: { from, to: from + bytes + 64 },

@@ -8,6 +8,7 @@ import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
 import type { ColdReads } from '../cold-reads/index.ts';
 import { BLOCK_HEADER_BYTES, type Demand } from '../compaction/index.ts';
+import type { ExpiryTime } from '../expiry-time.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { EngineLog, SegmentOpened } from '../log/index.ts';
@@ -78,6 +79,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     settings: Readonly<EngineSettings>;
     scheduler: Scheduler;
     clock: Clock;
+    expiryTime: ExpiryTime;
     manifest: Manifest;
     version: Version;
     nextFileId: number;

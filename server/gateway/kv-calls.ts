@@ -100,7 +100,9 @@ export class KvCalls implements KvVerbs {
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
-    const command = encodeWrite(id, [], [{ type: 'put', key: request.key, value: request.value }], epoch);
+    const nowMs = replica.timeMs;
+    const expiry = expiryAt(replica, nowMs);
+    const command = encodeWrite(id, [], [{ type: 'put', key: request.key, value: request.value, ...expiry }], epoch, nowMs);
     return this.#applied(replica, await replica.propose(command, call));
   }
 
@@ -118,7 +120,10 @@ export class KvCalls implements KvVerbs {
     const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
     const replica = this.router.forKeys(request, keys);
     const epoch = this.router.epochForWrite(replica, request, keys);
-    const result = await replica.propose(encodeWrite(id, conditions, operations, epoch), call);
+    const nowMs = replica.timeMs;
+    const expiry = expiryAt(replica, nowMs);
+    const timed = expiry === undefined ? operations : operations.map((each) => (each.type === 'put' ? { ...each, ...expiry } : each));
+    const result = await replica.propose(encodeWrite(id, conditions, timed, epoch, nowMs), call);
     if (result.outcome !== 'condition-failed') return { applied: true, version: this.#applied(replica, result).version, failed: undefined };
     const { condition, value, version } = result;
     return { applied: false, version: 0, failed: { index: condition, found: value !== undefined, value: asBuffer(value), version } };
@@ -138,7 +143,7 @@ export class KvCalls implements KvVerbs {
     const { start, end } = keys.kind === 'range' ? clampRange(range, keys) : range;
     if (isEmpty({ start, end })) return { deleted: 0, cursor: EMPTY, version: replica.applied };
     const limit = Math.min(request.limit === 0 ? Infinity : request.limit, this.settings.deleteRangeKeysMax);
-    const result = await replica.propose(encodeDeleteRange(id, start, end, limit, epoch), call);
+    const result = await replica.propose(encodeDeleteRange(id, start, end, limit, epoch, replica.timeMs), call);
     if (result.outcome !== 'range-deleted') throw this.#notDone(replica, result);
     return { deleted: result.deleted, cursor: asBuffer(result.cursor), version: result.version };
   }
@@ -152,7 +157,7 @@ export class KvCalls implements KvVerbs {
 
   #get(replica: Replica, request: ShardAddress & { readonly key: Buffer; readonly versionOnly: boolean }): GetResponse {
     this.router.checkRead(replica, request, request.key);
-    const entry = replica.engine.getEntrySync(engineKey(request.key));
+    const entry = replica.look(replica.timeMs, () => replica.engine.getEntrySync(engineKey(request.key)));
     if (entry === undefined) return MISSING;
     return { found: true, value: request.versionOnly ? EMPTY : asBuffer(entry.value), version: entry.version };
   }
@@ -160,9 +165,10 @@ export class KvCalls implements KvVerbs {
   #multiGet(replica: Replica, request: MultiGetRequest): MultiGetResponse {
     const { maxMultiGetBytes } = this.settings;
     let bytes = 0;
+    const atMs = replica.timeMs;
     const entries = request.keys.map((key) => {
       this.router.checkRead(replica, request, key);
-      const found = replica.engine.getEntrySync(engineKey(key));
+      const found = replica.look(atMs, () => replica.engine.getEntrySync(engineKey(key)));
       const entry = found === undefined ? MISSING : { found: true, value: asBuffer(found.value), version: found.version };
       bytes += entry.value.length;
       if (bytes > maxMultiGetBytes) {
@@ -231,6 +237,11 @@ export class KvCalls implements KvVerbs {
 const EMPTY: Buffer = Buffer.alloc(0);
 const NO_KEYS = (): Uint8Array[] => [];
 const MISSING: GetResponse = Object.freeze({ found: false, value: EMPTY, version: 0 });
+
+/** When what is put at `nowMs` expires, as its table says; undefined: never. */
+function expiryAt({ descriptor: { ttlMs } }: Replica, nowMs: number): { expiresAtMs: number } | undefined {
+  return ttlMs === 0 ? undefined : { expiresAtMs: nowMs + ttlMs };
+}
 
 function expired(result: ApplyResult): SparrowError {
   const index = result.outcome === 'expired' ? result.applied : 0;

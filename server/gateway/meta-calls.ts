@@ -162,7 +162,7 @@ export class MetaCalls {
       quotas,
       pool,
     });
-    return this.#tableChange((state) => alterTable(state, name, alter), request.dryRun);
+    return this.#tableChange((state, nowMs) => alterTable(state, name, alter, nowMs, BY_HAND), request.dryRun);
   }
 
   dropTable({ name, undeleteMs, dryRun }: DropTableRequest): Promise<DropTableResponse> {

@@ -85,8 +85,10 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
   const chunkBytes = request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(request.chunkBytes, 4 * settings.scanChunkBytes);
   const version = replica.applied;
   const entries = entriesOf(replica, range, request);
+  const atMs = replica.timeMs;
+  const take = (): IteratorResult<Entry> => replica.look(atMs, () => entries.next());
   try {
-    let next = entries.next();
+    let next = take();
     while (!next.done) {
       const chunk: ScanEntry[] = [];
       let bytes = 0;
@@ -96,7 +98,7 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
         chunk.push({ key: asBuffer(userKey(key)), value: asBuffer(value) });
         bytes += key.length + value.length + ENTRY_OVERHEAD_BYTES;
         last = key;
-        next = entries.next();
+        next = take();
       }
       const cursor = next.done ? EMPTY : cursorOf(userKey(last), request.reverse);
       await written(call, { entries: chunk, cursor, version }, settings.scanStallMsMax);

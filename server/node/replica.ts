@@ -202,6 +202,20 @@ export class Replica implements HostedReplica {
     return this.#machine.descriptor;
   }
 
+  /**
+   * What time it is for whoever reads or writes here: values that expire at or before it are not there. Milliseconds since the epoch, by this node's clock, and not
+   * before the time of the group. 0: nothing in the shard expires.
+   */
+  get timeMs(): number {
+    const { timeMs, descriptor } = this.#machine;
+    return timeMs === 0 && descriptor.ttlMs === 0 ? 0 : Math.max(timeMs, this.#parts.clock.wallMs());
+  }
+
+  /** `look`, which is synchronous, sees of the engine what has not expired by `atMs`, a `timeMs`. */
+  look<T>(atMs: number, look: () => T): T {
+    return atMs === 0 ? look() : this.#machine.engine.expiry.look(atMs, look);
+  }
+
   get stopped(): SparrowError | undefined {
     return this.#stopped;
   }

@@ -47,6 +47,7 @@ import {
   unionOf,
   withSettings,
 } from '../shard/descriptor.ts';
+import type { GroupTime } from './group-time.ts';
 import { compareKeys, engineRange, OWN_PREFIX, userKey } from './keys.ts';
 import type { RequestTable } from './request-table.ts';
 import type { ShardCommand, SplitAt } from './shard-commands.ts';
@@ -84,6 +85,7 @@ export interface ShardBirths {
 export interface ShardChangesParts {
   readonly engine: HostedEngine;
   readonly requests: RequestTable;
+  readonly time: GroupTime;
   readonly births: ShardBirths | undefined;
   readonly configuration: () => Configuration;
   /** The engine's sequence number is that of the last entry that was applied. */
@@ -309,6 +311,9 @@ export class ShardChanges {
       batch.push(at === undefined ? { type: 'put', key, value, ...expiry } : { type: 'put', key, value, at, ...expiry });
     }
     this.#parts.requests.adopt(requests, batch);
+    // Conditions have to come with a time from here on.
+    if (entries.some(({ expiresAtMs }) => expiresAtMs !== undefined))
+      this.#parts.time.reach(Math.max(1, this.#parts.time.ms), index, batch);
     batch.push(this.#setMerge({ ...merge, entries: merge.entries + entries.length }));
     await this.#parts.write(batch, index);
     return this.#done(index);
@@ -349,14 +354,7 @@ export class ShardChanges {
 
   async #sweepOn(limit: number, index: number): Promise<ShardResult> {
     if (this.#sweep === undefined) return this.#done(index);
-    const { keys } = this.#descriptor;
-    const batch: HostedOperation[] = [];
-    let passed = 0;
-    let next: Uint8Array | undefined;
-    for (const [key] of this.#parts.engine.scanSync({ gte: this.#sweep, lt: rangeOf(keys).end, limit: limit + 1, keysOnly: true })) {
-      if (passed++ === limit) next = Uint8Array.from(key);
-      else if (!coversKey(keys, userKey(key))) batch.push({ type: 'delete', key: Uint8Array.from(key) });
-    }
+    const { batch, next } = this.#parts.time.look(this.#parts.time.ms, () => this.#foreign(this.#sweep!, limit));
     if (next !== undefined) await this.#parts.write([...batch, { type: 'put', key: SWEEP_KEY, value: next }], index);
     else {
       // Foreign keys are passed over until they are gone.
@@ -367,6 +365,19 @@ export class ShardChanges {
     }
     this.#sweep = next;
     return this.#done(index);
+  }
+
+  /** Deletes of foreign keys among the next ones, and where those behind them begin. */
+  #foreign(from: Uint8Array, limit: number): { batch: HostedOperation[]; next: Uint8Array | undefined } {
+    const { keys } = this.#descriptor;
+    const batch: HostedOperation[] = [];
+    let passed = 0;
+    let next: Uint8Array | undefined;
+    for (const [key] of this.#parts.engine.scanSync({ gte: from, lt: rangeOf(keys).end, limit: limit + 1, keysOnly: true })) {
+      if (passed++ === limit) next = Uint8Array.from(key);
+      else if (!coversKey(keys, userKey(key))) batch.push({ type: 'delete', key: Uint8Array.from(key) });
+    }
+    return { batch, next };
   }
 
   /** Notes on which side of a merge the shard is; returns what the engine has to write for it. */

@@ -23,7 +23,7 @@
  * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it. But for lack of room, on the disk or
  * in memory, which the engine tells before it changes anything: that is waited out.
  *
- * Called by replica.ts. Calls command-codec.ts, request-table.ts, shard-changes.ts, address-book.ts and the engine.
+ * Called by replica.ts. Calls command-codec.ts, group-time.ts, request-table.ts, shard-changes.ts, address-book.ts and the engine.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -40,6 +40,7 @@ import {
 import { changed, type Configuration, decodeConfiguration, encodeConfiguration, type LogEntry, membersOf } from '../raft/index.ts';
 import { AddressBook, NODE_PREFIX, type NodeAddress } from './address-book.ts';
 import { type Command, type CommandCondition, type CommandPlace, type CommandRequestId, decodeCommand } from './command-codec.ts';
+import { GroupTime, STEP_MS } from './group-time.ts';
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import type { GroupLog } from './log/index.ts';
 import { RECORD_PREFIX, type RememberedWrite, RequestTable } from './request-table.ts';
@@ -111,6 +112,7 @@ export class StateMachine {
   /** The engine has a record of the newest. */
   #configurationWritten: boolean;
   readonly #shard: ShardChanges;
+  readonly #time: GroupTime;
   /** Of the value that was pointed to last. */
   #segment = 0;
   #watch: MachineWatch | undefined;
@@ -124,8 +126,10 @@ export class StateMachine {
     const configuration = record === undefined ? beginning : decodeConfiguration(record);
     this.#configurations = [{ index: this.#applied, configuration }];
     this.#configurationWritten = record !== undefined;
+    this.#time = new GroupTime(engine);
     const parts: ShardChangesParts = {
       engine,
+      time: this.#time,
       requests: this.#requests,
       births,
       configuration: () => this.configuration,
@@ -197,6 +201,11 @@ export class StateMachine {
   /** Keys of another shard are to be swept. */
   get unswept(): boolean {
     return this.#shard.unswept;
+  }
+
+  /** By which values have expired, as of `applied`; 0: none ever had an expiry. */
+  get timeMs(): number {
+    return this.#time.ms;
   }
 
   /** Clients whose writes are remembered. */
@@ -290,13 +299,22 @@ export class StateMachine {
     const batch: HostedOperation[] = [];
     let result: ApplyResult;
     let remembered = NOTHING;
+    const nowMs = Math.max(command.nowMs, this.#time.ms);
+    const looks = command.kind === 'delete-range' || command.conditions.length > 0;
+    // What is found now must not be looked at as of an earlier time by anybody.
+    if (command.nowMs > 0) this.#time.reach(nowMs, index, batch, looks ? 1 : STEP_MS);
     if (command.kind === 'write') {
-      const failed = this.#failedCondition(command.conditions);
-      if (failed !== undefined) return failed;
+      const failed = looks ? this.#time.look(nowMs, () => this.#failedCondition(command.conditions)) : undefined;
+      if (failed !== undefined) {
+        if (batch.length > 0) await this.#write(batch, index);
+        return failed;
+      }
       for (const operation of command.operations) batch.push(operation);
       result = appliedAt(index);
     } else {
-      const { deleted, cursor } = this.#deleteRange(command, batch);
+      const { deletes, cursor } = this.#time.look(nowMs, () => this.#rangeDeletes(command));
+      const deleted = deletes.length;
+      for (const operation of deletes) batch.push(operation);
       result = { outcome: 'range-deleted', version: index, deleted, cursor };
       remembered = encodeRangeResult(deleted, cursor);
     }
@@ -345,10 +363,8 @@ export class StateMachine {
     return undefined;
   }
 
-  #deleteRange(
-    command: Extract<Command, { kind: 'delete-range' }>,
-    batch: HostedOperation[],
-  ): { deleted: number; cursor: Uint8Array | undefined } {
+  #rangeDeletes(command: Extract<Command, { kind: 'delete-range' }>): { deletes: HostedOperation[]; cursor: Uint8Array | undefined } {
+    const deletes: HostedOperation[] = [];
     let last: Uint8Array | undefined;
     const { keys } = this.#shard.descriptor;
     // Those of another shard that are still there are nobody's here. On which replicas, only their engines know.
@@ -356,11 +372,11 @@ export class StateMachine {
     const limit = foreign ? {} : { limit: command.limit + 1 };
     for (const [key] of this.#engine.scanSync({ ...scanOptions(command), ...limit, keysOnly: true })) {
       if (foreign && !coversKey(keys, userKey(key))) continue;
-      if (batch.length === command.limit) return { deleted: batch.length, cursor: last };
-      batch.push({ type: 'delete', key });
+      if (deletes.length === command.limit) return { deletes, cursor: last };
+      deletes.push({ type: 'delete', key });
       last = userKey(key);
     }
-    return { deleted: batch.length, cursor: undefined };
+    return { deletes, cursor: undefined };
   }
 }
 

@@ -226,6 +226,16 @@ describe('a command, version 1', () => {
     expect(decodeCommand(bytes)).toMatchObject({ kind: 'write', epoch: 3, id: undefined, operations: [{ type: 'delete' }] });
   });
 
+  it('at a time, with a put that expires', () => {
+    const operations = [{ type: 'put' as const, key: key('cat'), value: key('purr'), expiresAtMs: 1_800_000_060_000 }];
+    const bytes = golden(
+      'command-expiry-v1',
+      encodeWrite(undefined, [{ kind: 'absent', key: key('cat') }], operations, 0, 1_800_000_000_000),
+    );
+    documented('command.md', 'command-expiry-v1');
+    expect(decodeCommand(bytes)).toMatchObject({ nowMs: 1_800_000_000_000, operations: [{ type: 'put', expiresAtMs: 1_800_000_060_000 }] });
+  });
+
   it('of a range delete is written and read', () => {
     const bytes = golden('command-delete-range-v1', encodeDeleteRange(undefined, engineKey(key('a')), engineKey(key('c')), 4096));
     documented('command.md', 'command-delete-range-v1');

@@ -260,6 +260,42 @@ describe('table default', () => {
   });
 });
 
+describe('a table with settings of its own', () => {
+  it('has values that expire, for conditions and scans too, and says so', async () => {
+    const info = await client.tables.create('brief', { partitioning: { hash: 2 }, ttlMs: 1500, durability: 'os' });
+    expect(info).toMatchObject({ ttlMs: 1500, durability: 'os' });
+    const brief = client.table('brief');
+    await Promise.all(['a', 'b', 'c'].map((key) => brief.put(key, 'one')));
+    expect(await keysOf(brief)).toEqual(['a', 'b', 'c']);
+    await expect(brief.write(brief.batch().ifAbsent('a').put('a', 'two'))).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
+    await until(async () => (await keysOf(brief)).length === 0);
+    expect(await brief.get('a')).toBe(undefined);
+    expect(await brief.multiGet(['a', 'b'])).toEqual([undefined, undefined]);
+    await brief.write(brief.batch().ifAbsent('a').put('a', 'two'));
+    expect(Buffer.from((await brief.get('a'))!).toString()).toBe('two');
+    expect(await brief.deleteRange({ gte: '\0' })).toMatchObject({ deleted: 1 });
+  });
+
+  it('is altered while it is used: for what is put from then on', async () => {
+    await client.tables.create('altered', { ttlMs: 60_000 });
+    const table = client.table('altered');
+    await table.put('long', 'v');
+    expect(await client.tables.alter('altered', { ttlMs: 1 })).toMatchObject({ ttlMs: 1 });
+    await until(async () => {
+      await table.put('short', 'v');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return (await table.get('short')) === undefined;
+    });
+    expect(await keysOf(table)).toEqual(['long']);
+    expect(await client.tables.alter('altered', { ttlMs: 0, durability: 'os' })).toMatchObject({ ttlMs: 0, durability: 'os' });
+    await until(async () => {
+      await table.put('stays', 'v');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return (await table.get('stays')) !== undefined;
+    });
+  });
+});
+
 describe('clients that know no shards', () => {
   let proxy: RunningServer;
 

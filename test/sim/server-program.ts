@@ -98,7 +98,7 @@ export async function bootServer(
     segmentBytes: settings.raftSegmentBytes,
     cacheBytes: settings.cluster.cacheBytes,
   });
-  const hosted = { segmentPath: (segment: number) => nodeLog.segmentPath(segment) };
+  const hosted = { segmentPath: (segment: number) => nodeLog.segmentPath(segment), expiry: 'told' as const };
   const store = await ReplicaStore.open({
     fileSystem,
     directory: '/data/groups/000001',

@@ -20,7 +20,7 @@ Only what is named changes, while the table is in use.
 Examples:
   sparrowkv table alter users --replicas 5
   sparrowkv table alter users --pool fast --rename people
-  sparrowkv table alter sessions --durability os
+  sparrowkv table alter sessions --durability os --ttl 12h
 `;
 const DROP_HELP = `
 The table is not found from then on. Its data stay for a day, or for --keep, and "undelete" brings it back
@@ -38,6 +38,7 @@ interface SettingsOptions extends DryRunOptions {
   pool?: string;
   inline?: number;
   durability?: string;
+  ttl?: number;
 }
 
 interface CreateOptions extends SettingsOptions, KeyOptions {
@@ -96,6 +97,7 @@ function withSettings(command: Command): Command {
     .option('--witnesses <count>', 'replicas that vote and have no data, beside those', parseCount)
     .option('--pool <name>', 'of the nodes that have its replicas (default: default)')
     .option('--inline <size>', 'values from this size on lie outside of the index; 0: as the engine does', parseSize)
+    .option('--ttl <time>', 'values live for so long after their put: 90s, 15m, 12h, 7d; 0: they stay', parseDuration)
     .addOption(
       new Option(
         '--durability <when>',
@@ -120,7 +122,7 @@ async function createTable(name: string, options: CreateOptions): Promise<void> 
           : { $case: 'range', value: { splitKeys: (splitAt ?? []).map((key) => Buffer.from(argumentBytes(key, options))) } },
       replicas: options.replicas ?? 0,
       pool: options.pool ?? '',
-      ttlMs: 0,
+      ttlMs: options.ttl ?? 0,
       durability: options.durability ?? '',
       inlineThreshold: options.inline ?? 0,
       quotas: undefined,
@@ -147,7 +149,7 @@ async function alterTable(name: string, options: AlterOptions): Promise<void> {
       name,
       newName: options.rename,
       replicas: options.replicas,
-      ttlMs: undefined,
+      ttlMs: options.ttl,
       durability: options.durability,
       inlineThreshold: options.inline,
       quotas: undefined,

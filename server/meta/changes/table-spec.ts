@@ -18,8 +18,9 @@ export interface TableSpec {
   readonly inlineThreshold?: number;
   /** Default: synced. */
   readonly durability?: Durability;
-  /** Requests can name these two; only what every table does is taken: entries stay, nothing is bounded. */
+  /** Default: 0, values do not expire. */
   readonly ttlMs?: number;
+  /** Requests can name them; only what every table does is taken: nothing is bounded. */
   readonly quotas?: Partial<TableQuotas>;
 }
 
@@ -31,6 +32,8 @@ export const TABLE_LIMITS = {
   votes: 7,
   learners: 16,
   inlineThresholdBytes: 16_777_216,
+  /** 100 years. */
+  ttlMs: 3_153_600_000_000,
 } as const;
 
 const NAME = /^[A-Za-z0-9._-]+$/;
@@ -92,6 +95,11 @@ export function checkInlineThreshold(bytes: number): number {
   return bytes;
 }
 
+export function checkTtl(ms: number): number {
+  whole('ttlMs', ms, 0, TABLE_LIMITS.ttlMs);
+  return ms;
+}
+
 export function checkDurability(durability: string): Durability {
   const known = DURABILITIES.find((each) => each === durability);
   if (known === undefined)
@@ -100,8 +108,7 @@ export function checkDurability(durability: string): Durability {
 }
 
 /** Settings that nothing enforces: refused, unless they ask for what is so anyway. */
-export function checkEnforced({ ttlMs = 0, quotas = {} }: Partial<TableSpec>): void {
-  if (ttlMs !== 0) throw notSupported('ttlMs', ttlMs, 'entries of a table do not expire: the only ttlMs is 0');
+export function checkEnforced({ quotas = {} }: Partial<TableSpec>): void {
   for (const field of ['bytes', 'readsPerSecond', 'writesPerSecond'] as const) {
     const value = quotas[field] ?? 0;
     if (value !== 0) throw notSupported(`quotas.${field}`, value, `a table has no bounds: the only quotas.${field} is 0`);

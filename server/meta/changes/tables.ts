@@ -11,7 +11,7 @@
  *
  * Pure. Called by the shell.
  */
-import { DEFAULT_TABLE, type ShardDescriptor, type ShardKeys, SYSTEM_TABLE } from '../../shard/descriptor.ts';
+import { DEFAULT_TABLE, sameSettings, type ShardDescriptor, type ShardKeys, SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { placeNew, Round } from '../placement/index.ts';
 import {
   type Change,
@@ -36,6 +36,7 @@ import {
   checkPartitioning,
   checkPool,
   checkReplicas,
+  checkTtl,
   type TableSpec,
 } from './table-spec.ts';
 
@@ -60,7 +61,7 @@ export function createTable(state: ClusterState, spec: TableSpec, by: string, no
     partitioning: checkPartitioning(spec.partitioning ?? ONE_RANGE),
     replicas: checkReplicas({ voters: spec.replicas?.voters ?? (nodes >= 3 ? 3 : 1), learners: 0, witnesses: 0, ...spec.replicas }),
     pool,
-    ttlMs: 0,
+    ttlMs: checkTtl(spec.ttlMs ?? 0),
     durability: checkDurability(spec.durability ?? 'synced'),
     inlineThreshold: checkInlineThreshold(spec.inlineThreshold ?? 0),
     quotas: { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 },
@@ -104,15 +105,17 @@ export function createTable(state: ClusterState, spec: TableSpec, by: string, no
   return change(state, writes, { table, shards: begun }, { tables: 1, shards: shards.length, operators: operators.length });
 }
 
-/** What is not named stays. The partitioning does not change: shards split and merge by themselves. */
+/** What is not named stays. The partitioning does not change: shards split and merge by themselves. What shards have to know, they are told at once. */
 export function alterTable(
   state: ClusterState,
   name: string,
   alter: Partial<Omit<TableSpec, 'name' | 'partitioning'>> & { readonly newName?: string },
+  nowMs: number,
+  by: string = 'policy',
 ): Change<TableRecord> {
   const known = theTable(state, name);
   checkEnforced(alter);
-  const { newName, replicas, pool, inlineThreshold, durability } = alter;
+  const { newName, replicas, pool, inlineThreshold, durability, ttlMs } = alter;
   if (newName !== undefined && newName !== name) {
     if (known.id === DEFAULT_TABLE)
       throw invalid('TABLE_SYSTEM', `table ${name} keeps its name: clients that name no table mean it`, { field: 'newName' });
@@ -123,12 +126,14 @@ export function alterTable(
     name: newName ?? known.name,
     replicas: replicas === undefined ? known.replicas : checkReplicas({ ...known.replicas, ...replicas } as ReplicaCounts),
     pool: pool === undefined ? known.pool : checkPool(pool),
+    ttlMs: ttlMs === undefined ? known.ttlMs : checkTtl(ttlMs),
     durability: durability === undefined ? known.durability : checkDurability(durability),
     inlineThreshold: inlineThreshold === undefined ? known.inlineThreshold : checkInlineThreshold(inlineThreshold),
   };
   if (replicas !== undefined || pool !== undefined) checkNodes(table, welcomingIn(state, table.pool));
   if (JSON.stringify(table) === JSON.stringify(known)) return change(state, [], known);
   const record = { ...table, revision: known.revision + 1 };
+  if (!sameSettings(shardSettings(record), shardSettings(known))) return toldToShards(state, record, 'was altered', by, nowMs);
   return change(state, [{ kind: 'table', id: record.id, record }], record);
 }
 

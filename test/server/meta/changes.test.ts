@@ -76,8 +76,6 @@ describe('tables', () => {
   });
 
   const notYet: readonly (readonly [string, Partial<TableSpec>])[] = [
-    ['ttlMs', { ttlMs: 1000 }],
-    ['ttlMs', { ttlMs: -1 }],
     ['quotas.bytes', { quotas: { bytes: 1e9 } }],
     ['quotas.readsPerSecond', { quotas: { readsPerSecond: 1 } }],
     ['quotas.writesPerSecond', { quotas: { writesPerSecond: 1 } }],
@@ -92,7 +90,7 @@ describe('tables', () => {
       details: expect.objectContaining({ field, applied: false }),
     });
     expect(() => createTable(world.cluster, { name: 't', ...settings }, 'a test', NOW)).toThrow(refusal);
-    expect(() => alterTable(world.cluster, 'there', settings)).toThrow(refusal);
+    expect(() => alterTable(world.cluster, 'there', settings, NOW)).toThrow(refusal);
   });
 
   it('takes what every table does, said in so many words', () => {
@@ -105,9 +103,9 @@ describe('tables', () => {
     const world = threeNodes();
     world.createTable({ name: 't' });
     expect(() => createTable(world.cluster, { name: 't' }, 'a test', NOW)).toThrow(expect.objectContaining({ code: 'TABLE_EXISTS' }));
-    expect(() => alterTable(world.cluster, 'u', {})).toThrow(expect.objectContaining({ code: 'TABLE_UNKNOWN' }));
+    expect(() => alterTable(world.cluster, 'u', {}, NOW)).toThrow(expect.objectContaining({ code: 'TABLE_UNKNOWN' }));
     expect(() => dropTable(world.cluster, 'u', NOW)).toThrow(expect.objectContaining({ code: 'TABLE_UNKNOWN' }));
-    expect(() => alterTable(world.cluster, 't', { replicas: { voters: 5 } })).toThrow(
+    expect(() => alterTable(world.cluster, 't', { replicas: { voters: 5 } }, NOW)).toThrow(
       expect.objectContaining({ code: 'TOO_FEW_NODES', details: expect.objectContaining({ wanted: 5, nodes: 3 }) }),
     );
   });
@@ -126,7 +124,7 @@ describe('tables', () => {
   it('writes nothing for an alteration that is none', () => {
     const world = threeNodes();
     world.createTable({ name: 't', inlineThreshold: 5 });
-    expect(alterTable(world.cluster, 't', { inlineThreshold: 5 }).writes).toEqual([]);
+    expect(alterTable(world.cluster, 't', { inlineThreshold: 5 }, NOW).writes).toEqual([]);
   });
 });
 

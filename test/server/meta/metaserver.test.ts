@@ -262,7 +262,7 @@ describe('the metaserver', () => {
   it('tells shards of a table what is altered', async () => {
     await begin([1, 2, 3]);
     await makeTable({ name: 'orders', partitioning: { kind: 'hash', shards: 2 } });
-    await change((now) => alterTable(now, 'orders', { inlineThreshold: 5000 }));
+    await change((now) => alterTable(now, 'orders', { inlineThreshold: 5000 }, 0));
     await world.until(
       () =>
         state()

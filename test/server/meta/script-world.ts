@@ -85,10 +85,12 @@ export class ScriptWorld {
         return this.#table(words, options);
       case 'alter':
         world.commit(
-          alterTable(world.cluster, words[0]!, {
-            ...tableFields(options),
-            ...(options['inline'] && { inlineThreshold: Number(options['inline']) }),
-          }),
+          alterTable(
+            world.cluster,
+            words[0]!,
+            { ...tableFields(options), ...(options['inline'] && { inlineThreshold: Number(options['inline']) }) },
+            world.nowMs,
+          ),
         );
         return;
       case 'drop':

@@ -122,7 +122,7 @@ export class World {
   }
 
   alterTable(name: string, fields: Parameters<typeof alterTable>[2]): void {
-    this.commit(alterTable(this.cluster, name, fields));
+    this.commit(alterTable(this.cluster, name, fields, this.nowMs));
   }
 
   /** A group that is there already, with its record: what a cluster is made of before the story begins. */

@@ -23,10 +23,12 @@ const condition: fc.Arbitrary<CommandCondition> = fc.oneof(
 );
 const operation: fc.Arbitrary<CommandOperation> = fc.oneof(
   fc.record({ type: fc.constant('put' as const), key, value: bytes }),
+  fc.record({ type: fc.constant('put' as const), key, value: bytes, expiresAtMs: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) }),
   fc.record({ type: fc.constant('delete' as const), key }),
 );
 
 const epoch = fc.nat({ max: 0xffffffff });
+const now = fc.oneof(fc.constant(0), fc.maxSafeNat());
 
 /** Bytes as plain arrays: decoded ones are views, Buffers or not. */
 function plain(value: unknown): unknown {
@@ -39,11 +41,11 @@ function plain(value: unknown): unknown {
 describe('commands', () => {
   it('of writes are read as they were written, keys with their prefix', () => {
     fc.assert(
-      fc.property(id, fc.array(condition), fc.array(operation), epoch, (id, conditions, operations, epoch) => {
-        const command = decodeCommand(Uint8Array.from(encodeWrite(id, conditions, operations, epoch)));
+      fc.property(id, fc.array(condition), fc.array(operation), epoch, now, (id, conditions, operations, epoch, nowMs) => {
+        const command = decodeCommand(Uint8Array.from(encodeWrite(id, conditions, operations, epoch, nowMs)));
         const prefixed = <T extends { key: Uint8Array }>(item: T): T => ({ ...item, key: engineKey(item.key) });
         expect(plain(command)).toEqual(
-          plain({ kind: 'write', epoch, id, conditions: conditions.map(prefixed), operations: operations.map(prefixed) }),
+          plain({ kind: 'write', epoch, nowMs, id, conditions: conditions.map(prefixed), operations: operations.map(prefixed) }),
         );
       }),
     );
@@ -51,9 +53,9 @@ describe('commands', () => {
 
   it('of range deletes are read as they were written', () => {
     fc.assert(
-      fc.property(id, bytes, bytes, fc.nat(), epoch, (id, start, end, limit, epoch) => {
-        expect(plain(decodeCommand(encodeDeleteRange(id, start, end, limit, epoch)))).toEqual(
-          plain({ kind: 'delete-range', epoch, id, start, end, limit }),
+      fc.property(id, bytes, bytes, fc.nat(), epoch, now, (id, start, end, limit, epoch, nowMs) => {
+        expect(plain(decodeCommand(encodeDeleteRange(id, start, end, limit, epoch, nowMs)))).toEqual(
+          plain({ kind: 'delete-range', epoch, nowMs, id, start, end, limit }),
         );
       }),
     );

@@ -46,7 +46,7 @@ export class NodeHarness {
     const log = NodeLog.open({ ...parts, directory: '/node/log', segmentBytes, cacheBytes: 0 });
     const host = new NodeHost({ node, tickMs, scheduler, transport, nodeLog: log, logBytesMax: options.logBytesMax ?? 1 << 30 });
     const resources = options.resources ?? createResources(RESOURCES);
-    const hosted = { segmentPath: (segment: number) => log.segmentPath(segment) };
+    const hosted = { segmentPath: (segment: number) => log.segmentPath(segment), expiry: 'told' as const };
     const settings = { memtableBytes: 64 << 10, maxValueBytes: 1 << 20, maxBatchBytes: 8 << 20, ...options.engine };
     const stopped: { group: number; error: SparrowError }[] = [];
     try {

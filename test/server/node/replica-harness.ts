@@ -54,7 +54,7 @@ export class ReplicaHarness {
     const engine = await open(
       '/engine',
       { memtableBytes: 256 * 1024, memoryBytes: 128 << 20, pageCacheBytes: 1 << 20, maxBatchBytes: 32 << 20, ...options.engine },
-      { fileSystem, scheduler, clock, hosted: { segmentPath: (segment) => log.segmentPath(segment) } },
+      { fileSystem, scheduler, clock, hosted: { segmentPath: (segment) => log.segmentPath(segment), expiry: 'told' } },
     );
     const logBytesMax = options.logBytesMax ?? 1 << 30;
     const host = new NodeHost({ node: 1, tickMs: 100, scheduler, transport: undefined, nodeLog: log, logBytesMax });
