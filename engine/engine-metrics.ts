@@ -91,6 +91,8 @@ export interface EngineMetrics {
   readonly memtables: {
     /** Bytes of records, in all of them. */
     readonly bytes: number;
+    /** Of a hosted engine: of large values in the host's log that they point to. */
+    readonly valueBytes: number;
     /** Those that wait to be flushed. */
     readonly sealed: number;
     /** At which one is sealed: the setting `memtableBytes`. */

@@ -10,6 +10,7 @@ import type { ShardReport } from './meta/attending.ts';
 import type { Order } from './meta/orders.ts';
 import type { NodeShards, Replica } from './node/index.ts';
 import { FIRST_SHARD } from './shard/descriptor.ts';
+import { sizeOf } from './shard-size.ts';
 
 /** Rates are of what happened in about so long. */
 const WINDOW_MS = 10_000;
@@ -125,16 +126,11 @@ export class ShardReports {
     if (before !== undefined && nowMs - before.atMs < LOOK_MS) return before;
     let figures: Pick<Load, 'gets' | 'writes' | 'bytes' | 'diskBytes' | 'keysCount'>;
     try {
-      const { reads, writes, tables, space, memtables } = replica.engine.metrics();
-      const perEntry = tables.entries === 0 ? 0 : tables.bytes / tables.entries;
-      const inMemory = perEntry === 0 ? 0 : Math.round(memtables.bytes / perEntry);
-      figures = {
-        gets: reads.gets,
-        writes: writes.operations,
-        bytes: writes.userBytes,
-        diskBytes: space.diskBytes + memtables.bytes,
-        keysCount: Math.max(0, tables.entries - tables.deletes) + inMemory,
-      };
+      const { engine, descriptor } = replica;
+      const metrics = engine.metrics();
+      const { reads, writes } = metrics;
+      const { bytes, keys } = sizeOf(engine, metrics, descriptor.keys);
+      figures = { gets: reads.gets, writes: writes.operations, bytes: writes.userBytes, diskBytes: bytes, keysCount: keys };
     } catch (error) {
       // A snapshot takes the engine's place.
       if (before !== undefined) return before;

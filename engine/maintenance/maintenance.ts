@@ -162,6 +162,10 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   get memtableBytes(): number {
     return this.#memtables.bytes;
   }
+  /** Large values in the host's log that memtables point to. */
+  get memtableValueBytes(): number {
+    return this.#memtableLinks().reduce((sum, { bytes }) => sum + bytes, 0);
+  }
   get memtableRangeTombstones(): number {
     return this.#memtables.rangeTombstones.length;
   }
@@ -425,14 +429,17 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     const inTables = [...this.version.segments.values()].flatMap(({ bytes, liveBytes, link }) =>
       link ? [{ hostSegment: link.hostSegment, bytes: bytes - BLOCK_HEADER_BYTES, liveBytes, end: link.end }] : [],
     );
+    return [...inTables, ...this.#memtableLinks()];
+  }
+
+  #memtableLinks(): { hostSegment: number; bytes: number; liveBytes: number; end: number }[] {
     const memtables = [
       ...this.#memtables.sealed.map(({ memtable }) => memtable),
       ...(this.#memtables.active ? [this.#memtables.active] : []),
     ];
-    const inMemory = memtables.flatMap(({ links }) =>
+    return memtables.flatMap(({ links }) =>
       [...links].map(([hostSegment, { bytes, end }]) => ({ hostSegment, bytes, liveBytes: bytes, end })),
     );
-    return [...inTables, ...inMemory];
   }
 
   /** Moves what tables have in the host's segments into files of the engine's own; the links go. */

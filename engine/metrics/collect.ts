@@ -70,7 +70,12 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
       bytesWritten: log.bytesWritten,
       ...log.syncs,
     },
-    memtables: { bytes: maintenance.memtableBytes, sealed: maintenance.sealedCount, bytesMax: settings.memtableBytes },
+    memtables: {
+      bytes: maintenance.memtableBytes,
+      valueBytes: maintenance.memtableValueBytes,
+      sealed: maintenance.sealedCount,
+      bytesMax: settings.memtableBytes,
+    },
     flushes,
     compactions,
     tables,
