@@ -164,8 +164,9 @@ function orderMessage(order: Order): OrderMessage['order'] {
     }
     case 'seal':
     case 'unseal':
-    case 'retire':
       return { $case: order.type, value: order.shard };
+    case 'retire':
+      return { $case: 'retire', value: { shard: order.shard, into: order.into } };
     case 'absorb':
       return { $case: 'absorb', value: { shard: order.shard, source: encodeDescriptor(order.source), commit: order.commit } };
     case 'forget':
@@ -196,8 +197,9 @@ function orderOf({ order }: OrderMessage): Order | undefined {
     }
     case 'seal':
     case 'unseal':
-    case 'retire':
       return { type: order.$case, shard: order.value };
+    case 'retire':
+      return { type: 'retire', ...order.value };
     case 'absorb':
       return { type: 'absorb', shard: order.value.shard, source: decodeDescriptor(order.value.source), commit: order.value.commit };
     case 'forget':

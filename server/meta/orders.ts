@@ -29,8 +29,10 @@ export type Order =
   | { readonly type: 'transfer'; readonly shard: number; readonly to: number }
   /** To the leader of a shard of `epoch`. Done when the child is there on this node. */
   | { readonly type: 'split'; readonly shard: number; readonly epoch: number; readonly child: number; readonly at: SplitPlace }
-  /** To the leader: no writes any more; writes again; no reads either. */
-  | { readonly type: 'seal' | 'unseal' | 'retire'; readonly shard: number }
+  /** To the leader: no writes any more; writes again. */
+  | { readonly type: 'seal' | 'unseal'; readonly shard: number }
+  /** To the leader, whose node has a replica of `into`: no reads either, if nothing was written since `into` has imported it. */
+  | { readonly type: 'retire'; readonly shard: number; readonly into: number }
   /** To the leader of `shard`, which is to have the keys of `source`, a sealed neighbour whose leader this node has, too. `commit`: it has them from now on. */
   | { readonly type: 'absorb'; readonly shard: number; readonly source: ShardDescriptor; readonly commit: boolean }
   /** To the leader of `shard`: what it has copied of `source` is removed again. */

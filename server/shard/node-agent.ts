@@ -22,6 +22,7 @@ import {
   type NodeReplicas,
   NO_LIMIT,
   type Reachable,
+  type ReadTerms,
   type Replica,
   resumeShard,
   retireShard,
@@ -41,6 +42,8 @@ export interface NodeAgentParts {
 /** So long another member may take to lead, and a shard's child to be there. */
 const TRANSFER_MS_MAX = 5000;
 
+/** Linearizable, also where another node leads. */
+const ANYWHERE: ReadTerms = Object.freeze({ anyMember: true, staleMs: 0 });
 const NOTHING: Promise<unknown> = Promise.resolve();
 const DONE: OrderOutcome = Object.freeze({ outcome: 'done' });
 /** Kinds of errors that pass. */
@@ -107,12 +110,8 @@ export class NodeAgent {
         const replica = this.#leader(order.shard);
         return resumeShard(replica, replica.descriptor.epoch, NO_LIMIT);
       }
-      case 'retire': {
-        const replica = this.#leader(order.shard);
-        const { sealed, descriptor } = replica;
-        if (sealed === undefined) throw notSealed(descriptor);
-        return retireShard(replica, descriptor.epoch, sealed, NO_LIMIT);
-      }
+      case 'retire':
+        return this.#retire(order);
       case 'absorb':
         return order.commit ? this.#commit(order) : this.#import(order);
       case 'forget': {
@@ -145,6 +144,18 @@ export class NodeAgent {
     if (sealed - target.applied > LENGTHENED_MAX)
       throw new SparrowError('conflict', 'MERGE_ORDER', `the log of shard ${from} is the longer one`, { shard, source: from });
     await importShard(target, target.descriptor.epoch, source, sealed, NO_LIMIT);
+  }
+
+  /** By the seal of which the target has what was written before: what was written since, by whatever order that came late, would be lost with another one. */
+  async #retire({ shard, into }: Extract<Order, { type: 'retire' }>): Promise<void> {
+    const source = this.#leader(shard);
+    const target = this.#replica(into);
+    await Promise.all([source.read(), target.read(ANYWHERE)]);
+    const { imported } = target;
+    const { epoch, state } = source.descriptor;
+    if (imported?.source.shard === shard) return retireShard(source, epoch, imported.sealed, NO_LIMIT);
+    if (state !== 'retired')
+      throw new SparrowError('conflict', 'NOT_IMPORTED', `shard ${into} has not imported what shard ${shard} has`, { shard, into });
   }
 
   async #commit({ shard, source }: Extract<Order, { type: 'absorb' }>): Promise<void> {
@@ -219,6 +230,8 @@ function shardsOf(order: Order): readonly number[] {
       return [order.shard, order.source.shard];
     case 'split':
       return [order.shard, order.child];
+    case 'retire':
+      return [order.shard, order.into];
     default:
       return [order.shard];
   }

@@ -7,7 +7,7 @@
  *   cancel    given up because somebody says so
  *
  * Giving up leaves members that are too many, or a replica of nobody: the next plan sees and tidies that like anything else. Only a merge is undone by steps of
- * its own, and one that has begun to retire its source goes on to the end: its keys are in two places then, and only one way leads out.
+ * its own, and one that has begun to retire its source goes on to the end, unless the source refuses that: its keys are in two places then, and only one way leads out.
  *
  * Pure. Called by the shell, each round and at each outcome.
  */
@@ -82,7 +82,7 @@ export function orderEnded(state: ClusterState, id: number, at: number, failure:
     return write(state, stepped(state, { ...operator, at: at + 1, stepAtMs: nowMs }, nowMs));
   }
   if (isDone(state, step)) return change(state, [], undefined);
-  const given = givenUp(operator, `${stepText(step)}: ${failure}`, 'failed', nowMs);
+  const given = givenUp(operator, `${stepText(step)}: ${failure}`, 'failed', nowMs, true);
   return given === undefined ? change(state, [], undefined) : write(state, given);
 }
 
@@ -123,9 +123,15 @@ function overdue(state: ClusterState, { steps, at, shard, stepAtMs }: OperatorRe
 }
 
 /** Undefined: it goes on, there is no way back. */
-function givenUp(operator: OperatorRecord, ending: string, how: 'failed' | 'cancelled', nowMs: number): OperatorRecord | undefined {
+function givenUp(
+  operator: OperatorRecord,
+  ending: string,
+  how: 'failed' | 'cancelled',
+  nowMs: number,
+  refused = false,
+): OperatorRecord | undefined {
   if (operator.undoing !== undefined) return undefined;
-  const undo = undoOf(operator);
+  const undo = undoOf(operator, refused);
   if (undo === undefined) return undefined;
   if (undo.length === 0) return { ...operator, state: how, ending, stepAtMs: nowMs };
   return { ...operator, steps: [...operator.steps.slice(0, operator.at), ...undo], ending, undoing: how, stepAtMs: nowMs };

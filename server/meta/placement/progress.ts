@@ -184,13 +184,13 @@ function told(state: ClusterState, step: Step): { readonly node: number; readonl
     case 'discard': {
       const source = state.shards.get(step.source);
       if (source === undefined) return [];
-      if (step.type === 'seal' || step.type === 'unseal' || step.type === 'retire')
-        return toLeader({ type: step.type, shard: source.id }, source);
+      if (step.type === 'seal' || step.type === 'unseal') return toLeader({ type: step.type, shard: source.id }, source);
       const of = source.record.descriptor;
       if (step.type === 'discard') return toLeader({ type: 'forget', shard: shard.id, source: of });
       // One node is to lead both; a lead that has gone elsewhere meanwhile is brought back.
-      if (step.type === 'import' && source.leader !== shard.leader && shard.leader !== 0)
+      if ((step.type === 'import' || step.type === 'retire') && source.leader !== shard.leader && shard.leader !== 0)
         return toLeader({ type: 'transfer', shard: source.id, to: shard.leader }, source);
+      if (step.type === 'retire') return toLeader({ type: 'retire', shard: source.id, into: shard.id }, source);
       return toLeader({ type: 'absorb', shard: shard.id, source: of, commit: step.type === 'commit-merge' });
     }
   }

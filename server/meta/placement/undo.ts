@@ -4,20 +4,22 @@
  */
 import type { OperatorRecord, Step } from '../state.ts';
 
-/** Undefined: there is no way back. */
-export function undoOf({ steps, at }: Pick<OperatorRecord, 'steps' | 'at'>): readonly Step[] | undefined {
+/** `refused`: whoever was to carry the step out says that it was not done and cannot be. Undefined: there is no way back. */
+export function undoOf({ steps, at }: Pick<OperatorRecord, 'steps' | 'at'>, refused: boolean): readonly Step[] | undefined {
   const step = steps[at];
   if (step === undefined) return [];
   switch (step.type) {
     case 'seal':
       return [{ shard: step.shard, type: 'unseal', source: step.source }];
     case 'import':
+    case 'retire':
+      // Once it was ordered nobody knows whether it has happened, but for the shard itself, whose log refuses it in its turn: written since, it is as it was.
+      if (step.type === 'retire' && !refused) return undefined;
       return [
         { shard: step.shard, type: 'discard', source: step.source },
         { shard: step.shard, type: 'unseal', source: step.source },
       ];
-    // Once it was ordered nobody knows whether it has happened. Nothing that is forgotten here is lost: the steps are idempotent, and go on.
-    case 'retire':
+    // Nothing that is forgotten here is lost: the steps are idempotent, and go on.
     case 'commit-merge':
     case 'destroy-shard':
       return undefined;

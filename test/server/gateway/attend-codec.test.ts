@@ -94,7 +94,7 @@ const ORDERS: readonly Order[] = [
   { type: 'split', shard: 16, epoch: 3, child: 20, at: { kind: 'hash' } },
   { type: 'seal', shard: 16 },
   { type: 'unseal', shard: 16 },
-  { type: 'retire', shard: 16 },
+  { type: 'retire', shard: 16, into: 17 },
   { type: 'absorb', shard: 16, source: RANGE, commit: false },
   { type: 'absorb', shard: 16, source: RANGE, commit: true },
   { type: 'forget', shard: 16, source: RANGE },

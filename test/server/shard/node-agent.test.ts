@@ -161,13 +161,36 @@ describe('the orders of the metaserver', () => {
     expect(await order(leaderOf(16), absorb(true))).toMatchObject({ outcome: 'refused', code: 'MERGE_ORDER', again: true });
     await ordered(absorb(false));
     await ordered(absorb(false));
-    await ordered({ type: 'retire', shard: 17 }, 17);
+    await ordered({ type: 'retire', shard: 17, into: 16 }, 17);
     await ordered(absorb(true));
     await ordered(absorb(true));
     const merged = cluster.leaderOf(16)!.replicas.get(16)!.descriptor;
     expect(merged.epoch).toBe(5);
     expect(merged.keys).toMatchObject({ kind: 'range', end: undefined });
     for (let i = 0; i < 40; i++) expect(leader().get(16, `key ${String(i).padStart(2, '0')}`)).toBe('v'.repeat(200));
+  });
+
+  it('retire no shard that was written since it was imported, by whatever orders came late', async () => {
+    await made([1, 2, 3]);
+    for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, 'before', 3);
+    await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
+    await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
+    const child = cluster.leaderOf(17)!.replicas.get(17)!.descriptor;
+    const retire: Order = { type: 'retire', shard: 17, into: 16 };
+    expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', code: 'NOT_IMPORTED', again: false });
+    await ordered({ type: 'seal', shard: 17 }, 17);
+    await ordered({ type: 'absorb', shard: 16, source: child, commit: false });
+    await ordered({ type: 'unseal', shard: 17 }, 17);
+    expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', again: false });
+    await cluster.leaderOf(17)!.put(17, 'z', 'since');
+    await ordered({ type: 'seal', shard: 17 }, 17);
+    expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', code: 'OTHER_SESSION', again: false });
+    expect(cluster.leaderOf(17)!.get(17, 'z')).toBe('since');
+    await ordered({ type: 'absorb', shard: 16, source: child, commit: false });
+    await ordered(retire, 17);
+    await ordered(retire, 17);
+    await ordered({ type: 'absorb', shard: 16, source: child, commit: true });
+    expect(cluster.leaderOf(16)!.get(16, 'z')).toBe('since');
   });
 
   it('tell a shard the settings of its table, and leave its keys and epoch alone', async () => {

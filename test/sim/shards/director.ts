@@ -196,7 +196,7 @@ export class Director {
       (await this.#give(target, absorb(false), never, STEP_MS_MAX)) &&
       !cutOff;
     // Whether it came to be retired, nobody may know: then it goes on.
-    if (whole) await this.#give(source, { type: 'retire', shard: source }, () => stateOf() === 'retired', STEP_MS_MAX * 4);
+    if (whole) await this.#give(source, { type: 'retire', shard: source, into: target }, () => stateOf() === 'retired', STEP_MS_MAX * 4);
     if (!whole || stateOf() !== 'retired') {
       this.#world.counters.add('shards: merge cut off');
       return false;
