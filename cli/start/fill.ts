@@ -12,7 +12,8 @@ import { say, shown } from './say.ts';
 import { verifySample } from './verify-sample.ts';
 
 const START_KEY = 'sparrowkv/start';
-const COUNT_MAX = 1_000_000;
+/** More are not counted: that would take longer than somebody watches. */
+const COUNT_MAX = 100_000;
 
 /** What START_KEY holds, as JSON. */
 interface StartNote {
@@ -47,6 +48,7 @@ export async function fillOrFind(client: Client, options: FillOptions): Promise<
   const store = client.table(TABLE);
   const note = await readNote(client, options.signal);
   if (note !== undefined) {
+    say('Counting what is there ...');
     const { count, all } = await countKeys(store, options.signal);
     say(
       `Found the data of an earlier start: ${all ? '' : 'more than '}${plural(count, 'key')}, ` +
@@ -55,6 +57,7 @@ export async function fillOrFind(client: Client, options: FillOptions): Promise<
     return note.example;
   }
   const { totals, found } = await madeTable(client, options);
+  if (found) say('Counting what is there ...');
   const { count } = found ? await countKeys(store, options.signal) : { count: 0 };
   if (count > 0) say(`Found ${plural(count, 'key')}, but no completed import. Importing.`);
   return importAndVerify(client, store, totals, options);

@@ -67,6 +67,7 @@ async function startThree(options: StartOptions, signal: AbortSignal): Promise<v
   const { data, listen, tree } = options;
   const group = await advised(options, async () => {
     await checkPorts(listen);
+    say(`Starting three nodes on ${shown(data)} ...`);
     return NodeGroup.start(data, listen, {
       line: (node, line) => process.stderr.write(`node ${node.id}: ${line}\n`),
       ended: (node, how, restartMs) =>
