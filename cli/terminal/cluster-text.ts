@@ -143,7 +143,7 @@ function keysText({ entry }: SurveyedShard): string {
   if (keys === undefined) return '?';
   if (keys.$case === 'hash') {
     const { bits, index } = keys.value;
-    return bits === 0 ? 'all' : `hash ...${index.toString(2).padStart(bits, '0')}`;
+    return bits === 0 ? 'all' : `hash ${index} of ${formatCount(2 ** bits)}`;
   }
   const { start, end } = keys.value;
   if (start.length === 0 && end === undefined) return 'all';

@@ -28,6 +28,8 @@ export interface ClusterView {
   readonly ended: readonly OperatorView[];
   /** What would begin next. */
   readonly plan: readonly PlannedView[];
+  /** Of what should be done and cannot be now, examples. */
+  readonly blocked: readonly BlockedView[];
   /** Points later than `since` of the request; all that are kept without it. */
   readonly history: HistoryView;
 }
@@ -138,6 +140,11 @@ export interface PlannedView {
   readonly shard: number;
   readonly reason: string;
   readonly steps: readonly string[];
+}
+
+export interface BlockedView {
+  readonly shard: number;
+  readonly reason: string;
 }
 
 export interface HistoryView {

@@ -44,6 +44,7 @@ export function viewOfSurvey(survey: SurveyResponse, answeredBy: { readonly node
     operators: survey.operators.map(operatorView),
     ended: survey.ended.map(operatorView).sort((a, b) => b.endedMs - a.endedMs),
     plan: survey.plan.map(({ kind, shard, reason, steps }) => ({ kind, shard, reason, steps })),
+    blocked: survey.blocked.map(({ shard, reason }) => ({ shard, reason })),
   };
 }
 
@@ -136,7 +137,7 @@ function withSystem(tables: readonly TableView[], shards: readonly ShardView[]):
 /** All, or as many as a page takes: those that may need a look, and then the first others. */
 function shown(shards: readonly ShardView[], nodes: readonly NodeView[], tables: readonly TableView[]): readonly ShardView[] {
   if (shards.length <= SHARDS_SHOWN_MAX) return shards;
-  const up = new Set(nodes.filter(({ state }) => state !== 'down' && state !== 'removed').map(({ id }) => id));
+  const up = new Set(nodes.filter(({ state }) => state !== 'suspect' && state !== 'down' && state !== 'removed').map(({ id }) => id));
   const wanted = new Map(tables.map(({ id, replicas, witnesses }) => [id, replicas + witnesses]));
   const isWell = ({ table, leader, state, operator, replicas }: ShardView): boolean => {
     const voters = replicas.filter(({ kind, node, role }) => kind !== 'learner' && up.has(node) && role !== 'stopped').length;

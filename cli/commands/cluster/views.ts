@@ -15,7 +15,7 @@ Examples:
 `;
 const SHARDS_HELP = `
 "replicas" are nodes: the leader's has a *, learners a + and witnesses a -. "keys" are where a shard of a
-range begins and ends, or the low bits of the hash that its keys have.
+range begins and ends; "hash 3 of 8" has the keys whose hash leaves 3 when it is divided by 8.
 
 Examples:
   sparrowkv cluster shards

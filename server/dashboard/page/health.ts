@@ -67,16 +67,18 @@ export class Surroundings {
     this.#zones = zones;
   }
 
-  /** Whether the node can have a say. */
+  /** Whether the node has a say, as far as anybody knows. */
   isUp(node: number): boolean {
     const state = this.nodes.get(node)?.state;
-    return state !== undefined && state !== 'down' && state !== 'removed';
+    return state !== undefined && !SILENT.has(state);
   }
 
   zonesOf(pool: string): number {
     return this.#zones.get(pool)?.size ?? 0;
   }
 }
+
+const SILENT: ReadonlySet<string> = new Set(['suspect', 'down', 'removed']);
 
 export function healthOf(shard: ShardView, around: Surroundings): Health {
   const voters = shard.replicas.filter(({ kind }) => kind !== 'learner');
@@ -214,6 +216,14 @@ function problemsOfTheWhole(view: ClusterView): Problem[] {
       severity: 'warn',
       title: 'The metaserver decides nothing',
       detail: `${capital(view.pausedBecause)}.`,
+      look: undefined,
+    });
+  if (view.blocked.length > 0)
+    found.push({
+      id: 'blocked',
+      severity: 'busy',
+      title: `${plural(view.blocked.length, 'shard')} cannot be looked after now`,
+      detail: `${capital(view.blocked[0]!.reason)}${view.blocked.length > 1 ? ', and others (below, at "Next")' : ''}.`,
       look: undefined,
     });
   const releases = new Map<string, number>();

@@ -1,7 +1,7 @@
 /** What the metaserver does, would do next, and has done, each with its reason and its steps. */
-import type { OperatorView, PlannedView } from '../cluster-view.ts';
+import type { BlockedView, OperatorView, PlannedView } from '../cluster-view.ts';
 import { byId, el, type Kept, KeptList, setAttribute, setText } from './dom.ts';
-import { dayAndTime, duration, plural } from './format.ts';
+import { dayAndTime, duration, listed, plural } from './format.ts';
 import { capital } from './health.ts';
 import type { Model } from './model.ts';
 
@@ -39,13 +39,13 @@ export class Operators {
 
   update({ view }: Model): void {
     this.#nowMs = view.nowMs;
-    const { operators, ended, plan } = view;
+    const { operators, ended, plan, blocked } = view;
     this.#running.update(operators.slice(0, SHOWN));
     this.#ended.update(ended.slice(0, SHOWN));
     this.#none.hidden = operators.length > 0;
     this.#noneEnded.hidden = ended.length > 0;
-    this.#nonePlanned.hidden = plan.length > 0;
-    this.#plan.replaceChildren(...plan.slice(0, SHOWN).map(plannedRow));
+    this.#nonePlanned.hidden = plan.length + blocked.length > 0;
+    this.#plan.replaceChildren(...plan.slice(0, SHOWN).map(plannedRow), ...blockedRows(blocked));
     const more = operators.length > SHOWN || plan.length > SHOWN ? `; the first ${SHOWN} are shown` : '';
     setText(byId('operators-summary'), `${plural(operators.length, 'operator')} at work, ${plan.length} next${more}`);
   }
@@ -97,6 +97,19 @@ function plannedRow({ kind, shard, reason, steps }: PlannedView): HTMLElement {
     el('p', {}, capital(reason)),
     el('ol', { class: 'steps' }, ...steps.map((what) => el('li', { 'data-state': 'pending' }, what))),
   );
+}
+
+/** One for each reason. */
+function blockedRows(blocked: readonly BlockedView[]): HTMLElement[] {
+  return [...Map.groupBy(blocked, ({ reason }) => reason)].map(([reason, of]) => {
+    const shards = listed(
+      of.map(({ shard }) => String(shard)),
+      SHOWN,
+    );
+    const title = el('strong', {}, `Shard${of.length === 1 ? '' : 's'} ${shards}`);
+    const mark = el('span', { class: 'mark', 'data-severity': 'warn' }, 'cannot be done now');
+    return el('li', { class: 'operator' }, el('div', { class: 'operator-head' }, title, mark), el('p', {}, capital(reason)));
+  });
 }
 
 function titleOf({ kind, shard, other = 0 }: { readonly kind: string; readonly shard: number; readonly other?: number }): string {

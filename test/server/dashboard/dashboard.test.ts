@@ -119,7 +119,12 @@ describe('/api/cluster', () => {
 
   it('asks the metaserver once for many who look at the same time', async () => {
     await using many = await serveFake(fakeSurvey({ nodes: 3, zones: 3, shards: 3 }));
-    const answers = await Promise.all(Array.from({ length: 20 }, () => fetch(`http://${many.address}/api/cluster`)));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    many.gate = promise;
+    const asked = Array.from({ length: 20 }, () => fetch(`http://${many.address}/api/cluster`));
+    await expect.poll(() => many.requests).toBe(20);
+    resolve();
+    const answers = await Promise.all(asked);
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
     expect(many.surveys).toBe(1);
   });

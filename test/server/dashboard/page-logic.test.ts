@@ -156,8 +156,18 @@ describe('health', () => {
     survey.nodes[4]!.state = 'draining';
     survey.nodes[5]!.version = '0.2.0';
     survey.pausedBecause = 'an operator asked for it';
+    survey.blocked = [{ shard: 16, reason: 'node 5 is draining; nobody has room' }];
     const problems = modelFrom(survey).problems.map(({ id, severity }) => `${id} ${severity}`);
-    expect(problems).toEqual(['disk-4 bad', 'suspect-2 warn', 'slow-3 warn', 'paused warn', 'drain-5 busy', 'releases busy']);
+    expect(problems).toEqual([
+      'disk-4 bad',
+      'short warn',
+      'suspect-2 warn',
+      'slow-3 warn',
+      'paused warn',
+      'drain-5 busy',
+      'blocked busy',
+      'releases busy',
+    ]);
   });
 });
 

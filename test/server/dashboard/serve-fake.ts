@@ -9,8 +9,11 @@ export interface Served extends AsyncDisposable {
   readonly address: string;
   /** What is answered from now on; an error is thrown. */
   survey: SurveyResponse | Error;
-  /** How often it was asked. */
+  /** How often it was asked, and how many requests have come. */
   surveys: number;
+  requests: number;
+  /** Surveys are answered when it settles. */
+  gate: Promise<void>;
   readonly dashboard: Dashboard;
   /** As if the process were gone. */
   close(): Promise<void>;
@@ -22,11 +25,13 @@ export async function serveFake(first: SurveyResponse | Error): Promise<Served> 
     leads: () => false,
     survey: async () => {
       served.surveys++;
+      await served.gate;
       if (served.survey instanceof Error) throw served.survey;
       return viewOfSurvey(served.survey, { node: 2, release: '0.1.0' });
     },
   });
   const server: Server = createServer((request, response) => {
+    served.requests++;
     if (!dashboard.answer(request, response)) response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -36,6 +41,7 @@ export async function serveFake(first: SurveyResponse | Error): Promise<Served> 
     await new Promise((resolve) => server.close(resolve));
   };
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const served: Served = { address, survey: first, surveys: 0, dashboard, close, [Symbol.asyncDispose]: close };
+  const gate = Promise.resolve();
+  const served: Served = { address, survey: first, surveys: 0, requests: 0, gate, dashboard, close, [Symbol.asyncDispose]: close };
   return served;
 }
