@@ -6,12 +6,25 @@
  *   layers      all of that             log          a log alone
  *   lz4, zstd   as layers, packed       keyspaces    as layers, and a keyspace with settings of its own that are altered in its life
  */
-import { type BatchOperation, type Engine, type EngineSettingsInput, type KeyspaceSettings, open } from '../../engine/index.ts';
+import {
+  type BatchOperation,
+  type Engine,
+  type EngineSettingsInput,
+  type KeyspaceSettings,
+  open,
+  type ResourceSettingsInput,
+} from '../../engine/index.ts';
 import { SimFileSystem } from '../sim/sim-file-system.ts';
 
 export const DIRECTORY = '/store';
 
-export const SETTINGS: EngineSettingsInput = {
+/** What stores may share: memory, and the caches in it. */
+export const SHARED_SETTINGS: ResourceSettingsInput = {
+  pageCacheBytes: 1024 * 1024,
+  memoryBytes: 64 * 1024 * 1024,
+};
+
+export const OWN_SETTINGS: EngineSettingsInput = {
   inlineThreshold: 64,
   memtableBytes: 64 * 1024,
   segmentBytes: 64 * 1024,
@@ -19,11 +32,11 @@ export const SETTINGS: EngineSettingsInput = {
   level0Compact: 2,
   level1Bytes: 256 * 1024,
   garbageRatio: 0.05,
-  pageCacheBytes: 1024 * 1024,
-  memoryBytes: 64 * 1024 * 1024,
   maxBatchBytes: 1024 * 1024,
   maxValueBytes: 256 * 1024,
 };
+
+export const SETTINGS: EngineSettingsInput = { ...OWN_SETTINGS, ...SHARED_SETTINGS };
 
 export interface StoreImage {
   readonly name: string;

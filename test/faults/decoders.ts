@@ -4,16 +4,17 @@
  * ask for in good faith.
  */
 import { FRAMES_OFFSET } from '../../engine/log/index.ts';
+import { assert } from '../../base/assert.ts';
 import { SparrowError, type ErrorKind } from '../../base/errors.ts';
 import { readVarint, varintBytes, writeVarint } from '../../base/varint.ts';
 import { xxh64 } from '../../base/xxh64.ts';
-import { open } from '../../engine/index.ts';
+import { createResources, open } from '../../engine/index.ts';
 import { CURRENT_NAME, decodeEdit, decodeManifest, encodeEdit, manifestName } from '../../engine/manifest/index.ts';
 import { decodeCurrent, encodeManifestFrame, encodeManifestHeader } from '../../engine/manifest/manifest-format.ts';
 import { SECTION_FOOTER, SECTION_PROPERTIES, SECTION_TOP, sectionPages, tableLayout } from '../../engine/table/table-format.ts';
 import { readFooter } from '../../engine/table/read-table.ts';
 import { openTableFile, readTableMeta } from '../../engine/table/index.ts';
-import { ALL_KEYS, DIRECTORY, diskOf, SETTINGS, type StoreImage } from '../corruption/stores.ts';
+import { ALL_KEYS, DIRECTORY, diskOf, OWN_SETTINGS, SHARED_SETTINGS, type StoreImage } from '../corruption/stores.ts';
 import type { SimFileSystem } from '../sim/sim-file-system.ts';
 import type { SimRandom } from '../sim/sim-random.ts';
 import { mutate, spoil } from './mutate.ts';
@@ -21,6 +22,10 @@ import { mutate, spoil } from './mutate.ts';
 /** What spoilt bytes may be answered with. An assertion is for our bugs: bytes from a disk must not reach one. */
 const ANSWERS: readonly ErrorKind[] = ['corrupt', 'invalid', 'exhausted', 'closed'];
 const READS_MAX = 5000;
+/** Of all stores: what one of them keeps of it when it is closed, or refused, the next ones lack. */
+const RESOURCES = createResources(SHARED_SETTINGS);
+/** Memory in use while no store is open, after one that is sound. */
+let restingBytes: number | undefined;
 
 /** One case. Throws when something was not as it must be. Returns whether the bytes were taken for sound. */
 export type DecoderCase = (random: SimRandom, image: StoreImage) => Promise<boolean> | boolean;
@@ -56,7 +61,7 @@ export const DECODERS: Readonly<Record<string, DecoderCase>> = {
       const edit = bytes.slice(offset, end);
       return encodeManifestFrame([i === spoilt ? mutate(edit, random) : edit], id);
     });
-    return useStore(new Map(image.files).set(name, Buffer.concat([encodeManifestHeader(id), ...frames])));
+    return useStore(image, new Map(image.files).set(name, Buffer.concat([encodeManifestHeader(id), ...frames])));
   },
 
   'manifest frames behind their checksum'(random, image) {
@@ -82,7 +87,7 @@ export const DECODERS: Readonly<Record<string, DecoderCase>> = {
     const view = new DataView(copy.buffer);
     const recordBytes = Math.min(view.getUint32(begin + 8, true), copy.length - begin - 24);
     putCheck(view, begin, xxh64(copy, begin + 8, Math.max(0, recordBytes) + 16, segment));
-    return useStore(new Map(image.files).set(name, copy));
+    return useStore(image, new Map(image.files).set(name, copy));
   },
 
   'log header and seal behind their checksums': async (random, image) => {
@@ -94,7 +99,7 @@ export const DECODERS: Readonly<Record<string, DecoderCase>> = {
     const view = new DataView(copy.buffer);
     putCheck(view, 56, xxh64(copy, 0, 56, segment));
     putCheck(view, 536, xxh64(copy, 512, 24, segment));
-    return useStore(new Map(image.files).set(name, copy));
+    return useStore(image, new Map(image.files).set(name, copy));
   },
 
   'table sections behind their checksums': async (random, image) => {
@@ -130,7 +135,7 @@ export const DECODERS: Readonly<Record<string, DecoderCase>> = {
     putCheck(view, at.footer + 64, xxh64(copy, at.footer, 64, SECTION_FOOTER, fileId));
     const files = new Map(image.files).set(name, copy);
     answers(() => void readTableMeta(diskOf(files), DIRECTORY, fileId));
-    return useStore(files);
+    return useStore(image, files);
   },
 
   'block file header': async (random, image) => {
@@ -138,7 +143,7 @@ export const DECODERS: Readonly<Record<string, DecoderCase>> = {
     const copy = Uint8Array.from(bytes);
     copy.set(spoil(copy.subarray(0, 56), random));
     putCheck(new DataView(copy.buffer), 56, xxh64(copy, 0, 56, Number.parseInt(name, 10)));
-    return useStore(new Map(image.files).set(name, copy));
+    return useStore(image, new Map(image.files).set(name, copy));
   },
 };
 
@@ -158,7 +163,11 @@ function expectAnswer(error: unknown): void {
 }
 
 /** Opens the store, reads all of it in two ways, writes, flushes and compacts. Values may be anything: their checksums were made for them. */
-async function useStore(files: ReadonlyMap<string, Uint8Array>): Promise<boolean> {
+async function useStore(image: StoreImage, files: ReadonlyMap<string, Uint8Array>): Promise<boolean> {
+  if (restingBytes === undefined) {
+    restingBytes = await bytesAfter(image);
+    assert(await useStore(image, image.files), 'a store that nobody has spoilt is sound');
+  }
   const disk: SimFileSystem = diskOf(files);
   let sound = true;
   const attempt = async (use: () => unknown): Promise<void> => {
@@ -170,7 +179,7 @@ async function useStore(files: ReadonlyMap<string, Uint8Array>): Promise<boolean
     }
   };
   await attempt(async () => {
-    const engine = await open(DIRECTORY, SETTINGS, { fileSystem: disk });
+    const engine = await open(DIRECTORY, OWN_SETTINGS, { fileSystem: disk, resources: RESOURCES });
     for (const key of ALL_KEYS) await attempt(() => engine.getEntrySync(key));
     await attempt(() => [...engine.scanSync()]);
     await attempt(() => [...engine.scanSync({ reverse: true })]);
@@ -179,9 +188,20 @@ async function useStore(files: ReadonlyMap<string, Uint8Array>): Promise<boolean
     await attempt(() => engine.settled());
     await attempt(() => engine.close());
   });
+  const { linearMemoryBytes } = RESOURCES.stats();
+  if (linearMemoryBytes !== restingBytes) throw new Error(`${linearMemoryBytes} bytes of memory are in use, not ${restingBytes}`);
   if (disk.openFiles.length > 0) throw new Error(`files are left open: ${disk.openFiles.join(' ')}`);
   if (disk.reads > READS_MAX) throw new Error(`${disk.reads} reads`);
   return sound;
+}
+
+/** Memory in use when the store has been opened, used and closed. */
+async function bytesAfter({ files }: StoreImage): Promise<number> {
+  const engine = await open(DIRECTORY, OWN_SETTINGS, { fileSystem: diskOf(files), resources: RESOURCES });
+  await engine.put('after', 'x');
+  await engine.flush();
+  await engine.close();
+  return RESOURCES.stats().linearMemoryBytes;
 }
 
 function manifestOf(image: StoreImage): { name: string; id: number; bytes: Uint8Array; edits: readonly { offset: number; end: number }[] } {
