@@ -133,6 +133,11 @@ export class MetaAdmin implements Disposable {
     return this.#onLeader('timestamps', method, { count });
   }
 
+  /** What somebody else asks, as he asks it. `isRead`: it may be asked again when its answer was lost. */
+  passOn<Q, A>(name: string, method: NodeMethod<MetaClient, Q, A>, request: Q, isRead: boolean, timeoutMs: number): Promise<A> {
+    return this.#onLeader(name, method, request, isRead, timeoutMs);
+  }
+
   close(): void {
     this.#calls.close();
   }
@@ -142,8 +147,14 @@ export class MetaAdmin implements Disposable {
   }
 
   /** Asks the node that led last, then those that are known, and goes where they point. */
-  async #onLeader<Q, A>(name: string, method: Method<Q, A>, request: Q, isRead: boolean = false): Promise<A> {
-    const endMs = performance.now() + this.#calls.timeoutMs;
+  async #onLeader<Q, A>(
+    name: string,
+    method: Method<Q, A>,
+    request: Q,
+    isRead: boolean = false,
+    timeoutMs: number = this.#calls.timeoutMs,
+  ): Promise<A> {
+    const endMs = performance.now() + timeoutMs;
     for (;;) {
       const refusals: Refusal[] = [];
       const asked = new Set<string>();

@@ -17,6 +17,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { SparrowError } from '../base/errors.ts';
+import { forwardedMetadata } from '../proto/index.ts';
 import type { TlsOptions } from './api.ts';
 import { aborted, clientClosed, timedOutError } from './settled-errors.ts';
 import { errorOfEndedStream } from './status-errors.ts';
@@ -29,6 +30,8 @@ export interface NodeCallsOptions {
   signal?: AbortSignal | undefined;
   /** As of `connect`. */
   tls?: TlsOptions | undefined;
+  /** They are passed on for somebody, who asked a proxy. */
+  forwarded?: boolean | undefined;
 }
 
 export type NodeMethod<Node, Q, A> = (
@@ -67,13 +70,15 @@ export class NodeCalls<Node extends Client> {
   readonly #unknown: string;
   readonly #signal: AbortSignal | undefined;
   readonly #credentials: ChannelCredentials;
+  readonly #metadata: () => Metadata;
   readonly #clients: Map<string, Node> = new Map();
   #closed = false;
 
-  constructor(make: MadeClient<Node>, unknown: string, { timeoutMs = 10_000, signal, tls }: NodeCallsOptions) {
+  constructor(make: MadeClient<Node>, unknown: string, { timeoutMs = 10_000, signal, tls, forwarded = false }: NodeCallsOptions) {
     this.#make = make;
     this.#unknown = unknown;
     this.#credentials = credentialsOf(tls && resolveTls(tls));
+    this.#metadata = forwarded ? forwardedMetadata : () => new Metadata();
     this.timeoutMs = timeoutMs;
     this.nodeMs = Math.min(timeoutMs, Math.max(NODE_MS, timeoutMs / 4));
     this.#signal = signal;
@@ -84,7 +89,7 @@ export class NodeCalls<Node extends Client> {
     const ms = Math.max(1, Math.ceil(timeoutMs));
     const signal = this.#signal;
     return new Promise((resolve, reject) => {
-      const call = method(this.#clientOf(address), request, new Metadata(), { deadline: Date.now() + ms }, (failure, answer) => {
+      const call = method(this.#clientOf(address), request, this.#metadata(), { deadline: Date.now() + ms }, (failure, answer) => {
         signal?.removeEventListener('abort', onAbort);
         if (failure === null) return resolve(answer);
         if (signal?.aborted === true) return reject(aborted(name, signal, {}));

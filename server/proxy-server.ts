@@ -12,7 +12,7 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import { SparrowError } from '../base/errors.ts';
-import { AdminService, fileDescriptors, Kv, type StatusResponse } from '../proto/index.ts';
+import { AdminService, fileDescriptors, Kv, MetaService, type StatusResponse } from '../proto/index.ts';
 import { parseListen } from './address.ts';
 import { Dashboard } from './dashboard/index.ts';
 import {
@@ -28,7 +28,7 @@ import {
   WRITE_PATHS,
 } from './gateway/index.ts';
 import { type Family, family, gatewayFamilies, labelled, MetricsServer, ProcessFigures } from './metrics/index.ts';
-import { ProxyCalls, SdkTables } from './proxy/index.ts';
+import { ClusterProxy, ProxyCalls, SdkTables } from './proxy/index.ts';
 import type { ServerSettings } from './settings.ts';
 import { askForSurvey, SurveySource, type SurveySourceParts } from './survey-source.ts';
 import { callerCredentials, callerPem, clientCredentials } from './tls.ts';
@@ -37,7 +37,7 @@ import { SERVER_VERSION } from './version.ts';
 const ANSWERS_MS = 3000;
 /** As of gateway-server.ts. */
 const MESSAGE_OVERHEAD_BYTES: number = 1024 * 1024;
-const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv'] as const;
+const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Meta'] as const;
 /** Nothing is written here: what is under way is bounded by the SDK. */
 const ROOM = { congested: false, onRelieved: () => () => undefined };
 
@@ -46,6 +46,7 @@ export class ProxyServer {
   readonly #logger: Logger;
   readonly #server: Server;
   readonly #tables: SdkTables;
+  readonly #cluster: ClusterProxy;
   readonly #kv: KvService;
   readonly #health: HealthImplementation;
   readonly #intake: Intake;
@@ -81,7 +82,10 @@ export class ProxyServer {
     const scans: Scans = async (call, state) => streamChunks(calls.scan(call.request, state), call, settings);
     this.#kv = kvService(calls, scans, this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);
+    this.#cluster = new ClusterProxy(join, callerPem(settings), this.#counter);
+    this.#server.addService(MetaService, this.#cluster.meta);
     this.#server.addService(AdminService, {
+      ...this.#cluster.admin,
       status: (_: unknown, done: (error: null, answer: StatusResponse) => void) => done(null, this.#status()),
     });
     this.#health = new HealthImplementation(Object.fromEntries(HEALTH_NAMES.map((name) => [name, 'SERVING'])));
@@ -157,6 +161,7 @@ export class ProxyServer {
 
   #release(): void {
     this.#tables.close();
+    this.#cluster.close();
     this.#metrics?.close();
     this.#dashboard?.close();
     this.#process?.close();

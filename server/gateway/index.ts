@@ -13,4 +13,6 @@ export { KvFront } from './kv-front.ts';
 export type { KvVerbs, TableProxy } from './kv-verbs.ts';
 export { ReceiveWindows } from './receive-windows.ts';
 export { kvService, READ_PATHS, STREAM_PATHS, WRITE_PATHS, type KvService } from './kv-service.ts';
+export { statusOf } from './rpc-errors.ts';
 export { type Scans, streamChunks } from './scan-stream.ts';
+export { type PlainCall, plainMethod } from './unary-call.ts';

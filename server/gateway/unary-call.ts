@@ -1,7 +1,7 @@
 /** A plain call as the lower layers see it, and the frame around every plain method: errors become statuses. */
 import { performance } from 'node:perf_hooks';
 import type { handleUnaryCall, Metadata, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
-import { followsShards } from '../../proto/index.ts';
+import { followsShards, isForwarded } from '../../proto/index.ts';
 import type { CallCounter } from './call-counter.ts';
 import type { Caller } from './kv-verbs.ts';
 import { statusOf } from './rpc-errors.ts';
@@ -28,6 +28,11 @@ export class PlainCall implements Caller {
     return this.#call.cancelled;
   }
 
+  /** A proxy passes it on. */
+  get forwarded(): boolean {
+    return isForwarded(this.#call.metadata);
+  }
+
   get followsShards(): boolean {
     return followsShards(this.#call.metadata);
   }
@@ -37,7 +42,7 @@ export class PlainCall implements Caller {
 export function plainMethod<Q, A>(
   counter: CallCounter,
   name: string,
-  verb: (request: Q, call: Caller) => A | Promise<A>,
+  verb: (request: Q, call: PlainCall) => A | Promise<A>,
   routed: (error: unknown) => unknown = (error) => error,
 ): handleUnaryCall<Q, A> {
   const calls = counter.of(name);

@@ -229,7 +229,7 @@ export const PARTS: readonly Part[] = [
     grade: 'edge',
     imports: ['base', 'client', 'proto', 'server/gateway', 'server/node', 'server/settings.ts'],
     packages: [],
-    holds: 'tables for clients that know no shards',
+    holds: 'tables and the cluster for whoever knows no nodes',
   },
   {
     path: 'server/metrics',

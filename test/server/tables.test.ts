@@ -2,7 +2,7 @@
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { type Client, connect, connectMeta, type KeyValues, type MetaAdmin } from '../../client/index.ts';
+import { type Client, connect, connectAdmin, connectMeta, type KeyValues, type MetaAdmin } from '../../client/index.ts';
 import { type GetResponse, KvClient, type PutResponse, type ScanResponse, type SurveyResponse } from '../../proto/index.ts';
 import { type RunningServer, startServer } from '../../server/index.ts';
 import { call } from '../e2e/server-harness.ts';
@@ -337,6 +337,35 @@ describe('clients that know no shards', () => {
     } finally {
       kv.close();
     }
+  });
+
+  it('reach the metaserver and the members through a proxy', async () => {
+    using through = connectMeta([proxy.address], { timeoutMs: 60_000 });
+    const spec = { partitioning: { $case: 'hash' as const, value: { shards: 2 } }, replicas: 3, pool: '', ttlMs: 0, durability: '' };
+    const rest = { inlineThreshold: 0, quotas: undefined, learners: 0, witnesses: 0, dryRun: false, waitMs: 0 };
+    const made = await through.createTable({ name: 'through', ...spec, ...rest });
+    expect(made.shards).toHaveLength(2);
+    expect((await through.tables()).map(({ name }) => name)).toContain('through');
+    const { nodes, shards } = await through.survey();
+    expect(nodes.map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+    expect(shards.filter(({ entry }) => entry!.table === made.table!.table)).toHaveLength(2);
+    const unknown = through.operate({ operation: { $case: 'split', value: { shard: 4711, at: undefined } }, dryRun: true });
+    await expect(unknown).rejects.toMatchObject({ kind: 'invalid', code: 'SHARD_UNKNOWN' });
+    expect(await through.timestamps(10)).toMatchObject({ count: 10 });
+    await expect(through.createTable({ name: 'through', ...spec, ...rest })).rejects.toMatchObject({ code: 'TABLE_EXISTS' });
+    using admin = connectAdmin([proxy.address], { timeoutMs: 60_000 });
+    expect((await admin.status()).status.members.map(({ id }) => id)).toEqual([1, 2, 3]);
+    // The SDK learns of the nodes by it.
+    await using sdk = connect(proxy.address, { timeoutMs: 60_000 });
+    await sdk.table('through').put('a', 'x');
+    expect(await client.table('through').get('a')).toBeDefined();
+  });
+
+  it('are not sent from proxy to proxy', async () => {
+    await using second = await startServer({ role: 'proxy', join: proxy.address, listen: '127.0.0.1:0', logLevel: 'silent' });
+    using through = connectMeta([second.address], { timeoutMs: 60_000 });
+    await expect(through.tables()).rejects.toMatchObject({ kind: 'invalid', code: 'PROXY', details: { field: 'join' } });
+    await expect(connectAdmin([second.address]).status()).rejects.toMatchObject({ code: 'PROXY' });
   });
 
   it('may be the SDK, which sees one server', async () => {
