@@ -464,7 +464,8 @@ export class Replica implements HostedReplica {
       budget: this.#proposals.budget,
       reads: this.#reads,
       lead: this.#lead,
-      held: this.#upkeep.held,
+      // Of one that has stopped the engine may be closed, on its way to be destroyed.
+      held: this.#stopped === undefined ? this.#upkeep.held : [],
       replayedEntries: this.#replayed,
       entriesMended: this.#mended,
       entriesFetched: this.#fetched,

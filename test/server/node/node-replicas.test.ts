@@ -82,7 +82,10 @@ describe('the replicas of a node', () => {
     await node.put(20, 'a', '1');
     await node.replicas.create({ ...descriptorOf(20), epoch: 9 }, [1]);
     expect(node.get(20, 'a')).toBe('1');
+    const replica = node.replicas.get(20)!;
     await Promise.all([node.replicas.destroy(20), node.replicas.destroy(20), node.replicas.destroy(99)]);
+    // Whoever has still got it may ask: a node reports its replicas while one of them goes.
+    expect(replica.stats().stoppedBecause).toMatchObject({ code: 'NO_REPLICA' });
     expect(node.replicas.get(20)).toBeUndefined();
     expect(node.replicas.knows(20)).toBe(true);
     expect(node.replicas.knows(99)).toBe(false);
