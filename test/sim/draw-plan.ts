@@ -100,6 +100,8 @@ function drawFault(kind: FaultKind, random: SimRandom, { nodes, clients, diskErr
   switch (kind) {
     case 'end':
       return { kind, node, ending: random.pick(ENDINGS), downMs };
+    case 'lose':
+      return { kind, node: random.pick(nodes) };
     case 'end-at-operation':
       return { kind, node, after: random.below(60), ending: random.pick(ENDINGS), downMs };
     case 'end-at-moment': {

@@ -26,6 +26,8 @@ export type Fault = { readonly atMs: number } & (
       readonly ending: Ending;
       readonly downMs: number;
     }
+  /** The machine is gone for good, and its disk with it. */
+  | { readonly kind: 'lose'; readonly node: string }
   /** Power fails for several machines at once. */
   | { readonly kind: 'end-several'; readonly nodes: readonly string[]; readonly ending: Ending; readonly downMs: number }
   | { readonly kind: 'pause'; readonly node: string; readonly forMs: number }
@@ -35,6 +37,8 @@ export type Fault = { readonly atMs: number } & (
       readonly others: readonly string[];
       readonly way: Way;
       readonly forMs: number;
+      /** What it is called where it is counted. */
+      readonly of?: string;
     }
   | { readonly kind: 'sever'; readonly one: string; readonly other: string }
   | { readonly kind: 'mute'; readonly from: string; readonly to: string }
@@ -63,6 +67,9 @@ export const DECEITS: readonly Deceit[] = ['rot', 'misdirected', 'lie', 'lost'];
 /** Instead of a node's name: whoever leads when the fault happens. When nobody does, it does not happen. */
 export const LEADER = '@leader';
 
+/** The same: whoever leads the metaserver. */
+export const METASERVER = '@metaserver';
+
 /** Makes the faults of a plan happen, from now on. */
 export function followPlan(world: World, plan: readonly Fault[]): void {
   const beganMs = world.nowMs;
@@ -79,7 +86,7 @@ function nameOf(fault: Fault): string {
     case 'disk':
       return `disk ${fault.error}`;
     case 'partition':
-      return fault.way === 'both' ? 'partition' : 'partition one-way';
+      return `partition${fault.of === undefined ? '' : ` of ${fault.of}`}${fault.way === 'both' ? '' : ' one-way'}`;
     case 'end-at-moment':
       return `armed: end at ${fault.at}`;
     case 'upkeep':
@@ -98,6 +105,10 @@ function happen(world: World, fault: Fault): boolean {
     case 'end':
       if (!node!.isUp) return false;
       node!.end(fault.ending, fault.downMs);
+      return true;
+    case 'lose':
+      if (node!.isLost) return false;
+      node!.lose();
       return true;
     case 'end-at-operation':
       if (!node!.isUp) return false;
@@ -200,18 +211,18 @@ function damageEngine(node: SimNode, part: number): boolean {
 }
 
 function nodeOf(world: World, name: string): SimNode | undefined {
-  if (name !== LEADER) return world.nodes.get(name);
+  if (name !== LEADER && name !== METASERVER) return world.nodes.get(name);
   let leader: SimNode | undefined;
   let term = 0;
   for (const node of world.nodes.values()) {
-    const leads = node.program?.leads?.() ?? 0;
+    const leads = (name === LEADER ? node.program?.leads?.() : node.program?.leadsMetaserver?.()) ?? 0;
     if (leads > term) [leader, term] = [node, leads];
   }
   return leader;
 }
 
 function addressOf(world: World, name: string): string | undefined {
-  return name === LEADER ? nodeOf(world, name)?.name : name;
+  return name === LEADER || name === METASERVER ? nodeOf(world, name)?.name : name;
 }
 
 function isDeceit(error: DiskError): error is Deceit {

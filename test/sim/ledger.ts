@@ -10,11 +10,11 @@
  */
 import type { Engine } from '../../engine/index.ts';
 import type { LogEntry, Message } from '../../server/raft/index.ts';
-import { StateMachine } from '../../server/node/state-machine.ts';
+import { type ApplyResult, StateMachine } from '../../server/node/state-machine.ts';
 
 export type Rule = 'one vote' | 'one leader' | 'one history';
 
-interface Applied {
+interface AppliedEntry {
   readonly term: number;
   readonly data: Buffer;
   /** The change of the configuration that it is, if it is one. */
@@ -32,7 +32,7 @@ export class Ledger {
   /** By term. */
   readonly #leaders: Map<number, number> = new Map();
   /** By index. */
-  readonly #applied: Map<number, Applied> = new Map();
+  readonly #applied: Map<number, AppliedEntry> = new Map();
 
   constructor(alarm: (error: Error) => void) {
     this.#alarm = alarm;
@@ -86,12 +86,15 @@ export class Ledger {
   }
 }
 
-/** Engines whose entries are told of: which ledger, and whose they are. */
-const watched = new WeakMap<Engine, { readonly ledger: Ledger; readonly by: string }>();
+/** What an entry has come to. */
+export type Applied = (machine: StateMachine, entry: LogEntry, result: ApplyResult) => void;
 
-/** From now on the ledger is told of what state machines apply to this engine. */
-export function watchApplied(engine: Engine, ledger: Ledger, by: string): void {
-  watched.set(engine, { ledger, by });
+/** Engines whose entries are told of: which ledger, and whose they are. */
+const watched = new WeakMap<Engine, { readonly ledger: Ledger; readonly by: string; readonly applied: Applied | undefined }>();
+
+/** From now on the ledger is told of what state machines apply to this engine, and `applied` of what came of it. */
+export function watchApplied(engine: Engine, ledger: Ledger, by: string, applied?: Applied): void {
+  watched.set(engine, { ledger, by, applied });
 }
 
 // State machines are made within replicas, one after another as snapshots come; nothing else is asked of production code than that they apply.
@@ -99,5 +102,10 @@ const { apply } = StateMachine.prototype;
 StateMachine.prototype.apply = function (this: StateMachine, entry: LogEntry) {
   const watch = watched.get(this.engine);
   watch?.ledger.applies(watch.by, entry);
-  return apply.call(this, entry);
+  const { applied } = watch ?? {};
+  if (applied === undefined) return apply.call(this, entry);
+  return apply.call(this, entry).then((result) => {
+    applied(this, entry, result);
+    return result;
+  });
 };

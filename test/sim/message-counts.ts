@@ -4,7 +4,11 @@ import type { Message } from '../../server/raft/index.ts';
 export class MessageCounts {
   readonly #counts: Map<string, number> = new Map();
 
+  /** Of all kinds. */
+  all = 0;
+
   add(message: Message): void {
+    this.all++;
     const name = nameOf(message);
     if (name !== undefined) this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
   }

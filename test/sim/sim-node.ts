@@ -196,6 +196,13 @@ export class SimNode {
     } else this.#world.scheduler.after(downMs, () => this.start());
   }
 
+  /** The machine is gone, with its disk. */
+  lose(): void {
+    this.#lost = true;
+    this.end('none', 0);
+    this.#world.counters.add('machine lost');
+  }
+
   /** Power fails, or the process dies, in the midst of an operation of the disk, `after` more of them from now. */
   endAtOperation(after: number, ending: Ending, downMs: number): void {
     this.#planned = { ending, downMs };

@@ -13,7 +13,8 @@ import { BROKEN, Ledger } from './ledger.ts';
 import { GroupOversight } from './group-oversight.ts';
 import { bootClusterNode } from './metaserver/cluster-node.ts';
 import { drawPolicy, NODES } from './metaserver/cluster-plan.ts';
-import { ClusterOversight } from './metaserver/oversight.ts';
+import { drawClusterFaults } from './metaserver/draw-faults.ts';
+import { ClusterOversight, STORM } from './metaserver/oversight.ts';
 import { bootServer, drawStackSettings, type StackSettings } from './server-program.ts';
 import { SdkClient } from './sdk-client.ts';
 import { SimClient } from './sim-client.ts';
@@ -101,7 +102,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   });
   // Where one member is lost, what only another one has in its engine is gone with that.
   const damages = count >= 3 && voters === count && !shards && deceivable === 0 ? drawDamages(seed, servers.at(-1)!, forMs) : [];
-  const plan = options.plan ?? [...drawn, ...damages];
+  const ofCluster = metaserver ? drawClusterFaults(seed, clientNames, forMs) : [];
+  const plan = options.plan ?? [...drawn, ...damages, ...ofCluster];
   const settings = withoutLeases(drawStackSettings(random), plan);
   const world = new World({ seed, traced });
   const ledgers = new Ledgers((error) => world.alarm(error));
@@ -200,6 +202,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       return 'the healed world does not repair itself';
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
+    if (!(await everythingIsRead())) return 'what is there cannot be read';
     const unrest = await oversight.unrest();
     if (unrest !== undefined) return unrest;
     for (const { program } of nodes) if (program !== undefined) world.trace.fold(program.digest());
@@ -207,9 +210,28 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 
   function overseer(): Oversight {
-    if (metaserver) return new ClusterOversight(world, nodes, ledgers, random, { ...divided!, policy: drawPolicy(random) }, healedMsMax);
+    if (metaserver)
+      return new ClusterOversight(
+        world,
+        nodes,
+        ledgers,
+        random,
+        { ...divided!, policy: drawPolicy(random), reportMs: reports.reportMs, tickMs: settings.cluster.tickMs },
+        healedMsMax,
+      );
     if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, divided, healedMsMax);
     return new GroupOversight({ world, nodes, changing: voters < count, random, healedMsMax });
+  }
+
+  /** Every key, so that what was acknowledged is found to be there. */
+  async function everythingIsRead(): Promise<boolean> {
+    let done = false;
+    const reads = async (): Promise<void> => {
+      for (const workload of workloads) await workload.readAll?.(0, clients[0]!);
+      done = true;
+    };
+    reads().catch((error: unknown) => world.alarm(error as Error));
+    return world.run(healedMsMax, () => done);
   }
 
   /** Until every client has seen every workload again. */
@@ -230,11 +252,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
-const LIVENESS = /^(?:the servers do not|\d+ workers wait|the healed world|nobody leads|the replicas do not come|the shards do not come)/;
+const LIVENESS =
+  /^(?:what is there|the servers do not|\d+ workers wait|the healed world|nobody leads|the replicas do not come|the shards do not come)/;
 
 function finderOf(failure: string): string {
   if (failure.includes(BROKEN)) return failure.slice(failure.indexOf(BROKEN)).split(':', 2).join(':');
   if (failure.startsWith('the shards are no partition') || /^shard \d+ /.test(failure)) return 'shards compared';
+  if (failure.startsWith(STORM)) return STORM;
   if (failure.startsWith('the replicas have different data')) return 'replicas compared';
   if (LIVENESS.test(failure)) return 'liveness';
   if (failure.includes('no order explains')) return 'linearizability';

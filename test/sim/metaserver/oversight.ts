@@ -4,6 +4,7 @@
  *   - no operator is under way, and what ended has ended in one of the ways in which operators do
  *   - every shard has as many voters as its table wants, on nodes that are up, no two in a zone while there are zones enough, and a leader
  *   - nodes have replicas of shards that they are members of, and no others
+ *   - nodes that have nothing to do say little
  *   - nobody's hands are believed to have been at any shard: nobody's were
  */
 import type { ClusterState, Shard } from '../../../server/meta/state.ts';
@@ -16,17 +17,42 @@ import type { World } from '../world.ts';
 import type { Ledgers } from '../shards/node-program.ts';
 import { UNREST } from '../shards/oversight.ts';
 import { ShardWatch } from '../shards/shard-watch.ts';
-import { REPLICAS, zoneOf } from './cluster-plan.ts';
+import type { ClusterNode } from './cluster-node.ts';
+import { NODES, REPLICAS, zoneOf } from './cluster-plan.ts';
 import { People, type PeopleOptions } from './people.ts';
+
+/** So long is watched whether nodes that have nothing to do are quiet. */
+const IDLE_MS = 1000;
+const SLACK = 10;
+/** Commits are told, and a round may have something to do. */
+const TIMES = 3;
+/** What a run says of nodes that are not. */
+export const STORM = 'a storm';
+
+export interface ClusterTimes {
+  /** Between two reports of a node. */
+  readonly reportMs: number;
+  /** Of Raft. */
+  readonly tickMs: number;
+}
 
 export class ClusterOversight implements Oversight {
   readonly #world: World;
   readonly #nodes: readonly SimNode[];
   readonly #healedMsMax: number;
+  readonly #times: ClusterTimes;
   readonly #people: People;
   readonly #watch: ShardWatch;
 
-  constructor(world: World, nodes: readonly SimNode[], ledgers: Ledgers, random: SimRandom, options: PeopleOptions, healedMsMax: number) {
+  constructor(
+    world: World,
+    nodes: readonly SimNode[],
+    ledgers: Ledgers,
+    random: SimRandom,
+    options: PeopleOptions & ClusterTimes,
+    healedMsMax: number,
+  ) {
+    this.#times = options;
     this.#world = world;
     this.#nodes = nodes;
     this.#healedMsMax = healedMsMax;
@@ -50,7 +76,34 @@ export class ClusterOversight implements Oversight {
 
   async difference(): Promise<string | undefined> {
     const equal = await this.#world.run(this.#healedMsMax, () => this.#watch.unequal() === undefined);
-    return equal ? this.#watch.problemAtRest() : `the replicas do not come to be equally far: ${this.#watch.unequal()}`;
+    if (!equal) return `the replicas do not come to be equally far: ${this.#watch.unequal()}`;
+    return this.#watch.problemAtRest() ?? this.#storm();
+  }
+
+  /** Who has nothing to do says little: reports at their time, heartbeats of groups that are awake. */
+  async #storm(): Promise<string | undefined> {
+    const before = this.#said();
+    await this.#world.run(IDLE_MS);
+    const after = this.#said();
+    const { reportMs, tickMs } = this.#times;
+    const groups = this.#people.lead?.state?.shards.size ?? 0;
+    const reportsMax = TIMES * NODES.length * (IDLE_MS / reportMs + SLACK);
+    // A question and an answer for each follower at each tick.
+    const messagesMax = TIMES * groups * (REPLICAS - 1) * 2 * (IDLE_MS / tickMs + SLACK);
+    const [reports, messages] = [after.reports - before.reports, after.messages - before.messages];
+    if (reports > reportsMax) return `${STORM}: ${reports} reports in ${IDLE_MS} ms of nothing to do, and ${reportsMax} would do`;
+    if (messages > messagesMax) return `${STORM}: ${messages} messages in ${IDLE_MS} ms of nothing to do, and ${messagesMax} would do`;
+    return undefined;
+  }
+
+  #said(): { reports: number; messages: number } {
+    let [reports, messages] = [0, 0];
+    for (const { program } of this.#nodes) {
+      const node = program as ClusterNode | undefined;
+      reports += node?.attendCounts.reports ?? 0;
+      messages += node?.messages.all ?? 0;
+    }
+    return { reports, messages };
   }
 
   #whyNotAtRest(): string | undefined {
@@ -60,6 +113,7 @@ export class ClusterOversight implements Oversight {
     if (unsettled !== undefined) return unsettled;
     for (const [i, { isLost }] of this.#nodes.entries()) {
       const node = state.nodes.get(i + 1);
+      if (node === undefined && isLost) continue;
       if (node === undefined) return `node ${i + 1} has not registered`;
       const { health } = node.record;
       if (isLost ? health !== 'down' : health !== 'up' || node.load === undefined) return `node ${i + 1} is ${health}`;

@@ -7,6 +7,9 @@ import { createResources, open } from '../../../engine/index.ts';
 import type { Order, OrderOutcome } from '../../../server/meta/orders.ts';
 import { KvCalls } from '../../../server/gateway/kv-calls.ts';
 import { NodeHost, NodeLog, NodeReplicas, type Replica } from '../../../server/node/index.ts';
+import { decodeCommand } from '../../../server/node/command-codec.ts';
+import type { ApplyResult, StateMachine } from '../../../server/node/state-machine.ts';
+import type { LogEntry } from '../../../server/raft/index.ts';
 import { FIRST_SHARD, META_GROUP } from '../../../server/shard/descriptor.ts';
 import { NodeAgent } from '../../../server/shard/node-agent.ts';
 import { createHash, hash } from '../../server/transport/hash.ts';
@@ -14,6 +17,7 @@ import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from 
 import { Ledger, watchApplied } from '../ledger.ts';
 import { MessageCounts } from '../message-counts.ts';
 import { momentOf } from '../moments.ts';
+import { KeyOwners } from './key-owners.ts';
 import { answer, metricsOf, SERVER_SETTINGS, type StackSettings, type Standing } from '../server-program.ts';
 import type { ConnectionEvents, SimConnection } from '../sim-network.ts';
 import type { Environment, Program } from '../sim-node.ts';
@@ -30,10 +34,27 @@ const GROUP = /\/groups\/(\d+)\//;
 export class Ledgers {
   readonly #alarm: (error: Error) => void;
   readonly #byGroup: Map<number, Ledger> = new Map();
+  readonly #owners: KeyOwners;
+  /** Told whenever a client has got an answer. */
+  onServed: () => void = () => undefined;
 
   constructor(alarm: (error: Error) => void) {
     this.#alarm = alarm;
+    this.#owners = new KeyOwners(alarm);
   }
+
+  /** What a write of keys has come to. */
+  readonly applied = ({ descriptor }: StateMachine, { index, data }: LogEntry, result: ApplyResult): void => {
+    // One that was remembered was written before.
+    if (result.outcome !== 'applied' || result.version !== index || data.length === 0) return;
+    const command = decodeCommand(data);
+    if (command.kind === 'write')
+      this.#owners.wrote(
+        descriptor,
+        index,
+        command.operations.map(({ key }) => key),
+      );
+  };
 
   of(group: number): Ledger {
     const known = this.#byGroup.get(group);
@@ -50,6 +71,8 @@ export interface ShardNode extends Program {
   readonly replicas: NodeReplicas;
   readonly transport: SimTransport;
   readonly agent: NodeAgent;
+  /** What it has sent to other nodes for its groups. */
+  readonly messages: MessageCounts;
   execute(order: Order): Promise<OrderOutcome>;
 }
 
@@ -141,7 +164,7 @@ export async function bootShardNode(environment: Environment, parts: ShardNodePa
     createHash,
     openEngine: async (path) => {
       const opened = await open(path, engine, { fileSystem, scheduler, clock, random, hosted, resources });
-      watchApplied(opened, ledgers.of(Number(GROUP.exec(path)![1])), name);
+      watchApplied(opened, ledgers.of(Number(GROUP.exec(path)![1])), name, ledgers.applied);
       return opened;
     },
     settingsOf: () => ({
@@ -180,6 +203,7 @@ export async function bootShardNode(environment: Environment, parts: ShardNodePa
       const answered = others(request) ?? answer(calls, request, standingOf);
       void answered.then(
         (frame) => {
+          if (frame.error === undefined) ledgers.onServed();
           connection.send(encodeFrame(frame));
           if (frame.written?.applied === true) environment.sent('answer');
         },
@@ -196,6 +220,7 @@ export async function bootShardNode(environment: Environment, parts: ShardNodePa
     replicas,
     transport,
     agent,
+    messages,
     execute: (order) => agent.execute({ id: String(++orders), order }),
     digest: () => shardsOn(program).map(digestOf).join('; '),
     leads: () => Math.max(0, ...leading().map((replica) => replica.stats().term)),

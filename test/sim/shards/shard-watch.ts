@@ -35,6 +35,7 @@ export class ShardWatch {
     this.#world = world;
     this.#nodes = nodes;
     this.#ledgers = ledgers;
+    ledgers.onServed = () => this.#lookAtServing();
   }
 
   /** From now on, all the time. */
@@ -58,7 +59,12 @@ export class ShardWatch {
       if (before === undefined) this.#described.set(`${group}/${applied}`, said);
       else if (before !== said) this.#broken('one description', `shard ${group} at ${applied} is ${said}, and ${before}`);
     }
-    const serving = replicas.filter((replica) => this.#serves(replica));
+    this.#lookAtServing();
+  }
+
+  /** In the midst of an entry, too, when a replica says of itself already what it will be. */
+  #lookAtServing(): void {
+    const serving = this.#replicas().filter((replica) => replica.applied > 0 && !replica.installing && this.#serves(replica));
     this.#world.counters.add('shards serving, seen', serving.length);
     const inOrder = serving.map(({ descriptor }) => descriptor).sort((a, b) => Buffer.compare(startOf(a), startOf(b)) || a.shard - b.shard);
     for (const [i, descriptor] of inOrder.entries()) {

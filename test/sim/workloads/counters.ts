@@ -26,15 +26,13 @@ export class CounterWorkload implements Workload {
     return check(counterModel, this.#history.operations);
   }
 
+  async readAll(client: number, store: KvClient): Promise<void> {
+    for (let key = 0; key < this.#keys; key++) await this.#read(client, store, `counter/${key}`);
+  }
+
   async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
     const key = `counter/${random.below(this.#keys)}`;
-    if (random.chance(0.4)) {
-      const invocation = this.#history.invoke(client, { type: 'read', key });
-      const outcome = await store.read([key]);
-      if (outcome.status === 'answered') invocation.respond(counterOf(outcome.answer[0]!));
-      else invocation.lose();
-      return;
-    }
+    if (random.chance(0.4)) return this.#read(client, store, key);
     const amount = 1 + random.below(3);
     const id = String(this.#additions++);
     const change = ([found]: readonly Found[]): Change<CounterOutput> => {
@@ -43,6 +41,13 @@ export class CounterWorkload implements Workload {
       return { puts: { [key]: `${after.sum}:${after.shown.join()}` }, output: after };
     };
     await modify(store, [key], change, () => this.#history.invoke(client, { type: 'add', key, amount, id }));
+  }
+
+  async #read(client: number, store: KvClient, key: string): Promise<void> {
+    const invocation = this.#history.invoke(client, { type: 'read', key });
+    const outcome = await store.read([key]);
+    if (outcome.status === 'answered') invocation.respond(counterOf(outcome.answer[0]!));
+    else invocation.lose();
   }
 }
 

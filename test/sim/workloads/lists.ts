@@ -25,21 +25,26 @@ export class Lists implements Workload {
     return check(appendListModel, this.#history.operations);
   }
 
+  async readAll(client: number, store: KvClient): Promise<void> {
+    for (let key = 0; key < this.#keys; key++) await this.#read(client, store, `list/${key}`);
+  }
+
   async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
     const key = `list/${random.below(this.#keys)}`;
-    if (random.chance(0.4)) {
-      const invocation = this.#history.invoke(client, { type: 'read', key });
-      const outcome = await store.read([key]);
-      if (outcome.status === 'answered') invocation.respond(listOf(outcome.answer[0]!));
-      else invocation.lose();
-      return;
-    }
+    if (random.chance(0.4)) return this.#read(client, store, key);
     const element = this.#elements++;
     const change = ([found]: readonly Found[]): { puts: Record<string, string>; output: readonly number[] } => {
       const list = [...listOf(found!), element];
       return { puts: { [key]: list.join() }, output: list };
     };
     await modify(store, [key], change, () => this.#history.invoke(client, { type: 'append', key, element }));
+  }
+
+  async #read(client: number, store: KvClient, key: string): Promise<void> {
+    const invocation = this.#history.invoke(client, { type: 'read', key });
+    const outcome = await store.read([key]);
+    if (outcome.status === 'answered') invocation.respond(listOf(outcome.answer[0]!));
+    else invocation.lose();
   }
 }
 

@@ -43,6 +43,10 @@ export class Registers implements Workload {
     return checkAge(this.#history.operations, this.#staleReads) ?? verdict;
   }
 
+  async readAll(client: number, store: KvClient): Promise<void> {
+    for (let key = 0; key < this.#keys; key++) await this.#read(client, store, `register/${key}`);
+  }
+
   async act(client: number, store: KvClient, random: SimRandom): Promise<void> {
     const key = `register/${random.below(this.#keys)}`;
     const kind = random.below(10);

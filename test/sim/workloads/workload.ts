@@ -10,6 +10,8 @@ export interface Workload {
   readonly name: string;
   /** One operation of one client: at most one for each client at a time. Settles when its outcome is known, or given up. */
   act(client: number, store: KvClient, random: SimRandom): Promise<void>;
+  /** Reads every key, one after another. */
+  readAll?(client: number, store: KvClient): Promise<void>;
   /** Operations with a known outcome. */
   readonly answered: number;
   check(): Verdict<unknown, unknown>;

@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { Counters } from './counters.ts';
+import { simulate } from './simulate.ts';
+
+const CAMPAIGN = fileURLToPath(new URL('campaign.ts', import.meta.url));
+const SEEDS = 10;
+/** What so few seeds reach. */
+const REACHED: readonly string[] = [
+  'lose',
+  'operator: split done',
+  'operator: move done',
+  'operator: repair done',
+  'operator: tidy done',
+  'people: drain',
+  'shards serving, seen',
+  'snapshots installed',
+];
+
+describe('a cluster that runs itself in the simulation', () => {
+  it(
+    'stays linearizable and comes to rest, its replicas spread over zones, whatever fails and is asked of it',
+    { timeout: 600_000 },
+    async () => {
+      const counters = new Counters();
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const { failure, counters: reached } = await simulate({ seed, metaserver: true });
+        expect(failure, `node test/sim/campaign.ts --metaserver --seed ${seed} --replay`).toBeUndefined();
+        counters.addAll(reached);
+      }
+      expect(counters.get('operations')).toBeGreaterThan(2000);
+      counters.assertReached(REACHED);
+    },
+  );
+
+  it('runs the same way for the same seed, in another process too', { timeout: 120_000 }, async () => {
+    const { hash } = await simulate({ seed: 1, metaserver: true });
+    const output = execFileSync(process.execPath, [CAMPAIGN, '--metaserver', '--seed', '1', '--replay'], { encoding: 'utf8' });
+    expect(output).toContain(`hash ${hash}`);
+  });
+});
