@@ -119,8 +119,13 @@ export function errorOf(failure: RpcFailure): SparrowError {
 /** "No connection established. Last error: Error: connect ECONNREFUSED ..." says it in its last words. */
 export function plainMessage(details: string): string {
   const cause = /Last error: (?:Error: )?(.+?)\.?(?: Resolution note:.*)?$/s.exec(details);
-  return cause?.[1] ?? details;
+  return (cause?.[1] ?? details).replace(SAID_WHEN, '').replace(FOR_NODE, '').replace(OF_OPENSSL, '$1: $2');
 }
+
+/** When it happened; what helps who started Node; where in its sources OpenSSL says it. */
+const SAID_WHEN = / \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/;
+const FOR_NODE = /; if the root CA is installed locally, try running Node\.js with .*$/;
+const OF_OPENSSL = /^[0-9A-F]+:error:[0-9A-F]*:([^:]*):[^:]*:([^:]*):.*$/s;
 
 function detailsText(details: ErrorDetails): string {
   const text = JSON.stringify(details).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -98,7 +98,11 @@ const CLUSTER_HINTS: Readonly<Record<string, string>> = {
 };
 
 /** What to do next. */
-function hintOf({ kind, code, details }: SparrowError): string | undefined {
+function hintOf({ kind, code, message, details }: SparrowError): string | undefined {
+  if (code === 'UNREACHABLE' && /certificate|self-signed|altnames/i.test(message))
+    return '--tls-authority FILE names the certificates to trust.';
+  if (code === 'UNREACHABLE' && /Failed to connect|Protocol error|wrong version number|EPROTO|socket disconnected/.test(message))
+    return 'Something listens there that is spoken to otherwise: is it the port for clients, and does it speak TLS (--tls, --tls-authority) or not?';
   if (code === 'UNREACHABLE') return 'Is a server running there? "sparrowkv server --data ./data" starts one.';
   const hint = CLUSTER_HINTS[code];
   if (hint !== undefined) return hint;

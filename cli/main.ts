@@ -9,5 +9,7 @@ if (problem !== undefined) {
 }
 // gRPC's own log lines are no part of what we print.
 process.env['GRPC_VERBOSITY'] ??= 'NONE';
+// What packages do that Node will not have in future is nothing that who runs this could change: gRPC names IP addresses to TLS.
+process.noDeprecation = true;
 const { run } = await import('./program.ts');
 await run(process.argv);

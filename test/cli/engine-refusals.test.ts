@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SparrowError } from '../../base/errors.ts';
+import { plainMessage } from '../../base/rpc-status.ts';
 import { exitCodeOf, messageOf } from '../../cli/exit.ts';
 import { open } from '../../engine/index.ts';
 import { withNextStep } from '../../engine/next-step.ts';
@@ -117,6 +118,34 @@ describe('a message', () => {
           '"sparrowkv engine verify /d" tells what is damaged; "sparrowkv engine repair /d" keeps what is sound.',
       );
     }
+  });
+});
+
+describe('a server that is not reached', () => {
+  const text = (details: string): string =>
+    messageOf(new SparrowError('unavailable', 'UNREACHABLE', `cannot reach a:1: ${plainMessage(details)}`));
+
+  it.each([
+    [
+      'No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1',
+      'connect ECONNREFUSED 127.0.0.1:1',
+      'Is a server running there?',
+    ],
+    ['No connection established. Last error: Failed to connect (2026-11-22T01:41:26.877Z)', 'Failed to connect', 'does it speak TLS'],
+    [
+      'No connection established. Last error: 402D0293A57F0000:error:0A00010B:SSL routines:tls_validate_record_header:wrong version number:../deps/x.c:77:\n',
+      'SSL routines: wrong version number',
+      'does it speak TLS',
+    ],
+    [
+      'No connection established. Last error: unable to verify the first certificate; if the root CA is installed locally, try running Node.js with --use-system-ca',
+      'unable to verify the first certificate',
+      '--tls-authority FILE',
+    ],
+  ])('says why, in short, and what may be wrong: %s', (details, why, hint) => {
+    const [first, second] = text(details).split('\n');
+    expect(first).toBe(`sparrowkv: cannot reach a:1: ${why} [UNREACHABLE]`);
+    expect(second).toContain(hint);
   });
 });
 
