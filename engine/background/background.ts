@@ -63,7 +63,7 @@ export interface Background {
   readonly compactionsFree: number;
   /**
    * Lets background work get on while the caller's thread does not yield: waits until some job has ended, at most `ms`, and calls its
-   * `onEnd`. For a caller that writes without ever awaiting.
+   * `onEnd`. For a caller that writes without ever awaiting. 0: does not wait, only looks.
    */
   waitSync(ms: number): void;
   /** Cancels what has not begun, and compactions, and waits for what runs; their `onEnd` are called. Idempotent. */

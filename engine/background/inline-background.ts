@@ -79,8 +79,9 @@ export class InlineBackground implements Background {
     return Math.max(0, this.#atOnce - this.#compactions.length);
   }
 
-  /** On this thread nothing else would pay what is owed: the step is made all the same. */
-  waitSync(): void {
+  /** Who waits is waited for: nothing else on this thread would pay what is owed. Who only looks gets no more than the budget allows. */
+  waitSync(ms: number): void {
+    if (ms === 0 && this.#flushes.length === 0 && this.#budget.waitMs > 0) return;
     this.#step();
   }
 
