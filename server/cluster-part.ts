@@ -161,7 +161,6 @@ export class ClusterPart {
       incarnation: this.#incarnation,
       diskBytes: this.#meter.diskBytes,
       cores: CORES,
-      ioBytesPerSecond: 0,
     };
   }
 

@@ -1,13 +1,15 @@
-/** How busy a node's machine is, between two looks: its disk's room, its cores, the syncs of its log. Made by cluster-part.ts. */
+/** How busy a node's machine is, between two looks: its disk's room, its cores, the syncs of its log, what the process reads and writes. Made by cluster-part.ts. */
 import { statfsSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import type { NodeLog } from './node/index.ts';
+import { processIoBytes } from './process-io.ts';
 
 export interface MachineLoad {
   readonly diskUsedBytes: number;
   readonly diskFreeBytes: number;
   readonly cpu: number;
   readonly io: number;
+  readonly ioBytesPerSecond: number;
   readonly slowDisk: number;
 }
 
@@ -21,16 +23,21 @@ const SYNCS_WITHIN_MS = 10_000;
 
 export class NodeLoadMeter {
   readonly #directory: string;
-  readonly #log: NodeLog;
+  readonly #log: Pick<NodeLog, 'stats' | 'syncMs'>;
+  readonly #ioBytes: () => number | undefined;
   #busy = 0;
   #all = 0;
   #atMs = performance.now();
   #syncs = 0;
+  #moved: number | undefined;
   #usualMs: number | undefined;
 
-  constructor(directory: string, log: NodeLog) {
+  /** `ioBytes`: what the process has read and written so far; undefined: nobody tells. */
+  constructor(directory: string, log: Pick<NodeLog, 'stats' | 'syncMs'>, ioBytes: () => number | undefined = processIoBytes) {
     this.#directory = directory;
     this.#log = log;
+    this.#ioBytes = ioBytes;
+    this.#moved = ioBytes();
     this.#cpu();
     this.#syncs = log.stats().syncs;
   }
@@ -50,11 +57,15 @@ export class NodeLoadMeter {
     const syncMs = this.#log.syncMs(SYNCS_WITHIN_MS) ?? 0;
     const io = Math.min(1, ((syncs - this.#syncs) * syncMs) / passedMs);
     this.#syncs = syncs;
+    const moved = this.#ioBytes();
+    const ioBytes = moved === undefined || this.#moved === undefined ? 0 : moved - this.#moved;
+    this.#moved = moved;
     return {
       diskUsedBytes: (blocks - bfree) * bsize,
       diskFreeBytes: bavail * bsize,
       cpu: this.#cpu(),
       io,
+      ioBytesPerSecond: Math.round((1000 * ioBytes) / passedMs),
       slowDisk: this.#slowness(syncMs),
     };
   }

@@ -81,6 +81,7 @@ export function surveyNode(node: Node): SurveyNode {
     diskFreeBytes: load?.diskFreeBytes ?? 0,
     cpu: load?.cpu ?? 0,
     io: load?.io ?? 0,
+    ioBytesPerSecond: load?.ioBytesPerSecond ?? 0,
     slowDisk: load?.slowDisk ?? 0,
     replicas: node.shards.size,
     leaders: [...node.shards].filter(({ leader }) => leader === record.id).length,

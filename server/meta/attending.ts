@@ -36,8 +36,6 @@ export interface Registration extends NodePlace {
   /** Of the disk that holds the data. */
   readonly diskBytes: number;
   readonly cores: number;
-  /** What its disk carries; 0: as much as the others'. */
-  readonly ioBytesPerSecond: number;
 }
 
 export interface NodeLoadReport {
@@ -46,6 +44,8 @@ export interface NodeLoadReport {
   /** Parts of one: of all cores; of the time that the disk is busy. */
   readonly cpu: number;
   readonly io: number;
+  /** What it reads from disks and writes to them; 0 where its system does not tell. */
+  readonly ioBytesPerSecond: number;
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
   readonly bytesPerSecond: number;

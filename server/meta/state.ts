@@ -76,6 +76,8 @@ export interface NodeLoad {
   readonly cpu: number;
   /** 0 to 1: how busy its disk is. */
   readonly io: number;
+  /** What it reads from disks and writes to them; 0 where its system does not tell. */
+  readonly ioBytesPerSecond: number;
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
   readonly bytesPerSecond: number;

@@ -21,6 +21,7 @@ const LOAD = {
   diskFreeBytes: 5,
   cpu: 0.25,
   io: 0.5,
+  ioBytesPerSecond: 4096,
   readsPerSecond: 1.5,
   writesPerSecond: 2,
   bytesPerSecond: 3,
@@ -59,7 +60,6 @@ const UP: readonly FromNode[] = [
       incarnation: 'abc',
       diskBytes: 2 ** 52,
       cores: 8,
-      ioBytesPerSecond: 0,
     },
   },
   {

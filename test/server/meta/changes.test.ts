@@ -40,7 +40,6 @@ function registration(node: number, fields: Partial<Registration> = {}): Registr
     incarnation: '1',
     diskBytes: 2 ** 40,
     cores: 4,
-    ioBytesPerSecond: 0,
     ...fields,
   };
 }
@@ -233,6 +232,7 @@ describe('reports', () => {
       diskFreeBytes: 2 ** 36,
       cpu: 0,
       io: 0,
+      ioBytesPerSecond: 4096,
       readsPerSecond: 0,
       writesPerSecond: 0,
       bytesPerSecond: 0,

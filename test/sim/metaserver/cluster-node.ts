@@ -98,7 +98,6 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
     incarnation,
     diskBytes: DISK_BYTES,
     cores: CORES,
-    ioBytesPerSecond: 0,
   });
   const attendance = new Attendance({
     clock,
@@ -109,6 +108,7 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
       diskFreeBytes: DISK_BYTES,
       cpu: 0,
       io: 0,
+      ioBytesPerSecond: 4096,
       slowDisk: Math.max(1, (nodeLog.syncMs(SYNCS_WITHIN_MS) ?? 0) / QUICK_MS),
       ...reports.sum,
       snapshots: 0,
