@@ -60,12 +60,14 @@ export class SnapshotExchange {
     await this.#installing?.catch(() => undefined);
   }
 
-  /** Where a snapshot from another member may go. `arrived` is called when it is whole and durable. */
+  /** Where a snapshot from another member may go. `arrived` is called when it is whole and durable, and when all that it brings is here already. */
   accept(head: SnapshotHead, arrived: (snapshot: Snapshot) => void): Promise<SnapshotSink> {
     const { settings, parts, raft } = this.#of;
     const { term, snapshot } = head;
     const { store } = parts;
     if (store === undefined || term < raft.term || snapshot.index <= raft.log.committed) {
+      // A leader that does not hear how far this member is would send the same one again, and might wait for nobody else.
+      if (store !== undefined && term >= raft.term) arrived(snapshot);
       throw new SparrowError(
         'conflict',
         'SNAPSHOT_NOT_NEEDED',
