@@ -212,6 +212,18 @@ export type Partitioning = { readonly hash: number } | { readonly range: readonl
  */
 export type Durability = 'synced' | 'os';
 
+/**
+ * Bounds of a whole table; 0: none. At its `bytes`, of which each value counts once, puts are refused with `exhausted/QUOTA_BYTES`. Beyond the rates calls are delayed for up to a
+ * second, then refused with `exhausted/QUOTA_RATE`, which is tried again within the call's time. Those that are left out stay as they are.
+ */
+export interface TableQuotas {
+  readonly bytes?: number;
+  /** Keys that are read, and chunks of scans. */
+  readonly readsPerSecond?: number;
+  /** Puts, deletes, range deletes. */
+  readonly writesPerSecond?: number;
+}
+
 /** What of a table can be changed. */
 export interface TableSettings {
   /** Voters of each shard: 1, 3 or 5. Default: 3, or fewer while there are fewer nodes. */
@@ -225,6 +237,8 @@ export interface TableSettings {
   inlineThreshold?: number;
   /** Default: `synced`. */
   durability?: Durability;
+  /** What the whole table may have and be asked for. */
+  quotas?: TableQuotas;
   /** Values live for so long after their put, milliseconds, at most 100 years; 0, the default: they stay. Of values that are there it changes nothing. */
   ttlMs?: number;
 }
@@ -248,6 +262,7 @@ export interface TableInfo {
   readonly durability: Durability;
   /** 0: values stay. */
   readonly ttlMs: number;
+  readonly quotas: Required<TableQuotas>;
   readonly state: 'normal' | 'creating' | 'dropped';
   /** Of a dropped table: until when it can be undeleted. */
   readonly undeleteUntil: Date | undefined;

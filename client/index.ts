@@ -38,6 +38,7 @@ export type {
   Table,
   TableInfo,
   Tables,
+  TableQuotas,
   TableSettings,
   TlsOptions,
   VersionedValue,

@@ -1,8 +1,8 @@
 /** What is worth another attempt, when, and how often. Decisions only; call-runner.ts acts on them. */
 import type { SparrowError } from '../base/errors.ts';
 
-/** What is short only for now. A full disk, or a message that gRPC finds too large, is not. */
-const PASSING: ReadonlySet<string> = new Set(['OVERLOADED', 'SCAN_STALLED']);
+/** What is short only for now. A full disk, a full table, or a message that gRPC finds too large, is not. */
+const PASSING: ReadonlySet<string> = new Set(['OVERLOADED', 'SCAN_STALLED', 'QUOTA_RATE']);
 
 /**
  * Whether the server may answer differently a little later. Every call is safe to repeat: reads as they are, writes by their request id.

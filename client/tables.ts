@@ -1,7 +1,7 @@
 /** `client.tables`: what the metaserver is asked about tables. */
 import { SparrowError } from '../base/errors.ts';
 import type { AlterTableRequest, CreateTableRequest, TableEntry } from '../proto/index.ts';
-import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, Tables, TableSettings } from './api.ts';
+import type { CallOptions, CreateTableOptions, Partitioning, TableInfo, TableQuotas, Tables, TableSettings } from './api.ts';
 import { CALL_OPTIONS, checkBoolean, checkCallValues, checkInteger, checkNames, checkTableName, invalid, toBytes } from './arguments.ts';
 import type { CallRunner } from './call-runner.ts';
 import type { Settings } from './connect-options.ts';
@@ -14,7 +14,18 @@ const COPIES_MAX = 100;
 /** 100 years. */
 const TTL_MS_MAX: number = 100 * 365 * 86_400_000;
 
-const SETTINGS: readonly (keyof TableSettings)[] = ['replicas', 'learners', 'witnesses', 'pool', 'inlineThreshold', 'durability', 'ttlMs'];
+const SETTINGS: readonly (keyof TableSettings)[] = [
+  'replicas',
+  'learners',
+  'witnesses',
+  'pool',
+  'inlineThreshold',
+  'durability',
+  'ttlMs',
+  'quotas',
+];
+const QUOTAS: readonly (keyof TableQuotas)[] = ['bytes', 'readsPerSecond', 'writesPerSecond'];
+const NO_QUOTAS = { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 } as const;
 
 export class ClientTables implements Tables {
   readonly #calls: CallRunner;
@@ -37,7 +48,7 @@ export class ClientTables implements Tables {
       ttlMs: options.ttlMs ?? 0,
       durability: options.durability ?? '',
       inlineThreshold: options.inlineThreshold ?? 0,
-      quotas: undefined,
+      quotas: { ...NO_QUOTAS, ...options.quotas },
       learners: options.learners ?? 0,
       witnesses: options.witnesses ?? 0,
       dryRun: false,
@@ -63,7 +74,7 @@ export class ClientTables implements Tables {
     checkNames(changes, new Set([...SETTINGS, 'newName']));
     checkNames(options, CALL_OPTIONS);
     checkSettings(changes);
-    const { replicas, learners, witnesses, pool, inlineThreshold, durability, ttlMs, newName } = changes;
+    const { replicas, learners, witnesses, pool, inlineThreshold, durability, ttlMs, quotas, newName } = changes;
     const request: Request<AlterTableRequest> = {
       name: checkTableName(name),
       newName: newName === undefined ? undefined : checkTableName(newName),
@@ -74,7 +85,7 @@ export class ClientTables implements Tables {
       ttlMs,
       durability,
       inlineThreshold,
-      quotas: undefined,
+      quotas: quotas && { bytes: quotas.bytes, readsPerSecond: quotas.readsPerSecond, writesPerSecond: quotas.writesPerSecond },
       dryRun: false,
     };
     return infoOf((await this.#run(ALTER_TABLE, request, options)).table);
@@ -100,12 +111,19 @@ export class ClientTables implements Tables {
 }
 
 function checkSettings(settings: TableSettings): void {
-  const { replicas, learners, witnesses, pool, inlineThreshold, durability, ttlMs } = settings;
+  const { replicas, learners, witnesses, pool, inlineThreshold, durability, ttlMs, quotas } = settings;
   if (replicas !== undefined) checkInteger('replicas', replicas, 1, COPIES_MAX);
   if (learners !== undefined) checkInteger('learners', learners, 0, COPIES_MAX);
   if (witnesses !== undefined) checkInteger('witnesses', witnesses, 0, COPIES_MAX);
   if (pool !== undefined && typeof pool !== 'string') throw invalid('OPTION_TYPE', 'pool must be a string', { field: 'pool' });
   if (inlineThreshold !== undefined) checkInteger('inlineThreshold', inlineThreshold, 0, U32_MAX);
+  if (quotas !== undefined) {
+    checkNames(quotas, new Set(QUOTAS));
+    for (const name of QUOTAS) {
+      const max = name === 'bytes' ? Number.MAX_SAFE_INTEGER : U32_MAX;
+      if (quotas[name] !== undefined) checkInteger(`quotas.${name}`, quotas[name], 0, max);
+    }
+  }
   if (ttlMs !== undefined) checkInteger('ttlMs', ttlMs, 0, TTL_MS_MAX);
   if (durability !== undefined && durability !== 'synced' && durability !== 'os')
     throw invalid('OPTION_RANGE', `durability is synced or os, not ${String(durability)}`, { field: 'durability' });
@@ -138,6 +156,7 @@ function infoOf(entry: TableEntry | undefined): TableInfo {
     inlineThreshold,
     durability: entry.durability === 'os' ? 'os' : 'synced',
     ttlMs: entry.ttlMs,
+    quotas: { ...NO_QUOTAS, ...entry.quotas },
     state: entry.state === 'dropped' || entry.state === 'creating' ? entry.state : 'normal',
     undeleteUntil: entry.undeleteUntilMs === 0 ? undefined : new Date(entry.undeleteUntilMs),
   };

@@ -11,7 +11,7 @@ import { type ChannelCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { NodeClock, NodeRandom, NodeScheduler } from '../base/node/index.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { MetaLeader, OwnNode } from './gateway/index.ts';
+import { type MetaLeader, type OwnNode, QuotaKeeper } from './gateway/index.ts';
 import { openLeaderLink } from './leader-link.ts';
 import { Attendance, SELF, type Whom } from './meta/attendance.ts';
 import type { LeaderStream, LeaderStreamListener, Registration } from './meta/attending.ts';
@@ -47,6 +47,8 @@ export class ClusterPart {
   readonly #agent: NodeAgent;
   readonly #meter: NodeLoadMeter;
   readonly #reports: ShardReports;
+  /** Keeps calls to what the metaserver says of quotas. */
+  readonly quotas: QuotaKeeper = new QuotaKeeper(clock, scheduler);
   readonly #incarnation: string;
   readonly #unlisten: () => void;
   #replica: Replica | undefined;
@@ -109,6 +111,8 @@ export class ClusterPart {
       known: () => this.#known(),
       connect: (whom, listener) => this.#connect(whom, listener),
       reaches: (node) => this.#reaches(node),
+      demands: () => this.quotas.demands(),
+      onShares: (shares) => this.quotas.told(shares),
       onNodes: (nodes, removed) => {
         ties.told(new Map(nodes.map((place) => [place.node, place])), removed);
       },

@@ -42,6 +42,7 @@ import {
   type Family,
   family,
   gatewayFamilies,
+  quotaFamily,
   metaFamilies,
   labelled,
   mergedFamilies,
@@ -111,6 +112,7 @@ export class GatewayServer {
       'grpc.keepalive_timeout_ms': 10_000,
     });
     const calls = new KvCalls(node.replicas, settings, clusterOf(node));
+    calls.quotas = cluster.quotas;
     this.#tables = new SdkTables(
       () => [...new Set([this.own.address, ...calls.cluster.members.map(({ address }) => address)])],
       callerPem(settings),
@@ -262,6 +264,7 @@ export class GatewayServer {
       labelled('sparrowkv_build_info', 'The release.', [{ labels: { version: SERVER_VERSION, node: process.version }, value: 1 }]),
       family('sparrowkv_serving', 'Whether calls are answered.', Number(replica.stopped === undefined)),
       ...gatewayFamilies(gateway),
+      quotaFamily(this.#cluster.quotas.figures),
       ...replicaFamilies([...replicas].map((each) => ({ shard: each.group, stats: each.stats() }))),
       ...(transport === undefined ? [] : peerFamilies(transport.stats())),
       ...metaFamilies(this.#cluster.figures),

@@ -68,6 +68,8 @@ export function attendResponse(message: ToNode): AttendResponse {
     }
     case 'probe':
       return { message: { $case: 'probe', value: { node: message.node } } };
+    case 'quotas':
+      return { message: { $case: 'quotas', value: { shares: [...message.shares] } } };
   }
 }
 
@@ -86,6 +88,8 @@ export function toNode({ message }: AttendResponse): ToNode | undefined {
     }
     case 'probe':
       return { type: 'probe', node: message.value.node };
+    case 'quotas':
+      return { type: 'quotas', shares: message.value.shares };
     case undefined:
       return undefined;
   }
@@ -106,13 +110,13 @@ function place({ node, address, peerAddress, zone, pool, role }: NodeEntry): Nod
   return { node, address, peerAddress, zone, pool, role: oneOf(ROLES, role, 'role') };
 }
 
-function reportMessage({ sequence, load, shards, full, gone }: NodeReport): NodeReportMessage {
-  return { sequence, ...load, shards: shards.map(shardMessage), full, gone: [...gone] };
+function reportMessage({ sequence, load, shards, full, gone, demands = [] }: NodeReport): NodeReportMessage {
+  return { sequence, ...load, shards: shards.map(shardMessage), full, gone: [...gone], demands: [...demands] };
 }
 
 function report(value: NodeReportMessage): NodeReport {
-  const { sequence, shards, full, gone, ...load } = value;
-  return { sequence, load, shards: shards.map(shard), full, gone };
+  const { sequence, shards, full, gone, demands, ...load } = value;
+  return { sequence, load, shards: shards.map(shard), full, gone, ...(demands.length > 0 && { demands }) };
 }
 
 function shardMessage(value: ShardReport): ShardReportMessage {

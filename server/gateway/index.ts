@@ -11,6 +11,7 @@ export { Intake } from './intake.ts';
 export { KvCalls } from './kv-calls.ts';
 export { KvFront } from './kv-front.ts';
 export type { KvVerbs, TableProxy } from './kv-verbs.ts';
+export { QuotaKeeper } from './quota-keeper.ts';
 export { ReceiveWindows } from './receive-windows.ts';
 export { kvService, READ_PATHS, STREAM_PATHS, WRITE_PATHS, type KvService } from './kv-service.ts';
 export { statusOf } from './rpc-errors.ts';

@@ -41,6 +41,7 @@ import {
 import type { ServerSettings } from '../settings.ts';
 import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 import type { KvVerbs } from './kv-verbs.ts';
+import type { QuotaKeeper } from './quota-keeper.ts';
 import { shardSealed } from './shard-refusals.ts';
 import { type ShardAddress, ShardRouter } from './shard-router.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes, readTerms } from './limits.ts';
@@ -50,6 +51,8 @@ export class KvCalls implements KvVerbs {
   readonly router: ShardRouter;
   readonly settings: ServerSettings;
   readonly cluster: ClusterView;
+  /** What this node has to keep to of tables' quotas; set by whoever is told. */
+  quotas: QuotaKeeper | undefined;
 
   constructor(shards: NodeShards, settings: ServerSettings, identity: ClusterIdentity = NO_CLUSTER) {
     this.shards = shards;
@@ -76,7 +79,7 @@ export class KvCalls implements KvVerbs {
   get(request: GetRequest): GetResponse | Promise<GetResponse> {
     checkKey(request.key, 'key', this.settings);
     const replica = this.router.forKey(request, request.key);
-    const ready = replica.read(readTerms(request.anyNode));
+    const ready = this.#readable(replica, request, 1);
     return ready === undefined ? this.#get(replica, request) : ready.then(() => this.#get(replica, request));
   }
 
@@ -90,7 +93,7 @@ export class KvCalls implements KvVerbs {
     }
     for (const [i, key] of request.keys.entries()) checkKey(key, `keys[${i}]`, this.settings);
     const replica = this.router.forKeys(request, () => request.keys);
-    const ready = replica.read(readTerms(request.anyNode));
+    const ready = this.#readable(replica, request, request.keys.length);
     return ready === undefined ? this.#multiGet(replica, request) : ready.then(() => this.#multiGet(replica, request));
   }
 
@@ -99,6 +102,8 @@ export class KvCalls implements KvVerbs {
     checkValue(request.value, 'value', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
+    const room = this.quotas?.write(replica.descriptor.table, 1, true);
+    if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
     const nowMs = replica.timeMs;
     const expiry = expiryAt(replica, nowMs);
@@ -110,6 +115,8 @@ export class KvCalls implements KvVerbs {
     checkKey(request.key, 'key', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
+    const room = this.quotas?.write(replica.descriptor.table, 1, false);
+    if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
     return this.#applied(replica, await replica.propose(encodeWrite(id, [], [{ type: 'delete', key: request.key }], epoch), call));
   }
@@ -119,6 +126,9 @@ export class KvCalls implements KvVerbs {
     const id = checkRequestId(request.requestId);
     const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
     const replica = this.router.forKeys(request, keys);
+    const grows = operations.some(({ type }) => type === 'put');
+    const room = this.quotas?.write(replica.descriptor.table, Math.max(1, operations.length), grows);
+    if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, keys);
     const nowMs = replica.timeMs;
     const expiry = expiryAt(replica, nowMs);
@@ -138,6 +148,8 @@ export class KvCalls implements KvVerbs {
       if (Buffer.compare(after, range.start) > 0) range.start = after;
     }
     const replica = this.router.forRange(request, range);
+    const room = this.quotas?.write(replica.descriptor.table, 1, false);
+    if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, NO_KEYS);
     const { keys } = replica.descriptor;
     const { start, end } = keys.kind === 'range' ? clampRange(range, keys) : range;
@@ -153,6 +165,12 @@ export class KvCalls implements KvVerbs {
     if (range === undefined) return engineRange({});
     for (const field of ['gt', 'gte', 'lt', 'lte', 'prefix'] as const) checkBound(range[field], `range.${field}`, this.settings);
     return engineRange(range);
+  }
+
+  /** What a read of `count` keys waits for; undefined: nothing. */
+  #readable(replica: Replica, { anyNode }: Pick<GetRequest, 'anyNode'>, count: number): Promise<void> | undefined {
+    const room = this.quotas?.read(replica.descriptor.table, count);
+    return room === undefined ? replica.read(readTerms(anyNode)) : room.then(() => replica.read(readTerms(anyNode)));
   }
 
   #get(replica: Replica, request: ShardAddress & { readonly key: Buffer; readonly versionOnly: boolean }): GetResponse {

@@ -159,7 +159,7 @@ export class MetaCalls {
       ttlMs,
       durability: durability as Durability | undefined,
       inlineThreshold,
-      quotas,
+      quotas: quotas && withoutUndefined(quotas),
       pool,
     });
     return this.#tableChange((state, nowMs) => alterTable(state, name, alter, nowMs, BY_HAND), request.dryRun);

@@ -76,6 +76,7 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
   const { request } = call;
   const asked = rangeOf(calls, request);
   const replica = router.forRange(request, asked);
+  await calls.quotas?.read(replica.descriptor.table, 1);
   await replica.read(readTerms(request.anyNode));
   router.checkRange(replica, request, asked);
   // Not before: waiting may have brought others.
@@ -103,6 +104,7 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
       const cursor = next.done ? EMPTY : cursorOf(userKey(last), request.reverse);
       await written(call, { entries: chunk, cursor, version }, settings.scanStallMsMax);
       if (call.cancelled) return;
+      if (!next.done) await calls.quotas?.read(replica.descriptor.table, 1);
       const over = checkCall(state, performance.now());
       if (over !== undefined) throw over;
       if (replica.stopped !== undefined) throw replica.stopped;

@@ -19,6 +19,8 @@ import type {
   NodePlace,
   Registration,
   ShardReport,
+  TableDemand,
+  TableShare,
   ToNode,
 } from './attending.ts';
 import type { GivenOrder, OrderOutcome } from './orders.ts';
@@ -43,6 +45,10 @@ export interface AttendanceParts {
   readonly connect: (whom: Whom, listener: LeaderStreamListener) => LeaderStream;
   /** Whether another node answers this one now. */
   readonly reaches: (node: number) => Promise<boolean>;
+  /** What was asked of this node, of tables with quotas. */
+  readonly demands?: () => readonly TableDemand[];
+  /** What it has to keep to. */
+  readonly onShares?: (shares: readonly TableShare[]) => void;
   readonly onNodes: (nodes: readonly NodePlace[], removed: readonly number[]) => void;
   /** It attends, or does no more. */
   readonly onAttending?: (leader: Whom | undefined, why: string) => void;
@@ -164,6 +170,8 @@ export class Attendance {
         return void this.#carryOut(message.given);
       case 'nodes':
         return this.#parts.onNodes(message.nodes, message.removed);
+      case 'quotas':
+        return this.#parts.onShares?.(message.shares);
       case 'probe':
         void this.#parts.reaches(message.node).then(
           (reached) => this.#send({ type: 'probed', node: message.node, reached }),
@@ -200,7 +208,9 @@ export class Attendance {
     const gone = [...told.keys()].filter((shard) => !here.has(shard));
     for (const report of shards) told.set(report.descriptor.shard, report);
     for (const shard of gone) told.delete(shard);
-    attempt.stream.send({ type: 'report', report: { sequence: ++attempt.sequence, load: this.#parts.load(), shards, full, gone } });
+    const demands = this.#parts.demands?.() ?? [];
+    const report = { sequence: ++attempt.sequence, load: this.#parts.load(), shards, full, gone, ...(demands.length > 0 && { demands }) };
+    attempt.stream.send({ type: 'report', report });
   }
 
   async #carryOut(given: GivenOrder): Promise<void> {

@@ -78,6 +78,27 @@ export interface ShardReport {
   readonly stoppedBecause: string;
 }
 
+/** What a node was asked for of a table with quotas, served or not, a second. */
+export interface TableDemand {
+  readonly table: number;
+  readonly readsPerSecond: number;
+  readonly writesPerSecond: number;
+}
+
+/** A table's quotas (0: none), and what of them a node has to keep to. */
+export interface TableShare {
+  readonly table: number;
+  readonly name: string;
+  readonly bytes: number;
+  readonly readsPerSecond: number;
+  readonly writesPerSecond: number;
+  /** The table has as many bytes as it may have. */
+  readonly isFull: boolean;
+  /** Where there is such a quota: what of it this node may serve a second. */
+  readonly readShare: number;
+  readonly writeShare: number;
+}
+
 export interface NodeReport {
   /** Counted from 1 in each stream. */
   readonly sequence: number;
@@ -86,6 +107,8 @@ export interface NodeReport {
   readonly shards: readonly ShardReport[];
   readonly full: boolean;
   readonly gone: readonly number[];
+  /** Left out: of none. */
+  readonly demands?: readonly TableDemand[];
 }
 
 export type FromNode =
@@ -99,7 +122,9 @@ export type ToNode =
   | { readonly type: 'order'; readonly term: number; readonly given: GivenOrder }
   /** All there are, in place of what was said before. `removed`: ids that are used up. */
   | { readonly type: 'nodes'; readonly version: number; readonly nodes: readonly NodePlace[]; readonly removed: readonly number[] }
-  | { readonly type: 'probe'; readonly node: number };
+  | { readonly type: 'probe'; readonly node: number }
+  /** All that this node has to keep to, in place of what was said before. */
+  | { readonly type: 'quotas'; readonly shares: readonly TableShare[] };
 
 /** The leader's end of the stream of one node. */
 export interface NodeStream {

@@ -2,18 +2,24 @@
  * The leader's end of the streams of all nodes that attend: who is there, what each is told, and where all nodes are.
  *
  * A node has one stream; when it comes by another one, the older is ended. Something is said over each at least every `ALIVE_MS`, so that a node notices a
- * leader that is gone. Where nodes are is told to each that comes, and to all when it changes, once in a round. Called by lead.ts.
+ * leader that is gone. Shares of quotas are told when they change. Where nodes are is told to each that comes, and to all when it changes, once in a round. Called by lead.ts.
  */
-import type { NodePlace, NodeStream, ToNode } from './attending.ts';
+import type { NodePlace, NodeStream, TableDemand, TableShare, ToNode } from './attending.ts';
+import { quotaShares } from './quota-shares.ts';
 import type { ClusterState } from './state.ts';
 
 const ALIVE_MS = 2000;
+/** A node that was told nothing has nothing to keep to; of an earlier leader it may have. */
+const NO_SHARES = '';
 
 interface Seat {
   readonly stream: NodeStream;
   saidMs: number;
   /** Of the list of nodes that it was told. */
   places: number;
+  /** What it was asked for last, of tables with quotas; and which shares of those it was told. */
+  demands: readonly TableDemand[];
+  shares: string;
 }
 
 export interface DeskParts {
@@ -44,10 +50,16 @@ export class Desk {
   take(node: number, stream: NodeStream, state: ClusterState): void {
     const before = this.#seats.get(node);
     if (before !== undefined && before.stream !== stream) before.stream.end();
-    this.#seats.set(node, { stream, saidMs: 0, places: 0 });
+    this.#seats.set(node, { stream, saidMs: 0, places: 0, demands: [], shares: NO_SHARES });
     this.#welcome(node);
     this.#refresh(state);
     this.#tellPlaces(node);
+  }
+
+  /** The node has reported. */
+  heard(node: number, demands: readonly TableDemand[]): void {
+    const seat = this.#seats.get(node);
+    if (seat !== undefined) seat.demands = demands;
   }
 
   /** Whether it was the one that counts. */
@@ -67,8 +79,10 @@ export class Desk {
   round(state: ClusterState): void {
     this.#refresh(state);
     const nowMs = this.#parts.nowMs();
+    const shares = quotaShares(state, new Map([...this.#seats].map(([node, { demands }]) => [node, demands])));
     for (const [node, seat] of this.#seats) {
       this.#tellPlaces(node);
+      this.#tellShares(node, seat, shares.get(node) ?? []);
       if (nowMs - seat.saidMs >= ALIVE_MS) this.#welcome(node);
     }
   }
@@ -89,6 +103,13 @@ export class Desk {
     if (seat === undefined || this.#places === undefined || seat.places === this.#places.version) return;
     seat.places = this.#places.version;
     this.say(node, this.#places.message);
+  }
+
+  #tellShares(node: number, seat: Seat, shares: readonly TableShare[]): void {
+    const text = JSON.stringify(shares);
+    if (text === seat.shares) return;
+    seat.shares = text;
+    this.say(node, { type: 'quotas', shares });
   }
 
   #refresh(state: ClusterState): void {

@@ -299,6 +299,7 @@ export class MetaLead {
 
   async #report(node: number, report: NodeReport): Promise<void> {
     this.counts.reports++;
+    this.#desk.heard(node, report.demands ?? []);
     await this.#serial(async () => {
       const { nowMs } = this;
       const { writes } = takeReport(this.#cluster, report, nowMs);

@@ -7,4 +7,4 @@ export { metaFamilies, type MetaFigures } from './meta-families.ts';
 export { peerFamilies } from './peer-families.ts';
 export { mergedFamilies } from './merged-families.ts';
 export { replicaFamilies } from './replica-families.ts';
-export { gatewayFamilies } from './server-families.ts';
+export { gatewayFamilies, quotaFamily } from './server-families.ts';

@@ -29,3 +29,11 @@ export function gatewayFamilies({ calls, connections, sessions, intake }: Gatewa
     }),
   ];
 }
+
+/** Of tables with quotas. */
+export function quotaFamily({ delayed, refused }: { readonly delayed: number; readonly refused: number }): Family {
+  return byLabel('sparrowkv_gateway_quota_calls_total', "Calls that a table's quota held up, by what became of them.", 'outcome', {
+    delayed,
+    refused,
+  });
+}

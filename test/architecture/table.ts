@@ -196,6 +196,7 @@ export const PARTS: readonly Part[] = [
   { path: 'server/meta/order-book.ts', grade: 'pure', imports: [], packages: [], holds: 'which orders were given' },
   { path: 'server/meta/records.ts', grade: 'pure', imports: [], packages: [], holds: 'the topology as keys and values' },
   { path: 'server/meta/slowness.ts', grade: 'pure', imports: [], packages: [], holds: 'whether one disk is slow, or all' },
+  { path: 'server/meta/quota-shares.ts', grade: 'pure', imports: [], packages: [], holds: "what of tables' quotas each node may serve" },
   { path: 'server/meta/attending.ts', grade: 'pure', imports: [], packages: [], holds: 'what passes between nodes and the metaserver' },
   {
     path: 'server/node',

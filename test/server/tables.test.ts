@@ -296,6 +296,61 @@ describe('a table with settings of its own', () => {
   });
 });
 
+describe('a table with quotas', () => {
+  /** What a client is told that does not try again, of so many deletes at once, if any is refused for the table's quota. */
+  async function refusal(name: string, count: number): Promise<string | undefined> {
+    const [{ entry }] = (await shardsOf(name)) as [SurveyResponse['shards'][number]];
+    const { shard, leader } = entry!;
+    const kv = new KvClient(cluster.nodes[leader]!.address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    const one = (i: number): Promise<string> =>
+      call<PutResponse>((done) => kv.delete({ key: Buffer.from(`k${i}`), requestId: undefined, shard }, done)).then(() => '', String);
+    const answers = await Promise.all(Array.from({ length: count }, (_, i) => one(i)));
+    kv.close();
+    return answers.find((answer) => answer.includes('quota'));
+  }
+
+  it('takes no more puts when it has its bytes, and is altered back', async () => {
+    const info = await client.tables.create('small', { quotas: { bytes: 300_000 } });
+    expect(info.quotas).toEqual({ bytes: 300_000, readsPerSecond: 0, writesPerSecond: 0 });
+    const small = client.table('small');
+    await small.put('kept', 'v');
+    let puts = 0;
+    const put = (): Promise<unknown> => small.put(`k${puts++}`, 'x'.repeat(50_000));
+    let refused: unknown;
+    await until(async () => {
+      refused = await put().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      return refused !== undefined;
+    });
+    expect(refused).toMatchObject({ kind: 'exhausted', code: 'QUOTA_BYTES', details: { table: 'small', quota: 'bytes', limit: 300_000 } });
+    expect(puts).toBeGreaterThan(4);
+    await small.delete('k0');
+    expect(Buffer.from((await small.get('kept'))!).toString()).toBe('v');
+    await client.tables.alter('small', { quotas: { bytes: 0 } });
+    await until(() =>
+      put().then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
+  it('serves no more than it is to, and who asks for one at a time waits for its turn', async () => {
+    await client.tables.create('slow', { partitioning: { hash: 4 }, quotas: { writesPerSecond: 30 } });
+    let refused: string | undefined;
+    await until(async () => {
+      refused = await refusal('slow', 200);
+      return refused !== undefined;
+    });
+    expect(refused).toContain('table slow is asked for more than its quota of 30 writes a second');
+    const slow = client.table('slow');
+    for (const key of KEYS.slice(0, 30)) await slow.put(key, 'v');
+    expect(await keysOf(slow)).toEqual(KEYS.slice(0, 30).toSorted());
+  });
+});
+
 describe('clients that know no shards', () => {
   let proxy: RunningServer;
 

@@ -39,6 +39,9 @@ interface SettingsOptions extends DryRunOptions {
   inline?: number;
   durability?: string;
   ttl?: number;
+  maxBytes?: number;
+  maxReads?: number;
+  maxWrites?: number;
 }
 
 interface CreateOptions extends SettingsOptions, KeyOptions {
@@ -97,6 +100,9 @@ function withSettings(command: Command): Command {
     .option('--witnesses <count>', 'replicas that vote and have no data, beside those', parseCount)
     .option('--pool <name>', 'of the nodes that have its replicas (default: default)')
     .option('--inline <size>', 'values from this size on lie outside of the index; 0: as the engine does', parseSize)
+    .option('--max-bytes <size>', 'what the table may have, one copy of it; 0: any', parseSize)
+    .option('--max-reads <count>', 'how many keys of it may be read each second; 0: any', parseCount)
+    .option('--max-writes <count>', 'how many of its keys may be written each second; 0: any', parseCount)
     .option('--ttl <time>', 'values live for so long after their put: 90s, 15m, 12h, 7d; 0: they stay', parseDuration)
     .addOption(
       new Option(
@@ -125,7 +131,7 @@ async function createTable(name: string, options: CreateOptions): Promise<void> 
       ttlMs: options.ttl ?? 0,
       durability: options.durability ?? '',
       inlineThreshold: options.inline ?? 0,
-      quotas: undefined,
+      quotas: { bytes: options.maxBytes ?? 0, readsPerSecond: options.maxReads ?? 0, writesPerSecond: options.maxWrites ?? 0 },
       learners: options.learners ?? 0,
       witnesses: options.witnesses ?? 0,
       dryRun: options.dryRun === true,
@@ -152,7 +158,7 @@ async function alterTable(name: string, options: AlterOptions): Promise<void> {
       ttlMs: options.ttl,
       durability: options.durability,
       inlineThreshold: options.inline,
-      quotas: undefined,
+      quotas: { bytes: options.maxBytes, readsPerSecond: options.maxReads, writesPerSecond: options.maxWrites },
       pool: options.pool,
       learners: options.learners,
       witnesses: options.witnesses,

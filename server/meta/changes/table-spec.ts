@@ -1,7 +1,6 @@
 /**
  * What a table is asked to be, checked: every bound has a name, and what breaks one is told which field, what it is and what it may be
- * (`invalid/TABLE_SPEC`, details field, min, max). What a table may be asked
- * to do one day and nothing does yet is refused, too (`invalid/NOT_SUPPORTED`, details field): a setting that is kept is one that is kept to. Pure. Used by tables.ts.
+ * (`invalid/TABLE_SPEC`, details field, min, max). Pure. Used by tables.ts.
  */
 import { majority } from '../../raft/index.ts';
 import { DURABILITIES, type Durability, type ReplicaCounts, type TablePartitioning, type TableQuotas } from '../state.ts';
@@ -20,7 +19,7 @@ export interface TableSpec {
   readonly durability?: Durability;
   /** Default: 0, values do not expire. */
   readonly ttlMs?: number;
-  /** Requests can name them; only what every table does is taken: nothing is bounded. */
+  /** Default: no bounds. */
   readonly quotas?: Partial<TableQuotas>;
 }
 
@@ -32,6 +31,7 @@ export const TABLE_LIMITS = {
   votes: 7,
   learners: 16,
   inlineThresholdBytes: 16_777_216,
+  callsPerSecond: 4_000_000_000,
   /** 100 years. */
   ttlMs: 3_153_600_000_000,
 } as const;
@@ -107,18 +107,13 @@ export function checkDurability(durability: string): Durability {
   return known;
 }
 
-/** Settings that nothing enforces: refused, unless they ask for what is so anyway. */
-export function checkEnforced({ quotas = {} }: Partial<TableSpec>): void {
-  for (const field of ['bytes', 'readsPerSecond', 'writesPerSecond'] as const) {
-    const value = quotas[field] ?? 0;
-    if (value !== 0) throw notSupported(`quotas.${field}`, value, `a table has no bounds: the only quotas.${field} is 0`);
-  }
+/** What is not there has no bound. */
+export function checkQuotas({ bytes = 0, readsPerSecond = 0, writesPerSecond = 0 }: Partial<TableQuotas>): TableQuotas {
+  whole('quotas.bytes', bytes, 0, Number.MAX_SAFE_INTEGER);
+  whole('quotas.readsPerSecond', readsPerSecond, 0, TABLE_LIMITS.callsPerSecond);
+  whole('quotas.writesPerSecond', writesPerSecond, 0, TABLE_LIMITS.callsPerSecond);
+  return { bytes, readsPerSecond, writesPerSecond };
 }
-
-function notSupported(field: string, value: number, message: string): Error {
-  return invalid('NOT_SUPPORTED', `${message}, not ${value}`, { field, value });
-}
-
 function whole(field: string, value: number, min: number, max: number): void {
   checkWhole('TABLE_SPEC', field, value, min, max);
 }

@@ -7,7 +7,7 @@
  *   undelete   until then
  *   purge      after that: placement/tidy.ts destroys its shards, and when none is left the table is forgotten
  *
- * Errors: `invalid/TABLE_SPEC`, `invalid/NOT_SUPPORTED`, `invalid/TABLE_EXISTS`, `invalid/TABLE_SYSTEM`, `invalid/TABLE_UNKNOWN`, `unavailable/TOO_FEW_NODES`.
+ * Errors: `invalid/TABLE_SPEC`, `invalid/TABLE_EXISTS`, `invalid/TABLE_SYSTEM`, `invalid/TABLE_UNKNOWN`, `unavailable/TOO_FEW_NODES`.
  *
  * Pure. Called by the shell.
  */
@@ -30,11 +30,11 @@ import {
 import { change, invalid, unavailable } from './change.ts';
 import {
   checkDurability,
-  checkEnforced,
   checkInlineThreshold,
   checkName,
   checkPartitioning,
   checkPool,
+  checkQuotas,
   checkReplicas,
   checkTtl,
   type TableSpec,
@@ -51,7 +51,6 @@ export interface CreatedTable {
 export function createTable(state: ClusterState, spec: TableSpec, by: string, nowMs: number): Change<CreatedTable> {
   const name = checkName(spec.name);
   checkFree(state, name);
-  checkEnforced(spec);
   const pool = checkPool(spec.pool ?? DEFAULT_POOL);
   const id = state.counters.nextTable;
   const nodes = welcomingIn(state, pool);
@@ -64,7 +63,7 @@ export function createTable(state: ClusterState, spec: TableSpec, by: string, no
     ttlMs: checkTtl(spec.ttlMs ?? 0),
     durability: checkDurability(spec.durability ?? 'synced'),
     inlineThreshold: checkInlineThreshold(spec.inlineThreshold ?? 0),
-    quotas: { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 },
+    quotas: checkQuotas(spec.quotas ?? {}),
     createdAtMs: nowMs,
     droppedAtMs: 0,
     undeleteUntilMs: 0,
@@ -114,8 +113,7 @@ export function alterTable(
   by: string = 'policy',
 ): Change<TableRecord> {
   const known = theTable(state, name);
-  checkEnforced(alter);
-  const { newName, replicas, pool, inlineThreshold, durability, ttlMs } = alter;
+  const { newName, replicas, pool, inlineThreshold, durability, ttlMs, quotas } = alter;
   if (newName !== undefined && newName !== name) {
     if (known.id === DEFAULT_TABLE)
       throw invalid('TABLE_SYSTEM', `table ${name} keeps its name: clients that name no table mean it`, { field: 'newName' });
@@ -126,6 +124,7 @@ export function alterTable(
     name: newName ?? known.name,
     replicas: replicas === undefined ? known.replicas : checkReplicas({ ...known.replicas, ...replicas } as ReplicaCounts),
     pool: pool === undefined ? known.pool : checkPool(pool),
+    quotas: quotas === undefined ? known.quotas : checkQuotas({ ...known.quotas, ...quotas }),
     ttlMs: ttlMs === undefined ? known.ttlMs : checkTtl(ttlMs),
     durability: durability === undefined ? known.durability : checkDurability(durability),
     inlineThreshold: inlineThreshold === undefined ? known.inlineThreshold : checkInlineThreshold(inlineThreshold),

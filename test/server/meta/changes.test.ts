@@ -11,6 +11,7 @@ import {
   type TableSpec,
 } from '../../../server/meta/changes/index.ts';
 import { Cluster } from '../../../server/meta/cluster.ts';
+import type { OperatorRecord } from '../../../server/meta/state.ts';
 import { plan } from '../../../server/meta/placement/index.ts';
 import { isSuperseded } from '../../../server/meta/lineage.ts';
 import { votersOnly } from '../../../server/raft/index.ts';
@@ -74,28 +75,49 @@ describe('tables', () => {
     );
   });
 
-  const notYet: readonly (readonly [string, Partial<TableSpec>])[] = [
-    ['quotas.bytes', { quotas: { bytes: 1e9 } }],
-    ['quotas.readsPerSecond', { quotas: { readsPerSecond: 1 } }],
-    ['quotas.writesPerSecond', { quotas: { writesPerSecond: 1 } }],
+  const settings: readonly (readonly [string, Partial<TableSpec>])[] = [
+    ['ttlMs', { ttlMs: -1 }],
+    ['ttlMs', { ttlMs: 4e12 }],
+    ['durability', { durability: 'buffered' as 'os' }],
+    ['quotas.bytes', { quotas: { bytes: -1 } }],
+    ['quotas.readsPerSecond', { quotas: { readsPerSecond: 0.5 } }],
+    ['quotas.writesPerSecond', { quotas: { writesPerSecond: 1e12 } }],
   ];
 
-  it.each(notYet)('refuses %s that nothing would enforce, of a new table and of one that is there', (field, settings) => {
+  it.each(settings)('refuses a wrong %s, of a new table and of one that is there', (field, wrong) => {
     const world = threeNodes();
     world.createTable({ name: 'there' });
     const refusal = expect.objectContaining({
       kind: 'invalid',
-      code: 'NOT_SUPPORTED',
+      code: 'TABLE_SPEC',
       details: expect.objectContaining({ field, applied: false }),
     });
-    expect(() => createTable(world.cluster, { name: 't', ...settings }, 'a test', NOW)).toThrow(refusal);
-    expect(() => alterTable(world.cluster, 'there', settings, NOW)).toThrow(refusal);
+    expect(() => createTable(world.cluster, { name: 't', ...wrong }, 'a test', NOW)).toThrow(refusal);
+    expect(() => alterTable(world.cluster, 'there', wrong, NOW)).toThrow(refusal);
   });
 
-  it('takes what every table does, said in so many words', () => {
-    const { cluster } = threeNodes();
-    const same = { ttlMs: 0, durability: 'synced', quotas: { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 } } as const;
-    expect(createTable(cluster, { name: 't', ...same }, 'a test', NOW).result.table).toMatchObject(same);
+  it('keeps the settings that a table is made with, and those that are not altered', () => {
+    const world = threeNodes();
+    const asked = { ttlMs: 5000, durability: 'os', quotas: { bytes: 1e9, readsPerSecond: 100, writesPerSecond: 0 } } as const;
+    world.createTable({ name: 't', ...asked });
+    expect(world.cluster.tableNamed('t')).toMatchObject(asked);
+    world.alterTable('t', { quotas: { writesPerSecond: 7 } });
+    expect(world.cluster.tableNamed('t')).toMatchObject({ ...asked, quotas: { ...asked.quotas, writesPerSecond: 7 } });
+  });
+
+  it('has the shards of a table told of what they have to know, and of nothing else', () => {
+    const world = threeNodes();
+    const table = world.createTable({ name: 't', partitioning: { kind: 'hash', shards: 2 } });
+    world.ticks(20);
+    const kinds = (alter: Parameters<typeof alterTable>[2]): unknown[] =>
+      alterTable(world.cluster, 't', alter, NOW).writes.map(({ kind, record }) =>
+        kind === 'operator' ? (record as OperatorRecord).kind : kind,
+      );
+    expect(world.cluster.shardsOf(table)).toHaveLength(2);
+    expect(kinds({ durability: 'os' })).toEqual(['table', 'describe', 'describe', 'counters']);
+    expect(kinds({ ttlMs: 1000 })).toEqual(['table', 'describe', 'describe', 'counters']);
+    expect(kinds({ quotas: { bytes: 1 } })).toEqual(['table', 'counters']);
+    expect(kinds({ ttlMs: 0 })).toEqual([]);
   });
 
   it('refuses a name that is taken, one that is not known, and more replicas than there are nodes', () => {
