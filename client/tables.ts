@@ -9,6 +9,7 @@ import { ALTER_TABLE, CREATE_TABLE, DROP_TABLE, LIST_TABLES, type Method, type R
 
 /** Creating a table takes elections. */
 const CREATE_TIMEOUT_MS = 30_000;
+const LOOK_PAUSE_MS = 100;
 const U32_MAX = 0xffff_ffff;
 const COPIES_MAX = 100;
 /** 100 years. */
@@ -55,7 +56,28 @@ export class ClientTables implements Tables {
       // The answer that not all shards have leaders yet is worth more than none.
       waitMs: Math.ceil(timeoutMs * 0.8),
     };
-    return infoOf((await this.#run(CREATE_TABLE, request, { ...options, timeoutMs })).table);
+    const endMs = this.#nowMs + timeoutMs;
+    try {
+      return infoOf((await this.#run(CREATE_TABLE, request, { ...options, timeoutMs })).table);
+    } catch (error) {
+      if (!(error instanceof SparrowError) || error.code !== 'META_LEAD_LOST' || error.details['applied'] !== true) throw error;
+      return this.#whenMade(request.name, endMs, options.signal, error);
+    }
+  }
+
+  /** Another node has come to lead the metaserver, and goes on with the table. */
+  async #whenMade(name: string, endMs: number, signal: AbortSignal | undefined, lost: SparrowError): Promise<TableInfo> {
+    for (;;) {
+      const timeoutMs = Math.ceil(endMs - this.#nowMs);
+      if (timeoutMs < 1) throw lost;
+      const table = await this.get(name, signal === undefined ? { timeoutMs } : { timeoutMs, signal });
+      if (table !== undefined && table.state !== 'creating') return table;
+      await new Promise<void>((resolve) => this.#calls.surroundings.scheduler.after(LOOK_PAUSE_MS, resolve));
+    }
+  }
+
+  get #nowMs(): number {
+    return this.#calls.surroundings.clock.monotonicMs();
   }
 
   async list(options: { dropped?: boolean } & CallOptions = {}): Promise<TableInfo[]> {

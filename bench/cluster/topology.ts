@@ -1,6 +1,5 @@
 /** What the parts of the bench that are about shards ask of a cluster's metaserver: a table of so many shards, rest, a node taken out. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SparrowError } from '../../base/errors.ts';
 import { type ClusterSurvey, connect, connectMeta, type MetaAdmin } from '../../client/index.ts';
 import type { Cluster } from './cluster.ts';
 
@@ -31,12 +30,7 @@ export class Topology implements Disposable {
     // On all nodes, and not on those that came first.
     await this.atRest();
     await using client = connect(this.#cluster.addresses);
-    try {
-      await client.tables.create(TABLE, { partitioning: { hash: shards }, replicas: REPLICAS, timeoutMs: REST_MS_MAX });
-    } catch (error) {
-      // It is there, and whoever leads the metaserver goes on with it.
-      if (!(error instanceof SparrowError) || error.details['applied'] !== true) throw error;
-    }
+    await client.tables.create(TABLE, { partitioning: { hash: shards }, replicas: REPLICAS, timeoutMs: REST_MS_MAX });
     const { tables, shards: there } = await this.atRest();
     const table = tables.find(({ name }) => name === TABLE)?.table;
     const made = there.filter(({ entry }) => entry!.table === table).length;
