@@ -496,10 +496,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     foundBy: 'test/engine/upkeep/backup.test.ts',
   },
   {
-    name: 'a lock counts though its file has lost its name',
+    name: 'the file of a lock goes with the lock',
     file: 'base/node/directory-lock.ts',
-    find: '    if (before !== undefined && inodeOf(file) === before) return release;\n    release();\n',
-    plant: '    if (attempt >= 0 || before) return release;\n',
+    find: '      rmSync(ownerFile, { force: true });\n',
+    plant: '      rmSync(ownerFile, { force: true });\n      rmSync(file, { force: true });\n',
     foundBy: 'test/base/node/directory-lock.test.ts',
   },
   // ---- upkeep ----

@@ -33,20 +33,20 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'the Raft log is not synced',
     file: LOG_WRITER,
-    find: '    await this.#file!.datasync();\n',
-    plant: '    await Promise.resolve();\n',
+    find: '      const synced = this.#file!.datasync();\n',
+    plant: '      const synced = Promise.resolve();\n',
   },
   {
     name: 'a failed sync of the Raft log goes unnoticed',
     file: LOG_WRITER,
-    find: '    await this.#file!.datasync();\n',
-    plant: '    await this.#file!.datasync().catch(() => undefined);\n',
+    find: '      const synced = this.#file!.datasync();\n',
+    plant: '      const synced = this.#file!.datasync().catch(() => undefined);\n',
   },
   {
     name: 'a failed sync of the Raft log is tried again',
     file: LOG_WRITER,
-    find: '    await this.#file!.datasync();\n',
-    plant: '    await this.#file!.datasync().catch(() => this.#file!.datasync());\n',
+    find: '      const synced = this.#file!.datasync();\n',
+    plant: '      const synced = this.#file!.datasync().catch(() => this.#file!.datasync());\n',
   },
   {
     name: 'a new segment of the Raft log has no synced directory entry',
@@ -94,8 +94,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'entries count as durable before they are',
     file: REPLICA,
-    find: '    this.#snapshots.store(output).then(\n',
-    plant: '    this.#snapshots.store(output).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    find: '    this.#snapshots.store(output, written).then(\n',
+    plant: '    this.#snapshots.store(output, written).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
   },
   {
     name: 'the Raft log is cut before the engine is synced',

@@ -42,8 +42,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'entries are acknowledged before they are durable',
     file: REPLICA,
-    find: '    this.#snapshots.store(output).then(\n',
-    plant: '    this.#snapshots.store(output).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    find: '    this.#snapshots.store(output, written).then(\n',
+    plant: '    this.#snapshots.store(output, written).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
     cluster: THREE,
   },
   {
@@ -84,8 +84,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'the log answers before its sync is done',
     file: WRITER,
-    find: '    await this.#file!.datasync();\n',
-    plant: '    void this.#file!.datasync().catch(() => undefined);\n    await Promise.resolve();\n',
+    find: '      const synced = this.#file!.datasync();\n',
+    plant: '      void this.#file!.datasync().catch(() => undefined);\n      const synced = Promise.resolve();\n',
     cluster: THREE,
   },
   {
@@ -268,8 +268,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'confirmed reads do not wait for what is to be applied',
     file: READS,
-    find: '    this.#confirmed.push({ index, reads: asked.reads });\n',
-    plant: '    this.#confirmed.push({ index: Math.min(index, 0), reads: asked.reads });\n',
+    find: '    this.#confirmed.push({ index, committed: index <= committed, reads: asked.reads });\n',
+    plant: '    this.#confirmed.push({ index: Math.min(index, 0), committed: index <= committed, reads: asked.reads });\n',
     cluster: THREE,
   },
   {
