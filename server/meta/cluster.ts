@@ -12,6 +12,7 @@
  *
  * Called by the shell; read by changes/ and placement/.
  */
+import { membersOf } from '../raft/index.ts';
 import { SYSTEM_TABLE } from '../shard/descriptor.ts';
 import type { NodeLoadReport, NodeReport, ShardReport } from './attending.ts';
 import { NOTHING_OVER, overOf } from './load.ts';
@@ -336,7 +337,7 @@ export class Cluster implements ClusterState {
       this.nodes.get(id)!.replicasHere.add(shard);
       // Where there are more replicas than members, what each has applied tells which one is a stray.
       if (!shard.hosts.has(id) || shard.hosts.size !== shard.record.replicas.length) this.#touched.add(shard);
-      shard.hosts.set(id, { applied: report.applied });
+      shard.hosts.set(id, { applied: report.applied, waits: membersOf(report.configuration).length === 0 });
     }
     if (role === 'leader' && term >= shard.term) return this.#ledBy(shard, id, report);
     if (term > shard.term || (term === shard.term && shard.leader === 0)) this.#lead(shard, report.leader, term);

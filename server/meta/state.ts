@@ -237,6 +237,8 @@ export interface ShardLoad {
 /** Soft: a replica as its own node reports it, member or not: what shows that it was made, and that it is gone. */
 export interface Hosted {
   readonly applied: number;
+  /** It knows of no members: it is there to be taken in. */
+  readonly waits: boolean;
 }
 
 export interface Shard {

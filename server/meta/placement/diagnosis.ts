@@ -87,10 +87,11 @@ export function surplus(table: TableRecord, replicas: readonly ReplicaRecord[]):
 export function strayHost(state: ClusterState, shard: Shard): number | undefined {
   // Members are told by whoever leads; nothing is removed on what was known before.
   if (shard.load === undefined || shard.record.joint) return undefined;
-  for (const [node, { applied }] of shard.hosts) {
+  for (const [node, { applied, waits }] of shard.hosts) {
     if (shard.record.replicas.some((replica) => replica.node === node) || applied > shard.membersAsOf) continue;
-    // A node that joins has an empty replica of the shards that a cluster begins with, and waits to be taken in by hand.
-    if (applied === 0 && shard.id < MADE_SHARD_MIN) continue;
+    // A node that joins has an empty replica of the shards that a cluster begins with, and waits to be taken in by hand. One of a node that the cluster began
+    // with, and that was replaced before it had anything, does not wait: it believes to be a member.
+    if (waits && applied === 0 && shard.id < MADE_SHARD_MIN) continue;
     const there = state.nodes.get(node)?.record;
     if (there?.health === 'up' && there.duty !== 'decommissioned') return node;
   }

@@ -276,6 +276,9 @@ describe('reports', () => {
     const waiting = leaderReport(world, FIRST_SHARD, { role: 'follower', leader: 0, term: 0, applied: 0, configuration: votersOnly([]) });
     world.cluster.observe(4, report(waiting), world.nowMs);
     expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toEqual([]);
+    // One of a node that the cluster began with, which was replaced before anything came to it.
+    world.cluster.observe(4, report({ ...waiting, configuration: votersOnly([2, 3, 4]) }), world.nowMs);
+    expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toHaveLength(1);
     world.cluster.observe(4, report({ ...waiting, applied: 90 }), world.nowMs);
     expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toHaveLength(1);
   });
