@@ -6,8 +6,9 @@ import { ROOT } from '../project-files.ts';
 import { PlantingGround } from './plant.ts';
 import { edits, PLANTED_BUGS } from './planted-bugs.ts';
 import { PLANTED_CLUSTER_BUGS } from './planted-cluster-bugs.ts';
+import { PLANTED_SHARD_BUGS } from './planted-shard-bugs.ts';
 
-const ALL = [...PLANTED_BUGS, ...PLANTED_CLUSTER_BUGS];
+const ALL = [...PLANTED_BUGS, ...PLANTED_CLUSTER_BUGS, ...PLANTED_SHARD_BUGS];
 /** Of each kind of check one that finds something soon. */
 const SAMPLE: readonly { readonly name: string; readonly seeds: number }[] = [
   { name: 'two votes in one term', seeds: 30 },

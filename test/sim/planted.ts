@@ -1,5 +1,5 @@
 /**
- * Plants each bug of planted-bugs.ts and planted-cluster-bugs.ts in a copy of the sources and says which seed of the simulation finds it first, and by what:
+ * Plants each bug of planted-bugs.ts, planted-cluster-bugs.ts and planted-shard-bugs.ts in a copy of the sources and says which seed of the simulation finds it first, and by what:
  *
  *   node test/sim/planted.ts [--only PATTERN] [--seeds 500] [--seed 1] [--processes 2] [--cluster] [--table FILE]
  *
@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { type Found, PlantingGround } from './plant.ts';
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 import { PLANTED_CLUSTER_BUGS } from './planted-cluster-bugs.ts';
+import { PLANTED_SHARD_BUGS } from './planted-shard-bugs.ts';
 
 const { values } = parseArgs({
   options: {
@@ -22,7 +23,8 @@ const { values } = parseArgs({
     table: { type: 'string' },
   },
 });
-const all = values.cluster ? PLANTED_CLUSTER_BUGS : [...PLANTED_BUGS, ...PLANTED_CLUSTER_BUGS];
+const clusters = [...PLANTED_CLUSTER_BUGS, ...PLANTED_SHARD_BUGS];
+const all = values.cluster ? clusters : [...PLANTED_BUGS, ...clusters];
 const bugs = all.filter(({ name }) => values.only === undefined || new RegExp(values.only).test(name));
 const SOUND_SEEDS = 3;
 const found: Map<PlantedBug, Found> = new Map();
