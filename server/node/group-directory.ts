@@ -16,7 +16,7 @@
  *
  * A crash anywhere leaves the old engine, or the new one and something to be cleared, which opening does. Empty directories stay.
  *
- * Where `current` is damaged, the slot that has an engine is marked as damaged, and then `current` made anew: nothing that is there goes before a snapshot
+ * Where `current` is damaged, or has gone, the slot that has an engine is marked as damaged, and then `current` made anew: nothing that is there goes before a snapshot
  * has come. How the engine began is not known any more, so it must not be gone on with.
  *
  * The group's log is told by its replica, after 2 and before anything is appended. Should a crash come in between, the log ends before `index`, or has
@@ -61,8 +61,11 @@ export class GroupDirectory {
   #slot: Slot;
   #begin: SnapshotBegin;
 
-  /** Makes what is not there, and clears away what a crash has left. Throws `invalid/FORMAT_NEWER`. */
-  constructor(fileSystem: FileSystem, path: string, hash: Hash64) {
+  /**
+   * Makes what is not there, and clears away what a crash has left. `begun`: there was a group here, as its log knows, so what is here without a `current` is its
+   * engine, and not what was to become one. Throws `invalid/FORMAT_NEWER`.
+   */
+  constructor(fileSystem: FileSystem, path: string, hash: Hash64, begun = false) {
     this.path = path;
     this.#fileSystem = fileSystem;
     this.#hash = hash;
@@ -77,7 +80,9 @@ export class GroupDirectory {
       damage = error;
     }
     for (const slot of SLOTS) fileSystem.makeDirectorySync(`${path}/${slot}/files`);
-    this.#slot = found?.slot ?? (damage === undefined ? 'a' : slotInUse(fileSystem, path));
+    const inUse = slotInUse(fileSystem, path);
+    if (begun && found === undefined && inUse !== undefined) damage ??= corrupt(`${path}/current`, 'it is missing');
+    this.#slot = found?.slot ?? (damage === undefined ? 'a' : (inUse ?? 'a'));
     this.#begin = found?.begin ?? { index: 0, term: 0 };
     if (damage !== undefined) {
       if (this.damage === undefined) this.noteDamage({ what: damage.message, members: [], nodes: {} });
@@ -267,9 +272,9 @@ export function engineOfGroup(fileSystem: FileSystem, path: string, hash: Hash64
 }
 
 /** The one with an engine, as far as that can be told: not the one in which a snapshot arrives. */
-function slotInUse(fileSystem: FileSystem, group: string): Slot {
+function slotInUse(fileSystem: FileSystem, group: string): Slot | undefined {
   const used = (slot: Slot): boolean => fileSystem.listSync(`${group}/${slot}/files`).some((name) => !name.startsWith('LOCK'));
-  return SLOTS.find((slot) => used(slot) && !fileSystem.existsSync(`${group}/${slot}/head`)) ?? 'a';
+  return SLOTS.find((slot) => used(slot) && !fileSystem.existsSync(`${group}/${slot}/head`));
 }
 
 function readCurrent(fileSystem: FileSystem, group: string, hash: Hash64): { slot: Slot; begin: SnapshotBegin } | undefined {

@@ -352,6 +352,7 @@ export class NodeReplicas implements NodeShards {
     const store = await ReplicaStore.open({
       fileSystem,
       directory: this.#directory(group),
+      begun: hasPromised(nodeLog, group),
       openEngine: (path) => openEngine(path, descriptor.inlineThreshold),
       hash,
       createHash,

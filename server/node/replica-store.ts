@@ -30,6 +30,8 @@ export interface ReplicaStoreParts {
   readonly fileSystem: FileSystem;
   /** Of the group, on this node. */
   readonly directory: string;
+  /** The group's log has something: it was here before. */
+  readonly begun?: boolean;
   /** Opens an engine under the node's log (engine/hosted-api.ts): its `segmentPath` is NodeLog's. */
   readonly openEngine: (path: string) => Promise<HostedEngine>;
   readonly hash: Hash64;
@@ -51,7 +53,7 @@ export class ReplicaStore {
   #installed = 0;
 
   static async open(parts: ReplicaStoreParts): Promise<ReplicaStore> {
-    const directory = new GroupDirectory(parts.fileSystem, parts.directory, parts.hash);
+    const directory = new GroupDirectory(parts.fileSystem, parts.directory, parts.hash, parts.begun);
     const { damage } = directory;
     if (damage !== undefined) {
       const error = new SparrowError('corrupt', 'ENGINE_DAMAGED', `the engine in ${directory.engine} is damaged: ${damage.what}`);

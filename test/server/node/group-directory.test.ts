@@ -172,6 +172,16 @@ describe('the directory of a group', () => {
     }
   });
 
+  it('keeps an engine whose `current` has gone, where there was a group', () => {
+    const disk = begun(1);
+    disk.unlinkSync('/data/group/current');
+    const directory = new GroupDirectory(disk, '/data/group', hash, true);
+    expect(directory.damage?.what).toContain('it is missing');
+    expect(versionOf(disk, directory)).toBe(0);
+    const empty = new SimFileSystem({ seed: 1 });
+    expect(new GroupDirectory(empty, '/data/group', hash, true).damage).toBeUndefined();
+  });
+
   it('finds the slot of the engine when `current` does not say it', async () => {
     const disk = begun(1);
     const directory = open(disk);

@@ -74,6 +74,17 @@ describe('a group of which a node has lost files', () => {
     await expectWhole(() => node);
   });
 
+  it('gets it back, and removes nothing before, where only `current` is gone', async () => {
+    await cluster.stop(follower);
+    const disk = cluster.disk(follower);
+    disk.unlinkSync(`${DIRECTORY}/current`);
+    const files = disk.listSync(`${DIRECTORY}/a/files`);
+    const node = await cluster.start(follower, NODES);
+    expect(disk.listSync(`${DIRECTORY}/a/files`)).toEqual(files);
+    await expect(node.replicas.create(descriptor, [])).rejects.toMatchObject({ code: 'REPLICA_WAITS' });
+    await expectWhole(() => node);
+  });
+
   it('gives up waiting for what nobody can give it any more, when it is to be destroyed', async () => {
     await cluster.stop(follower);
     cluster.disk(follower).flip(`${DIRECTORY}/current`, 20);
