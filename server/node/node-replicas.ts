@@ -31,6 +31,7 @@ import {
 } from '../shard/descriptor.ts';
 import type { NodeAddress } from './address-book.ts';
 import { ChildMaker } from './child-maker.ts';
+import { beingMade, destroyed, gone, notMade, notOpened, waitsForOthers } from './group-refusals.ts';
 import { isBeingRemoved, removeGroup } from './group-removal.ts';
 import type { Handover } from './lead-keeper.ts';
 import type { Hash64, NodeLog } from './log/index.ts';
@@ -452,33 +453,4 @@ function groupOfName(name: string): number | undefined {
 function hasPromised(nodeLog: NodeLog, group: number): boolean {
   const { hardState, lastIndex } = nodeLog.group(group).contents();
   return hardState.term > 0 || lastIndex > 0;
-}
-
-function waitsForOthers(shard: number, { message }: SparrowError): SparrowError {
-  const text = `the replica of shard ${shard} waits for what other members have: ${message}`;
-  return new SparrowError('unavailable', 'REPLICA_WAITS', text, { shard, applied: false });
-}
-
-function destroyed(shard: number): SparrowError {
-  const message = `a replica of shard ${shard} was destroyed on this node: another one is taken in by the shard's leader, and does not begin it`;
-  return new SparrowError('conflict', 'SHARD_DESTROYED', message, { shard, applied: false });
-}
-
-function beingMade(shard: number): SparrowError {
-  const message = `shard ${shard} is being split off on this node`;
-  return new SparrowError('unavailable', 'SHARD_BEING_MADE', message, { shard, applied: false });
-}
-
-function gone(shard: number): SparrowError {
-  return new SparrowError('rerouted', 'NO_REPLICA', `this node has no replica of shard ${shard} any more`, { shard });
-}
-
-function notOpened(shard: number, cause: unknown): SparrowError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new SparrowError('unavailable', 'REPLICA_NOT_OPENED', `the replica of shard ${shard} cannot be opened: ${text}`, { shard }, cause);
-}
-
-function notMade(shard: number): SparrowError {
-  const message = `shards are made with ids from ${MADE_SHARD_MIN} on, not ${shard}`;
-  return new SparrowError('invalid', 'SHARD', message, { field: 'shard', applied: false });
 }
