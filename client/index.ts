@@ -11,6 +11,7 @@ export {
 export {
   type ClusterOperation,
   type ClusterSurvey,
+  type ClusterPolicyBound,
   connectMeta,
   MetaAdmin,
   type SurveyedOperator,

@@ -14,6 +14,9 @@ import {
   MetaClient,
   type OperateRequest,
   type OperatorEntry,
+  type PolicyBound,
+  type PolicyRequest,
+  type PolicyResponse,
   type SurveyRequest,
   type SurveyResponse,
   type TableEntry,
@@ -31,6 +34,7 @@ export type ClusterSurvey = SurveyResponse;
 export type SurveyedShard = SurveyResponse['shards'][number];
 export type SurveyedOperator = OperatorEntry;
 export type TableFacts = TableEntry;
+export type ClusterPolicyBound = PolicyBound;
 export type ClusterOperation = NonNullable<OperateRequest['operation']>;
 
 /** Nothing was done, and another node may do it, or the same one in a moment. */
@@ -126,6 +130,12 @@ export class MetaAdmin implements Disposable {
   async operate(request: OperateRequest): Promise<readonly OperatorEntry[]> {
     const method: Method<OperateRequest, { operators: OperatorEntry[] }> = (client, ...call) => client.operate(...call);
     return (await this.#onLeader('operate', method, request)).operators;
+  }
+
+  /** The bounds by which the metaserver decides, as they are then. Throws `invalid/POLICY` with what a bound may be. */
+  async policy(request: Partial<PolicyRequest> = {}): Promise<readonly PolicyBound[]> {
+    const method: Method<PolicyRequest, PolicyResponse> = (client, ...call) => client.policy(...call);
+    return (await this.#onLeader('policy', method, { set: [], reset: [], dryRun: false, ...request })).bounds;
   }
 
   timestamps(count: number): Promise<TimestampsResponse> {

@@ -16,6 +16,8 @@ import type {
   ListTablesResponse,
   OperateRequest,
   OperateResponse,
+  PolicyRequest,
+  PolicyResponse,
   SurveyRequest,
   SurveyResponse,
   TimestampsRequest,
@@ -25,10 +27,11 @@ import type {
   UndeleteTableRequest,
   UndeleteTableResponse,
 } from '../../proto/index.ts';
-import { alterTable, createTable, dropTable, type TableSpec, undeleteTable } from '../meta/changes/index.ts';
+import { alterTable, createTable, dropTable, setPolicy, type TableSpec, undeleteTable } from '../meta/changes/index.ts';
 import type { MetaLead } from '../meta/lead.ts';
 import type { Metaserver } from '../meta/metaserver.ts';
 import { plan } from '../meta/placement/index.ts';
+import { boundsOf, fieldsOf, type Policy } from '../meta/policy.ts';
 import type { Change, ClusterState, Durability, Shard, TableRecord } from '../meta/state.ts';
 import { SYSTEM_TABLE } from '../shard/descriptor.ts';
 import { changeFor, isDeparture, proposalsFor } from './meta-operate.ts';
@@ -216,6 +219,14 @@ export class MetaCalls {
       return { operators: proposals.map((proposal) => proposedEntry(proposal, BY_HAND)) };
     }
     return { operators: operators.map((operator) => operatorEntry(operator)) };
+  }
+
+  async policy({ set, reset, dryRun }: PolicyRequest): Promise<PolicyResponse> {
+    const lead = this.lead();
+    const fields = fieldsOf(set, reset);
+    const make = (state: ClusterState): Change<Policy> => setPolicy(state, fields);
+    const policy = dryRun ? await lead.view((state) => make(state).result) : await lead.change(make);
+    return { bounds: boundsOf(policy) };
   }
 
   async timestamps({ count }: TimestampsRequest): Promise<TimestampsResponse> {

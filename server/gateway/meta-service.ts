@@ -20,6 +20,7 @@ export function metaService(calls: MetaCalls, counter: CallCounter): MetaServer 
     listTables: plainMethod(counter, 'list_tables', (request) => calls.listTables(request), routed),
     survey: plainMethod(counter, 'survey', (request) => calls.survey(request), routed),
     operate: plainMethod(counter, 'operate', (request) => calls.operate(request), routed),
+    policy: plainMethod(counter, 'policy', (request) => calls.policy(request), routed),
     timestamps: plainMethod(counter, 'timestamps', (request) => calls.timestamps(request), routed),
   };
 }

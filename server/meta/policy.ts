@@ -173,6 +173,38 @@ const ORDERED: readonly (readonly [Field, Field])[] = [
   ['mergeBytes', 'splitBytes'],
 ];
 
+/** A bound, and what it may be. */
+export interface PolicyBound {
+  readonly name: string;
+  readonly value: number;
+  readonly defaultValue: number;
+  readonly min: number;
+  readonly max: number;
+  readonly whole: boolean;
+}
+
+/** All but `paused`, which is no bound. */
+export function boundsOf(policy: Policy): PolicyBound[] {
+  return (Object.entries(RANGES) as [Field, Range][]).map(([name, [min, max, whole]]) => {
+    return { name, value: policy[name], defaultValue: DEFAULT_POLICY[name], min, max, whole };
+  });
+}
+
+/** `set` on top of what is, and the defaults of `reset`. Throws `invalid/POLICY`; what a bound may be `resolvePolicy` checks. */
+export function fieldsOf(set: readonly { readonly name: string; readonly value: number }[], reset: readonly string[]): Partial<Policy> {
+  const fields: Record<string, number> = {};
+  const wanted = [
+    ...set.map(({ name, value }) => [name, () => value] as const),
+    ...reset.map((name) => [name, () => DEFAULT_POLICY[name as Field]] as const),
+  ];
+  for (const [name, value] of wanted) {
+    if (!Object.hasOwn(RANGES, name)) throw invalid(name, `there is no bound ${name}; "sparrowkv cluster policy" shows them`);
+    if (Object.hasOwn(fields, name)) throw invalid(name, `${name} is asked for twice`);
+    fields[name] = value();
+  }
+  return fields;
+}
+
 /** `overrides` on top of the defaults. Throws `invalid/POLICY` with the field and what it may be. */
 export function resolvePolicy(overrides: Partial<Policy> = {}): Policy {
   for (const field of Object.keys(overrides)) {

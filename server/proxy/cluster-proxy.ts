@@ -39,6 +39,7 @@ export class ClusterProxy {
       listTables: passOn('list_tables', true, (client: MetaClient, ...call) => client.listTables(...call)),
       survey: passOn('survey', true, (client: MetaClient, ...call) => client.survey(...call)),
       operate: passOn('operate', false, (client: MetaClient, ...call) => client.operate(...call)),
+      policy: passOn('policy', false, (client: MetaClient, ...call) => client.policy(...call)),
       timestamps: passOn('timestamps', false, (client: MetaClient, ...call) => client.timestamps(...call)),
       attend: (stream) => void stream.emit('error', statusOf(notMember(member))),
     };

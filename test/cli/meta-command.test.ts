@@ -1,4 +1,6 @@
+import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { parseSetting, policyText } from '../../cli/commands/cluster/policy.ts';
 import { departureText, nodesText, operatorsText, planText, shardsText } from '../../cli/terminal/cluster-text.ts';
 import { tablesText, tableText } from '../../cli/commands/table/show.ts';
 import { formatAge, jsonText, parseDuration, parseSize } from '../../cli/meta-command.ts';
@@ -171,4 +173,53 @@ describe('times and sizes on the command line', () => {
   it('ages are told in the unit that fits', () => {
     expect([5000, 600_000, 3 * 3_600_000, 5 * 86_400_000].map(formatAge)).toEqual(['5 s', '10 min', '3 h', '5 d']);
   });
+});
+
+describe('the bounds of the policy', () => {
+  const bound = {
+    name: 'splitBytes',
+    value: 100 * 2 ** 20,
+    defaultValue: 96 * 2 ** 20,
+    min: 65_536,
+    max: Number.MAX_SAFE_INTEGER,
+    whole: true,
+  };
+
+  it('are shown as they can be set', () => {
+    const bounds = [
+      bound,
+      { name: 'downAfterMs', value: 1_800_000, defaultValue: 1_800_000, min: 0, max: 31_536_000_000, whole: true },
+      { name: 'probeMs', value: 1500, defaultValue: 3000, min: 100, max: 3_600_000, whole: true },
+      { name: 'diskLow', value: 0.7, defaultValue: 0.7, min: 0, max: 1, whole: false },
+    ];
+    const lines = policyText(bounds)
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trimEnd().split(/  +/));
+    expect(lines).toEqual([
+      ['name', 'value', 'default', 'may be'],
+      ['splitBytes', '100M', '96M', 'from 64K'],
+      ['downAfterMs', '30m', '-', '0 to 365d'],
+      ['probeMs', '1500ms', '3s', '100ms to 1h'],
+      ['diskLow', '0.7', '-', '0 to 1'],
+    ]);
+  });
+
+  it.each([
+    ['splitBytes=100M', 100 * 2 ** 20],
+    ['splitBytes=1000000', 1_000_000],
+    ['downAfterMs=15m', 900_000],
+    ['probeMs=1500', 1500],
+    ['diskLow=0.5', 0.5],
+    ['balanceBytesMin=1G', 2 ** 30],
+  ])('are taken as %s', (text, value) => {
+    expect(parseSetting(text)).toEqual({ name: text.split('=')[0], value });
+  });
+
+  it.each(['splitBytes', 'splitBytes=', 'splitBytes=much', 'diskLow=10M', 'downAfterMs=2x', '=5', 'a b=1'])(
+    'are not taken as %j',
+    (text) => {
+      expect(() => parseSetting(text)).toThrow(InvalidArgumentError);
+    },
+  );
 });

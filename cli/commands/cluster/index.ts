@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { addHelp } from '../help.ts';
 import { addLeave } from './leave.ts';
 import { addMemberCommands } from './members.ts';
+import { addPolicy } from './policy.ts';
 import { addRecover } from './recover.ts';
 import { addReplace } from './replace.ts';
 import { addStatus } from './status.ts';
@@ -15,7 +16,8 @@ const HELP = `
 Any node of the cluster can be named by --server; what only the leader can do is done there.
 
 To look:     status, nodes, shards, operators, plan
-Shards:      move, split, merge, cancel, release; pause and resume the metaserver's own decisions
+Shards:      move, split, merge, cancel, release; pause and resume the metaserver's own decisions,
+             policy: by which bounds it decides
 Nodes:       drain, undrain, decommission, replace, set-address
 By hand:     add-learner, promote, demote, remove, transfer: the members of one shard, step by step
 Recovery:    recover
@@ -42,6 +44,7 @@ export function addCluster(program: Command): void {
   addViews(cluster);
   addVerbs(cluster);
   addLeave(cluster);
+  addPolicy(cluster);
   addMemberCommands(cluster);
   addReplace(cluster);
   addTransfer(cluster);

@@ -17,6 +17,7 @@ import { isSuperseded } from '../../../server/meta/lineage.ts';
 import { votersOnly } from '../../../server/raft/index.ts';
 import { FIRST_SHARD } from '../../../server/shard/descriptor.ts';
 import { World } from './world.ts';
+import { boundsOf, DEFAULT_POLICY, fieldsOf, resolvePolicy } from '../../../server/meta/policy.ts';
 
 const NOW = 1_000_000;
 
@@ -179,6 +180,26 @@ describe('policy', () => {
     );
     expect(() => setPolicy(cluster, { diskLow: 0.85 })).toThrow(/diskLow \(0.85\) is below diskHigh \(0.8\)/);
     expect(() => setPolicy(cluster, { splitz: 1 } as object)).toThrow(/there is no splitz/);
+  });
+
+  it('is asked for by names, each once, and told with what each may be', () => {
+    const fields = fieldsOf([{ name: 'splitBytes', value: 100_000_000 }], ['tolerance']);
+    expect(fields).toEqual({ splitBytes: 100_000_000, tolerance: DEFAULT_POLICY.tolerance });
+    const bounds = boundsOf(resolvePolicy(fields));
+    expect(bounds).toHaveLength(Object.keys(DEFAULT_POLICY).length - 1);
+    expect(bounds.find(({ name }) => name === 'splitBytes')).toEqual({
+      name: 'splitBytes',
+      value: 100_000_000,
+      defaultValue: DEFAULT_POLICY.splitBytes,
+      min: 65_536,
+      max: Number.MAX_SAFE_INTEGER,
+      whole: true,
+    });
+    const refused = (field: string): unknown =>
+      expect.objectContaining({ code: 'POLICY', details: expect.objectContaining({ field }) as unknown });
+    expect(() => fieldsOf([{ name: 'paused', value: 1 }], [])).toThrow(refused('paused'));
+    expect(() => fieldsOf([], ['constructor'])).toThrow(refused('constructor'));
+    expect(() => fieldsOf([{ name: 'splitsMax', value: 1 }], ['splitsMax'])).toThrow(refused('splitsMax'));
   });
 });
 
