@@ -147,8 +147,9 @@ async function createTable(name: string, options: CreateOptions): Promise<void> 
 }
 
 async function alterTable(name: string, options: AlterOptions): Promise<void> {
-  const { rename, replicas, inline, pool, learners, witnesses } = options;
-  if ([rename, replicas, inline, pool, learners, witnesses].every((each) => each === undefined))
+  const { rename, replicas, inline, pool, learners, witnesses, durability, ttl, maxBytes, maxReads, maxWrites } = options;
+  const settings = [rename, replicas, inline, pool, learners, witnesses, durability, ttl, maxBytes, maxReads, maxWrites];
+  if (settings.every((each) => each === undefined))
     throw new SparrowError('invalid', 'OPTION_MISSING', 'nothing is to change: name --replicas, --pool or another setting', {});
   await withMeta(options, async (meta) => {
     const found = await meta.alterTable({
