@@ -68,7 +68,7 @@ export class ShardReports {
       if (replica.group === FIRST_SHARD && replica.members.length === 0 && !this.#firstIsWanted) continue;
       here.add(replica.group);
       const before = this.#reported.get(replica.group);
-      if (before?.replica === replica && before.idle && replica.asleep && replica.stopped === undefined) {
+      if (before?.replica === replica && before.idle && sleptOn(replica, before.report)) {
         reports.push(before.report);
         continue;
       }
@@ -150,6 +150,11 @@ export class ShardReports {
     this.#loads.set(replica.group, load);
     return load;
   }
+}
+
+/** Whether it has slept since. While nobody asked it may have woken, become or lost a leader, and fallen asleep again: each of these is an entry. */
+function sleptOn(replica: Replica, { applied, leader }: ShardReport): boolean {
+  return replica.asleep && replica.stopped === undefined && replica.applied === applied && replica.leader === leader;
 }
 
 /** What fades away is nothing in the end, and no news. */
