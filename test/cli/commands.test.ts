@@ -154,6 +154,14 @@ describe('usage', () => {
     expect([code, stdout.toString(), stderr]).toEqual([2, '', expect.stringMatching(reason)]);
   });
 
+  it('alters a table by any one of its settings, and not by none', async () => {
+    await ok(['table', 'create', 'settings']);
+    const none = await cli(['table', 'alter', 'settings']);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('nothing is to change')]);
+    expect(await ok(['table', 'alter', 'settings', '--ttl', '7d', '--dry-run'])).toContain('ttl           7 d');
+    expect(await ok(['table', 'alter', 'settings', '--max-bytes', '1G', '--dry-run'])).toMatch(/quotas +1\.1 GB/);
+  });
+
   it('leaves no directory behind for a table that is not there', async () => {
     const out = join(directory, 'not made');
     const { code, stderr } = await cli(['export', '--dir', out, '--table', 'none']);

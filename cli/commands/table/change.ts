@@ -147,24 +147,13 @@ async function createTable(name: string, options: CreateOptions): Promise<void> 
 }
 
 async function alterTable(name: string, options: AlterOptions): Promise<void> {
-  const { rename, replicas, inline, pool, learners, witnesses, durability, ttl, maxBytes, maxReads, maxWrites } = options;
-  const settings = [rename, replicas, inline, pool, learners, witnesses, durability, ttl, maxBytes, maxReads, maxWrites];
-  if (settings.every((each) => each === undefined))
+  const { rename, replicas, ttl, durability, inline, maxBytes, maxReads, maxWrites, pool, learners, witnesses } = options;
+  const quotas = { bytes: maxBytes, readsPerSecond: maxReads, writesPerSecond: maxWrites };
+  const changes = { newName: rename, replicas, ttlMs: ttl, durability, inlineThreshold: inline, pool, learners, witnesses };
+  if ([...Object.values(changes), ...Object.values(quotas)].every((each) => each === undefined))
     throw new SparrowError('invalid', 'OPTION_MISSING', 'nothing is to change: name --replicas, --pool or another setting', {});
   await withMeta(options, async (meta) => {
-    const found = await meta.alterTable({
-      name,
-      newName: options.rename,
-      replicas: options.replicas,
-      ttlMs: options.ttl,
-      durability: options.durability,
-      inlineThreshold: options.inline,
-      quotas: { bytes: options.maxBytes, readsPerSecond: options.maxReads, writesPerSecond: options.maxWrites },
-      pool: options.pool,
-      learners: options.learners,
-      witnesses: options.witnesses,
-      dryRun: options.dryRun === true,
-    });
+    const found = await meta.alterTable({ name, ...changes, quotas, dryRun: options.dryRun === true });
     return { found, text: `${options.dryRun === true ? 'would be:\n' : ''}${tableText(found)}` };
   });
 }
