@@ -63,5 +63,6 @@ async function replace(operator: Operator, from: number, by: number, options: Re
   });
   operator.done(`node ${by} votes in the place of node ${from}`);
   await removeMember(operator, from);
+  operator.done('next: "sparrowkv cluster release 1" has the metaserver look after the members of shard 1 again');
   return EXIT_OK;
 }
