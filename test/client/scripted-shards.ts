@@ -2,78 +2,24 @@
  * A scripted cluster (scripted-cluster.ts) with tables of several shards: shards that split, merge, move and change leaders, a metaserver whose map may be
  * old, and scans. Every shard is one state that its replicas share; who does not lead it, or was asked for another epoch or other keys, refuses as a server does.
  */
-import { EventEmitter } from 'node:events';
-
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
-import { keyHash } from '../../base/key-hash.ts';
-import { RPC_STATUS } from '../../base/rpc-status.ts';
 import type { AnyCall } from '../../client/call.ts';
-import { CallRunner } from '../../client/call-runner.ts';
-import type { ConnectOptions, Entry } from '../../client/api.ts';
-import { resolveConnectOptions } from '../../client/connect-options.ts';
 import type { Stubs } from '../../client/methods.ts';
-import { OwnedBytes } from '../../client/owned-bytes.ts';
-import { RequestIds } from '../../client/request-ids.ts';
 import type { ShardKeys } from '../../client/shard-map.ts';
-import { TableVerbs } from '../../client/verbs.ts';
 import {
   encodeShardNotes,
   type DeleteRangeRequest,
   type Leadership,
   type Operation,
-  type Range,
   type RequestId,
   type ScanRequest,
-  type ShardEntry,
   type TopologyResponse,
   type WriteRequest,
 } from '../../proto/index.ts';
-import { inRange, statusOf } from './fake-server.ts';
-import { LATENCY_MS, ScriptedCluster, type ScriptedConnection, type ScriptedNode } from './scripted-cluster.ts';
-
-export interface ScriptedTable {
-  readonly id: number;
-  readonly name: string;
-  readonly kind: 'range' | 'hash';
-}
-
-/** One shard; what its replicas agree on. */
-export class ScriptedShard {
-  readonly id: number;
-  readonly table: ScriptedTable;
-  epoch: number;
-  keys: ShardKeys;
-  state: 'normal' | 'sealed' = 'normal';
-  /** Its node; 0: none leads. */
-  leader: number;
-  term = 1;
-  /** Node ids. */
-  replicas: number[];
-  version: number;
-  readonly data: Map<string, { value: string; version: number }> = new Map();
-  /** By request id. */
-  readonly answers: Map<string, number> = new Map();
-  /** Writes that were applied here, each request id once. */
-  writes = 0;
-
-  constructor(id: number, table: ScriptedTable, keys: ShardKeys, epoch: number, replicas: number[], version = 0) {
-    this.id = id;
-    this.table = table;
-    this.keys = keys;
-    this.epoch = epoch;
-    this.replicas = replicas;
-    this.leader = replicas[0]!;
-    this.version = version;
-  }
-
-  has(key: string): boolean {
-    const bytes = Buffer.from(key, 'latin1');
-    const { keys } = this;
-    if (keys.kind === 'hash') return keyHash(bytes) % 2 ** keys.bits === keys.index;
-    return Buffer.compare(bytes, keys.start) >= 0 && (keys.end === undefined || Buffer.compare(bytes, keys.end) < 0);
-  }
-}
+import { ScriptedCluster, type ScriptedConnection, type ScriptedNode } from './scripted-cluster.ts';
+import { startScan } from './scripted-scan.ts';
+import { bytesOf, entryOf, entryOfKey, isWhole, ScriptedShard, type ScriptedTable, textOf, within } from './scripted-shard.ts';
 
 interface ShardRequest {
   shard?: number;
@@ -240,6 +186,20 @@ export class ShardedCluster extends ScriptedCluster {
     return { kv: { scan: (request: ScanRequest) => this.#scan(connection, request) } } as unknown as Stubs;
   }
 
+  #scan(connection: ScriptedConnection, request: ScanRequest): unknown {
+    const { scheduler, chunkEntries } = this;
+    return startScan(connection, request, {
+      scheduler,
+      chunkEntries,
+      shard: () => {
+        this.before(request);
+        const shard = this.#shardFor(connection.node, request as ShardRequest, [], false);
+        this.#count(connection.node, shard);
+        return shard;
+      },
+    });
+  }
+
   #table(name: string, kind: 'range' | 'hash'): ScriptedTable {
     const table = { id: name === 'default' ? 1 : this.#nextTable++, name, kind };
     this.tables.set(name, table);
@@ -341,139 +301,6 @@ export class ShardedCluster extends ScriptedCluster {
     const last = doomed.length === this.chunkEntries ? bytesOf(doomed.at(-1)!) : Buffer.alloc(0);
     return { deleted: doomed.length, cursor: last, version: ++shard.version };
   }
-
-  /** As of the moment when it begins; a chunk goes out for each time that it is resumed. */
-  #scan(connection: ScriptedConnection, request: ScanRequest): ScriptedStream {
-    const stream = new ScriptedStream();
-    const broken = (): boolean => stream.emit('status', { code: RPC_STATUS.UNAVAILABLE, details: 'gone', metadata: NO_METADATA });
-    connection.onClose.add(broken);
-    let rest: [string, string][] = [];
-    const next = (): void => {
-      if (stream.cancelled || connection.over) return;
-      connection.node.whenRunning(() => {
-        const part = rest.splice(0, this.chunkEntries);
-        const cursor = rest.length === 0 ? Buffer.alloc(0) : bytesOf(`${request.reverse ? '\x01' : '\x00'}${part.at(-1)![0]}`);
-        this.scheduler.after(LATENCY_MS, () => {
-          if (stream.cancelled) return;
-          connection.heard++;
-          if (part.length > 0) {
-            const entries = part.map(([key, value]) => ({ key: bytesOf(key), value: bytesOf(request.keysOnly ? '' : value) }));
-            stream.emit('data', { entries, cursor, version: 0 });
-          }
-          if (rest.length > 0) stream.whenResumed(next);
-          else stream.emit('end');
-        });
-      });
-    };
-    this.scheduler.after(LATENCY_MS, () =>
-      connection.node.whenRunning(() => {
-        if (connection.node.state === 'down') return broken();
-        try {
-          this.before(request);
-          const shard = this.#shardFor(connection.node, request as ShardRequest, [], false);
-          this.#count(connection.node, shard);
-          const after = textOf(request.cursor).slice(1);
-          rest = [...shard.data]
-            .filter(([key]) => within(key, request.range) && (after === '' || (request.reverse ? key < after : key > after)))
-            .map(([key, { value }]): [string, string] => [key, value])
-            .sort(([a], [b]) => (a < b ? -1 : 1) * (request.reverse ? -1 : 1));
-          if (request.limit > 0) rest = rest.slice(0, request.limit);
-          next();
-        } catch (error) {
-          this.scheduler.after(LATENCY_MS, () => stream.emit('status', statusOf(error)));
-        }
-      }),
-    );
-    return stream;
-  }
-}
-
-/** The part of a gRPC stream that a scan uses. */
-class ScriptedStream extends EventEmitter {
-  cancelled: boolean = false;
-  #paused = false;
-  #next: (() => void) | undefined;
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    const next = this.#next;
-    this.#next = undefined;
-    next?.();
-  }
-
-  whenResumed(next: () => void): void {
-    if (this.#paused) this.#next = next;
-    else next();
-  }
-
-  cancel(): void {
-    this.cancelled = true;
-  }
-}
-
-/** A client of a scripted cluster, with its table. */
-export class ShardedClient {
-  readonly cluster: ShardedCluster;
-  readonly calls: CallRunner;
-  readonly #parts: ConstructorParameters<typeof TableVerbs>[0];
-  readonly closing: AbortController = new AbortController();
-
-  constructor(cluster: ShardedCluster, options: ConnectOptions = {}, name = 1) {
-    this.cluster = cluster;
-    const settings = resolveConnectOptions(options);
-    const ids = new RequestIds(new Uint8Array(16).fill(name));
-    this.calls = new CallRunner([cluster.addresses[0]!], settings, ids, cluster.surroundings());
-    this.#parts = { settings, ids, calls: this.calls, owned: new OwnedBytes(), closed: this.closing.signal };
-  }
-
-  /** Undefined: table `default`, as `Client` has it. */
-  table(name?: string): TableVerbs {
-    return new TableVerbs(this.#parts, name === undefined ? undefined : this.calls.table(name));
-  }
-
-  /** Runs virtual time until the promise settles. */
-  run<T>(promise: Promise<T>): Promise<T> {
-    return this.cluster.scheduler.until(promise);
-  }
-
-  /** All entries of a scan, as text. */
-  async collect(entries: AsyncIterable<Entry>, each: (count: number) => void = () => undefined): Promise<[string, string][]> {
-    const found: [string, string][] = [];
-    const all = async (): Promise<void> => {
-      for await (const [key, value] of entries) {
-        found.push([textOf(key), textOf(value)]);
-        each(found.length);
-      }
-    };
-    await this.run(all());
-    return found;
-  }
-}
-
-function entryOf({ id, table, epoch, keys, replicas, leader, state }: ScriptedShard): ShardEntry {
-  return {
-    shard: id,
-    table: table.id,
-    epoch,
-    keys: {
-      keys:
-        keys.kind === 'hash'
-          ? { $case: 'hash', value: { bits: keys.bits, index: keys.index } }
-          : { $case: 'range', value: { start: Buffer.from(keys.start), end: keys.end && Buffer.from(keys.end) } },
-    },
-    state,
-    replicas: replicas.map((node) => ({ node, kind: 1 })),
-    leader,
-  };
-}
-
-function entryOfKey({ data }: ScriptedShard, key: string): unknown {
-  const entry = data.get(key);
-  return { found: entry !== undefined, value: bytesOf(entry?.value ?? ''), version: entry?.version ?? 0 };
 }
 
 function keysOf({ method, request }: AnyCall): string[] {
@@ -486,25 +313,3 @@ function operationsOf({ method, request }: AnyCall): Operation[] {
   const { key, value } = request as { key: Buffer; value: Buffer };
   return [{ operation: method.name === 'put' ? { $case: 'put', value: { key, value } } : { $case: 'delete', value: { key } } }];
 }
-
-function isWhole({ keys }: ScriptedShard): boolean {
-  return keys.kind === 'hash' ? keys.bits === 0 : keys.start.length === 0 && keys.end === undefined;
-}
-
-export function bytesOf(text: string): Buffer {
-  return Buffer.from(text, 'latin1');
-}
-
-export function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('latin1');
-}
-
-function within(key: string, range: Range | undefined): boolean {
-  const buffers = Object.entries(range ?? {}).map(([name, bound]) => [
-    name,
-    bound === undefined ? undefined : Buffer.from(bound as Uint8Array),
-  ]);
-  return inRange(key, Object.fromEntries(buffers) as Range);
-}
-
-const NO_METADATA: { get(): string[] } = { get: () => [] };

@@ -5,7 +5,9 @@ import { SparrowError } from '../../base/errors.ts';
 import type { AnyCall } from '../../client/call.ts';
 import type { ScanRequest } from '../../proto/index.ts';
 import { LATENCY_MS } from './scripted-cluster.ts';
-import { type ScriptedShard, ShardedClient, ShardedCluster } from './scripted-shards.ts';
+import type { ScriptedShard } from './scripted-shard.ts';
+import { ShardedCluster } from './scripted-shards.ts';
+import { ShardedClient } from './sharded-client.ts';
 
 const TRIP_MS: number = 2 * LATENCY_MS;
 
