@@ -6,11 +6,8 @@
 import { SparrowError } from '../../base/errors.ts';
 import type { EngineSettingsInput } from '../../engine/index.ts';
 import { ReplicaHarness } from '../server/node/replica-harness.ts';
-import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
-import type { CrashMode } from '../sim/sim-file.ts';
 import { SimClock } from '../sim/sim-clock.ts';
-import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
-import { SimRandom } from '../sim/sim-random.ts';
+import { FailingMachine, type Trouble, Wrong } from './failing-machine.ts';
 
 const KIB = 1024;
 const ENGINE: EngineSettingsInput = {
@@ -27,13 +24,6 @@ const ENGINE: EngineSettingsInput = {
   maxValueBytes: KIB * KIB,
 };
 
-export interface ReplicaTrouble {
-  /** Power is lost at this operation, or only the process dies; and again at that one of the life after. */
-  readonly loss?: { readonly at: number; readonly mode: CrashMode | 'process'; readonly again?: number };
-  /** The disk fails; when the replica stops for it, the process ends and everything is opened again. */
-  readonly fault?: Fault;
-}
-
 export interface ReplicaLife {
   readonly operations: number;
   readonly crashes: number;
@@ -47,8 +37,6 @@ export interface ReplicaLife {
   readonly emptied: number;
 }
 
-class Wrong extends Error {}
-
 /** Undefined: a delete. */
 interface Write {
   readonly key: string;
@@ -56,56 +44,45 @@ interface Write {
   readonly sequence: number;
 }
 
-export async function liveReplica(seed: number, trouble: ReplicaTrouble = {}): Promise<ReplicaLife> {
+export async function liveReplica(seed: number, trouble: Trouble = {}): Promise<ReplicaLife> {
   return new Life(seed, trouble).run();
 }
 
 class Life {
-  readonly #fs: SimFileSystem;
-  readonly #scheduler = new SimScheduler();
-  readonly #trouble: ReplicaTrouble;
+  readonly #machine: FailingMachine;
   /** What was acknowledged, and what may have been done. */
   readonly #known = new Map<string, { value: string | undefined; version: number }>();
   #unanswered: Write[] = [];
   #sequence = 0;
   #harness!: ReplicaHarness;
-  /** Why the replica of this life cannot go on. */
-  #stopped: readonly unknown[] = [];
-  readonly #random: SimRandom;
-  #crashes = 0;
   #replayed = 0;
   #links = 0;
   #blocks = 0;
   #dropped = 0;
   #emptied = 0;
 
-  constructor(seed: number, trouble: ReplicaTrouble) {
-    this.#random = new SimRandom(seed);
-    const settle = (complete: () => void): void => void this.#scheduler.after(this.#random.below(4), complete);
-    this.#fs = new SimFileSystem({ seed, settle });
-    this.#trouble = trouble;
+  constructor(seed: number, trouble: Trouble) {
+    this.#machine = new FailingMachine(seed, trouble, {
+      open: () => this.#open(),
+      look: () => this.#look(),
+      abandon: () => {
+        this.#harness?.replica.abort();
+        this.#harness?.host.close();
+        this.#harness?.log.abort();
+      },
+    });
   }
 
   async run(): Promise<ReplicaLife> {
-    const from = this.#fs.operations;
-    const { loss, fault } = this.#trouble;
-    if (loss) this.#fs.killAt(from + loss.at);
-    if (fault) this.#fs.failAt({ ...fault, at: from + fault.at });
+    this.#machine.begin();
     await this.#survive(() => this.#open());
     for (const step of this.#script()) await this.#survive(step);
     await this.#survive(() => this.#look());
-    const operations = this.#fs.operations - from;
-    this.#fs.killAt(Infinity);
-    this.#fs.failAt();
-    await this.#until(this.#harness.close());
-    if (this.#fs.openFiles.length > 0) throw new Wrong(`files are left open: ${this.#fs.openFiles.join(' ')}`);
-    this.#fs.crash('none');
-    await this.#open();
-    await this.#look();
-    await this.#until(this.#harness.close());
+    const operations = this.#machine.calm();
+    await this.#machine.reopen(() => this.#harness.close());
     return {
       operations,
-      crashes: this.#crashes,
+      crashes: this.#machine.crashes,
       replayed: this.#replayed,
       links: this.#links,
       blocks: this.#blocks,
@@ -127,11 +104,11 @@ class Life {
       yield () => this.#write([[`large/${round}`, undefined]]);
       yield () => this.#write([[`one/${round}`, 5000]]);
       // Ticks: segments are looked at.
-      yield () => this.#pass(2100);
+      yield () => this.#machine.pass(2100);
       yield () => this.#look();
-      if (round % 2 === 1) yield () => this.#until(this.#harness.engine.settled());
+      if (round % 2 === 1) yield () => this.#machine.until(this.#harness.engine.settled());
     }
-    yield () => this.#pass(6000);
+    yield () => this.#machine.pass(6000);
   }
 
   async #write(writes: readonly (readonly [string, number | undefined])[]): Promise<void> {
@@ -146,7 +123,7 @@ class Life {
   /** Until each has been answered; again where there was no room. */
   async #send(attempts = 10): Promise<void> {
     const sent = this.#unanswered;
-    const answers = await this.#until(
+    const answers = await this.#machine.until(
       Promise.allSettled(
         sent.map(({ key, value, sequence }) =>
           this.#harness.write(
@@ -164,30 +141,30 @@ class Life {
     for (const [i, answer] of answers.entries()) {
       const write = sent[i]!;
       if (answer.status === 'rejected') {
-        if (!this.#over && !isFull(answer.reason)) throw new Wrong(`write ${write.sequence} was refused: ${String(answer.reason)}`);
+        if (!this.#machine.over && !isFull(answer.reason)) throw new Wrong(`write ${write.sequence} was refused: ${String(answer.reason)}`);
         continue;
       }
       if (answer.value.outcome !== 'applied') throw new Wrong(`write ${write.sequence} came to ${answer.value.outcome}`);
       this.#unanswered = this.#unanswered.filter((each) => each !== write);
       this.#known.set(write.key, { value: write.value, version: answer.value.version });
     }
-    if (this.#unanswered.length === 0 || this.#over) return;
+    if (this.#unanswered.length === 0 || this.#machine.over) return;
     if (attempts === 0) throw new Wrong('the disk stays full');
-    await this.#pass(300);
+    await this.#machine.pass(300);
     await this.#send(attempts - 1);
   }
 
   async #open(): Promise<void> {
-    const opening = ReplicaHarness.open(this.#fs, {
-      scheduler: this.#scheduler,
-      clock: new SimClock(this.#scheduler),
+    const opening = ReplicaHarness.open(this.#machine.fs, {
+      scheduler: this.#machine.scheduler,
+      clock: new SimClock(this.#machine.scheduler),
       segmentBytes: 16 * KIB,
       checkpointBytes: 20 * KIB,
       logBytesMax: 64 * KIB,
       engine: ENGINE,
     });
-    this.#harness = await this.#until(opening);
-    this.#stopped = this.#harness.stopped;
+    this.#harness = await this.#machine.until(opening);
+    this.#machine.stopped = this.#harness.stopped;
     this.#replayed += this.#harness.replica.stats().replayedEntries;
     this.#compare();
     await this.#send();
@@ -217,82 +194,18 @@ class Life {
   async #look(): Promise<void> {
     this.#compare();
     const { engine, log, host } = this.#harness;
-    const { problems } = await this.#until(engine.verify());
+    const { problems } = await this.#machine.until(engine.verify());
     if (problems.length > 0) throw new Wrong(`verify: ${problems[0]!.file}: ${problems[0]!.what}`);
-    const names = this.#fs.listSync('/engine');
+    const names = this.#machine.fs.listSync('/engine');
     this.#links = Math.max(this.#links, names.filter((name) => name.endsWith('.link')).length);
     this.#blocks = Math.max(this.#blocks, names.filter((name) => name.endsWith('.block')).length);
     this.#dropped = Math.max(this.#dropped, log.oldestSegment - 1);
     this.#emptied = Math.max(this.#emptied, host.segmentsEmptied);
   }
 
-  async #pass(ms: number): Promise<void> {
-    const untilMs = this.#scheduler.nowMs + ms;
-    let over = false;
-    this.#scheduler.at(untilMs, () => (over = true));
-    while (!over && !this.#over) await this.#scheduler.step();
-    if (this.#over) throw new PowerLoss();
-  }
-
-  /** The machine has failed, or the disk and for that the replica. */
-  get #over(): boolean {
-    return this.#fs.dead || (this.#fs.faultsHit > 0 && this.#stopped.length > 0);
-  }
-
   /** Does a step; recovers when machine or disk failed. */
   async #survive(step: () => Promise<void>): Promise<void> {
-    try {
-      await step();
-      if (!this.#over) return;
-    } catch (error) {
-      // A call that the disk failed says so; whether the replica can go on shows then.
-      if (!this.#over && (error instanceof Wrong || this.#fs.faultsHit === 0)) throw error;
-    }
-    for (;;) {
-      await this.#end();
-      try {
-        await this.#open();
-        await this.#look();
-        if (!this.#over) return;
-      } catch (error) {
-        if (!this.#over) throw error;
-      }
-    }
-  }
-
-  async #end(): Promise<void> {
-    const { loss, fault } = this.#trouble;
-    this.#stopped = [];
-    this.#harness?.replica.abort();
-    this.#harness?.host.close();
-    this.#harness?.log.abort();
-    if (fault) {
-      // The disk is well again, and the process gone.
-      this.#fs.failAt();
-      await this.#scheduler.runDry();
-    }
-    if (loss && loss.mode !== 'process') this.#fs.crash(loss.mode);
-    else this.#fs.endProcess();
-    await this.#scheduler.runDry();
-    this.#fs.killAt(loss?.again === undefined || this.#crashes > 0 ? Infinity : this.#fs.operations + loss.again);
-    this.#crashes++;
-  }
-
-  /** Throws when the machine fails first. */
-  async #until<T>(promise: Promise<T>): Promise<T> {
-    let settled = false;
-    const note = (): void => {
-      settled = true;
-    };
-    promise.then(note, note);
-    const untilMs = this.#scheduler.nowMs + 60_000;
-    for (;;) {
-      await drain();
-      if (settled) return promise;
-      if (this.#over) throw new PowerLoss();
-      if (this.#scheduler.nowMs > untilMs) throw new Wrong('what was asked for does not come');
-      await this.#scheduler.step();
-    }
+    if (!(await this.#machine.attempt(step))) await this.#machine.recover();
   }
 }
 

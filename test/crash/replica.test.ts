@@ -1,9 +1,10 @@
 /** Power loss at every operation of a replica whose engine is under the node's log (replica-life.ts). */
 import { describe, expect, it } from 'vitest';
 import { CRASH_MODES } from '../sim/sim-file.ts';
-import { liveReplica, type ReplicaLife, type ReplicaTrouble } from './replica-life.ts';
+import type { Trouble } from './failing-machine.ts';
+import { liveReplica, type ReplicaLife } from './replica-life.ts';
 
-async function live(seed: number, trouble: ReplicaTrouble): Promise<ReplicaLife> {
+async function live(seed: number, trouble: Trouble): Promise<ReplicaLife> {
   try {
     return await liveReplica(seed, trouble);
   } catch (error) {

@@ -21,11 +21,8 @@ import {
 } from '../../server/node/index.ts';
 import { coversKey, DEFAULT_TABLE, type ShardDescriptor, type ShardKeys, wholeTable } from '../../server/shard/descriptor.ts';
 import { NodeHarness } from '../server/node/node-harness.ts';
-import type { CrashMode } from '../sim/sim-file.ts';
-import { type Fault, PowerLoss, SimFileSystem } from '../sim/sim-file-system.ts';
 import { SimClock } from '../sim/sim-clock.ts';
-import { SimRandom } from '../sim/sim-random.ts';
-import { drain, SimScheduler } from '../sim/sim-scheduler.ts';
+import { FailingMachine, type Trouble, Wrong } from './failing-machine.ts';
 
 const KIB = 1024;
 const ENGINE: EngineSettingsInput = {
@@ -40,13 +37,6 @@ const ENGINE: EngineSettingsInput = {
   maxValueBytes: KIB * KIB,
 };
 
-export interface ShardsTrouble {
-  /** Power is lost at this operation, or only the process dies; and again at that one of the life after. */
-  readonly loss?: { readonly at: number; readonly mode: CrashMode | 'process'; readonly again?: number };
-  /** The disk fails; when a replica stops for it, the process ends and everything is opened again. */
-  readonly fault?: Fault;
-}
-
 export interface ShardsLife {
   readonly operations: number;
   readonly crashes: number;
@@ -58,8 +48,6 @@ export interface ShardsLife {
   /** Files of a child's own, with what it moved out of segments of the log that it has together with its parent. */
   readonly blocks: number;
 }
-
-class Wrong extends Error {}
 
 interface Write {
   readonly key: string;
@@ -77,7 +65,7 @@ interface Merge {
 }
 
 /** `kind`: how the table is divided. */
-export async function liveShards(seed: number, trouble: ShardsTrouble = {}, kind: ShardKeys['kind'] = 'range'): Promise<ShardsLife> {
+export async function liveShards(seed: number, trouble: Trouble = {}, kind: ShardKeys['kind'] = 'range'): Promise<ShardsLife> {
   return new Life(seed, trouble, kind).run();
 }
 
@@ -85,58 +73,45 @@ export async function liveShards(seed: number, trouble: ShardsTrouble = {}, kind
 const HASH_SHARD: ShardDescriptor = { ...wholeTable(16, 5), keys: { kind: 'hash', bits: 0, index: 0 } };
 
 class Life {
-  readonly #fs: SimFileSystem;
-  readonly #scheduler = new SimScheduler();
-  readonly #trouble: ShardsTrouble;
+  readonly #machine: FailingMachine;
   readonly #kind: ShardKeys['kind'];
   readonly #known = new Map<string, string>();
   #unanswered: Write[] = [];
   #sequence = 0;
   #node: NodeHarness | undefined;
-  #stopped: readonly unknown[] = [];
   /** The source of a merge is retired, and the target has not its keys yet; or the table is not there yet. */
   #hole: ShardDescriptor | undefined;
-  #crashes = 0;
   #replayed = 0;
   #repeated = 0;
   #shards = 0;
   #blocks = 0;
 
-  constructor(seed: number, trouble: ShardsTrouble, kind: ShardKeys['kind']) {
-    const random = new SimRandom(seed);
-    const settle = (complete: () => void): void => void this.#scheduler.after(random.below(4), complete);
-    this.#fs = new SimFileSystem({ seed, settle });
-    this.#trouble = trouble;
+  constructor(seed: number, trouble: Trouble, kind: ShardKeys['kind']) {
+    this.#machine = new FailingMachine(seed, trouble, {
+      open: () => this.#open(),
+      look: () => this.#look(),
+      abandon: () => this.#node?.abandon(),
+    });
     this.#kind = kind;
     if (kind === 'hash') this.#hole = HASH_SHARD;
   }
 
   async run(): Promise<ShardsLife> {
-    const from = this.#fs.operations;
-    const { loss, fault } = this.#trouble;
-    if (loss) this.#fs.killAt(from + loss.at);
-    if (fault) this.#fs.failAt({ ...fault, at: from + fault.at });
+    this.#machine.begin();
     await this.#survive(async () => {
       // Recovering opens it, too.
       if (this.#node === undefined) await this.#open();
     });
     for (const step of this.#kind === 'hash' ? this.#hashScript() : this.#script()) await this.#survive(step);
     await this.#survive(() => this.#look());
-    const operations = this.#fs.operations - from;
-    this.#fs.killAt(Infinity);
-    this.#fs.failAt();
-    await this.#until(this.#opened.close());
-    if (this.#fs.openFiles.length > 0) throw new Wrong(`files are left open: ${this.#fs.openFiles.join(' ')}`);
-    this.#fs.crash('none');
-    await this.#open();
-    await this.#look();
-    await this.#until(this.#opened.close());
+    const operations = this.#machine.calm();
+    await this.#machine.reopen(() => this.#opened.close());
     const replicas = this.#shardsHere;
     if (replicas.length !== (this.#kind === 'hash' ? 1 : 2))
       throw new Wrong(`shards are left: ${replicas.map(({ group }) => group).join(' ')}`);
     return {
       operations,
-      crashes: this.#crashes,
+      crashes: this.#machine.crashes,
       replayed: this.#replayed,
       repeated: this.#repeated,
       shards: this.#shards,
@@ -223,28 +198,29 @@ class Life {
     });
     this.#unanswered.push(...issued);
     await this.#send();
-    await this.#pass(500);
+    await this.#machine.pass(500);
   }
 
   /** Until each has been answered, by whichever shard has its key then. */
   async #send(attempts = 20): Promise<void> {
     const sent = this.#unanswered;
-    const answers = await this.#until(Promise.allSettled(sent.map((write) => this.#put(write))));
+    const answers = await this.#machine.until(Promise.allSettled(sent.map((write) => this.#put(write))));
     for (const [i, answer] of answers.entries()) {
       const write = sent[i]!;
       if (answer.status === 'rejected') {
-        if (!this.#over && !isPassing(answer.reason)) throw new Wrong(`write ${write.sequence} was refused: ${String(answer.reason)}`);
+        if (!this.#machine.over && !isPassing(answer.reason))
+          throw new Wrong(`write ${write.sequence} was refused: ${String(answer.reason)}`);
         continue;
       }
       if (answer.value !== 'applied') throw new Wrong(`write ${write.sequence} of ${write.key} came to ${answer.value}`);
       this.#unanswered = this.#unanswered.filter((each) => each !== write);
       this.#known.set(write.key, write.value);
     }
-    if (this.#unanswered.length === 0 || this.#over) return;
+    if (this.#unanswered.length === 0 || this.#machine.over) return;
     // Its keys are nobody's until the merge is done.
     if (this.#hole !== undefined || this.#shardsHere.some(({ descriptor }) => descriptor.state === 'sealed')) return;
     if (attempts === 0) throw new Wrong('writes are not taken');
-    await this.#pass(300);
+    await this.#machine.pass(300);
     await this.#send(attempts - 1);
   }
 
@@ -282,7 +258,7 @@ class Life {
   }
 
   async #create(): Promise<void> {
-    await this.#until(this.#opened.replicas.create(HASH_SHARD, [1]));
+    await this.#machine.until(this.#opened.replicas.create(HASH_SHARD, [1]));
     this.#hole = undefined;
   }
 
@@ -291,9 +267,9 @@ class Life {
     const at: SplitAt = key === undefined ? { how: 'hash' } : { how: 'key', key: Uint8Array.from(Buffer.from(key)) };
     // Writes are under way meanwhile.
     const during = this.#replica(parent).engine.sequence % 2 === 0 ? this.#settledWrites() : Promise.resolve();
-    await this.#until(splitShard(this.#replica(parent), { epoch, child, at }, NO_LIMIT));
-    await this.#until(this.#opened.replicas.adopt(child));
-    await this.#until(during);
+    await this.#machine.until(splitShard(this.#replica(parent), { epoch, child, at }, NO_LIMIT));
+    await this.#machine.until(this.#opened.replicas.adopt(child));
+    await this.#machine.until(during);
     if (this.#unanswered.length > 0) await this.#send();
     this.#replica(child);
   }
@@ -314,14 +290,16 @@ class Life {
   }
 
   async #seal(source: number, epoch: number, merge: Merge): Promise<void> {
-    merge.sealed = await this.#until(sealShard(this.#replica(source), epoch, NO_LIMIT));
+    merge.sealed = await this.#machine.until(sealShard(this.#replica(source), epoch, NO_LIMIT));
     merge.source = this.#replica(source).descriptor;
   }
 
   async #import(target: number, source: number, epoch: number, merge: Merge): Promise<void> {
     for (;;) {
       try {
-        const imported = await this.#until(importShard(this.#replica(target), epoch, this.#replica(source), merge.sealed!, NO_LIMIT));
+        const imported = await this.#machine.until(
+          importShard(this.#replica(target), epoch, this.#replica(source), merge.sealed!, NO_LIMIT),
+        );
         merge.session = imported.session;
         return;
       } catch (error) {
@@ -332,41 +310,41 @@ class Life {
   }
 
   async #swept(...shards: readonly number[]): Promise<void> {
-    while (shards.some((shard) => this.#replica(shard).mixed)) await this.#pass(100);
+    while (shards.some((shard) => this.#replica(shard).mixed)) await this.#machine.pass(100);
   }
 
   async #giveUp(target: number, source: number, epoch: number): Promise<void> {
-    await this.#until(cancelImport(this.#replica(target), epoch, NO_LIMIT));
-    await this.#until(resumeShard(this.#replica(source), epoch, NO_LIMIT));
+    await this.#machine.until(cancelImport(this.#replica(target), epoch, NO_LIMIT));
+    await this.#machine.until(resumeShard(this.#replica(source), epoch, NO_LIMIT));
   }
 
   async #retire(source: number, epoch: number, merge: Merge): Promise<void> {
     this.#hole = merge.source!;
-    await this.#until(retireShard(this.#replica(source), epoch, merge.sealed!, NO_LIMIT));
+    await this.#machine.until(retireShard(this.#replica(source), epoch, merge.sealed!, NO_LIMIT));
   }
 
   async #commit(target: number, epoch: number, merge: Merge): Promise<void> {
-    await this.#until(commitMerge(this.#replica(target), epoch, merge.session!, merge.source!, NO_LIMIT));
+    await this.#machine.until(commitMerge(this.#replica(target), epoch, merge.session!, merge.source!, NO_LIMIT));
     this.#hole = undefined;
   }
 
   async #destroy(shard: number): Promise<void> {
-    await this.#until(this.#opened.replicas.destroy(shard));
+    await this.#machine.until(this.#opened.replicas.destroy(shard));
   }
 
   async #open(): Promise<void> {
-    const opening = NodeHarness.open(this.#fs, {
-      scheduler: this.#scheduler,
-      clock: new SimClock(this.#scheduler),
+    const opening = NodeHarness.open(this.#machine.fs, {
+      scheduler: this.#machine.scheduler,
+      clock: new SimClock(this.#machine.scheduler),
       segmentBytes: 16 * KIB,
       checkpointBytes: 20 * KIB,
       logBytesMax: 64 * KIB,
       engine: ENGINE,
     });
-    this.#node = await this.#until(opening);
+    this.#node = await this.#machine.until(opening);
     // A child that was made just now, as the log was read again, is about to be opened.
-    for (const name of this.#fs.listSync('/node/groups')) await this.#until(this.#node.replicas.adopt(Number(name)));
-    this.#stopped = this.#node.stopped;
+    for (const name of this.#machine.fs.listSync('/node/groups')) await this.#machine.until(this.#node.replicas.adopt(Number(name)));
+    this.#machine.stopped = this.#node.stopped;
     for (const replica of this.#shardsHere) this.#replayed += replica.stats().replayedEntries;
     this.#compare();
     await this.#send();
@@ -411,84 +389,18 @@ class Life {
   async #look(): Promise<void> {
     this.#compare();
     for (const { group, engine } of this.#shardsHere) {
-      const { problems } = await this.#until(engine.verify());
+      const { problems } = await this.#machine.until(engine.verify());
       if (problems.length > 0) throw new Wrong(`verify of shard ${group}: ${problems[0]!.file}: ${problems[0]!.what}`);
-      this.#blocks = Math.max(this.#blocks, this.#fs.listSync(engine.path).filter((name) => name.endsWith('.block')).length);
+      this.#blocks = Math.max(this.#blocks, this.#machine.fs.listSync(engine.path).filter((name) => name.endsWith('.block')).length);
     }
-  }
-
-  async #pass(ms: number): Promise<void> {
-    const untilMs = this.#scheduler.nowMs + ms;
-    let over = false;
-    this.#scheduler.at(untilMs, () => (over = true));
-    while (!over && !this.#over) await this.#scheduler.step();
-    if (this.#over) throw new PowerLoss();
-  }
-
-  get #over(): boolean {
-    return this.#fs.dead || (this.#fs.faultsHit > 0 && this.#stopped.length > 0);
   }
 
   /** Does a step, and again, when machine or disk failed, until it is done. */
   async #survive(step: () => Promise<void>): Promise<void> {
-    for (;;) {
-      try {
-        await step();
-        if (!this.#over) return;
-      } catch (error) {
-        if (!this.#over && (error instanceof Wrong || this.#fs.faultsHit === 0)) throw error;
-        if (!this.#over) await this.#pass(300).catch(() => undefined);
-      }
-      if (this.#over) await this.#recover();
+    while (!(await this.#machine.attempt(step))) {
+      if (!this.#machine.over) await this.#machine.pass(300).catch(() => undefined);
+      if (this.#machine.over) await this.#machine.recover();
       this.#repeated++;
-    }
-  }
-
-  async #recover(): Promise<void> {
-    for (;;) {
-      await this.#end();
-      try {
-        await this.#open();
-        await this.#look();
-        if (!this.#over) return;
-      } catch (error) {
-        if (!this.#over) throw error;
-      }
-    }
-  }
-
-  async #end(): Promise<void> {
-    const { loss, fault } = this.#trouble;
-    this.#stopped = [];
-    this.#node?.abandon();
-    // What the process had begun meets a disk that is gone, and does not come back to life with it.
-    if (loss) await this.#scheduler.runDry();
-    if (fault) {
-      // The disk is well again, and the process gone.
-      this.#fs.failAt();
-      await this.#scheduler.runDry();
-    }
-    if (loss && loss.mode !== 'process') this.#fs.crash(loss.mode);
-    else this.#fs.endProcess();
-    await this.#scheduler.runDry();
-    this.#fs.killAt(loss?.again === undefined || this.#crashes > 0 ? Infinity : this.#fs.operations + loss.again);
-    this.#crashes++;
-  }
-
-  /** Throws when the machine fails first. */
-  async #until<T>(promise: Promise<T>): Promise<T> {
-    let settled = false;
-    const note = (): void => {
-      settled = true;
-    };
-    promise.then(note, note);
-    const untilMs = this.#scheduler.nowMs + 60_000;
-    for (;;) {
-      await drain();
-      if (settled) return promise;
-      if (this.#over) throw new PowerLoss();
-      if (this.#scheduler.nowMs > untilMs) throw new Wrong('what was asked for does not come');
-      await this.#scheduler.step();
     }
   }
 }

@@ -1,11 +1,12 @@
 /** Power loss at operations of a node whose shards are split and merged (shards-life.ts): here at each third or fifth one, SPARROWKV_CRASH_STEP=1 for all of them. */
 import { describe, expect, it } from 'vitest';
 import { CRASH_MODES } from '../sim/sim-file.ts';
-import { liveShards, type ShardsLife, type ShardsTrouble } from './shards-life.ts';
+import type { Trouble } from './failing-machine.ts';
+import { liveShards, type ShardsLife } from './shards-life.ts';
 
 type Kind = Parameters<typeof liveShards>[2];
 
-async function live(seed: number, trouble: ShardsTrouble, kind: Kind): Promise<ShardsLife> {
+async function live(seed: number, trouble: Trouble, kind: Kind): Promise<ShardsLife> {
   try {
     return await liveShards(seed, trouble, kind);
   } catch (error) {
