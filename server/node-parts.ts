@@ -82,7 +82,7 @@ export class NodeParts implements Parts {
   static async open(settings: ServerSettings, logger: Logger, onStopped: (error: SparrowError) => void): Promise<NodeParts> {
     const opened: (() => unknown)[] = [];
     try {
-      fileSystem.makeDirectorySync(settings.data);
+      makeDirectory(settings.data);
       const lock = fileSystem.lockDirectory(settings.data);
       opened.push(() => lock.release());
       const credentials = callerCredentials(settings);
@@ -379,4 +379,14 @@ function alone(data: string, members: readonly number[]): SparrowError {
       directory: data,
     },
   );
+}
+
+function makeDirectory(path: string): void {
+  try {
+    fileSystem.makeDirectorySync(path);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'that is no directory' : message;
+    throw new SparrowError('invalid', 'DIRECTORY_UNUSABLE', `data cannot be kept in ${path}: ${why}`, { field: 'data' }, error);
+  }
 }

@@ -149,6 +149,7 @@ describe('usage', () => {
     [['server', '--data', 'x', '--listen', 'here'], /listen/],
     [['server', '--data', 'x', '--config', '/does/not/exist'], /CONFIG/],
     [['server', '--data', 'x', '--log-level', 'loud'], /trace, debug/],
+    [['server', '--data', import.meta.filename], /data cannot be kept in \S+: that is no directory \[DIRECTORY_UNUSABLE\]/],
   ] as [string[], RegExp][])('%j exits with 2 and says why', async (operands, reason) => {
     const { code, stdout, stderr } = await cli(operands);
     expect([code, stdout.toString(), stderr]).toEqual([2, '', expect.stringMatching(reason)]);
