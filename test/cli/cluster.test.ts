@@ -81,10 +81,12 @@ describe('a cluster, by its operator', { timeout: 400_000 }, () => {
     await expect.poll(async () => (await status()).leaderId).toBeGreaterThan(0);
     const text = await ok('status');
     expect(text).toMatch(
-      /^cluster [0-9a-f]{16}: node [123] leads in term \d+\n\nnode {2}role +address +other nodes at +state +log +behind\n/,
+      /^cluster [0-9a-f]{16}: node [123] leads in term \d+\n\nnode {2}role +address +other nodes at +state +log +behind +shards\n/,
     );
     for (const id of [1, 2, 3])
-      expect(text).toMatch(new RegExp(`^${id} +voter +${address(id)} +${peerAddress(id)} +(leads|follows) +1 to \\d+ +(-|\\d+)$`, 'm'));
+      expect(text).toMatch(
+        new RegExp(`^${id} +voter +${address(id)} +${peerAddress(id)} +(leads|follows) +1 to \\d+ +(-|\\d+) +\\d+, \\d+ led`, 'm'),
+      );
   });
 
   it('takes a node in that waits, and no other', async () => {
