@@ -87,6 +87,22 @@ const OF_SHARDS: readonly string[] = [
   'snapshots installed',
 ];
 
+const OF_METASERVER: readonly string[] = [
+  'lose',
+  'end-several',
+  'partition of a zone',
+  'partition of a zone one-way',
+  'partition of the metaserver',
+  'partition of the metaserver one-way',
+  ...['split', 'merge', 'move', 'transfer', 'drain', 'undrain', 'cancel'].map((wish) => `people: ${wish}`),
+  ...['split', 'merge', 'move', 'transfer', 'lead', 'balance', 'repair', 'rule', 'drain', 'tidy'].map((kind) => `operator: ${kind} done`),
+  ...['split', 'merge', 'move', 'repair'].flatMap((kind) => [`operator: ${kind} failed`, `operator: ${kind} cancelled`]),
+  ...['WRONG_SHARD', 'NO_REPLICA', 'NOT_LEADER'].map((code) => `refused: ${code}`),
+  'sdk: sent again',
+  'shards serving, seen',
+  'snapshots installed',
+];
+
 const OF_FIXED_GROUPS: readonly string[] = [
   ...DECEITS.map((deceit) => `disk ${deceit}`),
   'machine lost',
@@ -103,7 +119,7 @@ const OF_CHANGING_GROUPS: readonly string[] = [
 ];
 
 export function expectedCounters({ nodes, changing, shards = false, metaserver = false }: Setting): readonly string[] {
-  if (metaserver) return ALWAYS;
+  if (metaserver) return [...ALWAYS, ...OF_METASERVER];
   if (shards) return [...ALWAYS, ...OF_SHARDS];
   if (nodes < 3) return ALWAYS;
   return [...ALWAYS, ...OF_GROUPS, ...(changing ? OF_CHANGING_GROUPS : OF_FIXED_GROUPS)];

@@ -30,13 +30,14 @@ export function drawPolicy(random: SimRandom): Partial<Policy> {
     shardsPerTableMax: random.pick([4, 8]),
     mergeGuardMs: random.pick([0, 1000, 3000]),
     mergesMax: random.pick([0, 1, 8]),
-    balanceBytesMin: 0,
-    balanceReplicasMin: random.pick([0, 1, 2]),
+    balanceBytesMin: random.pick([0, MUCH, MUCH]),
+    balanceReplicasMin: random.pick([1, 2, 3]),
     balanceTrafficMin: random.pick([2, 500]),
   };
 }
 
 const NEVER = 1e9;
+const MUCH: number = 2 ** 20;
 
 /** Nothing is split or merged by itself any more. */
 export const CALM: Partial<Policy> = { splitTraffic: NEVER, mergesMax: 0, paused: false };

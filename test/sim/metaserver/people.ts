@@ -113,7 +113,7 @@ export class People {
 
   #wish(state: ClusterState): Operation | undefined {
     const random = this.#random;
-    const shards = [...state.shards.values()];
+    const shards = [...state.shards.values()].filter(({ leader, operator }) => leader !== 0 && operator === undefined);
     if (shards.length === 0) return undefined;
     const shard = random.pick(shards);
     const node = 1 + random.below(NODES.length);
@@ -122,7 +122,9 @@ export class People {
       const at = Buffer.from(random.pick(this.#options.splitKeys));
       return { $case: 'split', value: { shard: this.#shardOf(shards, at) ?? shard.id, at } };
     }
-    if (dice < 9) return this.#options.merges ? { $case: 'merge', value: { shard: shard.id, with: 0 } } : undefined;
+    const several = state.shardsOf(DEFAULT_TABLE);
+    if (dice < 9 && this.#options.merges && several.length > 1)
+      return { $case: 'merge', value: { shard: random.pick(several).id, with: 0 } };
     if (dice < 13) {
       const from = random.pick(shard.record.replicas).node;
       return { $case: 'move', value: { shard: shard.id, from, to: random.chance(0.5) ? 0 : node } };
