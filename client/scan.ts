@@ -70,8 +70,9 @@ export async function* scanChunks(context: ScanContext, plan: ScanPlan, wait: Wa
         stream?.cancel();
         const refusing = stream !== undefined && stream.refused && error instanceof SparrowError ? stream.connection : undefined;
         stream = undefined;
-        if (error instanceof SparrowError && (plan.shard === undefined ? isOfOtherShard(error) : isMisroute(error))) throw error;
+        // Also of a node that has no replica any more: the next attempt would be its, too.
         if (refusing !== undefined) context.refused(refusing, error as SparrowError);
+        if (error instanceof SparrowError && (plan.shard === undefined ? isOfOtherShard(error) : isMisroute(error))) throw error;
         // The connector waited for UNREACHABLE as long as this client may.
         const again = error instanceof SparrowError && isWorthRetrying(error) && error.code !== 'UNREACHABLE' && ++failures <= FAILURES_MAX;
         if (!again) throw error;
