@@ -17,6 +17,7 @@ import { CALM, NODES } from './cluster-plan.ts';
 
 const PAUSE_MS_MAX = 300;
 const SETTLE_MS = 50;
+const PATIENCE_MS = 1000;
 
 export interface PeopleOptions {
   readonly policy: Partial<Policy>;
@@ -32,7 +33,8 @@ export class People {
   readonly #options: PeopleOptions;
   #policy: Partial<Policy>;
   #working = false;
-  #asking = false;
+  /** Until then an answer is waited for: whoever was asked may be gone. */
+  #askingUntilMs = 0;
 
   constructor(world: World, nodes: readonly SimNode[], random: SimRandom, options: PeopleOptions) {
     this.#world = world;
@@ -83,12 +85,12 @@ export class People {
   async #settle(): Promise<void> {
     const { leader, lead } = this;
     const state = lead?.state;
-    if (this.#asking || state === undefined || this.unsettled(state) === undefined) return;
-    this.#asking = true;
+    if (this.#world.nowMs < this.#askingUntilMs || state === undefined || this.unsettled(state) === undefined) return;
+    this.#askingUntilMs = this.#world.nowMs + PATIENCE_MS;
     const draining = this.#working ? [] : [...state.nodes.values()].filter(({ record }) => record.duty === 'draining');
     for (const { record } of draining) await this.#ask(leader!, { $case: 'undrain', value: { node: record.id } });
     await lead!.change((now) => setPolicy(now, this.#policy)).catch(onlyRefusals);
-    this.#asking = false;
+    this.#askingUntilMs = 0;
   }
 
   #next(): void {
