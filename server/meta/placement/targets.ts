@@ -99,7 +99,8 @@ function diskMark({ state: { policy } }: Round, kind: OperatorKind): number {
 
 function isThere(shard: Shard, node: number): boolean {
   return (
-    shard.hosts.has(node) ||
+    // One that waits to be taken in is as good as none: it is what would be made.
+    shard.hosts.get(node)?.waits === false ||
     shard.planned.some((replica) => replica.node === node) ||
     shard.record.replicas.some((replica) => replica.node === node)
   );
