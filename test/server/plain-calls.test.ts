@@ -22,7 +22,7 @@ import {
   type WriteRequest,
   type WriteResponse,
 } from '../../proto/index.ts';
-import { call, ServerHarness, sparrowError } from '../e2e/server-harness.ts';
+import { call, sparrowError } from '../e2e/server-harness.ts';
 import { TestCluster, until } from './test-cluster.ts';
 
 const LETTERS: readonly string[] = 'abcdefghijklmnopqrstuvwxyz'.split('');
@@ -229,29 +229,5 @@ describe('the SDK', () => {
       for await (const [key] of sdk.scan({ keysOnly: true })) keys.push(Buffer.from(key).toString());
       expect(keys).toEqual(LEFT);
     }
-  });
-});
-
-describe('table default', () => {
-  it('is split by policy as any other, by bounds that are asked for; plain calls go on', async () => {
-    await using server = await ServerHarness.start();
-    const { kv } = server;
-    const value = 'v'.repeat(4000);
-    const keys = Array.from({ length: 60 }, (_, i) => `key ${String(i).padStart(2, '0')}`);
-    for (const key of keys) await put(kv, key, value);
-    using admin = connectMeta([server.server.address], { timeoutMs: 60_000 });
-    const set = Object.entries({ splitBytes: 100_000, splitBytesMax: 200_000, mergeBytes: 1000 }).map(([name, of]) => ({
-      name,
-      value: of,
-    }));
-    await expect(admin.policy({ set: set.slice(0, 1) })).rejects.toMatchObject({ code: 'POLICY', details: { field: 'mergeBytes' } });
-    const ofSplit = (bounds: Awaited<ReturnType<MetaAdmin['policy']>>): number => bounds.find(({ name }) => name === 'splitBytes')!.value;
-    expect(ofSplit(await admin.policy({ set, dryRun: true }))).toBe(100_000);
-    expect(ofSplit(await admin.policy())).toBe(96 * 2 ** 20);
-    expect(ofSplit(await admin.policy({ set }))).toBe(100_000);
-    await until(async () => (await admin.survey()).shards.filter(({ entry }) => entry!.table === 1).length > 1);
-    for (const key of keys) expect(await get(kv, key)).toBe(value);
-    expect(await scanned(kv)).toEqual(keys);
-    expect(ofSplit(await admin.policy({ reset: ['splitBytes', 'splitBytesMax', 'mergeBytes'] }))).toBe(96 * 2 ** 20);
   });
 });

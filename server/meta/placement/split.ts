@@ -2,9 +2,10 @@
  * Shards that are too large, or have more traffic than one should have, are split: the largest first. A split moves no data; where the halves are better
  * off elsewhere, balance moves them after. Pure. Called by plan.ts, manual.ts.
  */
-import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
+import { DEFAULT_TABLE, SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { bytesOf, type ClusterState, type Shard, type Step, trafficOf } from '../state.ts';
 import type { Round } from './round.ts';
+import { wantedReplicas } from './rules.ts';
 import { bytesText, durationText, rateText } from './words.ts';
 
 /** After a split its halves' figures are not known yet. */
@@ -21,7 +22,7 @@ export function split(round: Round): void {
   for (const [size, why, amount] of [['large', large, bytesOf] as const, ['hot', hot, trafficOf] as const]) {
     if (round.splitsLeft <= 0) return;
     const shards = [...round.state.sized(size)]
-      .filter((shard) => canSplit(round, shard) === undefined)
+      .filter((shard) => !isBetterWhole(round.state, shard) && canSplit(round, shard) === undefined)
       .sort((a, b) => amount(b) - amount(a) || a.id - b.id);
     for (const shard of shards) {
       if (round.splitsLeft <= 0) return;
@@ -29,6 +30,15 @@ export function split(round: Round): void {
       round.propose(shard, 'split', why(shard), splitSteps(shard, undefined));
     }
   }
+}
+
+/**
+ * Clients that know no shards use table `default`, and once it is several their calls are passed on by the node that they ask. While all nodes have all of it that
+ * would cost them more than it gives anybody: nothing can go elsewhere.
+ */
+function isBetterWhole(state: ClusterState, { record }: Shard): boolean {
+  const table = state.tables.get(record.table);
+  return table?.id === DEFAULT_TABLE && state.nodesFor(table).length <= wantedReplicas(table);
 }
 
 /** The child gets its id when this begins. `key`: where; undefined: in the middle. */
