@@ -42,7 +42,8 @@ export class Operator implements Disposable {
       const operation = await draw();
       try {
         const [began] = await this.#meta.operate({ operation, dryRun: false });
-        return began === undefined ? operation.$case : await this.#ended(began.id, operation.$case);
+        // A node that is to leave is told of by what its replicas come to: operators that have yet to begin.
+        return began === undefined || began.id === '' ? operation.$case : await this.#ended(began.id, operation.$case);
       } catch (error) {
         if (!(error instanceof SparrowError) || performance.now() > endMs) throw error;
         if (error.kind !== 'unavailable' && error.details['applied'] !== false) throw error;
