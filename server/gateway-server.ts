@@ -98,9 +98,23 @@ export class GatewayServer {
     this.#credentials = clientCredentials(settings.tls);
     const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
     const { receivingMax, receivesWaitingMax, receiveMsMax } = settings;
+    const calls = new KvCalls(node.replicas, settings, clusterOf(node));
+    calls.quotas = cluster.quotas;
+    this.#tables = new SdkTables(
+      () => [...new Set([this.own.address, ...calls.cluster.members.map(({ address }) => address)])],
+      callerPem(settings),
+      settings,
+    );
     const paths = { writes: WRITE_PATHS, reads: READ_PATHS, streams: STREAM_PATHS };
     const answerBytesMax = settings.sessionAnswerBytesMax;
-    this.#intake = new Intake(node.replicas.writes, { receivingMax, receivesWaitingMax, receiveMsMax, answerBytesMax, ...paths });
+    this.#intake = new Intake(node.replicas.writes, {
+      passedOn: this.#tables.room,
+      receivingMax,
+      receivesWaitingMax,
+      receiveMsMax,
+      answerBytesMax,
+      ...paths,
+    });
     this.#server = new Server({
       interceptors: [this.#intake.interceptor],
       'grpc.max_receive_message_length': messageBytesMax,
@@ -111,13 +125,6 @@ export class GatewayServer {
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     });
-    const calls = new KvCalls(node.replicas, settings, clusterOf(node));
-    calls.quotas = cluster.quotas;
-    this.#tables = new SdkTables(
-      () => [...new Set([this.own.address, ...calls.cluster.members.map(({ address }) => address)])],
-      callerPem(settings),
-      settings.zone,
-    );
     const front = new KvFront(calls, this.#tables);
     this.#kv = kvService(front, (call, state) => front.scan(call, state), this.#counter, SERVER_VERSION, messageBytesMax);
     this.#server.addService(Kv as never, this.#kv.handlers as never);

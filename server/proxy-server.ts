@@ -38,7 +38,7 @@ const ANSWERS_MS = 3000;
 /** As of gateway-server.ts. */
 const MESSAGE_OVERHEAD_BYTES: number = 1024 * 1024;
 const HEALTH_NAMES = ['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Meta'] as const;
-/** Nothing is written here: what is under way is bounded by the SDK. */
+/** Nothing is written here. */
 const ROOM = { congested: false, onRelieved: () => () => undefined };
 
 export class ProxyServer {
@@ -66,8 +66,16 @@ export class ProxyServer {
     this.#logger = logger;
     const messageBytesMax = settings.maxWriteBytes + MESSAGE_OVERHEAD_BYTES;
     const { receivingMax, receivesWaitingMax, receiveMsMax, sessionAnswerBytesMax: answerBytesMax } = settings;
+    this.#tables = new SdkTables(() => [join], callerPem(settings), settings);
     const paths = { writes: WRITE_PATHS, reads: READ_PATHS, streams: STREAM_PATHS };
-    this.#intake = new Intake(ROOM, { receivingMax, receivesWaitingMax, receiveMsMax, answerBytesMax, ...paths });
+    this.#intake = new Intake(ROOM, {
+      passedOn: this.#tables.room,
+      receivingMax,
+      receivesWaitingMax,
+      receiveMsMax,
+      answerBytesMax,
+      ...paths,
+    });
     this.#server = new Server({
       interceptors: [this.#intake.interceptor],
       'grpc.max_receive_message_length': messageBytesMax,
@@ -77,7 +85,6 @@ export class ProxyServer {
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     });
-    this.#tables = new SdkTables(() => [join], callerPem(settings), settings.zone);
     const calls = new ProxyCalls(settings, this.#tables);
     const scans: Scans = async (call, state) => streamChunks(calls.scan(call.request, state), call, settings);
     this.#kv = kvService(calls, scans, this.#counter, SERVER_VERSION, messageBytesMax);

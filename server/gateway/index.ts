@@ -7,7 +7,7 @@ export { metaService } from './meta-service.ts';
 export { CallCounter } from './call-counter.ts';
 export { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 export { Connections } from './connections.ts';
-export { Intake } from './intake.ts';
+export { Intake, type Room } from './intake.ts';
 export { KvCalls } from './kv-calls.ts';
 export { KvFront } from './kv-front.ts';
 export type { KvVerbs, TableProxy } from './kv-verbs.ts';

@@ -7,6 +7,8 @@
  *
  *   memory for requests  <=  writes in flight + receivingMax x the largest message + waiting x 64 KiB
  *
+ * What is passed on to other nodes has room of its own. Sessions do not wait for that: a node passes on to itself, too, over a session.
+ *
  * A server interceptor: grpc-js asks it before it reads from a call's stream.
  */
 import { performance } from 'node:perf_hooks';
@@ -25,6 +27,8 @@ export interface Room {
 }
 
 export interface IntakeOptions {
+  /** For plain writes that are passed on. */
+  passedOn: Room;
   receivingMax: number;
   receivesWaitingMax: number;
   receiveMsMax: number;
@@ -39,7 +43,7 @@ export interface IntakeOptions {
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #room: Room;
-  readonly #removeListener: () => void;
+  readonly #removeListeners: readonly (() => void)[];
   readonly #sweeper: NodeJS.Timeout;
   /** Writes that are being received, oldest first, with the time when that began. */
   readonly #receiving: Map<WriteIntake, number> = new Map();
@@ -54,7 +58,7 @@ export class Intake {
     this.#room = room;
     this.#options = options;
     this.#answers = new AnswerRoom(options.answerBytesMax);
-    this.#removeListener = room.onRelieved(() => this.#admit());
+    this.#removeListeners = [room, options.passedOn].map((each) => each.onRelieved(() => this.#admit()));
     this.#sweeper = setInterval(() => this.#giveUpSlow(), Math.max(10, options.receiveMsMax / 4)).unref();
   }
 
@@ -81,7 +85,7 @@ export class Intake {
   }
 
   close(): void {
-    this.#removeListener();
+    for (const remove of this.#removeListeners) remove();
     clearInterval(this.#sweeper);
   }
 
@@ -110,7 +114,7 @@ export class Intake {
   }
 
   #hasRoom(): boolean {
-    return this.#receiving.size < this.#options.receivingMax && !this.#room.congested;
+    return this.#receiving.size < this.#options.receivingMax && !this.#room.congested && !this.#options.passedOn.congested;
   }
 
   #receive(call: WriteIntake): void {

@@ -4,6 +4,7 @@ export { ChildMaker, type ChildMakerParts } from './child-maker.ts';
 export { engineOfGroup, isGroup } from './group-directory.ts';
 export { formatClusterId, hasIdentity, type NodeIdentity, openIdentity, type WantedIdentity } from './node-identity.ts';
 export { handOver, successorOf } from './hand-over.ts';
+export { WriteBudget, type WriteShare } from './write-budget.ts';
 export { ReplicaStore, type ReplicaStoreParts } from './replica-store.ts';
 export { Replica } from './replica.ts';
 export type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';

@@ -24,8 +24,10 @@ import type {
   WriteRequest,
   WriteResponse,
 } from '../../proto/index.ts';
-import type { TableProxy } from '../gateway/index.ts';
 import type { CallState } from '../node/index.ts';
+import type { Room, TableProxy } from '../gateway/index.ts';
+import type { ServerSettings } from '../settings.ts';
+import { PassedOnWrites } from './passed-on-writes.ts';
 
 const DEFAULT_MS = 30_000;
 const LONGEST_MS = 3_600_000;
@@ -37,13 +39,24 @@ export class SdkTables implements TableProxy {
   readonly #addresses: () => readonly string[];
   readonly #tls: TlsOptions | undefined;
   readonly #zone: string;
+  readonly #writes: PassedOnWrites;
   #tables: TableCalls | undefined;
 
   /** `addresses`: some nodes, as they are known when the first call comes; nothing is connected before. */
-  constructor(addresses: () => readonly string[], tls: TlsOptions | undefined, zone: string) {
+  constructor(
+    addresses: () => readonly string[],
+    tls: TlsOptions | undefined,
+    { zone, writeBytesInFlightMax: bytesMax, writesWaitingMax: waitingMax }: ServerSettings,
+  ) {
     this.#addresses = addresses;
     this.#tls = tls;
     this.#zone = zone;
+    this.#writes = new PassedOnWrites({ bytesMax, waitingMax });
+  }
+
+  /** For further writes. */
+  get room(): Room {
+    return this.#writes.room;
   }
 
   get(request: GetRequest, call: CallState): Promise<GetResponse> {
@@ -55,15 +68,15 @@ export class SdkTables implements TableProxy {
   }
 
   put(request: PutRequest, call: CallState): Promise<PutResponse> {
-    return this.#calls.put(request, optionsOf(call));
+    return this.#writes.enter(request.key.length + request.value.length, call, () => this.#calls.put(request, optionsOf(call)));
   }
 
   delete(request: DeleteRequest, call: CallState): Promise<PutResponse> {
-    return this.#calls.delete(request, optionsOf(call));
+    return this.#writes.enter(request.key.length, call, () => this.#calls.delete(request, optionsOf(call)));
   }
 
   write(request: WriteRequest, call: CallState): Promise<WriteResponse> {
-    return this.#calls.write(request, optionsOf(call));
+    return this.#writes.enter(bytesOf(request), call, () => this.#calls.write(request, optionsOf(call)));
   }
 
   deleteRange(request: DeleteRangeRequest, call: CallState): Promise<DeleteRangeResponse> {
@@ -91,4 +104,13 @@ export class SdkTables implements TableProxy {
 function optionsOf({ deadlineMs }: CallState): CallOptions {
   if (deadlineMs === Infinity) return { timeoutMs: DEFAULT_MS };
   return { timeoutMs: Math.min(LONGEST_MS, Math.max(1, Math.ceil(deadlineMs - performance.now()))) };
+}
+
+function bytesOf({ conditions, operations }: WriteRequest): number {
+  let bytes = 0;
+  for (const { key, expected } of conditions) bytes += key.length + (expected?.$case === 'value' ? expected.value.length : 0);
+  for (const { operation } of operations) {
+    if (operation !== undefined) bytes += operation.value.key.length + (operation.$case === 'put' ? operation.value.value.length : 0);
+  }
+  return bytes;
 }
