@@ -42,14 +42,13 @@ export class NodeLoadMeter {
     this.#syncs = log.stats().syncs;
   }
 
-  /** Of the disk that holds the directory. */
+  /** Of the disk that holds the directory: what is used, and what this process may use. What the file system keeps for others, or a quota withholds, is no part of it. */
   get diskBytes(): number {
-    const { blocks, bsize } = statfsSync(this.#directory);
-    return blocks * bsize;
+    const { diskUsedBytes, diskFreeBytes } = diskOf(this.#directory);
+    return diskUsedBytes + diskFreeBytes;
   }
 
   take(): MachineLoad {
-    const { blocks, bfree, bavail, bsize } = statfsSync(this.#directory);
     const nowMs = performance.now();
     const passedMs = Math.max(1, nowMs - this.#atMs);
     this.#atMs = nowMs;
@@ -61,8 +60,7 @@ export class NodeLoadMeter {
     const ioBytes = moved === undefined || this.#moved === undefined ? 0 : moved - this.#moved;
     this.#moved = moved;
     return {
-      diskUsedBytes: (blocks - bfree) * bsize,
-      diskFreeBytes: bavail * bsize,
+      ...diskOf(this.#directory),
       cpu: this.#cpu(),
       io,
       ioBytesPerSecond: Math.round((1000 * ioBytes) / passedMs),
@@ -93,4 +91,9 @@ export class NodeLoadMeter {
     this.#usualMs += (USUAL_PART / Math.max(1, slow)) * (syncMs - this.#usualMs);
     return Math.max(1, Math.round(slow * 100) / 100);
   }
+}
+
+function diskOf(directory: string): Pick<MachineLoad, 'diskUsedBytes' | 'diskFreeBytes'> {
+  const { blocks, bfree, bavail, bsize } = statfsSync(directory);
+  return { diskUsedBytes: (blocks - bfree) * bsize, diskFreeBytes: bavail * bsize };
 }

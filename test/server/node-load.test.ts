@@ -1,5 +1,5 @@
 /** How busy a node says that its machine is. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -31,6 +31,15 @@ describe('the load of a node', () => {
     expect(ioBytesPerSecond).toBeGreaterThanOrEqual(5_000_000 / seconds - 1);
     expect(ioBytesPerSecond).toBeLessThanOrEqual(5_000_000 / 0.015);
     expect(meter.take().ioBytesPerSecond).toBe(0);
+  });
+
+  it('counts of the disk what is used and what it may use, as df does', () => {
+    const meter = meterOf(() => undefined);
+    const { diskUsedBytes, diskFreeBytes } = meter.take();
+    const { blocks, bavail, bsize } = statfsSync(directory);
+    expect(Math.abs(meter.diskBytes - diskUsedBytes - diskFreeBytes)).toBeLessThan(2 ** 30);
+    expect(Math.abs(diskFreeBytes - bavail * bsize)).toBeLessThan(2 ** 30);
+    expect(meter.diskBytes).toBeLessThanOrEqual(blocks * bsize);
   });
 
   it('says nothing of bytes where the system does not', () => {
