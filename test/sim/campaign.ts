@@ -14,10 +14,9 @@
  *   --replay          runs the one seed and prints its plan, verdict and hash; with --trace also everything that happened
  *   --plan FILE       with --replay: the faults of that file (one JSON object a line) instead of those of the seed
  */
-import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { dealOut, replayCommand, type Tally } from './campaign-workers.ts';
 import { Counters } from './counters.ts';
 import { expectedCounters } from './expected.ts';
 import { type Fault, planText } from './fault-plan.ts';
@@ -66,16 +65,6 @@ const told: readonly string[] = [
 ];
 const secondsMax = Number(values.seconds) || Infinity;
 
-/** What a run, or several, came to. */
-interface Tally {
-  runs: number;
-  failed: number;
-  answered: number;
-  events: number;
-  simulatedMs: number;
-  counts: Readonly<Record<string, number>>;
-}
-
 const beganMs = performance.now();
 const total: Tally = { runs: 0, failed: 0, answered: 0, events: 0, simulatedMs: 0, counts: {} };
 const counters = new Counters();
@@ -107,8 +96,9 @@ async function work(): Promise<void> {
       console.error(`seed ${seed} is wrong (${foundBy}): ${failure}`);
       if (!values['no-shrink']) await explain(seed, result.plan);
     }
+    const wrong = failure === undefined ? {} : { wrong: { seed, by: foundBy!, failure } };
     const failed = Number(failure !== undefined);
-    report({ runs: 1, failed, answered, events, simulatedMs, counts: result.counters.all });
+    report({ runs: 1, failed, answered, events, simulatedMs, counts: result.counters.all, ...wrong });
     if (isOver() || (failed > 0 && !values['go-on'])) return;
   }
 }
@@ -118,35 +108,14 @@ async function explain(seed: number, drawn: readonly Fault[]): Promise<void> {
   console.error(`${plan.length} of its ${drawn.length} faults are enough:\n${planText(plan)}`);
   const shrunk = await simulate({ seed, ...cluster, plan });
   if (shrunk.failure !== undefined) console.error(`with these: ${shrunk.failure}`);
-  console.error(`repeat it with: node test/sim/campaign.ts ${[...told, '--seed', seed].join(' ')} --replay`);
+  console.error(`repeat it with: ${replayCommand(told, seed)}`);
 }
 
 /** Deals the seeds out. */
 async function lead(): Promise<void> {
-  const options = [...told, '--seconds', values.seconds];
-  const flags = [...(values['go-on'] ? ['--go-on'] : []), ...(values['no-shrink'] ? ['--no-shrink'] : [])];
-  const children = Array.from({ length: Math.min(processes, seeds) }, (_, i) =>
-    fork(fileURLToPath(import.meta.url), [
-      ...['--seed', String(first + i), '--seeds', String(seeds - i), '--step', String(processes)],
-      ...options,
-      ...flags,
-    ]),
-  );
-  const ended = children.map(
-    (child) =>
-      new Promise<void>((resolve) => {
-        child.on('message', (tally: Tally) => {
-          report(tally);
-          if (tally.failed > 0 && !values['go-on']) for (const other of children) if (other !== child) other.kill();
-        });
-        child.on('exit', (code) => {
-          // One that did not end by itself has told nobody why.
-          if (code !== 0 && code !== null && total.failed === 0) process.exitCode = 1;
-          resolve();
-        });
-      }),
-  );
-  await Promise.all(ended);
+  const options = [...told, '--seconds', values.seconds, ...(values['no-shrink'] ? ['--no-shrink'] : [])];
+  // One that did not end by itself has told nobody why.
+  if ((await dealOut(options, { first, count: seeds, processes, goesOn: values['go-on'] }, report)).length > 0) process.exitCode = 1;
 }
 
 function report(tally: Tally): void {

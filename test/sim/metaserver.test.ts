@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { Counters } from './counters.ts';
+import { runSample } from './campaign-workers.ts';
 import { simulate } from './simulate.ts';
 
 const CAMPAIGN = fileURLToPath(new URL('campaign.ts', import.meta.url));
-const SEEDS = 10;
+const SEEDS = 30;
 /** What so few seeds reach. */
 const REACHED: readonly string[] = [
   'lose',
@@ -23,13 +23,8 @@ describe('a cluster that runs itself in the simulation', () => {
     'stays linearizable and comes to rest, its replicas spread over zones, whatever fails and is asked of it',
     { timeout: 600_000 },
     async () => {
-      const counters = new Counters();
-      for (let seed = 1; seed <= SEEDS; seed++) {
-        const { failure, counters: reached } = await simulate({ seed, metaserver: true });
-        expect(failure, `node test/sim/campaign.ts --metaserver --seed ${seed} --replay`).toBeUndefined();
-        counters.addAll(reached);
-      }
-      expect(counters.get('operations')).toBeGreaterThan(2000);
+      const counters = await runSample(['--metaserver'], SEEDS);
+      expect(counters.get('operations')).toBeGreaterThan(15_000);
       counters.assertReached(REACHED);
     },
   );

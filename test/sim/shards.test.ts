@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { Counters } from './counters.ts';
+import { runSample } from './campaign-workers.ts';
 import { simulate } from './simulate.ts';
 
 const CAMPAIGN = fileURLToPath(new URL('campaign.ts', import.meta.url));
-const SEEDS = 10;
+const SEEDS = 60;
 /** What so few seeds reach. */
 const REACHED: readonly string[] = [
   ...['split', 'merged', 'moved', 'merge cut off'].map((what) => `shards: ${what}`),
@@ -18,15 +18,10 @@ const REACHED: readonly string[] = [
 describe('a cluster of shards in the simulation', () => {
   it(
     'has each key in one shard and stays linearizable while shards are split, merged and moved under faults',
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
-      const counters = new Counters();
-      for (let seed = 1; seed <= SEEDS; seed++) {
-        const { failure, counters: reached } = await simulate({ seed, nodes: 3, shards: true });
-        expect(failure, `node test/sim/campaign.ts --nodes 3 --shards --seed ${seed} --replay`).toBeUndefined();
-        counters.addAll(reached);
-      }
-      expect(counters.get('operations')).toBeGreaterThan(500);
+      const counters = await runSample(['--nodes', '3', '--shards'], SEEDS);
+      expect(counters.get('operations')).toBeGreaterThan(6000);
       counters.assertReached(REACHED);
     },
   );
