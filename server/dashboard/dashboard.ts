@@ -10,7 +10,7 @@
  *
  * The page gets nothing from elsewhere and runs no script but its own (Content-Security-Policy). Nothing can be changed here.
  *
- * Made by gateway-server.ts and proxy-server.ts; called by metrics/metrics-server.ts.
+ * Made by client-listener.ts; called by metrics/metrics-server.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';

@@ -7,7 +7,7 @@
  *                  such connections are few enough to stay within `totalBytes` together, and up to its first plain write, which no SDK makes beside a session:
  *                  a window is of all calls of a connection, and those writes may be thousands
  *
- * grpc-js has a setting for this on the other side only. Of calls that come Node tells on a diagnostics channel. Used by gateway-server.ts.
+ * grpc-js has a setting for this on the other side only. Of calls that come Node tells on a diagnostics channel. Used by client-listener.ts.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Http2Session, Http2Stream } from 'node:http2';

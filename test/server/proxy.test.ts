@@ -1,5 +1,6 @@
 /** A proxy in front of servers whose shards it finds: clients that know no shards over plain calls and sessions. */
 import { credentials, type ServiceError } from '@grpc/grpc-js';
+import { connect as openConnection } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { SparrowError } from '../../base/errors.ts';
@@ -209,6 +210,33 @@ describe('a proxy', () => {
     });
     const error = await new Promise<ServiceError>((resolve) => stream.on('error', resolve));
     expect(sparrowError(error)).toMatchObject({ code: 'NO_REPLICA' });
+  });
+
+  it('has connections as wide as those of a node: calls do not wait behind writes that are held back', async () => {
+    const connection = openConnection(`http://${proxy.address}`);
+    try {
+      const held = connection.request({
+        ':method': 'POST',
+        ':path': '/sparrowkv.v1.Kv/Put',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      held.on('error', () => undefined);
+      held.write(Buffer.alloc(5));
+      await expect.poll(() => connection.state.remoteWindowSize).toBeGreaterThan(1024 * 1024);
+    } finally {
+      connection.destroy();
+    }
+  });
+
+  it.each(['', 'sparrowkv.v1.Kv', 'sparrowkv.v1.Admin', 'sparrowkv.v1.Meta'])('is well to health checks of "%s"', async (service) => {
+    const name = Buffer.from(service);
+    const request = Buffer.concat([Buffer.of(0x0a, name.length), name]);
+    const same = (bytes: Buffer): Buffer => bytes;
+    const answer = await call<Buffer>((done) =>
+      kv.makeUnaryRequest('/grpc.health.v1.Health/Check', same, same, request, (error, bytes) => done(error, bytes!)),
+    );
+    expect([...answer], 'field 1, SERVING').toEqual([0x08, 1]);
   });
 
   it('tells how it does', async () => {
