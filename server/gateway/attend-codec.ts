@@ -15,7 +15,8 @@ import type {
   Registration as RegistrationMessage,
   ShardReport as ShardReportMessage,
 } from '../../proto/index.ts';
-import type { FromNode, NodePlace, NodeReport, NodeRole, Registration, ShardReport, ToNode } from '../meta/attending.ts';
+import type { FromNode, NodePlace, NodeReport, Registration, ShardReport, ToNode } from '../meta/attending.ts';
+import type { NodeRole } from '../meta/node.ts';
 import type { Order, OrderReport, SplitPlace } from '../meta/orders.ts';
 import { decodeConfiguration, decodeConfigurationChange, encodeConfiguration, encodeConfigurationChange } from '../raft/index.ts';
 import { decodeDescriptor, encodeDescriptor } from '../shard/descriptor.ts';

@@ -11,16 +11,11 @@ import {
   type TableEntry,
 } from '../../proto/index.ts';
 import { type Departure, type Proposal, stepText } from '../meta/placement/index.ts';
-import {
-  type ClusterState,
-  kindOf,
-  type Node,
-  type OperatorRecord,
-  type Shard,
-  type ShardRecord,
-  stateOf,
-  type TableRecord,
-} from '../meta/state.ts';
+import { type Node, stateOf } from '../meta/node.ts';
+import type { OperatorRecord } from '../meta/operator.ts';
+import { kindOf, type Shard, type ShardRecord } from '../meta/shard.ts';
+import type { ClusterState } from '../meta/state.ts';
+import type { TableRecord } from '../meta/table.ts';
 import type { ShardKeys } from '../shard/descriptor.ts';
 
 const KINDS = { voter: ReplicaKind.VOTER, learner: ReplicaKind.LEARNER, witness: ReplicaKind.WITNESS } as const;

@@ -32,7 +32,9 @@ import type { MetaLead } from '../meta/lead.ts';
 import type { Metaserver } from '../meta/metaserver.ts';
 import { plan } from '../meta/placement/index.ts';
 import { boundsOf, fieldsOf, type Policy } from '../meta/policy.ts';
-import type { Change, ClusterState, Durability, Shard, TableRecord } from '../meta/state.ts';
+import type { Shard } from '../meta/shard.ts';
+import type { Change, ClusterState } from '../meta/state.ts';
+import type { Durability, TableRecord } from '../meta/table.ts';
 import { SYSTEM_TABLE } from '../shard/descriptor.ts';
 import { changeFor, isDeparture, proposalsFor } from './meta-operate.ts';
 import {

@@ -4,7 +4,9 @@ import type { OperateRequest } from '../../proto/index.ts';
 import { cancelOperator, setDuty, setPolicy, startOperators } from '../meta/changes/index.ts';
 import { releaseShard } from '../meta/hands.ts';
 import { askMerge, askMove, askSplit, askTransfer, type Departure, departures, type Proposal } from '../meta/placement/index.ts';
-import type { Change, ClusterState, NodeDuty, OperatorRecord } from '../meta/state.ts';
+import type { NodeDuty } from '../meta/node.ts';
+import type { OperatorRecord } from '../meta/operator.ts';
+import type { Change, ClusterState } from '../meta/state.ts';
 
 export type Operation = NonNullable<OperateRequest['operation']>;
 

@@ -11,9 +11,8 @@
  */
 import type { Configuration, Role } from '../raft/index.ts';
 import type { ShardDescriptor } from '../shard/descriptor.ts';
+import type { NodeLoad, NodeRole } from './node.ts';
 import type { GivenOrder, OrderReport } from './orders.ts';
-
-export type NodeRole = 'meta' | 'node' | 'proxy' | 'all';
 
 /** Where a node is, and what for. */
 export interface NodePlace {
@@ -38,19 +37,7 @@ export interface Registration extends NodePlace {
   readonly cores: number;
 }
 
-export interface NodeLoadReport {
-  readonly diskUsedBytes: number;
-  readonly diskFreeBytes: number;
-  /** Parts of one: of all cores; of the time that the disk is busy. */
-  readonly cpu: number;
-  readonly io: number;
-  /** What it reads from disks and writes to them; 0 where its system does not tell. */
-  readonly ioBytesPerSecond: number;
-  readonly readsPerSecond: number;
-  readonly writesPerSecond: number;
-  readonly bytesPerSecond: number;
-  /** How long the sync of its log takes over what is usual; 1: as ever. */
-  readonly slowDisk: number;
+export interface NodeLoadReport extends NodeLoad {
   /** Those that it sends or takes in. */
   readonly snapshots: number;
 }

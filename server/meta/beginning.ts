@@ -7,7 +7,9 @@
  * Their members are as the cluster begins; the first report of each leader says who they are by now. Nodes register by themselves. Called by lead.ts.
  */
 import { DEFAULT_TABLE, FIRST_SHARD, META_GROUP, SYSTEM_TABLE, wholeTable } from '../shard/descriptor.ts';
-import { type Change, DEFAULT_POOL, FIRST_COUNTERS, type MetaWrite, type ShardRecord, type TableRecord } from './state.ts';
+import type { ShardRecord } from './shard.ts';
+import { type Change, FIRST_COUNTERS, type MetaWrite } from './state.ts';
+import { DEFAULT_POOL, type TableRecord } from './table.ts';
 
 /** A table that grows with the list of nodes would be slow to write. */
 const VOTERS_MAX = 5;

@@ -18,21 +18,12 @@ import type { NodeLoadReport, NodeReport, ShardReport } from './attending.ts';
 import { NOTHING_OVER, overOf } from './load.ts';
 import { diagnose, nodesTouched, plannedLeader, plannedReplicas, sizeClassOf } from './placement/index.ts';
 import { type Policy, resolvePolicy } from './policy.ts';
+import { isFor, type Node, type NodeLoad, type NodeRecord, type Over, type PeerProbe } from './node.ts';
+import type { OperatorRecord } from './operator.ts';
 import {
   type Ailment,
   AILMENTS,
-  type ClusterState,
-  type Counters,
-  FIRST_COUNTERS,
   type Hosted,
-  isFor,
-  type MetaWrite,
-  type Node,
-  type NodeLoad,
-  type NodeRecord,
-  type OperatorRecord,
-  type Over,
-  type PeerProbe,
   type ReplicaProgress,
   type ReplicaRecord,
   type Shard,
@@ -40,8 +31,9 @@ import {
   type ShardRecord,
   SIZE_CLASSES,
   type SizeClass,
-  type TableRecord,
-} from './state.ts';
+} from './shard.ts';
+import { type ClusterState, type Counters, FIRST_COUNTERS, type MetaWrite } from './state.ts';
+import type { TableRecord } from './table.ts';
 import { compareStarts, ShardOrder } from './shard-order.ts';
 
 const NOBODY: readonly Node[] = [];

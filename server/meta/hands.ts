@@ -5,7 +5,8 @@
  * It sees it by what a leader reports: members that changed while no operator was at work on the shard, nor had been given up lately. Called by lead.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
-import type { Change, ClusterState, MetaWrite, ShardRecord } from './state.ts';
+import type { ShardRecord } from './shard.ts';
+import type { Change, ClusterState, MetaWrite } from './state.ts';
 
 /** One that was given up so lately may still have effects of an order that was under way. */
 const AFTERMATH_MS = 10 * 60_000;

@@ -32,7 +32,8 @@ import type { OrderReport } from './orders.ts';
 import { markHands } from './hands.ts';
 import { Slowness } from './slowness.ts';
 import { ordersOf, type Plan, plan, stepOfOrder } from './placement/index.ts';
-import { type Change, type ClusterState, type MetaWrite, type OperatorRecord } from './state.ts';
+import type { OperatorRecord } from './operator.ts';
+import type { Change, ClusterState, MetaWrite } from './state.ts';
 import { type MetaReplica, MetaStore } from './store.ts';
 import { Timestamps } from './timestamps.ts';
 

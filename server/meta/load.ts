@@ -1,6 +1,6 @@
 /** What a node's reported load says against its capacity and the policy's marks. Pure. Used by cluster.ts and placement/. */
 import type { Policy } from './policy.ts';
-import type { Node, Over } from './state.ts';
+import type { Node, Over } from './node.ts';
 
 export const NOTHING_OVER: Over = { disk: false, cpu: false, io: false, slow: false };
 

@@ -9,7 +9,9 @@
  * Pure. Called by desk.ts.
  */
 import type { TableDemand, TableShare } from './attending.ts';
-import { bytesOf, type ClusterState, type TableRecord } from './state.ts';
+import { bytesOf } from './shard.ts';
+import type { ClusterState } from './state.ts';
+import type { TableRecord } from './table.ts';
 
 /** Of a quota, divided evenly: who is asked for nothing now may be the next to be asked. */
 const EVEN = 0.1;

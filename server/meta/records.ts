@@ -7,8 +7,8 @@
  *   node/0000000001      one record for each node, table, shard, operator: the id in ten digits, so that they are in order
  *   table/...  shard/...  operator/...
  *
- * A value is JSON, UTF-8, of the record's fields as state.ts has them; bytes (split keys, bounds of shards) are {"bytes": "<base64>"}. A field that is not
- * there is undefined. Fields that come later have a meaning when they are missing.
+ * A value is JSON, UTF-8, of the record's fields as node.ts, table.ts, shard.ts and operator.ts have them; bytes (split keys, bounds of shards) are
+ * {"bytes": "<base64>"}. A field that is not there is undefined. Fields that come later have a meaning when they are missing.
  *
  * Format: docs/formats/meta.md. Used by store.ts.
  */

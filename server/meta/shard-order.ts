@@ -8,7 +8,7 @@
  * Pure. Used by cluster.ts.
  */
 import type { ShardKeys } from '../shard/descriptor.ts';
-import type { Shard } from './state.ts';
+import type { Shard } from './shard.ts';
 
 export class ShardOrder<Entry extends Shard> {
   readonly #tables: Map<number, Entry[]> = new Map();

@@ -1,6 +1,7 @@
 /** What the metaserver knows, decides and orders, on the node that leads it; on the others only that they do not. */
 import type { MetaLead } from '../meta/lead.ts';
-import { type ClusterState, stateOf } from '../meta/state.ts';
+import { stateOf } from '../meta/node.ts';
+import type { ClusterState } from '../meta/state.ts';
 import { type Family, family, labelled } from './exposition.ts';
 
 const NODE_STATES = ['up', 'suspect', 'down', 'draining', 'drained', 'removed'] as const;

@@ -158,6 +158,10 @@ export const PARTS: readonly Part[] = [
     packages: [],
     holds: 'the topology: records, what is reported, what follows',
   },
+  { path: 'server/meta/node.ts', grade: 'pure', imports: [], packages: [], holds: 'what is known of a node' },
+  { path: 'server/meta/table.ts', grade: 'pure', imports: [], packages: [], holds: 'a table as it was asked for' },
+  { path: 'server/meta/shard.ts', grade: 'pure', imports: [], packages: [], holds: 'what is known of a shard' },
+  { path: 'server/meta/operator.ts', grade: 'pure', imports: [], packages: [], holds: 'what is done about a shard, in steps' },
   { path: 'server/meta/cluster.ts', grade: 'pure', imports: [], packages: [], holds: 'the topology in memory, with its indices' },
   {
     path: 'server/meta/shard-order.ts',

@@ -8,8 +8,9 @@
  * Pure. Called by the shell.
  */
 import type { Registration } from '../attending.ts';
-import type { Change, ClusterState, NodeDuty, NodeHealth, NodeRecord } from '../state.ts';
-import { DEFAULT_POOL } from '../state.ts';
+import type { NodeDuty, NodeHealth, NodeRecord } from '../node.ts';
+import type { Change, ClusterState } from '../state.ts';
+import { DEFAULT_POOL } from '../table.ts';
 import { change, checkWhole, invalid } from './change.ts';
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;

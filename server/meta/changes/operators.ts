@@ -12,7 +12,9 @@
  * Pure. Called by the shell, each round and at each outcome.
  */
 import { hopeless, isDone, type Proposal, stepReached, stepText, undoOf } from '../placement/index.ts';
-import { bytesOf, type Change, type ClusterState, type MetaWrite, type OperatorRecord } from '../state.ts';
+import type { OperatorRecord } from '../operator.ts';
+import { bytesOf } from '../shard.ts';
+import type { Change, ClusterState, MetaWrite } from '../state.ts';
 import { change, invalid } from './change.ts';
 
 /**

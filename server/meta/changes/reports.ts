@@ -15,7 +15,8 @@ import { checkDescriptor, sameKeys, sameSettings, type ShardDescriptor } from '.
 import { isJoint, membersOf } from '../../raft/index.ts';
 import type { NodeReport, ShardReport } from '../attending.ts';
 import { isSuperseded } from '../lineage.ts';
-import type { Change, ClusterState, MetaWrite, ReplicaRecord, Shard, ShardRecord } from '../state.ts';
+import type { ReplicaRecord, Shard, ShardRecord } from '../shard.ts';
+import type { Change, ClusterState, MetaWrite } from '../state.ts';
 import { change } from './change.ts';
 
 /** Throws `invalid/SHARD_DESCRIPTOR` when a descriptor makes no sense. */

@@ -3,7 +3,7 @@
  * (`invalid/TABLE_SPEC`, details field, min, max). Pure. Used by tables.ts.
  */
 import { majority } from '../../raft/index.ts';
-import { DURABILITIES, type Durability, type ReplicaCounts, type TablePartitioning, type TableQuotas } from '../state.ts';
+import { DURABILITIES, type Durability, type ReplicaCounts, type TablePartitioning, type TableQuotas } from '../table.ts';
 import { checkWhole, invalid } from './change.ts';
 
 /** What is not there has its default. */

@@ -13,20 +13,11 @@
  */
 import { DEFAULT_TABLE, sameSettings, type ShardDescriptor, type ShardKeys, SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { placeNew, Round } from '../placement/index.ts';
-import {
-  type Change,
-  type ClusterState,
-  DEFAULT_POOL,
-  isFor,
-  isWelcoming,
-  type MetaWrite,
-  type OperatorRecord,
-  type ReplicaCounts,
-  shardSettings,
-  type ShardRecord,
-  type TablePartitioning,
-  type TableRecord,
-} from '../state.ts';
+import { isFor, isWelcoming } from '../node.ts';
+import type { OperatorRecord } from '../operator.ts';
+import type { ShardRecord } from '../shard.ts';
+import type { Change, ClusterState, MetaWrite } from '../state.ts';
+import { DEFAULT_POOL, type ReplicaCounts, shardSettings, type TablePartitioning, type TableRecord } from '../table.ts';
 import { change, invalid, unavailable } from './change.ts';
 import {
   checkDurability,

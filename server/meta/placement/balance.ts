@@ -15,7 +15,7 @@
  * Pure. Called by plan.ts.
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
-import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../state.ts';
+import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../shard.ts';
 import { staysEven, staysIdle } from './leads.ts';
 import { successorOf } from './progress.ts';
 import { diskAfter, type Dimension, fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';

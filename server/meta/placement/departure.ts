@@ -4,7 +4,10 @@
  * who asks what a drain would do, and whether it can end.
  */
 import { SparrowError } from '../../../base/errors.ts';
-import { type ClusterState, isLeaving, kindOf, type ReplicaRecord, replicaOn, type Shard, type TableRecord } from '../state.ts';
+import { isLeaving } from '../node.ts';
+import { kindOf, type ReplicaRecord, replicaOn, type Shard } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
+import type { TableRecord } from '../table.ts';
 import { surplus } from './diagnosis.ts';
 import { successorOf } from './progress.ts';
 import { type Proposal, Round } from './round.ts';

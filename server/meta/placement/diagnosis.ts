@@ -1,20 +1,12 @@
 /**
- * What is worst about a shard's members (state.ts has the list). A function of records, health of nodes and who leads: cluster.ts asks again
+ * What is worst about a shard's members (shard.ts has the list). A function of records, health of nodes and who leads: cluster.ts asks again
  * whenever one of those changes, so that nobody searches a hundred thousand shards for the few that need something. Pure.
  */
 import { majority } from '../../raft/index.ts';
 import { FIRST_SHARD, MADE_SHARD_MIN, sameSettings, type ShardDescriptor } from '../../shard/descriptor.ts';
-import {
-  type Ailment,
-  type ClusterState,
-  isDropped,
-  shardSettings,
-  type ReplicaCounts,
-  type ReplicaKind,
-  type ReplicaRecord,
-  type Shard,
-  type TableRecord,
-} from '../state.ts';
+import type { Ailment, ReplicaKind, ReplicaRecord, Shard } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
+import { isDropped, shardSettings, type ReplicaCounts, type TableRecord } from '../table.ts';
 import { misplaced, wantedReplicas } from './rules.ts';
 
 export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined {

@@ -9,7 +9,8 @@
  *
  * Pure. Called by plan.ts.
  */
-import { type ClusterState, isGone, type Node, type NodeDuty, type NodeHealth, type PeerProbe } from '../state.ts';
+import { isGone, type Node, type NodeDuty, type NodeHealth, type PeerProbe } from '../node.ts';
+import type { ClusterState } from '../state.ts';
 import { durationText, listText, nodeText, partText } from './words.ts';
 
 export interface NodeVerdict {

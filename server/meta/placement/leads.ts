@@ -9,7 +9,8 @@
  * Pure. Called by plan.ts.
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
-import { mayLead, type Node, type Shard } from '../state.ts';
+import type { Node } from '../node.ts';
+import { mayLead, type Shard } from '../shard.ts';
 import { fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { nodeText, partText, rateText } from './words.ts';
 

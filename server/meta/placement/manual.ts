@@ -4,7 +4,9 @@
  */
 import { SparrowError } from '../../../base/errors.ts';
 import { coversKey } from '../../shard/descriptor.ts';
-import { bytesOf, type ClusterState, isFor, isWelcoming, mayLead, replicaOn, type Shard } from '../state.ts';
+import { isFor, isWelcoming } from '../node.ts';
+import { bytesOf, mayLead, replicaOn, type Shard } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
 import { directed, keptApart, mayMeet, neighboursOf, proposeMerge } from './merge.ts';
 import { successorOf } from './progress.ts';
 import { type Proposal, Round } from './round.ts';

@@ -11,16 +11,11 @@
  * One member at a time; the next plan sees what is left. Pure. Called by plan.ts.
  */
 import { majority } from '../../raft/index.ts';
-import {
-  type Ailment,
-  type ClusterState,
-  isLeaving,
-  kindOf,
-  type OperatorKind,
-  type ReplicaRecord,
-  type Shard,
-  type TableRecord,
-} from '../state.ts';
+import { isLeaving } from '../node.ts';
+import type { OperatorKind } from '../operator.ts';
+import { type Ailment, kindOf, type ReplicaRecord, type Shard } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
+import type { TableRecord } from '../table.ts';
 import { missing, strayHost, surplus } from './diagnosis.ts';
 import { successorOf } from './progress.ts';
 import { levelOf, type Round, type Seat } from './round.ts';
@@ -29,7 +24,7 @@ import { stepsToAdd, stepsToMove, stepsToRemove } from './steps.ts';
 import { fullness, targetFor } from './targets.ts';
 import { proposeToDestroy } from './tidy.ts';
 import { bytesText, durationText, nodeText } from './words.ts';
-import { bytesOf } from '../state.ts';
+import { bytesOf } from '../shard.ts';
 
 const MENDED: readonly Ailment[] = ['endangered', 'degraded', 'short', 'surplus', 'misplaced', 'leaving'];
 

@@ -14,7 +14,10 @@
 import { FIRST_SHARD, SYSTEM_TABLE, unionOf } from '../../shard/descriptor.ts';
 import { LENGTHENED_MAX } from '../orders.ts';
 import { follows, placeOf } from '../shard-order.ts';
-import { bytesOf, type ClusterState, mayLead, replicaOn, type Shard, type Step, type TableRecord, trafficOf } from '../state.ts';
+import type { Step } from '../operator.ts';
+import { bytesOf, mayLead, replicaOn, type Shard, trafficOf } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
+import type { TableRecord } from '../table.ts';
 import { successorOf } from './progress.ts';
 import type { Round } from './round.ts';
 import { inZone, wantedReplicas, zoneShare } from './rules.ts';

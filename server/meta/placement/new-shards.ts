@@ -3,7 +3,9 @@
  * next; on a disk beyond the high mark where the others are no better, as they have nothing yet, and on none beyond full. The voters begin the group together; learners and witnesses are taken in when it has a leader. Pure. Called by changes/tables.ts.
  */
 import { SparrowError } from '../../../base/errors.ts';
-import type { ReplicaKind, Step, TableRecord } from '../state.ts';
+import type { Step } from '../operator.ts';
+import type { ReplicaKind } from '../shard.ts';
+import type { TableRecord } from '../table.ts';
 import { diskAfter, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas, zoneShare } from './rules.ts';
 import { stepsToAdd } from './steps.ts';

@@ -1,8 +1,9 @@
 /**
- * What an operator's remaining steps make of a shard's members: what is planned counts as if it were done (state.ts, Node), so that a round does not
+ * What an operator's remaining steps make of a shard's members: what is planned counts as if it were done (node.ts, Node), so that a round does not
  * decide again what the one before has decided. Pure. Called by cluster.ts.
  */
-import type { OperatorRecord, ReplicaRecord, Shard, Step } from '../state.ts';
+import type { OperatorRecord, Step } from '../operator.ts';
+import type { ReplicaRecord, Shard } from '../shard.ts';
 
 export function plannedReplicas(shard: Shard, operator: OperatorRecord | undefined): readonly ReplicaRecord[] {
   if (operator === undefined || operator.state !== 'running') return shard.record.replicas;

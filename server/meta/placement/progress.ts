@@ -12,7 +12,11 @@ import type { ConfigurationChange, MemberChange } from '../../raft/index.ts';
 import { LENGTHENED_MAX, type Order } from '../orders.ts';
 import { isDescribed } from './diagnosis.ts';
 import { withSettings } from '../../shard/descriptor.ts';
-import { type ClusterState, isGone, mayLead, type OperatorRecord, replicaOn, type Shard, shardSettings, type Step } from '../state.ts';
+import { isGone } from '../node.ts';
+import type { OperatorRecord, Step } from '../operator.ts';
+import { mayLead, replicaOn, type Shard } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
+import { shardSettings } from '../table.ts';
 import { overlap } from '../shard-order.ts';
 
 /** A learner that lags by no more entries has caught up: it gets those while its vote is under way. */

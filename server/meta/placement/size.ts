@@ -1,7 +1,7 @@
 /** Whether a shard should be split, or could be merged away, by its size and traffic. Called whenever its load is reported. Pure. */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import type { Policy } from '../policy.ts';
-import { type Shard, type SizeClass, trafficOf } from '../state.ts';
+import { type Shard, type SizeClass, trafficOf } from '../shard.ts';
 
 export function sizeClassOf(shard: Shard, policy: Policy): SizeClass | undefined {
   const { load } = shard;

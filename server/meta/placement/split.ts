@@ -3,7 +3,9 @@
  * off elsewhere, balance moves them after. Pure. Called by plan.ts, manual.ts.
  */
 import { DEFAULT_TABLE, SYSTEM_TABLE } from '../../shard/descriptor.ts';
-import { bytesOf, type ClusterState, type Shard, type Step, trafficOf } from '../state.ts';
+import type { Step } from '../operator.ts';
+import { bytesOf, type Shard, trafficOf } from '../shard.ts';
+import type { ClusterState } from '../state.ts';
 import type { Round } from './round.ts';
 import { wantedReplicas } from './rules.ts';
 import { bytesText, durationText, rateText } from './words.ts';

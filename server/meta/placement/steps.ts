@@ -9,7 +9,8 @@
  * The lead is moved away wherever a voter goes, whoever leads when this is decided: it may be another one by then, and the step is nothing if so.
  * Pure. Used by all that decide.
  */
-import { mayLead, type ReplicaKind, type ReplicaRecord, type Shard, type Step } from '../state.ts';
+import type { Step } from '../operator.ts';
+import { mayLead, type ReplicaKind, type ReplicaRecord, type Shard } from '../shard.ts';
 
 export function stepsToAdd({ id: shard }: Pick<Shard, 'id'>, node: number, kind: ReplicaKind): Step[] {
   const learner: Step[] = [

@@ -8,8 +8,10 @@
  * How far a disk may be filled: balance stays below the low mark, what has to move goes up to the high one, and only repair goes beyond, to full.
  * Pure.
  */
-import type { OperatorKind, ReplicaRecord, Shard, TableRecord } from '../state.ts';
-import { bytesOf } from '../state.ts';
+import type { OperatorKind } from '../operator.ts';
+import type { ReplicaRecord, Shard } from '../shard.ts';
+import type { TableRecord } from '../table.ts';
+import { bytesOf } from '../shard.ts';
 import { diskAfter, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas, zoneShare } from './rules.ts';
 

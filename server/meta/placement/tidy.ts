@@ -12,7 +12,7 @@
  * Pure. Called by plan.ts.
  */
 import { isSuperseded } from '../lineage.ts';
-import type { Shard } from '../state.ts';
+import type { Shard } from '../shard.ts';
 import type { Round } from './round.ts';
 import { absentMember, strayHost } from './diagnosis.ts';
 

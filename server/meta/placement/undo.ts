@@ -2,7 +2,7 @@
  * What remains to be done when an operator is given up. Mostly nothing: a learner that is too many, or a replica of nobody, is tidied like any other. A merge
  * whose source is sealed gets it opened again, and what was copied is discarded. Pure. Called by changes/operators.ts.
  */
-import type { OperatorRecord, Step } from '../state.ts';
+import type { OperatorRecord, Step } from '../operator.ts';
 
 /** `refused`: whoever was to carry the step out says that it was not done and cannot be. Undefined: there is no way back. */
 export function undoOf({ steps, at }: Pick<OperatorRecord, 'steps' | 'at'>, refused: boolean): readonly Step[] | undefined {

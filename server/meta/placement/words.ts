@@ -1,5 +1,5 @@
 /** Figures as reasons say them. Pure. */
-import type { Node } from '../state.ts';
+import type { Node } from '../node.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 

@@ -11,7 +11,7 @@ import {
   type TableSpec,
 } from '../../../server/meta/changes/index.ts';
 import { Cluster } from '../../../server/meta/cluster.ts';
-import type { OperatorRecord } from '../../../server/meta/state.ts';
+import type { OperatorRecord } from '../../../server/meta/operator.ts';
 import { plan } from '../../../server/meta/placement/index.ts';
 import { isSuperseded } from '../../../server/meta/lineage.ts';
 import { votersOnly } from '../../../server/raft/index.ts';

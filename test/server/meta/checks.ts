@@ -1,6 +1,7 @@
 /** What holds in a world at all times, and what holds when nothing is left to do. Each throws with what is wrong. */
 import { membersOf } from '../../../server/raft/index.ts';
-import { isLeaving, kindOf } from '../../../server/meta/state.ts';
+import { isLeaving } from '../../../server/meta/node.ts';
+import { kindOf } from '../../../server/meta/shard.ts';
 import { overlap } from '../../../server/meta/shard-order.ts';
 import { type World, WorldError } from './world.ts';
 

@@ -3,7 +3,8 @@
  * random, one of each shard in a zone. The same seed makes the same world. Used by scale.test.ts and bench/meta/placement.ts.
  */
 import type { Policy } from '../../../server/meta/policy.ts';
-import type { MetaWrite, TableRecord } from '../../../server/meta/state.ts';
+import type { MetaWrite } from '../../../server/meta/state.ts';
+import type { TableRecord } from '../../../server/meta/table.ts';
 import { numberKey, World } from './world.ts';
 
 export interface LargeWorldOptions {

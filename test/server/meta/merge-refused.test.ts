@@ -1,7 +1,7 @@
 /** A merge whose source was written after it was copied: the source says so, and is as it was; nothing else leads back from there. */
 import { expect, it } from 'vitest';
 import { advanceOperators, cancelOperator, orderEnded, startOperators } from '../../../server/meta/changes/index.ts';
-import type { OperatorRecord } from '../../../server/meta/state.ts';
+import type { OperatorRecord } from '../../../server/meta/operator.ts';
 import { World } from './world.ts';
 
 it('a merge whose source refuses to be retired is undone, and one that is only late is not', () => {

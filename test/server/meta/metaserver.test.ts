@@ -10,7 +10,9 @@ import {
   type TableSpec,
 } from '../../../server/meta/changes/index.ts';
 import { askMove, askSplit } from '../../../server/meta/placement/index.ts';
-import type { ClusterState, OperatorRecord, Shard } from '../../../server/meta/state.ts';
+import type { OperatorRecord } from '../../../server/meta/operator.ts';
+import type { Shard } from '../../../server/meta/shard.ts';
+import type { ClusterState } from '../../../server/meta/state.ts';
 import { membersOf } from '../../../server/raft/index.ts';
 import { FIRST_SHARD } from '../../../server/shard/descriptor.ts';
 import { MetaWorld } from './meta-world.ts';

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { cancelOperator } from '../../../server/meta/changes/index.ts';
 import type { Cluster } from '../../../server/meta/cluster.ts';
 import { plan, stepText } from '../../../server/meta/placement/index.ts';
-import { AILMENTS, SIZE_CLASSES } from '../../../server/meta/state.ts';
+import { AILMENTS, SIZE_CLASSES } from '../../../server/meta/shard.ts';
 import { checkKeys, checkRules, checkSafety } from './checks.ts';
 import { World } from './world.ts';
 

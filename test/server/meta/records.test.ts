@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { decodeRecord, encodeRecord } from '../../../server/meta/records.ts';
-import type { MetaWrite, ShardRecord } from '../../../server/meta/state.ts';
+import type { ShardRecord } from '../../../server/meta/shard.ts';
+import type { MetaWrite } from '../../../server/meta/state.ts';
 
 const SHARD: ShardRecord = {
   id: 16,

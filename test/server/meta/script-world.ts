@@ -37,7 +37,8 @@ import {
   stepText,
 } from '../../../server/meta/placement/index.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
-import { bytesOf, kindOf, stateOf } from '../../../server/meta/state.ts';
+import { stateOf } from '../../../server/meta/node.ts';
+import { bytesOf, kindOf } from '../../../server/meta/shard.ts';
 import { checkRules } from './checks.ts';
 import { type Group, World, type WorldNode } from './world.ts';
 

@@ -23,7 +23,8 @@ import { Cluster } from '../../../server/meta/cluster.ts';
 import { LENGTHENED_MAX, type Order } from '../../../server/meta/orders.ts';
 import { ordersOf, type Plan, plan, stepOfOrder } from '../../../server/meta/placement/index.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
-import type { Change, MetaWrite, OperatorRecord } from '../../../server/meta/state.ts';
+import type { OperatorRecord } from '../../../server/meta/operator.ts';
+import type { Change, MetaWrite } from '../../../server/meta/state.ts';
 import { changed, type Configuration, hasQuorum, isVoter, membersOf, votersOnly } from '../../../server/raft/index.ts';
 import type { ShardDescriptor, ShardKeys } from '../../../server/shard/descriptor.ts';
 

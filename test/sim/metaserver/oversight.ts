@@ -7,8 +7,9 @@
  *   - nodes that have nothing to do say little
  *   - nobody's hands are believed to have been at any shard: nobody's were
  */
-import type { ClusterState, Shard } from '../../../server/meta/state.ts';
-import { isWelcoming } from '../../../server/meta/state.ts';
+import type { Shard } from '../../../server/meta/shard.ts';
+import type { ClusterState } from '../../../server/meta/state.ts';
+import { isWelcoming } from '../../../server/meta/node.ts';
 import { META_GROUP } from '../../../server/shard/descriptor.ts';
 import type { Oversight } from '../oversight.ts';
 import type { SimNode } from '../sim-node.ts';
