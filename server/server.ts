@@ -98,7 +98,7 @@ async function startProxy(settings: ServerSettings, logger: Logger, failed: Prom
 }
 
 function logLeaders(replica: Replica, logger: Logger): void {
-  replica.onLeader(() => {
+  replica.lead.onLeader(() => {
     const { id, leader, term } = replica.stats();
     if (leader === 0) logger.info({ term }, 'no node is known to lead');
     else logger.info({ leader, term }, leader === id ? 'this node leads' : 'another node leads');

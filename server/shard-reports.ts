@@ -102,13 +102,13 @@ export class ShardReports {
     const leads = role === 'leader' && stoppedBecause === undefined;
     const { diskBytes, keysCount, readsPerSecond, writesPerSecond, bytesPerSecond } = this.#load(replica);
     return {
-      descriptor: replica.descriptor,
+      descriptor: replica.shard.descriptor,
       role: stoppedBecause === undefined ? role : 'stopped',
       term,
       leader,
       configuration: replica.configuration,
       configurationIndex: appliedIndex,
-      matches: leads ? replica.members.map((node) => ({ node, match: replica.matchOf(node) ?? 0 })) : [],
+      matches: leads ? replica.members.map((node) => ({ node, match: replica.progressOf(node)?.match ?? 0 })) : [],
       applied: appliedIndex,
       lastIndex,
       diskBytes,
@@ -126,10 +126,10 @@ export class ShardReports {
     if (before !== undefined && nowMs - before.atMs < LOOK_MS) return before;
     let figures: Pick<Load, 'gets' | 'writes' | 'bytes' | 'diskBytes' | 'keysCount'>;
     try {
-      const { engine, descriptor } = replica;
+      const { engine, shard } = replica;
       const metrics = engine.metrics();
       const { reads, writes } = metrics;
-      const { bytes, keys } = sizeOf(engine, metrics, descriptor.keys);
+      const { bytes, keys } = sizeOf(engine, metrics, shard.descriptor.keys);
       figures = { gets: reads.gets, writes: writes.operations, bytes: writes.userBytes, diskBytes: bytes, keysCount: keys };
     } catch (error) {
       // A snapshot takes the engine's place.
@@ -154,7 +154,7 @@ export class ShardReports {
 
 /** Whether it has slept since. While nobody asked it may have woken, become or lost a leader, and fallen asleep again: each of these is an entry. */
 function sleptOn(replica: Replica, { applied, leader }: ShardReport): boolean {
-  return replica.asleep && replica.stopped === undefined && replica.applied === applied && replica.leader === leader;
+  return replica.asleep && replica.stopped === undefined && replica.applied === applied && replica.lead.leader === leader;
 }
 
 /** What fades away is nothing in the end, and no news. */

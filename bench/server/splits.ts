@@ -251,7 +251,7 @@ async function run(replicas: NodeReplicas, { megabytes, splits: wanted, valueByt
     const replica = replicas.get(shard)!;
     ended = [];
     const beganMs = performance.now();
-    await splitShard(replica, { epoch: replica.descriptor.epoch, child, at: { how: 'key', key: keyOf(middle) } }, NO_LIMIT);
+    await splitShard(replica, { epoch: replica.shard.descriptor.epoch, child, at: { how: 'key', key: keyOf(middle) } }, NO_LIMIT);
     const tookMs = performance.now() - beganMs;
     await sleep(LOOK_MS);
     // One that is still under way has waited since then.
@@ -270,7 +270,7 @@ async function run(replicas: NodeReplicas, { megabytes, splits: wanted, valueByt
 
 async function attempt(owner: Replica | undefined, key: Uint8Array, value: Uint8Array): Promise<boolean> {
   if (owner === undefined) return false;
-  const command = encodeWrite(undefined, [], [{ type: 'put', key, value }], owner.descriptor.epoch);
+  const command = encodeWrite(undefined, [], [{ type: 'put', key, value }], owner.shard.descriptor.epoch);
   try {
     return (await owner.propose(command, NO_LIMIT)).outcome === 'applied';
   } catch {
@@ -279,7 +279,7 @@ async function attempt(owner: Replica | undefined, key: Uint8Array, value: Uint8
 }
 
 function ownerOf(replicas: NodeReplicas, key: Uint8Array): Replica | undefined {
-  for (const replica of replicas) if (replica.group !== 2 && coversKey(replica.descriptor.keys, key)) return replica;
+  for (const replica of replicas) if (replica.group !== 2 && coversKey(replica.shard.descriptor.keys, key)) return replica;
   return undefined;
 }
 

@@ -165,7 +165,7 @@ export class ClusterAdmin {
           applied: false,
         });
       }
-      await this.#replica.handLeadOver(chosen);
+      await this.#replica.lead.handOver(chosen);
     }
     return { to: chosen };
   }

@@ -102,7 +102,7 @@ export class KvCalls implements KvVerbs {
     checkValue(request.value, 'value', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
-    const room = this.quotas?.write(replica.descriptor.table, 1, true);
+    const room = this.quotas?.write(replica.shard.descriptor.table, 1, true);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
     const nowMs = replica.timeMs;
@@ -115,7 +115,7 @@ export class KvCalls implements KvVerbs {
     checkKey(request.key, 'key', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
-    const room = this.quotas?.write(replica.descriptor.table, 1, false);
+    const room = this.quotas?.write(replica.shard.descriptor.table, 1, false);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
     return this.#applied(replica, await replica.propose(encodeWrite(id, [], [{ type: 'delete', key: request.key }], epoch), call));
@@ -127,7 +127,7 @@ export class KvCalls implements KvVerbs {
     const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
     const replica = this.router.forKeys(request, keys);
     const grows = operations.some(({ type }) => type === 'put');
-    const room = this.quotas?.write(replica.descriptor.table, Math.max(1, operations.length), grows);
+    const room = this.quotas?.write(replica.shard.descriptor.table, Math.max(1, operations.length), grows);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, keys);
     const nowMs = replica.timeMs;
@@ -148,10 +148,10 @@ export class KvCalls implements KvVerbs {
       if (Buffer.compare(after, range.start) > 0) range.start = after;
     }
     const replica = this.router.forRange(request, range);
-    const room = this.quotas?.write(replica.descriptor.table, 1, false);
+    const room = this.quotas?.write(replica.shard.descriptor.table, 1, false);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, NO_KEYS);
-    const { keys } = replica.descriptor;
+    const { keys } = replica.shard.descriptor;
     const { start, end } = keys.kind === 'range' ? clampRange(range, keys) : range;
     if (isEmpty({ start, end })) return { deleted: 0, cursor: EMPTY, version: replica.applied };
     const limit = Math.min(request.limit === 0 ? Infinity : request.limit, this.settings.deleteRangeKeysMax);
@@ -169,7 +169,7 @@ export class KvCalls implements KvVerbs {
 
   /** What a read of `count` keys waits for; undefined: nothing. */
   #readable(replica: Replica, { anyNode }: Pick<GetRequest, 'anyNode'>, count: number): Promise<void> | undefined {
-    const room = this.quotas?.read(replica.descriptor.table, count);
+    const room = this.quotas?.read(replica.shard.descriptor.table, count);
     return room === undefined ? replica.read(readTerms(anyNode)) : room.then(() => replica.read(readTerms(anyNode)));
   }
 
@@ -257,7 +257,8 @@ const NO_KEYS = (): Uint8Array[] => [];
 const MISSING: GetResponse = Object.freeze({ found: false, value: EMPTY, version: 0 });
 
 /** When what is put at `nowMs` expires, as its table says; undefined: never. */
-function expiryAt({ descriptor: { ttlMs } }: Replica, nowMs: number): { expiresAtMs: number } | undefined {
+function expiryAt({ shard }: Replica, nowMs: number): { expiresAtMs: number } | undefined {
+  const { ttlMs } = shard.descriptor;
   return ttlMs === 0 ? undefined : { expiresAtMs: nowMs + ttlMs };
 }
 

@@ -76,12 +76,13 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
   const { request } = call;
   const asked = rangeOf(calls, request);
   const replica = router.forRange(request, asked);
-  await calls.quotas?.read(replica.descriptor.table, 1);
+  await calls.quotas?.read(replica.shard.descriptor.table, 1);
   await replica.read(readTerms(request.anyNode));
   router.checkRange(replica, request, asked);
   // Not before: waiting may have brought others.
-  const { engine, descriptor } = replica;
-  const range = descriptor.keys.kind === 'range' ? clampRange(asked, descriptor.keys) : asked;
+  const { engine } = replica;
+  const { keys } = replica.shard.descriptor;
+  const range = keys.kind === 'range' ? clampRange(asked, keys) : asked;
   if (isEmpty(range) || call.cancelled) return;
   const chunkBytes = request.chunkBytes === 0 ? settings.scanChunkBytes : Math.min(request.chunkBytes, 4 * settings.scanChunkBytes);
   const version = replica.applied;
@@ -104,7 +105,7 @@ export async function streamEntries(calls: KvCalls, call: ScanCall, state: CallS
       const cursor = next.done ? EMPTY : cursorOf(userKey(last), request.reverse);
       await written(call, { entries: chunk, cursor, version }, settings.scanStallMsMax);
       if (call.cancelled) return;
-      if (!next.done) await calls.quotas?.read(replica.descriptor.table, 1);
+      if (!next.done) await calls.quotas?.read(replica.shard.descriptor.table, 1);
       const over = checkCall(state, performance.now());
       if (over !== undefined) throw over;
       if (replica.stopped !== undefined) throw replica.stopped;
@@ -140,10 +141,11 @@ function rangeOf(calls: KvCalls, request: ScanRequest): EngineRange {
 }
 
 /** Keys of another shard that are in the engine are left out. */
-function entriesOf({ engine, descriptor: { keys }, mixed }: Replica, range: EngineRange, request: ScanRequest): IterableIterator<Entry> {
+function entriesOf({ engine, shard }: Replica, range: EngineRange, request: ScanRequest): IterableIterator<Entry> {
+  const { keys } = shard.descriptor;
   const options = { ...scanOptions(range), reverse: request.reverse, keysOnly: request.keysOnly };
   const limit = request.limit === 0 ? Infinity : request.limit;
-  if (mixed && keys.kind === 'hash') return ownEntries(engine.scanSync(options), keys, limit);
+  if (shard.mixed && keys.kind === 'hash') return ownEntries(engine.scanSync(options), keys, limit);
   return engine.scanSync(limit === Infinity ? options : { ...options, limit });
 }
 

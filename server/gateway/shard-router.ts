@@ -45,7 +45,7 @@ export class ShardRouter {
   /** Shard 1, as long as it is there and has all keys of table `default`. */
   get whole(): Replica | undefined {
     const { first } = this.#shards;
-    return coversAll(first.descriptor.keys) && first.applied > 0 ? first : undefined;
+    return coversAll(first.shard.descriptor.keys) && first.applied > 0 ? first : undefined;
   }
 
   /** The replica for a call that has this key. */
@@ -64,7 +64,7 @@ export class ShardRouter {
   }
 
   /** In the turn in which the engine is looked at. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_BEHIND`, `invalid/TABLE_DROPPED`. */
-  checkRead({ descriptor }: Replica, { epoch }: ShardAddress, key: Uint8Array | undefined): void {
+  checkRead({ shard: { descriptor } }: Replica, { epoch }: ShardAddress, key: Uint8Array | undefined): void {
     const { keys, state } = descriptor;
     if (descriptor.dropped === true) throw tableDropped(descriptor);
     if (epoch !== undefined && epoch !== 0 && epoch !== descriptor.epoch) {
@@ -76,11 +76,12 @@ export class ShardRouter {
   /** As `checkRead`, of a range: who names no shard wants all of it, and the shard may have been split since it was found. */
   checkRange(replica: Replica, address: ShardAddress, range: EngineRange): void {
     this.checkRead(replica, address, undefined);
-    if (address.shard === undefined && !isWithin(range, replica.descriptor.keys)) throw this.#wrong(replica.descriptor, undefined);
+    if (address.shard === undefined && !isWithin(range, replica.shard.descriptor.keys))
+      throw this.#wrong(replica.shard.descriptor, undefined);
   }
 
   /** The epoch that a write of these keys goes into the log with. Throws `rerouted/WRONG_SHARD`, `unavailable/SHARD_SEALED`, `invalid/TABLE_DROPPED`. */
-  epochForWrite({ descriptor }: Replica, { epoch = 0 }: ShardAddress, keys: () => readonly Uint8Array[]): number {
+  epochForWrite({ shard: { descriptor } }: Replica, { epoch = 0 }: ShardAddress, keys: () => readonly Uint8Array[]): number {
     if (descriptor.dropped === true) throw tableDropped(descriptor);
     if (epoch > descriptor.epoch) return epoch;
     if (epoch !== 0 && epoch < descriptor.epoch) throw this.#wrong(descriptor, undefined);
@@ -94,7 +95,7 @@ export class ShardRouter {
 
   /** Of a write that was in the log when the shard became another one. */
   otherEpoch(replica: Replica): SparrowError {
-    return this.#wrong(replica.descriptor, undefined);
+    return this.#wrong(replica.shard.descriptor, undefined);
   }
 
   #given({ table, shard }: ShardAddress): Replica | undefined {
@@ -112,23 +113,23 @@ export class ShardRouter {
   #search(covers: (keys: ShardKeys) => boolean): Replica {
     const { first } = this.#shards;
     const others = this.#ofTable(DEFAULT_TABLE).filter((replica) => replica.applied > 0);
-    const found = others.find(({ descriptor }) => descriptor.state !== 'retired' && covers(descriptor.keys));
+    const found = others.find(({ shard }) => shard.descriptor.state !== 'retired' && covers(shard.descriptor.keys));
     if (found !== undefined) return found;
     // Nothing of the table is here yet: whoever leads the first shard can tell.
     if (others.length === 0) return first;
     throw wrongShard(
       first.group,
-      others.map(({ descriptor }) => descriptor),
+      others.map(({ shard }) => shard.descriptor),
     );
   }
 
   #ofTable(table: number): Replica[] {
-    return [...this.#shards].filter(({ group, descriptor }) => descriptor.table === table && isForClients(group));
+    return [...this.#shards].filter(({ group, shard }) => shard.descriptor.table === table && isForClients(group));
   }
 
   #wrong(own: ShardDescriptor, key: Uint8Array | undefined): SparrowError {
     const known = this.#ofTable(own.table)
-      .map(({ descriptor }) => descriptor)
+      .map(({ shard }) => shard.descriptor)
       .filter(({ state }) => state !== 'retired');
     const rank = (each: ShardDescriptor): number => (key !== undefined && coversKey(each.keys, key) ? 0 : each.shard === own.shard ? 1 : 2);
     return wrongShard(

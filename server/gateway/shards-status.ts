@@ -28,7 +28,7 @@ export function shardsStatus(shards: NodeShards): ShardsStatus {
     // A place for it is on every node, a member or not.
     if (replica.group === FIRST_SHARD && replica.members.length === 0) continue;
     replicas++;
-    if (replica.leads) leading++;
+    if (replica.lead.leads) leading++;
     if (replica.asleep) asleep++;
     const ill = illness(replica);
     if (ill !== undefined) unwell.push({ shard: replica.group, ...ill });
@@ -37,8 +37,8 @@ export function shardsStatus(shards: NodeShards): ShardsStatus {
   return { replicas, leading, asleep, unwellCount: unwell.length, unwell: unwell.slice(0, NAMED_MAX) };
 }
 
-function illness({ stopped, damage, leader }: Replica): Omit<UnwellShard, 'shard'> | undefined {
+function illness({ stopped, damage, lead }: Replica): Omit<UnwellShard, 'shard'> | undefined {
   if (stopped !== undefined) return { state: 'stopped', why: stopped.message };
   if (damage !== undefined) return { state: 'damaged', why: damage.message };
-  return leader === 0 ? { state: 'no leader', why: '' } : undefined;
+  return lead.leader === 0 ? { state: 'no leader', why: '' } : undefined;
 }

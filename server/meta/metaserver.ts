@@ -39,7 +39,7 @@ export class Metaserver {
 
   constructor(parts: MetaserverParts) {
     this.#parts = parts;
-    this.#unlisten = parts.replica.onLeader(() => this.#follow());
+    this.#unlisten = parts.replica.lead.onLeader(() => this.#follow());
     this.#follow();
   }
 

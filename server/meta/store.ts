@@ -24,7 +24,8 @@ import { decodeJson, decodeRecord, encodeJson, encodeRecord, LEAD_KEY, TIMESTAMP
 import type { MetaWrite } from './state.ts';
 
 /** As far as the metaserver asks its replica. */
-export type MetaReplica = Pick<Replica, 'propose' | 'read' | 'stats' | 'onLeader'> & {
+export type MetaReplica = Pick<Replica, 'propose' | 'read' | 'stats'> & {
+  readonly lead: Pick<Replica['lead'], 'onLeader'>;
   readonly engine: Pick<Replica['engine'], 'scanSync' | 'getSync'>;
 };
 

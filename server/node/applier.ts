@@ -2,7 +2,7 @@
  * Applies committed entries one after another, in the order of the log, and gives way to the event loop now and then.
  *
  * `halt` stops between two entries, for a snapshot that takes the place of the state; `resume` goes on with the state that came.
- * Used by replica.ts. Calls state-machine.ts.
+ * Used by replica-state.ts. Calls state-machine.ts.
  */
 import type { Clock, Scheduler } from '../../base/env.ts';
 import type { LogEntry } from '../raft/index.ts';

@@ -14,7 +14,7 @@
  * Not more than ANSWERED_MS of answers are ahead of the disks: where the oldest of those that are not on a majority's is older, because a disk is slow, writes are
  * answered when they are applied. So what a loss of power to a majority at once can take is what was answered within that time.
  *
- * Used by replica.ts. Calls server/raft.
+ * Made by replica.ts, used by core-drive.ts. Calls server/raft.
  */
 import type { Clock } from '../../base/env.ts';
 import type { Raft } from '../raft/index.ts';
@@ -29,7 +29,7 @@ export const ANSWERED_MS = 100;
 /** What is applied, as far as it matters here. */
 export interface AppliedState {
   readonly applied: number;
-  readonly descriptor: ShardDescriptor;
+  readonly shard: { readonly descriptor: ShardDescriptor };
   readonly clients: number;
   lookup(id: CommandRequestId): RememberedWrite | 'new' | 'expired';
 }
@@ -81,7 +81,7 @@ export class EarlyAnswers {
 
   /** Proposals have become entries, from `first` on. */
   begun(proposals: readonly Proposal[], first: number, state: AppliedState): void {
-    if (state.descriptor.durability !== 'os') return this.reset();
+    if (state.shard.descriptor.durability !== 'os') return this.reset();
     this.#uncertain ??= first - 1;
     for (const [i, proposal] of proposals.entries()) this.#track(proposal, first + i, state);
   }
@@ -145,7 +145,7 @@ export class EarlyAnswers {
     const certain =
       state.applied >= this.#uncertain! &&
       command.plainWrite &&
-      isWritten(state.descriptor, command.epoch) &&
+      isWritten(state.shard.descriptor, command.epoch) &&
       this.#isNew(id, client, state);
     this.#tracked.push({ index, client, proposal: certain ? proposal : undefined });
     if (id === undefined || client === undefined) return;

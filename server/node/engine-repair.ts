@@ -12,7 +12,7 @@
  * A crash on the way leaves the note, and opening the replica gets a snapshot then (replica-opening.ts). Without other members there is nobody who could
  * help: what is damaged is told to whoever asks for it, and the rest is served.
  *
- * Used by replica.ts. Calls replica-store.ts, applier.ts, engine-upkeep.ts. Answered by lending.ts.
+ * Used by replica-state.ts. Calls replica-store.ts, applier.ts, engine-upkeep.ts. Answered by lending.ts.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';

@@ -12,7 +12,7 @@
  *
  * A flush that finds no room is tried again, and so is a batch: the replica goes on reading then, and takes no writes (`lacking`).
  *
- * Used by replica.ts. Calls state-machine.ts and log-retention.ts.
+ * Used by replica-state.ts. Calls state-machine.ts and log-retention.ts.
  */
 import type { Scheduler } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';

@@ -19,7 +19,7 @@ export function successorOf(replica: Replica, reachable: (node: number) => boole
   const { id, configuration } = replica.stats();
   let best: { member: number; match: number } | undefined;
   for (const member of configuration.voters) {
-    const match = replica.matchOf(member);
+    const match = replica.progressOf(member)?.match;
     if (member === id || match === undefined || !canLead(configuration, member) || !reachable(member)) continue;
     if (best === undefined || match > best.match) best = { member, match };
   }
@@ -42,10 +42,10 @@ export async function handOver(
     const to = successorOf(replica, reachable);
     const leftMs = endMs - clock.monotonicMs();
     if (to === undefined || leftMs <= 0) {
-      replica.stepDown();
+      replica.lead.stepDown();
       return undefined;
     }
-    replica.transferLeadership(to);
+    replica.lead.transfer(to);
     if (await becomes(replica, scheduler, isOther, leftMs)) return replica.stats().leader;
   }
   return undefined;
@@ -60,7 +60,7 @@ function becomes(replica: Replica, scheduler: Scheduler, condition: () => boolea
       resolve(is);
     };
     const timer = scheduler.after(msMax, () => end(condition()));
-    const unlisten = replica.onLeader(() => {
+    const unlisten = replica.lead.onLeader(() => {
       if (condition()) end(true);
     });
   });

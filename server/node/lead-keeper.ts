@@ -3,7 +3,7 @@
  *
  * Of a follower one append at a time is timed, from when it leaves until it is acknowledged: durable there.
  *
- * Used by replica.ts, while it leads.
+ * Used by replica-lead.ts, while it leads.
  */
 import { type FollowerLook, FIRST_JUDGEMENT, type HandoverReason, judge, type Judgement, type Look } from './lead-decision.ts';
 

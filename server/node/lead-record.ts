@@ -1,4 +1,4 @@
-/** Who leads a group, as its replica knows it, and how often that was this member. Whoever listens is told of each change. Used by replica.ts. */
+/** Who leads a group, as its replica knows it, and how often that was this member. Whoever listens is told of each change. Used by replica-lead.ts. */
 import type { Role } from '../raft/index.ts';
 
 export class LeadRecord {

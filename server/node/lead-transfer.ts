@@ -1,6 +1,6 @@
 /**
  * Whoever asked that the lead be handed over waits here for what becomes of it: another member leads, or the core has given it up, and then why, as far
- * as the leader can tell. Used by replica.ts.
+ * as the leader can tell. Used by replica-lead.ts.
  */
 import { SparrowError } from '../../base/errors.ts';
 import type { Raft } from '../raft/index.ts';

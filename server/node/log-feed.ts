@@ -9,7 +9,7 @@
  * A write that is torn behind the commit index and before the entries would otherwise leave a log that calls 8, 9 and 10 committed. Behind 8' there
  * is nothing of the old log left that it could be about: a commit index beyond the log's end is about no more than its end.
  *
- * Used by replica.ts. Calls log/.
+ * Used by replica-state.ts. Calls log/.
  */
 import type { HardState, Output } from '../raft/index.ts';
 import type { GroupLog } from './log/index.ts';

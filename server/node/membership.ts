@@ -68,7 +68,7 @@ export async function noteBegun(replica: Replica): Promise<void> {
   if (role !== 'leader') return;
   const { nodes, begun } = replica.book;
   const unnoted = replica.members.filter((id) => nodes.has(id) && !begun.has(id));
-  const have = unnoted.filter((id) => id === own || (replica.matchOf(id) ?? 0) > 0);
+  const have = unnoted.filter((id) => id === own || (replica.progressOf(id)?.match ?? 0) > 0);
   await Promise.all(have.map((id) => replica.propose(encodeBegun(id), NO_LIMIT)));
 }
 

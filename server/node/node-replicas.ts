@@ -139,7 +139,7 @@ export class NodeReplicas implements NodeShards {
       made: ({ shard }, campaign) => {
         if (this.#closed || this.#slots.has(shard)) return;
         this.adopt(shard).then(
-          (replica) => campaign && replica?.campaign(),
+          (replica) => campaign && replica?.lead.campaign(),
           (error: unknown) => this.#fail(shard, error),
         );
       },

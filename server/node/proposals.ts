@@ -6,7 +6,7 @@
  * An entry of the log is the write that was proposed at its index only when it has that write's term: another leader may have put its own there. A
  * leader that loses its lead cannot tell what becomes of its pending writes, and says so at once: whoever asked may ask the next leader.
  *
- * Used by replica.ts. Calls write-budget.ts.
+ * Made by replica.ts, used by core-drive.ts. Calls write-budget.ts.
  */
 import { type ErrorDetails, SparrowError } from '../../base/errors.ts';
 import type { LogEntry } from '../raft/index.ts';

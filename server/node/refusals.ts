@@ -1,4 +1,4 @@
-/** Why a replica does not take something in, as errors, and why it stopped. What was refused has not been done: `applied: false`. Used by replica.ts. */
+/** Why a replica does not take something in, as errors, and why it stopped. What was refused has not been done: `applied: false`. Used by replica.ts and its parts. */
 import { SparrowError } from '../../base/errors.ts';
 import type { Refusal } from '../raft/index.ts';
 

@@ -2,9 +2,9 @@
 import type { SparrowError } from '../../base/errors.ts';
 import type { HostSegment } from '../../engine/index.ts';
 import type { Configuration, ProgressState, Raft, Role } from '../raft/index.ts';
-import type { LeadRecord } from './lead-record.ts';
 import type { NodeLogStats } from './log/index.ts';
 import type { Proposals } from './proposals.ts';
+import type { ReplicaLead } from './replica-lead.ts';
 import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
 import type { ReplicaReads } from './replica-reads.ts';
 
@@ -72,14 +72,7 @@ export interface MemberProgress {
 /** Of what the figures are. */
 export interface Counted extends Pick<
   ReplicaStats,
-  | 'replayedEntries'
-  | 'entriesMended'
-  | 'entriesFetched'
-  | 'enginesRepaired'
-  | 'damagedBecause'
-  | 'handovers'
-  | 'writesAnsweredEarly'
-  | 'stoppedBecause'
+  'replayedEntries' | 'entriesMended' | 'entriesFetched' | 'enginesRepaired' | 'damagedBecause' | 'writesAnsweredEarly' | 'stoppedBecause'
 > {
   readonly settings: Pick<ReplicaSettings, 'id' | 'electionTicks' | 'tickMs'>;
   readonly parts: Pick<ReplicaParts, 'nodeLog' | 'store'>;
@@ -88,7 +81,7 @@ export interface Counted extends Pick<
   readonly asleep: boolean;
   readonly budget: Proposals['budget'];
   readonly reads: ReplicaReads;
-  readonly lead: LeadRecord;
+  readonly lead: Pick<ReplicaLead, 'counts'>;
   readonly held: readonly HostSegment[];
 }
 
@@ -112,9 +105,9 @@ export function statsOf({ settings, parts, raft, applied, asleep, budget, reads,
     writesWaiting: budget.waiting,
     writeBytesInFlight: budget.bytes,
     replayedEntries: counts.replayedEntries,
-    leadsBegun: lead.begun,
-    leadsLost: lead.lost,
-    handovers: counts.handovers,
+    leadsBegun: lead.counts.begun,
+    leadsLost: lead.counts.lost,
+    handovers: lead.counts.handovers,
     writesAnsweredEarly: counts.writesAnsweredEarly,
     syncMs: nodeLog.syncMs(settings.electionTicks * settings.tickMs),
     readsFollowing: reads.following,

@@ -107,6 +107,9 @@ export interface ImportedShard {
   readonly source: ShardDescriptor;
 }
 
+/** What the shard is, for whoever does not change it. */
+export type ShardFacts = Pick<ShardChanges, 'descriptor' | 'sealed' | 'imported' | 'importing' | 'mixed' | 'unswept'>;
+
 /** A merge of which this shard is the source, or the target. */
 type Merge =
   | { readonly side: 'source'; readonly sealed: number }

@@ -64,7 +64,7 @@ export async function splitShard(
     const { descriptor, child: made } = await change(replica, { kind: 'split', epoch, child, at }, call);
     return { parent: descriptor, child: made };
   } catch (error) {
-    const { descriptor } = replica;
+    const { descriptor } = replica.shard;
     if (!(error instanceof SparrowError) || error.code !== 'OTHER_EPOCH' || !isSplit(descriptor, epoch, at)) throw error;
     return { parent: descriptor, child: undefined };
   }
@@ -100,12 +100,13 @@ export async function importShard(target: Replica, epoch: number, source: Replic
     throw new SparrowError('unavailable', 'SHARD_BEHIND', `the replica of shard ${source.group} has not applied entry ${sealed} yet`, {
       shard: source.group,
     });
-  if (source.sealed !== sealed)
-    throw refusal('OTHER_SESSION', `shard ${source.group} is not sealed by entry ${sealed} of its log`, source.descriptor);
-  const { descriptor, engine } = source;
+  if (source.shard.sealed !== sealed)
+    throw refusal('OTHER_SESSION', `shard ${source.group} is not sealed by entry ${sealed} of its log`, source.shard.descriptor);
+  const { engine } = source;
+  const { descriptor } = source.shard;
   const { keys } = descriptor;
-  if (keys.kind === 'hash' && target.importing !== undefined) await cancelImport(target, epoch, call);
-  if (target.mixed) throw sweeping(target.group);
+  if (keys.kind === 'hash' && target.shard.importing !== undefined) await cancelImport(target, epoch, call);
+  if (target.shard.mixed) throw sweeping(target.group);
   await lengthen(target, sealed, call);
   const { session } = await change(target, { kind: 'begin-import', epoch, sealed, source: { ...descriptor, state: 'sealed' } }, call);
   const copy = new Copy(target, session!, call);
@@ -140,7 +141,7 @@ export async function commitMerge(
   try {
     return (await change(target, { kind: 'commit-merge', epoch, session }, call)).descriptor;
   } catch (error) {
-    const { descriptor } = target;
+    const { descriptor } = target.shard;
     if (!(error instanceof SparrowError) || error.code !== 'OTHER_EPOCH' || descriptor.epoch !== Math.max(epoch, source.epoch) + 1)
       throw error;
     return descriptor;

@@ -5,7 +5,7 @@
  *
  * As long as one is being installed, all that the core wants stored is stored after it, in order.
  *
- * Used by replica.ts. Calls replica-store.ts, log-feed.ts, applier.ts, engine-upkeep.ts.
+ * Used by replica-state.ts. Calls replica-store.ts, log-feed.ts, applier.ts, engine-upkeep.ts.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';

@@ -14,8 +14,8 @@ import type { Replica } from './replica.ts';
 const KEYS_MAX = 65_536;
 
 /** A user's key with about half of the shard's bytes before it, and keys on both sides; undefined: there is none, or the shard is divided by hash. */
-export async function middleKey(replica: Pick<Replica, 'descriptor' | 'engine' | 'flush'>): Promise<Uint8Array | undefined> {
-  const { keys } = replica.descriptor;
+export async function middleKey(replica: Pick<Replica, 'engine' | 'flush' | 'shard'>): Promise<Uint8Array | undefined> {
+  const { keys } = replica.shard.descriptor;
   if (keys.kind === 'hash') return undefined;
   await replica.flush();
   const { engine } = replica;

@@ -23,7 +23,7 @@
  * ids that expired - is a value; whatever is thrown means that this replica cannot go on, and the caller stops it. But for lack of room, on the disk or
  * in memory, which the engine tells before it changes anything: that is waited out.
  *
- * Called by replica.ts. Calls command-codec.ts, group-time.ts, request-table.ts, shard-changes.ts, address-book.ts and the engine.
+ * Called by replica-opening.ts and applier.ts. Calls command-codec.ts, group-time.ts, request-table.ts, shard-changes.ts, address-book.ts and the engine.
  */
 import { assert } from '../../base/assert.ts';
 import { SparrowError } from '../../base/errors.ts';
@@ -46,10 +46,10 @@ import type { GroupLog } from './log/index.ts';
 import { RECORD_PREFIX, type RememberedWrite, RequestTable } from './request-table.ts';
 import {
   DESCRIPTOR_KEY,
-  type ImportedShard,
   type ShardBirths,
   ShardChanges,
   type ShardChangesParts,
+  type ShardFacts,
   type ShardResult,
 } from './shard-changes.ts';
 
@@ -174,33 +174,8 @@ export class StateMachine {
   }
 
   /** What the shard is, as of `applied`. */
-  get descriptor(): ShardDescriptor {
-    return this.#shard.descriptor;
-  }
-
-  /** Index of the SEAL of a shard that is sealed or retired; undefined of others. */
-  get sealed(): number | undefined {
-    return this.#shard.sealed;
-  }
-
-  /** What has been imported whole, and waits for its commit; undefined: nothing. */
-  get imported(): ImportedShard | undefined {
-    return this.#shard.imported;
-  }
-
-  /** The shard whose keys are being imported into this one; undefined: none. */
-  get importing(): ShardDescriptor | undefined {
-    return this.#shard.importing;
-  }
-
-  /** There may be keys of another shard between its own. */
-  get mixed(): boolean {
-    return this.#shard.mixed;
-  }
-
-  /** Keys of another shard are to be swept. */
-  get unswept(): boolean {
-    return this.#shard.unswept;
+  get shard(): ShardFacts {
+    return this.#shard;
   }
 
   /** By which values have expired, as of `applied`; 0: none ever had an expiry. */

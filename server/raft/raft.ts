@@ -16,7 +16,7 @@
  * candidate that forgets its term could lead the same term twice). A leader counts its own log only as far as it is durable.
  *
  * Time is ticks. Randomness is seeded. Nothing here waits, reads a clock or does I/O. This file takes inputs in, tells messages of other
- * terms apart, and collects the output. docs/raft.md goes through the rest in reading order. Called by server/node/replica.ts.
+ * terms apart, and collects the output. docs/raft.md goes through the rest in reading order. Called by server/node/core-drive.ts.
  */
 import { assert } from '../../base/assert.ts';
 import type { Configuration, ConfigurationChange } from './configuration.ts';

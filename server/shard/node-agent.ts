@@ -103,12 +103,12 @@ export class NodeAgent {
         return this.#split(order);
       case 'seal': {
         const replica = this.#leader(order.shard);
-        if (replica.descriptor.state !== 'retired') await sealShard(replica, replica.descriptor.epoch, NO_LIMIT);
+        if (replica.shard.descriptor.state !== 'retired') await sealShard(replica, replica.shard.descriptor.epoch, NO_LIMIT);
         return;
       }
       case 'unseal': {
         const replica = this.#leader(order.shard);
-        return resumeShard(replica, replica.descriptor.epoch, NO_LIMIT);
+        return resumeShard(replica, replica.shard.descriptor.epoch, NO_LIMIT);
       }
       case 'retire':
         return this.#retire(order);
@@ -116,8 +116,8 @@ export class NodeAgent {
         return order.commit ? this.#commit(order) : this.#import(order);
       case 'forget': {
         const target = this.#leader(order.shard);
-        if (target.importing?.shard !== order.source.shard) return;
-        return cancelImport(target, target.descriptor.epoch, NO_LIMIT);
+        if (target.shard.importing?.shard !== order.source.shard) return;
+        return cancelImport(target, target.shard.descriptor.epoch, NO_LIMIT);
       }
       case 'describe':
         return this.#describe(order.descriptor);
@@ -126,7 +126,7 @@ export class NodeAgent {
 
   async #split({ shard, epoch, child, at }: Extract<Order, { type: 'split' }>): Promise<void> {
     const replica = this.#leader(shard);
-    const { descriptor } = replica;
+    const { descriptor } = replica.shard;
     if (at.kind === 'hash') return void (await splitShard(replica, { epoch, child, at: { how: 'hash' } }, NO_LIMIT));
     // Where it was split before cannot be told from where it would be now; that its epoch is the next one, and the child here, can.
     if (at.kind === 'middle' && descriptor.epoch > epoch && this.#parts.replicas.get(child) !== undefined) return;
@@ -138,12 +138,12 @@ export class NodeAgent {
   async #import({ shard, source: { shard: from } }: Extract<Order, { type: 'absorb' }>): Promise<void> {
     const target = this.#leader(shard);
     const source = this.#replica(from);
-    const { sealed } = source;
-    if (sealed === undefined) throw notSealed(source.descriptor);
-    if (target.imported?.source.shard === from && target.imported.sealed === sealed) return;
+    const { sealed } = source.shard;
+    if (sealed === undefined) throw notSealed(source.shard.descriptor);
+    if (target.shard.imported?.source.shard === from && target.shard.imported.sealed === sealed) return;
     if (sealed - target.applied > LENGTHENED_MAX)
       throw new SparrowError('conflict', 'MERGE_ORDER', `the log of shard ${from} is the longer one`, { shard, source: from });
-    await importShard(target, target.descriptor.epoch, source, sealed, NO_LIMIT);
+    await importShard(target, target.shard.descriptor.epoch, source, sealed, NO_LIMIT);
   }
 
   /** By the seal of which the target has what was written before: what was written since, by whatever order that came late, would be lost with another one. */
@@ -151,8 +151,8 @@ export class NodeAgent {
     const source = this.#leader(shard);
     const target = this.#replica(into);
     await Promise.all([source.read(), target.read(ANYWHERE)]);
-    const { imported } = target;
-    const { epoch, state } = source.descriptor;
+    const { imported } = target.shard;
+    const { epoch, state } = source.shard.descriptor;
     if (imported?.source.shard === shard) return retireShard(source, epoch, imported.sealed, NO_LIMIT);
     if (state !== 'retired')
       throw new SparrowError('conflict', 'NOT_IMPORTED', `shard ${into} has not imported what shard ${shard} has`, { shard, into });
@@ -160,20 +160,20 @@ export class NodeAgent {
 
   async #commit({ shard, source }: Extract<Order, { type: 'absorb' }>): Promise<void> {
     const target = this.#leader(shard);
-    const { imported, descriptor } = target;
+    const { imported, descriptor } = target.shard;
     if (imported?.source.shard === source.shard) {
       await commitMerge(target, descriptor.epoch, imported.session, source, NO_LIMIT);
       return;
     }
-    if (target.importing !== undefined || descriptor.epoch <= source.epoch || !includes(descriptor.keys, source.keys))
+    if (target.shard.importing !== undefined || descriptor.epoch <= source.epoch || !includes(descriptor.keys, source.keys))
       throw new SparrowError('conflict', 'MERGE_ORDER', `shard ${shard} has not imported what shard ${source.shard} has`, { shard });
   }
 
   async #describe(descriptor: ShardDescriptor): Promise<void> {
     checkDescriptor(descriptor);
     const replica = this.#leader(descriptor.shard);
-    if (sameSettings(replica.descriptor, descriptor)) return;
-    await describeShard(replica, replica.descriptor.epoch, descriptor, NO_LIMIT);
+    if (sameSettings(replica.shard.descriptor, descriptor)) return;
+    await describeShard(replica, replica.shard.descriptor.epoch, descriptor, NO_LIMIT);
   }
 
   /** Hands the lead over, and waits until it is told that it was taken. */
@@ -193,7 +193,7 @@ export class NodeAgent {
         else reject(error);
       };
       const timer = scheduler.after(TRANSFER_MS_MAX, () => done(late()), true);
-      const unlisten = replica.onLeader(() => {
+      const unlisten = replica.lead.onLeader(() => {
         const { leader, id } = replica.stats();
         if (leader === to) done();
         else if (leader !== 0 && leader !== id) done(late());
@@ -201,7 +201,7 @@ export class NodeAgent {
     });
     // Whoever fails below has been told.
     took.catch(() => undefined);
-    replica.transferLeadership(to);
+    replica.lead.transfer(to);
     await took;
   }
 

@@ -102,7 +102,7 @@ class Life {
       if (replica !== undefined && !making) {
         // Whole, or not begun to go.
         for (const key of keys) expect(node.get(shard, key)).toBe('x'.repeat(300));
-        expect(replica.descriptor).toMatchObject({ shard, epoch: 2, table: 5 });
+        expect(replica.shard.descriptor).toMatchObject({ shard, epoch: 2, table: 5 });
       }
       if (destroying && replica === undefined) this.#found.halfDestroyed++;
       // What it promised outlives it.

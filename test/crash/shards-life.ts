@@ -218,7 +218,7 @@ class Life {
     }
     if (this.#unanswered.length === 0 || this.#machine.over) return;
     // Its keys are nobody's until the merge is done.
-    if (this.#hole !== undefined || this.#shardsHere.some(({ descriptor }) => descriptor.state === 'sealed')) return;
+    if (this.#hole !== undefined || this.#shardsHere.some(({ shard }) => shard.descriptor.state === 'sealed')) return;
     if (attempts === 0) throw new Wrong('writes are not taken');
     await this.#machine.pass(300);
     await this.#send(attempts - 1);
@@ -231,7 +231,7 @@ class Life {
     const condition =
       before === undefined ? { kind: 'absent' as const, key: bytes } : { kind: 'value' as const, key: bytes, value: Buffer.from(before) };
     const id = { client: Buffer.from('client'), sequence, seen: 0 };
-    const command = encodeWrite(id, [condition], [{ type: 'put', key: bytes, value: Buffer.from(value) }], owner.descriptor.epoch);
+    const command = encodeWrite(id, [condition], [{ type: 'put', key: bytes, value: Buffer.from(value) }], owner.shard.descriptor.epoch);
     const { outcome } = await owner.propose(command, NO_LIMIT);
     if (outcome === 'sealed' || outcome === 'other-epoch') throw new SparrowError('unavailable', 'NO_OWNER', outcome);
     return outcome;
@@ -244,11 +244,17 @@ class Life {
 
   get #shardsHere(): Replica[] {
     const table = this.#kind === 'hash' ? HASH_SHARD.table : DEFAULT_TABLE;
-    return [...this.#opened.replicas].filter(({ descriptor }) => descriptor.table === table);
+    return [...this.#opened.replicas].filter(({ shard }) => shard.descriptor.table === table);
   }
 
   #owner(key: Uint8Array): Replica | undefined {
-    return this.#shardsHere.find(({ descriptor: { keys, state } }) => state !== 'retired' && coversKey(keys, key));
+    return this.#shardsHere.find(
+      ({
+        shard: {
+          descriptor: { keys, state },
+        },
+      }) => state !== 'retired' && coversKey(keys, key),
+    );
   }
 
   #replica(shard: number): Replica {
@@ -291,7 +297,7 @@ class Life {
 
   async #seal(source: number, epoch: number, merge: Merge): Promise<void> {
     merge.sealed = await this.#machine.until(sealShard(this.#replica(source), epoch, NO_LIMIT));
-    merge.source = this.#replica(source).descriptor;
+    merge.source = this.#replica(source).shard.descriptor;
   }
 
   async #import(target: number, source: number, epoch: number, merge: Merge): Promise<void> {
@@ -310,7 +316,7 @@ class Life {
   }
 
   async #swept(...shards: readonly number[]): Promise<void> {
-    while (shards.some((shard) => this.#replica(shard).mixed)) await this.#machine.pass(100);
+    while (shards.some((shard) => this.#replica(shard).shard.mixed)) await this.#machine.pass(100);
   }
 
   async #giveUp(target: number, source: number, epoch: number): Promise<void> {
@@ -355,7 +361,8 @@ class Life {
     const replicas = this.#shardsHere;
     this.#shards = Math.max(this.#shards, replicas.length);
     const found = new Map<string, string>();
-    for (const { group, descriptor, engine, importing, mixed } of replicas) {
+    for (const { group, engine, shard } of replicas) {
+      const { descriptor, importing, mixed } = shard;
       if (descriptor.shard !== group) throw new Wrong(`group ${group} takes itself for shard ${descriptor.shard}`);
       for (const [engineKey, value] of engine.scanSync({ gte: Uint8Array.of(1) })) {
         const key = userKey(engineKey);
@@ -370,7 +377,13 @@ class Life {
       }
     }
     for (const name of new Set([...this.#known.keys(), 'zz'])) {
-      const owners = replicas.filter(({ descriptor: { keys, state } }) => state !== 'retired' && coversKey(keys, Buffer.from(name)));
+      const owners = replicas.filter(
+        ({
+          shard: {
+            descriptor: { keys, state },
+          },
+        }) => state !== 'retired' && coversKey(keys, Buffer.from(name)),
+      );
       const inHole = this.#hole !== undefined && coversKey(this.#hole.keys, Buffer.from(name));
       if (owners.length > 1 || (owners.length === 0 && !inHole))
         throw new Wrong(`${name} is had by ${owners.map(({ group }) => group).join(' and ') || 'nobody'}`);

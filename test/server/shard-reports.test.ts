@@ -16,13 +16,16 @@ class Sleeper {
   term = 4;
   role = 'follower';
   asked = 0;
-  descriptor = { keys: { kind: 'range' } };
+  shard = { descriptor: { keys: { kind: 'range' } } };
   configuration = { voters: [1, 2, 3] };
   get engine(): never {
     throw new SparrowError('closed', 'ENGINE_CLOSED', 'it has none');
   }
-  matchOf(): number {
-    return 0;
+  get lead(): object {
+    return { leader: this.leader };
+  }
+  progressOf(): object {
+    return { match: 0 };
   }
   stats(): object {
     this.asked++;

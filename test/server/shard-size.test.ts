@@ -24,7 +24,7 @@ async function fill(replica: Replica): Promise<void> {
   for (const name of NAMES) await write(replica, [{ type: 'put', key: Buffer.from(name), value }]);
 }
 
-function size({ engine, descriptor }: Replica): ShardSize {
+function size({ engine, shard: { descriptor } }: Replica): ShardSize {
   return sizeOf(engine, engine.metrics(), descriptor.keys);
 }
 
@@ -91,7 +91,7 @@ describe('the size of a shard', () => {
     await node.replicas.adopt(17);
     for (const shard of [16, 17]) {
       const half = node.replicas.get(shard)!;
-      await expect.poll(() => half.mixed).toBe(false);
+      await expect.poll(() => half.shard.mixed).toBe(false);
       await half.flush();
       expect([0.4, 0.6]).toContain(share(half));
     }

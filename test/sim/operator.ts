@@ -97,6 +97,6 @@ export class Operator {
   }
 
   async #transfer(leader: Replica, to: number): Promise<void> {
-    leader.transferLeadership(to);
+    leader.lead.transfer(to);
   }
 }

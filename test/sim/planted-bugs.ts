@@ -23,7 +23,7 @@ export function edits(bug: PlantedBug): readonly Edit[] {
 const LOG_WRITER = 'server/node/log/log-writer.ts';
 const SEGMENTS = 'server/node/log/segment-files.ts';
 const NODE_LOG = 'server/node/log/node-log.ts';
-const REPLICA = 'server/node/replica.ts';
+const DRIVE = 'server/node/core-drive.ts';
 const OPENING = 'server/node/replica-opening.ts';
 const MACHINE = 'server/node/state-machine.ts';
 const UPKEEP = 'server/node/engine-upkeep.ts';
@@ -93,9 +93,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'entries count as durable before they are',
-    file: REPLICA,
-    find: '    this.#snapshots.store(output, written).then(\n',
-    plant: '    this.#snapshots.store(output, written).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    file: DRIVE,
+    find: '    snapshots.store(output, written).then(\n',
+    plant: '    snapshots.store(output, written).catch((error: unknown) => this.fail(error));\n    Promise.resolve().then(\n',
   },
   {
     name: 'the Raft log is cut before the engine is synced',

@@ -4,7 +4,7 @@
  */
 import type { PlantedBug } from './planted-bugs.ts';
 
-const REPLICA = 'server/node/replica.ts';
+const DRIVE = 'server/node/core-drive.ts';
 const OPENING = 'server/node/replica-opening.ts';
 const READING = 'server/node/replica-reads.ts';
 const EXCHANGE = 'server/node/snapshot-exchange.ts';
@@ -41,9 +41,9 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   // ---- what must be durable first ----
   {
     name: 'entries are acknowledged before they are durable',
-    file: REPLICA,
-    find: '    this.#snapshots.store(output, written).then(\n',
-    plant: '    this.#snapshots.store(output, written).catch((error: unknown) => this.#fail(error));\n    Promise.resolve().then(\n',
+    file: DRIVE,
+    find: '    snapshots.store(output, written).then(\n',
+    plant: '    snapshots.store(output, written).catch((error: unknown) => this.fail(error));\n    Promise.resolve().then(\n',
     cluster: THREE,
   },
   {

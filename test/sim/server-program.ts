@@ -200,7 +200,7 @@ export async function bootServer(
     },
     handOver(to) {
       try {
-        replica.transferLeadership(nodes.indexOf(to) + 1);
+        replica.lead.transfer(nodes.indexOf(to) + 1);
         return true;
       } catch (error) {
         if (error instanceof SparrowError) return false;

@@ -11,7 +11,7 @@ const range = (shard: number, start: string, end: string | undefined, epoch = 2)
   keys: { kind: 'range', start: key(start), end: end === undefined ? undefined : key(end) },
 });
 const replicaOf = (descriptor: ShardDescriptor, applied = 10): Replica =>
-  ({ group: descriptor.shard, descriptor, applied }) as unknown as Replica;
+  ({ group: descriptor.shard, shard: { descriptor }, applied }) as unknown as Replica;
 
 function shards(...replicas: Replica[]): NodeShards {
   return {
@@ -119,10 +119,10 @@ describe('a call that names a shard', () => {
   });
 
   it('that is being merged into another is read, and not written; then it is neither', () => {
-    const sealed = replicaOf({ ...own.descriptor, state: 'sealed' });
+    const sealed = replicaOf({ ...own.shard.descriptor, state: 'sealed' });
     router.checkRead(sealed, {}, key('a'));
     expect(failure(() => router.epochForWrite(sealed, {}, () => [key('a')]))).toMatchObject({ kind: 'unavailable', code: 'SHARD_SEALED' });
-    const retired = replicaOf({ ...own.descriptor, state: 'retired' });
+    const retired = replicaOf({ ...own.shard.descriptor, state: 'retired' });
     const other = new ShardRouter(shards(retired, child));
     expect(notes(() => other.checkRead(retired, {}, key('a')))).toEqual([16]);
     expect(notes(() => other.epochForWrite(retired, {}, () => [key('a')]))).toEqual([16]);

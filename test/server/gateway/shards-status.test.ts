@@ -5,8 +5,16 @@ import type { NodeShards, Replica } from '../../../server/node/index.ts';
 
 const broken = (message: string): SparrowError => new SparrowError('corrupt', 'BROKEN', message);
 
+const NOBODY = { leader: 0, leads: false } as Replica['lead'];
+const LEADS = { leader: 2, leads: true } as Replica['lead'];
+
 function shards(replicas: Partial<Replica>[], failures: [number, SparrowError][] = [], waiting: [number, SparrowError][] = []): NodeShards {
-  const whole = replicas.map((replica) => ({ members: [1, 2, 3], leader: 2, leads: false, asleep: false, ...replica })) as Replica[];
+  const whole = replicas.map((replica) => ({
+    members: [1, 2, 3],
+    lead: { leader: 2, leads: false },
+    asleep: false,
+    ...replica,
+  })) as Replica[];
   return {
     first: whole[0]!,
     get: () => undefined,
@@ -19,9 +27,9 @@ function shards(replicas: Partial<Replica>[], failures: [number, SparrowError][]
 it('a node tells how many replicas it has, and which do not do well, the worst first', () => {
   const of = shards(
     [
-      { group: 1, leads: true },
+      { group: 1, lead: LEADS },
       { group: 16, asleep: true },
-      { group: 17, leader: 0 },
+      { group: 17, lead: NOBODY },
       { group: 18, damage: broken('a bit is another') },
       { group: 19, stopped: broken('a sync failed') },
     ],
@@ -44,8 +52,8 @@ it('a node tells how many replicas it has, and which do not do well, the worst f
 });
 
 it('of a thousand that do not do well a hundred are named, and a place for shard 1 is no replica', () => {
-  const replicas = Array.from({ length: 1000 }, (_, i) => ({ group: 16 + i, leader: 0 }));
-  const { unwell, ...counts } = shardsStatus(shards([{ group: 1, members: [], leader: 0 }, ...replicas]));
+  const replicas = Array.from({ length: 1000 }, (_, i) => ({ group: 16 + i, lead: NOBODY }));
+  const { unwell, ...counts } = shardsStatus(shards([{ group: 1, members: [], lead: NOBODY }, ...replicas]));
   expect(counts).toEqual({ replicas: 1000, leading: 0, asleep: 0, unwellCount: 1000 });
   expect(unwell.map(({ shard }) => shard)).toEqual(Array.from({ length: 100 }, (_, i) => 16 + i));
 });

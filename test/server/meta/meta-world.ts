@@ -243,9 +243,11 @@ export class MetaWorld {
         const leader = unaware?.node ?? this.#metaLeader;
         return { id: node.id, term: unaware?.term ?? this.#metaTerm, leader, role: leader === node.id ? 'leader' : 'follower' } as never;
       },
-      onLeader: (listener) => {
-        this.#leadListeners.add(listener);
-        return () => this.#leadListeners.delete(listener);
+      lead: {
+        onLeader: (listener) => {
+          this.#leadListeners.add(listener);
+          return () => this.#leadListeners.delete(listener);
+        },
       },
       propose: (command) => this.#propose(node, command),
       read: () => this.#read(node),

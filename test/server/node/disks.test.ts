@@ -80,13 +80,13 @@ describe('a leader', () => {
     disk.capacityBytes = 0;
     for (let i = 0; i < 40 && !target.stats().diskFull; i++) await group.outcome(put(leader, `large ${i}`, 'x'.repeat(20_000)));
     expect(target.stats().diskFull).toBe(true);
-    const { error } = await group.outcome(leader.handLeadOver(target.stats().id));
+    const { error } = await group.outcome(leader.lead.handOver(target.stats().id));
     expect(error).toMatchObject({ code: 'NOT_TAKEN_OVER', details: { node: target.stats().id, applied: false } });
     expect((error as Error).message).toMatch(/has not acknowledged the last \d+ entries: its disk may be full/);
     expect(leaderOf(group.nodes)).toBe(leader);
     disk.capacityBytes = Infinity;
     expect(await group.world.run(5000, () => target.applied === leader.applied)).toBe(true);
-    expect(await group.outcome(leader.handLeadOver(target.stats().id))).toEqual({ value: undefined });
+    expect(await group.outcome(leader.lead.handOver(target.stats().id))).toEqual({ value: undefined });
     expect(await group.world.run(1000, () => leaderOf(group.nodes) === target)).toBe(true);
   });
 

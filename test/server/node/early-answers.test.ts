@@ -17,7 +17,7 @@ class EarlyGroup extends GroupOfThree {
   async ready(): Promise<Replica> {
     const { leader } = await this.led();
     await this.outcome(put(leader, 'before', '1'));
-    await this.outcome(describeShard(leader, leader.descriptor.epoch, { ttlMs: 0, inlineThreshold: 0, durability: 'os' }, NO_LIMIT));
+    await this.outcome(describeShard(leader, leader.shard.descriptor.epoch, { ttlMs: 0, inlineThreshold: 0, durability: 'os' }, NO_LIMIT));
     expect(await this.world.run(5000, () => this.#replicas().every((replica) => replica?.applied === leader.applied))).toBe(true);
     return leader;
   }
@@ -167,7 +167,7 @@ describe('a write of a table with durability os', () => {
     const key = Buffer.from('k');
     const conditional = leader.propose(encodeWrite(undefined, [{ kind: 'absent', key }], [{ type: 'delete', key }]), NO_LIMIT);
     const again = identified(leader, 'k', 'two', 1);
-    const late = leader.propose(encodeWrite(undefined, [], [{ type: 'delete', key }], leader.descriptor.epoch + 1), NO_LIMIT);
+    const late = leader.propose(encodeWrite(undefined, [], [{ type: 'delete', key }], leader.shard.descriptor.epoch + 1), NO_LIMIT);
     expect(await Promise.all([conditional, again, late].map((each) => group.soon(each)))).toEqual([undefined, undefined, undefined]);
     expect(await group.outcome(conditional)).toMatchObject({ value: { outcome: 'condition-failed' } });
     expect(await group.outcome(again)).toEqual(first);
@@ -191,10 +191,10 @@ describe('a write of a table with durability os', () => {
     const group = new EarlyGroup();
     const leader = await group.ready();
     group.slowness = SLOW;
-    const synced = describeShard(leader, leader.descriptor.epoch, { ttlMs: 0, inlineThreshold: 0 }, NO_LIMIT);
+    const synced = describeShard(leader, leader.shard.descriptor.epoch, { ttlMs: 0, inlineThreshold: 0 }, NO_LIMIT);
     expect(await group.soon(put(leader, 'k', 'v'))).toBe(undefined);
     await group.outcome(synced);
-    expect(leader.descriptor.durability).toBe(undefined);
+    expect(leader.shard.descriptor.durability).toBe(undefined);
     expect(await group.agreed('k')).toBe('v');
   });
 

@@ -41,7 +41,7 @@ describe('a group of which a node has lost files', () => {
     await put('after');
     await expect.poll(() => node().replicas.get(SHARD) !== undefined && node().get(SHARD, 'after')).toBe('v'.repeat(200));
     expect(node().get(SHARD, 'k0')).toBe('v'.repeat(200));
-    expect(node().replicas.get(SHARD)!.descriptor).toMatchObject({ shard: SHARD, table: 5 });
+    expect(node().replicas.get(SHARD)!.shard.descriptor).toMatchObject({ shard: SHARD, table: 5 });
     expect(node().replicas.failures.size).toBe(0);
     expect(node().replicas.waiting.size).toBe(0);
   }

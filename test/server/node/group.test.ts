@@ -80,10 +80,10 @@ describe('a group of three replicas', () => {
     const group = new GroupOfThree();
     const { leader, followers } = await group.led();
     const to = followers[0]!.stats().id;
-    leader.transferLeadership(to);
+    leader.lead.transfer(to);
     expect(await group.world.run(5000, () => leader.stats().leader === to)).toBe(true);
     expect(followers[0]!.stats().role).toBe('leader');
-    expect(() => leader.transferLeadership(to)).toThrow(expect.objectContaining({ code: 'NOT_LEADER' }) as Error);
+    expect(() => leader.lead.transfer(to)).toThrow(expect.objectContaining({ code: 'NOT_LEADER' }) as Error);
   });
 
   it('sleeps when nothing happens, and wakes for a write and for a lost node', async () => {

@@ -52,7 +52,7 @@ describe('members of a group', () => {
 
     // Who has not applied the change does not campaign.
     expect(await cluster.world.run(1000, () => cluster.replica(next!).applied === leader.applied)).toBe(true);
-    leader.transferLeadership(next!);
+    leader.lead.transfer(next!);
     expect(await cluster.world.run(5000, () => cluster.replica(next!).stats().role === 'leader')).toBe(true);
     cluster.nodes[next! - 1]!.end('process', 10);
     await cluster.world.run(500);

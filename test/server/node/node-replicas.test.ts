@@ -31,7 +31,7 @@ describe('the replicas of a node', () => {
     const founder = await start(new SimFileSystem());
     expect(founder.groups).toEqual([1, META_GROUP]);
     for (const { members } of founder.replicas) expect(members).toEqual([1]);
-    expect(founder.replicas.get(META_GROUP)!.descriptor.table).toBe(0);
+    expect(founder.replicas.get(META_GROUP)!.shard.descriptor.table).toBe(0);
     const joined = await start(new SimFileSystem(), { voters: [] });
     expect(joined.groups).toEqual([1]);
     expect(joined.replicas.first.members).toEqual([]);
@@ -57,7 +57,7 @@ describe('the replicas of a node', () => {
     expect(node.groups).toEqual([1, META_GROUP, ...SHARDS]);
     for (const shard of SHARDS) {
       expect(node.get(shard, 'key')).toBe(`of ${shard}`);
-      expect(node.replicas.get(shard)!.descriptor).toEqual(descriptorOf(shard));
+      expect(node.replicas.get(shard)!.shard.descriptor).toEqual(descriptorOf(shard));
     }
     const [gone, kept] = [SHARDS.slice(0, 50), SHARDS.slice(50)];
     await Promise.all(gone.map((shard) => node.replicas.destroy(shard)));

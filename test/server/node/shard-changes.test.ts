@@ -40,7 +40,7 @@ async function filled(): Promise<NodeHarness> {
 
 async function split(node: NodeHarness, parent: number, child: number, at: string): Promise<void> {
   const replica = node.replicas.get(parent)!;
-  await splitShard(replica, { epoch: replica.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
+  await splitShard(replica, { epoch: replica.shard.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
   await node.replicas.adopt(child);
 }
 
@@ -53,13 +53,13 @@ describe('a split', () => {
     expect(entries(parent)).toEqual({ a: 'a value', b: 'b value', c: 'c value' });
     expect(entries(child)).toEqual({ d: 'd value', e: 'e value', f: 'f value' });
     expect(child.engine.getEntrySync(engineKey(key('e')))!.version).toBe(version);
-    expect(parent.descriptor).toMatchObject({
+    expect(parent.shard.descriptor).toMatchObject({
       shard: 1,
       epoch: 2,
       state: 'normal',
       keys: { kind: 'range', start: key(''), end: key('d') },
     });
-    expect(child.descriptor).toMatchObject({
+    expect(child.shard.descriptor).toMatchObject({
       shard: 16,
       epoch: 2,
       state: 'normal',
@@ -104,12 +104,12 @@ describe('a split', () => {
     });
     await expect(splitShard(replica, { epoch: 1, child: 16, at: { how: 'hash' } }, NO_LIMIT)).rejects.toMatchObject({ code: 'SPLIT_KEY' });
     await expect(splitShard(replica, { epoch: 1, child: 1, at: at('d') }, NO_LIMIT)).rejects.toMatchObject({ code: 'SPLIT_KEY' });
-    expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
+    expect(replica.shard.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
     const prepare = encodeShardCommand({ kind: 'prepare-split', epoch: 1, child: 16, at: at('d') });
     expect(await replica.propose(prepare, NO_LIMIT)).toMatchObject({ outcome: 'shard' });
-    expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'splitting' });
+    expect(replica.shard.descriptor).toMatchObject({ epoch: 1, state: 'splitting' });
     await resumeShard(replica, 1, NO_LIMIT);
-    expect(replica.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
+    expect(replica.shard.descriptor).toMatchObject({ epoch: 1, state: 'normal' });
     await node.close();
   });
 
@@ -170,7 +170,7 @@ describe('a split by hash', () => {
     const range = engineRange({});
     const result = await shards[1]!.propose(encodeDeleteRange(undefined, range.start, range.end, 10_000), NO_LIMIT);
     expect(result).toMatchObject({ outcome: 'range-deleted', deleted: of(1).length });
-    await expect.poll(() => shards.map(({ descriptor }) => descriptor.state)).toEqual(['normal', 'normal']);
+    await expect.poll(() => shards.map(({ shard }) => shard.descriptor.state)).toEqual(['normal', 'normal']);
     expect(Object.keys(entries(shards[0]!)).sort()).toEqual(of(0));
     expect(entries(shards[1]!)).toEqual({});
     await node.close();
@@ -192,13 +192,13 @@ describe('a merge', () => {
     const sealed = await sealShard(source, 2, NO_LIMIT);
     const imported = await importShard(target, 2, source, sealed, NO_LIMIT);
     expect(imported.entries).toBe(3);
-    expect(target.descriptor).toMatchObject({ epoch: 2, keys: { end: key('d') } });
+    expect(target.shard.descriptor).toMatchObject({ epoch: 2, keys: { end: key('d') } });
     await retireShard(source, 2, sealed, NO_LIMIT);
-    const merged = await commitMerge(target, 2, imported.session, source.descriptor, NO_LIMIT);
+    const merged = await commitMerge(target, 2, imported.session, source.shard.descriptor, NO_LIMIT);
     expect(merged).toMatchObject({ shard: 1, epoch: 3, state: 'normal', keys: { kind: 'range', start: key(''), end: undefined } });
     expect(entries(target)).toMatchObject({ a: 'a 9', d: 'd value', e: 'e value', f: 'newer' });
-    expect(await commitMerge(target, 2, imported.session, source.descriptor, NO_LIMIT)).toEqual(merged);
-    expect(target.importing).toBeUndefined();
+    expect(await commitMerge(target, 2, imported.session, source.shard.descriptor, NO_LIMIT)).toEqual(merged);
+    expect(target.shard.importing).toBeUndefined();
     await node.close();
   });
 
@@ -208,7 +208,7 @@ describe('a merge', () => {
     const sealed = await sealShard(source, 2, NO_LIMIT);
     const { session } = await importShard(target, 2, source, sealed, NO_LIMIT);
     await retireShard(source, 2, sealed, NO_LIMIT);
-    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    await commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT);
     expect(await put(target, 'f', 'twice', 8)).toBe(version);
     expect(entries(target)['f']).toBe('newer');
     await node.close();
@@ -229,7 +229,7 @@ describe('a merge', () => {
     await expect(retireShard(source, 2, sealed, NO_LIMIT)).rejects.toMatchObject({ code: 'SHARD_STATE' });
     const again = await sealShard(source, 2, NO_LIMIT);
     await expect(retireShard(source, 2, sealed, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
-    await expect(commitMerge(target, 2, session, source.descriptor, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
+    await expect(commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
     expect(again).toBeGreaterThan(sealed);
     await node.close();
   });
@@ -240,7 +240,7 @@ describe('a merge', () => {
     const first = await importShard(target, 2, source, sealed, NO_LIMIT);
     const second = await importShard(target, 2, source, sealed, NO_LIMIT);
     expect(second.session).toBeGreaterThan(first.session);
-    await expect(commitMerge(target, 2, first.session, source.descriptor, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
+    await expect(commitMerge(target, 2, first.session, source.shard.descriptor, NO_LIMIT)).rejects.toMatchObject({ code: 'OTHER_SESSION' });
     await expect(splitShard(target, { epoch: 2, child: 20, at: { how: 'key', key: key('b') } }, NO_LIMIT)).rejects.toMatchObject({
       code: 'SHARD_STATE',
     });
@@ -258,7 +258,7 @@ describe('a merge', () => {
     const stray = encodeShardCommand({ kind: 'import', session: first.session, requests: [], entries: [late] });
     expect(await target.propose(stray, NO_LIMIT)).toMatchObject({ outcome: 'shard-refused', code: 'OTHER_SESSION' });
     await retireShard(source, 2, sealed, NO_LIMIT);
-    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    await commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT);
     expect(Object.keys(entries(target))).toEqual(['a', 'b', 'c', 'd', 'f']);
     await node.close();
   });
@@ -273,12 +273,12 @@ describe('a merge', () => {
     const late = await sealShard(source, 3, NO_LIMIT);
     const version = source.engine.getEntrySync(engineKey(key('d')))!.version;
     expect(target.applied).toBeLessThan(version);
-    const begin = encodeShardCommand({ kind: 'begin-import', epoch: 2, sealed: late, source: source.descriptor });
+    const begin = encodeShardCommand({ kind: 'begin-import', epoch: 2, sealed: late, source: source.shard.descriptor });
     expect(await target.propose(begin, NO_LIMIT)).toMatchObject({ outcome: 'shard-refused', code: 'MERGE_ORDER' });
     const { session } = await importShard(target, 2, source, late, NO_LIMIT);
     expect(session).toBeGreaterThan(late);
     await retireShard(source, 3, late, NO_LIMIT);
-    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    await commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT);
     expect(target.engine.getEntrySync(engineKey(key('d')))!.version).toBeGreaterThan(version);
     await node.close();
   });
@@ -303,7 +303,7 @@ describe('a merge by hash', () => {
   }
 
   const swept = async (replica: Replica): Promise<void> => {
-    await expect.poll(() => replica.descriptor.state).toBe('normal');
+    await expect.poll(() => replica.shard.descriptor.state).toBe('normal');
   };
 
   it('is of the two halves of a shard, and no others', async () => {
@@ -319,20 +319,20 @@ describe('a merge by hash', () => {
   it('brings keys between the target’s own, which nobody comes upon before they are', async () => {
     const { node, source, target } = await halves();
     const sealed = await sealShard(source, 2, NO_LIMIT);
-    expect(target.mixed).toBe(false);
+    expect(target.shard.mixed).toBe(false);
     const { session, entries: copied } = await importShard(target, 2, source, sealed, NO_LIMIT);
     expect(copied).toBe(half(1).length);
-    expect(target.descriptor).toMatchObject({ epoch: 2, keys: { bits: 1, index: 0 }, state: 'normal' });
+    expect(target.shard.descriptor).toMatchObject({ epoch: 2, keys: { bits: 1, index: 0 }, state: 'normal' });
     // They are there, and passed over.
     expect(Object.keys(entries(target)).sort()).toEqual(NAMES);
-    expect(target.mixed).toBe(true);
+    expect(target.shard.mixed).toBe(true);
     const range = engineRange({ lt: key('key 5') });
     const deleted = await target.propose(encodeDeleteRange(undefined, range.start, range.end, 10_000), NO_LIMIT);
     expect(deleted).toMatchObject({ outcome: 'range-deleted', deleted: half(0).filter((name) => name < 'key 5').length });
     await retireShard(source, 2, sealed, NO_LIMIT);
-    const merged = await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    const merged = await commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT);
     expect(merged).toMatchObject({ shard: 16, epoch: 3, state: 'normal', keys: { kind: 'hash', bits: 0, index: 0 } });
-    expect(target.mixed).toBe(false);
+    expect(target.shard.mixed).toBe(false);
     expect(Object.keys(entries(target)).sort()).toEqual(NAMES.filter((name) => name >= 'key 5' || half(1).includes(name)));
     await node.close();
   });
@@ -342,10 +342,10 @@ describe('a merge by hash', () => {
     const sealed = await sealShard(source, 2, NO_LIMIT);
     await importShard(target, 2, source, sealed, NO_LIMIT);
     await cancelImport(target, 2, NO_LIMIT);
-    expect(target.mixed).toBe(true);
+    expect(target.shard.mixed).toBe(true);
     await expect(importShard(target, 2, source, sealed, NO_LIMIT)).rejects.toMatchObject({ kind: 'unavailable', code: 'SHARD_UNSWEPT' });
     await swept(target);
-    expect(target.mixed).toBe(false);
+    expect(target.shard.mixed).toBe(false);
     expect(Object.keys(entries(target)).sort()).toEqual(half(0));
     await node.close();
   });
@@ -361,7 +361,7 @@ describe('a merge by hash', () => {
     await swept(target);
     const { session } = await importShard(target, 2, source, sealed, NO_LIMIT);
     await retireShard(source, 2, sealed, NO_LIMIT);
-    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    await commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT);
     expect(Object.keys(entries(target)).sort()).toEqual(NAMES.filter((name) => name !== gone));
     await node.close();
   });

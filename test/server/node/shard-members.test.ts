@@ -46,7 +46,7 @@ describe('a shard of three members', () => {
           undefined,
           [],
           [{ type: 'put', key: key(name), value: key(`${name} value`) }],
-          replica.descriptor.epoch,
+          replica.shard.descriptor.epoch,
         );
         return replica.propose(command, NO_LIMIT).then(
           ({ outcome }) => outcome,
@@ -58,7 +58,7 @@ describe('a shard of three members', () => {
 
   async function split(shard: number, child: number, at: string): Promise<void> {
     const replica = (await leaderOf(shard)).replicas.get(shard)!;
-    await splitShard(replica, { epoch: replica.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
+    await splitShard(replica, { epoch: replica.shard.descriptor.epoch, child, at: { how: 'key', key: key(at) } }, NO_LIMIT);
   }
 
   async function expectAlike(shard: number, keys: readonly string[], nodes = NODES): Promise<void> {
@@ -114,7 +114,7 @@ describe('a shard of three members', () => {
     await expectAlike(1, ['a', 'b', 'b0', 'b1', 'b2']);
     expect(late.replicas.get(1)!.stats().snapshotsInstalled).toBe(1);
     expect(late.replicas.get(16)).toBeUndefined();
-    await late.replicas.create((await leaderOf(16)).replicas.get(16)!.descriptor, []);
+    await late.replicas.create((await leaderOf(16)).replicas.get(16)!.shard.descriptor, []);
     await expectAlike(16, ['c', 'd', 'e']);
     await put(16, 'f');
     await expectAlike(16, ['c', 'd', 'e', 'f']);
@@ -132,12 +132,12 @@ describe('a shard of three members', () => {
     const { session, entries } = await importShard(target, 2, source, sealed, NO_LIMIT);
     expect(entries).toBe(2);
     await retireShard(source, 2, sealed, NO_LIMIT);
-    await commitMerge(target, 2, session, source.descriptor, NO_LIMIT);
+    await commitMerge(target, 2, session, source.shard.descriptor, NO_LIMIT);
     await expectAlike(1, ['a', 'b', 'c', 'd']);
     await Promise.all(NODES.map((node) => cluster.node(node).replicas.destroy(16)));
     await put(1, 'e');
     await expectAlike(1, ['a', 'b', 'c', 'd', 'e']);
-    const descriptors = NODES.map((node) => cluster.node(node).replicas.get(1)!.descriptor);
+    const descriptors = NODES.map((node) => cluster.node(node).replicas.get(1)!.shard.descriptor);
     for (const descriptor of descriptors) expect(descriptor).toMatchObject({ epoch: 3, state: 'normal', keys: { end: undefined } });
   });
 });

@@ -43,14 +43,14 @@ describe('the shard of a state machine', () => {
   it('is written with the first entry, and found again', async () => {
     const descriptor: ShardDescriptor = { ...wholeTable(20, 7), epoch: 4, keys: { kind: 'hash', bits: 2, index: 3 } };
     const machine = await machineOf(descriptor);
-    expect(machine.descriptor).toEqual(descriptor);
+    expect(machine.shard.descriptor).toEqual(descriptor);
     expect(engine.getSync(SHARD_KEY)).toEqual(Uint8Array.from(encodeDescriptor(descriptor)));
     // Whatever it is told to begin with from now on.
-    expect((await machineOf(wholeTable(20, 8))).descriptor).toEqual(descriptor);
+    expect((await machineOf(wholeTable(20, 8))).shard.descriptor).toEqual(descriptor);
   });
 
   it('is that of the first one of table default where nobody says otherwise', async () => {
-    expect((await machineOf()).descriptor).toEqual(wholeTable(1, DEFAULT_TABLE));
+    expect((await machineOf()).shard.descriptor).toEqual(wholeTable(1, DEFAULT_TABLE));
   });
 
   it('takes writes of its epoch, and of none, and does nothing with others', async () => {
@@ -72,9 +72,9 @@ describe('the shard of a state machine', () => {
       const machine = await machineOf(descriptor);
       await engine.write([{ type: 'put', key: SHARD_KEY, value: encodeDescriptor(descriptor) }], { sequence: ++index });
       const again = new StateMachine({ engine, log: { place: () => undefined }, beginning: votersOnly([1]) });
-      expect(again.descriptor.state).toBe(state);
+      expect(again.shard.descriptor.state).toBe(state);
       expect(await apply(again, put('a', 1))).toEqual({ outcome: 'sealed' });
-      expect(machine.descriptor.shard).toBe(20);
+      expect(machine.shard.descriptor.shard).toBe(20);
     }
   });
 

@@ -71,7 +71,7 @@ describe('the orders of the metaserver', () => {
     expect([await order(from, destroy), await order(from, destroy)]).toEqual([DONE, DONE]);
     expect(cluster.node(from).replicas.get(16)).toBeUndefined();
     expect(cluster.node(4).get(16, 'a')).toBe('kept');
-    expect(cluster.node(4).replicas.get(16)!.descriptor).toEqual(DESCRIPTOR);
+    expect(cluster.node(4).replicas.get(16)!.shard.descriptor).toEqual(DESCRIPTOR);
     // Orders of before come late.
     expect(await order(from, { type: 'create-replica', descriptor: DESCRIPTOR, voters: [1, 2, 3] })).toMatchObject({
       outcome: 'refused',
@@ -144,7 +144,7 @@ describe('the orders of the metaserver', () => {
     await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'middle' } });
     await expect.poll(() => [1, 2, 3].every((node) => cluster.node(node).replicas.get(17) !== undefined)).toBe(true);
     await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
-    const [parent, child] = [16, 17].map((shard) => cluster.leaderOf(shard)!.replicas.get(shard)!.descriptor);
+    const [parent, child] = [16, 17].map((shard) => cluster.leaderOf(shard)!.replicas.get(shard)!.shard.descriptor);
     expect([parent!.epoch, child!.epoch]).toEqual([4, 4]);
     if (parent!.keys.kind !== 'range' || child!.keys.kind !== 'range') throw new Error('a range is divided into ranges');
     const at = Number(Buffer.from(child!.keys.start).toString().slice(4));
@@ -164,7 +164,7 @@ describe('the orders of the metaserver', () => {
     await ordered({ type: 'retire', shard: 17, into: 16 }, 17);
     await ordered(absorb(true));
     await ordered(absorb(true));
-    const merged = cluster.leaderOf(16)!.replicas.get(16)!.descriptor;
+    const merged = cluster.leaderOf(16)!.replicas.get(16)!.shard.descriptor;
     expect(merged.epoch).toBe(5);
     expect(merged.keys).toMatchObject({ kind: 'range', end: undefined });
     for (let i = 0; i < 40; i++) expect(leader().get(16, `key ${String(i).padStart(2, '0')}`)).toBe('v'.repeat(200));
@@ -175,7 +175,7 @@ describe('the orders of the metaserver', () => {
     for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, 'before', 3);
     await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
     await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
-    const child = cluster.leaderOf(17)!.replicas.get(17)!.descriptor;
+    const child = cluster.leaderOf(17)!.replicas.get(17)!.shard.descriptor;
     const retire: Order = { type: 'retire', shard: 17, into: 16 };
     expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', code: 'NOT_IMPORTED', again: false });
     await ordered({ type: 'seal', shard: 17 }, 17);
@@ -197,7 +197,7 @@ describe('the orders of the metaserver', () => {
     await made([1, 2, 3]);
     const told: ShardDescriptor = { ...DESCRIPTOR, epoch: 99, inlineThreshold: 2048, ttlMs: 5000 };
     for (let twice = 0; twice < 2; twice++) await ordered({ type: 'describe', descriptor: told });
-    expect(cluster.leaderOf(16)!.replicas.get(16)!.descriptor).toEqual({ ...DESCRIPTOR, inlineThreshold: 2048, ttlMs: 5000 });
+    expect(cluster.leaderOf(16)!.replicas.get(16)!.shard.descriptor).toEqual({ ...DESCRIPTOR, inlineThreshold: 2048, ttlMs: 5000 });
     const before = cluster.leaderOf(16)!.replicas.get(16)!.applied;
     await ordered({ type: 'describe', descriptor: told });
     expect(cluster.leaderOf(16)!.replicas.get(16)!.applied).toBe(before);
@@ -205,7 +205,7 @@ describe('the orders of the metaserver', () => {
 
   it('tell a shard that its table is dropped, and that it is back', async () => {
     await made([1, 2, 3]);
-    const now = (): ShardDescriptor => cluster.leaderOf(16)!.replicas.get(16)!.descriptor;
+    const now = (): ShardDescriptor => cluster.leaderOf(16)!.replicas.get(16)!.shard.descriptor;
     await ordered({ type: 'describe', descriptor: { ...DESCRIPTOR, dropped: true } });
     expect(now()).toEqual({ ...DESCRIPTOR, dropped: true });
     await ordered({ type: 'describe', descriptor: DESCRIPTOR });
@@ -227,7 +227,7 @@ describe('the orders of the metaserver', () => {
     for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, key, 3);
     await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
     await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
-    const source = cluster.leaderOf(17)!.replicas.get(17)!.descriptor;
+    const source = cluster.leaderOf(17)!.replicas.get(17)!.shard.descriptor;
     expect(await order(leaderOf(16), { type: 'absorb', shard: 16, source, commit: false })).toMatchObject({
       code: 'MERGE_ORDER',
       again: true,
@@ -239,7 +239,7 @@ describe('the orders of the metaserver', () => {
       await ordered({ type: 'unseal', shard: 17 }, 17);
     }
     await cluster.leaderOf(17)!.put(17, 'z', 'again');
-    expect(cluster.leaderOf(16)!.replicas.get(16)!.importing).toBeUndefined();
+    expect(cluster.leaderOf(16)!.replicas.get(16)!.shard.importing).toBeUndefined();
     expect(cluster.leaderOf(16)!.get(16, 'z')).toBeUndefined();
   });
 });

@@ -101,7 +101,8 @@ export class Director {
       for (const replica of shardsOn(node)) {
         // One that waits to be taken in knows nothing.
         if (replica.applied === 0 || this.#gone.has(replica.group)) continue;
-        const { descriptor, applied, members } = replica;
+        const { applied, members } = replica;
+        const { descriptor } = replica.shard;
         const before = known.get(replica.group);
         const { term } = replica.stats();
         const isLeader = leads(replica) && term > (before?.term ?? 0);
@@ -292,7 +293,7 @@ export class Director {
       const { shard, state } = descriptor;
       const { node, replica } = leader;
       if (state === 'sealed' || state === 'splitting') untidy.push({ order: { type: 'unseal', shard }, on: node, shards: [shard] });
-      const { importing } = replica;
+      const { importing } = replica.shard;
       if (importing !== undefined && this.#find(importing.shard)?.state !== 'retired')
         untidy.push({ order: { type: 'forget', shard, source: importing }, on: node, shards: [shard, importing.shard] });
       for (const other of this.#programs()) {

@@ -44,7 +44,7 @@ export class Ledgers {
   }
 
   /** What a write of keys has come to. */
-  readonly applied = ({ descriptor }: StateMachine, { index, data }: LogEntry, result: ApplyResult): void => {
+  readonly applied = ({ shard: { descriptor } }: StateMachine, { index, data }: LogEntry, result: ApplyResult): void => {
     // One that was remembered was written before.
     if (result.outcome !== 'applied' || result.version !== index || data.length === 0) return;
     const command = decodeCommand(data);
@@ -228,7 +228,7 @@ export async function bootShardNode(environment: Environment, parts: ShardNodePa
       const led = leading();
       for (const replica of led) {
         try {
-          replica.transferLeadership(nodes.indexOf(to) + 1);
+          replica.lead.transfer(nodes.indexOf(to) + 1);
         } catch (error) {
           if (!(error instanceof SparrowError)) throw error;
         }
@@ -275,5 +275,5 @@ export function dataOf(replica: Replica): string {
 
 function digestOf(replica: Replica): string {
   const { term, lastIndex, appliedIndex } = replica.stats();
-  return `shard ${replica.group} epoch ${replica.descriptor.epoch} term ${term} last ${lastIndex} applied ${appliedIndex} data ${dataOf(replica)}`;
+  return `shard ${replica.group} epoch ${replica.shard.descriptor.epoch} term ${term} last ${lastIndex} applied ${appliedIndex} data ${dataOf(replica)}`;
 }

@@ -52,7 +52,8 @@ export class ShardWatch {
 
   #look(): void {
     const replicas = this.#replicas().filter(({ applied, installing }) => applied > 0 && !installing);
-    for (const { group, applied, descriptor } of replicas) {
+    for (const { group, applied, shard } of replicas) {
+      const { descriptor } = shard;
       this.#epochs.set(group, Math.max(descriptor.epoch, this.#epochs.get(group) ?? 0));
       const said = textOf(descriptor);
       const before = this.#described.get(`${group}/${applied}`);
@@ -66,7 +67,9 @@ export class ShardWatch {
   #lookAtServing(): void {
     const serving = this.#replicas().filter((replica) => replica.applied > 0 && !replica.installing && this.#serves(replica));
     this.#world.counters.add('shards serving, seen', serving.length);
-    const inOrder = serving.map(({ descriptor }) => descriptor).sort((a, b) => Buffer.compare(startOf(a), startOf(b)) || a.shard - b.shard);
+    const inOrder = serving
+      .map(({ shard }) => shard.descriptor)
+      .sort((a, b) => Buffer.compare(startOf(a), startOf(b)) || a.shard - b.shard);
     for (const [i, descriptor] of inOrder.entries()) {
       const next = inOrder[i + 1];
       const { end } = descriptor.keys as RangeKeys;
@@ -76,10 +79,10 @@ export class ShardWatch {
   }
 
   #serves(replica: Replica): boolean {
-    const { group, descriptor } = replica;
-    if (!leads(replica) || descriptor.state === 'retired' || descriptor.epoch !== this.#epochs.get(group)) return false;
+    const { descriptor } = replica.shard;
+    if (!leads(replica) || descriptor.state === 'retired' || descriptor.epoch !== this.#epochs.get(replica.group)) return false;
     const { term, appliedIndex, committedIndex } = replica.stats();
-    const ledger = this.#ledgers.of(group);
+    const ledger = this.#ledgers.of(replica.group);
     return term >= ledger.newestTerm && appliedIndex === committedIndex && ledger.termOf(appliedIndex) === term;
   }
 
@@ -100,10 +103,10 @@ export class ShardWatch {
   problemAtRest(): string | undefined {
     const descriptors: ShardDescriptor[] = [];
     for (const [group, replicas] of this.#byShard()) {
-      const { descriptor } = replicas[0]!;
+      const { descriptor } = replicas[0]!.shard;
       if (descriptor.state !== 'normal') return `shard ${group} is ${descriptor.state}`;
       descriptors.push(descriptor);
-      if (new Set(replicas.map((replica) => textOf(replica.descriptor))).size > 1)
+      if (new Set(replicas.map((replica) => textOf(replica.shard.descriptor))).size > 1)
         return `replicas of shard ${group} describe it differently`;
       if (new Set(replicas.map(dataOf)).size > 1) return `the replicas have different data: shard ${group}`;
       for (const [key] of replicas[0]!.engine.scanSync({ gte: Uint8Array.of(1) })) {
