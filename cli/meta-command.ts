@@ -98,6 +98,21 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
+/** As `parseDuration` takes it, in the largest unit that says it exactly. */
+export function durationText(ms: number): string {
+  return exactly(ms, UNITS);
+}
+
+/** As `parseSize` takes it, in the largest unit that says it exactly. */
+export function sizeText(bytes: number): string {
+  return exactly(bytes, SIZES);
+}
+
+function exactly(value: number, units: Readonly<Record<string, number>>): string {
+  const [unit, size] = Object.entries(units).findLast(([, each]) => value > 0 && value % each === 0) ?? ['', 1];
+  return `${value / size}${unit}`;
+}
+
 /** Of milliseconds, for people: `45 s`, `12 min`, `3 h`, `5 d`. */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

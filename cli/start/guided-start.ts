@@ -10,13 +10,13 @@ import { existsSync } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 
 import { SparrowError } from '../../base/errors.ts';
 import { connect } from '../../client/index.ts';
 import { namedAddressInUse } from '../address-in-use.ts';
 import { DEFAULT_ADDRESS } from '../client-command.ts';
-import { exitCodeOf, messageOf } from '../exit.ts';
+import { EXIT_USAGE, exitCodeOf, messageOf } from '../exit.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import { exitWhenReaderLeaves } from '../terminal/output.ts';
 import { fillOrFind } from './fill.ts';
@@ -35,7 +35,7 @@ interface StartOptions {
 
 export async function runStart(argv: readonly string[]): Promise<void> {
   exitWhenReaderLeaves();
-  const command = new Command('start')
+  const command = new Command('npm start --')
     .description(
       'Starts three nodes of a cluster on this machine, fills them with a real directory tree when they are empty, and goes on serving.',
     )
@@ -47,10 +47,17 @@ export async function runStart(argv: readonly string[]): Promise<void> {
     )
     .option('--tree <dir>', 'the directory tree to import', './node_modules')
     .option('--single', 'one server instead')
+    .showHelpAfterError('(npm start -- --help explains usage)')
+    .exitOverride()
     .action((options: StartOptions) => start(options));
   try {
     await command.parseAsync(argv);
   } catch (error) {
+    if (error instanceof CommanderError) {
+      // Its message is printed already.
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+      return;
+    }
     process.stderr.write(`${messageOf(error)}\n`);
     process.exitCode = exitCodeOf(error);
   }

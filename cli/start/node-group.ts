@@ -17,6 +17,8 @@ import { type ServerProcess, startServerProcess } from './server-process.ts';
 const COUNT = 3;
 const PORTS_APART = 10;
 const PORTS_OF_NODE = 3;
+/** From the first port of the first node to the last one of the last. */
+const PORTS_SPAN = PORTS_APART * (COUNT - 1) + PORTS_OF_NODE - 1;
 const PORT_MAX = 65_535;
 const RESTART_MS_FIRST = 500;
 const RESTART_MS_MAX = 30_000;
@@ -203,12 +205,11 @@ export function placesFrom(listen: string): { address: string; peerPort: number;
   const at = listen.lastIndexOf(':');
   const host = listen.slice(0, at);
   const first = Number(listen.slice(at + 1));
-  const last = first + PORTS_APART * (COUNT - 1) + PORTS_OF_NODE - 1;
-  if (at < 1 || !Number.isInteger(first) || first < 1 || last > PORT_MAX) {
+  if (at < 1 || !Number.isInteger(first) || first < 1 || first + PORTS_SPAN > PORT_MAX) {
     throw new SparrowError(
       'invalid',
       'OPTION_RANGE',
-      `--listen: three nodes take ports from PORT to PORT + ${last - first} of HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`,
+      `--listen: three nodes take ports from PORT to PORT + ${PORTS_SPAN} of HOST:PORT, such as 127.0.0.1:7400, not '${listen}'`,
       { field: 'listen' },
     );
   }

@@ -7,6 +7,8 @@ import { table } from './columns.ts';
 
 /** Longer keys are cut: a line is to stay a line. */
 const KEY_CHARACTERS_MAX = 24;
+/** Syncs of a node's log that take so many times as long as usual are worth a word. */
+const SLOW_FROM = 2;
 /** States of which it is known since when. */
 const AGED: ReadonlySet<string> = new Set(['suspect', 'down']);
 /** The metaserver's own: no client's. */
@@ -18,15 +20,16 @@ const WITNESS = 3;
 
 export function nodesText({ clusterId, leader, term, nowMs, nodes, pausedBecause }: ClusterSurvey): string {
   const rows = nodes.map((node) => {
-    const { entry, state, sinceMs, cpu, replicas, leaders, readsPerSecond, writesPerSecond } = node;
+    const { entry, cpu, ioBytesPerSecond, replicas, leaders, readsPerSecond, writesPerSecond } = node;
     return [
       String(entry!.node),
       entry!.zone,
       entry!.pool,
       entry!.role,
-      state === 'up' ? state : AGED.has(state) ? `${state.toUpperCase()} ${age(nowMs, sinceMs)}` : state.toUpperCase(),
+      stateText(node, nowMs),
       entry!.address || '-',
       diskText(node),
+      `${formatBytes(ioBytesPerSecond)}/s`,
       `${Math.round(cpu * 100)} %`,
       String(replicas),
       String(leaders),
@@ -34,7 +37,7 @@ export function nodesText({ clusterId, leader, term, nowMs, nodes, pausedBecause
       rate(writesPerSecond),
     ];
   });
-  const head = ['node', 'zone', 'pool', 'role', 'state', 'address', 'disk', 'cpu', 'replicas', 'leads', 'reads/s', 'writes/s'];
+  const head = ['node', 'zone', 'pool', 'role', 'state', 'address', 'disk', 'disk i/o', 'cpu', 'replicas', 'leads', 'reads/s', 'writes/s'];
   const paused = pausedBecause === '' ? '' : `nothing new is decided: ${pausedBecause}\n`;
   return `cluster ${clusterId || '(a node alone)'}: node ${leader} leads the metaserver in term ${formatCount(term)}\n${paused}\n${table(head, rows)}`;
 }
@@ -58,7 +61,8 @@ export function shardsText({ tables }: ClusterSurvey, shards: readonly SurveyedS
         .map(({ node, kind }) => `${node}${node === entry!.leader ? '*' : kind === LEARNER ? '+' : kind === WITNESS ? '-' : ''}`)
         .join(' '),
       formatBytes(dataBytes),
-      formatCount(keysCount),
+      // Nothing of it has been counted yet: what is in memory alone is not.
+      keysCount === 0 && dataBytes > 0 ? '-' : formatCount(keysCount),
       rate(readsPerSecond),
       rate(writesPerSecond),
       notes.join(', ') || '-',
@@ -124,6 +128,12 @@ function byReason(shards: readonly { readonly shard: number; readonly reason: st
       return `  ${of.length === 1 ? 'shard' : 'shards'} ${ids.join(', ')}${more}: ${reason}\n`;
     })
     .join('');
+}
+
+/** Such as `up`, `up, SLOW DISK 4.4x`, `DOWN 8 min`. */
+function stateText({ state, sinceMs, slowDisk }: ClusterSurvey['nodes'][number], nowMs: number): string {
+  if (AGED.has(state)) return `${state.toUpperCase()} ${age(nowMs, sinceMs)}`;
+  return `${state === 'up' ? state : state.toUpperCase()}${slowDisk >= SLOW_FROM ? `, SLOW DISK ${slowDisk.toFixed(1)}x` : ''}`;
 }
 
 /** What is not free is used, by whomever: that is what the marks of the policy are held against. */

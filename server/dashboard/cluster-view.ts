@@ -53,6 +53,8 @@ export interface NodeView {
   /** Parts of one. */
   readonly cpu: number;
   readonly io: number;
+  /** What its server reads from disks and writes to them; 0 where its system does not tell. */
+  readonly ioBytesPerSecond: number;
   /** How many times as long as usual its log takes to be synced. */
   readonly slowDisk: number;
   readonly replicas: number;
@@ -75,6 +77,8 @@ export interface TableView {
   readonly pool: string;
   readonly ttlMs: number;
   readonly durability: string;
+  /** 0: any number. */
+  readonly quotas: { readonly bytes: number; readonly readsPerSecond: number; readonly writesPerSecond: number };
   readonly state: string;
   readonly undeleteUntilMs: number;
   readonly shards: number;
@@ -163,9 +167,10 @@ export interface HistoryPoint {
   readonly dataBytes: number;
   readonly nodesUp: number;
   readonly operators: number;
-  /** Per node: part of the disk that is used, part of all cores, reads and writes a second, shards led, replicas held. */
+  /** Per node: part of the disk that is used, part of all cores, bytes a second from and to disks, reads and writes a second, shards led, replicas held. */
   readonly disk: Spread;
   readonly cpu: Spread;
+  readonly io: Spread;
   readonly traffic: Spread;
   readonly leaders: Spread;
   readonly replicas: Spread;

@@ -44,6 +44,7 @@ export function pointOf(view: Omit<ClusterView, 'history'>): HistoryPoint {
     operators: view.operators.length,
     disk: over(diskUsed),
     cpu: over((node) => node.cpu),
+    io: over((node) => node.ioBytesPerSecond),
     traffic: over((node) => node.readsPerSecond + node.writesPerSecond),
     leaders: over((node) => node.leaders),
     replicas: over((node) => node.replicas),

@@ -16,6 +16,7 @@ export const SHARDS_SHOWN_MAX = 5_000;
 /** The table of the metaserver's own shard. It is on no list of tables. */
 const SYSTEM_TABLE = 0;
 const SYSTEM_NAME = 'system';
+const NO_QUOTAS = { bytes: 0, readsPerSecond: 0, writesPerSecond: 0 };
 
 const KINDS: ReadonlyMap<number, ReplicaKindView> = new Map([
   [ReplicaKind.VOTER, 'voter'],
@@ -93,7 +94,22 @@ function shardView({
 
 function tableView(table: TableEntry, shards: readonly ShardView[]): TableView {
   const { table: id, name, partitioning, replicas, learners, witnesses, pool, ttlMs, durability, state, undeleteUntilMs } = table;
-  return { id, name, partitioning, replicas, learners, witnesses, pool, ttlMs, durability, state, undeleteUntilMs, ...sums(id, shards) };
+  const { quotas = NO_QUOTAS } = table;
+  return {
+    id,
+    name,
+    partitioning,
+    replicas,
+    learners,
+    witnesses,
+    pool,
+    ttlMs,
+    durability,
+    quotas,
+    state,
+    undeleteUntilMs,
+    ...sums(id, shards),
+  };
 }
 
 function sums(
@@ -127,6 +143,7 @@ function withSystem(tables: readonly TableView[], shards: readonly ShardView[]):
     pool: '',
     ttlMs: 0,
     durability: 'synced',
+    quotas: NO_QUOTAS,
     state: 'normal',
     undeleteUntilMs: 0,
     ...sums(SYSTEM_TABLE, shards),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseSetting, policyText } from '../../cli/commands/cluster/policy.ts';
 import { departureText, nodesText, operatorsText, planText, shardsText } from '../../cli/terminal/cluster-text.ts';
 import { tablesText, tableText } from '../../cli/commands/table/show.ts';
-import { formatAge, jsonText, parseDuration, parseSize } from '../../cli/meta-command.ts';
+import { durationText, formatAge, jsonText, parseDuration, parseSize, sizeText } from '../../cli/meta-command.ts';
 import { OperatorEntry, SurveyNode, SurveyResponse, SurveyShard, TableEntry } from '../../proto/index.ts';
 
 const NOW = 1_700_000_000_000;
@@ -96,8 +96,8 @@ describe('what the metaserver says, for people', () => {
     );
   });
 
-  it('nodes: since when one is silent, but not since when it drains; what of the disk is not free is used', () => {
-    const node = (id: number, state: string): SurveyNode =>
+  it('nodes: since when one is silent, but not since when it drains; what of the disk is not free is used; which disk is slow', () => {
+    const node = (id: number, state: string, slowDisk = 1.9): SurveyNode =>
       SurveyNode.fromPartial({
         entry: { node: id },
         state,
@@ -105,12 +105,18 @@ describe('what the metaserver says, for people', () => {
         capacityBytes: 100e9,
         diskFreeBytes: 25e9,
         diskUsedBytes: 10e9,
+        slowDisk,
+        ioBytesPerSecond: 12e6,
       });
     const nodes = [node(1, 'up'), node(2, 'draining'), node(3, 'down'), SurveyNode.fromPartial({ entry: { node: 4 }, state: 'suspect' })];
+    nodes.push(node(5, 'up', 4.44), node(6, 'draining', 2));
     const text = nodesText(SurveyResponse.fromPartial({ nowMs: NOW, nodes }));
     expect(text).toMatch(/^2 .* DRAINING {2}/m);
-    expect(text).toMatch(/^3 .* DOWN 8 min +- +75 GB of 100 GB, 75 % /m);
-    expect(text).toMatch(/^4 .* SUSPECT - +- +- +0 %/m);
+    expect(text).toMatch(/^3 .* DOWN 8 min +- +75 GB of 100 GB, 75 % +12 MB\/s /m);
+    expect(text).toMatch(/^4 .* SUSPECT - +- +- +0 B\/s +0 %/m);
+    expect(text).toMatch(/^1 .* up {2}/m);
+    expect(text).toMatch(/^5 .* up, SLOW DISK 4\.4x +- /m);
+    expect(text).toMatch(/^6 .* DRAINING, SLOW DISK 2\.0x +- /m);
   });
 
   it('a node that is to be left: where its replicas go, and which cannot', () => {
@@ -147,9 +153,9 @@ describe('what the metaserver says, for people', () => {
       learners: 1,
       quotas: { bytes: 1024 ** 3, readsPerSecond: 0, writesPerSecond: 500 },
     });
-    expect(all).toContain('ttl           7 d\n');
-    expect(all).toContain('replicas      3 + 1 learner(s)\n');
-    expect(all).toMatch(/quotas +1\.\d+ G.*, 500 writes\/s\n/);
+    expect(all).toContain('ttl           7d\n');
+    expect(all).toContain('replicas      3 + 1 learner\n');
+    expect(all).toMatch(/quotas +1G, 500 writes\/s\n/);
   });
 
   it('JSON has keys as scan prints them, and of alternatives the one that is there', () => {
@@ -163,6 +169,11 @@ describe('times and sizes on the command line', () => {
   it('are read', () => {
     expect(['0', '250ms', '90s', '15m', '12h', '7d'].map(parseDuration)).toEqual([0, 250, 90_000, 900_000, 43_200_000, 604_800_000]);
     expect(['0', '512', '64K', '10M', '2GiB', '1TB'].map(parseSize)).toEqual([0, 512, 65_536, 10 * 1024 ** 2, 2 * 1024 ** 3, 1024 ** 4]);
+  });
+
+  it('are told as they are typed, in the largest unit that says them exactly', () => {
+    for (const text of ['0', '250ms', '90s', '15m', '36h', '7d']) expect(durationText(parseDuration(text))).toBe(text);
+    for (const text of ['0', '513', '64K', '10M', '200G', '1T']) expect(sizeText(parseSize(text))).toBe(text);
   });
 
   it('are refused when they are none', () => {

@@ -21,8 +21,12 @@ class Start {
   readonly child: ChildProcess;
   output = '';
 
-  constructor(data: string, port: number, { tree = 'tree', single = true }: { tree?: string; single?: boolean } = {}) {
-    const operands = ['--data', data, '--listen', `127.0.0.1:${port}`, '--tree', tree, ...(single ? ['--single'] : [])];
+  constructor(
+    data: string,
+    port: number | string,
+    { tree = 'tree', single = true, more = [] }: { tree?: string; single?: boolean; more?: string[] } = {},
+  ) {
+    const operands = ['--data', data, '--listen', `127.0.0.1:${port}`, '--tree', tree, ...(single ? ['--single'] : []), ...more];
     this.child = spawn(process.execPath, [join(ROOT, 'cli/start.ts'), ...operands], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
     started.push(this.child);
     for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', (text: Buffer) => (this.output += text.toString()));
@@ -178,6 +182,22 @@ describe('npm start', () => {
     killed.child.kill('SIGKILL');
     // The ports are free again when the last node has gone.
     await expect.poll(() => Promise.all(portsFrom(port).map((each) => isFree(each)))).not.toContain(false);
+  });
+
+  it('refuses a wrong command line, and tells how it is used', async () => {
+    const unknown = new Start('wrong', 7400, { more: ['--dta', 'x'] });
+    expect(await unknown.end()).toBe(2);
+    expect(unknown.output).toContain("error: unknown option '--dta'");
+    expect(unknown.output).toContain('(npm start -- --help explains usage)');
+    const ports = new Start('wrong', 'PORT', { single: false });
+    expect(await ports.end()).toBe(2);
+    expect(ports.output).toContain(
+      "three nodes take ports from PORT to PORT + 22 of HOST:PORT, such as 127.0.0.1:7400, not '127.0.0.1:PORT'",
+    );
+    const help = new Start('wrong', 7400, { more: ['--help'] });
+    expect(await help.end()).toBe(0);
+    expect(help.output).toContain('Usage: npm start -- [options]');
+    expect(existsSync(join(directory, 'wrong'))).toBe(false);
   });
 
   it('says what stands in its way, before it makes anything', async () => {

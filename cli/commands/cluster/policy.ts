@@ -2,7 +2,16 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 import type { ClusterPolicyBound, MetaAdmin } from '../../../client/index.ts';
-import { type DryRunOptions, parseDuration, parseSize, withDryRun, withMeta, withMetaOptions } from '../../meta-command.ts';
+import {
+  type DryRunOptions,
+  durationText,
+  parseDuration,
+  parseSize,
+  sizeText,
+  withDryRun,
+  withMeta,
+  withMetaOptions,
+} from '../../meta-command.ts';
 import { table } from '../../terminal/columns.ts';
 import { addHelp } from '../help.ts';
 
@@ -25,21 +34,6 @@ interface Setting {
   readonly name: string;
   readonly value: number;
 }
-
-type Unit = readonly [name: string, size: number];
-
-const TIMES: readonly Unit[] = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1000],
-  ['ms', 1],
-];
-const SIZES: readonly Unit[] = [
-  ['G', 1024 ** 3],
-  ['M', 1024 ** 2],
-  ['K', 1024],
-];
 
 export function addPolicy(cluster: Command): void {
   const policy = cluster.command('policy').description('show or change by which bounds the metaserver decides').addHelpText('after', HELP);
@@ -93,11 +87,9 @@ export function policyText(bounds: readonly ClusterPolicyBound[]): string {
   return table(['name', 'value', 'default', 'may be'], rows);
 }
 
-/** As `set` takes it, in the largest unit that says it exactly. */
+/** As `set` takes it. */
 function valueText(name: string, value: number): string {
-  const units = isTime(name) ? TIMES : isBytes(name) ? SIZES : [];
-  const [unit, size] = units.find(([, each]) => value > 0 && value % each === 0) ?? ['', 1];
-  return `${value / size}${unit}`;
+  return isTime(name) ? durationText(value) : isBytes(name) ? sizeText(value) : String(value);
 }
 
 function isTime(name: string): boolean {

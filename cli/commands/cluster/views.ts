@@ -7,7 +7,8 @@ import { nodesText, operatorsText, planText, shardsText } from '../../terminal/c
 
 const NODES_HELP = `
 "state" is up; suspect (not heard of, and no other node reaches it); down (suspect for long: its replicas
-are made anew elsewhere); draining and drained; removed.
+are made anew elsewhere); draining and drained; removed. SLOW DISK: how many times as long as usual
+its log takes to be synced; from 4 on it leads nothing. "disk i/o" is what the server reads and writes.
 
 Examples:
   sparrowkv cluster nodes
@@ -84,8 +85,8 @@ export function addViews(cluster: Command): void {
   view(cluster, 'plan', 'tell what would be done next, and why', PLAN_HELP).action((options: MetaOptions) =>
     withMeta(options, async (meta) => {
       const found = await meta.survey({ withoutShards: true });
-      const { plan, pausedBecause, decisionMs } = found;
-      return { found: { pausedBecause, decisionMs, plan }, text: planText(found) };
+      const { plan, blocked, pausedBecause, decisionMs } = found;
+      return { found: { pausedBecause, decisionMs, plan, blocked }, text: planText(found) };
     }),
   );
 }

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 
 import type { TableFacts } from '../../../client/index.ts';
-import { formatAge, type MetaOptions, withMeta, withMetaOptions } from '../../meta-command.ts';
-import { formatBytes, formatCount } from '../../terminal/progress.ts';
+import { durationText, type MetaOptions, sizeText, withMeta, withMetaOptions } from '../../meta-command.ts';
+import { formatCount, plural } from '../../terminal/progress.ts';
 import { table as columns } from '../../terminal/columns.ts';
 import { shardsText } from '../../terminal/cluster-text.ts';
 
@@ -42,7 +42,7 @@ export function tablesText(tables: readonly TableFacts[]): string {
     String(each.shards),
     replicasText(each),
     each.pool,
-    each.ttlMs === 0 ? '-' : formatAge(each.ttlMs),
+    each.ttlMs === 0 ? '-' : durationText(each.ttlMs),
     each.durability,
     each.state === 'dropped' ? `dropped; undelete until ${new Date(each.undeleteUntilMs).toISOString()}` : each.state,
   ]);
@@ -53,7 +53,7 @@ export function tablesText(tables: readonly TableFacts[]): string {
 export function tableText(facts: TableFacts): string {
   const { quotas } = facts;
   const bounds = [
-    ...(quotas === undefined || quotas.bytes === 0 ? [] : [formatBytes(quotas.bytes)]),
+    ...(quotas === undefined || quotas.bytes === 0 ? [] : [sizeText(quotas.bytes)]),
     ...(quotas === undefined || quotas.readsPerSecond === 0 ? [] : [`${formatCount(quotas.readsPerSecond)} reads/s`]),
     ...(quotas === undefined || quotas.writesPerSecond === 0 ? [] : [`${formatCount(quotas.writesPerSecond)} writes/s`]),
   ];
@@ -63,9 +63,9 @@ export function tableText(facts: TableFacts): string {
     ['shards', String(facts.shards)],
     ['replicas', replicasText(facts)],
     ['pool', facts.pool],
-    ['ttl', facts.ttlMs === 0 ? 'none' : formatAge(facts.ttlMs)],
+    ['ttl', facts.ttlMs === 0 ? 'none' : durationText(facts.ttlMs)],
     ['durability', facts.durability],
-    ['inline up to', facts.inlineThreshold === 0 ? "the engine's default" : formatBytes(facts.inlineThreshold)],
+    ['inline up to', facts.inlineThreshold === 0 ? "the engine's default" : sizeText(facts.inlineThreshold)],
     ['quotas', bounds.join(', ') || 'none'],
     ['state', facts.state],
   ];
@@ -75,7 +75,7 @@ export function tableText(facts: TableFacts): string {
 function replicasText({ replicas, learners, witnesses }: TableFacts): string {
   return [
     String(replicas),
-    ...(learners > 0 ? [`${learners} learner(s)`] : []),
-    ...(witnesses > 0 ? [`${witnesses} witness(es)`] : []),
+    ...(learners > 0 ? [plural(learners, 'learner')] : []),
+    ...(witnesses > 0 ? [plural(witnesses, 'witness', 'witnesses')] : []),
   ].join(' + ');
 }

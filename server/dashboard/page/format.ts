@@ -37,6 +37,10 @@ export function perSecond(value: number): string {
   return `${short(value)}/s`;
 }
 
+export function bytesPerSecond(value: number): string {
+  return `${bytes(value)}/s`;
+}
+
 /** A part of one. */
 export function percent(part: number): string {
   const value = part * 100;

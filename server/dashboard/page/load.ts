@@ -2,7 +2,7 @@
 import type { HistoryPoint, Spread } from '../cluster-view.ts';
 import { Chart, type ChartData, type Series } from './chart.ts';
 import { byId } from './dom.ts';
-import { bytes, percent, perSecond, short } from './format.ts';
+import { bytes, bytesPerSecond, percent, perSecond, short } from './format.ts';
 import type { Model } from './model.ts';
 import { roundUp, roundUpBytes } from './scale.ts';
 import { Segments } from './segments.ts';
@@ -43,6 +43,7 @@ const BALANCES: readonly Shown[] = [
   { name: 'Traffic', series: spread((point) => point.traffic), show: perSecond, atLeast: 10 },
   { name: 'CPU', series: spread((point) => point.cpu), show: percent, atLeast: 0.2 },
   { name: 'Disk', series: spread((point) => point.disk), show: percent, atLeast: 0.2 },
+  { name: 'I/O', series: spread((point) => point.io), show: bytesPerSecond, round: roundUpBytes, atLeast: 1024 },
   { name: 'Leaders', series: spread((point) => point.leaders), show: short, atLeast: 4 },
   { name: 'Replicas', series: spread((point) => point.replicas), show: short, atLeast: 4 },
 ];

@@ -13,6 +13,7 @@ const COLUMNS: readonly { readonly name: string; readonly number: boolean; reado
   { name: 'Pool', number: false, of: ({ pool }) => (pool === '' ? 'default' : pool) },
   { name: 'Expiry', number: false, of: ({ ttlMs }) => (ttlMs === 0 ? 'none' : duration(ttlMs)) },
   { name: 'Durability', number: false, of: ({ durability }) => durability },
+  { name: 'Quotas', number: false, of: quotasOf },
   { name: 'Data', number: true, of: ({ dataBytes }) => bytes(dataBytes) },
   { name: 'Keys', number: true, of: ({ keys, dataBytes }) => (keys === 0 && dataBytes > 0 ? '-' : short(keys)) },
   { name: 'Reads', number: true, of: ({ readsPerSecond }) => perSecond(readsPerSecond) },
@@ -74,6 +75,16 @@ function row(onTable: (table: number) => void): Kept<TableView> {
       setAttribute(mark, 'title', until);
     },
   };
+}
+
+/** Such as `200 GiB, 5.0 k/s read`. */
+function quotasOf({ quotas: { bytes: room, readsPerSecond, writesPerSecond } }: TableView): string {
+  const bounds = [
+    ...(room > 0 ? [bytes(room)] : []),
+    ...(readsPerSecond > 0 ? [`${perSecond(readsPerSecond)} read`] : []),
+    ...(writesPerSecond > 0 ? [`${perSecond(writesPerSecond)} written`] : []),
+  ];
+  return bounds.join(', ') || 'none';
 }
 
 function replicasOf({ replicas, learners, witnesses }: TableView): string {

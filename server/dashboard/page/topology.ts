@@ -4,7 +4,7 @@
  */
 import type { NodeView } from '../cluster-view.ts';
 import { byId, el, type Kept, KeptList, setAttribute, setProperty, setText } from './dom.ts';
-import { bytes, count, duration, listed, perSecond, percent, plural } from './format.ts';
+import { bytes, bytesPerSecond, count, duration, listed, perSecond, percent, plural } from './format.ts';
 import { diskUsed, lookOf, NODE_SEVERITY, type NodeLook } from './health.ts';
 import { type Choice, inOrder, type Model, trafficOf } from './model.ts';
 
@@ -162,7 +162,7 @@ function titleOf(node: NodeView): string {
   return [
     `${node.address}, role ${node.role}, ${node.release}`,
     `disk: ${bytes(node.diskUsedBytes)} of SparrowKV, ${bytes(node.diskFreeBytes)} free of ${bytes(node.capacityBytes)}`,
-    `reads ${perSecond(node.readsPerSecond)}, writes ${perSecond(node.writesPerSecond)}, disk busy ${percent(node.io)}, ${count(node.incoming)} copies coming, ${count(node.outgoing)} going`,
+    `reads ${perSecond(node.readsPerSecond)}, writes ${perSecond(node.writesPerSecond)}, disk busy ${percent(node.io)} with ${bytesPerSecond(node.ioBytesPerSecond)}, ${count(node.incoming)} copies coming, ${count(node.outgoing)} going`,
     ...(labels.length > 0 ? [listed(labels, 8)] : []),
   ].join('\n');
 }
