@@ -21,6 +21,7 @@ export function edits(bug: PlantedBug): readonly Edit[] {
 }
 
 const LOG_WRITER = 'server/node/log/log-writer.ts';
+const OPEN_SEGMENT = 'server/node/log/open-segment.ts';
 const SEGMENTS = 'server/node/log/segment-files.ts';
 const NODE_LOG = 'server/node/log/node-log.ts';
 const DRIVE = 'server/node/core-drive.ts';
@@ -32,21 +33,21 @@ const REQUESTS = 'server/node/request-table.ts';
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'the Raft log is not synced',
-    file: LOG_WRITER,
-    find: '      const synced = this.#file!.datasync();\n',
-    plant: '      const synced = Promise.resolve();\n',
+    file: OPEN_SEGMENT,
+    find: '    await this.#file!.datasync();\n',
+    plant: '    await Promise.resolve();\n',
   },
   {
     name: 'a failed sync of the Raft log goes unnoticed',
-    file: LOG_WRITER,
-    find: '      const synced = this.#file!.datasync();\n',
-    plant: '      const synced = this.#file!.datasync().catch(() => undefined);\n',
+    file: OPEN_SEGMENT,
+    find: '    await this.#file!.datasync();\n',
+    plant: '    await this.#file!.datasync().catch(() => undefined);\n',
   },
   {
     name: 'a failed sync of the Raft log is tried again',
-    file: LOG_WRITER,
-    find: '      const synced = this.#file!.datasync();\n',
-    plant: '      const synced = this.#file!.datasync().catch(() => this.#file!.datasync());\n',
+    file: OPEN_SEGMENT,
+    find: '    await this.#file!.datasync();\n',
+    plant: '    await this.#file!.datasync().catch(() => this.#file!.datasync());\n',
   },
   {
     name: 'a new segment of the Raft log has no synced directory entry',

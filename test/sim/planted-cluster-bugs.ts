@@ -16,7 +16,7 @@ const REPAIR = 'server/node/engine-repair.ts';
 const RETENTION = 'server/node/log-retention.ts';
 const PROPOSALS = 'server/node/proposals.ts';
 const READS = 'server/node/reads.ts';
-const WRITER = 'server/node/log/log-writer.ts';
+const OPEN_SEGMENT = 'server/node/log/open-segment.ts';
 const FRAMES = 'server/node/log/log-format.ts';
 const INCOMING = 'server/transport/incoming-snapshot.ts';
 const CODEC = 'server/transport/message-codec.ts';
@@ -83,9 +83,9 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'the log answers before its sync is done',
-    file: WRITER,
-    find: '      const synced = this.#file!.datasync();\n',
-    plant: '      void this.#file!.datasync().catch(() => undefined);\n      const synced = Promise.resolve();\n',
+    file: OPEN_SEGMENT,
+    find: '    await this.#file!.datasync();\n',
+    plant: '    void this.#file!.datasync().catch(() => undefined);\n    await Promise.resolve();\n',
     cluster: THREE,
   },
   {

@@ -2,57 +2,30 @@
  * Appends to a node's log, for all groups. Group commit: one fdatasync is in flight at a time; everything that is appended meanwhile goes out
  * as the next batch, with one write. Promises settle in order.
  *
- *   waiting -> batch: BATCH, BEGIN of what was compacted, then for each append RESTORE, STATE, ENTRY ... -> write -> fdatasync -> settle
+ *   waiting -> batch: frames -> write -> fdatasync -> settle
  *
  * Who asks to be told when something is written (`onWritten`) does not want to wait for a disk: then all that waits is written at once, though a sync is under
  * way. The next sync covers it.
  *
- * A segment that is full is followed by a new one, which begins with a summary of all groups; the old one is durable by then. Segments that
- * no group needs any more are removed when what makes them needless is durable. Where a file has to grow, it grows ahead of its content, so
- * that most syncs change no metadata; recycled files need not grow.
+ * A segment that is full is followed by a new one, which begins with a summary of all groups. Segments that no group needs any more are removed when what
+ * makes them needless is durable.
  *
  * A full disk (ENOSPC of a write) loses and reorders nothing: what waits keeps waiting, in order, is not acknowledged, and is tried again until
  * there is room; `full` tells meanwhile, and whoever proposes refuses. Nothing of such a write counts: the next one goes to the same place.
  * Any other failure, and every failed sync, is final: what the disk then holds is not known. The log refuses everything until it is opened anew.
  *
- * Called by group-log.ts and node-log.ts. Invariant: what has settled is found by every later opening.
+ * Called by group-log.ts and node-log.ts. Calls batch-frames.ts (what is written) and open-segment.ts (where). Invariant: what has settled is found by every later opening.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Clock, File, Scheduler, Timer } from '../../../base/env.ts';
 import { SparrowError } from '../../../base/errors.ts';
-import type { HardState, LogEntry } from '../../raft/index.ts';
+import { BATCH_BYTES, BatchFrames, type Change, changeBytesMax, type GroupChange, mustSync } from './batch-frames.ts';
 import type { EntryCache } from './entry-cache.ts';
-import {
-  BATCH_FRAME_BYTES,
-  entryFrameBytesMax,
-  FRAME_BEGIN,
-  FRAME_END_KNOWN,
-  FRAME_REMOVE,
-  FRAME_RESTORE,
-  FRAME_RETIRE,
-  groupFrameBytes,
-  NO_DATA,
-  STATE_FRAME_BYTES,
-  writeBatch,
-  writeEntry,
-  writeGroup,
-  writeMark,
-  writeState,
-} from './frame-kinds.ts';
 import type { GroupState } from './group-state.ts';
-import { frameBytes, nextOrdinal, type Seal, SEGMENT_BYTES_LIMIT, SEGMENT_HEADER_BYTES } from './log-format.ts';
-import { NoRoom, noRoom } from './no-room.ts';
+import { NoRoom } from './no-room.ts';
+import { OpenSegment } from './open-segment.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { SyncTimes } from './sync-times.ts';
-
-/** What one call brings. */
-export type Change =
-  | { kind: 'append'; hardState: HardState | undefined; entries: readonly LogEntry[]; mustSync: boolean }
-  | { kind: 'fill'; entries: readonly LogEntry[] }
-  | { kind: 'restore'; index: number; term: number; note: Uint8Array }
-  | { kind: 'end-known' }
-  | { kind: 'remove' }
-  | { kind: 'retire' };
 
 export interface WriterParts {
   segments: SegmentFiles;
@@ -66,10 +39,7 @@ export interface WriterParts {
   onFull: (full: boolean) => void;
 }
 
-interface Waiting {
-  /** Undefined: nothing but what is due anyway. */
-  state: GroupState | undefined;
-  change: Change | undefined;
+interface Waiting extends GroupChange {
   /** The system has it; the disk may not. Does not throw. */
   onWritten: (() => void) | undefined;
   resolve: () => void;
@@ -84,27 +54,12 @@ export interface WriterBegin {
   nextSegment: number;
 }
 
-/** Batches are cut at about this size: a larger write would hold up the event loop. */
-const BATCH_BYTES: number = 4 * 1024 * 1024;
-/** A file grows ahead by this much, where batches of up to so many bytes follow one another: it is written twice so, which for larger ones costs more than it spares. */
-const AHEAD_BYTES: number = 256 * 1024;
-const AHEAD_BATCH_BYTES_MAX = 4096;
 const FULL_RETRY_MS = 200;
-/** A summary takes at most one byte in so many of a segment. */
-const SUMMARY_PART = 4;
 
 export class LogWriter {
   readonly #parts: WriterParts;
-  #file: File | undefined;
-  /** End of what was written, of what is durable, and of the file. */
-  #end = 0;
-  #synced = 0;
-  #fileBytes = 0;
-  #summaryBytes = 0;
-  /** The last batch that the file had to grow for was a small one. */
-  #wasSmall = false;
-  #nextSegment: number;
-  #frames: number;
+  readonly #frames: BatchFrames;
+  readonly #segment: OpenSegment;
   #waiting: Waiting[] = [];
   /** Written, and not durable yet. */
   #written: Waiting[] = [];
@@ -116,35 +71,21 @@ export class LogWriter {
   #failure: SparrowError | undefined;
   #closing = false;
   #closed = false;
-  /** Something was written that no later BATCH vouches for. */
-  #unvouched = false;
   #retry: Timer | undefined;
   #toldFull = false;
-  #buffer: Buffer = Buffer.allocUnsafe(64 * 1024);
-  /** Groups whose log begins later than the log has it. */
-  readonly #begins: Set<GroupState> = new Set();
   /** Segments before this one are needed no more: durably, and as what is written says. */
   #freeBefore = 0;
   #freeWritten = 0;
   /** Something was compacted, replaced or removed since that was found. */
   #freeChanged = true;
-  /** The batch that is laid out: where its entries lie, and what to set back when it is not written. */
-  #laidOut: Buffer = this.#buffer;
-  #offsets: number[] = [];
-  readonly #ordinals: Map<GroupState, number> = new Map();
-  #counted: GroupState | undefined;
   #syncs = 0;
   readonly #syncTimes: SyncTimes = new SyncTimes();
   #bytesWritten = 0;
 
   constructor(parts: WriterParts, { frames, current, nextSegment }: WriterBegin) {
     this.#parts = parts;
-    this.#frames = frames;
-    this.#nextSegment = nextSegment;
-    if (current === undefined) return;
-    this.#file = current.file;
-    this.#end = this.#synced = current.bytes;
-    this.#fileBytes = current.file.sizeSync();
+    this.#frames = new BatchFrames(parts.groups, parts.cache, frames);
+    this.#segment = new OpenSegment(parts.segments, parts.segmentBytes, current, nextSegment);
   }
 
   get failure(): SparrowError | undefined {
@@ -178,7 +119,7 @@ export class LogWriter {
 
   /** The group's log begins later: kept with the next batch, or at once when a segment becomes free. */
   begins(state: GroupState): void {
-    this.#begins.add(state);
+    this.#frames.begins(state);
     this.#freeChanged = true;
     if (this.#failure !== undefined || this.#closed || this.#oldestNeeded() <= this.#parts.segments.oldest) return;
     // A failure shows in whatever is appended next.
@@ -191,7 +132,7 @@ export class LogWriter {
     this.#closing = true;
     while (this.#busy) await this.#running;
     if (this.full) this.#fail(closedFull());
-    if (this.#failure === undefined && (this.#unvouched || this.#begins.size > 0 || this.#unwritten().length > 0)) {
+    if (this.#failure === undefined && this.#frames.due) {
       // What is not written here is found without it; the failure stays visible in `failure`.
       await this.#enter(undefined, undefined).catch(() => undefined);
       while (this.#busy) await this.#running;
@@ -199,7 +140,7 @@ export class LogWriter {
     // Whoever could not wait has stopped it meanwhile.
     if (this.#closed) return;
     this.#closed = true;
-    this.#file?.closeSync();
+    this.#segment.closeSync();
   }
 
   /** Stops at once: what is being written may or may not be durable. */
@@ -207,7 +148,7 @@ export class LogWriter {
     if (this.#closed) return;
     this.#fail(new SparrowError('closed', 'LOG_CLOSED', 'the log was closed'));
     this.#closed = true;
-    void this.#running.then(() => this.#file?.closeSync());
+    void this.#running.then(() => this.#segment.closeSync());
   }
 
   #enter(state: GroupState | undefined, change: Change | undefined, onWritten?: () => void): Promise<void> {
@@ -236,16 +177,16 @@ export class LogWriter {
   /** What waits, as far as it fits a batch. Returns whether there was room for it. */
   async #writeNext(): Promise<boolean> {
     // A segment is durable before the next one begins.
-    if (this.#waiting.length === 0 || (this.#isSegmentFull && this.#written.length > 0)) return true;
+    if (this.#waiting.length === 0 || (this.#segment.isFull && this.#written.length > 0)) return true;
     const batch = this.#takeBatch();
     try {
       if (batch.some(mustSync)) {
-        if (this.#isSegmentFull) await this.#roll();
+        if (this.#segment.isFull) await this.#roll();
         if (this.#failure !== undefined) throw this.#failure;
         // What is compacted while a segment is made goes out too.
         this.#write(batch);
       } else {
-        this.#note(batch);
+        this.#frames.note(batch);
       }
       // Hard states alone may be lost, but settle in their order.
       if (this.#written.length > 0 || batch.some(mustSync)) this.#written.push(...batch);
@@ -258,11 +199,11 @@ export class LogWriter {
 
   /** All that waits, while a sync is under way that does not cover it. What finds no room, or needs another segment, goes on waiting. */
   #writeMeanwhile(): void {
-    if (this.#isSegmentFull || this.#failure !== undefined) return;
+    if (this.#segment.isFull || this.#failure !== undefined) return;
     const batch = this.#takeBatch();
     try {
       if (batch.some(mustSync)) this.#write(batch);
-      else this.#note(batch);
+      else this.#frames.note(batch);
     } catch (error) {
       this.#notWritten(batch, error);
       return;
@@ -282,13 +223,12 @@ export class LogWriter {
   async #sync(): Promise<void> {
     const covered = this.#written;
     this.#written = [];
-    const end = this.#end;
     const free = this.#freeWritten;
     const { clock } = this.#parts;
     this.#syncTimes.begin(clock.monotonicMs());
     this.#syncing = true;
     try {
-      const synced = this.#file!.datasync();
+      const synced = this.#segment.datasync();
       // The disk is at work meanwhile.
       tellWritten(covered);
       await synced;
@@ -298,7 +238,6 @@ export class LogWriter {
       this.#syncing = false;
     }
     this.#syncTimes.end(clock.monotonicMs());
-    this.#synced = end;
     this.#syncs++;
     this.#freeBefore = free;
     if (this.#failure !== undefined) {
@@ -309,42 +248,20 @@ export class LogWriter {
     await this.#remove();
   }
 
-  get #isSegmentFull(): boolean {
-    return this.#file === undefined || this.#end >= Math.max(this.#parts.segmentBytes, SUMMARY_PART * this.#summaryBytes);
-  }
-
   #write(batch: readonly Waiting[]): void {
-    const bytes = this.#bytesMax(batch);
-    const { number } = this.#parts.segments.last!;
-    assert(this.#end + bytes < SEGMENT_BYTES_LIMIT, 'a place in a segment fits its 32 bits');
-    if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(Math.min(Math.max(bytes, this.#buffer.length * 2), 2 * BATCH_BYTES));
-    const target = bytes > this.#buffer.length ? Buffer.allocUnsafe(bytes) : this.#buffer;
-    const frames = this.#frames;
+    const { place } = this.#segment;
     try {
-      const end = this.#layOut(batch, target, this.#parts.segments.seal(number));
-      this.#growAhead(end);
-      noRoom(() => this.#file!.writeSync(target, 0, end, this.#end));
-      this.#apply(batch, number);
-      this.#end += end;
-      this.#bytesWritten += end;
-      this.#parts.segments.last!.bytes = this.#end;
+      const bytes = this.#frames.layOut(batch, place);
+      this.#segment.write(bytes);
+      this.#bytesWritten += bytes.length;
     } catch (error) {
-      this.#frames = frames;
-      for (const [state, ordinal] of this.#ordinals) state.ordinal = ordinal;
+      this.#frames.notWritten();
       throw error;
-    } finally {
-      this.#ordinals.clear();
-      this.#counted = undefined;
     }
+    if (this.#frames.written(batch, place)) this.#freeChanged = true;
     // What the batch made needless; what is compacted from here on is not written yet.
     if (this.#freeChanged) this.#freeWritten = this.#oldestNeeded();
     this.#freeChanged = false;
-  }
-
-  /** Hard states that may be lost: they go out with a later batch. */
-  #note(batch: readonly Waiting[]): void {
-    for (const { state, change } of batch)
-      if (change?.kind === 'append' && change.hardState !== undefined) state!.hardState = change.hardState;
   }
 
   /** What waits, up to the size of a batch. */
@@ -357,117 +274,6 @@ export class LogWriter {
       count++;
     }
     return this.#waiting.splice(0, count);
-  }
-
-  #bytesMax(batch: readonly Waiting[]): number {
-    let bytes = BATCH_FRAME_BYTES;
-    for (const { change } of batch) bytes += changeBytesMax(change);
-    for (const { note } of this.#begins) bytes += frameBytes(note.length);
-    if (batch.some(({ change }) => change === undefined)) bytes += this.#unwritten().length * STATE_FRAME_BYTES;
-    return bytes;
-  }
-
-  /** Groups whose hard state the log does not have. */
-  #unwritten(): GroupState[] {
-    return [...this.#parts.groups.values()].filter(({ hardState, writtenState }) => !same(hardState, writtenState));
-  }
-
-  #layOut(batch: readonly Waiting[], target: Buffer, seal: Seal): number {
-    this.#laidOut = target;
-    this.#offsets = [];
-    let at = writeBatch(target, 0, this.#synced, this.#frames, 0, seal);
-    for (const state of this.#begins) {
-      const mark = { kind: FRAME_BEGIN, group: state.id, ordinal: this.#ordinal(state), index: state.beginIndex, term: state.beginTerm };
-      at = writeMark(target, at, { ...mark, note: state.note }, seal);
-    }
-    const states = new Map<GroupState, HardState>();
-    for (const { state, change } of batch) {
-      if (change === undefined) {
-        for (const unwritten of this.#unwritten())
-          if (!states.has(unwritten)) at = this.#putState(unwritten, unwritten.hardState, states, target, at, seal);
-      } else if (change.kind === 'append' || change.kind === 'fill') {
-        const hardState = (change.kind === 'append' ? change.hardState : undefined) ?? states.get(state!) ?? state!.hardState;
-        if (!same(hardState, states.get(state!) ?? state!.writtenState)) at = this.#putState(state!, hardState, states, target, at, seal);
-        for (const entry of change.entries) {
-          this.#offsets.push(at);
-          at = writeEntry(target, at, state!.id, this.#ordinal(state!), entry, change.kind === 'fill', seal);
-        }
-      } else {
-        // Term and vote outlive it: the log has them as they are now.
-        const hardState = states.get(state!) ?? state!.hardState;
-        if (change.kind === 'retire' && !same(hardState, states.get(state!) ?? state!.writtenState))
-          at = this.#putState(state!, hardState, states, target, at, seal);
-        const kind = MARKS[change.kind];
-        const { index, term, note } = change.kind === 'restore' ? change : { index: 0, term: 0, note: NO_DATA };
-        at = writeMark(target, at, { kind, group: state!.id, ordinal: this.#ordinal(state!), index, term, note }, seal);
-      }
-    }
-    return at;
-  }
-
-  #putState(state: GroupState, hardState: HardState, states: Map<GroupState, HardState>, target: Buffer, at: number, seal: Seal): number {
-    states.set(state, hardState);
-    return writeState(target, at, state.id, this.#ordinal(state), hardState, seal);
-  }
-
-  /** Counts a frame of the group. */
-  #ordinal(state: GroupState): number {
-    if (state !== this.#counted && !this.#ordinals.has(state)) this.#ordinals.set(state, state.ordinal);
-    this.#counted = state;
-    this.#frames++;
-    return (state.ordinal = nextOrdinal(state.ordinal));
-  }
-
-  /** The batch is written: what is in memory follows. */
-  #apply(batch: readonly Waiting[], segment: number): void {
-    const { cache, groups } = this.#parts;
-    let next = 0;
-    this.#begins.clear();
-    this.#unvouched = batch.some(({ change }) => change !== undefined);
-    for (const { state, change } of batch) {
-      if (change === undefined) {
-        for (const unwritten of this.#unwritten()) unwritten.writtenState = unwritten.hardState;
-        continue;
-      }
-      assert(state !== undefined, 'a change is one of a group');
-      if (change.kind === 'append' || change.kind === 'fill') {
-        if (change.kind === 'append' && change.hardState !== undefined) state.hardState = change.hardState;
-        state.writtenState = state.hardState;
-        const first = change.entries[0]?.index ?? Infinity;
-        if (change.kind === 'append' && first <= state.lastIndex) {
-          cache.drop(state.id, first, state.lastIndex);
-          this.#freeChanged = true;
-        }
-        for (const entry of change.entries) {
-          const plain = entry.change === undefined && entry.withheldBytes === undefined;
-          const offset = this.#end + this.#offsets[next++]!;
-          const bytes = plain ? entry.data.length : this.#dataBytes(offset - this.#end);
-          const place = { segment, offset, bytes, plain };
-          if (change.kind === 'fill') state.fill(entry.index, entry.term, place);
-          else state.put(entry.index, entry.term, place);
-          cache.put(state.id, entry);
-        }
-      } else if (change.kind === 'restore') {
-        this.#freeChanged = true;
-        cache.drop(state.id, 0, Infinity);
-        state.restore(change.index, change.term, change.note);
-      } else if (change.kind === 'end-known') state.endLost = false;
-      else if (change.kind === 'retire') {
-        this.#freeChanged = true;
-        cache.drop(state.id, 0, Infinity);
-        state.retire();
-        state.writtenState = state.hardState;
-      } else {
-        this.#freeChanged = true;
-        cache.drop(state.id, 0, Infinity);
-        groups.delete(state.id);
-      }
-    }
-  }
-
-  /** Bytes of data of a frame in the buffer that was laid out last. */
-  #dataBytes(offset: number): number {
-    return this.#laidOut.readUInt32LE(offset + 12);
   }
 
   #oldestNeeded(): number {
@@ -486,54 +292,16 @@ export class LogWriter {
     }
   }
 
-  /** Small batches at the end of a file: grow it by more than they need. */
-  #growAhead(bytes: number): void {
-    if (this.#end + bytes <= this.#fileBytes) return;
-    const ahead = Math.min(AHEAD_BYTES, Math.ceil(this.#parts.segmentBytes / 8));
-    const isSmall = bytes <= AHEAD_BATCH_BYTES_MAX;
-    const wasSmall = this.#wasSmall;
-    this.#wasSmall = isSmall;
-    if (isSmall && wasSmall && bytes < ahead) {
-      noRoom(() => this.#file!.writeSync(ZEROS, 0, ahead, this.#fileBytes));
-      this.#fileBytes += ahead;
-    } else {
-      // The write itself makes the file longer, or fails with less than a file that is longer than its content.
-      this.#fileBytes = Math.max(this.#fileBytes, this.#end + bytes);
-    }
-  }
-
   /** Begins the next segment with what all groups have. */
   async #roll(): Promise<void> {
-    assert(this.#synced === this.#end, 'a segment is durable before the next one begins');
-    const number = this.#nextSegment;
-    const listed = [...this.#parts.groups.values()].filter(({ ordinal, endLost }) => ordinal > 0 || endLost);
-    const bytes = listed.reduce((sum, state) => sum + groupFrameBytes(state), BATCH_FRAME_BYTES);
-    const create = this.#parts.segments.create(number, (seal) => {
-      const target = Buffer.allocUnsafe(bytes);
-      let at = writeBatch(target, 0, SEGMENT_HEADER_BYTES, this.#frames, listed.length, seal);
-      for (const state of listed) {
-        at = writeGroup(target, at, state.summary, seal);
-      }
-      return target;
-    });
-    // The summary has them; what is compacted from here on is not in it.
-    const begins = [...this.#begins];
-    this.#begins.clear();
-    let created: Awaited<typeof create>;
     try {
-      created = await create;
+      await this.#segment.roll((seal) => this.#frames.summary(seal));
     } catch (error) {
-      for (const state of begins) this.#begins.add(state);
+      this.#frames.summaryLost();
       throw error;
     }
-    for (const state of listed) state.writtenState = state.hardState;
+    this.#frames.summaryWritten();
     this.#freeChanged = true;
-    this.#file?.closeSync();
-    this.#file = created.file;
-    this.#fileBytes = created.fileBytes;
-    this.#summaryBytes = bytes;
-    this.#end = this.#synced = SEGMENT_HEADER_BYTES + bytes;
-    this.#nextSegment = number + 1;
   }
 
   #waitForRoom(): void {
@@ -569,30 +337,11 @@ export class LogWriter {
   }
 }
 
-const MARKS = { restore: FRAME_RESTORE, remove: FRAME_REMOVE, retire: FRAME_RETIRE, 'end-known': FRAME_END_KNOWN } as const;
-const ZEROS: Buffer = Buffer.alloc(AHEAD_BYTES);
-
 function tellWritten(written: readonly Waiting[]): void {
   for (const waiting of written) {
     waiting.onWritten?.();
     waiting.onWritten = undefined;
   }
-}
-
-function mustSync({ change }: Waiting): boolean {
-  return change?.kind !== 'append' || change.mustSync || change.entries.length > 0;
-}
-
-function changeBytesMax(change: Change | undefined): number {
-  if (change === undefined) return 0;
-  if (change.kind === 'restore') return frameBytes(change.note.length);
-  if (change.kind === 'end-known' || change.kind === 'remove') return frameBytes(0);
-  if (change.kind === 'retire') return STATE_FRAME_BYTES + frameBytes(0);
-  return change.entries.reduce((sum, entry) => sum + entryFrameBytesMax(entry), STATE_FRAME_BYTES);
-}
-
-function same(a: HardState, b: HardState): boolean {
-  return a.term === b.term && a.vote === b.vote && a.commit === b.commit;
 }
 
 function failed(what: string, error: unknown): SparrowError {
