@@ -52,6 +52,10 @@ const ENDINGS: readonly Ending[] = [...CRASH_MODES, 'process', 'process', 'proce
 /** Those that leave the least behind. */
 const FORGETFUL: readonly CrashMode[] = ['none', 'none', 'random', 'torn', 'entries-lost', 'contents-lost'];
 const STORIES_MAX = 3;
+/** What it takes of a disk's operations to make the replica of a shard that is split off, at most about. */
+const CHILD_OPERATIONS = 24;
+/** How often a run of shards has a node end while it makes one. */
+const CHILD_CHANCE = 0.6;
 /** How often a run of a cluster damages an engine. */
 const DAMAGED_CHANCE = 0.4;
 
@@ -67,6 +71,14 @@ export function drawDamages(seed: number, node: string, forMs: number): Fault[] 
     const end: Fault = { atMs: atMs + 2 + random.below(60), kind: 'end', node, ending: random.pick(ENDINGS), downMs: random.below(300) };
     return [damage, ...(random.chance(0.5) ? [met] : []), ...(random.chance(0.5) ? [end] : [])];
   });
+}
+
+/** Nodes end while they make replicas of shards that are split off. Drawn apart from all else, too. */
+export function drawChildFaults(seed: number, nodes: readonly string[], forMs: number): Fault[] {
+  const random = SimRandom.mixed(seed ^ 0x3c41);
+  if (!random.chance(CHILD_CHANCE)) return [];
+  const options = { nodes, clients: [], forMs, faultsMax: 0, kinds: [], diskErrors: [] };
+  return Array.from({ length: 1 + random.below(4) }, () => ({ atMs: random.below(forMs), ...drawFault('end-at-child', random, options) }));
 }
 
 export function drawPlan(seed: number, options: PlanOptions): Fault[] {
@@ -104,6 +116,8 @@ function drawFault(kind: FaultKind, random: SimRandom, { nodes, clients, diskErr
       return { kind, node: random.pick(nodes) };
     case 'end-at-operation':
       return { kind, node, after: random.below(60), ending: random.pick(ENDINGS), downMs };
+    case 'end-at-child':
+      return { kind, node: random.pick(nodes), after: random.below(CHILD_OPERATIONS), ending: random.pick(ENDINGS), downMs };
     case 'end-at-moment': {
       const several = random.chance(0.3) ? { several: nodes.filter(() => random.chance(0.7)) } : {};
       const [at, ending] = [random.pick(MOMENTS), random.pick(ENDINGS)];

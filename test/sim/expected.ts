@@ -83,12 +83,14 @@ const OF_SHARDS: readonly string[] = [
   ...['split', 'merged', 'moved', 'transferred', 'merge cut off', 'not split'].map((what) => `shards: ${what}`),
   ...['unseal', 'destroy-replica', 'create-replica'].map((order) => `shards: tidied by ${order}`),
   ...['WRONG_SHARD', 'NO_REPLICA', 'NOT_LEADER', 'SHARD_SEALED'].map((code) => `refused: ${code}`),
+  'ended at child',
   'shards serving, seen',
   'snapshots installed',
 ];
 
 const OF_METASERVER: readonly string[] = [
   'lose',
+  'ended at child',
   'end-several',
   'partition of a zone',
   'partition of a zone one-way',

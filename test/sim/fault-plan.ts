@@ -15,6 +15,14 @@ export type Fault = { readonly atMs: number } & (
       readonly ending: Ending;
       readonly downMs: number;
     }
+  /** The next time that `node` makes the replica of a shard that is split off there, `after` operations of its disk later. */
+  | {
+      readonly kind: 'end-at-child';
+      readonly node: string;
+      readonly after: number;
+      readonly ending: Ending;
+      readonly downMs: number;
+    }
   /** The next time that `node` has sent what `at` names, after so many that are let go by: `afterMs` later it ends, or all of `several` do. */
   | {
       readonly kind: 'end-at-moment';
@@ -89,6 +97,8 @@ function nameOf(fault: Fault): string {
       return `partition${fault.of === undefined ? '' : ` of ${fault.of}`}${fault.way === 'both' ? '' : ' one-way'}`;
     case 'end-at-moment':
       return `armed: end at ${fault.at}`;
+    case 'end-at-child':
+      return 'armed: end at child';
     case 'upkeep':
       return `upkeep ${fault.what}`;
     default:
@@ -113,6 +123,9 @@ function happen(world: World, fault: Fault): boolean {
     case 'end-at-operation':
       if (!node!.isUp) return false;
       node!.endAtOperation(fault.after, fault.ending, fault.downMs);
+      return true;
+    case 'end-at-child':
+      node!.endAtChild(fault.after, fault.ending, fault.downMs);
       return true;
     case 'end-at-moment':
       node!.whenSent(fault.at, fault.after, () =>

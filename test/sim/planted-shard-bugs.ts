@@ -135,8 +135,8 @@ export const PLANTED_SHARD_BUGS: readonly PlantedBug[] = [
   {
     name: 'orders of a leader that was replaced are carried out, and it goes on giving them',
     file: ATTENDANCE,
-    find: "        if (message.term < this.#term) return this.#giveUp(attempt, 'its term is over');\n        return void",
-    plant: '        return void',
+    find: "    if (term < this.#term) return this.#giveUp(attempt, 'its term is over');\n    this.#term",
+    plant: '    this.#term',
     also: {
       file: 'server/meta/metaserver.ts',
       find: '(!leads || term !== this.#lead.term)',
@@ -145,10 +145,16 @@ export const PLANTED_SHARD_BUGS: readonly PlantedBug[] = [
     cluster: METASERVER,
   },
   {
-    name: 'orders of a shard are carried out side by side',
+    name: 'orders of a shard are carried out side by side, and what is done to one replica too',
     file: AGENT,
     find: '    const outcome = before.then(() => this.#attempt(order));\n',
     plant: '    void before;\n    const outcome = this.#attempt(order);\n',
+    // What is done to one group's replica waits for each other there, too.
+    also: {
+      file: 'server/node/node-replicas.ts',
+      find: '    const done = before.then(task);\n',
+      plant: '    void before;\n    const done = task();\n',
+    },
     cluster: SHARDS,
   },
 ];

@@ -77,6 +77,9 @@ const DISK_MS_MAX: readonly number[] = [0.3, 3, 12];
 /** A program that ended itself is started again. */
 const RESTART_MS = 200;
 
+/** A file of a group's engine becomes one of another group. */
+const MAKES_CHILD = /^link \S*\/groups\/(\d+)\/\S* -> \S*\/groups\/(?!\1\/)\d+\//;
+
 /** Kinds of errors for which a program must never end, whatever happens around it. */
 const OURS: ReadonlySet<string> = new Set(['internal', 'invalid', 'foreign']);
 
@@ -102,6 +105,8 @@ export class SimNode {
   #program: Program | undefined;
   /** The ending that is planned at an operation of the disk, and for how long nothing runs then. */
   #planned: { readonly ending: Ending; readonly downMs: number } | undefined;
+  /** The ending that is planned for the making of a replica of a shard that is split off, `after` operations of the disk into it. */
+  #atChild: { readonly ending: Ending; readonly downMs: number; readonly after: number } | undefined;
   /** What is to happen when something has been sent, after so many that are let go by. */
   #awaited: { readonly what: Moment; after: number; readonly happens: () => void }[] = [];
 
@@ -120,7 +125,10 @@ export class SimNode {
         const ms = (DISK_MS_MIN + random.fraction() * (diskMsMax - DISK_MS_MIN)) * this.diskSlowness;
         this.#after(this.#life, ms, complete);
       },
-      observe: (operation, bytes) => trace.fold(`${name} ${operation}`, bytes),
+      observe: (operation, bytes) => {
+        trace.fold(`${name} ${operation}`, bytes);
+        if (this.#atChild !== undefined && MAKES_CHILD.test(operation)) this.#childBegins(this.#atChild);
+      },
     });
   }
 
@@ -209,9 +217,22 @@ export class SimNode {
     this.disk.killAt(this.disk.operations + 1 + after);
   }
 
+  /** The same, `after` operations after it has begun to make the replica of a shard that is split off. In this life or a later one. */
+  endAtChild(after: number, ending: Ending, downMs: number): void {
+    this.#atChild = { after, ending, downMs };
+  }
+
+  #childBegins({ after, ending, downMs }: { readonly after: number; readonly ending: Ending; readonly downMs: number }): void {
+    this.#atChild = undefined;
+    this.#world.counters.add('ended at child');
+    // The operation that is under way counts already.
+    this.endAtOperation(after - 1, ending, downMs);
+  }
+
   /** What is planned for the disk will not happen. */
   forgetPlans(): void {
     this.#planned = undefined;
+    this.#atChild = undefined;
     this.#awaited = [];
     this.disk.killAt(Infinity);
     this.disk.failAt();

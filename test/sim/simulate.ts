@@ -7,7 +7,7 @@
 import { SparrowError } from '../../base/errors.ts';
 import { LEASE_DRIFT_MAX } from './cluster-settings.ts';
 import type { Counters } from './counters.ts';
-import { BEARABLE, drawDamages, drawPlan, OF_GROUPS } from './draw-plan.ts';
+import { BEARABLE, drawChildFaults, drawDamages, drawPlan, OF_GROUPS } from './draw-plan.ts';
 import { type Fault, followPlan, heal } from './fault-plan.ts';
 import { BROKEN, Ledger } from './ledger.ts';
 import { GroupOversight } from './group-oversight.ts';
@@ -103,7 +103,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   // Where one member is lost, what only another one has in its engine is gone with that.
   const damages = count >= 3 && voters === count && !shards && deceivable === 0 ? drawDamages(seed, servers.at(-1)!, forMs) : [];
   const ofCluster = metaserver ? drawClusterFaults(seed, clientNames, forMs) : [];
-  const plan = options.plan ?? [...drawn, ...damages, ...ofCluster];
+  const ofChildren = shards ? drawChildFaults(seed, servers, forMs) : [];
+  const plan = options.plan ?? [...drawn, ...damages, ...ofCluster, ...ofChildren];
   const settings = withoutLeases(drawStackSettings(random), plan);
   const world = new World({ seed, traced });
   const ledgers = new Ledgers((error) => world.alarm(error));

@@ -14,7 +14,7 @@ import { FIRST_SHARD, META_GROUP } from '../../../server/shard/descriptor.ts';
 import { NodeAgent } from '../../../server/shard/node-agent.ts';
 import { createHash, hash } from '../../server/transport/hash.ts';
 import { type AnswerFrame, decodeRequest, encodeFrame, type RequestFrame } from '../kv-frames.ts';
-import { Ledger, watchApplied } from '../ledger.ts';
+import { BROKEN, Ledger, watchApplied } from '../ledger.ts';
 import { MessageCounts } from '../message-counts.ts';
 import { momentOf } from '../moments.ts';
 import { KeyOwners } from './key-owners.ts';
@@ -48,12 +48,15 @@ export class Ledgers {
     // One that was remembered was written before.
     if (result.outcome !== 'applied' || result.version !== index || data.length === 0) return;
     const command = decodeCommand(data);
-    if (command.kind === 'write')
-      this.#owners.wrote(
-        descriptor,
-        index,
-        command.operations.map(({ key }) => key),
-      );
+    if (command.kind !== 'write') return;
+    const { shard, state } = descriptor;
+    if (state === 'sealed' || state === 'retired')
+      this.#alarm(new Error(`${BROKEN}sealed is sealed: shard ${shard} is ${state}, and is written by entry ${index}`));
+    this.#owners.wrote(
+      descriptor,
+      index,
+      command.operations.map(({ key }) => key),
+    );
   };
 
   of(group: number): Ledger {
