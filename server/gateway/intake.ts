@@ -5,7 +5,9 @@
  * A plain write is received only while the replica has room, and only so many at a time: the rest stays behind HTTP/2's flow control, at
  * most a window (64 KiB, receive-windows.ts) of each in memory. Further messages of a session wait for room, too. Reads wait for their answers: answer-room.ts.
  *
- *   memory for requests  <=  writes in flight + receivingMax x the largest message + waiting x 64 KiB
+ *   memory for requests  <=  writes in flight + receivingMax x 2 x the largest message + waiting x 64 KiB
+ *
+ * A message that has come is there in pieces and whole; once it is a command only that stays (received-message.ts), but of batches: they are there twice.
  *
  * What is passed on to other nodes has room of its own. Sessions do not wait for that: a node passes on to itself, too, over a session.
  *
@@ -15,6 +17,7 @@ import { performance } from 'node:perf_hooks';
 import { ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import { SparrowError } from '../../base/errors.ts';
 import { AnswerRoom, type WriteAnswer } from './answer-room.ts';
+import { forgetPieces } from './received-message.ts';
 import { statusOf } from './rpc-errors.ts';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
@@ -168,6 +171,7 @@ class WriteIntake extends ServerInterceptingCall {
       onReceiveMetadata: (metadata) => listener.onReceiveMetadata(metadata),
       onReceiveMessage: (message) => listener.onReceiveMessage(message),
       onReceiveHalfClose: () => {
+        forgetPieces(this.#next);
         // The call is proposed in here, so that what it takes is counted before the next one may come.
         listener.onReceiveHalfClose();
         this.#leave();

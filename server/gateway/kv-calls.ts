@@ -42,6 +42,7 @@ import type { ServerSettings } from '../settings.ts';
 import { type ClusterIdentity, ClusterView, NO_CLUSTER } from './cluster-view.ts';
 import type { KvVerbs } from './kv-verbs.ts';
 import type { QuotaKeeper } from './quota-keeper.ts';
+import { keepInCommand } from './received-message.ts';
 import { shardSealed } from './shard-refusals.ts';
 import { type ShardAddress, ShardRouter } from './shard-router.ts';
 import { checkBound, checkKey, checkRequestId, checkValue, checkWriteBytes, readTerms } from './limits.ts';
@@ -108,6 +109,7 @@ export class KvCalls implements KvVerbs {
     const nowMs = replica.timeMs;
     const expiry = expiryAt(replica, nowMs);
     const command = encodeWrite(id, [], [{ type: 'put', key: request.key, value: request.value, ...expiry }], epoch, nowMs);
+    keepInCommand(request, command);
     return this.#applied(replica, await replica.propose(command, call));
   }
 
