@@ -1,7 +1,6 @@
 /**
  * The writing end of the log. Frames are appended as ranges of linear memory (the memtable's arena, which is the log's image, and staged
- * payloads); `write` hands all that is pending to the operating system in one call; `sync` is a group commit: one fdatasync at a time
- * covers everybody who asked before it began, and the next one everybody who asked meanwhile.
+ * payloads: pending.ts); `write` hands all that is pending to the operating system in one call; `sync` is a group commit (group-commit.ts).
  *
  * Failure model: a failed fsync, or a write that fails for any reason but a full disk, is final: everything after it answers
  * `closed/WRITER_FAILED`. A full disk (ENOSPC) keeps what is pending, refuses new writes with `exhausted/DISK_FULL`, and goes on by
@@ -11,33 +10,21 @@ import { assert } from '../../base/assert.ts';
 import type { Clock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { Events } from '../events/index.ts';
-import { LEFT_BYTES, type LinearMemory } from '../memory/linear-memory.ts';
-import { type Staging, STAGING_BYTES } from '../memory/staging.ts';
-import {
-  encodeHeader,
-  encodeSeal,
-  FRAMES_OFFSET,
-  logFileName,
-  SEAL_BYTES,
-  SEAL_OFFSET,
-  SEGMENT_HEADER_BYTES,
-  type SegmentHeader,
-} from './log-format.ts';
-import { segmentChecksum } from './segment-checksum.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import type { Staging } from '../memory/staging.ts';
+import { GroupCommit } from './group-commit.ts';
+import { FRAMES_OFFSET, logFileName, type SegmentHeader } from './log-format.ts';
+import { Pending } from './pending.ts';
+import { writeHeader, writeSeal, writeZeros } from './segment-file.ts';
 
 /** Pending bytes that make a write happen at once. */
 const WRITE_AT_BYTES = 256 * 1024;
 /** How far ahead of synced small writes the file is filled with zeros: fdatasync of a preallocated range is twice as fast. */
 const ZERO_AHEAD_BYTES = 1024 * 1024;
-/** A page at a time: one large write makes large folios in the page cache, and each sync would then write a whole one. */
-const ZERO_PIECE_BYTES = 4096;
-
 /** After a sync on the caller's thread that took too long, so many go through a thread before it is tried again. */
 const CALLER_SYNC_PAUSE = 1000;
 
 const RESOLVED: Promise<void> = Promise.resolve();
-
-type Group = { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void; calls: number };
 
 /** A closed segment whose end the disk may not have yet. */
 export type UnsyncedSegment = { segment: number; bytes: number; file: File };
@@ -75,18 +62,8 @@ export class LogWriter {
   #nameUnsynced = false;
   #zeroedTo = 0;
 
-  /** Pending ranges: finished ones, and the open one that the next frame most likely extends. */
-  #ranges: { address: number; bytes: number }[] = [];
-  #from = 0;
-  #to = 0;
-  readonly #staging: Staging;
-  /** Where payloads wait until the next write; 0: none does. */
-  #staged = 0;
-  #stagedBytes = 0;
-  #oversize: { address: number; bytes: number }[] = [];
-
-  #syncing = false;
-  #waiting: Group | undefined;
+  readonly #pending: Pending;
+  readonly #commits: GroupCommit = new GroupCommit((isAwaited) => this.#syncOnce(isAwaited));
   /** Syncs that go through a thread before one on the caller's is tried again. */
   #callerSyncPause = 0;
   #failure: SparrowError | undefined;
@@ -94,9 +71,6 @@ export class LogWriter {
   #fullSince: number | undefined;
   #closed = false;
   #bytesWritten = 0;
-  #syncs = 0;
-  #syncCalls = 0;
-  #syncCallsMax = 0;
 
   /**
    * `nextSegment` gives a number never used before. `onSegment` learns of each segment's file when it is opened. `unsynced` are the
@@ -133,7 +107,7 @@ export class LogWriter {
     this.#onSync = parts.onSync;
     this.#onDone = parts.onDone;
     this.#reopen = parts.reopen;
-    this.#staging = parts.staging;
+    this.#pending = new Pending(parts.memory, parts.staging);
     this.#older.push(...parts.unsynced);
     this.#previous = parts.unsynced.at(-1);
     // Whoever began them may have ended before their names were on disk.
@@ -163,19 +137,14 @@ export class LogWriter {
   /** Where bytes of a segment lie in linear memory that the log has yet to write; 0: they are in the file. */
   pendingAt(segment: number, offset: number): number {
     if (segment !== this.#segment || offset < this.#written || offset >= this.#next) return 0;
-    let at = this.#written;
-    for (const { address, bytes } of this.#ranges) {
-      if (offset < at + bytes) return address + offset - at;
-      at += bytes;
-    }
-    return this.#from + offset - at;
+    return this.#pending.at(offset - this.#written);
   }
   get bytesWritten(): number {
     return this.#bytesWritten;
   }
   /** Syncs that users' calls waited for, how many calls together, and at most. */
   get syncs(): { syncs: number; syncCalls: number; syncCallsMax: number } {
-    return { syncs: this.#syncs, syncCalls: this.#syncCalls, syncCallsMax: this.#syncCallsMax };
+    return this.#commits.figures;
   }
   /** Why nothing can be written any more, if so. */
   get failure(): SparrowError | undefined {
@@ -190,34 +159,21 @@ export class LogWriter {
 
   /** Adds a range that has been laid out in linear memory. It must stay as it is until the next `write`. */
   append(address: number, bytes: number): void {
-    if (address === this.#to) this.#to += bytes;
-    else {
-      if (this.#to !== this.#from) this.#ranges.push({ address: this.#from, bytes: this.#to - this.#from });
-      this.#from = address;
-      this.#to = address + bytes;
-    }
+    this.#pending.append(address, bytes);
     this.#next += bytes;
   }
 
   /** Room for a payload of `bytes` (a multiple of 8) until the next write; the caller fills it, then appends it. */
   stage(bytes: number): number {
-    if (this.#stagedBytes + bytes > STAGING_BYTES) {
-      if (this.#stagedBytes > 0) this.write();
-      if (bytes > STAGING_BYTES) {
-        const address = this.#memory.allocate(bytes, LEFT_BYTES);
-        this.#oversize.push({ address, bytes });
-        return address;
-      }
-    }
-    if (this.#staged === 0) this.#staged = this.#staging.take();
-    const address = this.#staged + this.#stagedBytes;
-    this.#stagedBytes += bytes;
-    return address;
+    const address = this.#pending.stage(bytes);
+    if (address !== undefined) return address;
+    this.write();
+    return this.#pending.stage(bytes)!;
   }
 
   /** Whether enough is pending that it should be written before the tick ends. */
   get isDue(): boolean {
-    return this.#next - this.#written >= WRITE_AT_BYTES || this.#oversize.length > 0;
+    return this.#next - this.#written >= WRITE_AT_BYTES || this.#pending.isOversize;
   }
 
   /** Hands everything pending to the operating system. Throws when it cannot, see the failure model. */
@@ -225,17 +181,11 @@ export class LogWriter {
     if (this.#failure) throw this.#failure;
     if (this.#next === this.#written) {
       // Staged by a write that found no memory for the rest.
-      this.#freeStaged();
+      this.#pending.freeStaged();
       return;
     }
-    const u8 = this.#memory.u8;
     try {
-      if (this.#ranges.length === 0) this.#file!.writeSync(u8, this.#from, this.#to - this.#from, this.#written);
-      else {
-        const spans = this.#ranges.map((range) => u8.subarray(range.address, range.address + range.bytes));
-        spans.push(u8.subarray(this.#from, this.#to));
-        this.#file!.writevSync(spans, this.#written);
-      }
+      this.#pending.writeTo(this.#file!, this.#written);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') {
         this.#full = true;
@@ -247,9 +197,7 @@ export class LogWriter {
     this.#written = this.#next;
     this.#full = false;
     if (this.#fullSince !== undefined) this.#foundSpace(this.#fullSince);
-    this.#ranges = [];
-    this.#from = this.#to = 0;
-    this.#freeStaged();
+    this.#pending.written();
   }
 
   /**
@@ -258,54 +206,23 @@ export class LogWriter {
    */
   sync(calls = 0): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);
-    if (this.#syncing) {
-      this.#waiting ??= newGroup();
-      this.#waiting.calls += calls;
-      return this.#waiting.promise;
-    }
-    if (calls === 1 && this.#callerSyncMs > 0 && this.#older.length === 0 && !this.#nameUnsynced && --this.#callerSyncPause < 0)
-      return this.#syncOnCaller();
-    const group = newGroup();
-    group.calls = calls;
-    void this.#runSync(group);
-    return group.promise;
+    // A sync for one caller that nobody else has to wait behind.
+    const isAlone = calls === 1 && !this.#commits.running && this.#older.length === 0 && !this.#nameUnsynced;
+    if (isAlone && this.#callerSyncMs > 0 && --this.#callerSyncPause < 0) return this.#syncOnCaller();
+    return this.#commits.join(calls);
   }
 
   /** Writes what is pending; throws when that cannot be. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    while (this.#syncing) await (this.#waiting ??= newGroup()).promise.catch(() => undefined);
+    await this.#commits.idle();
     try {
       // Buffered writes have no other moment to learn that they are lost.
       if (this.pendingBytes > 0) this.write();
     } finally {
-      this.#freeStaged();
+      this.#pending.freeStaged();
     }
-  }
-
-  #freeStaged(): void {
-    if (this.#staged !== 0) this.#staging.give(this.#staged);
-    this.#staged = this.#stagedBytes = 0;
-    for (const piece of this.#oversize) this.#memory.free(piece.address, piece.bytes);
-    this.#oversize = [];
-  }
-
-  async #runSync(first: Group): Promise<void> {
-    this.#syncing = true;
-    let group: Group | undefined = first;
-    while (group) {
-      try {
-        await this.#syncOnce(group.calls > 0);
-        this.#served(group.calls);
-        group.resolve();
-      } catch (error) {
-        group.reject(error as Error);
-      }
-      group = this.#waiting;
-      this.#waiting = undefined;
-    }
-    this.#syncing = false;
   }
 
   /** `isAwaited`: by callers, and not only by work behind. */
@@ -348,19 +265,11 @@ export class LogWriter {
       }
       if (this.#clock.monotonicMs() - begun > this.#callerSyncMs) this.#callerSyncPause = CALLER_SYNC_PAUSE;
       this.#syncedTo = this.#written;
-      this.#served(1);
+      this.#commits.served(1);
       return RESOLVED;
     } catch (error) {
       return Promise.reject(error as Error);
     }
-  }
-
-  /** A sync ended that so many calls waited for. */
-  #served(calls: number): void {
-    if (calls === 0) return;
-    this.#syncs++;
-    this.#syncCalls += calls;
-    this.#syncCallsMax = Math.max(this.#syncCallsMax, calls);
   }
 
   /** Nobody writes for a while: brings everything to the disk and lets go of the file, unless a write comes in between. */
@@ -368,7 +277,7 @@ export class LogWriter {
     if (this.#failure || this.#closed || this.#isResting) return;
     const [segment, next] = [this.#segment, this.#next];
     const settle = (): void => {
-      if (this.#failure || this.#closed || this.#syncing || this.#file === undefined) return;
+      if (this.#failure || this.#closed || this.#commits.running || this.#file === undefined) return;
       if (this.#segment !== segment || this.#next !== next || this.#syncedTo !== next) return;
       this.#file = undefined;
       this.#isResting = true;
@@ -448,7 +357,7 @@ export class LogWriter {
     let file: File | undefined;
     try {
       file = this.#fs.openSync(path, 'create');
-      this.#writeHeader(file, header);
+      writeHeader(this.#memory, file, header);
       this.#nameUnsynced = true;
       return file;
     } catch (cause) {
@@ -471,14 +380,8 @@ export class LogWriter {
     const from = this.#next;
     const to = Math.min(from + ZERO_AHEAD_BYTES, this.#segmentBytes);
     if (to <= from) return;
-    const zeros = new Uint8Array(ZERO_PIECE_BYTES);
     try {
-      for (let at = from; at < to;) {
-        // Pieces end at page boundaries of the file.
-        const bytes = Math.min(to, at + ZERO_PIECE_BYTES - (at % ZERO_PIECE_BYTES)) - at;
-        this.#file.writeSync(zeros, 0, bytes, at);
-        at += bytes;
-      }
+      writeZeros(this.#file, from, to);
       this.#bytesWritten += to - from;
     } catch {
       // A full or failing disk shows itself in the next write, which has a caller to tell.
@@ -486,21 +389,12 @@ export class LogWriter {
     this.#zeroedTo = to;
   }
 
-  #writeHeader(file: File, header: SegmentHeader): void {
-    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
-    encodeHeader(new DataView(bytes.buffer), 0, header);
-    bytes.set(segmentChecksum(this.#memory, bytes.subarray(0, SEGMENT_HEADER_BYTES - 8), header.segment), SEGMENT_HEADER_BYTES - 8);
-    file.writeSync(bytes, 0, bytes.length, 0);
-  }
-
   /** States, in a sector of its own, that the segment before this one is whole on disk. */
   #seal(): void {
     assert(this.#older.length === 0, 'a seal is written once everything before it is synced');
-    const bytes = new Uint8Array(SEAL_BYTES);
-    encodeSeal(new DataView(bytes.buffer), 0, this.#previous?.segment ?? 0, this.#previous?.bytes ?? 0);
-    bytes.set(segmentChecksum(this.#memory, bytes.subarray(0, SEAL_BYTES - 8), this.#segment), SEAL_BYTES - 8);
+    const { segment: previousSegment, bytes: previousBytes } = this.#previous ?? { segment: 0, bytes: 0 };
     try {
-      this.#file!.writeSync(bytes, 0, bytes.length, SEAL_OFFSET);
+      writeSeal(this.#memory, this.#file!, { segment: this.#segment, previousSegment, previousBytes });
     } catch (cause) {
       // The next sync writes it anew.
       if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') throw this.#diskFull(cause);
@@ -542,11 +436,4 @@ export class LogWriter {
     this.#events.emit({ type: 'writing-failed', operation, code, message: failure.message });
     return failure;
   }
-}
-
-function newGroup(): Group {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // Groups without a waiter must not take the process down; waiters see the rejection through their own chains.
-  promise.catch(() => undefined);
-  return { promise, resolve, reject, calls: 0 };
 }
