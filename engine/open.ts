@@ -261,7 +261,7 @@ function build(door: Door, undo: Undo): Engine {
       window: resources.valueWindow,
       log: hostedLog,
       links: new HostLinks(hosted, fileSystem, path, () => maintenance.takeFileId()),
-      owner: maintenance,
+      owner: maintenance.sealing,
       settings,
       sequence: version.lastSequence,
       batchMemoryBytesMax,
@@ -319,7 +319,7 @@ function build(door: Door, undo: Undo): Engine {
   writer = new Writer({
     memory,
     log,
-    owner: maintenance,
+    owner: maintenance.sealing,
     settings,
     scheduler,
     sequence: maintenance.replayed.lastSequence,

@@ -1,9 +1,9 @@
 /**
  * Keeps the store in shape. What is done is in the files beside this one: memtables.ts, flushes.ts and compactions.ts; how it takes effect in
- * versions.ts; what goes wrong or waits in progress.ts; what writers feel of it in back-pressure.ts. Here they are put together, and here
- * is what others ask for: a memtable to write to, a flush, rest. What recovery finds goes by way of replayed.ts.
+ * versions.ts; what goes wrong or waits in progress.ts; what writers write to in sealing.ts, and what they feel of the rest in back-pressure.ts. Here they are
+ * put together, and here is what others ask for: a flush, a compaction, rest. What recovery finds goes by way of replayed.ts.
  */
-import type { Clock, FileSystem, Scheduler, Timer, Zstd } from '../../base/env.ts';
+import type { Clock, FileSystem, Scheduler, Zstd } from '../../base/env.ts';
 import type { SparrowError } from '../../base/errors.ts';
 import type { Background, IoTuner } from '../background/index.ts';
 import type { ColdReads } from '../cold-reads/index.ts';
@@ -12,10 +12,10 @@ import type { ExpiryTime } from '../expiry-time.ts';
 import type { Events } from '../events/index.ts';
 import type { StoredKeepRule } from '../keep-rule.ts';
 import type { EngineLog, SegmentOpened } from '../log/index.ts';
-import { type BlockFile, type Manifest, type RangeTombstone, type Version, type VersionEdit, tablesUnder } from '../manifest/index.ts';
-import type { LinearMemory, MemoryHolder } from '../memory/linear-memory.ts';
+import { type BlockFile, type Manifest, type RangeTombstone, type Version, type VersionEdit } from '../manifest/index.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Reserve } from '../memory/reserve.ts';
-import type { Memtable, MemtableBudget, MemtableHolder } from '../memtable/index.ts';
+import type { MemtableBudget } from '../memtable/index.ts';
 import type { OpenFiles } from '../open-files.ts';
 import type { Reader } from '../reader.ts';
 import type { EngineSettings } from '../settings.ts';
@@ -23,36 +23,27 @@ import type { IndexBudget } from '../table/index.ts';
 import type { Snapshots } from '../snapshots.ts';
 import type { ValueFiles } from '../value-files.ts';
 import type { View } from '../view.ts';
-import type { MemtableOwner } from '../writer.ts';
 import { BackPressure } from './back-pressure.ts';
 import { Compactions } from './compactions.ts';
 import { Flushes } from './flushes.ts';
 import { LiveRanges } from './live-ranges.ts';
 import { Memtables } from './memtables.ts';
 import type { Occupied } from './compactions.ts';
-import { Progress, stall } from './progress.ts';
+import { Progress } from './progress.ts';
 import { Replayed } from './replayed.ts';
+import { Sealing } from './sealing.ts';
 import { Versions } from './versions.ts';
 
 const WAIT_SYNC_MS = 1000;
-/** So long a write that found no memory waits for a flush to give some back. */
-const MAKE_ROOM_MS_MAX = 10_000;
-/** So long after the last range delete its memtable is flushed, if it hides anything in tables. */
-const FLUSH_RANGES_AFTER_MS = 2000;
 
-export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder {
+export class Maintenance {
+  /** What writers write to. */
+  readonly sealing: Sealing;
   /** Where recovery puts what the log holds. */
   readonly replayed: Replayed;
-  readonly #memory: LinearMemory;
-  readonly #budget: MemtableBudget;
-  readonly #settings: Readonly<EngineSettings>;
-  readonly #scheduler: Scheduler;
-  readonly #clock: Clock;
   readonly #background: Background;
   readonly #values: ValueFiles;
   readonly #snapshots: Snapshots;
-  readonly #events: Events;
-  readonly #onSealed: () => void;
   readonly #progress: Progress;
   readonly #ranges: LiveRanges;
   readonly #memtables: Memtables;
@@ -60,9 +51,6 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   readonly #flushes: Flushes;
   readonly #compactions: Compactions;
   readonly #pressure: BackPressure;
-  readonly #leaveMemory: () => void;
-  #log: EngineLog | undefined;
-  #rangeTimer: Timer | undefined;
 
   constructor(parts: {
     memory: LinearMemory;
@@ -94,18 +82,11 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     /** The writer counts anew when a memtable is sealed. */
     onSealed: () => void;
   }) {
-    this.#memory = parts.memory;
-    this.#budget = parts.budget;
-    this.#settings = parts.settings;
-    this.#scheduler = parts.scheduler;
-    this.#clock = parts.clock;
     this.#background = parts.background;
     this.#values = parts.values;
     this.#snapshots = parts.snapshots;
-    this.#events = parts.events;
-    this.#onSealed = parts.onSealed;
     const progress = new Progress(parts.scheduler, parts.directory, parts.events);
-    const ranges = new LiveRanges(parts.memory, parts.view, parts.snapshots, () => this.#rangeDeleted());
+    const ranges = new LiveRanges(parts.memory, parts.view, parts.snapshots, () => this.sealing.rangeDeleted());
     const memtables = new Memtables(parts.memory, parts.budget, parts.view, ranges);
     const onLogSynced = (): void => {
       if (memtables.writeLog()) memtables.freeWritten();
@@ -114,31 +95,30 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     const versions = new Versions({ ...parts, progress, onLogSynced, onRangesGone });
     onRangesGone();
     const compactions = new Compactions({ ...parts, versions, progress });
-    this.#flushes = new Flushes({ ...parts, memtables, versions, progress, onFlushed: () => compactions.start() });
-    this.#pressure = new BackPressure({ ...parts, memtables, versions, compactions, progress });
+    const flushes = new Flushes({ ...parts, memtables, versions, progress, onFlushed: () => compactions.start() });
+    const pressure = new BackPressure({ ...parts, memtables, versions, compactions, progress });
+    const common = { ...parts, memtables, versions, flushes, compactions, pressure, progress };
+    this.sealing = new Sealing({ ...common, sealReplayed: () => this.replayed.seal() });
+    this.replayed = new Replayed({
+      ...common,
+      active: (segment) => this.sealing.active(segment),
+      inTables: parts.version.lastSequence,
+    });
     this.#progress = progress;
     this.#ranges = ranges;
     this.#memtables = memtables;
     this.#versions = versions;
+    this.#flushes = flushes;
     this.#compactions = compactions;
-    this.replayed = new Replayed({
-      ...parts,
-      memtables,
-      flushes: this.#flushes,
-      pressure: this.#pressure,
-      progress,
-      active: (segment) => this.active(segment),
-      inTables: parts.version.lastSequence,
-    });
-    this.#leaveMemory = parts.memory.addHolder(this);
+    this.#pressure = pressure;
   }
 
   /** The log, once recovery has made it. */
   attachLog(log: EngineLog): void {
-    this.#log = log;
     this.#memtables.attachLog(log);
     this.#versions.attachLog(log);
     this.#flushes.attachLog(log);
+    this.sealing.attachLog(log);
   }
 
   get version(): Version {
@@ -202,118 +182,6 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     return this.#versions.takeFileId();
   }
 
-  // ---- what the write path needs ----
-
-  active(segment: number): Memtable {
-    if (this.#progress.failure) throw this.#progress.failure;
-    if (this.#progress.isShort) this.#assertRoom();
-    return this.#memtables.active ?? this.#memtables.begin(segment, this.#snapshots.newest);
-  }
-
-  seal(): void {
-    const progress = this.#progress;
-    // What has ended since takes effect now: a caller that awaits nothing but writes never lets the event loop bring it.
-    this.#background.waitSync(0);
-    const memtable = this.#memtables.active;
-    // Recovery makes one that stays empty when tables have all that the log's floor left to replay.
-    if (memtable === undefined || memtable.records === 0) return;
-    if (this.#pressure.farBehind) this.#pressure.hold();
-    if (progress.failure) throw progress.failure;
-    // It outgrows its size. When the disk is full, `active` takes no more.
-    if (this.#pressure.farBehind || this.#memtables.active !== memtable) return;
-    this.#sealActive(memtable);
-  }
-
-  get memoryIsShort(): boolean {
-    return this.#budget.isOver;
-  }
-
-  relieveMemory(): void {
-    this.#budget.relieve();
-  }
-
-  get activeArenaBytes(): number {
-    const { active } = this.#memtables;
-    return active?.records ? active.arenaBytes : 0;
-  }
-
-  sealForMemory(): boolean {
-    const { active } = this.#memtables;
-    if (!active?.records || this.#progress.isOver || this.#pressure.farBehind || !this.#log) return false;
-    this.#sealActive(active);
-    return true;
-  }
-
-  #sealActive(memtable: Memtable): void {
-    // After recovery the log has no segment of its own until the first write: the last one recovered counts.
-    this.#memtables.seal(Math.max(this.#log!.segment, memtable.firstSegment, ...this.#versions.closedSegments.keys()));
-    this.#onSealed();
-    this.#compactions.busy();
-    this.#flushes.start();
-    this.#pressure.changed();
-  }
-
-  /** One that has outgrown its size because it could not be sealed is sealed when it can be. */
-  #sealOverdue(): void {
-    const { active } = this.#memtables;
-    if (active && active.bytes >= this.#settings.memtableBytes) this.sealForMemory();
-  }
-
-  // ---- who holds memory that others want ----
-
-  giveBack(): void {
-    this.#versions.unloadTables();
-  }
-
-  /**
-   * A memtable is flushed, on the spot: who asks holds nothing of it. It ends: a flush that has found its memory goes on to its end, or its thread
-   * dies and it fails; one that finds none is not under way; and one that waits behind others for longer than that is given up.
-   */
-  makeRoom(): boolean {
-    const [progress, memtables, memory] = [this.#progress, this.#memtables, this.#memory];
-    const used = memory.usedBytes;
-    this.#background.waitSync(0);
-    if (memory.usedBytes < used) return true;
-    progress.retry('flush');
-    const { active } = memtables;
-    if (!this.#flushes.running && memtables.sealed.length === 0 && active?.records && !progress.isOver) {
-      if (this.#log) this.#sealActive(active);
-      else this.replayed.seal();
-    }
-    if (!this.#flushes.running) return false;
-    const ended = stall(this.#events, 'memory', true);
-    const untilMs = this.#clock.monotonicMs() + MAKE_ROOM_MS_MAX;
-    while (this.#flushes.running && memory.usedBytes >= used && !progress.failure) {
-      const leftMs = untilMs - this.#clock.monotonicMs();
-      if (leftMs <= 0) break;
-      this.#background.waitSync(Math.min(leftMs, WAIT_SYNC_MS));
-    }
-    ended();
-    return memory.usedBytes < used;
-  }
-
-  /** What a range delete hides in tables is given back once its memtable is flushed: when none has come for a while, that is done for it alone. */
-  #rangeDeleted(): void {
-    this.#rangeTimer?.cancel();
-    this.#rangeTimer = this.#scheduler.after(
-      FLUSH_RANGES_AFTER_MS,
-      () => {
-        if (this.#pressure.farBehind === undefined && !this.#progress.isOver) this.#progress.guarded('flush', () => this.#sealRanges());
-      },
-      true,
-    );
-  }
-
-  #sealRanges(): void {
-    const { levels } = this.#versions.version;
-    const tombstones = this.#memtables.active?.rangeTombstones ?? [];
-    if (tombstones.some((tombstone) => tablesUnder(tombstone, levels).length > 0)) this.seal();
-  }
-
-  admit(bytes: number): Promise<void> | undefined {
-    return this.#pressure.admit(bytes);
-  }
-
   /** The newest snapshot in use changed. */
   newestSnapshot(sequence: number): void {
     const { active } = this.#memtables;
@@ -335,12 +203,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
 
   /** Recovery is over: goes on with what the last run left. */
   resume(): void {
-    this.#budget.add(this);
-    this.#progress.onEnd(() => {
-      this.#budget.flushEnded();
-      this.#sealOverdue();
-    });
-    if (this.activeBytes >= this.#settings.memtableBytes) this.seal();
+    this.sealing.begin();
     this.#compactions.start();
   }
 
@@ -350,13 +213,13 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   async flush(): Promise<void> {
     const [progress, memtables] = [this.#progress, this.#memtables];
     progress.tryAgain();
-    this.seal();
+    this.sealing.seal();
     const last = memtables.newest;
     while (last && memtables.has(last)) {
       progress.assertSpace('flush', this.#pressure.farBehind);
       progress.assertNotClosing();
       await progress.nextEnd();
-      if (memtables.active === last) this.seal();
+      if (memtables.active === last) this.sealing.seal();
     }
     await this.recorded();
   }
@@ -392,7 +255,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     await this.flush();
     const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
     // What has come since is little: it is waited for on the spot, so that nothing gets in between.
-    for (this.seal(); memtables.newest !== undefined; this.seal()) {
+    for (this.sealing.seal(); memtables.newest !== undefined; this.sealing.seal()) {
       progress.assertSpace('flush', this.#pressure.farBehind);
       progress.assertNotClosing();
       this.#background.waitSync(WAIT_SYNC_MS);
@@ -468,7 +331,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     const [progress, memtables, versions] = [this.#progress, this.#memtables, this.#versions];
     progress.tryAgain();
     this.#compactions.rest();
-    this.#sealRanges();
+    this.sealing.sealRanges();
     for (;;) {
       if (progress.failure) throw progress.failure;
       this.#compactions.start();
@@ -481,10 +344,7 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
   }
 
   async close(): Promise<void> {
-    this.#leaveMemory();
-    this.#budget.remove(this);
-    this.#budget.flushEnded();
-    this.#rangeTimer?.cancel();
+    this.sealing.end();
     this.#progress.close();
     this.#compactions.rest();
     this.#progress.tryAgain();
@@ -494,16 +354,5 @@ export class Maintenance implements MemtableOwner, MemtableHolder, MemoryHolder 
     this.#memtables.free();
     this.#ranges.free();
     this.#progress.ended();
-  }
-
-  /** A memtable over its size that cannot be sealed takes nothing more. */
-  #assertRoom(): void {
-    const work = this.#pressure.farBehind;
-    const { active } = this.#memtables;
-    if (work === undefined || active === undefined || active.bytes < this.#settings.memtableBytes) return;
-    // A caller that awaits nothing but refusals never lets a timer bring the next attempt.
-    this.#progress.retry(work);
-    this.#background.waitSync(0);
-    this.#progress.assertSpace(this.#pressure.farBehind);
   }
 }
