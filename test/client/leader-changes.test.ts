@@ -8,10 +8,9 @@ import { resolveConnectOptions } from '../../client/connect-options.ts';
 import { GET, PUT, STATUS } from '../../client/methods.ts';
 import { RequestIds } from '../../client/request-ids.ts';
 import { SimRandom } from '../sim/sim-random.ts';
-import { LATENCY_MS, ScriptedCluster } from './scripted-cluster.ts';
+import { ScriptedCluster, TRIP_MS } from './scripted-cluster.ts';
 
 /** There and back. */
-const TRIP_MS: number = 2 * LATENCY_MS;
 const encoder = new TextEncoder();
 
 class ScriptedClient {

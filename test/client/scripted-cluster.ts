@@ -17,6 +17,8 @@ import { SimRandom } from '../sim/sim-random.ts';
 import { SimScheduler } from '../sim/sim-scheduler.ts';
 
 export const LATENCY_MS = 1;
+/** There and back. */
+export const TRIP_MS: number = 2 * LATENCY_MS;
 
 export class ScriptedCluster {
   readonly scheduler: SimScheduler = new SimScheduler();
