@@ -8,6 +8,7 @@
  * Used by server.ts for nodes, and by proxy-server.ts.
  */
 import { performance } from 'node:perf_hooks';
+import { SparrowError } from '../../base/errors.ts';
 import { type CallOptions, connectTables, type TableCalls, type TlsOptions } from '../../client/index.ts';
 import type {
   DeleteRangeRequest,
@@ -41,6 +42,7 @@ export class SdkTables implements TableProxy {
   readonly #zone: string;
   readonly #writes: PassedOnWrites;
   #tables: TableCalls | undefined;
+  #closed: SparrowError | undefined;
 
   /** `addresses`: some nodes, as they are known when the first call comes; nothing is connected before. */
   constructor(
@@ -87,11 +89,15 @@ export class SdkTables implements TableProxy {
     return this.#calls.scan(request, optionsOf(call));
   }
 
+  /** Writes that wait for room were not passed on: they are refused with `unavailable/SHUTTING_DOWN`, as all that comes. Idempotent. */
   close(): void {
+    this.#closed ??= new SparrowError('unavailable', 'SHUTTING_DOWN', 'the server is shutting down', { applied: false });
+    this.#writes.close(this.#closed);
     this.#tables?.close();
   }
 
   get #calls(): TableCalls {
+    if (this.#closed !== undefined) throw this.#closed;
     return (this.#tables ??= connectTables(this.#addresses(), {
       callsInFlightMax: CALLS_IN_FLIGHT_MAX,
       callsWaitingMax: CALLS_WAITING_MAX,
