@@ -93,6 +93,9 @@ export interface EngineMetrics {
     readonly bytes: number;
     /** Of a hosted engine: of large values in the host's log that they point to. */
     readonly valueBytes: number;
+    /** Distinct keys of each, added up, those included that were deleted; and how many of their records are deletes. */
+    readonly keys: number;
+    readonly deletes: number;
     /** Those that wait to be flushed. */
     readonly sealed: number;
     /** At which one is sealed: the setting `memtableBytes`. */

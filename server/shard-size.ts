@@ -3,7 +3,7 @@
  *
  *   tables       each with the large values that it refers to, whether those lie in files of the engine's own or in segments of the node's log. After a split the tables are still those
  *                of both halves: as long as the other one is hidden by a range tombstone, one that lies across a border of the shard counts by half, one beyond it not at all
- *   memtables    with the large values in the node's log that they point to
+ *   memtables    with the large values in the node's log that they point to; a key that is in tables, too, counts again until it is flushed
  *   - deletes    and what they may hide; of a hash shard also what was swept
  *
  * Used by shard-reports.ts.
@@ -26,12 +26,10 @@ export function sizeOf(engine: Pick<HostedEngine, 'tableSpans'>, metrics: Engine
     bytes += part * span.bytes;
     entries += part * span.entries;
   }
-  const perEntry = tables.entries === 0 ? 0 : tables.bytes / tables.entries;
-  const inMemory = perEntry === 0 ? 0 : memtables.bytes / perEntry;
   const share = tables.entries === 0 ? 0 : entries / tables.entries;
   return {
     bytes: Math.round(Math.max(0, bytes - share * space.deleted.bytes) + memtables.bytes + memtables.valueBytes),
-    keys: Math.round(Math.max(0, entries - 2 * share * tables.deletes) + inMemory),
+    keys: Math.round(Math.max(0, entries - 2 * (share * tables.deletes + memtables.deletes) + memtables.keys)),
   };
 }
 

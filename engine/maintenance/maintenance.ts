@@ -146,6 +146,9 @@ export class Maintenance {
   get memtableValueBytes(): number {
     return this.#memtableLinks().reduce((sum, { bytes }) => sum + bytes, 0);
   }
+  get memtableCounts(): { keys: number; deletes: number } {
+    return this.#memtables.counts;
+  }
   get memtableRangeTombstones(): number {
     return this.#memtables.rangeTombstones.length;
   }

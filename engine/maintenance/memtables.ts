@@ -49,6 +49,16 @@ export class Memtables {
   get bytes(): number {
     return (this.#active?.bytes ?? 0) + this.#sealed.reduce((sum, { memtable }) => sum + memtable.bytes, 0);
   }
+  /** Distinct keys of each, added up, and deletes. */
+  get counts(): { keys: number; deletes: number } {
+    let keys = this.#active?.keys ?? 0;
+    let deletes = this.#active?.deletes ?? 0;
+    for (const { memtable } of this.#sealed) {
+      keys += memtable.keys;
+      deletes += memtable.deletes;
+    }
+    return { keys, deletes };
+  }
   /** Of versions as old as `sequence` that are kept for snapshots alone: at most. */
   pinnedBytes(sequence: number): number {
     let bytes = 0;

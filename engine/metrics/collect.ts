@@ -73,6 +73,7 @@ export function collectMetrics(sources: MetricsSources): EngineMetrics {
     memtables: {
       bytes: maintenance.memtableBytes,
       valueBytes: maintenance.memtableValueBytes,
+      ...maintenance.memtableCounts,
       sealed: maintenance.sealedCount,
       bytesMax: settings.memtableBytes,
     },

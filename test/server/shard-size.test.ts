@@ -52,6 +52,19 @@ describe('the size of a shard', () => {
     expect(size(replica).keys).toBeLessThan(ENTRIES + 50);
   });
 
+  it('has the entries in it that no table has yet, and none for a key that was deleted', async () => {
+    node = await NodeHarness.open(new SimFileSystem());
+    const replica = node.replicas.first;
+    const own = size(replica).keys;
+    for (const name of NAMES) await write(replica, [{ type: 'put', key: Buffer.from(name), value: Buffer.alloc(8) }]);
+    expect(replica.engine.metrics().tables.count).toBe(0);
+    expect(size(replica).keys - own).toBeGreaterThanOrEqual(ENTRIES);
+    expect(size(replica).keys - own).toBeLessThan(ENTRIES + 50);
+    await replica.flush();
+    for (const name of NAMES) await write(replica, [{ type: 'delete', key: Buffer.from(name) }]);
+    expect(size(replica).keys).toBeLessThan(own + 50);
+  });
+
   it('is not more for what is written over, once compaction has met it', async () => {
     node = await NodeHarness.open(new SimFileSystem());
     const replica = node.replicas.first;
