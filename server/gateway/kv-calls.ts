@@ -103,7 +103,7 @@ export class KvCalls implements KvVerbs {
     checkValue(request.value, 'value', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
-    const room = this.quotas?.write(replica.shard.descriptor.table, 1, true);
+    const room = this.quotas?.write(replica.shard.descriptor.table, 1, request.key.length + request.value.length, true);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
     const nowMs = replica.timeMs;
@@ -117,19 +117,19 @@ export class KvCalls implements KvVerbs {
     checkKey(request.key, 'key', this.settings);
     const id = checkRequestId(request.requestId);
     const replica = this.router.forKey(request, request.key);
-    const room = this.quotas?.write(replica.shard.descriptor.table, 1, false);
+    const room = this.quotas?.write(replica.shard.descriptor.table, 1, request.key.length, false);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, () => [request.key]);
     return this.#applied(replica, await replica.propose(encodeWrite(id, [], [{ type: 'delete', key: request.key }], epoch), call));
   }
 
   async write(request: WriteRequest, call: CallState): Promise<WriteResponse> {
-    const { conditions, operations } = this.#writeParts(request);
+    const { conditions, operations, bytes } = this.#writeParts(request);
     const id = checkRequestId(request.requestId);
     const keys = (): Uint8Array[] => [...conditions, ...operations].map(({ key }) => key);
     const replica = this.router.forKeys(request, keys);
     const grows = operations.some(({ type }) => type === 'put');
-    const room = this.quotas?.write(replica.shard.descriptor.table, Math.max(1, operations.length), grows);
+    const room = this.quotas?.write(replica.shard.descriptor.table, Math.max(1, operations.length), bytes, grows);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, keys);
     const nowMs = replica.timeMs;
@@ -150,7 +150,7 @@ export class KvCalls implements KvVerbs {
       if (Buffer.compare(after, range.start) > 0) range.start = after;
     }
     const replica = this.router.forRange(request, range);
-    const room = this.quotas?.write(replica.shard.descriptor.table, 1, false);
+    const room = this.quotas?.write(replica.shard.descriptor.table, 1, 0, false);
     if (room !== undefined) await room;
     const epoch = this.router.epochForWrite(replica, request, NO_KEYS);
     const { keys } = replica.shard.descriptor;
@@ -200,7 +200,7 @@ export class KvCalls implements KvVerbs {
     return { entries };
   }
 
-  #writeParts(request: WriteRequest): { conditions: CommandCondition[]; operations: CommandOperation[] } {
+  #writeParts(request: WriteRequest): { conditions: CommandCondition[]; operations: CommandOperation[]; bytes: number } {
     const { maxWriteOperations } = this.settings;
     const parts = request.conditions.length + request.operations.length;
     if (parts > maxWriteOperations) {
@@ -239,7 +239,7 @@ export class KvCalls implements KvVerbs {
       return { type: 'put', key, value: operation.value.value };
     });
     checkWriteBytes(bytes, this.settings);
-    return { conditions, operations };
+    return { conditions, operations, bytes };
   }
 
   /** The version of a write that was done. */

@@ -6,7 +6,8 @@
  *   bytes                    puts are refused while the table has its quota: `exhausted/QUOTA_BYTES`. Deletes, and what they free, are not
  *
  * A read is a key that is asked for, or a chunk of a scan; a write is an operation of a batch, or a range delete. A call for more than two seconds' worth passes when
- * nothing was asked for lately. What a node was told holds until it is told otherwise; one that has just been started is told with its first report.
+ * nothing was asked for lately, and is earned before the next ones; where the rate changes meanwhile, by the new one. What a node was told holds until it is
+ * told otherwise; one that has just been started is told after its first report.
  *
  * Rates are kept as the time at which all that was given out is earned (GCRA). Used by kv-calls.ts and scan-stream.ts; told by server/cluster-part.ts.
  */
@@ -16,6 +17,8 @@ import type { TableDemand, TableShare } from '../meta/attending.ts';
 
 /** So much of a rate may be taken at once, and as much again is delayed. */
 const BURST_MS = 1000;
+/** What calls that are delayed have in memory, of all tables; beyond it they are refused instead. */
+const DELAYED_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Demand is what was asked for in about so long. */
 const WINDOW_MS = 3000;
 
@@ -30,6 +33,7 @@ export class QuotaKeeper {
   readonly #scheduler: Scheduler;
   #bounds: Map<number, Bound> = new Map();
   #delayed = 0;
+  #delayedBytes = 0;
   #refused = 0;
 
   constructor(clock: Pick<Clock, 'monotonicMs'>, scheduler: Scheduler) {
@@ -49,6 +53,8 @@ export class QuotaKeeper {
     this.#bounds = new Map();
     for (const share of shares) {
       const bound = before.get(share.table) ?? { share, reads: new Rate(nowMs), writes: new Rate(nowMs) };
+      bound.reads.changed(rateOf(bound.share, 'read'), rateOf(share, 'read'), nowMs);
+      bound.writes.changed(rateOf(bound.share, 'write'), rateOf(share, 'write'), nowMs);
       bound.share = share;
       this.#bounds.set(share.table, bound);
     }
@@ -68,12 +74,13 @@ export class QuotaKeeper {
   read(table: number, count: number): Promise<void> | undefined {
     const bound = this.#bounds.get(table);
     if (bound === undefined) return undefined;
-    const { share, reads } = bound;
-    return this.#take(reads, count, share, 'readsPerSecond', share.readShare);
+    return this.#take(bound.reads, count, bound.share, 'read', 0);
   }
 
-  /** `grows`: it puts something. Undefined: at once. Throws `exhausted/QUOTA_RATE`, `exhausted/QUOTA_BYTES`. */
-  write(table: number, count: number, grows: boolean): Promise<void> | undefined {
+  /**
+   * `bytes`: what the call has in memory while it waits. `grows`: it puts something. Undefined: at once. Throws `exhausted/QUOTA_RATE`, `exhausted/QUOTA_BYTES`.
+   */
+  write(table: number, count: number, bytes: number, grows: boolean): Promise<void> | undefined {
     const bound = this.#bounds.get(table);
     if (bound === undefined) return undefined;
     const { share, writes } = bound;
@@ -87,27 +94,34 @@ export class QuotaKeeper {
         applied: false,
       });
     }
-    return this.#take(writes, count, share, 'writesPerSecond', share.writeShare);
+    return this.#take(writes, count, share, 'write', bytes);
   }
 
-  #take(
-    rate: Rate,
-    count: number,
-    share: TableShare,
-    quota: 'readsPerSecond' | 'writesPerSecond',
-    part: number,
-  ): Promise<void> | undefined {
-    const waitMs = rate.take(count, share[quota] === 0 ? Infinity : part, this.#clock.monotonicMs());
+  #take(rate: Rate, count: number, share: TableShare, of: 'read' | 'write', bytes: number): Promise<void> | undefined {
+    const waitMsMax = this.#delayedBytes + bytes > DELAYED_BYTES_MAX ? 0 : BURST_MS;
+    const waitMs = rate.take(count, rateOf(share, of), waitMsMax, this.#clock.monotonicMs());
     if (waitMs === undefined) {
       this.#refused++;
-      const what = quota === 'readsPerSecond' ? 'reads' : 'writes';
-      const message = `table ${share.name} is asked for more than its quota of ${share[quota]} ${what} a second`;
+      const quota = `${of}sPerSecond` as const;
+      const message = `table ${share.name} is asked for more than its quota of ${share[quota]} ${of}s a second`;
       throw new SparrowError('exhausted', 'QUOTA_RATE', message, { table: share.name, quota, limit: share[quota], applied: false });
     }
     if (waitMs === 0) return undefined;
     this.#delayed++;
-    return new Promise((resolve) => void this.#scheduler.after(waitMs, resolve, true));
+    this.#delayedBytes += bytes;
+    return new Promise((resolve) => {
+      const go = (): void => {
+        this.#delayedBytes -= bytes;
+        resolve();
+      };
+      void this.#scheduler.after(waitMs, go, true);
+    });
   }
+}
+
+/** What a node may serve a second; Infinity: there is no such quota. */
+function rateOf(share: TableShare, of: 'read' | 'write'): number {
+  return share[`${of}sPerSecond`] === 0 ? Infinity : share[`${of}Share`];
 }
 
 /** Of one table: what may be taken, and what was asked for. */
@@ -122,16 +136,24 @@ class Rate {
     this.#sinceMs = nowMs;
   }
 
-  /** How long to wait; undefined: too long. `perSecond` may be Infinity. */
-  take(count: number, perSecond: number, nowMs: number): number | undefined {
+  /** How long to wait; undefined: longer than `waitMsMax`. `perSecond` may be Infinity. */
+  take(count: number, perSecond: number, waitMsMax: number, nowMs: number): number | undefined {
     this.#asked += count;
     const costMs = perSecond === 0 ? Infinity : (count / perSecond) * 1000;
     const earnedAtMs = Math.max(nowMs, this.#earnedAtMs) + costMs;
     const waitMs = Math.max(0, earnedAtMs - nowMs - BURST_MS);
     const isIdle = this.#earnedAtMs <= nowMs;
-    if (waitMs > BURST_MS && !(isIdle && Number.isFinite(costMs))) return undefined;
+    if (waitMs > waitMsMax && !(isIdle && Number.isFinite(costMs))) return undefined;
     this.#earnedAtMs = earnedAtMs;
     return isIdle ? 0 : waitMs;
+  }
+
+  /** From now on another rate holds: what was taken and is not earned yet is as many calls as before, and earned by the new one. */
+  changed(before: number, perSecond: number, nowMs: number): void {
+    const owedMs = this.#earnedAtMs - nowMs;
+    if (owedMs <= 0 || before === perSecond) return;
+    // Of a rate of nothing nothing was taken, and by one nothing would ever be earned.
+    if (before > 0 && perSecond > 0) this.#earnedAtMs = nowMs + (perSecond === Infinity ? 0 : owedMs * (before / perSecond));
   }
 
   demand(nowMs: number): number {

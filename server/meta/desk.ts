@@ -2,9 +2,11 @@
  * The leader's end of the streams of all nodes that attend: who is there, what each is told, and where all nodes are.
  *
  * A node has one stream; when it comes by another one, the older is ended. Something is said over each at least every `ALIVE_MS`, so that a node notices a
- * leader that is gone. Shares of quotas are told when they change. Where nodes are is told to each that comes, and to all when it changes, once in a round. Called by lead.ts.
+ * leader that is gone. Shares of quotas are told when they change, and not before all nodes have reported in this lead: until then demands and bytes of tables are
+ * not known, and what the last leader told holds. Where nodes are is told to each that comes, and to all when it changes, once in a round. Called by lead.ts.
  */
 import type { NodePlace, NodeStream, TableDemand, TableShare, ToNode } from './attending.ts';
+import { unheard } from './placement/index.ts';
 import { quotaShares } from './quota-shares.ts';
 import type { ClusterState } from './state.ts';
 
@@ -79,10 +81,11 @@ export class Desk {
   round(state: ClusterState): void {
     this.#refresh(state);
     const nowMs = this.#parts.nowMs();
+    const isSettled = unheard(state, nowMs) === undefined;
     const shares = quotaShares(state, new Map([...this.#seats].map(([node, { demands }]) => [node, demands])));
     for (const [node, seat] of this.#seats) {
       this.#tellPlaces(node);
-      this.#tellShares(node, seat, shares.get(node) ?? []);
+      if (isSettled) this.#tellShares(node, seat, shares.get(node) ?? []);
       if (nowMs - seat.saidMs >= ALIVE_MS) this.#welcome(node);
     }
   }

@@ -4,7 +4,8 @@
  *   share of a node = a tenth of the quota, divided evenly + nine tenths, as the nodes' demand was lately
  *
  * Shares add up to the quota, so it is kept to whatever nodes are asked; a node that is asked for more than its share has a larger one a second later, if others are asked
- * for less. Bytes are the sum over the table's shards, one copy of each, as their leaders report it: what has been written since the last reports comes on top.
+ * for less. A node that the metaserver does not hear keeps its share, and its part goes to the others: until it is heard again, the table may have more by as much.
+ * Bytes are the sum over the table's shards, one copy of each, as their leaders report it: what has been written since the last reports comes on top.
  *
  * Pure. Called by desk.ts.
  */
@@ -50,12 +51,17 @@ function demandOf(demands: readonly TableDemand[] | undefined, { id }: TableReco
   return demands?.find(({ table }) => table === id);
 }
 
-/** To tenths, so that what hardly changes is not told anew. */
 function divided(quota: number, nodes: readonly number[], demandOf: (node: number) => number | undefined): number[] {
   const demands = nodes.map((node) => demandOf(node) ?? 0);
   const all = demands.reduce((sum, each) => sum + each, 0);
   return demands.map((demand) => {
     const even = 1 / nodes.length;
-    return Math.floor(10 * quota * (all === 0 ? even : EVEN * even + (1 - EVEN) * (demand / all))) / 10;
+    return floored(quota * (all === 0 ? even : EVEN * even + (1 - EVEN) * (demand / all)));
   });
+}
+
+/** To tenths, so that what hardly changes is not told anew; below one finer, so that of a small quota among many nodes something is left. */
+function floored(share: number): number {
+  const parts = share < 1 ? 1000 : 10;
+  return Math.floor(parts * share) / parts;
 }

@@ -1,7 +1,7 @@
 /** What should be done about the cluster: pure. plan.ts is the place to start, docs/placement.md the guide. */
 export { type Departure, departures } from './departure.ts';
 export { diagnose } from './diagnosis.ts';
-export type { NodeVerdict, Probing } from './health.ts';
+export { type NodeVerdict, type Probing, unheard } from './health.ts';
 export { askMerge, askMove, askSplit, askTransfer } from './manual.ts';
 export { type NewPlace, placeNew } from './new-shards.ts';
 export { type Plan, plan } from './plan.ts';

@@ -47,7 +47,7 @@ describe('the keeper of quotas', () => {
     const { quotas } = new Bench();
     quotas.told([share({ writesPerSecond: 0, writeShare: 0 })]);
     for (let i = 0; i < 1000; i++)
-      expect([quotas.read(17, 1), quotas.write(17, 1, true), quotas.write(16, 1, true)]).toEqual(Array(3).fill(undefined));
+      expect([quotas.read(17, 1), quotas.write(17, 1, 0, true), quotas.write(16, 1, 0, true)]).toEqual(Array(3).fill(undefined));
     expect(quotas.figures).toEqual({ delayed: 0, refused: 0 });
   });
 
@@ -57,7 +57,7 @@ describe('the keeper of quotas', () => {
     quotas.told([share()]);
     expect(bench.calls(500, () => quotas.read(16, 1))).toEqual({ atOnce: 100, delayed: 100, refused: 300 });
     expect(quotas.figures).toEqual({ delayed: 100, refused: 300 });
-    expect(bench.calls(50, () => quotas.write(16, 1, true))).toEqual({ atOnce: 10, delayed: 10, refused: 30 });
+    expect(bench.calls(50, () => quotas.write(16, 1, 0, true))).toEqual({ atOnce: 10, delayed: 10, refused: 30 });
     await bench.pass(500);
     expect(
       bench.calls(500, () => quotas.read(16, 1)),
@@ -107,7 +107,7 @@ describe('the keeper of quotas', () => {
     quotas.told([share({ bytes: 4096, isFull: true })]);
     let refusal: unknown;
     try {
-      void quotas.write(16, 1, true);
+      void quotas.write(16, 1, 0, true);
     } catch (error) {
       refusal = error;
     }
@@ -118,9 +118,37 @@ describe('the keeper of quotas', () => {
       message: expect.stringContaining('table t has reached its quota of 4096 bytes') as string,
       details: { table: 't', quota: 'bytes', limit: 4096, applied: false },
     });
-    expect(quotas.write(16, 1, false)).toBe(undefined);
+    expect(quotas.write(16, 1, 0, false)).toBe(undefined);
     quotas.told([share({ bytes: 4096 })]);
-    expect(quotas.write(16, 1, true)).toBe(undefined);
+    expect(quotas.write(16, 1, 0, true)).toBe(undefined);
+  });
+
+  it('lets a table go on as soon as its quota is raised beyond what was taken of it', async () => {
+    const bench = new Bench();
+    const { quotas } = bench;
+    quotas.told([share()]);
+    expect(quotas.read(16, 100_000)).toBe(undefined);
+    await bench.pass(2000);
+    expect(bench.calls(1, () => quotas.read(16, 1)).refused, 'a thousand seconds of its rate').toBe(1);
+    quotas.told([share({ readsPerSecond: 200_000, readShare: 100_000 })]);
+    expect(bench.calls(1, () => quotas.read(16, 1)).atOnce, 'less than a second of the new one').toBe(1);
+    quotas.told([share()]);
+    expect(bench.calls(1, () => quotas.read(16, 1)).refused, 'and as much as before of the old one').toBe(1);
+    quotas.told([share({ readsPerSecond: 0, readShare: 0 })]);
+    expect(bench.calls(1000, () => quotas.read(16, 1)).atOnce, 'without a quota nothing is owed').toBe(1000);
+  });
+
+  it('delays no more writes than it has room for, whatever the rate allows', async () => {
+    const bench = new Bench();
+    const { quotas } = bench;
+    quotas.told([share({ writesPerSecond: 2000, writeShare: 1000 })]);
+    const large = (): Promise<void> | undefined => quotas.write(16, 1, 16 * 1024 * 1024, true);
+    expect(bench.calls(1000, large).atOnce).toBe(1000);
+    expect(bench.calls(100, large)).toEqual({ atOnce: 0, delayed: 4, refused: 96 });
+    expect(bench.calls(10, () => quotas.read(16, 1)).refused, 'reads have nothing in memory').toBe(0);
+    await bench.pass(1000);
+    expect(bench.calls(2000, large).atOnce, 'room is given back').toBeGreaterThan(900);
+    expect(bench.calls(5, large).delayed).toBe(0);
   });
 
   it('goes on from what was taken when its share changes, and forgets a table that has no quotas any more', () => {

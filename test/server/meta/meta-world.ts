@@ -13,6 +13,7 @@ import type {
   NodePlace,
   NodeStreamListener,
   ShardReport,
+  TableShare,
   ToNode,
 } from '../../../server/meta/attending.ts';
 import type { MetaEvent } from '../../../server/meta/lead.ts';
@@ -49,6 +50,8 @@ export interface WorldNode {
   attendance: Attendance | undefined;
   metaserver: Metaserver | undefined;
   nodes: readonly NodePlace[];
+  /** Of tables' quotas, as it was told last. */
+  shares: readonly TableShare[];
   /** Whatever it was ordered, in order. */
   readonly ordered: Order[];
 }
@@ -107,6 +110,7 @@ export class MetaWorld {
       attendance: undefined,
       metaserver: undefined,
       nodes: [],
+      shares: [],
       ordered: [],
     };
     this.nodes.set(id, node);
@@ -230,6 +234,9 @@ export class MetaWorld {
       known: () => this.voters.filter((id) => id !== node.id).map(addressOf),
       connect: (whom, listener) => this.#connect(node, whom, listener),
       reaches: (other) => Promise.resolve(this.nodes.get(other)?.up === true),
+      onShares: (shares) => {
+        node.shares = shares;
+      },
       onNodes: (nodes) => {
         node.nodes = nodes;
       },

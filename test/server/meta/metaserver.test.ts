@@ -107,6 +107,28 @@ describe('the metaserver', () => {
     }
   });
 
+  it('keeps tables to their quotas when another node leads, also before it has heard everybody', async () => {
+    await begin([1, 2, 3]);
+    const quotas = { bytes: 0, readsPerSecond: 300, writesPerSecond: 0 };
+    await makeTable({ name: 'orders', partitioning: { kind: 'hash', shards: 4 }, quotas });
+    const told = (): number => [...world.nodes.values()].reduce((sum, { shares }) => sum + (shares[0]?.readShare ?? 0), 0);
+    await world.until(() => [...world.nodes.values()].every(({ shares }) => shares.length === 1), 5_000, 'shares');
+    expect(told()).toBeCloseTo(300, 0);
+    const late = world.nodes.get(3)!;
+    late.cutFromLeader = true;
+    world.leadMeta(2);
+    await world.until(() => world.lead.attending === 2, 20_000, 'the others');
+    for (let i = 0; i < 30; i++) {
+      await world.scheduler.advance(100);
+      expect(told()).toBeLessThanOrEqual(300);
+    }
+    late.cutFromLeader = false;
+    await ready();
+    await world.until(() => state().tables.get(table('orders')) !== undefined && told() > 299, 5_000, 'shares again');
+    await change((now, ms) => alterTable(now, 'orders', { quotas: { ...quotas, readsPerSecond: 30 } }, ms));
+    await world.until(() => told() <= 30, 5_000, 'new shares');
+  });
+
   it('goes on with a table that is being made when its leader fails after each order', async () => {
     for (let orders = 1; orders <= 6; orders++) {
       await begin([1, 2, 3]);

@@ -39,6 +39,22 @@ describe('shares of quotas', () => {
     expect(quotaShares(cluster, new Map([...demands, [3, asked(1e9, 17)]])).get(3)![0]!.readShare).toBe(3.3);
   });
 
+  it('leave each of many nodes something of a small quota', () => {
+    const made = new World();
+    const nodes = Array.from({ length: 30 }, (_, i) => i + 1);
+    for (const id of nodes) made.addNode({ id, zone: `z${id % 3}` });
+    made.createTable({
+      name: 't',
+      partitioning: { kind: 'hash', shards: 32 },
+      quotas: { bytes: 0, readsPerSecond: 1, writesPerSecond: 0 },
+    });
+    for (let i = 0; i < 20; i++) made.tick();
+    const shares = [...quotaShares(made.cluster, new Map(nodes.map((node) => [node, []]))).values()].map(([own]) => own!.readShare);
+    expect(shares.length).toBeGreaterThan(20);
+    for (const share of shares) expect(share).toBeGreaterThan(0.03);
+    expect(shares.reduce((sum, share) => sum + share, 0)).toBeLessThanOrEqual(1);
+  });
+
   it('are of nodes that attend, and of tables that are there', () => {
     const made = world();
     expect(quotaShares(made.cluster, new Map([[2, []]])).get(2)![0]!.readShare).toBe(100);
