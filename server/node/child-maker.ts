@@ -16,15 +16,17 @@
  * A segment of the node's log that the child's engine leads into belongs to it like a file of its own (engine/upkeep/without-host.ts): the log may drop the segment, and
  * does not write over a file that has another name.
  *
- * Called by shard-changes.ts. Calls the engine and group-directory.ts.
+ * Called by shard-changes.ts, and by replica-opening.ts. Calls the engine and group-directory.ts.
  */
 import type { FileSystem } from '../../base/env.ts';
-import type { HostedEngine } from '../../engine/index.ts';
-import { encodeDescriptor, type ShardDescriptor } from '../shard/descriptor.ts';
+import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
+import { decodeDescriptor, encodeDescriptor, type ShardDescriptor } from '../shard/descriptor.ts';
 import { isGroup, NewGroup, type SnapshotBegin } from './group-directory.ts';
 import type { Hash64 } from './log/index.ts';
 import { writeBeginning } from './replica-beginning.ts';
 import type { ShardBirths } from './shard-changes.ts';
+import { deletionOfOthers } from './shard-ranges.ts';
+import { DESCRIPTOR_KEY } from './shard-records.ts';
 
 export interface ChildMakerParts {
   readonly fileSystem: FileSystem;
@@ -98,4 +100,11 @@ export class ChildMaker implements ShardBirths {
   made(child: ShardDescriptor, campaign: boolean): void {
     this.#parts.made(child, campaign);
   }
+}
+
+/** What the engine of a child lacks, which was made as of the entry before the split: the batch of the split's own index. Undefined: it has it. */
+export function firstBatch(engine: HostedEngine, child: ShardDescriptor): HostedOperation[] | undefined {
+  const found = engine.getSync(DESCRIPTOR_KEY);
+  if (found === undefined || decodeDescriptor(found).shard === child.shard) return undefined;
+  return [...deletionOfOthers(child.keys), { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(child) }];
 }

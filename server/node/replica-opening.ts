@@ -9,9 +9,9 @@
 import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import { type LogEntry, membersOf, Raft, votersOnly } from '../raft/index.ts';
+import { firstBatch } from './child-maker.ts';
 import { engineOf, mendEngine, mendLog, othersOf } from './replica-mending.ts';
 import type { ReplicaParts, ReplicaSettings } from './replica-parts.ts';
-import { firstBatch } from './shard-changes.ts';
 import { StateMachine } from './state-machine.ts';
 
 const APPEND_BYTES_MAX: number = 1024 * 1024;

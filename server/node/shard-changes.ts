@@ -22,16 +22,9 @@
  * What is imported lies outside of the target's keys, where nobody reads it, until COMMIT_MERGE makes them its own. What stood there before is deleted by BEGIN_IMPORT. Of a hash shard
  * it lies between the target's keys, and is passed over as after a split; nothing may stand there before, so what is given up is swept, and the shard `splitting` until it is.
  *
- * On which side a merge stands is a record of the engine, gone when there is none; little-endian:
- *
- *   | 0x00 | 'w' |  ->  the key of the engine at which the next SWEEP begins
- *   | 0x00 | 'm' |  ->  | 1 u8 | zero 7 bytes | sealed u64 |                                                      source: index of the SEAL
- *                   ->  | 2 u8 | complete u8 | zero 6 bytes | session u64 | sealed u64 | entries u64 | floor u64 | descriptor of the source |      target
- *
- * Format: docs/formats/command.md. Owned by state-machine.ts.
+ * Owned by state-machine.ts. Calls shard-records.ts (what the engine has of it) and shard-ranges.ts (halves, and what deletes them).
  */
 import { assert } from '../../base/assert.ts';
-import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine, HostedOperation } from '../../engine/index.ts';
 import type { Configuration } from '../raft/index.ts';
 import {
@@ -41,16 +34,17 @@ import {
   sameKeys,
   sameSettings,
   type ShardDescriptor,
-  type ShardKeys,
   type ShardSettings,
   type ShardState,
   unionOf,
   withSettings,
 } from '../shard/descriptor.ts';
 import type { GroupTime } from './group-time.ts';
-import { compareKeys, engineRange, OWN_PREFIX, userKey } from './keys.ts';
+import { compareKeys, userKey } from './keys.ts';
 import type { RequestTable } from './request-table.ts';
 import type { ShardCommand, SplitAt } from './shard-commands.ts';
+import { deletionOf, FIRST_KEY, halvesOf, rangeOf } from './shard-ranges.ts';
+import { decodeMerge, DESCRIPTOR_KEY, encodeMerge, type ImportedShard, type Merge, MERGE_KEY, SWEEP_KEY } from './shard-records.ts';
 
 /** What became of a command that changes the shard. */
 export type ShardResult =
@@ -99,37 +93,8 @@ export interface ShardChangesParts {
   readonly leads: () => boolean;
 }
 
-/** An import that is complete. */
-export interface ImportedShard {
-  /** Index of its BEGIN_IMPORT, and of the SEAL of the source. */
-  readonly session: number;
-  readonly sealed: number;
-  readonly source: ShardDescriptor;
-}
-
 /** What the shard is, for whoever does not change it. */
 export type ShardFacts = Pick<ShardChanges, 'descriptor' | 'sealed' | 'imported' | 'importing' | 'mixed' | 'unswept'>;
-
-/** A merge of which this shard is the source, or the target. */
-type Merge =
-  | { readonly side: 'source'; readonly sealed: number }
-  | {
-      readonly side: 'target';
-      readonly complete: boolean;
-      readonly session: number;
-      readonly sealed: number;
-      readonly entries: number;
-      readonly floor: number;
-      readonly source: ShardDescriptor;
-    };
-
-export const DESCRIPTOR_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x73);
-const MERGE_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x6d);
-const SWEEP_KEY: Uint8Array = Uint8Array.of(OWN_PREFIX, 0x77);
-const FIRST_KEY: Uint8Array = engineRange({}).start;
-const SOURCE = 1;
-const TARGET = 2;
-const TARGET_HEAD_BYTES = 40;
 
 export class ShardChanges {
   readonly #parts: ShardChangesParts;
@@ -420,86 +385,6 @@ export class ShardChanges {
   }
 }
 
-/** What the engine of a child lacks, which was made as of the entry before the split: the batch of the split's own index. Undefined: it has it. */
-export function firstBatch(engine: HostedEngine, child: ShardDescriptor): HostedOperation[] | undefined {
-  const found = engine.getSync(DESCRIPTOR_KEY);
-  if (found === undefined || decodeDescriptor(found).shard === child.shard) return undefined;
-  return [...deletionOfOthers(child.keys), { type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(child) }];
-}
-
-/** What stays and what goes to the child; undefined: it cannot be split so. */
-export function halvesOf(keys: ShardKeys, at: SplitAt): [own: ShardKeys, child: ShardKeys] | undefined {
-  if (keys.kind === 'hash') {
-    if (at.how !== 'hash' || keys.bits === 32) return undefined;
-    const bits = keys.bits + 1;
-    return [
-      { kind: 'hash', bits, index: keys.index },
-      { kind: 'hash', bits, index: keys.index + 2 ** keys.bits },
-    ];
-  }
-  if (at.how !== 'key' || compareKeys(at.key, keys.start) <= 0) return undefined;
-  if (keys.end !== undefined && compareKeys(at.key, keys.end) >= 0) return undefined;
-  return [
-    { kind: 'range', start: keys.start, end: at.key },
-    { kind: 'range', start: at.key, end: keys.end },
-  ];
-}
-
-/** In the engine's keys. Those of a hash are strewn over all. */
-function rangeOf(keys: ShardKeys): { start: Uint8Array; end: Uint8Array } {
-  return keys.kind === 'hash' ? engineRange({}) : engineRange({ gte: keys.start, lt: keys.end });
-}
-
-/** Takes out all keys of a range at once. Those of a hash are to be swept. */
-function deletionOf(keys: ShardKeys): HostedOperation[] {
-  if (keys.kind === 'hash') return [{ type: 'put', key: SWEEP_KEY, value: FIRST_KEY }];
-  const { start, end } = rangeOf(keys);
-  return [{ type: 'deleteRange', gte: start, lt: end }];
-}
-
-/** Takes out all keys but these. */
-function deletionOfOthers(keys: ShardKeys): HostedOperation[] {
-  if (keys.kind === 'hash') return deletionOf(keys);
-  const [all, own] = [engineRange({}), rangeOf(keys)];
-  const sides = [
-    { gte: all.start, lt: own.start },
-    { gte: own.end, lt: all.end },
-  ];
-  return sides.filter(({ gte, lt }) => compareKeys(gte, lt) < 0).map((side) => ({ type: 'deleteRange', ...side }));
-}
-
 function sameShard(a: ShardDescriptor | undefined, b: ShardDescriptor): boolean {
   return a !== undefined && a.shard === b.shard && a.epoch === b.epoch && sameKeys(a.keys, b.keys);
-}
-
-function encodeMerge(merge: Merge): Buffer {
-  if (merge.side === 'source') {
-    const bytes = Buffer.alloc(16);
-    bytes[0] = SOURCE;
-    bytes.writeBigUInt64LE(BigInt(merge.sealed), 8);
-    return bytes;
-  }
-  const bytes = Buffer.alloc(TARGET_HEAD_BYTES);
-  bytes[0] = TARGET;
-  bytes[1] = merge.complete ? 1 : 0;
-  for (const [i, value] of [merge.session, merge.sealed, merge.entries, merge.floor].entries())
-    bytes.writeBigUInt64LE(BigInt(value), 8 + 8 * i);
-  return Buffer.concat([bytes, encodeDescriptor(merge.source)]);
-}
-
-function decodeMerge(source: Uint8Array): Merge {
-  const bytes = Buffer.from(source);
-  const u64 = (at: number): number => Number(bytes.readBigUInt64LE(at));
-  if (bytes.length === 16 && bytes[0] === SOURCE) return { side: 'source', sealed: u64(8) };
-  if (bytes.length <= TARGET_HEAD_BYTES || bytes[0] !== TARGET)
-    throw new SparrowError('corrupt', 'CORRUPT_STATE', 'the record of a merge is malformed');
-  return {
-    side: 'target',
-    complete: bytes[1] === 1,
-    session: u64(8),
-    sealed: u64(16),
-    entries: u64(24),
-    floor: u64(32),
-    source: decodeDescriptor(bytes.subarray(TARGET_HEAD_BYTES)),
-  };
 }

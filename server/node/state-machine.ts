@@ -44,14 +44,8 @@ import { GroupTime, STEP_MS } from './group-time.ts';
 import { OWN_PREFIX, scanOptions, userKey } from './keys.ts';
 import type { GroupLog } from './log/index.ts';
 import { RECORD_PREFIX, type RememberedWrite, RequestTable } from './request-table.ts';
-import {
-  DESCRIPTOR_KEY,
-  type ShardBirths,
-  ShardChanges,
-  type ShardChangesParts,
-  type ShardFacts,
-  type ShardResult,
-} from './shard-changes.ts';
+import { type ShardBirths, ShardChanges, type ShardChangesParts, type ShardFacts, type ShardResult } from './shard-changes.ts';
+import { DESCRIPTOR_KEY } from './shard-records.ts';
 
 /** What became of a command. */
 export type ApplyResult =

@@ -56,7 +56,7 @@ export const PLANTED_SHARD_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a child keeps what is not its own',
-    file: CHANGES,
+    file: CHILDREN,
     find: '  return [...deletionOfOthers(child.keys), { type:',
     plant: '  return [...deletionOfOthers(child.keys).slice(2), { type:',
     cluster: SHARDS,
