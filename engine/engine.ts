@@ -6,7 +6,7 @@ import type { DirectoryLock, Random, Scheduler, Zstd } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
 import type { BatchOperation, BatchOptions, CompactRange, Engine, Keyspace, Snapshot, WriteResult } from './api.ts';
 import { UpkeepIo } from './background/index.ts';
-import { BatchPlanner } from './batch-plan.ts';
+import { type BatchPlan, BatchPlanner } from './batch-plan.ts';
 import { assertConditions } from './conditions.ts';
 import type {
   BackupOptions,
@@ -70,6 +70,8 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   readonly #keyspaces: Keyspaces;
   readonly #planner: BatchPlanner;
   readonly #isHosted: boolean;
+  readonly #keyspaceOf = (given: Keyspace | undefined): OpenKeyspace =>
+    given === undefined ? this.#keyspace : this.#keyspaces.openOf(given);
   /** Calls that use the files for a while: closing waits for them. */
   readonly #upkeep = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -131,16 +133,20 @@ export class SparrowEngine extends StoredKeyValues implements Engine {
   async write(batch: readonly BatchOperation[], options?: BatchOptions): Promise<WriteResult> {
     this.assertOpen();
     const durability = this.durabilityOf(options, BATCH_OPTIONS);
-    const keyspaceOf = (given: Keyspace | undefined): OpenKeyspace =>
-      given === undefined ? this.#keyspace : this.#keyspaces.openOf(given);
     if (options?.conditions !== undefined) {
-      assertConditions(options.conditions, keyspaceOf, this.#parts.settings.maxKeyBytes, this.#parts.reader);
+      assertConditions(options.conditions, this.#keyspaceOf, this.#parts.settings.maxKeyBytes, this.#parts.reader);
     }
-    const plan = this.#planner.plan(batch, keyspaceOf);
+    const plan = this.planned(batch);
     const settled = this.#writer.batch(plan, durability, options?.sequence);
     const { sequence } = this.#writer;
     await settled;
     return { sequence, counters: plan.counters };
+  }
+
+  /** What is to be written, checked. */
+  protected planned(batch: readonly BatchOperation[]): BatchPlan {
+    this.assertOpen();
+    return this.#planner.plan(batch, this.#keyspaceOf);
   }
 
   async keyspace(name: string, settings?: KeyspaceSettings): Promise<Keyspace> {

@@ -90,6 +90,11 @@ export interface HostedEngine extends Engine {
   /** From this size on a value stays where the host's log has it, if the put says where; of the default keyspace. */
   readonly inlineThreshold: number;
   write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult>;
+  /**
+   * As `write` with this sequence number; done when it returns, throws what `write` rejects with. A promise, which does not reject: the background is behind, and
+   * whoever writes waits for it before the next batch.
+   */
+  writeNow(batch: readonly HostedOperation[], sequence: number): Promise<void> | undefined;
   /** Segments of the host's log that files of the engine lead into, oldest first. */
   hostSegments(): HostSegment[];
   /** All tables of the default keyspace, in no order. What is in memory is in none. */

@@ -256,7 +256,7 @@ function build(door: Door, undo: Undo): Engine {
   if (hosted) {
     const hostedLog = new HostedLog(hosted, path, events);
     maintenance.attachLog(hostedLog);
-    writer = new HostedWriter({
+    const hostedWriter = new HostedWriter({
       memory,
       window: resources.valueWindow,
       log: hostedLog,
@@ -266,7 +266,8 @@ function build(door: Door, undo: Undo): Engine {
       sequence: version.lastSequence,
       batchMemoryBytesMax,
     });
-    const engine = new SparrowHostedEngine({ ...common, ...others, log: hostedLog, writer }, expiryTime);
+    writer = hostedWriter;
+    const engine = new SparrowHostedEngine({ ...common, ...others, log: hostedLog, writer: hostedWriter }, expiryTime);
     begin(door, manifest, maintenance, listing);
     return engine;
   }

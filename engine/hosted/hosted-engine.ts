@@ -6,6 +6,7 @@ import type { ExpiryTime } from '../expiry-time.ts';
 import type { HostedBatchOptions, HostedEngine, HostedOperation, HostSegment, TableSpan } from '../hosted-api.ts';
 import { DEFAULT_KEYSPACE } from '../keyspace-key.ts';
 import type { WriteResult } from '../api.ts';
+import type { HostedWriter } from './hosted-writer.ts';
 
 /** No key has so many bytes. */
 const AFTER_ALL_KEYS: Uint8Array = new Uint8Array(4097).fill(0xff);
@@ -13,9 +14,11 @@ const AFTER_ALL_KEYS: Uint8Array = new Uint8Array(4097).fill(0xff);
 export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
   readonly expiry: ExpiryTime;
   readonly #own: EngineParts;
+  readonly #writer: HostedWriter;
 
-  constructor(parts: EngineParts, expiry: ExpiryTime) {
+  constructor(parts: EngineParts & { readonly writer: HostedWriter }, expiry: ExpiryTime) {
     super(parts, true);
+    this.#writer = parts.writer;
     this.expiry = expiry;
     this.#own = parts;
   }
@@ -30,6 +33,10 @@ export class SparrowHostedEngine extends SparrowEngine implements HostedEngine {
 
   get inlineThreshold(): number {
     return this.#own.settings.inlineThreshold;
+  }
+
+  writeNow(batch: readonly HostedOperation[], sequence: number): Promise<void> | undefined {
+    return this.#writer.batchNow(this.planned(batch), sequence);
   }
 
   override write(batch: readonly HostedOperation[], options: HostedBatchOptions): Promise<WriteResult> {

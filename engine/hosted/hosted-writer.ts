@@ -83,8 +83,15 @@ export class HostedWriter implements EngineWriter {
     return this.batch(planOne(keyspace, key, value, expiresAtMs), durability, sequence);
   }
 
-  /** All or nothing, and `exhausted/MEMORY_BUDGET` when there is no memory for it and none comes back. There is no durability to choose. */
   batch(plan: BatchPlan, _durability: Durability, sequence: number | undefined): Promise<void> {
+    return this.batchNow(plan, sequence) ?? RESOLVED;
+  }
+
+  /**
+   * All or nothing, and `exhausted/MEMORY_BUDGET` when there is no memory for it and none comes back. There is no durability to choose. Done when it returns; what to
+   * wait for before the next one, if anything.
+   */
+  batchNow(plan: BatchPlan, sequence: number | undefined): Promise<void> | undefined {
     this.#log.assertWritable();
     // What is in the arena, nodes, and what its flush takes. Values in the host's log take nothing.
     assertFits(plan, 0, this.#batchMemoryBytesMax);
@@ -99,10 +106,10 @@ export class HostedWriter implements EngineWriter {
     }
   }
 
-  #batch(plan: BatchPlan, next: number): Promise<void> {
+  #batch(plan: BatchPlan, next: number): Promise<void> | undefined {
     if (plan.keys.length === 0) {
       this.#sequence = next;
-      return RESOLVED;
+      return undefined;
     }
     const memtable = this.#owner.active(0);
     memtable.provide(plan.keys.length);
@@ -191,11 +198,11 @@ export class HostedWriter implements EngineWriter {
     return given;
   }
 
-  #after(memtable: Memtable, logBytes: number): Promise<void> {
+  #after(memtable: Memtable, logBytes: number): Promise<void> | undefined {
     this.#logBytesOfMemtable += logBytes;
     const limit = this.#settings.memtableBytes;
     if (memtable.bytes >= limit || this.#logBytesOfMemtable >= limit * LOG_PER_MEMTABLE) this.#owner.seal();
     else if (this.#owner.memoryIsShort) this.#owner.relieveMemory();
-    return this.#owner.admit(logBytes) ?? RESOLVED;
+    return this.#owner.admit(logBytes);
   }
 }

@@ -129,7 +129,7 @@ export class StateMachine {
       configuration: () => this.configuration,
       mark: () => this.mark(),
       withRoom: (attempt) => this.#withRoom(attempt),
-      write: (batch, index) => this.#write(batch, index),
+      write: async (batch, index) => this.#write(batch, index),
       flushSoon: () => this.#watch?.splitNear(),
       leads: () => this.#watch?.leads() ?? false,
     };
@@ -187,32 +187,44 @@ export class StateMachine {
     return this.#requests.lookup(id);
   }
 
-  async apply(entry: LogEntry): Promise<ApplyResult> {
+  /** The next entry. A promise only where it has to wait for something: the next one may come when that has settled. */
+  apply(entry: LogEntry): ApplyResult | Promise<ApplyResult> {
     assert(entry.index === this.#applied + 1, 'entries are applied without gaps');
-    let result = NO_OPERATION;
-    if (entry.change !== undefined || !this.#configurationWritten) {
-      // Commands are no first entries: a leader begins its term with one that has no data.
-      assert(entry.data.length === 0, 'an entry that says who the members are is no command');
-      const before = this.configuration;
-      if (entry.change !== undefined) this.#changed(changed(before, entry.change), entry.index);
-      const members = membersOf(this.configuration);
-      const batch: HostedOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.configuration) }];
-      if (!this.#configurationWritten) {
-        this.#book.begin(batch);
-        batch.push({ type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(this.#shard.descriptor) });
-      }
-      // Whose votes are not asked any more must not come back with them.
-      if (entry.change?.type === 'force' && this.#shard.descriptor.shard === FIRST_SHARD) {
-        this.#book.remove(
-          membersOf(before).filter((id) => !members.includes(id)),
-          batch,
-        );
-      }
-      await this.#write(batch, entry.index);
-      this.#configurationWritten = true;
-    } else if (entry.data.length > 0) result = await this.#execute(decodeCommand(entry.data, this.#placeOf(entry)), entry);
+    if (entry.change !== undefined || !this.#configurationWritten) return this.#applyMembers(entry);
+    const result = entry.data.length > 0 ? this.#execute(decodeCommand(entry.data, this.#placeOf(entry)), entry) : NO_OPERATION;
+    if (result instanceof Promise) return this.#appliedWhen(entry, result);
     this.#applied = entry.index;
     return result;
+  }
+
+  async #appliedWhen({ index }: LogEntry, result: Promise<ApplyResult>): Promise<ApplyResult> {
+    const done = await result;
+    this.#applied = index;
+    return done;
+  }
+
+  async #applyMembers({ index, data, change }: LogEntry): Promise<ApplyResult> {
+    // Commands are no first entries: a leader begins its term with one that has no data.
+    assert(data.length === 0, 'an entry that says who the members are is no command');
+    const before = this.configuration;
+    if (change !== undefined) this.#changed(changed(before, change), index);
+    const members = membersOf(this.configuration);
+    const batch: HostedOperation[] = [{ type: 'put', key: CONFIGURATION_KEY, value: encodeConfiguration(this.configuration) }];
+    if (!this.#configurationWritten) {
+      this.#book.begin(batch);
+      batch.push({ type: 'put', key: DESCRIPTOR_KEY, value: encodeDescriptor(this.#shard.descriptor) });
+    }
+    // Whose votes are not asked any more must not come back with them.
+    if (change?.type === 'force' && this.#shard.descriptor.shard === FIRST_SHARD) {
+      this.#book.remove(
+        membersOf(before).filter((id) => !members.includes(id)),
+        batch,
+      );
+    }
+    await this.#write(batch, index);
+    this.#configurationWritten = true;
+    this.#applied = index;
+    return NO_OPERATION;
   }
 
   /**
@@ -246,7 +258,7 @@ export class StateMachine {
     return { segment: place.segment, offset: place.offset, valueBytesMin: this.#valueBytesMin };
   }
 
-  async #execute(command: Command, { index, term }: LogEntry): Promise<ApplyResult> {
+  #execute(command: Command, { index, term }: LogEntry): ApplyResult | Promise<ApplyResult> {
     if (command.kind === 'shard') return this.#shard.execute(command.change, index, term);
     const { id } = command;
     if (command.kind === 'node' || command.kind === 'begun' || command.kind === 'removed') {
@@ -254,8 +266,7 @@ export class StateMachine {
       if (command.kind === 'node') this.#book.set(command.node, command.known, batch);
       else if (command.kind === 'begun') this.#book.begins(command.node, batch);
       else this.#book.remove([command.node], batch);
-      if (batch.length > 0) await this.#write(batch, index);
-      return appliedAt(index);
+      return this.#written(batch, index, appliedAt(index));
     }
     const { epoch, state } = this.#shard.descriptor;
     if (command.epoch !== 0 && command.epoch !== epoch) return { outcome: 'other-epoch', epoch };
@@ -274,10 +285,7 @@ export class StateMachine {
     if (command.nowMs > 0) this.#time.reach(nowMs, index, batch, looks ? 1 : STEP_MS);
     if (command.kind === 'write') {
       const failed = looks ? this.#time.look(nowMs, () => this.#failedCondition(command.conditions)) : undefined;
-      if (failed !== undefined) {
-        if (batch.length > 0) await this.#write(batch, index);
-        return failed;
-      }
+      if (failed !== undefined) return this.#written(batch, index, failed);
       for (const operation of command.operations) batch.push(operation);
       result = appliedAt(index);
     } else {
@@ -288,22 +296,30 @@ export class StateMachine {
       remembered = encodeRangeResult(deleted, cursor);
     }
     if (id !== undefined) this.#requests.remember(id, index, remembered, batch);
-    if (batch.length > 0) await this.#write(batch, index);
-    return result;
+    return this.#written(batch, index, result);
   }
 
-  async #write(batch: readonly HostedOperation[], sequence: number): Promise<void> {
-    for (;;) {
-      try {
-        await this.#engine.write(batch, { sequence });
-        return;
-      } catch (error) {
-        if (this.#watch === undefined || !(error instanceof SparrowError) || error.kind !== 'exhausted') throw error;
-        // What it did not find was room for the next one.
-        if (this.#engine.sequence >= sequence) return;
-        await this.#watch.room(error);
-      }
+  /** `result`, when the batch is written. */
+  #written(batch: readonly HostedOperation[], index: number, result: ApplyResult): ApplyResult | Promise<ApplyResult> {
+    const written = batch.length === 0 ? undefined : this.#write(batch, index);
+    return written === undefined ? result : written.then(() => result);
+  }
+
+  /** Undefined: it is done, and nothing has to be waited for. */
+  #write(batch: readonly HostedOperation[], sequence: number): Promise<void> | undefined {
+    try {
+      return this.#engine.writeNow(batch, sequence);
+    } catch (error) {
+      return this.#writeAgain(batch, sequence, error);
     }
+  }
+
+  async #writeAgain(batch: readonly HostedOperation[], sequence: number, error: unknown): Promise<void> {
+    if (this.#watch === undefined || !(error instanceof SparrowError) || error.kind !== 'exhausted') throw error;
+    // What it did not find was room for the next one.
+    if (this.#engine.sequence >= sequence) return;
+    await this.#watch.room(error);
+    await this.#write(batch, sequence);
   }
 
   /** What is attempted leaves nothing behind when it finds no room. */

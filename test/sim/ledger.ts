@@ -103,9 +103,10 @@ StateMachine.prototype.apply = function (this: StateMachine, entry: LogEntry) {
   const watch = watched.get(this.engine);
   watch?.ledger.applies(watch.by, entry);
   const { applied } = watch ?? {};
-  if (applied === undefined) return apply.call(this, entry);
-  return apply.call(this, entry).then((result) => {
-    applied(this, entry, result);
-    return result;
-  });
+  const result = apply.call(this, entry);
+  const told = (done: ApplyResult): ApplyResult => {
+    applied?.(this, entry, done);
+    return done;
+  };
+  return result instanceof Promise ? result.then(told) : told(result);
 };

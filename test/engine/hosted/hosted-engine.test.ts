@@ -198,6 +198,23 @@ describe("values in the host's log", () => {
   });
 });
 
+describe('a write that is not waited for', () => {
+  it('is done when it returns, pointers included; one that cannot be done throws and changes nothing', async () => {
+    const { log, engine } = await world();
+    const large = Buffer.alloc(2000, 'v');
+    expect(engine.writeNow([{ type: 'put', key: 'a', value: '1' }, logged(log, 'b', large)], 7)).toBeUndefined();
+    expect([engine.sequence, text(engine.getSync('a')), engine.getEntrySync('b')?.version]).toEqual([7, '1', 7]);
+    expect(engine.getSync('b')).toEqual(new Uint8Array(large));
+    expect(() => engine.writeNow([{ type: 'put', key: 'a', value: '2' }], 7)).toThrow(expect.objectContaining({ code: 'SEQUENCE' }));
+    expect(() => engine.writeNow([{ type: 'put', key: 'a', value: large.toString().repeat(8) }], 8)).toThrow(
+      expect.objectContaining({ code: 'NO_PLACE' }),
+    );
+    expect([engine.sequence, text(engine.getSync('a'))]).toEqual([7, '1']);
+    await engine.close();
+    expect(() => engine.writeNow([], 9)).toThrow(expect.objectContaining({ code: 'ENGINE_CLOSED' }));
+  });
+});
+
 describe('a segment that the host wants back', () => {
   it('is free after relocate, whatever still lived there', async () => {
     const { fs, log, engine } = await world();

@@ -99,7 +99,7 @@ describe('values that expire', () => {
     for (const wallMs of [T0 - 86_400_000, T0 + 86_400_000]) {
       const { machine } = await copy(wallMs);
       let index = 0;
-      const apply = (data: Uint8Array): Promise<ApplyResult> => machine.apply({ index: ++index, term: 1, data });
+      const apply = async (data: Uint8Array): Promise<ApplyResult> => machine.apply({ index: ++index, term: 1, data });
       await apply(new Uint8Array(0));
       await apply(putAt(T0, 'k', T0 + 500));
       expect(await apply(putAt(T0 + 499, 'k', undefined, [ABSENT('k')]))).toMatchObject({ outcome: 'condition-failed', version: 2 });
