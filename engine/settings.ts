@@ -94,8 +94,8 @@ export interface EngineSettings extends ResourceSettings {
   /** Level-0 tables that start a compaction. Default 4, 1 to 16. */
   level0Compact: number;
   /**
-   * Level-0 tables at which writes crawl; from halfway between level0Compact and this on they are slowed little by little. Default 20,
-   * 2 to 32, not below level0Compact.
+   * Level-0 tables at which writes crawl, each waiting up to 40 ms; from halfway between level0Compact and this on they are slowed little by little. Where many writers
+   * bring more even so, there may be about twice as many. Default 20, 2 to 32, not below level0Compact.
    */
   level0Stop: number;
   /** Size of level 1; each level below holds levelRatio times as much. Default 128 MiB, 256 KiB to 16 GiB. */

@@ -76,12 +76,12 @@ export class BackPressure {
   admit(bytes: number): Promise<void> | undefined {
     if (!this.#isNear && !this.#budget.isNear) return undefined;
     if (this.#isOff) return undefined;
-    const { amount, reason } = this.#debt();
-    if (amount === 0) return undefined;
-    const wait = this.#pace.admit(bytes, amount);
-    if (wait && this.#stalled?.reason !== reason) {
+    const debt = this.#debt();
+    if (debt.amount === 0) return undefined;
+    const wait = this.#pace.admit(bytes, debt);
+    if (wait && this.#stalled?.reason !== debt.reason) {
       this.#stalled?.ended();
-      this.#stalled = { reason, ended: stall(this.#events, reason, false) };
+      this.#stalled = { reason: debt.reason, ended: stall(this.#events, debt.reason, false) };
     }
     return wait;
   }
@@ -93,11 +93,11 @@ export class BackPressure {
       this.#version = version;
       this.#standing = this.#standingDebt(version);
     }
-    const { amount } = this.#debt();
+    const { amount, full } = this.#debt();
     this.#io.debt(amount, this.#clock.monotonicMs());
     this.#isNear = amount > 0 || this.#memtables.sealed.length > 0;
     if (amount > 0 && !this.#isOff) {
-      if (amount < 1) this.#pace.shorten();
+      this.#pace.shorten(full);
       return;
     }
     this.#pace.letGo();
@@ -142,7 +142,8 @@ export class BackPressure {
       activeShare: (this.#memtables.active?.bytes ?? 0) / this.#settings.memtableBytes,
       memoryShare: this.#budget.isNear ? this.#budget.share : 0,
     });
-    return passing.amount > this.#standing.amount ? passing : this.#standing;
+    const most = passing.amount > this.#standing.amount ? passing : this.#standing;
+    return { ...most, full: Math.max(passing.full, this.#standing.full) };
   }
 
   #standingDebt(version: Version): Debt {
@@ -157,6 +158,7 @@ export class BackPressure {
       level0: version.levels[0]!.length,
       level0Compact,
       level0Stop,
+      level0Max: LEVEL0_MAX,
       fullestLevel: this.#fullestLevel(),
       valueBytes,
       garbageBytes,

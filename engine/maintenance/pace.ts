@@ -4,15 +4,19 @@
  * to rest where writers bring as much as the background takes away, whatever that is; nothing is measured and nothing oscillates.
  *
  * A write does not wait for less than a timer can tell, a millisecond: it is let go at once and what it cost stays with the next. Nor for longer
- * than WAIT_MS_MAX, unless the debt is full: then the place runs out, and time is all that there is.
+ * than WAIT_MS_MAX, while there is place: many writers together get more than the debt allows then. The last of the place makes them wait twice as long with each
+ * seventh of it that is taken. So this, too, comes to rest where writers bring as much as is taken away, at the wait that N writers who get r writes a second
+ * done have in any case, N / r.
  */
 import type { Clock, Scheduler, Timer } from '../../base/env.ts';
+import type { Debt } from './debt.ts';
 
 const MS_PER_MIB = 1;
 const STEPS = 12;
 const DEBT_MAX = 1.25;
 const WAIT_MS_MIN = 1;
 export const WAIT_MS_MAX = 40;
+const FULL_STEPS = 7;
 const MIB = 1024 * 1024;
 
 type Group = { atMs: number; readonly promise: Promise<void>; readonly resolve: () => void };
@@ -32,18 +36,17 @@ export class Pace {
   }
 
   /** A promise that settles when a write of `bytes` may count as done, or undefined: at once. */
-  admit(bytes: number, debt: number): Promise<void> | undefined {
+  admit(bytes: number, { amount, full }: Pick<Debt, 'amount' | 'full'>): Promise<void> | undefined {
     const nowMs = this.#clock.monotonicMs();
-    const cost = (bytes / MIB) * MS_PER_MIB * 2 ** (Math.min(debt, DEBT_MAX) * STEPS);
-    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + cost;
-    if (debt < 1) this.#freeAtMs = Math.min(this.#freeAtMs, nowMs + WAIT_MS_MAX);
+    const cost = (bytes / MIB) * MS_PER_MIB * 2 ** (Math.min(amount, DEBT_MAX) * STEPS);
+    this.#freeAtMs = Math.min(Math.max(this.#freeAtMs, nowMs) + cost, nowMs + longestMs(full));
     if (this.#freeAtMs - nowMs < WAIT_MS_MIN) return undefined;
     return this.#group(Math.ceil(this.#freeAtMs)).promise;
   }
 
-  /** The debt is not full any more: nobody waits for longer than others do. */
-  shorten(): void {
-    const latestMs = this.#clock.monotonicMs() + WAIT_MS_MAX;
+  /** There may be more place than before: nobody waits for longer than who comes now. */
+  shorten(full: number): void {
+    const latestMs = this.#clock.monotonicMs() + longestMs(full);
     const waiting = this.#waiting;
     let later = waiting.length;
     // Who never awaits has tens of thousands waiting: only those that are new since the last time are looked at.
@@ -85,4 +88,8 @@ export class Pace {
       this.#setTimer();
     });
   }
+}
+
+function longestMs(full: number): number {
+  return WAIT_MS_MAX * 2 ** (Math.min(full, 1) * FULL_STEPS);
 }

@@ -29,6 +29,7 @@ async function overload(load: {
   writers: number;
   pauseMs: number;
   rate: number;
+  value?: Uint8Array;
 }): Promise<{ waits: number[]; bySecond: number[]; metrics: EngineMetrics }> {
   const scheduler = new SimScheduler();
   const settings = { ...SETTINGS, backgroundBytesPerSecMax: load.rate };
@@ -41,7 +42,7 @@ async function overload(load: {
   const writer = async (): Promise<void> => {
     while (!isOver) {
       const begunMs = scheduler.nowMs;
-      await engine.put(`k${random.below(KEYS)}`, VALUE);
+      await engine.put(`k${random.below(KEYS)}`, load.value ?? VALUE);
       waits.push(scheduler.nowMs - begunMs);
       await new Promise<void>((resolve) => scheduler.after(load.pauseMs, resolve));
     }
@@ -63,6 +64,8 @@ test.each([
   { writers: 1, pauseMs: 0.2, rate: MIB },
   { writers: 4, pauseMs: 0.5, rate: MIB },
   { writers: 8, pauseMs: 1, rate: 2 * MIB },
+  // At the least rate that can be set.
+  { writers: 64, pauseMs: 0.5, rate: MIB, value: new Uint8Array(1024) },
 ])('$writers writers are slowed and never stopped: 99.9 % of puts take less than 50 ms', async (load) => {
   const { waits, bySecond, metrics } = await overload(load);
   // It was an overload, and what was allowed behind was kept to. A step may be done on credit.
