@@ -217,6 +217,8 @@ export class ClusterPart {
   #tellRefusal(address: string, why: Error | undefined): void {
     if (!(why instanceof SparrowError) || why.kind !== 'invalid' || why.message === this.#said) return;
     this.#said = why.message;
+    // One that was decommissioned while it was away is removed as any other.
+    this.#parts.node.ties.refused(why);
     this.#parts.logger.warn({ address, code: why.code }, `the metaserver does not take this node: ${why.message}`);
   }
 

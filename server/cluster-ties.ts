@@ -47,6 +47,8 @@ export class ClusterTies {
   /** Where other nodes are, as is noted in the directory. */
   #remembered: KnownNodes = new Map();
   #onRemoved: (() => void) | undefined;
+  /** That the metaserver has told of, a node's or one that is used up. */
+  #largestTold = 0;
 
   constructor(parts: ClusterTiesParts) {
     this.#parts = parts;
@@ -83,8 +85,14 @@ export class ClusterTies {
     return [...(this.#feed?.nodes ?? [])].filter(([id, { address }]) => id !== own && address !== '').map(([, { address }]) => address);
   }
 
+  /** Of all ids that this node knows to be used, or used up. */
+  get largestId(): number {
+    return Math.max(this.#largestTold, ...(this.#feed?.nodes.keys() ?? []));
+  }
+
   /** By the metaserver: where all nodes are, and which ids are used up. */
   told(nodes: ReadonlyMap<number, NodeAddress>, removed: readonly number[]): void {
+    this.#largestTold = Math.max(this.#largestTold, ...nodes.keys(), ...removed);
     this.#feed?.tell(nodes);
     if (removed.includes(this.#parts.identity.nodeId)) this.#wasRemoved('the metaserver says so');
   }

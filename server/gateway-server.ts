@@ -64,6 +64,7 @@ export class GatewayServer {
       metaserver: () => cluster.metaserver,
       leader: () => cluster.leader,
       clusterId: formatClusterId(node.identity.clusterId),
+      historySince: (ms) => this.#listener.historySince(ms),
     });
     this.#listener.serve(MetaService, metaService(this.#meta, counter));
   }
@@ -189,5 +190,10 @@ export class GatewayServer {
 /** What clients are told. Of a node that is alone, and that no other can join, there is nothing to tell. */
 function clusterOf({ identity, ties, transport }: NodeParts): ClusterIdentity {
   if (transport === undefined) return NO_CLUSTER;
-  return { clusterId: formatClusterId(identity.clusterId), members: ties.addresses, placeOf: (node) => ties.placeOf(node) };
+  return {
+    clusterId: formatClusterId(identity.clusterId),
+    members: ties.addresses,
+    placeOf: (node) => ties.placeOf(node),
+    largestId: () => ties.largestId,
+  };
 }

@@ -88,7 +88,7 @@ export class ClusterAdmin {
       node: this.#node(),
       members: this.#members(),
       removedIds: [...replica.book.removed].sort((a, b) => a - b),
-      freeId: freeId(replica),
+      freeId: Math.max(freeId(replica), this.#view.largestId + 1),
     };
   }
 

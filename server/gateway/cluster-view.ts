@@ -19,6 +19,8 @@ export interface ClusterIdentity {
   readonly members: ReadonlyMap<number, string>;
   /** The same of any node that is known, also one that is no member of shard 1's group, and where other nodes reach it. Left out: of the members only. */
   readonly placeOf?: (node: number) => NodeAddress | undefined;
+  /** Of all ids that are known to be used, or used up, also of nodes that are no members of it. Left out: of the members only. */
+  readonly largestId?: () => number;
 }
 
 export const NO_CLUSTER: ClusterIdentity = Object.freeze({ clusterId: '', members: new Map<number, string>() });
@@ -36,6 +38,11 @@ export class ClusterView {
 
   get members(): readonly Member[] {
     return [...this.#identity.members].map(([id, address]) => ({ id, address }));
+  }
+
+  /** 0: nothing is known but of members. */
+  get largestId(): number {
+    return this.#identity.largestId?.() ?? 0;
   }
 
   get nodeId(): number {
