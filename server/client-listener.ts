@@ -11,9 +11,9 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import { SparrowError } from '../base/errors.ts';
-import { fileDescriptors, Kv } from '../proto/index.ts';
+import { fileDescriptors, Kv, type SurveyPoint } from '../proto/index.ts';
 import { parseListen } from './address.ts';
-import { Dashboard } from './dashboard/index.ts';
+import { Dashboard, messageOfPoint } from './dashboard/index.ts';
 import {
   CallCounter,
   Connections,
@@ -115,6 +115,11 @@ export class ClientListener {
       dashboard.answer(request, response),
     );
     this.#logger.info({ address: this.#metrics.address }, 'metrics at /metrics, the dashboard at /dashboard');
+  }
+
+  /** What the dashboard keeps of the last hour, later than that; nothing without one. */
+  historySince(sinceMs: number): SurveyPoint[] {
+    return (this.#dashboard?.historySince(sinceMs) ?? []).map(messageOfPoint);
   }
 
   /** What every server tells. */

@@ -7,7 +7,7 @@
 import type { ChannelCredentials, ServiceError } from '@grpc/grpc-js';
 import { SparrowError } from '../base/errors.ts';
 import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER, plainMessage } from '../base/rpc-status.ts';
-import { type ClusterSource, type SurveyedView, viewOfSurvey } from './dashboard/index.ts';
+import { type ClusterSource, pointOfMessage, type Surveyed, viewOfSurvey } from './dashboard/index.ts';
 import { MetaClient, SurveyRequest, type SurveyResponse } from '../proto/index.ts';
 
 export interface SurveySourceParts {
@@ -43,13 +43,14 @@ export class SurveySource implements ClusterSource {
   }
 
   /** Throws what the metaserver says, or `unavailable/META_UNREACHABLE`. */
-  async survey(signal: AbortSignal): Promise<SurveyedView> {
+  async survey(signal: AbortSignal, historySinceMs?: number): Promise<Surveyed> {
     const { own, ask } = this.#parts;
-    const request = SurveyRequest.fromPartial({ endedOperators: ENDED_SHOWN });
+    const request = SurveyRequest.fromPartial({ endedOperators: ENDED_SHOWN, historySinceMs });
     let survey = (): Promise<SurveyResponse> => own(request, signal);
     for (let asked = 1; ; asked++) {
       try {
-        return viewOfSurvey(await survey(), this.#parts);
+        const found = await survey();
+        return { view: viewOfSurvey(found, this.#parts), past: found.history.map(pointOfMessage) };
       } catch (error) {
         const address = leaderAddressOf(error);
         if (address === undefined || asked >= NODES_ASKED_MAX) throw error;

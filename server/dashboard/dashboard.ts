@@ -6,7 +6,7 @@
  *   GET /api/cluster?since=  a ClusterView as JSON, its history from that time on; 503 with a ProblemView when there is none
  *
  * Any node answers: it asks the one that leads the metaserver. However many look at it, that one is asked once in FRESH_MS at most. A node that leads
- * keeps a history of the last hour, whoever looks; another one while somebody does.
+ * keeps a history of the last hour, whoever looks; another one is given what it lacks of that when somebody looks at it.
  *
  * The page gets nothing from elsewhere and runs no script but its own (Content-Security-Policy). Nothing can be changed here.
  *
@@ -17,7 +17,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { SparrowError } from '../../base/errors.ts';
 import { type Asset, readAssets } from './assets.ts';
-import type { ClusterView, ProblemView } from './cluster-view.ts';
+import type { ClusterView, HistoryPoint, ProblemView } from './cluster-view.ts';
 import { History, HISTORY_EVERY_MS, pointOf } from './history.ts';
 
 export type SurveyedView = Omit<ClusterView, 'history'>;
@@ -27,8 +27,13 @@ export interface ClusterSource {
   readonly node: number;
   /** Whether this node leads the metaserver. */
   leads(): boolean;
-  /** What the leader of the metaserver says. Throws a SparrowError. */
-  survey(signal: AbortSignal): Promise<SurveyedView>;
+  /** What the leader of the metaserver says, with its history later than `sinceMs` when that is asked for. Throws a SparrowError. */
+  survey(signal: AbortSignal, sinceMs: number | undefined): Promise<Surveyed>;
+}
+
+export interface Surveyed {
+  readonly view: SurveyedView;
+  readonly past: readonly HistoryPoint[];
 }
 
 /** An answer is good for so long. */
@@ -55,7 +60,7 @@ const HEADERS: Readonly<Record<string, string>> = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
-interface Surveyed {
+interface Answer {
   readonly atMs: number;
   /** The view as JSON, without its last brace. */
   readonly json: string;
@@ -67,8 +72,8 @@ export class Dashboard {
   readonly #timer: NodeJS.Timeout;
   readonly #closing: AbortController = new AbortController();
   #assets: ReadonlyMap<string, Asset> | undefined;
-  #last: Surveyed | undefined;
-  #asking: Promise<Surveyed> | undefined;
+  #last: Answer | undefined;
+  #asking: Promise<Answer> | undefined;
 
   constructor(source: ClusterSource) {
     this.#source = source;
@@ -89,6 +94,11 @@ export class Dashboard {
     else if (name === undefined) void this.#answerCluster(reply, Number(url.searchParams.get('since') ?? 0) || 0);
     else this.#answerFile(reply, name, request.headers['if-none-match']);
     return true;
+  }
+
+  /** What is kept, later than that. */
+  historySince(sinceMs: number): readonly HistoryPoint[] {
+    return this.#history.since(sinceMs);
   }
 
   close(): void {
@@ -118,15 +128,16 @@ export class Dashboard {
     }
   }
 
-  async #survey(): Promise<Surveyed> {
+  async #survey(): Promise<Answer> {
     if (this.#last !== undefined && performance.now() - this.#last.atMs < FRESH_MS) return this.#last;
     this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
     return this.#asking;
   }
 
-  async #ask(): Promise<Surveyed> {
+  async #ask(): Promise<Answer> {
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(SURVEY_MS_MAX)]);
-    const view = await this.#source.survey(signal);
+    const { view, past } = await this.#source.survey(signal, this.#source.leads() ? undefined : this.#history.lastMs);
+    for (const point of past) this.#history.add(point);
     // Before that, who leads the metaserver has not heard of all yet.
     if (view.nowMs - view.leadsSinceMs >= SETTLE_MS) this.#history.add(pointOf(view));
     this.#last = { atMs: performance.now(), json: JSON.stringify(view).slice(0, -1) };

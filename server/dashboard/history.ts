@@ -1,5 +1,5 @@
 /**
- * The last hour of a cluster: a point every few seconds, in memory of the node that is looked at. Pure.
+ * The last hour of a cluster: a point every few seconds, in memory of who leads the metaserver, and of nodes that are looked at. Pure.
  *
  * Invariants: points are in the order of time, at least `everyMs` apart, and no more than POINTS_MAX. A clock that goes back (another node leads the
  * metaserver) begins anew behind the last point that is not later.
@@ -21,6 +21,11 @@ export class History {
     this.#points.push(point);
     if (this.#points.length > POINTS_MAX) this.#points.shift();
     return true;
+  }
+
+  /** Of the last point; 0: there is none. */
+  get lastMs(): number {
+    return this.#points.at(-1)?.atMs ?? 0;
   }
 
   /** Points later than that. */

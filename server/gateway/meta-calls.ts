@@ -18,6 +18,7 @@ import type {
   OperateResponse,
   PolicyRequest,
   PolicyResponse,
+  SurveyPoint,
   SurveyRequest,
   SurveyResponse,
   TimestampsRequest,
@@ -62,6 +63,8 @@ export interface MetaCallsParts {
   readonly metaserver: () => Metaserver | undefined;
   readonly leader: () => MetaLeader | undefined;
   readonly clusterId: string;
+  /** What this node keeps of the last hour, later than that. */
+  readonly historySince: (ms: number) => SurveyPoint[];
 }
 
 /** Of the call's time: how long it may wait for leaders of new shards. */
@@ -185,7 +188,7 @@ export class MetaCalls {
     });
   }
 
-  async survey({ withoutShards, endedOperators }: SurveyRequest): Promise<SurveyResponse> {
+  async survey({ withoutShards, endedOperators, historySinceMs }: SurveyRequest): Promise<SurveyResponse> {
     const lead = this.lead();
     return lead.view((state, nowMs) => {
       const { proposals, blocked, paused } = plan(state, nowMs);
@@ -208,6 +211,7 @@ export class MetaCalls {
         blocked: [...blocked],
         decisionMs: lead.counts.decisionMs,
         pausedBecause: paused ?? '',
+        history: historySinceMs === undefined ? [] : this.#parts.historySince(historySinceMs),
       };
     });
   }

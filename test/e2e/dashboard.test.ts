@@ -55,6 +55,17 @@ describe('the dashboard of three nodes', () => {
       for (const { replicas } of shards) expect(new Set(replicas.map(({ node }) => node))).toEqual(new Set([1, 2, 3]));
   });
 
+  it('has the history of whoever leads the metaserver at each, also where nobody has looked before', async () => {
+    const { leader } = (await viewFrom(addresses[0]!))!;
+    const points = async (address: string): Promise<number[]> => (await viewFrom(address))?.history.points.map(({ atMs }) => atMs) ?? [];
+    await expect.poll(async () => (await points(addresses[leader - 1]!)).length, WAIT).toBeGreaterThan(1);
+    const first = (await points(addresses[leader - 1]!))[0]!;
+    const [listen, metrics] = (await unusedPorts(2)).map((port) => `127.0.0.1:${port}`);
+    const join = cluster.nodes[1]!.address;
+    await using proxy = await startServer({ role: 'proxy', join, listen: listen!, metricsAddress: metrics!, logLevel: 'silent' });
+    await expect.poll(async () => (await points(proxy.metricsAddress!))[0], WAIT).toBe(first);
+  });
+
   it('is drawn by a browser, from real figures', async (context) => {
     if (browser === undefined) return context.skip('there is no browser (apt-get install chromium)');
     const page = await browser.context.newPage();

@@ -117,6 +117,23 @@ describe('/api/cluster', () => {
     expect(history).toEqual({ everyMs: 5_000, points: [] });
   });
 
+  it('has the hour that who leads the metaserver keeps, also where nobody has looked before, and asks for it once', async () => {
+    const survey = fakeSurvey({ nodes: 3, zones: 3, shards: 3 });
+    await using late = await serveFake(survey);
+    const { history: _, ...now } = (await (await fetch(`http://${late.address}/api/cluster`)).json()) as ClusterView;
+    await using other = await serveFake(survey);
+    const before = Array.from({ length: POINTS_MAX - 1 }, (__, i) => now.nowMs - (POINTS_MAX - 1 - i) * 5_000);
+    other.past = before.map((atMs) => ({ ...pointOf(now), atMs }));
+    const seen = async (): Promise<number[]> => {
+      const { history } = (await (await fetch(`http://${other.address}/api/cluster`)).json()) as ClusterView;
+      return history.points.map(({ atMs }) => atMs);
+    };
+    expect(await seen()).toEqual([...before, now.nowMs]);
+    await expect.poll(async () => ((await seen()).length, other.asked.length)).toBe(2);
+    expect(other.asked).toEqual([0, now.nowMs]);
+    expect(await seen()).toEqual([...before, now.nowMs]);
+  });
+
   it('asks the metaserver once for many who look at the same time', async () => {
     await using many = await serveFake(fakeSurvey({ nodes: 3, zones: 3, shards: 3 }));
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -176,6 +193,9 @@ describe('a view', () => {
     expect(range('a', 'm"')).toBe('"a" to "m\\""');
     expect(range(Buffer.of(0, 255), 'é')).toBe('0x00ff to "é"');
     expect(range('', Buffer.from('\u202e'))).toBe('up to 0xe280ae');
+    expect(range('node/bin/node\0\u0001')).toBe('from "node/bin/node\\x00\\x01"');
+    expect(range(Buffer.from([0x61, 0x22, 0x5c, 0xff]))).toBe('from "a\\"\\\\\\xff"');
+    expect(range(`a\0${'k'.repeat(100)}`)).toBe(`from "a\\x00${'k'.repeat(46)}..."`);
     expect(range('k'.repeat(100))).toBe(`from "${'k'.repeat(48)}..."`);
     expect(range(Buffer.alloc(100))).toBe(`from 0x${'0'.repeat(48)}...`);
     expect(textOfKeys({ keys: { $case: 'hash', value: { bits: 3, index: 5 } } })).toBe('hash 5 of 8');

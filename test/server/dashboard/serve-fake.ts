@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { SurveyResponse } from '../../../proto/index.ts';
+import type { HistoryPoint } from '../../../server/dashboard/cluster-view.ts';
 import { Dashboard } from '../../../server/dashboard/dashboard.ts';
 import { viewOfSurvey } from '../../../server/dashboard/view-of-survey.ts';
 
@@ -9,6 +10,9 @@ export interface Served extends AsyncDisposable {
   readonly address: string;
   /** What is answered from now on; an error is thrown. */
   survey: SurveyResponse | Error;
+  /** What the leader keeps of the last hour; and from when on it was asked for that. */
+  past: readonly HistoryPoint[];
+  asked: (number | undefined)[];
   /** How often it was asked, and how many requests have come. */
   surveys: number;
   requests: number;
@@ -23,11 +27,15 @@ export async function serveFake(first: SurveyResponse | Error): Promise<Served> 
   const dashboard = new Dashboard({
     node: 2,
     leads: () => false,
-    survey: async () => {
+    survey: async (_, sinceMs) => {
       served.surveys++;
+      served.asked.push(sinceMs);
       await served.gate;
       if (served.survey instanceof Error) throw served.survey;
-      return viewOfSurvey(served.survey, { node: 2, release: '0.1.0' });
+      return {
+        view: viewOfSurvey(served.survey, { node: 2, release: '0.1.0' }),
+        past: served.past.filter(({ atMs }) => atMs > (sinceMs ?? Infinity)),
+      };
     },
   });
   const server: Server = createServer((request, response) => {
@@ -42,6 +50,7 @@ export async function serveFake(first: SurveyResponse | Error): Promise<Served> 
   };
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const gate = Promise.resolve();
-  const served: Served = { address, survey: first, surveys: 0, requests: 0, gate, dashboard, close, [Symbol.asyncDispose]: close };
+  const counts = { surveys: 0, requests: 0, asked: [] };
+  const served: Served = { address, survey: first, past: [], ...counts, gate, dashboard, close, [Symbol.asyncDispose]: close };
   return served;
 }

@@ -134,6 +134,7 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
       return whom === undefined || whom === SELF ? undefined : { node: NODES.indexOf(whom) + 1, address: whom };
     },
     clusterId: CLUSTER_ID,
+    historySince: () => [],
   });
   return {
     ...node,
