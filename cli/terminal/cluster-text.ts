@@ -14,7 +14,9 @@ const AGED: ReadonlySet<string> = new Set(['suspect', 'down']);
 /** The metaserver's own: no client's. */
 const SYSTEM_TABLE = 0;
 /** Further ones are counted. */
-const SHARDS_NAMED_MAX = 12;
+const NAMED_MAX = 12;
+/** Of cores and disks: what the policy begins with. */
+const BUSY_FROM = 0.75;
 const LEARNER = 2;
 const WITNESS = 3;
 
@@ -30,7 +32,7 @@ export function nodesText({ clusterId, leader, term, nowMs, nodes, pausedBecause
       entry!.address || '-',
       diskText(node),
       `${formatBytes(ioBytesPerSecond)}/s`,
-      `${Math.round(cpu * 100)} %`,
+      percent(cpu),
       String(replicas),
       String(leaders),
       rate(readsPerSecond),
@@ -97,14 +99,26 @@ export function operatorText({ id, kind, shard, reason, by, steps, beganMs, note
   return `${head}${askedFor(by)}\n${lines.join('')}${note === '' ? '' : `  ${note}\n`}`;
 }
 
-export function planText({ plan, pausedBecause, blocked }: ClusterSurvey): string {
+export function planText({ plan, pausedBecause, blocked, nodes }: ClusterSurvey): string {
   if (pausedBecause !== '') return `nothing is planned: ${pausedBecause}\n`;
-  if (plan.length === 0 && blocked.length === 0) return 'nothing is to be done: the cluster is as it should be\n';
+  if (plan.length === 0 && blocked.length === 0) {
+    const busy = busyText(nodes);
+    return busy === '' ? 'nothing is to be done: the cluster is as it should be\n' : `nothing is to be done now\n${busy}`;
+  }
   const would = plan.map(
     ({ kind, shard, reason, steps }) => `${kind} of shard ${shard}: ${reason}\n${steps.map((step) => `  ${step}\n`).join('')}`,
   );
   const cannot = blocked.length === 0 ? [] : [`should be done, and cannot be now:\n${byReason(blocked)}`];
   return [...would, ...cannot].join('\n');
+}
+
+/** Who is busy gets nothing to be even with others, so the plan may be empty though they are not. */
+function busyText(nodes: ClusterSurvey['nodes']): string {
+  const busy = nodes.filter(({ cpu, io }) => cpu >= BUSY_FROM || io >= BUSY_FROM);
+  if (busy.length === 0) return '';
+  const named = busy.slice(0, NAMED_MAX).map(({ entry, cpu, io }) => `node ${entry!.node} (cores ${percent(cpu)}, disk ${percent(io)})`);
+  const more = busy.length > named.length ? ` and ${formatCount(busy.length - named.length)} more` : '';
+  return `busy, and given nothing for the sake of balance until they are less so: ${named.join(', ')}${more}\n`;
 }
 
 /** What becomes of the replicas of a node that drains or is decommissioned, or would. */
@@ -123,7 +137,7 @@ export function departureText(node: number, replicas: readonly SurveyedOperator[
 function byReason(shards: readonly { readonly shard: number; readonly reason: string }[]): string {
   return [...Map.groupBy(shards, ({ reason }) => reason)]
     .map(([reason, of]) => {
-      const ids = of.slice(0, SHARDS_NAMED_MAX).map(({ shard }) => shard);
+      const ids = of.slice(0, NAMED_MAX).map(({ shard }) => shard);
       const more = of.length > ids.length ? ` and ${formatCount(of.length - ids.length)} more` : '';
       return `  ${of.length === 1 ? 'shard' : 'shards'} ${ids.join(', ')}${more}: ${reason}\n`;
     })
@@ -163,6 +177,10 @@ function keysText({ entry }: SurveyedShard): string {
 function shown(key: Uint8Array): string {
   const text = escapeBytes(key);
   return text.length > KEY_CHARACTERS_MAX ? `${text.slice(0, KEY_CHARACTERS_MAX)}...` : text;
+}
+
+function percent(part: number): string {
+  return `${Math.round(part * 100)} %`;
 }
 
 function rate(perSecond: number): string {

@@ -136,6 +136,13 @@ describe('what the metaserver says, for people', () => {
 
   it('a plan: nothing to do, paused, or steps with their reason', () => {
     expect(planText(SurveyResponse.fromPartial({}))).toBe('nothing is to be done: the cluster is as it should be\n');
+    const nodes = [
+      SurveyNode.fromPartial({ entry: { node: 3 }, cpu: 0.98, io: 0.1 }),
+      SurveyNode.fromPartial({ entry: { node: 4 }, cpu: 0.7 }),
+    ];
+    expect(planText(SurveyResponse.fromPartial({ nodes }))).toBe(
+      'nothing is to be done now\nbusy, and given nothing for the sake of balance until they are less so: node 3 (cores 98 %, disk 10 %)\n',
+    );
     expect(planText(SurveyResponse.fromPartial({ pausedBecause: 'asked for' }))).toBe('nothing is planned: asked for\n');
     const plan = [{ kind: 'balance', shard: 16, reason: 'node 4 has nothing', steps: ['one', 'two'] }];
     expect(planText(SurveyResponse.fromPartial({ plan }))).toBe('balance of shard 16: node 4 has nothing\n  one\n  two\n');

@@ -1,7 +1,7 @@
 /** `sparrowkv cluster policy [show|set|reset]`: by which bounds the metaserver decides. */
 import { type Command, InvalidArgumentError } from 'commander';
 
-import type { ClusterPolicyBound, MetaAdmin } from '../../../client/index.ts';
+import type { ClusterPolicyBound } from '../../../client/index.ts';
 import {
   type DryRunOptions,
   durationText,
@@ -54,10 +54,11 @@ function changing(command: Command): Command {
   return withDryRun(withMetaOptions(command));
 }
 
-function ask(options: DryRunOptions, change: Parameters<MetaAdmin['policy']>[0]): Promise<void> {
+function ask(options: DryRunOptions, change: { set?: Setting[]; reset?: string[] }): Promise<void> {
   return withMeta(options, async (meta) => {
     const bounds = await meta.policy({ ...change, dryRun: options.dryRun === true });
-    return { found: bounds, text: policyText(bounds) };
+    const named = new Set([...(change.set ?? []).map(({ name }) => name), ...(change.reset ?? [])]);
+    return { found: bounds, text: policyText(named.size === 0 ? bounds : bounds.filter(({ name }) => named.has(name))) };
   });
 }
 
