@@ -60,8 +60,8 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: 'upkeep'; readonly node: string; readonly what: 'flush' | 'compact' }
   /** A byte is another in each of the engine's tables, `part` of the way into it. The log is sound: others can give back what is lost. */
   | { readonly kind: 'engine-damage'; readonly node: string; readonly part: number }
-  /** The lead is handed over. */
-  | { readonly kind: 'transfer'; readonly node: string }
+  /** The leads of `by`'s node, whoever leads when left out, are handed over. */
+  | { readonly kind: 'transfer'; readonly node: string; readonly by?: typeof LEADER | typeof METASERVER }
 );
 
 export type Way = 'both' | 'there' | 'back';
@@ -202,7 +202,7 @@ function happen(world: World, fault: Fault): boolean {
     case 'engine-damage':
       return damageEngine(node!, fault.part);
     case 'transfer':
-      return nodeOf(world, LEADER)?.program?.handOver?.(node!.name) ?? false;
+      return nodeOf(world, fault.by ?? LEADER)?.program?.handOver?.(node!.name) ?? false;
   }
 }
 

@@ -112,7 +112,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const reports = { reportMs: random.pick(metaserver ? REPORT_MS : [0]), roundMs: random.pick(metaserver ? REPORT_MS : [0]) };
   const bootNode = (environment: Environment, stack: StackSettings): Promise<Program> => {
     if (metaserver)
-      return bootClusterNode(environment, { settings: stack, ledgers, ...reports, onEvent: (event) => tellEvent(world, event) });
+      return bootClusterNode(environment, {
+        settings: stack,
+        ledgers,
+        ...reports,
+        onEvent: (event) => tellEvent(world, event),
+        alarm: (error) => world.alarm(error),
+      });
     if (shards) return bootShardNode(environment, { settings: stack, ledgers, nodes: servers });
     return bootServer(environment, stack, hooks, count > 0 ? servers : undefined, count > 0 ? voters : undefined);
   };

@@ -19,6 +19,7 @@ import type { StackSettings } from '../server-program.ts';
 import type { SimEndpoint } from '../sim-network.ts';
 import type { Environment } from '../sim-node.ts';
 import { acceptAttending, type AttendCounts, connectToLeader } from './attend-frames.ts';
+import { HeedWatch } from './heed-watch.ts';
 import { CLUSTER_ID, NODES, VOTERS, zoneOf } from './cluster-plan.ts';
 
 /** What a node says of its machine: all are alike. */
@@ -47,6 +48,8 @@ export interface ClusterNodeParts {
   readonly reportMs: number;
   readonly roundMs: number;
   readonly onEvent: (event: MetaEvent) => void;
+  /** A promise is broken. */
+  readonly alarm: (error: Error) => void;
 }
 
 export async function bootClusterNode(environment: Environment, parts: ClusterNodeParts): Promise<ClusterNode> {
@@ -99,6 +102,7 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
     diskBytes: DISK_BYTES,
     cores: CORES,
   });
+  const heed = new HeedWatch(name, parts.alarm);
   const attendance = new Attendance({
     clock,
     scheduler,
@@ -121,7 +125,9 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
     leader: knownLeader,
     known: () => NODES.filter((other) => other !== name),
     connect: (whom, listener) =>
-      whom === SELF ? attendOwn(metaserver, scheduler, listener) : connectToLeader(endpoint, whom, attendCounts, listener),
+      heed.watched(listener, (watched) =>
+        whom === SELF ? attendOwn(metaserver, scheduler, watched) : connectToLeader(endpoint, whom, attendCounts, watched),
+      ),
     reaches: (other) => (transport.reachable(other) ? Promise.resolve(true) : probe(endpoint, NODES[other - 1]!)),
     onNodes: () => undefined,
   });
