@@ -82,9 +82,9 @@ export function strayHost(state: ClusterState, shard: Shard): number | undefined
   for (const [node, { applied, waits }] of shard.hosts) {
     if (shard.record.replicas.some((replica) => replica.node === node) || applied > shard.membersAsOf) continue;
     // A node that joins has an empty replica of the shards that a cluster begins with, and waits to be taken in by hand. One of a node that the cluster began
-    // with, and that was replaced before it had anything, does not wait: it believes to be a member.
-    if (waits && applied === 0 && shard.id < MADE_SHARD_MIN) continue;
+    // with, and that was replaced before it had anything, does not wait: it believes to be a member. Nor does one of a node that is to leave.
     const there = state.nodes.get(node)?.record;
+    if (waits && applied === 0 && shard.id < MADE_SHARD_MIN && there?.duty === 'active') continue;
     if (there?.health === 'up' && there.duty !== 'decommissioned') return node;
   }
   return undefined;

@@ -261,7 +261,7 @@ describe('reports', () => {
     expect(writes[0]).toMatchObject({ kind: 'shard', id: 20 });
   });
 
-  it('of an empty replica of the first shard, on a node that waits to be taken in, lead to nothing', () => {
+  it('of an empty replica of the first shard lead to nothing on a node that waits to be taken in, and to its end on one that is to leave', () => {
     const world = threeNodes();
     world.addNode({ id: 4, zone: 'a' });
     world.createTable({ name: 't' });
@@ -296,6 +296,12 @@ describe('reports', () => {
     );
     const waiting = leaderReport(world, FIRST_SHARD, { role: 'follower', leader: 0, term: 0, applied: 0, configuration: votersOnly([]) });
     world.cluster.observe(4, report(waiting), world.nowMs);
+    expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toEqual([]);
+    world.commit(setDuty(world.cluster, 4, 'decommissioning'));
+    expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toMatchObject([
+      { steps: [{ shard: FIRST_SHARD, type: 'destroy-replica', node: 4 }] },
+    ]);
+    world.commit(setDuty(world.cluster, 4, 'active'));
     expect(plan(world.cluster, world.nowMs).proposals.filter(({ kind }) => kind === 'tidy')).toEqual([]);
     // One of a node that the cluster began with, which was replaced before anything came to it.
     world.cluster.observe(4, report({ ...waiting, configuration: votersOnly([2, 3, 4]) }), world.nowMs);
