@@ -57,6 +57,7 @@ const OF_GROUPS: readonly string[] = [
   'reads within their age',
   'snapshots sent',
   'snapshots installed',
+  'writes answered early',
   'groups asleep',
   'messages dropped',
   'messages doubled',
@@ -86,6 +87,7 @@ const OF_SHARDS: readonly string[] = [
   'ended at child',
   'shards serving, seen',
   'snapshots installed',
+  'writes answered early',
 ];
 
 const OF_METASERVER: readonly string[] = [
@@ -96,13 +98,14 @@ const OF_METASERVER: readonly string[] = [
   'partition of a zone one-way',
   'partition of the metaserver',
   'partition of the metaserver one-way',
-  ...['split', 'merge', 'move', 'transfer', 'drain', 'undrain', 'cancel'].map((wish) => `people: ${wish}`),
+  ...['split', 'merge', 'move', 'transfer', 'drain', 'undrain', 'decommission', 'cancel'].map((wish) => `people: ${wish}`),
   ...['split', 'merge', 'move', 'transfer', 'lead', 'balance', 'repair', 'rule', 'drain', 'tidy'].map((kind) => `operator: ${kind} done`),
   ...['split', 'merge', 'move', 'repair'].flatMap((kind) => [`operator: ${kind} failed`, `operator: ${kind} cancelled`]),
   ...['WRONG_SHARD', 'NO_REPLICA', 'NOT_LEADER'].map((code) => `refused: ${code}`),
   'sdk: sent again',
   'shards serving, seen',
   'snapshots installed',
+  'writes answered early',
 ];
 
 const OF_FIXED_GROUPS: readonly string[] = [

@@ -9,6 +9,7 @@ import { type EngineMetrics, type EngineSettingsInput, type HostedEngine, open }
 import type { WriteRequest } from '../../proto/index.ts';
 import { KvCalls } from '../../server/gateway/kv-calls.ts';
 import { NodeHost, NodeLog, NO_LIMIT, Replica, ReplicaStore, soleShard } from '../../server/node/index.ts';
+import { DEFAULT_TABLE, FIRST_SHARD, wholeTable } from '../../server/shard/descriptor.ts';
 import { resolveSettings, type ServerSettings } from '../../server/settings.ts';
 import { createHash, hash } from '../server/transport/hash.ts';
 import { type ClusterSettings, drawClusterSettings } from './cluster-settings.ts';
@@ -33,6 +34,8 @@ export interface StackSettings {
   readonly logBytesMax: number;
   readonly inlineThreshold: number;
   readonly cluster: ClusterSettings;
+  /** The table has durability `os`. */
+  readonly earlyAnswers?: boolean;
 }
 
 /** Small ones, and now and then those of production. */
@@ -146,6 +149,7 @@ export async function bootServer(
       writesWaitingMax,
       checkpointBytes: settings.checkpointBytes,
       logKeptBytesMax,
+      descriptor: { ...wholeTable(FIRST_SHARD, DEFAULT_TABLE), durability: settings.earlyAnswers === true ? 'os' : undefined },
     },
     {
       store,
@@ -233,6 +237,7 @@ export async function bootServer(
         snapshotsSent,
         snapshotsInstalled,
         enginesRepaired,
+        writesAnsweredEarly,
       } = replica.stats();
       const { dropped, duplicated, reordered, overflowed } = transport.counts;
       return {
@@ -246,6 +251,7 @@ export async function bootServer(
         'snapshots sent': snapshotsSent,
         'snapshots installed': snapshotsInstalled,
         'engines repaired': enginesRepaired,
+        'writes answered early': writesAnsweredEarly,
         'groups asleep': Number(replica.asleep),
         'messages dropped': dropped,
         'messages doubled': duplicated,

@@ -8,6 +8,7 @@ import { SparrowError } from '../../base/errors.ts';
 import { LEASE_DRIFT_MAX } from './cluster-settings.ts';
 import type { Counters } from './counters.ts';
 import { BEARABLE, drawChildFaults, drawDamages, drawPlan, OF_GROUPS } from './draw-plan.ts';
+import { DISKS_MS, drawEarlyAnswers, withCachesKept } from './early-answers.ts';
 import { type Fault, followPlan, heal } from './fault-plan.ts';
 import { BROKEN, Ledger } from './ledger.ts';
 import { GroupOversight } from './group-oversight.ts';
@@ -104,8 +105,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const damages = count >= 3 && voters === count && !shards && deceivable === 0 ? drawDamages(seed, servers.at(-1)!, forMs) : [];
   const ofCluster = metaserver ? drawClusterFaults(seed, clientNames, forMs) : [];
   const ofChildren = shards ? drawChildFaults(seed, servers, forMs) : [];
-  const plan = options.plan ?? [...drawn, ...damages, ...ofCluster, ...ofChildren];
-  const settings = withoutLeases(drawStackSettings(random), plan);
+  const earlyAnswers = count >= 3 && drawEarlyAnswers(seed);
+  const allDrawn = [...drawn, ...damages, ...ofCluster, ...ofChildren];
+  const plan = options.plan ?? (earlyAnswers ? withCachesKept(allDrawn) : allDrawn);
+  const settings = { ...withoutLeases(drawStackSettings(random), plan), earlyAnswers };
   const world = new World({ seed, traced });
   const ledgers = new Ledgers((error) => world.alarm(error));
   const hooks = count > 0 ? { ledger: new Ledger((error) => world.alarm(error)) } : {};
@@ -147,7 +150,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const kinds = WORKLOADS.filter(() => random.chance(0.5));
   const nowMs = (): number => world.nowMs;
   const clocksLose = plan.some((fault) => fault.kind === 'clock-drift' && fault.drift < 0);
-  const divided = shards ? drawShardWorkloads(nowMs, random, clocksLose) : undefined;
+  const divided = shards ? drawShardWorkloads(nowMs, random, clocksLose, earlyAnswers) : undefined;
   const workloads =
     divided?.workloads ?? (kinds.length > 0 ? kinds : [random.pick(WORKLOADS)]).map((make) => make(nowMs, random, clocksLose));
 
@@ -207,6 +210,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await world.run(1);
     if (!(await world.run(HEALED_MS_MAX, () => nodes.every(({ program }) => program?.isSound?.() ?? true))))
       return 'the healed world does not repair itself';
+    if (earlyAnswers) await world.run(DISKS_MS);
     for (const node of nodes) node.end('none', 10);
     if (!(await everybodyActs())) return 'the servers do not come up again after the last loss of power';
     if (!(await everythingIsRead())) return 'what is there cannot be read';
@@ -223,10 +227,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         nodes,
         ledgers,
         random,
-        { ...divided!, policy: drawPolicy(random), reportMs: reports.reportMs, tickMs: settings.cluster.tickMs },
+        { ...divided!, earlyAnswers, policy: drawPolicy(random), reportMs: reports.reportMs, tickMs: settings.cluster.tickMs },
         healedMsMax,
       );
-    if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, divided, healedMsMax);
+    if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, { ...divided, earlyAnswers }, healedMsMax);
     return new GroupOversight({ world, nodes, changing: voters < count, random, healedMsMax });
   }
 

@@ -58,7 +58,9 @@ export class ClusterOversight implements Oversight {
     this.#nodes = nodes;
     this.#healedMsMax = healedMsMax;
     this.#people = new People(world, nodes, random.fork(), options);
-    this.#watch = new ShardWatch(world, nodes, ledgers, REPLICAS);
+    const hasLeft = (node: SimNode): boolean =>
+      this.#people.lead?.state?.nodes.get(nodes.indexOf(node) + 1)?.record.duty === 'decommissioned';
+    this.#watch = new ShardWatch(world, nodes, ledgers, REPLICAS, hasLeft);
   }
 
   begin(): void {
@@ -114,7 +116,7 @@ export class ClusterOversight implements Oversight {
     if (unsettled !== undefined) return unsettled;
     for (const [i, { isLost }] of this.#nodes.entries()) {
       const node = state.nodes.get(i + 1);
-      if (node === undefined && isLost) continue;
+      if ((node === undefined && isLost) || node?.record.duty === 'decommissioned') continue;
       if (node === undefined) return `node ${i + 1} has not registered`;
       const { health } = node.record;
       if (isLost ? health !== 'down' : health !== 'up' || node.load === undefined) return `node ${i + 1} is ${health}`;

@@ -1,14 +1,15 @@
 /**
  * Those who run a simulated cluster: they set by which bounds the metaserver decides, and now and then ask it for something - a split, merge, move, transfer, a node
- * that is to be drained and be used again later, an operator that is to be given up. They ask whoever leads, by the verbs of Meta, and do not ask twice; what was
- * refused, or lost with a leader, is not done. Their last word is that of `end`: every node is to be used, and nothing to be split or merged any more.
+ * that is to be drained and be used again later, one that is to leave for good, an operator that is to be given up. They ask whoever leads, by the verbs of Meta, and do not ask twice; what was
+ * refused, or lost with a leader, is not done. Their last word is that of `end`: every node that has not left is to be used, and nothing to be split or merged any more.
  */
 import { SparrowError } from '../../../base/errors.ts';
 import type { MetaLead } from '../../../server/meta/lead.ts';
-import { setPolicy } from '../../../server/meta/changes/index.ts';
+import { alterTable, setPolicy } from '../../../server/meta/changes/index.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
 import type { Shard } from '../../../server/meta/shard.ts';
 import type { ClusterState } from '../../../server/meta/state.ts';
+import type { Durability } from '../../../server/meta/table.ts';
 import { coversKey, DEFAULT_TABLE } from '../../../server/shard/descriptor.ts';
 import type { SimNode } from '../sim-node.ts';
 import type { SimRandom } from '../sim-random.ts';
@@ -19,12 +20,16 @@ import { CALM, NODES } from './cluster-plan.ts';
 const PAUSE_MS_MAX = 300;
 const SETTLE_MS = 50;
 const PATIENCE_MS = 1000;
+/** Where a node would be drained otherwise. */
+const DECOMMISSION_CHANCE = 0.1;
 
 export interface PeopleOptions {
   readonly policy: Partial<Policy>;
   /** Without merges versions of keys stay. */
   readonly merges: boolean;
   readonly splitKeys: readonly string[];
+  /** The table has durability `os`. */
+  readonly earlyAnswers: boolean;
 }
 
 export class People {
@@ -67,12 +72,19 @@ export class People {
     return this.leader?.metaserver?.lead;
   }
 
+  get #durability(): Durability {
+    return this.#options.earlyAnswers ? 'os' : 'synced';
+  }
+
   /** What is not as they want it. */
   unsettled(state: ClusterState): string | undefined {
     for (const [field, value] of Object.entries(this.#policy))
       if (state.policy[field as keyof Policy] !== value) return `${field} is ${state.policy[field as keyof Policy]}`;
+    const { durability } = state.tables.get(DEFAULT_TABLE)!;
+    if (durability !== this.#durability) return `the table's durability is ${durability}`;
     if (this.#working) return undefined;
-    for (const { record } of state.nodes.values()) if (record.duty !== 'active') return `node ${record.id} is ${record.duty}`;
+    for (const { record } of state.nodes.values())
+      if (record.duty !== 'active' && record.duty !== 'decommissioned') return `node ${record.id} is ${record.duty}`;
     return undefined;
   }
 
@@ -91,6 +103,8 @@ export class People {
     const draining = this.#working ? [] : [...state.nodes.values()].filter(({ record }) => record.duty === 'draining');
     for (const { record } of draining) await this.#ask(leader!, { $case: 'undrain', value: { node: record.id } });
     await lead!.change((now) => setPolicy(now, this.#policy)).catch(onlyRefusals);
+    const alter = { durability: this.#durability };
+    await lead!.change((now, nowMs) => alterTable(now, now.tables.get(DEFAULT_TABLE)!.name, alter, nowMs)).catch(onlyRefusals);
     this.#askingUntilMs = 0;
   }
 
@@ -137,7 +151,11 @@ export class People {
       const [running] = state.running.keys();
       return running === undefined ? undefined : { $case: 'cancel', value: String(running) };
     }
-    const draining = [...state.nodes.values()].find(({ record }) => record.duty === 'draining');
+    const nodes = [...state.nodes.values()];
+    // With a machine that is lost three are left.
+    if (random.chance(DECOMMISSION_CHANCE) && nodes.every(({ record: { duty } }) => duty === 'active' || duty === 'draining'))
+      return { $case: 'decommission', value: { node } };
+    const draining = nodes.find(({ record }) => record.duty === 'draining');
     if (draining !== undefined) return random.chance(0.5) ? { $case: 'undrain', value: { node: draining.record.id } } : undefined;
     return random.chance(0.4) ? { $case: 'drain', value: { node } } : undefined;
   }

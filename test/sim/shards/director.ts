@@ -8,7 +8,15 @@
 import type { Order } from '../../../server/meta/orders.ts';
 import type { Replica } from '../../../server/node/index.ts';
 import { isVoter } from '../../../server/raft/index.ts';
-import { coversKey, FIRST_SHARD, MADE_SHARD_MIN, type RangeKeys, type ShardDescriptor } from '../../../server/shard/descriptor.ts';
+import {
+  coversKey,
+  FIRST_SHARD,
+  MADE_SHARD_MIN,
+  type RangeKeys,
+  sameSettings,
+  type ShardDescriptor,
+  withSettings,
+} from '../../../server/shard/descriptor.ts';
 import type { SimNode } from '../sim-node.ts';
 import type { SimRandom } from '../sim-random.ts';
 import type { World } from '../world.ts';
@@ -36,6 +44,8 @@ export interface DirectorOptions {
   readonly merges: boolean;
   /** Where shards may be split. */
   readonly splitKeys: readonly string[];
+  /** Shards are told to have durability `os`. */
+  readonly earlyAnswers: boolean;
 }
 
 export class Director {
@@ -293,6 +303,9 @@ export class Director {
       const { shard, state } = descriptor;
       const { node, replica } = leader;
       if (state === 'sealed' || state === 'splitting') untidy.push({ order: { type: 'unseal', shard }, on: node, shards: [shard] });
+      const settings = { ttlMs: 0, inlineThreshold: 0, durability: this.#options.earlyAnswers ? ('os' as const) : undefined };
+      if (!sameSettings(descriptor, settings))
+        untidy.push({ order: { type: 'describe', descriptor: withSettings(descriptor, settings) }, on: node, shards: [shard] });
       const { importing } = replica.shard;
       if (importing !== undefined && this.#find(importing.shard)?.state !== 'retired')
         untidy.push({ order: { type: 'forget', shard, source: importing }, on: node, shards: [shard, importing.shard] });

@@ -245,9 +245,10 @@ export async function bootShardNode(environment: Environment, parts: ShardNodePa
       const counts: Record<string, number> = { ...messages.reached, 'segments emptied': host.segmentsEmptied };
       const add = (what: string, count: number): void => void (counts[what] = (counts[what] ?? 0) + count);
       for (const replica of replicas) {
-        const { snapshotsSent, snapshotsInstalled, replayedEntries, leadsBegun, firstIndex, log } = replica.stats();
+        const { snapshotsSent, snapshotsInstalled, replayedEntries, leadsBegun, writesAnsweredEarly, firstIndex, log } = replica.stats();
         const { flushes, compactions } = metricsOf(replica.engine);
         add('leads begun', leadsBegun);
+        add('writes answered early', writesAnsweredEarly);
         add('snapshots sent', snapshotsSent);
         add('snapshots installed', snapshotsInstalled);
         add('entries replayed', replayedEntries);

@@ -24,13 +24,21 @@ export class ShardWatch {
   readonly #nodes: readonly SimNode[];
   readonly #ledgers: Ledgers;
   readonly #replicasWanted: number;
+  readonly #hasLeft: (node: SimNode) => boolean;
   /** By shard. */
   readonly #epochs: Map<number, number> = new Map();
   /** By `shard/applied`. */
   readonly #described: Map<string, string> = new Map();
 
-  /** `replicas`: of each shard, at rest. Left out: one on each node. */
-  constructor(world: World, nodes: readonly SimNode[], ledgers: Ledgers, replicas: number = nodes.length) {
+  /** `replicas`: of each shard, at rest. Left out: one on each node. `hasLeft`: what that node still has does not count at rest. */
+  constructor(
+    world: World,
+    nodes: readonly SimNode[],
+    ledgers: Ledgers,
+    replicas: number = nodes.length,
+    hasLeft: (node: SimNode) => boolean = () => false,
+  ) {
+    this.#hasLeft = hasLeft;
     this.#replicasWanted = replicas;
     this.#world = world;
     this.#nodes = nodes;
@@ -46,8 +54,8 @@ export class ShardWatch {
     });
   }
 
-  #replicas(): Replica[] {
-    return this.#nodes.flatMap(({ program }) => (program === undefined ? [] : shardsOn(program as ShardNode)));
+  #replicas(nodes: readonly SimNode[] = this.#nodes): Replica[] {
+    return nodes.flatMap(({ program }) => (program === undefined ? [] : shardsOn(program as ShardNode)));
   }
 
   #look(): void {
@@ -125,7 +133,8 @@ export class ShardWatch {
 
   #byShard(): Map<number, Replica[]> {
     const byShard: Map<number, Replica[]> = new Map();
-    for (const replica of this.#replicas()) byShard.set(replica.group, [...(byShard.get(replica.group) ?? []), replica]);
+    const staying = this.#nodes.filter((node) => !this.#hasLeft(node));
+    for (const replica of this.#replicas(staying)) byShard.set(replica.group, [...(byShard.get(replica.group) ?? []), replica]);
     return byShard;
   }
 }

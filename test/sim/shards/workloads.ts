@@ -11,9 +11,12 @@ export interface ShardWorkloads {
   readonly splitKeys: readonly string[];
 }
 
-/** What is merged gets new versions: registers, whose versions clients are told, are for runs without. */
-export function drawShardWorkloads(nowMs: () => number, random: SimRandom, clocksLose: boolean): ShardWorkloads {
-  const merges = random.chance(0.7);
+/**
+ * What is merged gets new versions: registers, whose versions clients are told, are for runs without. They alone are written without conditions, and so may be answered
+ * early.
+ */
+export function drawShardWorkloads(nowMs: () => number, random: SimRandom, clocksLose: boolean, earlyAnswers: boolean): ShardWorkloads {
+  const merges = random.chance(0.7) && !earlyAnswers;
   const all: readonly Workload[] = [
     new CounterWorkload(nowMs, KEYS),
     new Lists(nowMs, KEYS),
