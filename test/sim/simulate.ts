@@ -13,7 +13,7 @@ import { type Fault, followPlan, heal } from './fault-plan.ts';
 import { BROKEN, Ledger } from './ledger.ts';
 import { GroupOversight } from './group-oversight.ts';
 import { bootClusterNode } from './metaserver/cluster-node.ts';
-import { drawPolicy, NODES } from './metaserver/cluster-plan.ts';
+import { drawPolicy, drawsTables, NODES } from './metaserver/cluster-plan.ts';
 import { drawClusterFaults } from './metaserver/draw-faults.ts';
 import { ClusterOversight, STORM } from './metaserver/oversight.ts';
 import { bootServer, drawStackSettings, type StackSettings } from './server-program.ts';
@@ -227,7 +227,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         nodes,
         ledgers,
         random,
-        { ...divided!, earlyAnswers, policy: drawPolicy(random), reportMs: reports.reportMs, tickMs: settings.cluster.tickMs },
+        {
+          ...divided!,
+          earlyAnswers,
+          tables: drawsTables(seed),
+          policy: drawPolicy(random),
+          reportMs: reports.reportMs,
+          tickMs: settings.cluster.tickMs,
+        },
         healedMsMax,
       );
     if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, { ...divided, earlyAnswers }, healedMsMax);

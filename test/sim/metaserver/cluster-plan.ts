@@ -1,6 +1,6 @@
 /** The cluster of these runs: five nodes in three zones, of which three begin it; and by which bounds its metaserver decides, drawn from a seed, all of them quick. */
 import type { Policy } from '../../../server/meta/policy.ts';
-import type { SimRandom } from '../sim-random.ts';
+import { SimRandom } from '../sim-random.ts';
 
 export const CLUSTER_ID = '00000000c1a57e12';
 const ZONE_OF_NODE: readonly string[] = ['a', 'a', 'b', 'b', 'c'];
@@ -36,6 +36,12 @@ export function drawPolicy(random: SimRandom): Partial<Policy> {
   };
 }
 
+/** Whether tables come and go beside the one of the clients. Drawn apart from all else. */
+export function drawsTables(seed: number): boolean {
+  return SimRandom.mixed(seed ^ 0x7ab1).chance(TABLES_CHANCE);
+}
+
+const TABLES_CHANCE = 0.4;
 const NEVER = 1e9;
 const MUCH: number = 2 ** 20;
 

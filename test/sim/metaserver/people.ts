@@ -5,21 +5,33 @@
  */
 import { SparrowError } from '../../../base/errors.ts';
 import type { MetaLead } from '../../../server/meta/lead.ts';
-import { alterTable, setPolicy } from '../../../server/meta/changes/index.ts';
+import { alterTable, createTable, dropTable, setPolicy, type TableSpec, undeleteTable } from '../../../server/meta/changes/index.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
 import type { Shard } from '../../../server/meta/shard.ts';
-import type { ClusterState } from '../../../server/meta/state.ts';
-import type { Durability } from '../../../server/meta/table.ts';
-import { coversKey, DEFAULT_TABLE } from '../../../server/shard/descriptor.ts';
+import type { Change, ClusterState } from '../../../server/meta/state.ts';
+import type { Durability, TablePartitioning } from '../../../server/meta/table.ts';
+import { coversKey, DEFAULT_TABLE, SYSTEM_TABLE } from '../../../server/shard/descriptor.ts';
 import type { SimNode } from '../sim-node.ts';
 import type { SimRandom } from '../sim-random.ts';
 import type { World } from '../world.ts';
 import type { ClusterNode, Operation } from './cluster-node.ts';
-import { CALM, NODES } from './cluster-plan.ts';
+import { CALM, NODES, REPLICAS } from './cluster-plan.ts';
 
 const PAUSE_MS_MAX = 300;
 const SETTLE_MS = 50;
 const PATIENCE_MS = 1000;
+const BY = 'people';
+/** Of tables that are made. */
+const PARTITIONINGS: readonly TablePartitioning[] = [
+  { kind: 'hash', shards: 1 },
+  { kind: 'hash', shards: 4 },
+  { kind: 'range', splitKeys: [] },
+  { kind: 'range', splitKeys: [Buffer.from('m')] },
+];
+/** Besides the one of the clients. */
+const TABLES_MAX = 2;
+/** How often something is asked about them. */
+const TABLES_CHANCE = 0.15;
 /** Where a node would be drained otherwise. */
 const DECOMMISSION_CHANCE = 0.1;
 
@@ -30,6 +42,8 @@ export interface PeopleOptions {
   readonly splitKeys: readonly string[];
   /** The table has durability `os`. */
   readonly earlyAnswers: boolean;
+  /** Other tables come and go. */
+  readonly tables: boolean;
 }
 
 export class People {
@@ -112,6 +126,8 @@ export class People {
     this.#world.scheduler.after(this.#random.fraction() * PAUSE_MS_MAX, () => {
       if (!this.#working) return;
       const { leader, lead } = this;
+      if (lead?.state !== undefined && this.#options.tables && this.#random.chance(TABLES_CHANCE))
+        void this.#changeTables(lead, lead.state);
       const operation = lead?.state === undefined ? undefined : this.#wish(lead.state);
       if (operation !== undefined) void this.#ask(leader!, operation);
       this.#next();
@@ -158,6 +174,35 @@ export class People {
     const draining = nodes.find(({ record }) => record.duty === 'draining');
     if (draining !== undefined) return random.chance(0.5) ? { $case: 'undrain', value: { node: draining.record.id } } : undefined;
     return random.chance(0.4) ? { $case: 'drain', value: { node } } : undefined;
+  }
+
+  /** Tables that nobody writes to are made, dropped, and had back. */
+  #changeTables(lead: MetaLead, { tables }: ClusterState): Promise<void> {
+    const random = this.#random;
+    const there = [...tables.values()].filter(({ id }) => id !== DEFAULT_TABLE && id !== SYSTEM_TABLE);
+    if (there.length === 0 || (there.length < TABLES_MAX && random.chance(0.3))) {
+      const spec: TableSpec = {
+        name: `table${random.below(1000)}`,
+        partitioning: random.pick(PARTITIONINGS),
+        replicas: { voters: REPLICAS },
+        durability: random.pick(['os', 'synced'] as const),
+      };
+      return this.#change('create table', lead, (state, nowMs) => createTable(state, spec, BY, nowMs));
+    }
+    const { name, droppedAtMs } = random.pick(there);
+    if (droppedAtMs > 0) return this.#change('undelete table', lead, (state, nowMs) => undeleteTable(state, name, nowMs));
+    const undeleteMs = random.pick([0, 500, 60_000]);
+    return this.#change('drop table', lead, (state, nowMs) => dropTable(state, name, nowMs, undeleteMs));
+  }
+
+  async #change(what: string, lead: MetaLead, make: (state: ClusterState, nowMs: number) => Change<unknown>): Promise<void> {
+    try {
+      await lead.change(make);
+      this.#world.counters.add(`people: ${what}`);
+    } catch (error) {
+      onlyRefusals(error);
+      this.#world.counters.add(`people: not ${what}`);
+    }
   }
 
   #shardOf(shards: readonly Shard[], key: Uint8Array): number | undefined {

@@ -7,6 +7,7 @@
 import { BROKEN } from '../ledger.ts';
 
 interface Owner {
+  readonly table: number;
   readonly shard: number;
   readonly epoch: number;
 }
@@ -21,19 +22,20 @@ export class KeyOwners {
     this.#alarm = alarm;
   }
 
-  wrote({ shard, epoch }: Owner, index: number, keys: readonly Uint8Array[]): void {
+  wrote({ table, shard, epoch }: Owner, index: number, keys: readonly Uint8Array[]): void {
     const name = `${shard}/${index}`;
     if (this.#seen.has(name)) return;
     this.#seen.add(name);
     for (const bytes of keys) {
       const key = Buffer.from(bytes).toString('latin1');
-      const before = this.#owners.get(key);
+      const place = `${table}/${key}`;
+      const before = this.#owners.get(place);
       const isLate = before !== undefined && (before.epoch > epoch || (before.epoch === epoch && before.shard !== shard));
       if (isLate) {
         const what = `shard ${shard} of epoch ${epoch} writes ${key}, which shard ${before.shard} has written in epoch ${before.epoch}`;
         this.#alarm(new Error(`${BROKEN}one owner a key: ${what}`));
       }
-      this.#owners.set(key, { shard, epoch });
+      this.#owners.set(place, { table, shard, epoch });
     }
   }
 }

@@ -7,11 +7,12 @@
  * A leader would serve when nobody was seen to lead a newer term, all that it knows to be committed is applied, an entry of its own term among it, and it does not lag behind an epoch of the shard that
  * was seen anywhere. Others wait before they read, and what they write is looked at again where it is applied.
  *
- * `problemAtRest` is for a world that is healed: every key is one shard's, replicas have their own keys and no others, and are alike.
+ * `problemAtRest` is for a world that is healed: every key of a table is one shard's, replicas have their own keys and no others, and are alike.
  */
 import { userKey } from '../../../server/node/index.ts';
 import type { Replica } from '../../../server/node/index.ts';
-import { coversKey, type RangeKeys, type ShardDescriptor } from '../../../server/shard/descriptor.ts';
+import { compareStarts, overlap } from '../../../server/meta/shard-order.ts';
+import { coversKey, type RangeKeys, type ShardDescriptor, type ShardKeys } from '../../../server/shard/descriptor.ts';
 import { BROKEN } from '../ledger.ts';
 import type { SimNode } from '../sim-node.ts';
 import type { World } from '../world.ts';
@@ -75,14 +76,12 @@ export class ShardWatch {
   #lookAtServing(): void {
     const serving = this.#replicas().filter((replica) => replica.applied > 0 && !replica.installing && this.#serves(replica));
     this.#world.counters.add('shards serving, seen', serving.length);
-    const inOrder = serving
-      .map(({ shard }) => shard.descriptor)
-      .sort((a, b) => Buffer.compare(startOf(a), startOf(b)) || a.shard - b.shard);
-    for (const [i, descriptor] of inOrder.entries()) {
-      const next = inOrder[i + 1];
-      const { end } = descriptor.keys as RangeKeys;
-      if (next !== undefined && (end === undefined || Buffer.compare(startOf(next), end) < 0))
-        this.#broken('one shard a key', `${textOf(descriptor)} and ${textOf(next)} serve the same keys`);
+    const descriptors = serving.map(({ shard }) => shard.descriptor);
+    for (const [i, one] of descriptors.entries()) {
+      for (const other of descriptors.slice(i + 1)) {
+        if (one.table === other.table && overlap(one.keys, other.keys))
+          this.#broken('one shard a key', `${textOf(one)} and ${textOf(other)} serve the same keys`);
+      }
     }
   }
 
@@ -122,13 +121,9 @@ export class ShardWatch {
           return `shard ${group} has ${Buffer.from(userKey(key)).toString()}, which is not its own`;
       }
     }
-    descriptors.sort((a, b) => Buffer.compare(startOf(a), startOf(b)));
-    let end: Uint8Array | undefined = Buffer.alloc(0);
-    for (const { keys } of descriptors) {
-      if (end === undefined || keys.kind !== 'range' || Buffer.compare(keys.start, end) !== 0) return coverText(descriptors);
-      end = keys.end;
-    }
-    return end === undefined ? undefined : coverText(descriptors);
+    const tables = Map.groupBy(descriptors, ({ table }) => table);
+    const divided = [...tables.values()].find((shards) => !isPartition(shards.map(({ keys }) => keys)));
+    return divided && `the shards are no partition of the keys: ${divided.map(textOf).join('; ')}`;
   }
 
   #byShard(): Map<number, Replica[]> {
@@ -139,15 +134,25 @@ export class ShardWatch {
   }
 }
 
-function startOf({ keys }: ShardDescriptor): Uint8Array {
-  return (keys as RangeKeys).start;
+/** Whether every key is one's. */
+function isPartition(keys: readonly ShardKeys[]): boolean {
+  if (keys.some((one, i) => keys.slice(i + 1).some((other) => overlap(one, other)))) return false;
+  const hashes = keys.filter((each) => each.kind === 'hash');
+  if (hashes.length > 0) return hashes.reduce((sum, { bits }) => sum + 2 ** -bits, 0) === 1;
+  let end: Uint8Array | undefined = Buffer.alloc(0);
+  for (const { start, end: after } of [...keys].sort(compareStarts) as RangeKeys[]) {
+    if (end === undefined || Buffer.compare(start, end) !== 0) return false;
+    end = after;
+  }
+  return end === undefined;
 }
 
 function textOf({ shard, epoch, state, keys }: ShardDescriptor): string {
-  const { start, end } = keys as RangeKeys;
-  return `shard ${shard} epoch ${epoch} ${state} [${Buffer.from(start).toString()}, ${end === undefined ? '' : Buffer.from(end).toString()})`;
+  return `shard ${shard} epoch ${epoch} ${state} ${keysText(keys)}`;
 }
 
-function coverText(descriptors: readonly ShardDescriptor[]): string {
-  return `the shards are no partition of the keys: ${descriptors.map(textOf).join('; ')}`;
+function keysText(keys: ShardKeys): string {
+  if (keys.kind === 'hash') return `hash ${keys.index} of ${keys.bits} bits`;
+  const { start, end } = keys;
+  return `[${Buffer.from(start).toString()}, ${end === undefined ? '' : Buffer.from(end).toString()})`;
 }
