@@ -113,7 +113,7 @@ export class NodeAgent {
       case 'retire':
         return this.#retire(order);
       case 'absorb':
-        return order.commit ? this.#commit(order) : this.#import(order);
+        return order.commit ? this.#commit(order) : void (await this.#import(order));
       case 'forget': {
         const target = this.#leader(order.shard);
         if (target.shard.importing?.shard !== order.source.shard) return;
@@ -135,15 +135,17 @@ export class NodeAgent {
     await splitShard(replica, { epoch, child, at: { how: 'key', key } }, NO_LIMIT);
   }
 
-  async #import({ shard, source: { shard: from } }: Extract<Order, { type: 'absorb' }>): Promise<void> {
+  /** Resolves with the session of an import of what was written before the source's seal. */
+  async #import({ shard, source: { shard: from } }: Extract<Order, { type: 'absorb' }>): Promise<number> {
     const target = this.#leader(shard);
     const source = this.#replica(from);
     const { sealed } = source.shard;
     if (sealed === undefined) throw notSealed(source.shard.descriptor);
-    if (target.shard.imported?.source.shard === from && target.shard.imported.sealed === sealed) return;
+    const { imported, descriptor } = target.shard;
+    if (imported?.source.shard === from && imported.sealed === sealed) return imported.session;
     if (sealed - target.applied > LENGTHENED_MAX)
       throw new SparrowError('conflict', 'MERGE_ORDER', `the log of shard ${from} is the longer one`, { shard, source: from });
-    await importShard(target, target.shard.descriptor.epoch, source, sealed, NO_LIMIT);
+    return (await importShard(target, descriptor.epoch, source, sealed, NO_LIMIT)).session;
   }
 
   /** By the seal of which the target has what was written before: what was written since, by whatever order that came late, would be lost with another one. */
@@ -158,15 +160,21 @@ export class NodeAgent {
       throw new SparrowError('conflict', 'NOT_IMPORTED', `shard ${into} has not imported what shard ${shard} has`, { shard, into });
   }
 
-  async #commit({ shard, source }: Extract<Order, { type: 'absorb' }>): Promise<void> {
+  /**
+   * What the target has by now, after whatever orders came late, need not be what it had when the source was retired: nothing, or what was written before another seal. The
+   * source has all that it had, for good, until this is done: then it is imported again.
+   */
+  async #commit(order: Extract<Order, { type: 'absorb' }>): Promise<void> {
+    const { shard, source: of } = order;
     const target = this.#leader(shard);
-    const { imported, descriptor } = target.shard;
-    if (imported?.source.shard === source.shard) {
-      await commitMerge(target, descriptor.epoch, imported.session, source, NO_LIMIT);
-      return;
-    }
-    if (target.shard.importing !== undefined || descriptor.epoch <= source.epoch || !includes(descriptor.keys, source.keys))
-      throw new SparrowError('conflict', 'MERGE_ORDER', `shard ${shard} has not imported what shard ${source.shard} has`, { shard });
+    const { importing, descriptor } = target.shard;
+    if (importing === undefined && descriptor.epoch > of.epoch && includes(descriptor.keys, of.keys)) return;
+    const source = this.#replica(of.shard);
+    await source.read(ANYWHERE);
+    if (source.shard.descriptor.state !== 'retired')
+      throw new SparrowError('conflict', 'MERGE_ORDER', `shard ${of.shard} is not retired`, { shard, source: of.shard });
+    const session = await this.#import(order);
+    await commitMerge(target, target.shard.descriptor.epoch, session, of, NO_LIMIT);
   }
 
   async #describe(descriptor: ShardDescriptor): Promise<void> {

@@ -44,7 +44,13 @@ export const PLANTED_SHARD_BUGS: readonly PlantedBug[] = [
     name: 'a merge retires its source as of whatever seal',
     file: AGENT,
     find: 'return retireShard(source, epoch, imported.sealed, NO_LIMIT);',
-    plant: 'return retireShard(source, epoch, source.sealed ?? imported.sealed, NO_LIMIT);',
+    plant: 'return retireShard(source, epoch, source.shard.sealed ?? imported.sealed, NO_LIMIT);',
+    // Whoever commits would import again.
+    also: {
+      file: AGENT,
+      find: '    if (imported?.source.shard === from && imported.sealed === sealed) return imported.session;\n',
+      plant: '    if (imported?.source.shard === from) return imported.session;\n',
+    },
     cluster: SHARDS,
   },
   {

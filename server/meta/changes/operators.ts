@@ -8,10 +8,11 @@
  *
  * Giving up leaves members that are too many, or a replica of nobody: the next plan sees and tidies that like anything else. Only a merge is undone by steps of
  * its own, and one that has begun to retire its source goes on to the end, unless the source refuses that: its keys are in two places then, and only one way leads out.
+ * Should the source be retired though it is being undone, it goes on, too.
  *
  * Pure. Called by the shell, each round and at each outcome.
  */
-import { hopeless, isDone, type Proposal, stepReached, stepText, undoOf } from '../placement/index.ts';
+import { hopeless, isDone, onwardOf, type Proposal, stepReached, stepText, undoOf } from '../placement/index.ts';
 import type { OperatorRecord } from '../operator.ts';
 import { bytesOf } from '../shard.ts';
 import type { Change, ClusterState, MetaWrite } from '../state.ts';
@@ -102,6 +103,11 @@ export function cancelOperator(state: ClusterState, id: number, by: string, nowM
 }
 
 function advanced(state: ClusterState, operator: OperatorRecord, nowMs: number): OperatorRecord {
+  const onward = onwardOf(state, operator);
+  if (onward !== undefined) {
+    const { undoing: _, ...rest } = operator;
+    return { ...rest, steps: [...operator.steps.slice(0, operator.at), ...onward], ending: undefined, stepAtMs: nowMs };
+  }
   const at = stepReached(state, operator);
   if (at !== operator.at) return stepped(state, { ...operator, at, stepAtMs: nowMs }, nowMs);
   const why = hopeless(state, operator) ?? overdue(state, operator, nowMs);

@@ -10,4 +10,4 @@ export { CAUGHT_UP_LAG, hopeless, isDone, ordersOf, type OrderTo, stepOfOrder, s
 export { type Blocked, type Proposal, Round } from './round.ts';
 export { sizeClassOf } from './size.ts';
 export { stepText } from './steps.ts';
-export { undoOf } from './undo.ts';
+export { onwardOf, undoOf } from './undo.ts';

@@ -43,10 +43,8 @@ export function isDone(state: ClusterState, step: Step): boolean {
       return isAway(state, shard, step.shard, step.node);
     case 'destroy-shard':
       return shard === undefined || (allReported(state) && [...shard.hosts.keys()].every((node) => isOut(state, node)));
-    case 'unseal': {
-      const how = state.shards.get(step.source)?.record.descriptor.state;
-      return how !== 'sealed' && how !== 'splitting';
-    }
+    case 'unseal':
+      return (state.shards.get(step.source)?.record.descriptor.state ?? 'normal') === 'normal';
     case 'seal':
       return state.shards.get(step.source)?.record.descriptor.state !== 'normal';
     case 'retire':
@@ -195,6 +193,11 @@ function told(state: ClusterState, step: Step): { readonly node: number; readonl
       if ((step.type === 'import' || step.type === 'retire') && source.leader !== shard.leader && shard.leader !== 0)
         return toLeader({ type: 'transfer', shard: source.id, to: shard.leader }, source);
       if (step.type === 'retire') return toLeader({ type: 'retire', shard: source.id, into: shard.id }, source);
+      // Whoever commits may have to import again.
+      if (step.type === 'commit-merge' && shard.leader !== 0 && !hasData(source, shard.leader)) {
+        const to = shard.record.replicas.find((replica) => mayLead(replica) && hasData(source, replica.node));
+        if (to !== undefined) return toLeader({ type: 'transfer', shard: shard.id, to: to.node });
+      }
       return toLeader({ type: 'absorb', shard: shard.id, source: of, commit: step.type === 'commit-merge' });
     }
   }
@@ -220,6 +223,10 @@ export function successorOf(state: ClusterState, shard: Shard, from: number, wan
     bestMatch = match;
   }
   return best;
+}
+
+function hasData(shard: Shard, node: number): boolean {
+  return replicaOn(shard, node)?.data === true;
 }
 
 function isOut(state: ClusterState, node: number): boolean {

@@ -2,15 +2,11 @@
 import { expect, it } from 'vitest';
 import { advanceOperators, cancelOperator, orderEnded, startOperators } from '../../../server/meta/changes/index.ts';
 import type { OperatorRecord } from '../../../server/meta/operator.ts';
+import { ordersOf } from '../../../server/meta/placement/index.ts';
 import { World } from './world.ts';
 
-it('a merge whose source refuses to be retired is undone, and one that is only late is not', () => {
-  const world = new World();
-  for (const [i, zone] of ['a', 'b', 'c'].entries()) world.addNode({ id: i + 1, zone });
-  world.ticks(15);
-  world.createTable({ name: 'orders', partitioning: { kind: 'range', splitKeys: [Buffer.from('m')] } });
-  world.ticks(5);
-  const [target, source] = [...world.groups.keys()] as [number, number];
+it('a merge whose source refuses to be retired is undone, one that is only late is not, and one whose source is retired all the same goes on', () => {
+  const { world, target, source } = divided();
   const group = world.groups.get(source)!;
   group.descriptor = { ...group.descriptor, state: 'sealed' };
   world.touch(source);
@@ -36,4 +32,39 @@ it('a merge whose source refuses to be retired is undone, and one that is only l
       .steps.slice(now().at)
       .map(({ type }) => type),
   ).toEqual(['discard', 'unseal']);
+  // Another order to retire it was under way, and came to be carried out after all.
+  world.groups.get(target)!.imported = source;
+  group.descriptor = { ...group.descriptor, state: 'retired' };
+  world.touch(source);
+  world.ticks(10);
+  expect(now()).toMatchObject({ state: 'done', ending: undefined });
+  expect(now().undoing).toBeUndefined();
+  expect(world.groups.has(source)).toBe(false);
+  expect(world.groups.get(target)!.descriptor).toMatchObject({ epoch: 2, state: 'normal' });
 });
+
+it('whoever commits has a replica of the source: the lead goes to one that has', () => {
+  const { world, target, source } = divided();
+  const steps: OperatorRecord['steps'] = [{ shard: target, type: 'commit-merge', source, epoch: 2 }];
+  const proposal = { shard: target, other: source, kind: 'merge', reason: 'a test', steps } as const;
+  const [operator] = world.commit(startOperators(world.cluster, [proposal], 'a test', world.nowMs));
+  const { leader } = world.cluster.shards.get(target)!;
+  expect(ordersOf(world.cluster, operator!)).toMatchObject([{ node: leader, order: { type: 'absorb', shard: target, commit: true } }]);
+  const { record } = world.cluster.shards.get(source)!;
+  const replicas = record.replicas.filter(({ node }) => node !== leader);
+  world.commit({ writes: [{ kind: 'shard', id: source, record: { ...record, replicas } }], result: undefined });
+  expect(ordersOf(world.cluster, operator!)).toMatchObject([
+    { node: leader, order: { type: 'transfer', shard: target, to: replicas[0]!.node } },
+  ]);
+});
+
+/** A table of two shards on three nodes. */
+function divided(): { world: World; target: number; source: number } {
+  const world = new World();
+  for (const [i, zone] of ['a', 'b', 'c'].entries()) world.addNode({ id: i + 1, zone });
+  world.ticks(15);
+  world.createTable({ name: 'orders', partitioning: { kind: 'range', splitKeys: [Buffer.from('m')] } });
+  world.ticks(5);
+  const [target, source] = [...world.groups.keys()] as [number, number];
+  return { world, target, source };
+}

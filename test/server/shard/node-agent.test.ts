@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NodeScheduler } from '../../../base/node/index.ts';
 import type { Order, OrderOutcome } from '../../../server/meta/orders.ts';
+import { NO_LIMIT, type Replica, retireShard } from '../../../server/node/index.ts';
 import type { ConfigurationChange } from '../../../server/raft/index.ts';
 import { type ShardDescriptor, wholeTable } from '../../../server/shard/descriptor.ts';
 import { NodeAgent } from '../../../server/shard/node-agent.ts';
@@ -43,6 +44,15 @@ describe('the orders of the metaserver', () => {
     const create: Order = { type: 'create-replica', descriptor: DESCRIPTOR, voters: nodes };
     expect(await Promise.all(nodes.map((node) => order(node, create)))).toEqual(nodes.map(() => DONE));
     await expect.poll(() => leaderOf(16)).toBeGreaterThan(0);
+  }
+
+  /** Shard 16 with `a`, and its child 17, whose descriptor it is, with `z`; each key's value is itself. */
+  async function divided(): Promise<ShardDescriptor> {
+    await made([1, 2, 3]);
+    for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, key, 3);
+    await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
+    await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
+    return cluster.leaderOf(17)!.replicas.get(17)!.shard.descriptor;
   }
 
   beforeEach(async () => {
@@ -171,26 +181,56 @@ describe('the orders of the metaserver', () => {
   });
 
   it('retire no shard that was written since it was imported, by whatever orders came late', async () => {
-    await made([1, 2, 3]);
-    for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, 'before', 3);
-    await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
-    await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
-    const child = cluster.leaderOf(17)!.replicas.get(17)!.shard.descriptor;
+    const source = await divided();
     const retire: Order = { type: 'retire', shard: 17, into: 16 };
     expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', code: 'NOT_IMPORTED', again: false });
     await ordered({ type: 'seal', shard: 17 }, 17);
-    await ordered({ type: 'absorb', shard: 16, source: child, commit: false });
+    await ordered({ type: 'absorb', shard: 16, source, commit: false });
     await ordered({ type: 'unseal', shard: 17 }, 17);
     expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', again: false });
     await cluster.leaderOf(17)!.put(17, 'z', 'since');
     await ordered({ type: 'seal', shard: 17 }, 17);
     expect(await order(leaderOf(17), retire)).toMatchObject({ outcome: 'refused', code: 'OTHER_SESSION', again: false });
     expect(cluster.leaderOf(17)!.get(17, 'z')).toBe('since');
-    await ordered({ type: 'absorb', shard: 16, source: child, commit: false });
+    await ordered({ type: 'absorb', shard: 16, source, commit: false });
     await ordered(retire, 17);
     await ordered(retire, 17);
-    await ordered({ type: 'absorb', shard: 16, source: child, commit: true });
+    await ordered({ type: 'absorb', shard: 16, source, commit: true });
     expect(cluster.leaderOf(16)!.get(16, 'z')).toBe('since');
+  });
+
+  it('copy again what a late order made a target give up, or lack, after its source was retired', async () => {
+    const source = await divided();
+    const target = (): Replica => cluster.leaderOf(16)!.replicas.get(16)!;
+    const absorb = (commit: boolean): Order => ({ type: 'absorb', shard: 16, source, commit });
+    await ordered({ type: 'seal', shard: 17 }, 17);
+    await ordered(absorb(false));
+    const { sealed } = target().shard.imported!;
+    await ordered({ type: 'unseal', shard: 17 }, 17);
+    await cluster.leaderOf(17)!.put(17, 'z', 'since');
+    await ordered({ type: 'seal', shard: 17 }, 17);
+    // Whole, and of before: as an import that came late would leave it.
+    expect(await order(leaderOf(16), absorb(true))).toMatchObject({ outcome: 'refused', code: 'MERGE_ORDER', again: true });
+    expect(target().shard.imported!.sealed).toBe(sealed);
+    const retired = cluster.leaderOf(17)!.replicas.get(17)!;
+    await retireShard(retired, retired.shard.descriptor.epoch, retired.shard.sealed!, NO_LIMIT);
+    await ordered(absorb(true));
+    expect(cluster.leaderOf(16)!.get(16, 'z')).toBe('since');
+    expect(target().shard.importing).toBeUndefined();
+    await ordered({ type: 'forget', shard: 16, source });
+    await ordered(absorb(true));
+    expect(cluster.leaderOf(16)!.get(16, 'z')).toBe('since');
+  });
+
+  it('copy again what was given up after its source was retired', async () => {
+    const source = await divided();
+    await ordered({ type: 'seal', shard: 17 }, 17);
+    await ordered({ type: 'absorb', shard: 16, source, commit: false });
+    await ordered({ type: 'retire', shard: 17, into: 16 }, 17);
+    await ordered({ type: 'forget', shard: 16, source });
+    expect(cluster.leaderOf(16)!.replicas.get(16)!.shard.imported).toBeUndefined();
+    for (let twice = 0; twice < 2; twice++) await ordered({ type: 'absorb', shard: 16, source, commit: true });
+    for (const key of ['a', 'z']) expect(cluster.leaderOf(16)!.get(16, key)).toBe(key);
   });
 
   it('tell a shard the settings of its table, and leave its keys and epoch alone', async () => {
@@ -223,11 +263,7 @@ describe('the orders of the metaserver', () => {
   });
 
   it('of a merge are taken back before the source is retired', async () => {
-    await made([1, 2, 3]);
-    for (const key of ['a', 'z']) await cluster.leaderOf(16)!.put(16, key, key, 3);
-    await ordered({ type: 'split', shard: 16, epoch: 3, child: 17, at: { kind: 'key', key: Buffer.from('m') } });
-    await expect.poll(() => leaderOf(17)).toBeGreaterThan(0);
-    const source = cluster.leaderOf(17)!.replicas.get(17)!.shard.descriptor;
+    const source = await divided();
     expect(await order(leaderOf(16), { type: 'absorb', shard: 16, source, commit: false })).toMatchObject({
       code: 'MERGE_ORDER',
       again: true,
