@@ -189,9 +189,9 @@ export function peekCommand(source: Uint8Array): CommandPeek {
 /** Reads a command. Its bytes alias `source`, which lies at `place`. Throws `corrupt/CORRUPT_COMMAND`: its checksum held, so no replica can apply it. */
 export function decodeCommand(source: Uint8Array, place?: CommandPlace): Command {
   const reader = new CommandReader(source);
-  const { kind, ...head } = readHead(reader);
-  const command = readBody(kind, reader, head, place);
-  if (command === undefined) throw corruptCommand(`kind ${kind} is not known`);
+  const head = readHead(reader);
+  const command = readBody(head.kind, reader, head, place);
+  if (command === undefined) throw corruptCommand(`kind ${head.kind} is not known`);
   reader.finish();
   return command;
 }
@@ -266,14 +266,16 @@ function readWrite(reader: CommandReader, head: CommandHead, place: CommandPlace
     else if (kind === DELETE) operations.push({ type: 'delete', key });
     else throw corruptCommand(`an operation of kind ${kind} is not known`);
   }
-  return { kind: 'write', ...head, conditions, operations };
+  const { epoch, nowMs, id } = head;
+  return { kind: 'write', epoch, nowMs, id, conditions, operations };
 }
 
 function readDeleteRange(reader: CommandReader, head: CommandHead): Command {
   const limit = reader.u32();
   const startBytes = reader.u16();
   const endBytes = reader.u16();
-  return { kind: 'delete-range', ...head, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
+  const { epoch, nowMs, id } = head;
+  return { kind: 'delete-range', epoch, nowMs, id, limit, start: reader.bytes(startBytes), end: reader.bytes(endBytes) };
 }
 
 function readNodeId(reader: CommandReader): number {

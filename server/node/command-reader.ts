@@ -1,16 +1,18 @@
-/** Reads the bytes of a command one after another, as those who decode commands do: what is cut short or left over is corrupt. Used by command-codec.ts, shard-commands.ts. */
+/**
+ * Reads the bytes of a command one after another, as those who decode commands do: what is cut short or left over is corrupt. Used by command-codec.ts, shard-commands.ts.
+ *
+ * Every command is read on every node: numbers are put together from bytes, as a DataView for each command would cost more than reading it does.
+ */
 import { SparrowError } from '../../base/errors.ts';
 
 const TWO_32: number = 2 ** 32;
 
 export class CommandReader {
   readonly #source: Uint8Array;
-  readonly #view: DataView;
   #at = 0;
 
   constructor(source: Uint8Array) {
     this.#source = source;
-    this.#view = new DataView(source.buffer, source.byteOffset, source.byteLength);
   }
 
   get at(): number {
@@ -18,7 +20,7 @@ export class CommandReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.#source[this.#take(1)]!;
   }
 
   zero(): void {
@@ -26,27 +28,34 @@ export class CommandReader {
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#take(2), true);
+    const at = this.#take(2);
+    return this.#source[at]! + this.#source[at + 1]! * 0x100;
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
+    return this.#u32At(this.#take(4));
   }
 
   u64(): number {
     const at = this.#take(8);
-    const value = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * TWO_32;
+    const value = this.#u32At(at) + this.#u32At(at + 4) * TWO_32;
     if (value > Number.MAX_SAFE_INTEGER) throw corruptCommand('a number is above 2^53 - 1');
     return value;
   }
 
+  /** Alias the source. */
   bytes(length: number): Uint8Array {
     const at = this.#take(length);
-    return this.#source.subarray(at, at + length);
+    return new Uint8Array(this.#source.buffer, this.#source.byteOffset + at, length);
   }
 
   finish(): void {
     if (this.#at !== this.#source.length) throw corruptCommand('bytes are left over');
+  }
+
+  #u32At(at: number): number {
+    const source = this.#source;
+    return (source[at]! | (source[at + 1]! << 8) | (source[at + 2]! << 16) | (source[at + 3]! << 24)) >>> 0;
   }
 
   #take(length: number): number {

@@ -63,6 +63,8 @@ export function floorOf(record: Uint8Array | undefined): number {
 export class RequestTable {
   /** By client id as latin1 text, the one that wrote longest ago first. */
   readonly #clients: Map<string, Client> = new Map();
+  /** The one that wrote last, and so the last of them: writes of one client mostly follow one another. Undefined: not known. */
+  #newest: Client | undefined;
   #floor = 0;
 
   get clients(): number {
@@ -96,7 +98,7 @@ export class RequestTable {
 
   /** What an identified write is: 'new', 'expired', or one that was applied. */
   lookup(id: CommandRequestId): RememberedWrite | 'new' | 'expired' {
-    const client = this.#clients.get(nameOf(id.client));
+    const client = this.#isNewest(id) ? this.#newest : this.#clients.get(nameOf(id.client));
     if (client === undefined) return id.seen > 0 && id.seen < this.#floor ? 'expired' : 'new';
     const remembered = client.slots.get(id.sequence % REQUEST_WINDOW);
     if (remembered === undefined || remembered.sequence < id.sequence) return 'new';
@@ -105,19 +107,36 @@ export class RequestTable {
 
   /** Notes that a write is applied at `index`; adds what the engine has to write with it to `batch`. */
   remember(id: CommandRequestId, index: number, result: Uint8Array, batch: HostedOperation[]): void {
-    const name = nameOf(id.client);
+    const client = this.#isNewest(id) ? this.#newest! : this.#writes(id.client, batch);
+    client.lastIndex = index;
+    const slot = id.sequence % REQUEST_WINDOW;
+    const remembered = client.slots.get(slot);
+    if (remembered === undefined) client.slots.set(slot, { sequence: id.sequence, index, result });
+    else {
+      // In its place: objects that live as long as a window does are dear to collect.
+      remembered.sequence = id.sequence;
+      remembered.index = index;
+      remembered.result = result;
+    }
+    batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });
+  }
+
+  #isNewest({ client }: CommandRequestId): boolean {
+    return this.#newest !== undefined && equalIds(this.#newest.id, client);
+  }
+
+  /** It is the newest now. */
+  #writes(id: Uint8Array, batch: HostedOperation[]): Client {
+    const name = nameOf(id);
     let client = this.#clients.get(name);
     if (client === undefined) {
       if (this.#clients.size >= CLIENTS_MAX) this.#forgetOldest(batch);
-      client = { id: Uint8Array.from(id.client), lastIndex: index, slots: new Map() };
+      client = { id: Uint8Array.from(id), lastIndex: 0, slots: new Map() };
     } else {
       this.#clients.delete(name);
     }
     this.#clients.set(name, client);
-    client.lastIndex = index;
-    const slot = id.sequence % REQUEST_WINDOW;
-    client.slots.set(slot, { sequence: id.sequence, index, result });
-    batch.push({ type: 'put', key: recordKey(client.id, slot), value: encodeRecord(id.sequence, index, result) });
+    return (this.#newest = client);
   }
 
   /**
@@ -126,6 +145,7 @@ export class RequestTable {
    */
   adopt(writes: readonly (RememberedWrite & { readonly client: Uint8Array })[], batch: HostedOperation[]): void {
     if (writes.length === 0) return;
+    this.#newest = undefined;
     for (const { client: id, sequence, index, result } of writes) {
       const name = nameOf(id);
       let client = this.#clients.get(name);
@@ -172,6 +192,12 @@ function recordKey(client: Uint8Array, slot: number): Uint8Array {
   return key;
 }
 
+function equalIds(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 /** As their records are ordered. */
 function compareIds(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length || Buffer.compare(a, b);
@@ -186,13 +212,21 @@ function encodeFloor(floor: number): Buffer {
 const TWO_32: number = 2 ** 32;
 
 function encodeRecord(sequence: number, index: number, result: Uint8Array): Uint8Array {
-  const record = Buffer.allocUnsafe(16 + result.length);
-  record.writeUInt32BE(Math.floor(sequence / TWO_32), 0);
-  record.writeUInt32BE(sequence % TWO_32, 4);
-  record.writeUInt32BE(Math.floor(index / TWO_32), 8);
-  record.writeUInt32BE(index % TWO_32, 12);
+  const record = new Uint8Array(16 + result.length);
+  writeU64(record, 0, sequence);
+  writeU64(record, 8, index);
   record.set(result, 16);
   return record;
+}
+
+/** Big-endian. */
+function writeU64(target: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32);
+  const low = value % TWO_32;
+  for (let i = 0; i < 4; i++) {
+    target[at + i] = high >>> (24 - 8 * i);
+    target[at + 4 + i] = low >>> (24 - 8 * i);
+  }
 }
 
 function decodeRecord(value: Uint8Array): RememberedWrite {

@@ -499,8 +499,8 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedBug[] = [
   {
     name: 'who the members are is not kept',
     file: MACHINE,
-    find: '    if (entry.change !== undefined || !this.#configurationWritten) {\n',
-    plant: '    if (!this.#configurationWritten) {\n',
+    find: '    if (entry.change !== undefined || !this.#configurationWritten) return this.#applyMembers(entry);\n',
+    plant: '    if (!this.#configurationWritten) return this.#applyMembers(entry);\n',
     cluster: CHANGING,
   },
   {
