@@ -27,12 +27,12 @@ describe('a cluster in the simulation', () => {
     counters.assertReached(expectedCounters({ nodes: 3, changing: false }).filter((name) => !RARE.has(name)));
   });
 
-  it('of five nodes, too', { timeout: 300_000 }, async () => {
+  it('of five nodes, too', { timeout: 600_000 }, async () => {
     const counters = await runSample(['--nodes', '5'], 20);
     expect(counters.get('operations')).toBeGreaterThan(2000);
   });
 
-  it('runs the same way for the same seed, in another process too', { timeout: 60_000 }, async () => {
+  it('runs the same way for the same seed, in another process too', { timeout: 600_000 }, async () => {
     const { hash } = await simulate({ seed: 7, nodes: 3 });
     expect((await simulate({ seed: 7, nodes: 3 })).hash).toBe(hash);
     const output = execFileSync(process.execPath, [CAMPAIGN, '--nodes', '3', '--seed', '7', '--replay'], { encoding: 'utf8' });

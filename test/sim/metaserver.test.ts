@@ -29,7 +29,7 @@ describe('a cluster that runs itself in the simulation', () => {
     },
   );
 
-  it('runs the same way for the same seed, in another process too', { timeout: 120_000 }, async () => {
+  it('runs the same way for the same seed, in another process too', { timeout: 600_000 }, async () => {
     const { hash } = await simulate({ seed: 1, metaserver: true });
     const output = execFileSync(process.execPath, [CAMPAIGN, '--metaserver', '--seed', '1', '--replay'], { encoding: 'utf8' });
     expect(output).toContain(`hash ${hash}`);

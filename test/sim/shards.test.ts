@@ -26,7 +26,7 @@ describe('a cluster of shards in the simulation', () => {
     },
   );
 
-  it('runs the same way for the same seed, in another process too', { timeout: 60_000 }, async () => {
+  it('runs the same way for the same seed, in another process too', { timeout: 600_000 }, async () => {
     const { hash } = await simulate({ seed: 1, nodes: 3, shards: true });
     const output = execFileSync(process.execPath, [CAMPAIGN, '--nodes', '3', '--shards', '--seed', '1', '--replay'], { encoding: 'utf8' });
     expect(output).toContain(`hash ${hash}`);

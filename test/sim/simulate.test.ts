@@ -27,7 +27,7 @@ describe('a server of one voter in the simulation', () => {
     );
   });
 
-  it('runs the same way for the same seed, in another process too', { timeout: 60_000 }, async () => {
+  it('runs the same way for the same seed, in another process too', { timeout: 600_000 }, async () => {
     const { hash } = await simulate({ seed: 7 });
     expect((await simulate({ seed: 7 })).hash).toBe(hash);
     expect((await simulate({ seed: 8 })).hash).not.toBe(hash);
