@@ -4,7 +4,7 @@
  *
  *   begins    with the list that the cluster was bootstrapped with, written by the first entry that is applied
  *   NODE      a command: a node has these addresses now; without any: it is forgotten (command-codec.ts)
- *   BEGUN     a command: a node has data from now on. One that comes with an empty directory after that has lost what it promised to others
+ *   BEGUN     a command: a node has data from now on, whoever said where it is. One that comes with an empty directory after that has lost what it promised to others
  *   REMOVED   a command: the node has left the cluster. Such an id is not used again: nobody could tell what its node has forgotten. What a command says of
  *             it later does nothing. The same is noted of members that a forced change of the configuration leaves out, in the batch of that change. That a
  *             node is no member any more says nothing: the shard may have moved.
@@ -32,6 +32,8 @@ const RECORD = 0x6e;
 const KNOWN = 1;
 const REMOVED = 2;
 const BEGUN = 3;
+/** Of a node whose addresses are not this book's to say. */
+export const NOWHERE: NodeAddress = Object.freeze({ address: '', peerAddress: '' });
 
 /** Begins the keys of all records. */
 export const NODE_PREFIX: Uint8Array = Uint8Array.of(OWN_PREFIX, RECORD);
@@ -77,7 +79,7 @@ export class AddressBook {
         throw new SparrowError('corrupt', 'CORRUPT_STATE', `a record of a node is malformed: ${Buffer.from(key).toString('hex')}`);
       }
       if (known === 'removed') this.#removed.add(node);
-      else this.#nodes.set(node, known);
+      else if (!isNowhere(known)) this.#nodes.set(node, known);
       if (value[0] === BEGUN) this.#begun.add(node);
     }
   }
@@ -91,7 +93,7 @@ export class AddressBook {
   set(node: number, known: NodeAddress, batch: HostedOperation[]): void {
     if (this.#removed.has(node)) return;
     this.#changes++;
-    if (known.address === '' && known.peerAddress === '') {
+    if (isNowhere(known)) {
       this.#nodes.delete(node);
       this.#begun.delete(node);
       batch.push({ type: 'delete', key: keyOf(node) });
@@ -101,13 +103,12 @@ export class AddressBook {
     }
   }
 
-  /** A BEGUN command. Of a node that has no addresses it does nothing. */
+  /** A BEGUN command; also of a node that nobody has given an address here, as the metaserver takes nodes in. */
   begins(node: number, batch: HostedOperation[]): void {
-    const known = this.#nodes.get(node);
-    if (known === undefined) return;
+    if (this.#removed.has(node)) return;
     this.#changes++;
     this.#begun.add(node);
-    batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(known, true) });
+    batch.push({ type: 'put', key: keyOf(node), value: encodeRecord(this.#nodes.get(node) ?? NOWHERE, true) });
   }
 
   /** They are members no more. */
@@ -120,6 +121,10 @@ export class AddressBook {
       batch.push({ type: 'put', key: keyOf(node), value: Uint8Array.of(REMOVED) });
     }
   }
+}
+
+function isNowhere({ address, peerAddress }: NodeAddress): boolean {
+  return address === '' && peerAddress === '';
 }
 
 function keyOf(node: number): Uint8Array {

@@ -14,7 +14,7 @@
  */
 import { SparrowError } from '../../base/errors.ts';
 import { changed, type ConfigurationChange, hasQuorum, isVoter, membersOf } from '../raft/index.ts';
-import type { NodeAddress } from './address-book.ts';
+import { type NodeAddress, NOWHERE } from './address-book.ts';
 import { NO_LIMIT } from './call-state.ts';
 import { encodeBegun, encodeNode, encodeRemoved } from './command-codec.ts';
 import type { Replica } from './replica.ts';
@@ -26,7 +26,6 @@ export const PROMOTED_LAG_MAX = 1000;
 export type Reachable = (id: number) => boolean;
 
 const EVERYBODY: Reachable = () => true;
-const NOWHERE: NodeAddress = { address: '', peerAddress: '' };
 
 /** Throws `invalid/NODE_REMOVED` for an id that is used up, `invalid/CONFIGURATION_CHANGE` for a member. */
 export function checkNewMember(replica: Replica, id: number): void {
@@ -46,8 +45,8 @@ export function checkNewMember(replica: Replica, id: number): void {
 
 /** The least id after all that were ever used. */
 export function freeId(replica: Replica): number {
-  const { nodes, removed } = replica.book;
-  return Math.max(0, ...nodes.keys(), ...removed, ...replica.members) + 1;
+  const { nodes, begun, removed } = replica.book;
+  return Math.max(0, ...nodes.keys(), ...begun, ...removed, ...replica.members) + 1;
 }
 
 /** `where`: into the address book first. */
@@ -66,8 +65,8 @@ export async function setAddress(replica: Replica, id: number, where: NodeAddres
 export async function noteBegun(replica: Replica): Promise<void> {
   const { id: own, role } = replica.stats();
   if (role !== 'leader') return;
-  const { nodes, begun } = replica.book;
-  const unnoted = replica.members.filter((id) => nodes.has(id) && !begun.has(id));
+  const { begun, removed } = replica.book;
+  const unnoted = replica.members.filter((id) => !begun.has(id) && !removed.has(id));
   const have = unnoted.filter((id) => id === own || (replica.progressOf(id)?.match ?? 0) > 0);
   await Promise.all(have.map((id) => replica.propose(encodeBegun(id), NO_LIMIT)));
 }
