@@ -126,7 +126,7 @@ export class Intake {
   }
 
   #admit(): void {
-    if (!this.#room.congested) {
+    if (this.#parked.length > 0 && !this.#room.congested) {
       const parked = this.#parked;
       this.#parked = [];
       for (const read of parked) this.next(read);
