@@ -7,7 +7,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -200,17 +200,23 @@ describe('kubernetes.yaml', () => {
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: USER, fsGroup: USER });
   });
 
-  /** What the container's shell would run, with `sparrowkv` a program that prints what it was given. */
-  function startOf(podName: string): string[] {
+  /** What the container's shell would run, with `sparrowkv` a program that prints what it was given, but for `cluster nodes`: fails without an answer to that. */
+  function startOf(podName: string, { nodes, directory }: { nodes?: object[]; directory?: object } = {}): string[] {
     const bin = join(scratch, 'sparrowkv');
-    writeFileSync(bin, '#!/bin/sh\nfor operand in "$@"; do echo "$operand"; done\n');
+    const survey = join(scratch, 'nodes');
+    const identity = join(scratch, 'node.json');
+    for (const [file, content] of [[survey, nodes] as const, [identity, directory] as const]) {
+      rmSync(file, { force: true });
+      if (content !== undefined) writeFileSync(file, JSON.stringify(content));
+    }
+    writeFileSync(bin, `#!/bin/sh\n[ "$1" = cluster ] && exec cat '${survey}'\nfor operand in "$@"; do echo "$operand"; done\n`);
     chmodSync(bin, 0o755);
     writeFileSync(join(scratch, 'zone'), 'eu-1a');
-    const env: Record<string, string> = { PATH: `${scratch}:${process.env['PATH']}`, POD: podName };
+    const env: Record<string, string> = { PATH: `${scratch}:${dirname(process.execPath)}:${process.env['PATH']}`, POD: podName };
     for (const { name, value } of server!.env)
       if (value !== undefined) env[name] = value.replaceAll(/\$\((\w+)\)/g, (_, other: string) => env[other]!);
-    const script = server!.args[0]!.replaceAll('/topology/zone', join(scratch, 'zone'));
-    return execFileSync(server!.command[0]!, [...server!.command.slice(1), script], { env, encoding: 'utf8' })
+    const script = server!.args[0]!.replaceAll('/topology/zone', join(scratch, 'zone')).replaceAll(`${DATA}/node.json`, identity);
+    return execFileSync(server!.command[0]!, [...server!.command.slice(1), script], { env, encoding: 'utf8', stdio: 'pipe' })
       .trimEnd()
       .split('\n');
   }
@@ -228,12 +234,23 @@ describe('kubernetes.yaml', () => {
   });
 
   it('has further pods join', async () => {
-    const settings = await settingsOf(startOf('sparrowkv-11'));
+    const settings = await settingsOf(startOf('sparrowkv-11', { nodes: [{ entry: { node: 1 }, state: 'up' }] }));
     expect([settings.nodeId, settings.join, settings.cluster]).toEqual([12, 'sparrowkv-0.sparrowkv.sparrowkv.svc:7400', undefined]);
     expect([settings.listen, settings.peerListen]).toEqual([
       'sparrowkv-11.sparrowkv.sparrowkv.svc:7400',
       'sparrowkv-11.sparrowkv.sparrowkv.svc:7401',
     ]);
+  });
+
+  it('has a pod whose node was removed come back as another one, and never asks others who it is when its directory says so', async () => {
+    const idOf = async (given: Parameters<typeof startOf>[1]): Promise<number | undefined> =>
+      (await settingsOf(startOf('sparrowkv-4', given))).nodeId;
+    const removed = [5, 1005].map((node) => ({ entry: { node }, state: 'removed' }));
+    expect(await idOf({ nodes: [{ entry: { node: 5 }, state: 'down' }, removed[1]!] })).toBe(5);
+    expect(await idOf({ nodes: removed.slice(0, 1) })).toBe(1005);
+    expect(await idOf({ nodes: removed })).toBe(2005);
+    expect(await idOf({ directory: { format: 1, nodeId: 1005 } })).toBe(1005);
+    expect(() => startOf('sparrowkv-4')).toThrow('Command failed');
   });
 
   it('asks the API for the zone of the machine, as it may', async () => {
