@@ -12,7 +12,8 @@ import { addVerify } from './verify.ts';
 
 const HELP = `
 These work on the directory of a store that nobody has open: of an embedded engine, or a server's
---data, below which its engine is. A store in use is refused; stop its server or program first.
+--data, below which its engines are: of that the first shard's is taken, of DATA/groups/000016 that of
+shard 16. A store in use is refused; stop its server or program first.
 The newest writes of a server may be in its log alone, which these do not read: "sparrowkv export",
 while it runs, has everything.
 
