@@ -1,32 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { Raft, votersOnly } from '../../../server/raft/index.ts';
+import type { Raft } from '../../../server/raft/index.ts';
+import { memberOne, persisted } from './one-member.ts';
 
 const NO_DATA = new Uint8Array(0);
 
 /** Leads 1 and 2 in term 2; 2 has entries up to 4, and 5 and 6 are being read for it. */
 function leaderThatFetches(): Raft {
-  const raft = new Raft({
-    id: 1,
-    configuration: votersOnly([1, 2]),
-    electionTicks: 10,
-    heartbeatTicks: 1,
-    seed: 1,
-    appendBytesMax: 1000,
-    inflight: { messages: 8, bytes: 10_000 },
-    uncommittedBytesMax: 10_000,
-    keptBytesMax: 0,
+  const given = {
     hardState: { term: 1, vote: 0, commit: 10 },
     log: { compactedIndex: 0, compactedTerm: 0, lastIndex: 10, terms: [{ index: 1, term: 1 }], entries: [] },
     applied: 10,
-  });
+  };
+  const raft = memberOne(given, [1, 2]);
   const vote = { type: 'vote-response', from: 2, to: 1, granted: true, commit: 4, commitTerm: 1 } as const;
   raft.campaign();
   raft.step({ ...vote, term: 2, pre: true });
-  const { token, messagesAfterSync } = raft.output();
-  raft.persisted(token);
-  for (const message of messagesAfterSync) if (message.to === 1) raft.step(message);
+  persisted(raft, raft.output());
   raft.step({ ...vote, term: 2, pre: false });
-  raft.persisted(raft.output().token);
+  persisted(raft, raft.output());
   const answer = { type: 'append-response', from: 2, to: 1, term: 2, hintIndex: 4, hintTerm: 1 } as const;
   raft.step({ ...answer, accepted: false, index: 10 });
   raft.output();

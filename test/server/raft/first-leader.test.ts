@@ -1,19 +1,11 @@
 /** A group that has just come to be: whoever is told to campaign at once asks for votes, and not whether others would give theirs. */
 import { expect, it } from 'vitest';
-import { Raft, votersOnly } from '../../../server/raft/index.ts';
+import type { Raft } from '../../../server/raft/index.ts';
+import { memberOne, persisted } from './one-member.ts';
 
 /** Its log begins behind entry 7, of term 4, as that of a shard that was split off. */
 function newborn(): Raft {
-  return new Raft({
-    id: 1,
-    configuration: votersOnly([1, 2, 3]),
-    electionTicks: 10,
-    heartbeatTicks: 1,
-    seed: 1,
-    appendBytesMax: 1000,
-    inflight: { messages: 8, bytes: 10_000 },
-    uncommittedBytesMax: 10_000,
-    keptBytesMax: 0,
+  return memberOne({
     hardState: { term: 4, vote: 0, commit: 7 },
     log: { compactedIndex: 7, compactedTerm: 4, lastIndex: 7, terms: [], entries: [] },
     applied: 7,
@@ -25,13 +17,11 @@ it('is led after one round of votes', () => {
   raft.campaign(true);
   const asked = raft.output();
   expect(asked.messages).toEqual([]);
-  expect(asked.messagesAfterSync.filter(({ type }) => type === 'vote-request')).toMatchObject([
-    { to: 2, term: 5, pre: false, force: false, lastIndex: 7, lastTerm: 4 },
-    { to: 3, term: 5, pre: false, force: false },
-  ]);
   expect(asked.hardState).toMatchObject({ term: 5, vote: 1 });
-  raft.persisted(asked.token);
-  for (const message of asked.messagesAfterSync) if (message.to === 1) raft.step(message);
+  expect(persisted(raft, asked)).toMatchObject([
+    { type: 'vote-request', to: 2, term: 5, pre: false, force: false, lastIndex: 7, lastTerm: 4 },
+    { type: 'vote-request', to: 3, term: 5, pre: false, force: false },
+  ]);
   expect(raft.role).toBe('candidate');
   raft.step({ type: 'vote-response', from: 3, to: 1, term: 5, pre: false, granted: true, commit: 7, commitTerm: 4 });
   expect(raft.role).toBe('leader');

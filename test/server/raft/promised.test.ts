@@ -1,20 +1,12 @@
 /** A member that has lost a log on purpose - its replica was destroyed, and another one made - and is being filled anew. */
 import { describe, expect, it } from 'vitest';
-import { Raft, votersOnly } from '../../../server/raft/index.ts';
+import type { Raft } from '../../../server/raft/index.ts';
+import { memberOne } from './one-member.ts';
 
 /** It had acknowledged entries up to 9, of term 4. Now it has three, of term 4 too. */
 function refilled(): Raft {
   const data = new Uint8Array(0);
-  return new Raft({
-    id: 1,
-    configuration: votersOnly([1, 2, 3]),
-    electionTicks: 10,
-    heartbeatTicks: 1,
-    seed: 1,
-    appendBytesMax: 1000,
-    inflight: { messages: 8, bytes: 10_000 },
-    uncommittedBytesMax: 10_000,
-    keptBytesMax: 0,
+  return memberOne({
     hardState: { term: 4, vote: 0, commit: 3 },
     log: {
       compactedIndex: 0,
