@@ -46,12 +46,15 @@ export function nodesText({ clusterId, leader, term, nowMs, nodes, pausedBecause
 
 export function shardsText({ tables }: ClusterSurvey, shards: readonly SurveyedShard[], limit: number): string {
   const names = new Map([[SYSTEM_TABLE, 'system'], ...tables.map(({ table: id, name }) => [id, name] as const)]);
+  const relaxed = new Set(tables.filter(({ durability }) => durability === 'os').map(({ table: id }) => id));
   const rows = shards.slice(0, limit).map((shard) => {
     const { entry, replicas, dataBytes, keysCount, readsPerSecond, writesPerSecond, operator, byHand } = shard;
     const notes = [
       ...(entry!.leader === 0 ? ['NO LEADER'] : []),
       ...(entry!.state === 'normal' ? [] : [entry!.state]),
       ...(byHand ? ['by hand'] : []),
+      ...replicas.filter(({ failedBecause }) => failedBecause !== '').map(({ node, role }) => `node ${node} ${role.toUpperCase()}`),
+      ...(relaxed.has(entry!.table) ? ['durability os'] : []),
       ...(operator === '' ? [] : [`operator ${operator}`]),
     ];
     return [

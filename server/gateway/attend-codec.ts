@@ -111,13 +111,14 @@ function place({ node, address, peerAddress, zone, pool, role }: NodeEntry): Nod
   return { node, address, peerAddress, zone, pool, role: oneOf(ROLES, role, 'role') };
 }
 
-function reportMessage({ sequence, load, shards, full, gone, demands = [] }: NodeReport): NodeReportMessage {
-  return { sequence, ...load, shards: shards.map(shardMessage), full, gone: [...gone], demands: [...demands] };
+function reportMessage({ sequence, load, shards, failed = [], full, gone, demands = [] }: NodeReport): NodeReportMessage {
+  return { sequence, ...load, shards: shards.map(shardMessage), failed: [...failed], full, gone: [...gone], demands: [...demands] };
 }
 
 function report(value: NodeReportMessage): NodeReport {
-  const { sequence, shards, full, gone, demands, ...load } = value;
-  return { sequence, load, shards: shards.map(shard), full, gone, ...(demands.length > 0 && { demands }) };
+  const { sequence, shards, failed, full, gone, demands, ...load } = value;
+  const some = { ...(failed.length > 0 && { failed }), ...(demands.length > 0 && { demands }) };
+  return { sequence, load, shards: shards.map(shard), full, gone, ...some };
 }
 
 function shardMessage(value: ShardReport): ShardReportMessage {

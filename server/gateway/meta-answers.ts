@@ -13,7 +13,7 @@ import {
 import { type Departure, type Proposal, stepText } from '../meta/placement/index.ts';
 import { type Node, stateOf } from '../meta/node.ts';
 import type { OperatorRecord } from '../meta/operator.ts';
-import { kindOf, type Shard, type ShardRecord } from '../meta/shard.ts';
+import { failureOn, kindOf, type Shard, type ShardRecord } from '../meta/shard.ts';
 import type { ClusterState } from '../meta/state.ts';
 import type { TableRecord } from '../meta/table.ts';
 import type { ShardKeys } from '../shard/descriptor.ts';
@@ -101,14 +101,17 @@ export function surveyShard(shard: Shard): SurveyShard {
     lastIndex,
     replicas: record.replicas.map((replica) => {
       const { node } = replica;
+      const failure = failureOn(shard, node);
       const match = progress.find((each) => each.node === node)?.match;
       return {
         node,
         kind: KINDS[kindOf(replica)],
-        role: node === leader ? 'leader' : hosts.has(node) ? 'follower' : '',
+        role: node === leader ? 'leader' : (failure?.how ?? (hosts.has(node) ? 'follower' : '')),
         appliedIndex: hosts.get(node)?.applied ?? 0,
         lag: match === undefined || node === leader ? 0 : Math.max(0, lastIndex - match),
         diskBytes: load !== undefined && replica.data ? load.bytes : 0,
+        failedBecause: failure?.why ?? '',
+        failedSinceMs: Math.round(failure?.sinceMs ?? 0),
       };
     }),
     operator: operator === undefined ? '' : String(operator.id),

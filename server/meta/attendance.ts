@@ -12,6 +12,7 @@
  */
 import type { Clock, Scheduler, Timer } from '../../base/env.ts';
 import type {
+  FailedReplica,
   FromNode,
   LeaderStream,
   LeaderStreamListener,
@@ -36,6 +37,8 @@ export interface AttendanceParts {
   readonly registration: () => Registration;
   readonly load: () => NodeLoadReport;
   readonly shards: () => readonly ShardReport[];
+  /** Replicas that are here and cannot be opened. */
+  readonly failed?: () => readonly FailedReplica[];
   /** Never rejects. */
   readonly execute: (given: GivenOrder) => Promise<OrderOutcome>;
   /** Who leads META_GROUP, as its replica here knows; undefined: there is none, or it does not know. */
@@ -62,6 +65,9 @@ const PAUSE_MS_MAX = 2000;
 /** Under way at a time; those beyond come again. */
 const ORDERS_MAX = 10_000;
 
+/** Of one replica. */
+type Told = ShardReport | FailedReplica;
+
 interface Attempt {
   readonly whom: Whom;
   readonly stream: LeaderStream;
@@ -70,7 +76,7 @@ interface Attempt {
   welcomed: boolean;
   sequence: number;
   /** What the leader was told last, by shard. */
-  readonly told: Map<number, ShardReport>;
+  told: ReadonlyMap<number, Told>;
   heardMs: number;
 }
 
@@ -201,16 +207,24 @@ export class Attendance {
 
   #report(attempt: Attempt): void {
     const { told } = attempt;
-    const all = this.#parts.shards();
     const full = attempt.sequence === 0;
-    const shards = all.filter((report) => !isSame(told.get(report.descriptor.shard), report));
-    const here = new Set(all.map(({ descriptor }) => descriptor.shard));
+    const here = new Map<number, Told>();
+    const shards = this.#parts.shards().filter((report) => {
+      here.set(report.descriptor.shard, report);
+      return !isSame(told.get(report.descriptor.shard), report);
+    });
+    const failed = (this.#parts.failed?.() ?? []).filter((replica) => {
+      here.set(replica.shard, replica);
+      return !isSameFailure(told.get(replica.shard), replica);
+    });
     const gone = [...told.keys()].filter((shard) => !here.has(shard));
-    for (const report of shards) told.set(report.descriptor.shard, report);
-    for (const shard of gone) told.delete(shard);
+    attempt.told = here;
     const demands = this.#parts.demands?.() ?? [];
-    const report = { sequence: ++attempt.sequence, load: this.#parts.load(), shards, full, gone, ...(demands.length > 0 && { demands }) };
-    attempt.stream.send({ type: 'report', report });
+    const some = { ...(failed.length > 0 && { failed }), ...(demands.length > 0 && { demands }) };
+    attempt.stream.send({
+      type: 'report',
+      report: { sequence: ++attempt.sequence, load: this.#parts.load(), shards, full, gone, ...some },
+    });
   }
 
   async #carryOut(given: GivenOrder): Promise<void> {
@@ -249,10 +263,15 @@ export class Attendance {
   }
 }
 
-function isSame(a: ShardReport | undefined, b: ShardReport): boolean {
+function isSameFailure(a: Told | undefined, b: FailedReplica): boolean {
+  return a !== undefined && 'why' in a && a.why === b.why;
+}
+
+function isSame(a: Told | undefined, b: ShardReport): boolean {
   if (a === b) return true;
   return (
     a !== undefined &&
+    'role' in a &&
     a.role === b.role &&
     a.term === b.term &&
     a.leader === b.leader &&

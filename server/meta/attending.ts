@@ -65,6 +65,12 @@ export interface ShardReport {
   readonly stoppedBecause: string;
 }
 
+/** A replica that is in its node's directory and cannot be opened. */
+export interface FailedReplica {
+  readonly shard: number;
+  readonly why: string;
+}
+
 /** What a node was asked for of a table with quotas, served or not, a second. */
 export interface TableDemand {
   readonly table: number;
@@ -92,7 +98,10 @@ export interface NodeReport {
   readonly load: NodeLoadReport;
   /** Those that are others than in the report before; with `full` all that there are. */
   readonly shards: readonly ShardReport[];
+  /** As `shards`. Left out: none. */
+  readonly failed?: readonly FailedReplica[];
   readonly full: boolean;
+  /** Of `shards` and `failed` those that are not here any more. */
   readonly gone: readonly number[];
   /** Left out: of none. */
   readonly demands?: readonly TableDemand[];

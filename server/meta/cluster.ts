@@ -14,7 +14,7 @@
  */
 import { membersOf } from '../raft/index.ts';
 import { SYSTEM_TABLE } from '../shard/descriptor.ts';
-import type { NodeLoadReport, NodeReport, ShardReport } from './attending.ts';
+import type { FailedReplica, NodeLoadReport, NodeReport, ShardReport } from './attending.ts';
 import { NOTHING_OVER, overOf } from './load.ts';
 import { diagnose, nodesTouched, plannedLeader, plannedReplicas, sizeClassOf } from './placement/index.ts';
 import { type Policy, resolvePolicy } from './policy.ts';
@@ -23,6 +23,7 @@ import type { OperatorRecord } from './operator.ts';
 import {
   type Ailment,
   AILMENTS,
+  type Failure,
   type Hosted,
   type ReplicaProgress,
   type ReplicaRecord,
@@ -158,8 +159,13 @@ export class Cluster implements ClusterState {
     node.probe = undefined;
     if (report === undefined) return;
     this.#loaded(node, report.load);
-    if (report.full) this.#forgetHosted(id, new Set(report.shards.map(({ descriptor }) => descriptor.shard)));
+    if (report.full)
+      this.#forgetHosted(
+        id,
+        new Set([...report.shards.map(({ descriptor }) => descriptor), ...(report.failed ?? [])].map(({ shard }) => shard)),
+      );
     for (const shard of report.shards) this.#reported(id, shard);
+    for (const failed of report.failed ?? []) this.#failed(id, failed);
     for (const shard of report.gone) this.#unhosted(shard, id);
   }
 
@@ -325,16 +331,32 @@ export class Cluster implements ClusterState {
       this.strays.set(descriptor.shard, at.set(id, report));
       return;
     }
-    if (role !== 'stopped') {
-      this.nodes.get(id)!.replicasHere.add(shard);
-      // Where there are more replicas than members, what each has applied tells which one is a stray.
-      if (!shard.hosts.has(id) || shard.hosts.size !== shard.record.replicas.length) this.#touched.add(shard);
-      shard.hosts.set(id, { applied: report.applied, waits: membersOf(report.configuration).length === 0 });
-    }
+    const failure = role === 'stopped' ? this.#failureOf(shard, id, 'stopped', report.stoppedBecause) : undefined;
+    this.#hosted(shard, id, { applied: report.applied, waits: membersOf(report.configuration).length === 0, failure });
     if (role === 'leader' && term >= shard.term) return this.#ledBy(shard, id, report);
     if (term > shard.term || (term === shard.term && shard.leader === 0)) this.#lead(shard, report.leader, term);
     // A leader that steps down says so.
     else if (shard.leader === id && term === shard.term) this.#lead(shard, 0, term);
+  }
+
+  #failed(id: number, { shard: of, why }: FailedReplica): void {
+    const shard = this.shards.get(of);
+    if (shard === undefined) return;
+    this.#hosted(shard, id, { applied: 0, waits: false, failure: this.#failureOf(shard, id, 'failed', why) });
+    if (shard.leader === id) this.#lead(shard, 0, shard.term);
+  }
+
+  #failureOf({ hosts }: ShardEntry, id: number, how: Failure['how'], why: string): Failure {
+    return { how, why, sinceMs: hosts.get(id)?.failure?.sinceMs ?? this.nodes.get(id)!.heardAtMs };
+  }
+
+  #hosted(shard: ShardEntry, id: number, hosted: Hosted): void {
+    const before = shard.hosts.get(id);
+    // Where there are more replicas than members, what each has applied tells which one is a stray.
+    if (before === undefined || before.failure?.how !== hosted.failure?.how || shard.hosts.size !== shard.record.replicas.length)
+      this.#touched.add(shard);
+    this.nodes.get(id)!.replicasHere.add(shard);
+    shard.hosts.set(id, hosted);
   }
 
   #ledBy(shard: ShardEntry, id: number, report: ShardReport): void {

@@ -55,6 +55,17 @@ export interface Hosted {
   readonly applied: number;
   /** It knows of no members: it is there to be taken in. */
   readonly waits: boolean;
+  /** Undefined: it runs. */
+  readonly failure: Failure | undefined;
+}
+
+/** Soft: why a node that is up does not run a replica that it has. */
+export interface Failure {
+  /** It has stopped, until its node is started again; or it cannot be opened, which its node tries now and then: what it has applied is not known then. */
+  readonly how: 'stopped' | 'failed';
+  readonly why: string;
+  /** Since when that is known in this lead of META_GROUP, without a break. */
+  readonly sinceMs: number;
 }
 
 export interface Shard {
@@ -87,6 +98,7 @@ export interface Shard {
  *   lost         a majority of its voters is down: nothing can be done by the group itself (`sparrowkv recover`)
  *   endangered   one more failure, and it is lost
  *   degraded     a replica is on a node that is down
+ *   failed       the node of a member is up, and does not run its replica
  *   absent       a member has no replica, and its node is up
  *   short        fewer replicas than the table wants
  *   surplus      more replicas than the table wants, of some kind
@@ -102,6 +114,7 @@ export const AILMENTS = [
   'lost',
   'endangered',
   'degraded',
+  'failed',
   'absent',
   'short',
   'surplus',
@@ -128,6 +141,17 @@ export function kindOf({ votes, data }: ReplicaRecord): ReplicaKind {
 
 export function replicaOn(shard: Shard, node: number): ReplicaRecord | undefined {
   return shard.record.replicas.find((replica) => replica.node === node);
+}
+
+/** Why the node does not run its replica; undefined: it does, or has none. */
+export function failureOn({ hosts }: Shard, node: number): Failure | undefined {
+  return hosts.get(node)?.failure;
+}
+
+/** Whether the node says that it has a replica, and that it runs. */
+export function runsOn({ hosts }: Shard, node: number): boolean {
+  const hosted = hosts.get(node);
+  return hosted !== undefined && hosted.failure === undefined;
 }
 
 /** Whether it has data and a vote: who may lead. */

@@ -8,14 +8,15 @@
  * There is a replica when there is a directory that says so (`current`, group-directory.ts). Before it is made by an order, what it begins with is put beside
  * (replica-beginning.ts); how it goes is in group-removal.ts. What is done to one group is done one after another; groups do not wait for each other.
  *
- * A group that cannot be opened is left as it is, and told by `failures`; the node goes on with the others. Not so shard 1: without it the node does not start.
+ * A group that cannot be opened is left as it is, told by `failures`, and tried again now and then: what was in its way, such as a full disk, may have gone. The node goes on
+ * with the others. Not so shard 1: without it the node does not start.
  *
  * A shard that is split off is made by its parent (child-maker.ts), and opened here.
  *
  * Made by server/node-parts.ts. Calls replica.ts and replica-store.ts.
  */
 import { join } from 'node:path';
-import type { Clock, FileSystem, Random, Scheduler } from '../../base/env.ts';
+import type { Clock, FileSystem, Random, Scheduler, Timer } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
 import type { HostedEngine } from '../../engine/index.ts';
 import type { RunningHash64 } from '../transport/index.ts';
@@ -90,6 +91,8 @@ interface Opening {
 
 /** So many are opened at a time. */
 const OPENED_TOGETHER = 8;
+/** Those that could not be opened are tried again after so long. */
+const AGAIN_MS = 60_000;
 
 export class NodeReplicas implements NodeShards {
   readonly #parts: NodeReplicasParts;
@@ -103,6 +106,8 @@ export class NodeReplicas implements NodeShards {
   readonly #births: ChildMaker;
   readonly #writeBudget: WriteBudget;
   readonly #listeners: Set<(group: number) => void> = new Set();
+  /** When groups that could not be opened are tried again; undefined: there are none, or they are being tried. */
+  #again: Timer | undefined;
   #closed = false;
   #aborted = false;
   /** Those that opening had to apply again. */
@@ -265,6 +270,7 @@ export class NodeReplicas implements NodeShards {
   /** Takes no new writes, finishes those that there are. Log and engines stay open. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#again?.cancel();
     await this.#quiet();
     await Promise.all([...this.#slots.values()].map(({ replica }) => replica.close()));
   }
@@ -272,6 +278,7 @@ export class NodeReplicas implements NodeShards {
   /** Stops all at once. */
   abort(): void {
     this.#closed = true;
+    this.#again?.cancel();
     this.#aborted = true;
     for (const { replica } of this.#slots.values()) replica.abort();
   }
@@ -298,12 +305,42 @@ export class NodeReplicas implements NodeShards {
     const begins = voters.includes(own) && !nodeLog.isRetired(META_GROUP);
     const others = groups.filter((group) => group !== FIRST_SHARD && group !== META_GROUP && this.#isThere(group));
     if (begins || this.#isThere(META_GROUP)) others.unshift(META_GROUP);
-    for (let i = 0; i < others.length; i += OPENED_TOGETHER) {
-      // One whose disk has lost something waits for other members, who may wait for this node.
-      const opened = (group: number): Promise<void> =>
-        new Promise((resolve) => void this.#exclusively(group, () => this.#tryToOpen(group, resolve)).then(resolve));
-      await Promise.all(others.slice(i, i + OPENED_TOGETHER).map(opened));
-    }
+    await this.#openEach(others);
+  }
+
+  /** Settles when each is opened, or cannot be. One whose disk has lost something waits for other members, who may wait for this node: it is not waited for. */
+  async #openEach(groups: readonly number[], isWanted: (group: number) => boolean = () => true): Promise<void> {
+    const opened = (group: number): Promise<void> =>
+      new Promise((resolve, reject) => {
+        const open = async (): Promise<void> => {
+          if (isWanted(group)) await this.#tryToOpen(group, resolve);
+        };
+        void this.#exclusively(group, open).then(resolve, reject);
+      });
+    for (let i = 0; i < groups.length; i += OPENED_TOGETHER) await Promise.all(groups.slice(i, i + OPENED_TOGETHER).map(opened));
+  }
+
+  /** Whether it still cannot be opened, for all that is known: it may have been destroyed, or its directory been taken away. */
+  #isFailed(group: number): boolean {
+    if (!this.#isThere(group)) this.#failures.delete(group);
+    return this.#failures.has(group);
+  }
+
+  #tryAgainLater(): void {
+    if (this.#closed) return;
+    this.#again ??= this.#parts.scheduler.after(
+      AGAIN_MS,
+      () => {
+        const again = async (): Promise<void> => {
+          await this.#openEach([...this.#failures.keys()], (group) => this.#isFailed(group));
+          this.#again = undefined;
+          if (this.#failures.size > 0) this.#tryAgainLater();
+        };
+        // Closed meanwhile.
+        again().catch(() => undefined);
+      },
+      true,
+    );
   }
 
   async #tryToOpen(group: number, waits: () => void): Promise<void> {
@@ -318,6 +355,7 @@ export class NodeReplicas implements NodeShards {
     const failure = error instanceof SparrowError ? error : notOpened(group, error);
     const before = this.#failures.get(group);
     this.#failures.set(group, failure);
+    this.#tryAgainLater();
     // It is tried again as often as it is asked for.
     if (before?.message !== failure.message) this.#parts.onFailed(group, failure);
   }

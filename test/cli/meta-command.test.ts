@@ -57,6 +57,22 @@ describe('what the metaserver says, for people', () => {
     expect(shardsText(survey, [range, hash], 1)).toContain('1 more shard; --limit shows them');
   });
 
+  it('shards: replicas that do not run, and tables that do not wait for disks', () => {
+    const survey = SurveyResponse.fromPartial({ tables: [{ ...ORDERS, durability: 'os' }] });
+    const shard = SurveyShard.fromPartial({
+      entry: { shard: 17, table: 16, leader: 3, state: 'normal' },
+      replicas: [
+        { node: 1, kind: 1, role: 'stopped', failedBecause: 'its disk failed' },
+        { node: 2, kind: 1, role: 'failed', failedBecause: 'permission denied' },
+        { node: 3, kind: 1, role: 'leader' },
+      ],
+    });
+    expect(shardsText(survey, [shard], 10)).toContain('node 1 STOPPED, node 2 FAILED, durability os');
+    expect(
+      shardsText(SurveyResponse.fromPartial({ tables: [ORDERS] }), [SurveyShard.fromPartial({ entry: shard.entry })], 10),
+    ).not.toContain('durability');
+  });
+
   it('operators: steps that are done, under way, to come; and why one failed', () => {
     const running = OperatorEntry.fromPartial({
       id: '7',

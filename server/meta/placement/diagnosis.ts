@@ -4,7 +4,7 @@
  */
 import { majority } from '../../raft/index.ts';
 import { FIRST_SHARD, MADE_SHARD_MIN, sameSettings, type ShardDescriptor } from '../../shard/descriptor.ts';
-import type { Ailment, ReplicaKind, ReplicaRecord, Shard } from '../shard.ts';
+import { type Ailment, failureOn, type ReplicaKind, type ReplicaRecord, type Shard } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import { isDropped, shardSettings, type ReplicaCounts, type TableRecord } from '../table.ts';
 import { misplaced, wantedReplicas } from './rules.ts';
@@ -38,6 +38,7 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
   const extra = surplus(table, record.replicas) !== undefined;
   if ((down > 0 || short) && alive === majority(voters) && table.replicas.voters + table.replicas.witnesses > 1) return 'endangered';
   if (down > 0) return 'degraded';
+  if (failedMember(state, shard) !== undefined) return 'failed';
   if (absentMember(state, shard) !== undefined) return 'absent';
   if (short) return 'short';
   // What is too many goes first: a misplaced replica may be just that one.
@@ -79,8 +80,10 @@ export function surplus(table: TableRecord, replicas: readonly ReplicaRecord[]):
 export function strayHost(state: ClusterState, shard: Shard): number | undefined {
   // Members are told by whoever leads; nothing is removed on what was known before.
   if (shard.load === undefined || shard.record.joint) return undefined;
-  for (const [node, { applied, waits }] of shard.hosts) {
+  for (const [node, { applied, waits, failure }] of shard.hosts) {
     if (shard.record.replicas.some((replica) => replica.node === node) || applied > shard.membersAsOf) continue;
+    // Nobody knows what it has applied.
+    if (failure?.how === 'failed') continue;
     // A node that joins has an empty replica of the shards that a cluster begins with, and waits to be taken in by hand. One of a node that the cluster began
     // with, and that was replaced before it had anything, does not wait: it believes to be a member. Nor does one of a node that is to leave.
     const there = state.nodes.get(node)?.record;
@@ -104,6 +107,19 @@ export function absentMember(state: ClusterState, shard: Shard): number | undefi
     if (there?.load !== undefined && there.record.health === 'up' && there.record.duty === 'active') return node;
   }
   return undefined;
+}
+
+/** A member whose node is up, and does not run its replica: of several the one that has been so for longest. */
+export function failedMember(state: ClusterState, shard: Shard): ReplicaRecord | undefined {
+  let found: ReplicaRecord | undefined;
+  let sinceMs = Infinity;
+  for (const replica of shard.record.replicas) {
+    const failure = failureOn(shard, replica.node);
+    if (failure === undefined || failure.sinceMs >= sinceMs || state.nodes.get(replica.node)?.record.health !== 'up') continue;
+    found = replica;
+    ({ sinceMs } = failure);
+  }
+  return found;
 }
 
 /** Nobody is known to lead it, or whoever did cannot be heard. */

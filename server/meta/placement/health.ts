@@ -11,6 +11,7 @@
  */
 import { isGone, type Node, type NodeDuty, type NodeHealth, type PeerProbe } from '../node.ts';
 import type { ClusterState } from '../state.ts';
+import { failureOn } from '../shard.ts';
 import { durationText, listText, nodeText, partText } from './words.ts';
 
 export interface NodeVerdict {
@@ -116,7 +117,9 @@ function peersFor(state: ClusterState, node: Node, nowMs: number): number[] {
 export function emptied(state: ClusterState): NodeVerdict[] {
   return [...state.nodes.values()]
     .filter(({ record, load, shards, replicasHere, replicas }) => {
-      const out = shards.size === 0 && replicas === 0 && (isGone(record) || (load !== undefined && replicasHere.size === 0));
+      // What cannot be opened, and belongs to no group any more, is not waited for.
+      const empty = (): boolean => [...replicasHere].every((shard) => failureOn(shard, record.id)?.how === 'failed');
+      const out = shards.size === 0 && replicas === 0 && (isGone(record) || (load !== undefined && empty()));
       return record.duty === 'decommissioning' && out;
     })
     .map((node) => ({ node: node.record.id, duty: 'decommissioned', reason: `${nodeText(node)} has no replica any more` }));

@@ -10,7 +10,7 @@
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import type { Node } from '../node.ts';
-import { mayLead, type Shard } from '../shard.ts';
+import { failureOn, mayLead, type Shard } from '../shard.ts';
 import { fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { nodeText, partText, rateText } from './words.ts';
 
@@ -158,6 +158,7 @@ function giveAway(round: Round, shard: Shard, why: string, accepts?: (seat: Seat
     const seat = pool.byId.get(replica.node);
     round.looked++;
     if (seat === undefined || seat.id === shard.leader || !mayLead(replica) || !seat.welcoming || seat.node.over.slow) continue;
+    if (failureOn(shard, seat.id) !== undefined) continue;
     if (seat.leadsMoved >= GIVEN_MAX || accepts?.(seat) === false) continue;
     if (best === undefined || levelOf(pool, seat, 'leads') < levelOf(pool, best, 'leads')) best = seat;
   }

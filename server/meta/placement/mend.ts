@@ -2,8 +2,10 @@
  * Members that are missing, too many, or in the wrong place: the most endangered shards first, as far as there is room for copies.
  *
  *   endangered, degraded   the replica of a node that is down is made anew elsewhere, and takes its place in one joint change
+ *   failed                 so is one that its node, though it is up, has not run for as long as a silent node is waited for: a node that is started again, or a disk
+ *                          with room again, mends it sooner, and it may fail anew where it was. Without another place it goes first, and is made where it was
  *   short                  one more, of the kind that is missing
- *   surplus                one goes: of a node that is leaving or down, of a crowded zone, or of the fullest node; not the leader while there is another
+ *   surplus                one goes: one that does not run, of a node that is leaving or down, of a crowded zone, or of the fullest node; not the leader while there is another
  *   misplaced, leaving     one moves
  *
  * Where there is no place for one, a replica that a former member has left behind may be in the way: it is destroyed first.
@@ -13,10 +15,10 @@
 import { majority } from '../../raft/index.ts';
 import { isLeaving } from '../node.ts';
 import type { OperatorKind } from '../operator.ts';
-import { type Ailment, kindOf, type ReplicaRecord, type Shard } from '../shard.ts';
+import { type Ailment, bytesOf, failureOn, kindOf, type ReplicaRecord, runsOn, type Shard } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import type { TableRecord } from '../table.ts';
-import { missing, strayHost, surplus } from './diagnosis.ts';
+import { failedMember, missing, strayHost, surplus } from './diagnosis.ts';
 import { successorOf } from './progress.ts';
 import { levelOf, type Round, type Seat } from './round.ts';
 import { inZone, misplaced, wantedReplicas, zoneShare } from './rules.ts';
@@ -24,9 +26,8 @@ import { stepsToAdd, stepsToMove, stepsToRemove } from './steps.ts';
 import { fullness, targetFor } from './targets.ts';
 import { proposeToDestroy } from './tidy.ts';
 import { bytesText, durationText, nodeText } from './words.ts';
-import { bytesOf } from '../shard.ts';
 
-const MENDED: readonly Ailment[] = ['endangered', 'degraded', 'short', 'surplus', 'misplaced', 'leaving'];
+const MENDED: readonly Ailment[] = ['endangered', 'degraded', 'failed', 'short', 'surplus', 'misplaced', 'leaving'];
 
 /** Of each ailment so many shards are looked at beyond what there is room for: some cannot be helped now. */
 const BEYOND = 256;
@@ -56,6 +57,9 @@ function mended(round: Round, shard: Shard): boolean {
     return replicas.length > wanted
       ? drop(round, shard, dead, 'repair', deadReason(round, shard, dead))
       : rebuilt(round, table, shard, dead);
+  const failed = failedMember(state, shard);
+  if (failed !== undefined && round.nowMs - failureOn(shard, failed.node)!.sinceMs >= state.policy.downAfterMs)
+    return replaced(round, table, shard, failed);
   const lacks = missing(table, replicas);
   if (lacks !== undefined) return added(round, table, shard, lacks);
   const extra = surplus(table, replicas);
@@ -92,6 +96,37 @@ function rebuilt(round: Round, table: TableRecord, shard: Shard, dead: ReplicaRe
   if (typeof target === 'string') return blocked(round, shard, `${why}; ${target}`);
   round.propose(shard, 'repair', `${why}; ${where(round, table, shard, target)}`, stepsToMove(shard, dead, target.id, 0));
   return true;
+}
+
+/**
+ * Only while a majority of the voters is sound: without it no change of members would end, and what the failed ones have on their disks may be all there is. It is
+ * destroyed when the new one has its vote. Where it has to go before, two others have the data.
+ */
+function replaced(round: Round, table: TableRecord, shard: Shard, failed: ReplicaRecord): boolean {
+  const { replicas } = shard.record;
+  const why = failedReason(round, shard, failed);
+  const sound = replicas.filter(({ node }) => round.state.nodes.get(node)?.record.health === 'up' && runsOn(shard, node));
+  const voters = replicas.filter(({ votes }) => votes).length;
+  const soundVoters = sound.filter(({ votes }) => votes).length;
+  if (soundVoters < majority(voters))
+    return blocked(round, shard, `${why}; ${soundVoters} of ${voters} voters are sound, and that is no majority`);
+  if (replicas.length > wantedReplicas(table)) return drop(round, shard, failed, 'repair', why);
+  const wish = { table, shard, staying: replicas.filter((replica) => replica !== failed), kind: 'repair' as const, data: failed.data };
+  const target = targetFor(round, wish);
+  if (typeof target !== 'string') {
+    round.propose(shard, 'repair', `${why}; ${where(round, table, shard, target)}`, stepsToMove(shard, failed, target.id, 0));
+    return true;
+  }
+  if (typeof targetFor(round, { ...wish, patient: true }) !== 'string') return blocked(round, shard, `${why}; ${target}`);
+  const copies = sound.filter(({ data }) => data).length;
+  if (failed.data && copies < 2) return blocked(round, shard, `${why}; ${target}, and there is one other copy of the data`);
+  return drop(round, shard, failed, 'repair', `${why}; ${target}: it is removed, to be made anew where it was`);
+}
+
+function failedReason(round: Round, shard: Shard, { node }: ReplicaRecord): string {
+  const { how, why, sinceMs } = failureOn(shard, node)!;
+  const what = how === 'stopped' ? 'has been stopped' : 'could not be opened';
+  return `its replica on ${nodeText(round.state.nodes.get(node)!)} ${what} for ${durationText(round.nowMs - sinceMs)} (${why})`;
 }
 
 function added(round: Round, table: TableRecord, shard: Shard, lacks: 'voter' | 'learner' | 'witness'): boolean {
@@ -131,7 +166,7 @@ function drop(round: Round, shard: Shard, goes: ReplicaRecord, kind: OperatorKin
   return true;
 }
 
-/** Who of a kind goes: those who leave anyway, then of zones with too many, then of the fullest node; the leader last. */
+/** Who of a kind goes: those that do not run, those who leave anyway, then of zones with too many, then of the fullest node; the leader last. */
 function leastWanted(round: Round, table: TableRecord, shard: Shard, kind: 'voter' | 'learner' | 'witness'): ReplicaRecord {
   const { state } = round;
   const pool = round.poolOf(table);
@@ -143,6 +178,7 @@ function leastWanted(round: Round, table: TableRecord, shard: Shard, kind: 'vote
     if (node === undefined || seat === undefined) return -100;
     const crowd = inZone(state, replicas, node.record.zone);
     return (
+      (failureOn(shard, replica.node) === undefined ? 0 : -100) +
       (isLeaving(node.record) ? -50 : 0) +
       (crowd > share ? -20 : 0) -
       crowd -

@@ -2,7 +2,7 @@
  * How an operator goes: which of its steps are done, what nodes are to be told now, whether it can end well. All of it is a function of the operator and
  * of what nodes report, so that it does not matter which leader of META_GROUP asks, how often, or what the one before had ordered.
  *
- *   create-replica  the node reports one                  catch-up   the leader knows it to have all but a few entries
+ *   create-replica  the node reports one that runs        catch-up   the leader knows it to have all but a few entries
  *   members         the leader's newest configuration      transfer   who leads
  *   split, merge    epochs and states of descriptors       import, discard   nothing shows them: the outcome of their order does (changes/)
  *
@@ -14,7 +14,7 @@ import { isDescribed } from './diagnosis.ts';
 import { withSettings } from '../../shard/descriptor.ts';
 import { isGone } from '../node.ts';
 import type { OperatorRecord, Step } from '../operator.ts';
-import { mayLead, replicaOn, type Shard } from '../shard.ts';
+import { failureOn, mayLead, replicaOn, runsOn, type Shard } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import { shardSettings } from '../table.ts';
 import { overlap } from '../shard-order.ts';
@@ -55,7 +55,7 @@ export function isDone(state: ClusterState, step: Step): boolean {
   const { record, leader } = shard;
   switch (step.type) {
     case 'create-replica':
-      return shard.hosts.has(step.node);
+      return runsOn(shard, step.node);
     case 'add-learner':
       return replicaOn(shard, step.node) !== undefined && record.asOfIndex > 0;
     case 'catch-up':
@@ -210,7 +210,7 @@ export function successorOf(state: ClusterState, shard: Shard, from: number, wan
   let bestMatch = -1;
   for (const replica of shard.record.replicas) {
     const { node } = replica;
-    if (node === from || !mayLead(replica)) continue;
+    if (node === from || !mayLead(replica) || failureOn(shard, node) !== undefined) continue;
     const there = state.nodes.get(node);
     if (there?.record.health !== 'up') continue;
     if (node === wanted) return node;

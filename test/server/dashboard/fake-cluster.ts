@@ -101,6 +101,8 @@ export function fakeSurvey({
           appliedIndex: 90_000,
           lag: i === 0 ? 0 : Math.floor(random() * 4),
           diskBytes: Math.floor(dataBytes * (1.05 + random() * 0.2)),
+          failedBecause: '',
+          failedSinceMs: 0,
         })),
         operator: '',
         byHand: false,

@@ -64,7 +64,18 @@ const UP: readonly FromNode[] = [
   },
   {
     type: 'report',
-    report: { sequence: 1, load: LOAD, shards: [SHARD, { ...SHARD, descriptor: HASH, role: 'stopped' }], full: true, gone: [3, 5] },
+    report: {
+      sequence: 1,
+      load: LOAD,
+      shards: [SHARD, { ...SHARD, descriptor: HASH, role: 'stopped', stoppedBecause: 'its disk' }],
+      failed: [{ shard: 21, why: 'the disk is full' }],
+      full: true,
+      gone: [3, 5],
+    },
+  },
+  {
+    type: 'report',
+    report: { sequence: 2, load: LOAD, shards: [], full: false, gone: [] },
   },
   { type: 'done', done: { id: '12.3', result: { outcome: 'done' } } },
   { type: 'done', done: { id: '12.3', result: { outcome: 'refused', code: 'NOT_LEADER', message: 'no', again: true, leader: 3 } } },

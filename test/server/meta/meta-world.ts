@@ -50,6 +50,8 @@ export interface WorldNode {
   attendance: Attendance | undefined;
   metaserver: Metaserver | undefined;
   nodes: readonly NodePlace[];
+  /** Replicas that cannot be opened, and why. */
+  readonly unopened: Map<number, string>;
   /** Of tables' quotas, as it was told last. */
   shares: readonly TableShare[];
   /** Whatever it was ordered, in order. */
@@ -110,6 +112,7 @@ export class MetaWorld {
       attendance: undefined,
       metaserver: undefined,
       nodes: [],
+      unopened: new Map(),
       shares: [],
       ordered: [],
     };
@@ -223,7 +226,8 @@ export class MetaWorld {
         slowDisk: 1,
         snapshots: 0,
       }),
-      shards: () => [...this.groups.values()].filter(({ hosts }) => hosts.has(node.id)).map((group) => this.#report(group, node.id)),
+      shards: () => this.#hosted(node).map((group) => this.#report(group, node.id)),
+      failed: () => [...node.unopened].map(([shard, why]) => ({ shard, why })),
       execute: (given) => this.#execute(node, given),
       leader: () =>
         node.metaserver === undefined || this.#metaLeader === 0
@@ -241,6 +245,10 @@ export class MetaWorld {
         node.nodes = nodes;
       },
     });
+  }
+
+  #hosted({ id, unopened }: WorldNode): Group[] {
+    return [...this.groups.values()].filter(({ descriptor, hosts }) => hosts.has(id) && !unopened.has(descriptor.shard));
   }
 
   #metaReplica(node: WorldNode): MetaReplica {

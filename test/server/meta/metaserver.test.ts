@@ -11,7 +11,8 @@ import {
 } from '../../../server/meta/changes/index.ts';
 import { askMove, askSplit } from '../../../server/meta/placement/index.ts';
 import type { OperatorRecord } from '../../../server/meta/operator.ts';
-import type { Shard } from '../../../server/meta/shard.ts';
+import { surveyShard } from '../../../server/gateway/meta-answers.ts';
+import { failureOn, type Shard } from '../../../server/meta/shard.ts';
 import type { ClusterState } from '../../../server/meta/state.ts';
 import { membersOf } from '../../../server/raft/index.ts';
 import { FIRST_SHARD } from '../../../server/shard/descriptor.ts';
@@ -74,6 +75,34 @@ describe('the metaserver', () => {
     expect(membersOf(world.groups.get(id)!.configuration)).toEqual([1, 3, 4]);
     expect(ordered(world.groups.get(id)!.hosts.keys())).toEqual([1, 3, 4]);
     expect(shard(id).record.byHand).toBe(false);
+  });
+
+  it('knows which replicas nodes cannot open, and why, whoever leads it, until they can', async () => {
+    await begin([1, 2, 3]);
+    await makeTable({ name: 'orders' });
+    const [{ id, leader }] = state().shardsOf(table('orders')) as [Shard];
+    const node = [1, 2, 3].find((each) => each !== leader && each !== world.metaLeader)!;
+    const shown = (): unknown => {
+      const { role, failedBecause } = surveyShard(shard(id)).replicas.find((replica) => replica.node === node)!;
+      return { role, failedBecause };
+    };
+    expect(shown()).toEqual({ role: 'follower', failedBecause: '' });
+    const { unopened } = world.nodes.get(node)!;
+    unopened.set(id, 'permission denied');
+    await world.until(() => failureOn(shard(id), node) !== undefined, 5_000);
+    expect(shown()).toEqual({ role: 'failed', failedBecause: 'permission denied' });
+    expect([...state().ailing('failed')].map((each) => each.id)).toEqual([id]);
+    unopened.set(id, 'the disk is full');
+    await world.until(() => failureOn(shard(id), node)!.why === 'the disk is full', 5_000, 'the new reason');
+    world.leadMeta([1, 2, 3].find((each) => each !== world.metaLeader)!);
+    await ready();
+    expect(shown()).toEqual({ role: 'failed', failedBecause: 'the disk is full' });
+    await world.scheduler.advance(20_000);
+    expect(state().running.size, 'it is not taken for one that is not there').toBe(0);
+    unopened.delete(id);
+    await world.until(() => failureOn(shard(id), node) === undefined, 5_000);
+    expect(shown()).toEqual({ role: 'follower', failedBecause: '' });
+    expect(state().ailing('failed').size).toBe(0);
   });
 
   it('splits a shard: the child is known by what is reported of it', async () => {

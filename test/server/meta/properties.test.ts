@@ -8,8 +8,9 @@ import { cancelOperator } from '../../../server/meta/changes/index.ts';
 import type { Cluster } from '../../../server/meta/cluster.ts';
 import { plan, stepText } from '../../../server/meta/placement/index.ts';
 import { AILMENTS, SIZE_CLASSES } from '../../../server/meta/shard.ts';
+import { hasQuorum, membersOf } from '../../../server/raft/index.ts';
 import { checkKeys, checkRules, checkSafety } from './checks.ts';
-import { World } from './world.ts';
+import { type Group, World } from './world.ts';
 
 const MIB = 2 ** 20;
 const POLICY = { downAfterMs: 60_000, mergeGuardMs: 120_000, balanceBytesMin: 32 * MIB, balanceTrafficMin: 1000, settleMs: 5000 };
@@ -18,6 +19,8 @@ type Event =
   | { readonly kind: 'kill' | 'revive' | 'drain' | 'undrain' | 'slow' | 'busy' | 'deaf'; readonly node: number }
   | { readonly kind: 'size'; readonly shard: number; readonly bytes: number }
   | { readonly kind: 'traffic'; readonly shard: number; readonly rate: number }
+  | { readonly kind: 'fail'; readonly shard: number; readonly member: number; readonly how: 'stopped' | 'failed' }
+  | { readonly kind: 'heal' }
   | { readonly kind: 'failOver' }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'voters'; readonly count: number }
@@ -29,6 +32,16 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('kill', 'revive', 'drain', 'undrain', 'slow', 'busy', 'deaf'), node }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('size'), shard, bytes: fc.integer({ min: 0, max: 200 * MIB }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('traffic'), shard, rate: fc.integer({ min: 0, max: 30_000 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('fail'),
+      shard,
+      member: fc.integer({ min: 0, max: 4 }),
+      how: fc.constantFrom('stopped', 'failed'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>({ kind: 'heal' }) },
   { weight: 1, arbitrary: fc.constant<Event>({ kind: 'failOver' }) },
   { weight: 1, arbitrary: fc.constant<Event>({ kind: 'cancel' }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('voters'), count: fc.constantFrom(1, 3, 5) }) },
@@ -48,11 +61,11 @@ function begin(zones: number): { readonly world: World; readonly tables: readonl
   return { world, tables };
 }
 
-/** At most one node is away at a time, so that no majority is lost: what a cluster bears. */
+/** At most one node is away, or one replica fails, at a time, so that no majority is lost: what a cluster bears. */
 function happen(world: World, what: Event): void {
   const groups = [...world.groups.values()];
   const at = 'node' in what ? world.nodes.get(what.node)! : undefined;
-  const away = [...world.nodes.values()].some(({ alive }) => !alive);
+  const away = [...world.nodes.values()].some(({ alive }) => !alive) || groups.some(({ failed }) => failed.size > 0);
   switch (what.kind) {
     case 'kill':
       if (!away) world.kill(what.node);
@@ -90,6 +103,14 @@ function happen(world: World, what: Event): void {
       group.writes = Math.round(what.rate / 2);
       return world.touch(group.descriptor.shard);
     }
+    case 'fail': {
+      const group = groups[what.shard % groups.length]!;
+      const members = membersOf(group.configuration).filter((member) => group.copies.has(member));
+      if (!away && members.length > 0) world.fail(group.descriptor.shard, members[what.member % members.length]!, what.how);
+      return;
+    }
+    case 'heal':
+      return healed(world, () => true);
     case 'failOver':
       return world.failOver();
     case 'cancel': {
@@ -108,6 +129,11 @@ function happen(world: World, what: Event): void {
   }
 }
 
+function healed(world: World, which: (group: Group) => boolean): void {
+  for (const [id, group] of world.groups)
+    if (which(group)) for (const member of [...group.failed.keys()]) world.fail(id, member, undefined);
+}
+
 function step(world: World, tables: readonly number[]): void {
   world.tick();
   checkSafety(world);
@@ -122,7 +148,7 @@ function step(world: World, tables: readonly number[]): void {
   }
 }
 
-/** Everybody is well again, and time passes until nothing is proposed and nothing runs. */
+/** Every node is well again, and time passes until nothing is proposed and nothing runs: replicas that fail have been made anew then, if they were not all there was. */
 function settle(world: World, tables: readonly number[]): number {
   for (const { id, alive } of world.nodes.values()) {
     if (!alive) world.revive(id);
@@ -130,6 +156,8 @@ function settle(world: World, tables: readonly number[]): number {
     world.setDuty(id, 'active');
   }
   for (let ticks = 1; ticks < 1500; ticks++) {
+    // Of two voters, on the way to one, neither is a majority without the other.
+    healed(world, ({ configuration, failed }) => !hasQuorum(configuration, (member) => !failed.has(member)));
     step(world, tables);
     if (ticks > 150 && world.cluster.running.size === 0 && world.lastPlan.proposals.length === 0) return ticks;
   }
@@ -171,6 +199,11 @@ describe('placement', () => {
         }
         settle(world, tables);
         checkRules(world);
+        for (const [id, { configuration, failed }] of world.groups)
+          expect(
+            membersOf(configuration).filter((member) => failed.has(member)),
+            `shard ${id}`,
+          ).toEqual([]);
       }),
       { numRuns: 25, seed: 7, endOnFailure: true },
     );

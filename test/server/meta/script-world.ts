@@ -14,6 +14,7 @@
  *   departures N                         where each replica of node N would go if it were drained, or why it stays
  *   move S FROM TO, transfer S TO, split S, merge S [WITH], cancel S
  *   lose S N                             node N has no replica of shard S any more, and is a member
+ *   fail S N stopped|failed, heal S N    node N does not run its replica of shard S, and runs it again
  *   stray S N                            node N has a replica of shard S that it was a member with once
  *   halve S                              shard S is about to be split, and whoever was to split it is gone
  *   lead S N                             node N leads shard S, by an election
@@ -112,6 +113,10 @@ export class ScriptWorld {
       case 'hear':
         world.nodes.get(a)!.heard = command === 'hear';
         return;
+      case 'fail':
+        return world.fail(a, b, words[2] as 'stopped' | 'failed');
+      case 'heal':
+        return world.fail(a, b, undefined);
       case 'drain':
         return world.setDuty(a, 'draining');
       case 'undrain':

@@ -2,7 +2,7 @@
  * A cluster without disks and wires: nodes that report, groups that have members, leaders and keys, and the metaserver's pure core, which decides. What the
  * shell does (persist, order, ask peers) happens at once, in one thread, on a clock of its own, so that a thousand nodes take seconds.
  *
- * It minds what the real thing would: a change of members needs a majority and the leader; a replica that is a member is not destroyed; a learner has nothing
+ * It minds what the real thing would: a change of members needs a majority and the leader; a replica that is a member is not destroyed, nor the last copy; a learner has nothing
  * until it was copied, at a bounded rate. What is broken throws at once (`WorldError`).
  */
 import {
@@ -63,6 +63,8 @@ export interface Group {
   writes: number;
   /** Who has what: bytes copied so far; Infinity: all. */
   readonly copies: Map<number, number>;
+  /** Who of them does not run it. */
+  readonly failed: Map<number, 'stopped' | 'failed'>;
   imported: number | undefined;
 }
 
@@ -139,6 +141,7 @@ export class World {
       reads: 0,
       writes: 0,
       copies: new Map(voters.map((node) => [node, Infinity])),
+      failed: new Map(),
       imported: undefined,
       ...load,
     };
@@ -167,7 +170,11 @@ export class World {
     node.alive = true;
     node.full = true;
     node.registered = false;
-    for (const shard of this.#hosted.get(id) ?? []) this.#elect(shard);
+    for (const shard of this.#hosted.get(id) ?? []) {
+      const { failed } = this.groups.get(shard)!;
+      if (failed.get(id) === 'stopped') failed.delete(id);
+      this.#elect(shard);
+    }
   }
 
   /** Another node leads META_GROUP from now on: what was persisted is all that it knows. */
@@ -221,6 +228,15 @@ export class World {
     this.groups.get(shard)!.copies.delete(node);
     this.#sums.delete(node);
     this.#gone.set(node, (this.#gone.get(node) ?? new Set()).add(shard));
+    this.#elect(shard);
+  }
+
+  /** A node does not run its replica any more; undefined: it does again. */
+  fail(shard: number, node: number, how: 'stopped' | 'failed' | undefined): void {
+    const group = this.groups.get(shard)!;
+    if (how === undefined) group.failed.delete(node);
+    else group.failed.set(node, how);
+    this.touch(shard);
     this.#elect(shard);
   }
 
@@ -283,12 +299,13 @@ export class World {
   #report(node: WorldNode): void {
     if (!node.registered) this.#register(node);
     const hosted = this.#hosted.get(node.id) ?? new Set();
-    const shards: ShardReport[] = [];
-    if (node.full) for (const shard of hosted) shards.push(this.#shardReport(node.id, shard));
-    else for (const shard of this.#dirtyOf.get(node.id) ?? []) if (hosted.has(shard)) shards.push(this.#shardReport(node.id, shard));
+    const told = node.full ? [...hosted] : [...(this.#dirtyOf.get(node.id) ?? [])].filter((shard) => hosted.has(shard));
+    const isOpen = (shard: number): boolean => this.groups.get(shard)!.failed.get(node.id) !== 'failed';
+    const shards = told.filter(isOpen).map((shard) => this.#shardReport(node.id, shard));
+    const failed = told.filter((shard) => !isOpen(shard)).map((shard) => ({ shard, why: 'the disk does not read' }));
     const gone = [...(this.#gone.get(node.id) ?? [])];
     this.#gone.delete(node.id);
-    const report: NodeReport = { sequence: 1, load: this.#load(node), shards, full: node.full, gone };
+    const report: NodeReport = { sequence: 1, load: this.#load(node), shards, failed, full: node.full, gone };
     node.full = false;
     this.#dirtyOf.delete(node.id);
     this.commit(takeReport(this.cluster, report, this.nowMs));
@@ -332,7 +349,7 @@ export class World {
     const leads = group.leader === node;
     return {
       descriptor: group.descriptor,
-      role: leads ? 'leader' : 'follower',
+      role: group.failed.has(node) ? 'stopped' : leads ? 'leader' : 'follower',
       term: group.term,
       leader: group.leader,
       configuration: group.configuration,
@@ -347,7 +364,7 @@ export class World {
       readsPerSecond: group.reads,
       writesPerSecond: group.writes,
       bytesPerSecond: group.writes * 100,
-      stoppedBecause: '',
+      stoppedBecause: group.failed.has(node) ? 'the disk does not write' : '',
     };
   }
 
@@ -373,9 +390,13 @@ export class World {
     return this.nodes.get(node)?.alive === true;
   }
 
+  #runs(group: Group, node: number): boolean {
+    return this.#alive(node) && group.copies.has(node) && !group.failed.has(node);
+  }
+
   #elect(shard: number): void {
     const group = this.groups.get(shard)!;
-    const up = (node: number): boolean => this.#alive(node) && group.copies.has(node);
+    const up = (node: number): boolean => this.#runs(group, node);
     if (group.leader !== 0 && up(group.leader)) return;
     this.touch(shard);
     group.leader = 0;
@@ -402,7 +423,7 @@ export class World {
       if (group !== undefined && group.leader !== 0) {
         for (const [node, copied] of group.copies) {
           if (copied === Infinity || !membersOf(group.configuration).includes(node)) continue;
-          if (!this.#alive(node)) {
+          if (!this.#runs(group, node)) {
             lacking++;
             continue;
           }
@@ -466,7 +487,8 @@ export class World {
         return true;
       }
       case 'transfer':
-        if (group.copies.get(order.to) !== Infinity || !isVoter(group.configuration, order.to) || !this.#alive(order.to)) return false;
+        if (group.copies.get(order.to) !== Infinity || !isVoter(group.configuration, order.to) || !this.#runs(group, order.to))
+          return false;
         group.leader = order.to;
         group.term++;
         group.index++;
@@ -491,7 +513,7 @@ export class World {
 
   #led(shard: number, node: number): Group | undefined {
     const group = this.groups.get(shard);
-    return group?.leader === node && hasQuorum(group.configuration, (member) => this.#alive(member)) ? group : undefined;
+    return group?.leader === node && hasQuorum(group.configuration, (member) => this.#runs(group, member)) ? group : undefined;
   }
 
   #redescribe(group: Group, descriptor: ShardDescriptor): boolean {
@@ -523,9 +545,12 @@ export class World {
     const record = this.cluster.shards.get(shard);
     const isOver =
       group.descriptor.state === 'retired' || record === undefined || (this.cluster.tables.get(record.record.table)?.droppedAtMs ?? 1) > 0;
+    const sound = [...group.copies].filter(([other, copied]) => other !== node && copied === Infinity && !group.failed.has(other));
+    if (!isOver && sound.length === 0) throw new WorldError(`shard ${shard}: the last copy is destroyed, on node ${node}`);
     if (isMember && !isOver) throw new WorldError(`shard ${shard}: the replica on node ${node} is destroyed, and is a member`);
     hosted.delete(shard);
     group.copies.delete(node);
+    group.failed.delete(node);
     this.#sums.delete(node);
     const gone = this.#gone.get(node) ?? new Set();
     this.#gone.set(node, gone.add(shard));

@@ -1,9 +1,34 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { FileSystem, Scheduler } from '../../../base/env.ts';
+import { NodeScheduler } from '../../../base/node/index.ts';
 import { NO_LIMIT } from '../../../server/node/index.ts';
 import { splitShard } from '../../../server/node/shard-verbs.ts';
 import { META_GROUP, type ShardDescriptor, wholeTable } from '../../../server/shard/descriptor.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { NodeHarness, type NodeOptions } from './node-harness.ts';
+
+/** Files of a disk that opens none below a path, for as long as it is refused. */
+class PickyFiles {
+  refused: string | undefined;
+  refusals = 0;
+  readonly fileSystem: FileSystem;
+
+  constructor(disk: SimFileSystem) {
+    this.fileSystem = new Proxy(disk, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...given: unknown[]): unknown => {
+          if (this.refused !== undefined && String(name).startsWith('open') && String(given[0]).startsWith(this.refused)) {
+            this.refusals++;
+            throw Object.assign(new Error(`permission denied: ${String(given[0])}`), { code: 'EACCES' });
+          }
+          return (value as (...all: unknown[]) => unknown).apply(target, given);
+        };
+      },
+    });
+  }
+}
 
 const SHARDS = Array.from({ length: 100 }, (_, i) => 16 + i);
 const descriptorOf = (shard: number): ShardDescriptor => ({ ...wholeTable(shard, 5), epoch: 3 });
@@ -11,7 +36,7 @@ const descriptorOf = (shard: number): ShardDescriptor => ({ ...wholeTable(shard,
 describe('the replicas of a node', () => {
   const open = new Set<NodeHarness>();
 
-  async function start(disk: SimFileSystem, options?: NodeOptions): Promise<NodeHarness> {
+  async function start(disk: FileSystem, options?: NodeOptions): Promise<NodeHarness> {
     const node = await NodeHarness.open(disk, options);
     open.add(node);
     return node;
@@ -145,6 +170,51 @@ describe('the replicas of a node', () => {
     expect(again.replicas.failures.size).toBe(0);
     await again.replicas.create(descriptorOf(20), []);
     expect(again.replicas.get(20)!.members).toEqual([]);
+  });
+
+  it('that could not be opened are tried again, and run when what was in their way has gone', async () => {
+    const disk = new SimFileSystem();
+    const node = await start(disk);
+    for (const shard of [20, 21]) await node.replicas.create(descriptorOf(shard), [1]);
+    await node.put(20, 'a', '1', 3);
+    await stop(node);
+    const files = new PickyFiles(disk);
+    files.refused = '/node/groups/000020/';
+    const real = new NodeScheduler();
+    const quick: Scheduler = {
+      after: (ms, task, background) => real.after(ms >= 60_000 ? ms / 1000 : ms, task, background),
+      soon: (task) => real.soon(task),
+    };
+    const again = await start(files.fileSystem, { scheduler: quick });
+    expect(again.groups).toEqual([1, META_GROUP, 21]);
+    expect([...again.replicas.failures]).toMatchObject([[20, { code: 'REPLICA_NOT_OPENED' }]]);
+    const refusals = files.refusals;
+    await expect.poll(() => files.refusals).toBeGreaterThan(refusals);
+    expect(
+      again.stopped.map(({ error }) => error.message),
+      'said once',
+    ).toHaveLength(1);
+    files.refused = undefined;
+    await expect.poll(() => again.groups).toEqual([1, META_GROUP, 20, 21]);
+    expect(again.get(20, 'a')).toBe('1');
+    expect(again.replicas.failures.size).toBe(0);
+  });
+
+  it('one that stopped for its disk’s sake is destroyed as soon as the disk lets it, and can be made anew', async () => {
+    const files = new PickyFiles(new SimFileSystem());
+    const node = await start(files.fileSystem, { checkpointBytes: 4096 });
+    await node.replicas.create(descriptorOf(20), [1]);
+    files.refused = '/node/groups/000020/';
+    const replica = node.replicas.get(20)!;
+    await node.put(20, 'a', 'v'.repeat(10_000), 3);
+    await expect.poll(() => replica.stopped).toMatchObject({ code: 'REPLICA_STOPPED' });
+    expect(node.stopped).toMatchObject([{ group: 20 }]);
+    await expect(node.replicas.destroy(20)).rejects.toMatchObject({ code: 'EACCES' });
+    files.refused = undefined;
+    await node.replicas.destroy(20);
+    expect(node.groups).toEqual([1, META_GROUP]);
+    await node.replicas.create(descriptorOf(20), []);
+    expect(node.replicas.get(20)!.members).toEqual([]);
   });
 
   it('are made with ids that shards have', async () => {
