@@ -34,9 +34,6 @@ const clock = new NodeClock();
 const scheduler = new NodeScheduler();
 const random = new NodeRandom();
 
-/** Of what the metaserver is told of a replica that cannot be opened. */
-const WHY_CHARACTERS_MAX = 500;
-
 export interface ClusterPartParts {
   readonly settings: ServerSettings;
   readonly node: NodeParts;
@@ -99,15 +96,14 @@ export class ClusterPart {
   /** From now on the node attends: its addresses are known. */
   begin(): void {
     if (this.#closed) return;
-    const { node } = this.#parts;
-    const { ties } = node;
+    const { ties } = this.#parts.node;
     this.#attendance = new Attendance({
       clock,
       scheduler,
       registration: () => this.#registration(),
       load: () => ({ ...this.#meter.take(), ...this.#reports.sum, snapshots: this.#snapshots() }),
       shards: () => this.#reports.take(),
-      failed: () => [...node.replicas.failures].map(([shard, { message }]) => ({ shard, why: message.slice(0, WHY_CHARACTERS_MAX) })),
+      failed: () => this.#reports.failed(),
       execute: (given) => {
         this.#reports.ordered(given.order);
         return this.#agent.execute(given);

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../base/env.ts';
 import { SparrowError } from '../base/errors.ts';
-import type { ShardReport } from './meta/attending.ts';
+import type { FailedReplica, ShardReport } from './meta/attending.ts';
 import type { Order } from './meta/orders.ts';
 import type { NodeShards, Replica } from './node/index.ts';
 import { FIRST_SHARD } from './shard/descriptor.ts';
@@ -15,6 +15,8 @@ import { sizeOf } from './shard-size.ts';
 /** Rates are of what happened in about so long. */
 const WINDOW_MS = 10_000;
 const LOOK_MS = 1000;
+/** Of why a replica cannot be opened. */
+const WHY_CHARACTERS_MAX = 500;
 
 interface Load {
   atMs: number;
@@ -84,6 +86,11 @@ export class ShardReports {
       this.#loads.delete(shard);
     }
     return reports;
+  }
+
+  /** Those that are here and cannot be opened. */
+  failed(): FailedReplica[] {
+    return [...this.#shards.failures].map(([shard, { message }]) => ({ shard, why: message.slice(0, WHY_CHARACTERS_MAX) }));
   }
 
   /** Of the whole node, as of the last report. */

@@ -92,7 +92,7 @@ interface Opening {
 /** So many are opened at a time. */
 const OPENED_TOGETHER = 8;
 /** Those that could not be opened are tried again after so long. */
-const AGAIN_MS = 60_000;
+const AGAIN_MS = 10_000;
 
 export class NodeReplicas implements NodeShards {
   readonly #parts: NodeReplicasParts;

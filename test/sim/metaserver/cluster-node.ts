@@ -118,6 +118,7 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
       snapshots: 0,
     }),
     shards: () => reports.take(),
+    failed: () => reports.failed(),
     execute: (given) => {
       reports.ordered(given.order);
       return agent.execute(given);
