@@ -30,7 +30,7 @@ export interface ChartData {
 }
 
 const HEIGHT = 168;
-const LEFT = 58;
+const LEFT = 66;
 const RIGHT = 10;
 const TOP = 8;
 const BOTTOM = 22;

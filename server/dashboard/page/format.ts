@@ -57,6 +57,20 @@ export function duration(milliseconds: number): string {
   return `${(seconds / 86_400).toFixed(0)}${NBSP}days`;
 }
 
+const TIMES = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+  [1, 'ms'],
+] as const;
+
+/** What somebody has set, in the largest unit that says it exactly: 36 h, 30 d. */
+export function setTime(milliseconds: number): string {
+  const [size, unit] = TIMES.find(([each]) => milliseconds > 0 && milliseconds % each === 0) ?? [1, 'ms'];
+  return `${count(milliseconds / size)}${NBSP}${unit}`;
+}
+
 /** `3 shards`, `1 shard`. */
 export function plural(number: number, word: string): string {
   return `${count(number)}${NBSP}${word}${number === 1 ? '' : 's'}`;

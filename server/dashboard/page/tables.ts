@@ -1,7 +1,7 @@
 /** Tables: how they are divided, how they are kept, what they hold. */
 import type { TableView } from '../cluster-view.ts';
 import { byId, el, type Kept, KeptList, setAttribute, setText } from './dom.ts';
-import { bytes, count, dayAndTime, duration, perSecond, plural, short } from './format.ts';
+import { bytes, count, dayAndTime, perSecond, plural, setTime, short } from './format.ts';
 import type { Model } from './model.ts';
 
 const COLUMNS: readonly { readonly name: string; readonly number: boolean; readonly of: (table: TableView) => string }[] = [
@@ -11,7 +11,7 @@ const COLUMNS: readonly { readonly name: string; readonly number: boolean; reado
   { name: 'Shards', number: true, of: ({ shards }) => count(shards) },
   { name: 'Replicas', number: false, of: replicasOf },
   { name: 'Pool', number: false, of: ({ pool }) => (pool === '' ? 'default' : pool) },
-  { name: 'Expiry', number: false, of: ({ ttlMs }) => (ttlMs === 0 ? 'none' : duration(ttlMs)) },
+  { name: 'Expiry', number: false, of: ({ ttlMs }) => (ttlMs === 0 ? 'none' : setTime(ttlMs)) },
   { name: 'Durability', number: false, of: ({ durability }) => durability },
   { name: 'Quotas', number: false, of: quotasOf },
   { name: 'Data', number: true, of: ({ dataBytes }) => bytes(dataBytes) },

@@ -47,6 +47,13 @@ describe('figures', () => {
     [48 * 3_600_000, '2 days'],
   ])('%d ms are %s', (value, text) => expect(plain(format.duration(value))).toBe(text));
 
+  it.each([
+    [129_600_000, '36 h'],
+    [2_592_000_000, '30 d'],
+    [90_000, '90 s'],
+    [1_500, '1,500 ms'],
+  ])('%d ms that were set are told as %s', (value, text) => expect(plain(format.setTime(value))).toBe(text));
+
   it('a list says how many more there are', () => {
     expect(format.listed(['1', '2', '3'], 2)).toBe('1, 2 and 1 more');
     expect(format.listed(['1', '2'], 2)).toBe('1, 2');
