@@ -9,13 +9,11 @@
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { diskPart } from '../load.ts';
-import type { Node } from '../node.ts';
+import { isWelcoming, type Node } from '../node.ts';
 import type { OperatorKind, OperatorRecord, Step } from '../operator.ts';
-import type { Shard } from '../shard.ts';
+import { bytesOf, type Shard } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import type { TableRecord } from '../table.ts';
-import { isWelcoming } from '../node.ts';
-import { bytesOf } from '../shard.ts';
 import { nodesTouched } from './planned.ts';
 
 /** What should be begun. */

@@ -7,11 +7,10 @@
  *
  * Pure. Called by diagnosis.ts, targets.ts.
  */
-import type { Node } from '../node.ts';
+import { isFor, type Node } from '../node.ts';
 import type { ReplicaRecord } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import type { TableRecord } from '../table.ts';
-import { isFor } from '../node.ts';
 
 /** How many members a shard of the table is to have, of all kinds. */
 export function wantedReplicas({ replicas: { voters, learners, witnesses } }: TableRecord): number {

@@ -9,9 +9,8 @@
  * Pure.
  */
 import type { OperatorKind } from '../operator.ts';
-import type { ReplicaRecord, Shard } from '../shard.ts';
+import { bytesOf, type ReplicaRecord, type Shard } from '../shard.ts';
 import type { TableRecord } from '../table.ts';
-import { bytesOf } from '../shard.ts';
 import { diskAfter, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas, zoneShare } from './rules.ts';
 
