@@ -39,6 +39,7 @@ class FakeCluster {
       timeoutMs: 3000,
       note: () => undefined,
       done: (line) => void this.lines.push(line),
+      answer: () => undefined,
     };
   }
 

@@ -37,6 +37,8 @@ export interface Operator {
   note(line: string): void;
   /** A line on what was done: on stdout, or with --json nowhere. */
   done(line: string): void;
+  /** With --json this is printed in the end, and not the status of the cluster. */
+  answer(value: object): void;
 }
 
 /** Refused for a moment, or not known to be done: to be looked at again. */
@@ -65,7 +67,7 @@ export function withShardOption(command: Command): Command {
   );
 }
 
-/** Runs a command with a way to the cluster, and sets the exit code that it returns. With --json, the status of the cluster is printed in the end. */
+/** Runs a command with a way to the cluster, and sets the exit code that it returns. With --json, the status of the cluster is printed in the end, or the answer. */
 export async function operate(
   options: ClusterOptions,
   work: (operator: Operator) => Promise<number>,
@@ -79,16 +81,18 @@ export async function operate(
   const asked = shard === undefined ? addresses : await where(addresses, shard, { timeoutMs, signal, ...tlsOptions(options) });
   using admin = connectAdmin(asked, { timeoutMs, signal, shard, ...tlsOptions(options) });
   const lines: string[] = [];
+  let answer: object | undefined;
   const operator = {
     admin,
     signal,
     timeoutMs,
     note: (line: string) => void process.stderr.write(`${line}\n`),
     done: (line: string) => void lines.push(`${line}\n`),
+    answer: (value: object) => void (answer = value),
   };
   try {
     const code = await work(operator);
-    if (options.json === true) await print(`${JSON.stringify((await admin.status()).status, null, 2)}\n`);
+    if (options.json === true) await print(`${JSON.stringify(answer ?? (await admin.status()).status, null, 2)}\n`);
     else await print(lines.join(''));
     process.exitCode = code;
   } catch (error) {

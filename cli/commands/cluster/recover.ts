@@ -26,7 +26,7 @@ Each shard is recovered by itself. Where nodes were lost, first shard 1 (without
 metaserver (--shard 2); then "sparrowkv cluster shards" tells which others have no leader.
 
 Without --yes nothing is changed: it prints what would be kept and what may be lost, and a token for
---yes.
+--yes; with --json the same as JSON.
 
 Examples:
   sparrowkv cluster recover --nodes 1
@@ -59,8 +59,10 @@ export function addRecover(cluster: Command): void {
       options,
       async (operator) => {
         const plan = await makePlan(operator.admin, options);
-        if (options.yes === undefined) for (const line of describe(plan, options)) operator.done(line);
-        else await carryOut(operator, plan, options);
+        if (options.yes === undefined) {
+          for (const line of describe(plan, options)) operator.done(line);
+          operator.answer({ leader: plan.leader.id, left: plan.left.map(({ id }) => id), ...plan.plan });
+        } else await carryOut(operator, plan, options);
         return EXIT_OK;
       },
       nodesThatAnswer,
