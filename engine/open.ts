@@ -284,6 +284,7 @@ function build(door: Door, undo: Undo): Engine {
     values.add(segment, file);
     maintenance.segmentRecovered(segment, bytes);
   }
+  maintenance.replayed.end();
   // From the newest on, one by one on disk: a segment that follows a missing one is never what a crash in here leaves.
   for (const segment of replay.dropped.toReversed()) {
     fileSystem.unlinkSync(values.forget(segment));

@@ -41,7 +41,7 @@ import { type SalvagedEntry, type SalvageParts, salvageTable } from './salvage-t
 import { EntryWriter } from './entry-writer.ts';
 import { STEP_BYTES, type Steps } from './steps.ts';
 import { ValueCheck } from './value-check.ts';
-import { verifyLog } from './verify-log.ts';
+import { unknownKeyspace, verifyLog } from './verify-log.ts';
 import { verifyTable } from './verify-table.ts';
 
 const MEMORY_BYTES = 1024 * 1024 * 1024;
@@ -169,7 +169,7 @@ class Repair {
     const findings = new Findings();
     const [memory, fileSystem, directory] = [this.#memory, this.#fileSystem, this.#directory];
     const whole = segments.map((segment) => ({ segment, bytes: Infinity }));
-    const { frames } = yield* verifyLog({
+    const { frames, keyspaces } = yield* verifyLog({
       memory,
       fileSystem,
       directory,
@@ -179,6 +179,10 @@ class Repair {
       findings,
     });
     this.#take(findings);
+    for (const [id, { file, offset }] of keyspaces) {
+      this.#repaired.addKeyspace(id);
+      if (id >= version.nextKeyspaceId) this.#findings.problem(file, offset, unknownKeyspace(id));
+    }
     if (findings.problemCount === 0) {
       this.#batches = frames;
       return true;

@@ -85,8 +85,10 @@ export class RepairedVersion {
   /** Keyspaces that have entries and whose names are lost; not those that were dropped. */
   unnamedKeyspaces(): AddedKeyspace[] {
     const { base, version, droppedKeyspaces } = this.#facts;
-    if (version) return [];
-    const lost = [...this.#keyspaces].filter((id) => id !== DEFAULT_KEYSPACE && !base.keyspaces.has(id) && !droppedKeyspaces.has(id));
+    const isLost = (id: number): boolean =>
+      // A manifest that is whole but for its end has told of those that were dropped, and of no later one.
+      version === undefined ? !base.keyspaces.has(id) && !droppedKeyspaces.has(id) : id >= version.nextKeyspaceId;
+    const lost = [...this.#keyspaces].filter((id) => id !== DEFAULT_KEYSPACE && isLost(id));
     const taken = new Set([...base.keyspaces.values()].map(({ name }) => name));
     return lost
       .toSorted((a, b) => a - b)

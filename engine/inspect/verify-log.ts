@@ -18,7 +18,7 @@ import {
 } from '../log/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Findings } from './findings.ts';
-import { frameSequence } from './log-records.ts';
+import { frameKeyspaces, frameSequence } from './log-records.ts';
 import { STEP_BYTES, type Steps } from './steps.ts';
 
 export interface LogToVerify {
@@ -38,6 +38,8 @@ export interface LogTotals {
   frames: number;
   records: number;
   lastSequence: number;
+  /** Ids of the keyspaces that there are keys of, with where the first one is. */
+  readonly keyspaces: Map<number, { readonly file: string; readonly offset: number }>;
 }
 
 interface Opened {
@@ -51,7 +53,7 @@ interface Opened {
 
 export function* verifyLog(parts: LogToVerify): Steps<LogTotals> {
   const { memory, findings } = parts;
-  const totals: LogTotals = { frames: 0, records: 0, lastSequence: 0 };
+  const totals = newTotals();
   const opened = openSegments(parts);
   const window = new LogWindow(memory);
   try {
@@ -104,6 +106,15 @@ export function* verifyLog(parts: LogToVerify): Steps<LogTotals> {
   return totals;
 }
 
+/** What is wrong where keys are of a keyspace that the manifest has never given an id: its end is gone. */
+export function unknownKeyspace(id: number): string {
+  return `it has keys of keyspace ${id}, which the manifest does not know`;
+}
+
+function newTotals(): LogTotals {
+  return { frames: 0, records: 0, lastSequence: 0, keyspaces: new Map() };
+}
+
 /** The frames of a segment that lives on as a block file. */
 export function* verifyPassedSegment(
   parts: Omit<LogToVerify, 'segments' | 'floor' | 'isWhole'>,
@@ -119,7 +130,7 @@ export function* verifyPassedSegment(
     if (header === undefined) findings.notice(path, 0, 'the header of this block file is damaged; nobody reads it any more');
     const end = Math.min(bytes, file.sizeSync());
     if (end < bytes) findings.problem(path, end, `it has ${end} bytes of ${bytes}`);
-    const totals = { frames: 0, records: 0, lastSequence: 0 };
+    const totals = newTotals();
     const opened = { segment, path, file, bytes: end, header, sealed: false };
     const stopped = yield* walk(window, opened, end, totals, findings);
     if (stopped < end)
@@ -178,6 +189,9 @@ function* walk(window: LogWindow, { segment, path, file }: Opened, end: number, 
     const sequence = frameSequence(window.memory, frame.records);
     if (sequence <= totals.lastSequence) {
       findings.problem(path, offset, `a batch has sequence number ${sequence}, the one before it ${totals.lastSequence}`);
+    }
+    for (const id of frameKeyspaces(window.memory, frame.records, frame.recordBytes)) {
+      if (!totals.keyspaces.has(id)) totals.keyspaces.set(id, { file: path, offset });
     }
     totals.lastSequence = sequence;
     totals.frames++;

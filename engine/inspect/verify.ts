@@ -27,7 +27,7 @@ import { Findings } from './findings.ts';
 import type { Steps } from './steps.ts';
 import { imageOfDirectory, type StoreImage } from './store-image.ts';
 import { ValueCheck } from './value-check.ts';
-import { verifyLog, verifyPassedSegment } from './verify-log.ts';
+import { unknownKeyspace, verifyLog, verifyPassedSegment } from './verify-log.ts';
 import { checkBlockFiles } from './block-files.ts';
 import { verifyTable } from './verify-table.ts';
 
@@ -103,9 +103,7 @@ export function* verifyImage(
       totals.values += of.values;
       totals.valueBytes += of.valueBytes;
       for (const id of of.keyspaces) {
-        if (id >= version.nextKeyspaceId) {
-          findings.problem(`${directory}/${tableName(table.fileId)}`, 0, `it has keys of keyspace ${id}, which the manifest does not know`);
-        }
+        if (id >= version.nextKeyspaceId) findings.problem(`${directory}/${tableName(table.fileId)}`, 0, unknownKeyspace(id));
       }
       if (table.maxSequence > version.lastSequence) {
         const path = `${directory}/${tableName(table.fileId)}`;
@@ -128,6 +126,8 @@ export function* verifyImage(
     // The log is one: of a segment alone nobody could say whether it ends where it should.
     const segments = only === undefined || logged.some(({ name }) => only.has(name)) ? logged : [];
     const log = yield* counted(verifyLog({ ...parts, segments, floor: version.logFloor, isWhole: image.logIsWhole }), count);
+    for (const [id, { file, offset }] of log.keyspaces)
+      if (id >= version.nextKeyspaceId) findings.problem(file, offset, unknownKeyspace(id));
     totals.batches = log.frames;
     totals.lastSequence = Math.max(totals.lastSequence, log.lastSequence);
     checkBlockFiles(fileSystem, directory, version, findings);

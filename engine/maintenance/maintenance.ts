@@ -103,6 +103,7 @@ export class Maintenance {
       ...common,
       active: (segment) => this.sealing.active(segment),
       inTables: parts.version.lastSequence,
+      nextKeyspaceId: parts.version.nextKeyspaceId,
     });
     this.#progress = progress;
     this.#ranges = ranges;

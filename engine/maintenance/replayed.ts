@@ -4,7 +4,9 @@
  * the log, which is not there yet.
  */
 import { FRAME_HEADER_BYTES } from '../../assembly/memory-map.ts';
+import { SparrowError } from '../../base/errors.ts';
 import type { Background } from '../background/index.ts';
+import { KEYSPACE_ID_MAX, keyspaceBegin } from '../keyspace-key.ts';
 import type { Frame, ReplayTarget, Room } from '../log/index.ts';
 import { isMemoryShort, type LinearMemory } from '../memory/linear-memory.ts';
 import type { Memtable } from '../memtable/index.ts';
@@ -29,6 +31,9 @@ export class Replayed implements ReplayTarget {
   readonly #progress: Progress;
   readonly #active: (segment: number) => Memtable;
   readonly #inTables: number;
+  readonly #directory: string;
+  /** No keyspace was ever given this id or a larger one, by the manifest. */
+  readonly #nextKeyspaceId: number;
   #lastSequence: number;
   /** The segment that is being replayed. */
   #segment = 0;
@@ -45,6 +50,8 @@ export class Replayed implements ReplayTarget {
     active: (segment: number) => Memtable;
     /** Sequences up to this one are in tables. */
     inTables: number;
+    directory: string;
+    nextKeyspaceId: number;
   }) {
     this.#memory = parts.memory;
     this.#memtableBytes = parts.settings.memtableBytes;
@@ -55,6 +62,8 @@ export class Replayed implements ReplayTarget {
     this.#progress = parts.progress;
     this.#active = parts.active;
     this.#inTables = this.#lastSequence = parts.inTables;
+    this.#directory = parts.directory;
+    this.#nextKeyspaceId = parts.nextKeyspaceId;
   }
 
   /** The largest sequence seen so far, in tables or in the log. */
@@ -114,8 +123,15 @@ export class Replayed implements ReplayTarget {
     return taken;
   }
 
-  /** Seals what has been replayed and begins its flush. */
+  /** All has been replayed. `corrupt/CORRUPT_MANIFEST`: there are keys of a keyspace that the manifest does not know. */
+  end(): void {
+    const { active } = this.#memtables;
+    if (active !== undefined) this.#assertKnown(active);
+  }
+
+  /** Seals what has been replayed and begins its flush. Throws as `end` does. */
   seal(): void {
+    this.#assertKnown(this.#memtables.active!);
     this.#memtables.seal(this.#segment);
     this.#flushes.start();
   }
@@ -126,6 +142,14 @@ export class Replayed implements ReplayTarget {
     const progress = this.#progress;
     while (this.#flushes.running && !progress.failure && !progress.isFull('flush')) this.#background.waitSync(WAIT_SYNC_MS);
     if (progress.failure) throw progress.failure;
+  }
+
+  /** A keyspace is on disk before anything is written to it: where its keys are and it is not, the manifest has lost its end, which cannot be told from a torn one otherwise. */
+  #assertKnown(memtable: Memtable): void {
+    const next = this.#nextKeyspaceId;
+    if (next > KEYSPACE_ID_MAX || !memtable.reaches(keyspaceBegin(next))) return;
+    const [file, what] = [`${this.#directory}/CURRENT`, 'the log has keys of a keyspace that the manifest does not know'];
+    throw new SparrowError('corrupt', 'CORRUPT_MANIFEST', `the manifest that ${file} names is damaged: ${what}`, { file });
   }
 
   #saw({ lastSequence }: Memtable): void {

@@ -5,7 +5,7 @@
  * Chunks begin small and double up to CHUNK_BYTES_MAX, so that an engine with little in it takes little. A frame never straddles chunks.
  */
 import { assert } from '../../base/assert.ts';
-import { FRONT, KIND_RANGE_DELETE, RECORD_HEADER_BYTES, RESULT_VALUE } from '../../assembly/memory-map.ts';
+import { FRONT, KEY_A, KIND_RANGE_DELETE, RECORD_HEADER_BYTES, RESULT_VALUE, STACKS } from '../../assembly/memory-map.ts';
 import type { RangeTombstone } from '../manifest/index.ts';
 import type { MemtableBudget } from './memtable-budget.ts';
 import { LEFT_BYTES, type LinearMemory, SMALL_BYTES_MAX } from '../memory/linear-memory.ts';
@@ -162,6 +162,14 @@ export class Memtable {
       }
       at = (valueEnd + 7) & ~7;
     }
+  }
+
+  /** Whether it has anything, deletes too, of this internal key or of one behind it. */
+  reaches(key: Uint8Array): boolean {
+    const { kernel, u8 } = this.#memory;
+    u8.set(key, FRONT + KEY_A);
+    kernel['memtableSeek']!(this.address, FRONT + STACKS, FRONT + KEY_A, key.length);
+    return kernel['memtableNext']!(FRONT + STACKS) !== 0 || this.#rangeTombstones.some(({ start }) => Buffer.compare(start, key) >= 0);
   }
 
   /** Oldest first. */

@@ -4,6 +4,8 @@
  * Prints how many cases had which outcome, by kind of file, and every case that is wrong; exits with 1 when there is one.
  */
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { damaged, describeDamage, everyDamage, vouchedFor } from './damage.ts';
 import { examine, type Outcome } from './examine.ts';
 import { allStores } from './stores.ts';
@@ -18,6 +20,10 @@ const { values } = parseArgs({
 });
 const masks = (position: number): number[] => (values.masks === 'all' ? [1, 2, 4, 8, 16, 32, 64, 128, 255] : [1 << (position % 8)]);
 const WRONG_MAX = 20;
+/** Each store takes a WebAssembly memory, of which a process can have some thousands; those of stores that are closed go when they are collected. */
+const STORES_PER_COLLECTION = 500;
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 let wrong = 0;
 let cases = 0;
@@ -28,7 +34,7 @@ for (const image of await allStores()) {
   let number = 0;
   for (const damage of everyDamage(image, masks)) {
     if ((number++ - Number(values.from)) % Number(values.stride) !== 0) continue;
-    cases++;
+    if (++cases % STORES_PER_COLLECTION === 0) collect();
     let outcome: Outcome;
     try {
       outcome = await examine(image, damaged(image, damage), vouchedFor(image, damage));

@@ -40,6 +40,12 @@ describe('a damaged store', () => {
     expect(outcomes.get('refused')).toBeGreaterThan(3);
   });
 
+  it('whose manifest has lost its end is refused where the log knows of a keyspace that was in it', async () => {
+    const image = await loggedStore();
+    const [file, manifest] = [...image.files].find(([name]) => name.startsWith('MANIFEST'))!;
+    for (let length = 0; length < manifest.length; length++) expect(await outcomeOf(image, { file, length })).toBe('refused');
+  });
+
   it.each([
     ['lz4', async () => (await packedStores())[0]!],
     ['zstd', async () => (await packedStores())[1]!],

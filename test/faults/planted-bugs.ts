@@ -263,6 +263,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     foundBy: 'test/assembly/frame-replay.test.ts',
   },
   {
+    name: 'a log that knows of more keyspaces than the manifest is taken',
+    file: 'engine/open.ts',
+    find: '  maintenance.replayed.end();\n',
+    plant: '',
+    foundBy: 'test/corruption/corruption.test.ts',
+  },
+  {
     name: 'what is carried on of a level forgets what has gone',
     file: 'engine/compaction/level-facts.ts',
     find: '  for (let i = from; i < beforeEnd; i++) count(before[i]!, -1);\n',

@@ -2,7 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { dump, open, repair, type RepairReport, verify } from '../../../engine/index.ts';
 import { SimFileSystem } from '../../sim/sim-file-system.ts';
 import { damaged, describeDamage, everyDamage } from '../../corruption/damage.ts';
-import { batchOf, DIRECTORY, diskOf, keyspacesStore, layeredStore } from '../../corruption/stores.ts';
+import {
+  batchOf,
+  DIRECTORY,
+  diskOf,
+  keyspaceContentsAfter,
+  keyspacesStore,
+  layeredStore,
+  loggedStore,
+  SETTINGS,
+} from '../../corruption/stores.ts';
 import { type Contents, contents, contentsOf, live, openStore, value } from '../upkeep/store-life.ts';
 
 const WAS_SOUND: Partial<RepairReport> = { wasSound: true, lost: [], problems: [], quarantine: undefined };
@@ -175,6 +184,21 @@ describe('repair', () => {
       // Nothing is there that never was.
       for (const key of after.keys()) if (!before.has(key)) expect(key).toMatch(/^(small|large|lasting|tail|birds:small)\//);
     }
+  });
+
+  it('gives a keyspace that only the log knows any more a name', async () => {
+    const image = await loggedStore();
+    const file = [...image.files.keys()].find((name) => name.startsWith('MANIFEST'))!;
+    const fs = diskOf(damaged(image, { file, length: 56 }));
+    await expect(open(DIRECTORY, SETTINGS, { fileSystem: fs })).rejects.toMatchObject({ kind: 'corrupt', code: 'CORRUPT_MANIFEST' });
+    const { problems } = await verify(DIRECTORY, {}, { fileSystem: fs });
+    expect(problems.map(({ what }) => what)).toEqual(['it has keys of keyspace 1, which the manifest does not know']);
+    expect(await repair(DIRECTORY, {}, { fileSystem: fs })).toMatchObject({ keyspacesNamed: ['recovered-1'], lost: [] });
+    await using engine = await open(DIRECTORY, SETTINGS, { fileSystem: fs });
+    const recovered = await engine.keyspace('recovered-1');
+    expect([...recovered.scanSync()].map(([key, value]) => [Buffer.from(key).toString(), Buffer.from(value).toString()])).toEqual(
+      [...keyspaceContentsAfter(9)].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    );
   });
 
   it('does not bring back what was deleted, when the manifest is gone', async () => {
