@@ -18,6 +18,8 @@ import type { ClusterNode, Operation } from './cluster-node.ts';
 import { CALM, NODES, REPLICAS } from './cluster-plan.ts';
 
 const PAUSE_MS_MAX = 300;
+/** Longer than a run: a table that may be had back for so long stays, dropped. */
+const KEPT_MS = 3_600_000;
 const SETTLE_MS = 50;
 const PATIENCE_MS = 1000;
 const BY = 'people';
@@ -99,6 +101,8 @@ export class People {
     if (this.#working) return undefined;
     for (const { record } of state.nodes.values())
       if (record.duty !== 'active' && record.duty !== 'decommissioned') return `node ${record.id} is ${record.duty}`;
+    for (const { name, droppedAtMs, undeleteUntilMs } of state.tables.values())
+      if (droppedAtMs > 0 && undeleteUntilMs < droppedAtMs + KEPT_MS) return `table ${name} is dropped, and still there`;
     return undefined;
   }
 
@@ -191,7 +195,7 @@ export class People {
     }
     const { name, droppedAtMs } = random.pick(there);
     if (droppedAtMs > 0) return this.#change('undelete table', lead, (state, nowMs) => undeleteTable(state, name, nowMs));
-    const undeleteMs = random.pick([0, 500, 60_000]);
+    const undeleteMs = random.pick([0, 500, KEPT_MS]);
     return this.#change('drop table', lead, (state, nowMs) => dropTable(state, name, nowMs, undeleteMs));
   }
 
