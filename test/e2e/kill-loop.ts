@@ -42,6 +42,8 @@ export interface KillLoopResult {
 
 const WRITERS = 12;
 const COUNTERS = 3;
+/** In each round, of all counters: a slow machine is given the time that this takes. */
+const COUNTED_MIN = 6;
 const GROUP_KEYS = 5;
 const SINGLE_KEYS = 8;
 
@@ -58,6 +60,7 @@ export async function killLoop({ rounds, seed, directory, onRound }: KillLoopOpt
     const client = connect(server.address, { waitForServerMs: 0 });
     const writing = writers.map((writer) => writer.writeUntilGone(client));
     await sleep(20 + (random.next() % 400));
+    while (countedBy(counters) < COUNTED_MIN * (result.rounds + 1) && !counters.some(({ hasFailed }) => hasFailed)) await sleep(2);
     await server.end('SIGKILL');
     await Promise.all(writing);
     await client.close();
@@ -70,7 +73,7 @@ export async function killLoop({ rounds, seed, directory, onRound }: KillLoopOpt
     }
     await reader.close();
     result.acknowledged = writers.reduce((sum, writer) => sum + writer.acknowledged, 0);
-    result.counted = counters.reduce((sum, counter) => sum + counter.count, 0);
+    result.counted = countedBy(counters);
     onRound?.(`round ${result.rounds + 1}: ${result.acknowledged} acknowledged, ${result.undecided} undecided, ${result.counted} counted`);
   }
   for (const counter of counters) await counter.stopAndCheck();
@@ -161,19 +164,24 @@ class Writer {
   }
 }
 
+function countedBy(counters: readonly Counter[]): number {
+  return counters.reduce((sum, { count }) => sum + count, 0);
+}
+
 class Counter {
   readonly #key: string;
   readonly #client: Client;
   readonly #running: Promise<void>;
   #stop = false;
   count = 0;
+  hasFailed = false;
 
   constructor(id: number, client: Client) {
     this.#key = `counter/${id}`;
     this.#client = client;
     this.#running = this.#run();
     // What it throws is told by stopAndCheck.
-    this.#running.catch(() => undefined);
+    this.#running.catch(() => (this.hasFailed = true));
   }
 
   async stopAndCheck(): Promise<void> {
