@@ -164,6 +164,7 @@ export class ClusterPart {
       clusterId: formatClusterId(node.identity.clusterId),
       version: SERVER_VERSION,
       incarnation: this.#incarnation,
+      directoryId: node.identity.directoryId ?? '',
       diskBytes: this.#meter.diskBytes,
       cores: CORES,
     };
@@ -218,9 +219,9 @@ export class ClusterPart {
   #tellRefusal(address: string, why: Error | undefined): void {
     if (!(why instanceof SparrowError) || why.kind !== 'invalid' || why.message === this.#said) return;
     this.#said = why.message;
-    // One that was decommissioned while it was away is removed as any other.
-    this.#parts.node.ties.refused(why);
     this.#parts.logger.warn({ address, code: why.code }, `the metaserver does not take this node: ${why.message}`);
+    // One that was decommissioned while it was away is removed as any other; one whose directory was lost has to end.
+    this.#parts.node.ties.refused(why);
   }
 
   #log(event: MetaEvent): void {

@@ -32,8 +32,8 @@ export interface ClusterTiesParts {
   readonly fileSystem: FileSystem;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
-  /** Another process runs as this node: this one is to end. */
-  readonly onTwice: (error: SparrowError) => void;
+  /** This is not the node that the cluster knows by its id: the process is to end. */
+  readonly onOther: (error: SparrowError) => void;
 }
 
 export class ClusterTies {
@@ -49,6 +49,8 @@ export class ClusterTies {
   #onRemoved: (() => void) | undefined;
   /** That the metaserver has told of, a node's or one that is used up. */
   #largestTold = 0;
+  /** Of nodes, as the metaserver has told last. */
+  #registered: readonly number[] = [];
 
   constructor(parts: ClusterTiesParts) {
     this.#parts = parts;
@@ -90,9 +92,15 @@ export class ClusterTies {
     return Math.max(this.#largestTold, ...(this.#feed?.nodes.keys() ?? []));
   }
 
+  /** Nodes that are registered with the metaserver, as far as it has told. */
+  get registered(): readonly number[] {
+    return this.#registered;
+  }
+
   /** By the metaserver: where all nodes are, and which ids are used up. */
   told(nodes: ReadonlyMap<number, NodeAddress>, removed: readonly number[]): void {
     this.#largestTold = Math.max(this.#largestTold, ...nodes.keys(), ...removed);
+    this.#registered = [...nodes.keys()];
     this.#feed?.tell(nodes);
     if (removed.includes(this.#parts.identity.nodeId)) this.#wasRemoved('the metaserver says so');
   }
@@ -166,7 +174,7 @@ export class ClusterTies {
   refused(error: SparrowError): boolean {
     const { nodeId } = this.#parts.identity;
     if (error.code === 'NODE_REMOVED' && error.details['node'] === nodeId) this.#wasRemoved('another node refuses it');
-    if (error.code === 'NODE_TWICE' && error.details['node'] === nodeId) this.#runsTwice(error);
+    if ((error.code === 'NODE_TWICE' || error.code === 'NODE_ID_TAKEN') && error.details['node'] === nodeId) this.#isAnother(error);
     // As long as it waits to be taken in, nobody knows it.
     return error.code === 'NOT_A_PEER' && this.#replica?.members.includes(nodeId) !== true;
   }
@@ -195,15 +203,15 @@ export class ClusterTies {
     }
   }
 
-  /** The votes of one are not the other's: it says no more. */
-  #runsTwice(error: SparrowError): void {
+  /** Another process, or another directory, is this node: the votes of one are not the other's. It says no more, and no peer reaches it. */
+  #isAnother(error: SparrowError): void {
     if (this.#removed || this.#closed) return;
     this.#closed = true;
     this.#watch?.close();
     this.#feed?.end();
     this.#parts.logger.error({ code: error.code }, error.message);
     for (const replica of this.#shards ?? []) replica.retire(error);
-    this.#parts.onTwice(error);
+    this.#parts.onOther(error);
   }
 
   #wasRemoved(how: string): void {

@@ -195,5 +195,6 @@ function clusterOf({ identity, ties, transport }: NodeParts): ClusterIdentity {
     members: ties.addresses,
     placeOf: (node) => ties.placeOf(node),
     largestId: () => ties.largestId,
+    registered: () => ties.registered,
   };
 }

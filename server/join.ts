@@ -11,6 +11,7 @@ import { type ChannelCredentials, Metadata, type ServiceError, status } from '@g
 import { SparrowError } from '../base/errors.ts';
 import { CODE_TRAILER, DETAILS_TRAILER, errorOf, KIND_TRAILER, plainMessage } from '../base/rpc-status.ts';
 import { AdminClient, type ClusterStatusResponse } from '../proto/index.ts';
+import { idTaken, joinAnew } from './meta/lost-directory.ts';
 import type { NodeAddress } from './node/index.ts';
 
 /** What a node says of its cluster. */
@@ -21,6 +22,8 @@ export interface ClusterFacts {
   /** Those that have data. */
   readonly begun: ReadonlySet<number>;
   readonly removed: ReadonlySet<number>;
+  /** With the metaserver, as far as was told: members or not, they have, or had, data. */
+  readonly registered: ReadonlySet<number>;
   /** The least id that was never used. */
   readonly freeId: number;
 }
@@ -32,14 +35,21 @@ const BEGINNING_MS_MAX = 1000;
 
 /** What the node at `address` says. Throws `unavailable/UNREACHABLE`, `invalid/NO_CLUSTER` for one that is in no cluster that could be joined. */
 export async function askCluster(address: string, credentials: ChannelCredentials, msMax: number = ASK_MS_MAX): Promise<ClusterFacts> {
-  const { clusterId, members, node, removedIds, freeId } = await clusterStatus(address, credentials, msMax);
+  const { clusterId, members, node, removedIds, registeredIds, freeId } = await clusterStatus(address, credentials, msMax);
   if (clusterId === '' || node?.peerAddress === '') {
     throw noCluster(address, 'it listens to no other nodes: start it with --peer-listen HOST:PORT first');
   }
   if (members.length === 0) throw noCluster(address, 'it waits to be taken in itself: name a member of the cluster');
   const nodes = members.map(({ id, address: client, peerAddress }): [number, NodeAddress] => [id, { address: client, peerAddress }]);
   const begun = members.filter((member) => member.begun).map(({ id }) => id);
-  return { clusterId: BigInt(`0x${clusterId}`), nodes: new Map(nodes), begun: new Set(begun), removed: new Set(removedIds), freeId };
+  return {
+    clusterId: BigInt(`0x${clusterId}`),
+    nodes: new Map(nodes),
+    begun: new Set(begun),
+    removed: new Set(removedIds),
+    registered: new Set(registeredIds),
+    freeId,
+  };
 }
 
 /**
@@ -58,13 +68,13 @@ export async function checkBeginning(
     if (answer.status === 'rejected' || answer.value.clusterId !== clusterId) continue;
     const facts = answer.value;
     if (facts.removed.has(nodeId)) throw usedUp(facts, nodeId);
-    if (!facts.begun.has(nodeId)) continue;
+    if (!facts.begun.has(nodeId) && !facts.registered.has(nodeId)) continue;
     const { freeId } = facts;
     throw new SparrowError(
       'invalid',
       'NODE_DATA_LOST',
       `node ${nodeId} has had data in this cluster, and its directory is empty: what it promised to the others is forgotten, and it must not vote again. ` +
-        `Start it as a new node (--node-id ${freeId} --join), and have it take the place of node ${nodeId} ("sparrowkv cluster replace ${nodeId} ${freeId}")`,
+        `What to do: ${joinAnew(nodeId, freeId, facts.nodes.has(nodeId))}`,
       { node: nodeId, free: freeId },
     );
   }
@@ -94,17 +104,11 @@ export async function askToJoin(address: string, credentials: ChannelCredentials
   }
 }
 
-/** For a node whose directory is empty. */
-function checkUnused({ nodes, removed, freeId }: ClusterFacts, nodeId: number): void {
+/** For a node whose directory is empty. What nobody could tell yet, the metaserver finds out: it compares directories when nodes register. */
+function checkUnused({ nodes, removed, registered, freeId }: ClusterFacts, nodeId: number): void {
   if (removed.has(nodeId)) throw usedUp({ freeId }, nodeId);
-  if (!nodes.has(nodeId)) return;
-  throw new SparrowError(
-    'invalid',
-    'NODE_ID_TAKEN',
-    `node ${nodeId} is a member of this cluster, and this directory is empty: if it was that node's and is lost, join under another id, such as ${freeId}, ` +
-      `and have it take the place of node ${nodeId} ("sparrowkv cluster replace ${nodeId} ${freeId}")`,
-    { field: 'nodeId', node: nodeId, free: freeId },
-  );
+  if (!nodes.has(nodeId) && !registered.has(nodeId)) return;
+  throw idTaken(nodeId, freeId, nodes.has(nodeId));
 }
 
 function usedUp({ freeId }: Pick<ClusterFacts, 'freeId'>, nodeId: number): SparrowError {

@@ -99,7 +99,7 @@ export class NodeParts implements Parts {
       const resources = createResources(shared);
       opened.push(() => resources.close());
       const { data: directory, join: member } = settings;
-      const ties = new ClusterTies({ identity, directory, join: member, credentials, fileSystem, scheduler, logger, onTwice: onStopped });
+      const ties = new ClusterTies({ identity, directory, join: member, credentials, fileSystem, scheduler, logger, onOther: onStopped });
       opened.push(() => ties.close());
       const transport = await openTransport(settings, identity, { hash, createHash }, ties, logger);
       opened.push(() => transport?.close());

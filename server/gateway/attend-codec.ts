@@ -102,9 +102,9 @@ function registrationMessage(value: Registration): RegistrationMessage {
 }
 
 function registration(value: RegistrationMessage): Registration {
-  const { clusterId, labels, version, incarnation, capacityBytes, cores } = value;
+  const { clusterId, labels, version, incarnation, directoryId, capacityBytes, cores } = value;
   if (value.node === 0) throw invalid('a node registers without an id');
-  return { ...place(value), clusterId, labels, version, incarnation, diskBytes: capacityBytes, cores };
+  return { ...place(value), clusterId, labels, version, incarnation, directoryId, diskBytes: capacityBytes, cores };
 }
 
 function place({ node, address, peerAddress, zone, pool, role }: NodeEntry): NodePlace {

@@ -89,6 +89,7 @@ export class ClusterAdmin {
       members: this.#members(),
       removedIds: [...replica.book.removed].sort((a, b) => a - b),
       freeId: Math.max(freeId(replica), this.#view.largestId + 1),
+      registeredIds: this.#view.registered.toSorted((a, b) => a - b),
     };
   }
 

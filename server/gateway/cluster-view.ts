@@ -21,6 +21,8 @@ export interface ClusterIdentity {
   readonly placeOf?: (node: number) => NodeAddress | undefined;
   /** Of all ids that are known to be used, or used up, also of nodes that are no members of it. Left out: of the members only. */
   readonly largestId?: () => number;
+  /** Nodes that are registered with the metaserver, as far as it has told. Left out: it tells nothing. */
+  readonly registered?: () => readonly number[];
 }
 
 export const NO_CLUSTER: ClusterIdentity = Object.freeze({ clusterId: '', members: new Map<number, string>() });
@@ -43,6 +45,10 @@ export class ClusterView {
   /** 0: nothing is known but of members. */
   get largestId(): number {
     return this.#identity.largestId?.() ?? 0;
+  }
+
+  get registered(): readonly number[] {
+    return this.#identity.registered?.() ?? [];
   }
 
   get nodeId(): number {

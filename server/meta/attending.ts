@@ -32,6 +32,8 @@ export interface Registration extends NodePlace {
   readonly version: string;
   /** Another one at each start of the process. */
   readonly incarnation: string;
+  /** Of its data directory (server/node/node-identity.ts); empty: it has none. */
+  readonly directoryId: string;
   /** Of the disk that holds the data. */
   readonly diskBytes: number;
   readonly cores: number;

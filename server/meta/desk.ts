@@ -44,8 +44,9 @@ export class Desk {
     return this.#seats.size;
   }
 
-  has(node: number): boolean {
-    return this.#seats.has(node);
+  /** Whether `stream` is the node's. */
+  isOf(node: number, stream: NodeStream): boolean {
+    return this.#seats.get(node)?.stream === stream;
   }
 
   /** From now on `stream` is the node's. */
@@ -66,7 +67,7 @@ export class Desk {
 
   /** Whether it was the one that counts. */
   leave(node: number, stream: NodeStream): boolean {
-    return this.#seats.get(node)?.stream === stream && this.#seats.delete(node);
+    return this.isOf(node, stream) && this.#seats.delete(node);
   }
 
   /** False: the node is not there. */

@@ -175,10 +175,10 @@ export class MetaLead {
         if (message.type === 'register') {
           ({ node } = message.registration);
           void this.#register(message.registration, stream);
-        } else if (node !== 0) void this.#hear(node, message);
+        } else if (this.#desk.isOf(node, stream)) void this.#hear(node, message);
       },
       ended: () => {
-        if (node !== 0 && this.#desk.leave(node, stream)) this.#book.gone(node);
+        if (this.#desk.leave(node, stream)) this.#book.gone(node);
       },
     };
   }

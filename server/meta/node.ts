@@ -50,6 +50,8 @@ export interface NodeRecord {
   readonly registeredAtMs: number;
   /** Of the program that it runs. */
   readonly version: string;
+  /** Of its data directory, as it was told first: another one does not hold what this node has promised. Left out: none was told. */
+  readonly directoryId?: string;
 }
 
 /** Soft. Rates are means over some ten seconds, so that a single burst is none. */

@@ -1,12 +1,14 @@
 /**
  * Whose a data directory is: `node.json`, written once, before anything else is there.
  *
- *   {"format":1,"nodeId":1,"clusterId":"5ab0c7d1e2f30412","voters":[1,2,3],"check":"0d9c1f2e3a4b5c6d"}\n
+ *   {"format":1,"nodeId":1,"clusterId":"5ab0c7d1e2f30412","voters":[1,2,3],"directoryId":"93c1a85be07d2f64","check":"0d9c1f2e3a4b5c6d"}\n
  *
- *   nodeId     the member that this node is, in every group
- *   clusterId  16 hexadecimal digits
- *   voters     the nodes that the cluster began with; empty on a node that was taken in later
- *   check      XXH64, seed 0, of the text up to `,"check"`
+ *   nodeId       the member that this node is, in every group
+ *   clusterId    16 hexadecimal digits
+ *   voters       the nodes that the cluster began with; empty on a node that was taken in later
+ *   directoryId  16 hexadecimal digits by chance: tells this directory from one that is made for the same node when this one is lost. There
+ *                are directories without
+ *   check        XXH64, seed 0, of the text up to `,"check"`
  *
  * A directory that is used by another node, or in another cluster, would vote twice under one name: so it is refused. It is refused as well when it holds
  * a log and has lost this file: nobody could tell what it has promised to whom.
@@ -23,6 +25,8 @@ export interface NodeIdentity {
   readonly nodeId: number;
   readonly clusterId: bigint;
   readonly voters: readonly number[];
+  /** Undefined: the directory was made by a release that gave it none. */
+  readonly directoryId: string | undefined;
 }
 
 /** What the settings say of it. Undefined: whatever the directory says; in a new one node 1, or the only node of a cluster with an id by chance. */
@@ -59,7 +63,7 @@ export function openIdentity(
     throw corrupt(`${directory}/${NAME}`, `it is missing, and ${directory}/${data} is there: whose data these are cannot be told`);
   }
   const { nodeId = 1, clusterId = drawId(random) } = wanted;
-  const identity = { nodeId, clusterId, voters: wanted.voters ?? [nodeId] };
+  const identity = { nodeId, clusterId, voters: wanted.voters ?? [nodeId], directoryId: hex(drawId(random)) };
   writeWholeFile(fileSystem, `${directory}/${NAME}`, encodeIdentity(identity));
   return { identity, found: false };
 }
@@ -71,11 +75,11 @@ export function hasIdentity(fileSystem: FileSystem, directory: string): boolean 
 
 /** 16 hexadecimal digits. */
 export function formatClusterId(clusterId: bigint): string {
-  return clusterId.toString(16).padStart(16, '0');
+  return hex(clusterId);
 }
 
-export function encodeIdentity({ nodeId, clusterId, voters }: NodeIdentity): Buffer {
-  const text = JSON.stringify({ format: FORMAT, nodeId, clusterId: formatClusterId(clusterId), voters }).slice(0, -1);
+export function encodeIdentity({ nodeId, clusterId, voters, directoryId }: NodeIdentity): Buffer {
+  const text = JSON.stringify({ format: FORMAT, nodeId, clusterId: hex(clusterId), voters, directoryId }).slice(0, -1);
   return Buffer.from(`${text},"check":"${checkOf(text)}"}\n`);
 }
 
@@ -89,20 +93,20 @@ export function decodeIdentity(bytes: Uint8Array, file: string): NodeIdentity {
     throw corrupt(file, (error as Error).message);
   }
   if (typeof value !== 'object' || value === null) throw corrupt(file, 'it holds no object');
-  const { format, nodeId, clusterId, voters, check } = value;
+  const { format, nodeId, clusterId, voters, directoryId, check } = value;
   if (typeof format === 'number' && format > FORMAT) throw newerFormat(file, format, FORMAT);
   const end = text.lastIndexOf(',"check"');
   if (format !== FORMAT || end < 0 || check !== checkOf(text.slice(0, end))) throw corrupt(file, 'its check does not hold');
   if (
     !isId(nodeId) ||
-    typeof clusterId !== 'string' ||
-    !/^[0-9a-f]{16}$/.test(clusterId) ||
+    !isHex(clusterId) ||
     !Array.isArray(voters) ||
-    !voters.every(isId)
+    !voters.every(isId) ||
+    (directoryId !== undefined && !isHex(directoryId))
   ) {
     throw corrupt(file, 'it does not say which node of which cluster this is');
   }
-  return { nodeId, clusterId: BigInt(`0x${clusterId}`), voters };
+  return { nodeId, clusterId: BigInt(`0x${clusterId}`), voters, directoryId };
 }
 
 function readIdentity(fileSystem: FileSystem, directory: string): NodeIdentity | undefined {
@@ -133,7 +137,15 @@ function checkIdentity(directory: string, found: NodeIdentity, { nodeId, cluster
 function checkOf(text: string): string {
   const bytes = Buffer.from(text);
   const { high, low } = xxh64(bytes, 0, bytes.length, 0);
-  return formatClusterId((BigInt(high) << 32n) | BigInt(low));
+  return hex((BigInt(high) << 32n) | BigInt(low));
+}
+
+function hex(id: bigint): string {
+  return id.toString(16).padStart(16, '0');
+}
+
+function isHex(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{16}$/.test(value);
 }
 
 function isId(value: unknown): value is number {

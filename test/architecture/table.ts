@@ -159,6 +159,7 @@ export const PARTS: readonly Part[] = [
     holds: 'the topology: records, what is reported, what follows',
   },
   { path: 'server/meta/node.ts', grade: 'pure', imports: [], packages: [], holds: 'what is known of a node' },
+  { path: 'server/meta/lost-directory.ts', grade: 'pure', imports: [], packages: [], holds: 'what a node without its directory is told' },
   { path: 'server/meta/table.ts', grade: 'pure', imports: [], packages: [], holds: 'a table as it was asked for' },
   { path: 'server/meta/shard.ts', grade: 'pure', imports: [], packages: [], holds: 'what is known of a shard' },
   { path: 'server/meta/operator.ts', grade: 'pure', imports: [], packages: [], holds: 'what is done about a shard, in steps' },

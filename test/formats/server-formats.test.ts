@@ -72,10 +72,17 @@ function documented(document: string, name: string): void {
 
 describe('the identity of a node, version 1', () => {
   it('says which node of which cluster a directory is, as documented', () => {
-    const identity = { nodeId: 2, clusterId: 0x6f1d2c3b4a596877n, voters: [1, 2, 3] };
+    const identity = { nodeId: 2, clusterId: 0x6f1d2c3b4a596877n, voters: [1, 2, 3], directoryId: '93c1a85be07d2f64' };
     const bytes = golden('node-identity-v1', encodeIdentity(identity));
     expect(decodeIdentity(bytes, 'node.json')).toEqual(identity);
     documented('node.md', 'node-identity-v1');
+  });
+
+  it('of a directory without an id of its own is as it was before there were any', () => {
+    const bytes = Buffer.from('{"format":1,"nodeId":2,"clusterId":"6f1d2c3b4a596877","voters":[1,2,3],"check":"e7c8bd4a561c42e4"}\n');
+    const identity = { nodeId: 2, clusterId: 0x6f1d2c3b4a596877n, voters: [1, 2, 3], directoryId: undefined };
+    expect(decodeIdentity(bytes, 'node.json')).toEqual(identity);
+    expect(encodeIdentity(identity)).toEqual(bytes);
   });
 });
 

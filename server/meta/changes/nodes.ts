@@ -7,7 +7,9 @@
  *
  * Pure. Called by the shell.
  */
+import { FIRST_SHARD } from '../../shard/descriptor.ts';
 import type { Registration } from '../attending.ts';
+import { idTaken } from '../lost-directory.ts';
 import type { NodeDuty, NodeHealth, NodeRecord } from '../node.ts';
 import type { Change, ClusterState } from '../state.ts';
 import { DEFAULT_POOL } from '../table.ts';
@@ -20,8 +22,8 @@ const U32_MAX = 0xffffffff;
 const ZONE_UNSET = 'default';
 
 /**
- * A node is there. Throws `invalid/NODE_REMOVED` for one that was decommissioned, `invalid/NODE` for what makes no sense, `invalid/NODE_ADDRESS_TAKEN` when
- * another node that is up has its address.
+ * A node is there. Throws `invalid/NODE_REMOVED` for one that was decommissioned, `invalid/NODE_ID_TAKEN` for one with another data directory than the node has,
+ * `invalid/NODE` for what makes no sense, `invalid/NODE_ADDRESS_TAKEN` when another node that is up has its address.
  */
 export function registerNode(state: ClusterState, registration: Registration, nowMs: number): Change<NodeRecord> {
   const { node: id, address, peerAddress, role, labels, diskBytes, cores, version } = registration;
@@ -49,6 +51,8 @@ export function registerNode(state: ClusterState, registration: Registration, no
       `node ${id} was decommissioned, and an id is used once: start it with an empty directory and another id`,
       { node: id },
     );
+  const directoryId = known?.directoryId ?? (registration.directoryId || undefined);
+  checkDirectory(state, registration, directoryId);
   const record: NodeRecord = {
     id,
     address,
@@ -63,6 +67,7 @@ export function registerNode(state: ClusterState, registration: Registration, no
     healthSinceMs: known?.health === 'up' ? known.healthSinceMs : nowMs,
     registeredAtMs: known?.registeredAtMs ?? nowMs,
     version,
+    ...(directoryId !== undefined && { directoryId }),
   };
   return change(state, known !== undefined && same(known, record) ? [] : [{ kind: 'node', id, record }], record);
 }
@@ -98,6 +103,13 @@ function theNode(state: ClusterState, id: number): NodeRecord {
   return node.record;
 }
 
+/** One that tells none is believed. */
+function checkDirectory(state: ClusterState, { node, directoryId }: Registration, known: string | undefined): void {
+  if (directoryId === '' || directoryId === known) return;
+  const isMember = state.shards.get(FIRST_SHARD)?.record.replicas.some((replica) => replica.node === node) ?? false;
+  throw idTaken(node, Math.max(...state.nodes.keys()) + 1, isMember);
+}
+
 function checkAddress(state: ClusterState, id: number, peerAddress: string): void {
   if (peerAddress === '') return;
   for (const { record } of state.nodes.values()) {
@@ -118,6 +130,7 @@ function same(a: NodeRecord, b: NodeRecord): boolean {
   const { labels: aLabels, capacity: aCapacity, ...aRest } = a;
   const { labels: bLabels, capacity: bCapacity, ...bRest } = b;
   return (
+    Object.keys(aRest).length === Object.keys(bRest).length &&
     Object.entries(aRest).every(([field, value]) => bRest[field as keyof typeof bRest] === value) &&
     aCapacity.diskBytes === bCapacity.diskBytes &&
     aCapacity.cores === bCapacity.cores &&

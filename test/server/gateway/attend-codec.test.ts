@@ -58,6 +58,7 @@ const UP: readonly FromNode[] = [
       labels: { rack: 'r1', disk: 'nvme' },
       version: '1.2.3',
       incarnation: 'abc',
+      directoryId: '93c1a85be07d2f64',
       diskBytes: 2 ** 52,
       cores: 8,
     },

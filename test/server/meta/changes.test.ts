@@ -6,6 +6,7 @@ import {
   dropTable,
   registerNode,
   setDuty,
+  setHealth,
   setPolicy,
   takeReport,
   type TableSpec,
@@ -40,6 +41,7 @@ function registration(node: number, fields: Partial<Registration> = {}): Registr
     labels: {},
     version: '1',
     incarnation: '1',
+    directoryId: '',
     diskBytes: 2 ** 40,
     cores: 4,
     ...fields,
@@ -168,6 +170,44 @@ describe('nodes', () => {
     cluster.apply(setDuty(cluster, 1, 'decommissioned').writes);
     expect(() => registerNode(cluster, registration(1), NOW)).toThrow(expect.objectContaining({ code: 'NODE_REMOVED' }));
     expect(() => setDuty(cluster, 1, 'active')).toThrow(expect.objectContaining({ code: 'NODE_REMOVED' }));
+  });
+});
+
+describe('the data directory of a node', () => {
+  const registered = (...ids: readonly string[]): Cluster => {
+    const cluster = new Cluster(NOW);
+    for (const directoryId of ids) cluster.apply(registerNode(cluster, registration(4, { directoryId }), NOW).writes);
+    return cluster;
+  };
+
+  it('is kept as it was told first, whatever else the node says, and is written when it is told later', () => {
+    const cluster = registered('', 'a');
+    expect(cluster.nodes.get(4)!.record.directoryId).toBe('a');
+    expect(registerNode(cluster, registration(4, { directoryId: 'a' }), NOW).writes).toEqual([]);
+    // Of a release that tells none.
+    expect(registerNode(cluster, registration(4), NOW).writes).toEqual([]);
+    cluster.apply(setHealth(cluster, 4, 'suspect', NOW).writes);
+    cluster.apply(setDuty(cluster, 4, 'draining').writes);
+    cluster.apply(registerNode(cluster, registration(4, { version: '2' }), NOW).writes);
+    expect(cluster.nodes.get(4)!.record).toMatchObject({ directoryId: 'a', version: '2', duty: 'draining', health: 'up' });
+    expect(registered('').nodes.get(4)!.record).not.toHaveProperty('directoryId');
+  });
+
+  it('that is another one than it had is refused, with the id to take instead', () => {
+    const cluster = registered('a');
+    cluster.apply(registerNode(cluster, registration(9, { directoryId: 'c' }), NOW).writes);
+    expect(() => registerNode(cluster, registration(4, { directoryId: 'b' }), NOW)).toThrow(
+      expect.objectContaining({
+        kind: 'invalid',
+        code: 'NODE_ID_TAKEN',
+        message: expect.stringContaining('--node-id 10 --join') as string,
+        details: { field: 'nodeId', node: 4, free: 10, applied: false },
+      }),
+    );
+    cluster.apply(setDuty(cluster, 4, 'decommissioned').writes);
+    expect(() => registerNode(cluster, registration(4, { directoryId: 'b' }), NOW)).toThrow(
+      expect.objectContaining({ code: 'NODE_REMOVED' }),
+    );
   });
 });
 

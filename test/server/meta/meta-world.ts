@@ -47,6 +47,8 @@ export interface WorldNode {
   up: boolean;
   /** Reached by other nodes, though not by whoever leads the metaserver. */
   cutFromLeader: boolean;
+  /** Another one: what was there is lost. */
+  directoryId: string;
   attendance: Attendance | undefined;
   metaserver: Metaserver | undefined;
   nodes: readonly NodePlace[];
@@ -109,6 +111,7 @@ export class MetaWorld {
       zone,
       up: true,
       cutFromLeader: false,
+      directoryId: `of node ${id}`,
       attendance: undefined,
       metaserver: undefined,
       nodes: [],
@@ -211,6 +214,7 @@ export class MetaWorld {
         labels: {},
         version: '1.0.0',
         incarnation: String(scheduler.nowMs),
+        directoryId: node.directoryId,
         diskBytes: 1e12,
         cores: 4,
       }),

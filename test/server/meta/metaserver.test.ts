@@ -297,6 +297,31 @@ describe('the metaserver', () => {
     expect(world.nodes.get(4)!.attendance!.attending).toBeUndefined();
   });
 
+  it('a node that has lost its directory is ordered nothing under its old id, whoever leads, and is not heard', async () => {
+    await begin([1, 2, 3]);
+    await joinNode(4, 'c');
+    await makeTable({ name: 'orders', replicas: { voters: 3 } });
+    const [{ id }] = state().shardsOf(table('orders')) as [Shard];
+    if (!membersOf(world.groups.get(id)!.configuration).includes(4)) await move(id, 3, 4);
+    world.kill(4);
+    const group = world.groups.get(id)!;
+    group.hosts.delete(4);
+    const node = world.nodes.get(4)!;
+    node.directoryId = 'another';
+    world.restart(4);
+    const ordered = node.ordered.length;
+    const heardAtMs = state().nodes.get(4)!.heardAtMs;
+    await world.scheduler.advance(15_000);
+    expect(state().nodes.get(4)!.heardAtMs).toBe(heardAtMs);
+    world.leadMeta(2);
+    await world.until(() => world.lead.state?.nodes.get(1)?.load !== undefined, 10_000);
+    await world.scheduler.advance(15_000);
+    expect(state().nodes.get(4)!.load).toBeUndefined();
+    expect(node.attendance!.attending).toBeUndefined();
+    expect(node.ordered).toHaveLength(ordered);
+    expect([...group.hosts.keys()]).not.toContain(4);
+  });
+
   it('leaves a shard alone whose members were changed by hand', async () => {
     await begin([1, 2, 3]);
     await joinNode(4, 'c');

@@ -287,6 +287,7 @@ export class World {
           labels: {},
           version: '1',
           incarnation: '1',
+          directoryId: `d${node.id}`,
           diskBytes: node.diskBytes,
           cores: node.cores,
         },

@@ -1,5 +1,6 @@
 /** Whose a data directory is: written once, on a disk that dies at every operation, and held against whoever opens it. */
 import { describe, expect, it } from 'vitest';
+import { encodeIdentity } from '../../../server/node/node-identity.ts';
 import { type NodeIdentity, openIdentity, type WantedIdentity } from '../../../server/node/index.ts';
 import { CRASH_MODES } from '../../sim/sim-file.ts';
 import { PowerLoss, SimFileSystem } from '../../sim/sim-file-system.ts';
@@ -8,9 +9,9 @@ import { SimRandom } from '../../sim/sim-random.ts';
 const NODE_2: WantedIdentity = { nodeId: 2, clusterId: 0xaan, voters: [1, 2, 3] };
 const ALONE: WantedIdentity = { nodeId: undefined, clusterId: undefined, voters: undefined };
 
-function openIn(disk: SimFileSystem, wanted: WantedIdentity = NODE_2): { identity: NodeIdentity; found: boolean } {
+function openIn(disk: SimFileSystem, wanted: WantedIdentity = NODE_2, seed = 1): { identity: NodeIdentity; found: boolean } {
   disk.makeDirectorySync('/data');
-  return openIdentity(disk, '/data', wanted, new SimRandom(1));
+  return openIdentity(disk, '/data', wanted, new SimRandom(seed));
 }
 
 function bytesOf(disk: SimFileSystem): Buffer {
@@ -24,10 +25,26 @@ function bytesOf(disk: SimFileSystem): Buffer {
 describe('the identity of a node', () => {
   it('is what was wanted at first, and found after that', () => {
     const disk = new SimFileSystem();
-    expect(openIn(disk)).toEqual({ identity: NODE_2, found: false });
-    expect(openIn(disk)).toEqual({ identity: NODE_2, found: true });
+    const { identity, found } = openIn(disk);
+    expect(found).toBe(false);
+    expect(identity).toEqual({ ...NODE_2, directoryId: expect.stringMatching(/^[0-9a-f]{16}$/) as string });
+    expect(openIn(disk, NODE_2, 2)).toEqual({ identity, found: true });
     // Whoever does not say takes what there is.
-    expect(openIn(disk, ALONE)).toEqual({ identity: NODE_2, found: true });
+    expect(openIn(disk, ALONE)).toEqual({ identity, found: true });
+  });
+
+  it('of one that is made for the same node again is another one', () => {
+    const { directoryId } = openIn(new SimFileSystem()).identity;
+    expect(openIn(new SimFileSystem(), NODE_2, 2).identity.directoryId).not.toBe(directoryId);
+  });
+
+  it('of a directory that was given no id of its own is read, and stays without', () => {
+    const disk = new SimFileSystem();
+    const old = { nodeId: 2, clusterId: 0xaan, voters: [1, 2, 3], directoryId: undefined };
+    disk.makeDirectorySync('/data');
+    disk.replace('/data/node.json', encodeIdentity(old));
+    expect(openIn(disk)).toEqual({ identity: old, found: true });
+    expect(bytesOf(disk)).toEqual(encodeIdentity(old));
   });
 
   it('of a node alone is node 1, of a cluster of its own', () => {
@@ -88,7 +105,7 @@ describe('the identity of a node', () => {
 
   it('is durable before anything else, and whole or not there after a crash at any operation', () => {
     const whole = new SimFileSystem();
-    openIn(whole);
+    const first = openIn(whole).identity;
     const { operations } = whole;
     expect(operations).toBeGreaterThan(3);
     let kept = 0;
@@ -99,9 +116,9 @@ describe('the identity of a node', () => {
         expect(() => openIn(disk)).toThrow(PowerLoss);
         disk.crash(mode);
         // Another one can be chosen as long as none was promised.
-        const { identity, found } = openIn(disk, { ...ALONE, nodeId: undefined });
+        const { identity, found } = openIn(disk, { ...ALONE, nodeId: undefined }, 2);
         if (found) kept++;
-        expect(found ? identity : NODE_2, `operation ${at}, ${mode}`).toEqual(NODE_2);
+        expect(found ? identity : first, `operation ${at}, ${mode}`).toEqual(first);
         disk.crash(mode);
         expect(openIn(disk, ALONE), `operation ${at}, ${mode}`).toEqual({ identity, found: true });
       }

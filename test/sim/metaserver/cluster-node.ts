@@ -25,6 +25,8 @@ import { CLUSTER_ID, NODES, VOTERS, zoneOf } from './cluster-plan.ts';
 /** What a node says of its machine: all are alike. */
 const DISK_BYTES: number = 2 ** 30;
 const CORES = 4;
+/** None loses its whole directory and comes back. */
+const DIRECTORY_IDS: readonly string[] = NODES.map((_, at) => (at + 1).toString(16).padStart(16, '0'));
 /** A sync that takes longer is one of a slow disk. */
 const QUICK_MS = 20;
 const SYNCS_WITHIN_MS = 3000;
@@ -99,6 +101,7 @@ export async function bootClusterNode(environment: Environment, parts: ClusterNo
     clusterId: CLUSTER_ID,
     version: 'simulated',
     incarnation,
+    directoryId: DIRECTORY_IDS[id - 1]!,
     diskBytes: DISK_BYTES,
     cores: CORES,
   });
