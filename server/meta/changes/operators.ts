@@ -142,7 +142,9 @@ function givenUp(
   const undo = undoOf(operator, refused);
   if (undo === undefined) return undefined;
   if (undo.length === 0) return { ...operator, state: how, ending, stepAtMs: nowMs };
-  return { ...operator, steps: [...operator.steps.slice(0, operator.at), ...undo], ending, undoing: how, stepAtMs: nowMs };
+  // Behind the step that is given up, not in its place: the outcome of its order may be told yet, and names a step by its number.
+  const at = operator.at + 1;
+  return { ...operator, steps: [...operator.steps.slice(0, at), ...undo], at, ending, undoing: how, stepAtMs: nowMs };
 }
 
 /** What is no more when an operator is done. */

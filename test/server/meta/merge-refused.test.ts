@@ -43,6 +43,26 @@ it('a merge whose source refuses to be retired is undone, one that is only late 
   expect(world.groups.get(target)!.descriptor).toMatchObject({ epoch: 2, state: 'normal' });
 });
 
+it('what becomes of an import that was given up, told late, says nothing of its discard', () => {
+  const { world, target, source } = divided();
+  const group = world.groups.get(source)!;
+  group.descriptor = { ...group.descriptor, state: 'sealed' };
+  world.touch(source);
+  const steps: OperatorRecord['steps'] = [
+    { shard: target, type: 'import', source },
+    { shard: target, type: 'retire', source },
+  ];
+  const proposal = { shard: target, other: source, kind: 'merge', reason: 'a test', steps } as const;
+  const [operator] = world.commit(startOperators(world.cluster, [proposal], 'a test', world.nowMs));
+  const { at } = operator!;
+  world.commit(cancelOperator(world.cluster, operator!.id, 'a test', world.nowMs));
+  for (const failure of [undefined, 'its leader is gone']) {
+    world.commit(orderEnded(world.cluster, operator!.id, at, failure, world.nowMs));
+    const now = world.cluster.operators.get(operator!.id)!;
+    expect([now.state, now.steps[now.at]!.type]).toEqual(['running', 'discard']);
+  }
+});
+
 it('whoever commits has a replica of the source: the lead goes to one that has', () => {
   const { world, target, source } = divided();
   const steps: OperatorRecord['steps'] = [{ shard: target, type: 'commit-merge', source, epoch: 2 }];
