@@ -8,7 +8,8 @@
  *   surplus                one goes: one that does not run, of a node that is leaving or down, of a crowded zone, or of the fullest node; not the leader while there is another
  *   misplaced, leaving     one moves
  *
- * Where there is no place for one, a replica that a former member has left behind may be in the way: it is destroyed first.
+ * Where there is no place for one, a replica that a former member has left behind may be in the way: it is destroyed first. And a member that has no replica, which
+ * is a lesser ailment (tidy.ts), gets it meanwhile.
  *
  * One member at a time; the next plan sees what is left. Pure. Called by plan.ts.
  */
@@ -24,7 +25,7 @@ import { levelOf, type Round, type Seat } from './round.ts';
 import { inZone, misplaced, wantedReplicas, zoneShare } from './rules.ts';
 import { stepsToAdd, stepsToMove, stepsToRemove } from './steps.ts';
 import { fullness, targetFor } from './targets.ts';
-import { proposeToDestroy } from './tidy.ts';
+import { proposeToDestroy, proposeToMake } from './tidy.ts';
 import { bytesText, durationText, nodeText } from './words.ts';
 
 const MENDED: readonly Ailment[] = ['endangered', 'degraded', 'failed', 'short', 'surplus', 'misplaced', 'leaving'];
@@ -140,10 +141,18 @@ function added(round: Round, table: TableRecord, shard: Shard, lacks: 'voter' | 
     learner !== undefined &&
     replicas.filter((replica) => kindOf(replica) === 'learner').length > table.replicas.learners
   ) {
-    round.propose(shard, 'repair', `${why}; node ${learner.node} is a learner that the table does not want`, [
-      { shard: shard.id, type: 'catch-up', node: learner.node },
-      { shard: shard.id, type: 'promote', node: learner.node },
-    ]);
+    // That operator may have been given up, and its replica destroyed, before the order to take the node in was carried out.
+    const makes = !shard.hosts.has(learner.node);
+    round.propose(
+      shard,
+      'repair',
+      `${why}; node ${learner.node} is a learner that the table does not want${makes ? ', without a replica' : ''}`,
+      [
+        ...(makes ? [{ shard: shard.id, type: 'create-replica', node: learner.node, voters: [] } as const] : []),
+        { shard: shard.id, type: 'catch-up', node: learner.node },
+        { shard: shard.id, type: 'promote', node: learner.node },
+      ],
+    );
     return true;
   }
   const target = targetFor(round, { table, shard, staying: replicas, kind: 'repair', data: lacks !== 'witness' });
@@ -215,9 +224,10 @@ function where(round: Round, table: TableRecord, shard: Shard, seat: Seat): stri
   return `its ${bytesText(bytesOf(shard))} go to ${nodeText(seat.node)}, which has ${part} % of its fair share of replicas`;
 }
 
-/** Nothing, but that what a former member has left behind goes: its node may be the one that could take a new replica. */
+/** Nothing, but that what a former member has left behind goes: its node may be the one that could take a new replica. And that a member gets the replica that it lacks. */
 function blocked(round: Round, shard: Shard, reason: string): boolean {
   const stray = strayHost(round.state, shard);
+  if (stray === undefined && proposeToMake(round, shard)) return true;
   if (stray !== undefined) proposeToDestroy(round, shard, stray);
   else round.block(shard, reason);
   return stray !== undefined;

@@ -42,13 +42,7 @@ export function tidy(round: Round): void {
   }
   for (const shard of state.ailing('absent')) {
     if (left <= 0) return;
-    if (!round.isFree(shard) || nowMs - Math.max(shard.record.splitAtMs, state.ledSinceMs) < MAKING_MS) continue;
-    const node = absentMember(state, shard)!;
-    const { replicas, asOfIndex } = shard.record;
-    const voters = asOfIndex > 0 ? [] : replicas.filter(({ votes }) => votes).map((replica) => replica.node);
-    const reason = `node ${node} is a member and has no replica${shard.leader === 0 ? ', and nobody leads' : ''}`;
-    round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters }]);
-    left--;
+    if (round.isFree(shard) && proposeToMake(round, shard)) left--;
   }
   for (const shard of state.ailing('stray')) {
     if (left <= 0) return;
@@ -85,6 +79,18 @@ export function tidy(round: Round): void {
       left--;
     }
   }
+}
+
+/** The replica that a member lacks. Whether there is such a member, and its node is not about to make it. */
+export function proposeToMake(round: Round, shard: Shard): boolean {
+  const { state, nowMs } = round;
+  const { replicas, asOfIndex, splitAtMs } = shard.record;
+  const node = absentMember(state, shard);
+  if (node === undefined || nowMs - Math.max(splitAtMs, state.ledSinceMs) < MAKING_MS) return false;
+  const voters = asOfIndex > 0 ? [] : replicas.filter(({ votes }) => votes).map((replica) => replica.node);
+  const reason = `node ${node} is a member and has no replica${shard.leader === 0 ? ', and nobody leads' : ''}`;
+  round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters }]);
+  return true;
 }
 
 /** Of a node that has a replica of a shard, and is no member of it. */

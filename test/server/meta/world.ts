@@ -473,11 +473,13 @@ export class World {
     if (group === undefined) return false;
     switch (order.type) {
       case 'change-members': {
+        const before = membersOf(group.configuration);
         group.configuration = changed(group.configuration, order.change);
         if (order.change.type === 'enter-joint' && order.change.autoLeave)
           group.configuration = changed(group.configuration, { type: 'leave-joint' });
         for (const member of membersOf(group.configuration))
-          if (!group.copies.has(member)) throw new WorldError(`shard ${order.shard}: node ${member} became a member and has no replica`);
+          if (!before.includes(member) && !group.copies.has(member))
+            throw new WorldError(`shard ${order.shard}: node ${member} became a member and has no replica`);
         if ([...group.copies.values()].some((copied) => copied !== Infinity)) this.#copying.add(order.shard);
         group.index++;
         this.touch(order.shard);
@@ -532,6 +534,8 @@ export class World {
       for (const other of voters) if (other !== node) this.#hosted.get(other)?.delete(descriptor.shard);
     } else if (!group.copies.has(node)) {
       group.copies.set(node, voters.includes(node) ? Infinity : 0);
+      // Of a member: it is filled at once.
+      this.#copying.add(descriptor.shard);
       this.#host(descriptor.shard, node);
     }
     this.#elect(descriptor.shard);
