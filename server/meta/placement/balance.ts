@@ -7,16 +7,17 @@
  *   bytes     the same
  *   replicas  the same: an idle shard costs something, too
  *
- * Begun when somebody is beyond its share by the tolerance, or below it; a move has to bring the two nodes nearer to each other. So a cluster within its
- * tolerance is left alone, moves end, and none is undone by the next.
+ * Begun when somebody is beyond its share by the tolerance, or below it; a move has to bring the two nodes nearer to each other, and may put neither beyond
+ * or below its share of what counts for more. So a cluster within its tolerance is left alone, moves end, and none is undone by the next.
  *
- * Shares are those of a zone, since where there are as many zones as replicas nothing can leave one; between zones only where the rules leave a choice.
+ * Shares are those of a zone, since where there are as many zones as replicas nothing can leave one; between zones only where the rules leave a choice. What
+ * counts for more is measured by every share by which it is evened: a node may have its share of the pool's traffic, and too much of its zone's.
  *
  * Pure. Called by plan.ts.
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../shard.ts';
-import { staysEven, staysIdle } from './leads.ts';
+import { readsOf, staysEven, staysIdle } from './leads.ts';
 import { successorOf } from './progress.ts';
 import { diskAfter, type Dimension, fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas } from './rules.ts';
@@ -28,16 +29,28 @@ import { bytesText, nodeText, partText, rateText } from './words.ts';
 const SOURCES_MAX = 24;
 const TRIES_MAX = 8;
 
+type Evenable = Exclude<Dimension, 'leads'>;
+
 export function balance(round: Round): void {
   for (const pool of round.pools()) {
     emptyFullDisks(round, pool);
     relieveBusy(round, pool);
     // Whoever comes first may leave nothing for the others: they take turns.
-    const groups = inTurn([...pool.zones(), ...(isFree(round, pool) ? [pool] : [])], round.nowMs);
+    const free = isFree(round, pool);
+    const groups = inTurn([...pool.zones(), ...(free ? [pool] : [])], round.nowMs);
+    const judges = (seat: Seat): readonly Pool[] => (free ? [pool.zoneOf(seat), pool] : [pool.zoneOf(seat)]);
     for (const dimension of ['traffic', 'bytes', 'replicas'] as const) {
-      for (const group of groups) even(round, pool, group, dimension);
+      for (const group of groups) even(round, { pool, group, judges }, dimension);
     }
   }
+}
+
+interface Evened {
+  readonly pool: Pool;
+  /** Among whom. */
+  readonly group: Pool;
+  /** All groups by whose shares a seat is evened: one must not bring what another takes back. */
+  judges(seat: Seat): readonly Pool[];
 }
 
 /** Whether the rules leave a choice of zones for some table. */
@@ -88,17 +101,11 @@ function relieveBusy(round: Round, pool: Pool): void {
   }
 }
 
-function even(round: Round, pool: Pool, group: Pool, dimension: Exclude<Dimension, 'leads'>): void {
+function even(round: Round, evened: Evened, dimension: Evenable): void {
+  const { pool, group } = evened;
   const { tolerance } = round.state.policy;
-  const least = leastOf(round, dimension);
-  const beyond = (seat: Seat): boolean => {
-    const fair = fairOf(group, seat, dimension);
-    return seat[dimension] > fair * (1 + tolerance) && seat[dimension] - fair >= least;
-  };
-  const below = (seat: Seat): boolean => {
-    const fair = fairOf(group, seat, dimension);
-    return seat.welcoming && !seat.node.over.slow && seat[dimension] < fair * (1 - tolerance) && fair - seat[dimension] >= least;
-  };
+  const beyond = (seat: Seat): boolean => isBeyond(round, group, seat, dimension, seat[dimension]);
+  const below = (seat: Seat): boolean => seat.welcoming && !seat.node.over.slow && isBelow(round, group, seat, dimension, seat[dimension]);
   const { copiesIntoNodeMax } = round.state.policy;
   if (round.balanceCopiesLeft <= 0 || round.isSpent || !group.seats.some((seat) => seat.welcoming && seat.arriving < copiesIntoNodeMax))
     return;
@@ -120,25 +127,59 @@ function even(round: Round, pool: Pool, group: Pool, dimension: Exclude<Dimensio
       const amount = amountOf(dimension, shard);
       if (lows.length > 0 && !wanted.has(other)) return false;
       if (levelOf(group, other, dimension, amount) > levelOf(group, seat, dimension, -amount)) return false;
-      return bears(round, pool, group, dimension, other, shard);
+      return bears(round, evened, dimension, other, shard);
     };
+    const groups = evened.judges(seat);
     const done = (): boolean => seat[dimension] <= fair * (high.length > 0 ? 1 + tolerance / 2 : 1);
-    move(round, pool, { seat, shards: inOrder(round, group, dimension, seat), why, to: group.seats, accepts, done });
+    move(round, pool, {
+      seat,
+      shards: inOrder(round, group, dimension, seat),
+      why,
+      to: group.seats,
+      spares: (shard) => spares(round, groups, dimension, seat, shard),
+      accepts,
+      done,
+    });
   }
 }
 
-/** Whether what counts for more stays as even as it should be. */
-function bears(round: Round, pool: Pool, group: Pool, dimension: Dimension, seat: Seat, shard: Shard): boolean {
-  if (isBusy(seat)) return false;
-  if (dimension !== 'traffic' && !staysEven(round, pool, seat, writesOf(shard))) return false;
+/** Whether who gets a shard is not beyond its share of what counts for more: the next round would take it back. */
+function bears(round: Round, { pool, judges }: Evened, dimension: Evenable, to: Seat, shard: Shard): boolean {
+  if (isBusy(to)) return false;
+  if (dimension !== 'traffic' && !staysEven(round, pool, to, writesOf(shard))) return false;
   if (dimension !== 'replicas') return true;
-  const fair = fairOf(group, seat, 'bytes');
-  const { tolerance, balanceBytesMin } = round.state.policy;
-  return seat.bytes + bytesOf(shard) <= Math.max(fair * (1 + tolerance), fair + balanceBytesMin);
+  return !judges(to).some((group) => isBeyond(round, group, to, 'bytes', to.bytes + bytesOf(shard)));
+}
+
+/**
+ * Whether who gives it is not below its share of what counts for more, by any of these groups: the next round would bring it another one. Where it leads, it
+ * loses the reads, too.
+ */
+function spares(round: Round, groups: readonly Pool[], dimension: Evenable, from: Seat, shard: Shard): boolean {
+  if (dimension === 'traffic') return true;
+  const traffic = writesOf(shard) + (shard.plannedLeader === from.id ? readsOf(shard) : 0);
+  const bytes = dimension === 'replicas' ? bytesOf(shard) : 0;
+  for (const group of groups) {
+    if (traffic > 0 && isBelow(round, group, from, 'traffic', from.traffic - traffic)) return false;
+    if (bytes > 0 && isBelow(round, group, from, 'bytes', from.bytes - bytes)) return false;
+  }
+  return true;
+}
+
+/** Whether a node that has so much has more than its share, and by so much that it gives some away. */
+function isBeyond(round: Round, group: Pool, seat: Seat, dimension: Evenable, amount: number): boolean {
+  const fair = fairOf(group, seat, dimension);
+  return amount > fair * (1 + round.state.policy.tolerance) && amount - fair >= leastOf(round, dimension);
+}
+
+/** Whether a node that has so much has less than its share, and by so much that it gets some. */
+function isBelow(round: Round, group: Pool, seat: Seat, dimension: Evenable, amount: number): boolean {
+  const fair = fairOf(group, seat, dimension);
+  return amount < fair * (1 - round.state.policy.tolerance) && fair - amount >= leastOf(round, dimension);
 }
 
 /** Those whose going helps most without making too little of too much; for the count of replicas those that carry least. */
-function inOrder(round: Round, group: Pool, dimension: Exclude<Dimension, 'leads'>, seat: Seat): Shard[] {
+function inOrder(round: Round, group: Pool, dimension: Evenable, seat: Seat): Shard[] {
   const shards = movable(round, seat);
   if (dimension === 'replicas') return shards.sort((a, b) => bytesOf(a) - bytesOf(b) || a.id - b.id);
   const { tolerance } = round.state.policy;
@@ -163,15 +204,18 @@ interface Giving {
   readonly shards: readonly Shard[];
   readonly why: string;
   readonly to: readonly Seat[];
+  /** Whether it may give this one; no try if not. */
+  spares?(shard: Shard): boolean;
   accepts(other: Seat, shard: Shard): boolean;
   /** It has given enough. */
   done(): boolean;
 }
 
-function move(round: Round, pool: Pool, { seat, shards, why, to, accepts, done }: Giving): void {
+function move(round: Round, pool: Pool, { seat, shards, why, to, spares: isSpare, accepts, done }: Giving): void {
   const { state } = round;
   let tries = TRIES_MAX;
   for (const shard of shards) {
+    if (isSpare?.(shard) === false) continue;
     if (tries-- <= 0 || done() || round.balanceCopiesLeft <= 0 || round.isSpent || !mayGive(round, seat)) return;
     const from = replicaOn(shard, seat.id)!;
     const table = state.tables.get(shard.record.table)!;
@@ -211,17 +255,17 @@ function writesOf({ load }: Shard): number {
   return load?.writesPerSecond ?? 0;
 }
 
-function amountOf(dimension: Exclude<Dimension, 'leads'>, shard: Shard): number {
+function amountOf(dimension: Evenable, shard: Shard): number {
   if (dimension === 'replicas') return 1;
   return dimension === 'bytes' ? bytesOf(shard) : writesOf(shard);
 }
 
-function amountText(dimension: Exclude<Dimension, 'leads'>, amount: number): string {
+function amountText(dimension: Evenable, amount: number): string {
   if (dimension === 'replicas') return `${Math.round(amount * 10) / 10} replicas`;
   return dimension === 'bytes' ? `${bytesText(amount)} of replicas` : `${rateText(amount)} reads and writes`;
 }
 
-function leastOf({ state: { policy } }: Round, dimension: Exclude<Dimension, 'leads'>): number {
+function leastOf({ state: { policy } }: Round, dimension: Evenable): number {
   if (dimension === 'replicas') return policy.balanceReplicasMin;
   return dimension === 'bytes' ? policy.balanceBytesMin : policy.balanceTrafficMin;
 }

@@ -142,10 +142,18 @@ export function staysIdle({ state: { policy } }: Round, from: Seat, to: Seat, ra
   return cpu < policy.cpuHigh && io < policy.ioHigh;
 }
 
-/** Whether a node with so much more traffic is not beyond its share. */
-export function staysEven({ state: { policy } }: Round, pool: Pool, seat: Seat, added: number): boolean {
-  const fair = fairOf(pool, seat, 'traffic');
-  return seat.traffic + added <= Math.max(fair * (1 + policy.tolerance), fair + policy.balanceTrafficMin);
+/**
+ * Whether a node with so much more traffic is not beyond its share: that of the pool, by which leads are moved away from it, nor that of its zone, by which
+ * replicas are. The two differ where zones have unequal cores or traffic.
+ */
+export function staysEven(round: Round, pool: Pool, seat: Seat, added: number): boolean {
+  return staysEvenIn(round, pool, seat, added) && staysEvenIn(round, pool.zoneOf(seat), seat, added);
+}
+
+function staysEvenIn({ state: { policy } }: Round, group: Pool, seat: Seat, added: number): boolean {
+  const fair = fairOf(group, seat, 'traffic');
+  const traffic = seat.traffic + added;
+  return traffic <= fair * (1 + policy.tolerance) || traffic - fair < policy.balanceTrafficMin;
 }
 
 /** To the member that leads least for its size, of those that may. */
@@ -167,6 +175,7 @@ function giveAway(round: Round, shard: Shard, why: string, accepts?: (seat: Seat
   round.propose(shard, 'lead', reason, [{ shard: shard.id, type: 'transfer', from: shard.leader, to: best.id }]);
 }
 
-function readsOf({ load }: Shard): number {
+/** Of its leader alone, each second. */
+export function readsOf({ load }: Shard): number {
   return load?.readsPerSecond ?? 0;
 }

@@ -57,6 +57,8 @@ export interface Pool {
   readonly fair: Readonly<Record<Dimension, number>>;
   /** Its zones, as pools of the same seats. */
   zones(): readonly Pool[];
+  /** The one of a seat. */
+  zoneOf(seat: Seat): Pool;
 }
 
 export class Round {
@@ -250,13 +252,18 @@ function makePool(nodes: readonly Node[], seats: readonly Seat[]): Pool {
   }
   const fair = { bytes: 0, replicas: 0, leads: 0, traffic: 0 };
   for (const dimension of DIMENSIONS) fair[dimension] = weights[dimension] === 0 ? 0 : sums[dimension] / weights[dimension];
-  let zones: readonly Pool[] | undefined;
+  let known: ReadonlyMap<string, Pool> | undefined;
+  const byZone = (): ReadonlyMap<string, Pool> => {
+    known ??= new Map([...Map.groupBy(seats, ({ node }) => node.record.zone)].map(([zone, group]) => [zone, makePool(nodes, group)]));
+    return known;
+  };
   return {
     nodes,
     seats,
     byId: new Map(seats.map((seat) => [seat.id, seat])),
     fair,
-    zones: () => (zones ??= [...Map.groupBy(seats, ({ node }) => node.record.zone).values()].map((group) => makePool(nodes, group))),
+    zones: () => [...byZone().values()],
+    zoneOf: ({ node }) => byZone().get(node.record.zone)!,
   };
 }
 

@@ -232,6 +232,31 @@ describe('placement', () => {
     );
   });
 
+  // Zones of unequal traffic: a node has its part of the pool's, and too much of its zone's.
+  it.each<{ readonly zones: number; readonly events: readonly Event[] }>([
+    {
+      zones: 3,
+      events: [
+        { kind: 'size', shard: 7, bytes: 163_382_667 },
+        { kind: 'traffic', shard: 16, rate: 9241 },
+        { kind: 'traffic', shard: 22, rate: 19_167 },
+        { kind: 'voters', count: 5 },
+        { kind: 'pass', ticks: 16 },
+        { kind: 'size', shard: 13, bytes: 31_772_398 },
+        { kind: 'pass', ticks: 13 },
+        { kind: 'pass', ticks: 38 },
+      ],
+    },
+  ])('does not exchange two replicas for ever, by traffic and by bytes in turn', ({ zones, events }) => {
+    const { world, tables } = begin(zones);
+    for (const each of events) {
+      happen(world, each);
+      if (each.kind === 'pass') for (let i = 0; i < each.ticks; i++) step(world, tables);
+    }
+    settle(world, tables);
+    checkRules(world);
+  });
+
   it('plans the same for the same state', () => {
     const { world } = begin(3);
     world.kill(5);
