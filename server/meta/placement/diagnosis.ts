@@ -27,13 +27,13 @@ export function diagnose(state: ClusterState, shard: Shard): Ailment | undefined
     else if (duty !== 'active') leaving = true;
   }
   if (alive < majority(voters)) return 'lost';
+  // Nothing else can be done about it before somebody leads, nor can it be told anything.
+  if (!record.byHand && isLeaderless(state, shard) && absentMember(state, shard) !== undefined) return 'absent';
   // Clients wait for it, and it takes one order.
   if (record.descriptor.state === 'sealed' && shard.operator === undefined) return 'sealed';
   // Just so: it answers clients of a table that is dropped, or none of one that is not.
   if (isDropped(table) !== (record.descriptor.dropped === true)) return 'undescribed';
   if (record.byHand) return undefined;
-  // Nothing else can be done about it before somebody leads.
-  if (isLeaderless(state, shard) && absentMember(state, shard) !== undefined) return 'absent';
   const short = missing(table, record.replicas) !== undefined;
   const extra = surplus(table, record.replicas) !== undefined;
   if ((down > 0 || short) && alive === majority(voters) && table.replicas.voters + table.replicas.witnesses > 1) return 'endangered';
@@ -104,7 +104,9 @@ export function absentMember(state: ClusterState, shard: Shard): number | undefi
   for (const { node } of shard.record.replicas) {
     if (shard.hosts.has(node)) continue;
     const there = state.nodes.get(node);
-    if (there?.load !== undefined && there.record.health === 'up' && there.record.duty === 'active') return node;
+    if (there?.load === undefined || there.record.health !== 'up') continue;
+    // One that is to leave is needed all the same where nobody leads: else nobody could be taken in its place.
+    if (there.record.duty === 'active' || (there.record.duty !== 'decommissioned' && isLeaderless(state, shard))) return node;
   }
   return undefined;
 }
