@@ -90,7 +90,13 @@ function evenTraffic(round: Round, pool: Pool): void {
       if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= fair * (1 + tolerance / 2)) break;
       if (reads === 0 || reads > seat.traffic - fair * (1 - tolerance)) continue;
       const why = `${nodeText(seat.node)} has ${rateText(seat.traffic)} reads and writes, and its share is ${rateText(fair)}`;
-      giveAway(round, shard, why, (other) => levelOf(pool, other, 'traffic', reads) < levelOf(pool, seat, 'traffic', -reads));
+      giveAway(
+        round,
+        shard,
+        why,
+        // A node that it makes busy would be relieved of it at once.
+        (other) => levelOf(pool, other, 'traffic', reads) < levelOf(pool, seat, 'traffic', -reads) && staysIdle(round, seat, other, reads),
+      );
     }
   }
 }

@@ -257,6 +257,34 @@ describe('placement', () => {
     checkRules(world);
   });
 
+  it('does not hand a lead back and forth for ever, for its CPU and for its traffic', () => {
+    const { world, tables } = begin(3);
+    const events: Event[] = [
+      { kind: 'kill', node: 8 },
+      { kind: 'pass', ticks: 2 },
+      { kind: 'traffic', shard: 3, rate: 15259 },
+      { kind: 'size', shard: 23, bytes: 53494290 },
+      { kind: 'size', shard: 28, bytes: 209715198 },
+      { kind: 'size', shard: 28, bytes: 189424670 },
+      { kind: 'pass', ticks: 6 },
+      { kind: 'voters', count: 5 },
+      { kind: 'size', shard: 19, bytes: 51070572 },
+      { kind: 'traffic', shard: 24, rate: 11051 },
+      { kind: 'failOver' },
+      { kind: 'traffic', shard: 19, rate: 29996 },
+      { kind: 'heal' },
+      { kind: 'traffic', shard: 0, rate: 17183 },
+      { kind: 'traffic', shard: 3, rate: 5749 },
+      { kind: 'pass', ticks: 2 },
+    ];
+    for (const each of events) {
+      happen(world, each);
+      for (let i = 0; i < (each.kind === 'pass' ? each.ticks : 1); i++) step(world, tables);
+    }
+    settle(world, tables);
+    checkRules(world);
+  });
+
   it('plans the same for the same state', () => {
     const { world } = begin(3);
     world.kill(5);
