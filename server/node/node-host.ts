@@ -201,7 +201,8 @@ export class NodeHost implements ReplicaHost {
     }
     const lost = this.#peers.filter((to) => before.has(to) && !this.#reachable.has(to));
     if (lost.length === 0) return;
-    for (const replica of this.#replicas.values()) if (replica.asleep && replica.members.some((id) => lost.includes(id))) replica.wake();
+    // Those that are awake, too: one that leads has heard of the lost ones a moment ago, and might fall asleep for that.
+    for (const replica of this.#replicas.values()) if (replica.members.some((id) => lost.includes(id))) replica.wake();
   }
 
   #findPeers(): number[] {

@@ -110,6 +110,17 @@ describe('a group of three replicas', () => {
     expect(await group.world.run(5000, () => followers.some((follower) => follower.stats().role === 'leader'))).toBe(true);
   });
 
+  it('does not sleep on when the others have gone while it fell asleep', async () => {
+    for (let afterMs = 0; afterMs < 700; afterMs += 7) {
+      const group = new GroupOfThree(20);
+      const { leader, followers } = await group.led();
+      const [left, ...gone] = afterMs % 2 === 0 ? [leader, ...followers] : [...followers, leader];
+      await group.world.run(afterMs);
+      for (const replica of gone) group.nodeOf(replica).end('process', 600_000);
+      expect(await group.world.run(10_000, () => left!.stats().leader === 0), `${afterMs} ms`).toBe(true);
+    }
+  });
+
   it('is recovered by who is left, who says before what may be lost', async () => {
     const group = new GroupOfThree();
     const { leader, followers } = await group.led();
