@@ -188,6 +188,17 @@ function figures(cluster: Cluster): unknown {
   };
 }
 
+/** `between`: steps after an event. */
+function comesToRest(zones: number, events: readonly Event[], between: number): void {
+  const { world, tables } = begin(zones);
+  for (const each of events) {
+    happen(world, each);
+    for (let i = 0; i < (each.kind === 'pass' ? each.ticks : between); i++) step(world, tables);
+  }
+  settle(world, tables);
+  checkRules(world);
+}
+
 describe('placement', () => {
   it.each([3, 4])('keeps to its rules, and comes to rest, in %i zones', (zones) => {
     fc.assert(
@@ -247,18 +258,9 @@ describe('placement', () => {
         { kind: 'pass', ticks: 38 },
       ],
     },
-  ])('does not exchange two replicas for ever, by traffic and by bytes in turn', ({ zones, events }) => {
-    const { world, tables } = begin(zones);
-    for (const each of events) {
-      happen(world, each);
-      if (each.kind === 'pass') for (let i = 0; i < each.ticks; i++) step(world, tables);
-    }
-    settle(world, tables);
-    checkRules(world);
-  });
+  ])('does not exchange two replicas for ever, by traffic and by bytes in turn', ({ zones, events }) => comesToRest(zones, events, 0));
 
   it('does not hand a lead back and forth for ever, for its CPU and for its traffic', () => {
-    const { world, tables } = begin(3);
     const events: Event[] = [
       { kind: 'kill', node: 8 },
       { kind: 'pass', ticks: 2 },
@@ -277,12 +279,7 @@ describe('placement', () => {
       { kind: 'traffic', shard: 3, rate: 5749 },
       { kind: 'pass', ticks: 2 },
     ];
-    for (const each of events) {
-      happen(world, each);
-      for (let i = 0; i < (each.kind === 'pass' ? each.ticks : 1); i++) step(world, tables);
-    }
-    settle(world, tables);
-    checkRules(world);
+    comesToRest(3, events, 1);
   });
 
   it('plans the same for the same state', () => {
