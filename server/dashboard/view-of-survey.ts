@@ -157,7 +157,9 @@ function shown(shards: readonly ShardView[], nodes: readonly NodeView[], tables:
   const up = new Set(nodes.filter(({ state }) => state !== 'suspect' && state !== 'down' && state !== 'removed').map(({ id }) => id));
   const wanted = new Map(tables.map(({ id, replicas, witnesses }) => [id, replicas + witnesses]));
   const isWell = ({ table, leader, state, operator, replicas }: ShardView): boolean => {
-    const voters = replicas.filter(({ kind, node, role }) => kind !== 'learner' && up.has(node) && role !== 'stopped').length;
+    const voters = replicas.filter(
+      ({ kind, node, role }) => kind !== 'learner' && up.has(node) && role !== 'stopped' && role !== 'failed',
+    ).length;
     return up.has(leader) && state === 'normal' && operator === '' && voters >= (wanted.get(table) ?? 0);
   };
   const ill = shards.filter((shard) => !isWell(shard)).slice(0, SHARDS_SHOWN_MAX);

@@ -18,7 +18,7 @@ export type Health = 'lost' | 'leaderless' | 'stopped' | 'short' | 'crowded' | '
 export const HEALTHS: readonly { readonly health: Health; readonly severity: Severity; readonly words: string }[] = [
   { health: 'lost', severity: 'bad', words: 'no majority' },
   { health: 'leaderless', severity: 'bad', words: 'no leader' },
-  { health: 'stopped', severity: 'bad', words: 'a replica stopped' },
+  { health: 'stopped', severity: 'bad', words: 'a replica does not run' },
   { health: 'short', severity: 'warn', words: 'replicas missing' },
   { health: 'crowded', severity: 'warn', words: 'two in a zone' },
   { health: 'changing', severity: 'busy', words: 'changing' },
@@ -79,6 +79,8 @@ export class Surroundings {
 }
 
 const SILENT: ReadonlySet<string> = new Set(['suspect', 'down', 'removed']);
+/** Of replicas that are there and do not run: one has stopped, or could not be opened. */
+export const DEAD_ROLES: ReadonlySet<string> = new Set(['stopped', 'failed']);
 
 export function healthOf(shard: ShardView, around: Surroundings): Health {
   const voters = shard.replicas.filter(({ kind }) => kind !== 'learner');
@@ -86,7 +88,7 @@ export function healthOf(shard: ShardView, around: Surroundings): Health {
   if (up.length <= Math.floor(voters.length / 2)) return 'lost';
   if (shard.leader === 0 && around.settling) return 'changing';
   if (shard.leader === 0 || !around.isUp(shard.leader)) return 'leaderless';
-  if (voters.some(({ role }) => role === 'stopped')) return 'stopped';
+  if (voters.some(({ role }) => DEAD_ROLES.has(role))) return 'stopped';
   const wanted = around.tables.get(shard.table);
   if (up.length < voters.length || (wanted !== undefined && up.length < wanted.replicas + wanted.witnesses)) return 'short';
   if (isCrowded(shard, around)) return 'crowded';
@@ -129,7 +131,7 @@ function problemsOfShards(healths: ReadonlyMap<number, Health>): Problem[] {
       (shards) => `${shards} without a leader`,
       'Calls there wait for an election; it takes a few seconds at most while a majority is up.',
     ],
-    ['stopped', 'bad', (shards) => `${shards} with a replica that has stopped`, "Its node's log says why: mostly its disk."],
+    ['stopped', 'bad', (shards) => `${shards} with a replica that does not run`, "Its node's log says why: mostly its disk."],
     ['short', 'warn', (shards) => `${shards} with fewer replicas than wanted`, 'Served as ever, but one more loss may be one too many.'],
     ['crowded', 'warn', (shards) => `${shards} with two replicas in a zone`, 'The loss of that zone would cost two votes at once.'],
   ];

@@ -2,7 +2,7 @@
 import type { ReplicaView, ShardView } from '../cluster-view.ts';
 import { byId, el, setAttribute } from './dom.ts';
 import { bytes, count, perSecond } from './format.ts';
-import { HEALTHS } from './health.ts';
+import { DEAD_ROLES, HEALTHS } from './health.ts';
 import { type Model, nameOfTable, zoneOf } from './model.ts';
 
 export class Inspector {
@@ -34,7 +34,7 @@ function partsOf(shard: ShardView, model: Model): HTMLElement[] {
     ['Table', nameOfTable(shard.table, model.around)],
     ['Keys', el('span', { class: 'mono wrap' }, shard.keys)],
     ['State', `${shard.state}, epoch ${count(shard.epoch)}, term ${count(shard.term)}`],
-    ['Data', `${bytes(shard.dataBytes)}${shard.keysCount === 0 ? '' : ` in about ${count(shard.keysCount)} keys`}`],
+    ['Data', `${bytes(shard.dataBytes)} in about ${count(shard.keysCount)} keys`],
     ['Load', `${perSecond(shard.readsPerSecond)} reads, ${perSecond(shard.writesPerSecond)} writes`],
     ...(shard.operator === '' ? [] : [['Operator', shard.operator] as const]),
     ...(shard.byHand ? [['Note', 'its members were changed by hand; the metaserver leaves them so'] as const] : []),
@@ -71,7 +71,7 @@ function replicaRow(replica: ReplicaView, shard: ShardView, { around }: Model): 
         : replica.kind;
   return el(
     'tr',
-    { 'data-severity': up && replica.role !== 'stopped' ? undefined : 'bad' },
+    { 'data-severity': up && !DEAD_ROLES.has(replica.role) ? undefined : 'bad' },
     el('th', { scope: 'row' }, String(replica.node)),
     el('td', {}, zoneOf(replica.node, around)),
     el('td', {}, leads ? el('strong', {}, role) : role),

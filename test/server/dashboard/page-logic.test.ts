@@ -119,7 +119,7 @@ describe('health', () => {
     place(lost, [1, 8, 9], 1);
     place(leaderless, [1, 2, 9], 9);
     place(stopped, [1, 2, 3], 1);
-    stopped!.replicas[1]!.role = 'stopped';
+    stopped!.replicas[1]!.role = 'failed';
     place(short, [1, 2], 1);
     // Nodes 1 and 4 are in the same zone.
     place(crowded, [1, 4, 2], 1);
