@@ -66,8 +66,7 @@ export function shardsText({ tables }: ClusterSurvey, shards: readonly SurveyedS
         .map(({ node, kind }) => `${node}${node === entry!.leader ? '*' : kind === LEARNER ? '+' : kind === WITNESS ? '-' : ''}`)
         .join(' '),
       formatBytes(dataBytes),
-      // Nothing of it has been counted yet: what is in memory alone is not.
-      keysCount === 0 && dataBytes > 0 ? '-' : formatCount(keysCount),
+      formatCount(keysCount),
       rate(readsPerSecond),
       rate(writesPerSecond),
       notes.join(', ') || '-',
