@@ -1,22 +1,26 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { KIND_POINTER, PAGE_BYTES } from '../../../assembly/memory-map.ts';
 import { blockFileName, runCompaction } from '../../../engine/compaction/index.ts';
 import { tableFileName, PAGE_COMPRESSIONS } from '../../../engine/table/index.ts';
 import { compareVersions, del, put, showVersion, type Version } from '../../assembly/sources.ts';
 import { survivors } from '../../assembly/twins/merge.ts';
 import { formsOf } from '../table/table-harness.ts';
-import { bytesOfLength, CompactionStore, DIRECTORY, failureOf, jobOf, memories, series, summary } from './compaction-store.ts';
+import {
+  bytesOfLength,
+  type CompactionStore,
+  DIRECTORY,
+  eachWithStore,
+  failureOf,
+  jobOf,
+  memories,
+  series,
+  summary,
+} from './compaction-store.ts';
 
 const KIB = 1024;
 
 let store: CompactionStore;
-
-beforeEach(() => {
-  store = new CompactionStore();
-});
-afterEach(() => {
-  if (store.disk.openFiles.length > 0) throw new Error(`left open: ${store.disk.openFiles.join(' ')}`);
-});
+eachWithStore((made) => (store = made));
 
 describe('compaction job', () => {
   test('merges level 0 and the level below into tables of the wanted size', () => {

@@ -1,24 +1,18 @@
 /** Compactions of any tables, beside a twin that knows all versions, and in parts beside as a whole. */
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { KIND_DELETE, KIND_POINTER, PAGE_BYTES } from '../../../assembly/memory-map.ts';
 import { blockFileName, type CompactionResult } from '../../../engine/compaction/index.ts';
 import { internalKey } from '../../../engine/keyspace-key.ts';
 import { PAGE_COMPRESSIONS, type TableMeta } from '../../../engine/table/index.ts';
 import { compareVersions, del, put, showVersion, type Version } from '../../assembly/sources.ts';
 import { survivors } from '../../assembly/twins/merge.ts';
-import { bytesOfLength, CompactionStore, jobOf, summary } from './compaction-store.ts';
+import { bytesOfLength, type CompactionStore, eachWithStore, jobOf, summary } from './compaction-store.ts';
 
 const KIB = 1024;
 
 let store: CompactionStore;
-
-beforeEach(() => {
-  store = new CompactionStore();
-});
-afterEach(() => {
-  if (store.disk.openFiles.length > 0) throw new Error(`left open: ${store.disk.openFiles.join(' ')}`);
-});
+eachWithStore((made) => (store = made));
 
 describe('compaction', () => {
   test('keeps what its twin keeps, whatever the tables and snapshots', () => {

@@ -1,5 +1,5 @@
 /** What the tests of compaction jobs share. */
-import { expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { BLOCK_BYTES, PAGE_BYTES } from '../../../assembly/memory-map.ts';
 import {
   fileIdsWanted,
@@ -23,6 +23,18 @@ const KIB = 1024;
 
 /** One for all: what a job leaves in its memory must not matter to the next. */
 export const memories: JobMemories = new JobMemories(64 * KIB * KIB);
+
+/** A store of its own for each test of the file, which leaves no file open. */
+export function eachWithStore(use: (store: CompactionStore) => void): void {
+  let store: CompactionStore;
+  beforeEach(() => {
+    store = new CompactionStore();
+    use(store);
+  });
+  afterEach(() => {
+    if (store.disk.openFiles.length > 0) throw new Error(`left open: ${store.disk.openFiles.join(' ')}`);
+  });
+}
 
 /** Tables and segments of a test on a disk of its own, compactions of them, and what they come to. */
 export class CompactionStore {
