@@ -188,8 +188,8 @@ function figures(cluster: Cluster): unknown {
   };
 }
 
-/** `between`: steps after an event. */
-function comesToRest(zones: number, events: readonly Event[], between: number): void {
+/** Comes to rest within its rules. `between`: steps after an event. */
+function checkRest(zones: number, events: readonly Event[], between: number): void {
   const { world, tables } = begin(zones);
   for (const each of events) {
     happen(world, each);
@@ -258,7 +258,7 @@ describe('placement', () => {
         { kind: 'pass', ticks: 38 },
       ],
     },
-  ])('does not exchange two replicas for ever, by traffic and by bytes in turn', ({ zones, events }) => comesToRest(zones, events, 0));
+  ])('does not exchange two replicas for ever, by traffic and by bytes in turn', ({ zones, events }) => checkRest(zones, events, 0));
 
   it('does not hand a lead back and forth for ever, for its CPU and for its traffic', () => {
     const events: Event[] = [
@@ -279,7 +279,7 @@ describe('placement', () => {
       { kind: 'traffic', shard: 3, rate: 5749 },
       { kind: 'pass', ticks: 2 },
     ];
-    comesToRest(3, events, 1);
+    checkRest(3, events, 1);
   });
 
   it('plans the same for the same state', () => {
