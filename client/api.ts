@@ -264,7 +264,7 @@ export interface TableInfo {
   readonly ttlMs: number;
   readonly quotas: Required<TableQuotas>;
   readonly state: 'normal' | 'creating' | 'dropped';
-  /** Of a dropped table: until when it can be undeleted. */
+  /** Of a dropped table: until when it can be undeleted. Undefined once it is being destroyed. */
   readonly undeleteUntil: Date | undefined;
 }
 

@@ -49,7 +49,7 @@ export interface TableRecord {
   readonly createdAtMs: number;
   /** Since when it is dropped: its name is free, its shards answer nobody. 0: it is not. */
   readonly droppedAtMs: number;
-  /** Until when it can be had back; then its shards are destroyed. 0: it is not dropped. */
+  /** Until when it can be had back; then its shards are destroyed. 0: it is not dropped, or its shards are being destroyed, whatever clocks say from then on. */
   readonly undeleteUntilMs: number;
   /** Grows with each change. */
   readonly revision: number;
@@ -59,6 +59,11 @@ export interface TableRecord {
 export function shardSettings(table: Pick<TableRecord, 'ttlMs' | 'inlineThreshold' | 'durability' | 'droppedAtMs'>): ShardSettings {
   const { ttlMs, inlineThreshold, durability, droppedAtMs } = table;
   return { ttlMs, inlineThreshold, ...(durability === 'os' && { durability }), ...(droppedAtMs > 0 && { dropped: true }) };
+}
+
+/** Of a dropped one: whether its shards go, and it cannot be had back any more. */
+export function isOver({ droppedAtMs, undeleteUntilMs }: TableRecord, nowMs: number): boolean {
+  return droppedAtMs > 0 && nowMs >= undeleteUntilMs;
 }
 
 /** It can be had back, or not even that any more. */

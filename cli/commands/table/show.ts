@@ -44,9 +44,14 @@ export function tablesText(tables: readonly TableFacts[]): string {
     each.pool,
     each.ttlMs === 0 ? '-' : durationText(each.ttlMs),
     each.durability,
-    each.state === 'dropped' ? `dropped; undelete until ${new Date(each.undeleteUntilMs).toISOString()}` : each.state,
+    stateText(each),
   ]);
   return columns(['table', 'id', 'keys by', 'shards', 'replicas', 'pool', 'ttl', 'durability', 'state'], rows);
+}
+
+function stateText({ state, undeleteUntilMs }: TableFacts): string {
+  if (state !== 'dropped') return state;
+  return undeleteUntilMs === 0 ? 'dropped; is being destroyed' : `dropped; undelete until ${new Date(undeleteUntilMs).toISOString()}`;
 }
 
 /** A line for each field. */

@@ -71,10 +71,13 @@ function row(onTable: (table: number) => void): Kept<TableView> {
         setText(index === 0 ? button : index === STATE_COLUMN ? mark : cells[index]!, of(table));
       setAttribute(mark, 'data-severity', table.state === 'normal' ? 'well' : 'busy');
       setAttribute(button, 'aria-label', `${table.name}: show its shards`);
-      const until = table.state === 'dropped' ? `can be undeleted until ${dayAndTime(table.undeleteUntilMs)}` : undefined;
-      setAttribute(mark, 'title', until);
+      setAttribute(mark, 'title', table.state === 'dropped' ? untilText(table) : undefined);
     },
   };
+}
+
+function untilText({ undeleteUntilMs }: TableView): string {
+  return undeleteUntilMs === 0 ? 'is being destroyed' : `can be undeleted until ${dayAndTime(undeleteUntilMs)}`;
 }
 
 /** Such as `200 GiB, 5.0 k/s read`. */

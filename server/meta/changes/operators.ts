@@ -54,7 +54,17 @@ export function startOperators(
     });
   }
   const writes = begun.map((record): MetaWrite => ({ kind: 'operator', id: record.id, record }));
-  return change(state, writes, begun, { operators: begun.length, shards });
+  return change(state, [...writes, ...tablesGone(state, begun)], begun, { operators: begun.length, shards });
+}
+
+/** Tables of which the first shard is about to be destroyed: nobody can have the whole of one back from then on, and the next leader's clock may be behind. */
+function tablesGone(state: ClusterState, begun: readonly OperatorRecord[]): MetaWrite[] {
+  const going = new Set(
+    begun.filter(({ kind }) => kind === 'drop').map(({ shard }) => state.tables.get(state.shards.get(shard)!.record.table)!),
+  );
+  return [...going]
+    .filter(({ undeleteUntilMs }) => undeleteUntilMs > 0)
+    .map((table) => ({ kind: 'table', id: table.id, record: { ...table, undeleteUntilMs: 0, revision: table.revision + 1 } }));
 }
 
 /** Those that changed. */

@@ -4,7 +4,7 @@
  *   create     the table, its shards (pre-split), for each an operator that makes its replicas where placement wants them
  *   alter      what changes takes effect by itself: rules by the next plans, settings of shards by operators that describe them
  *   drop       its name is free, its shards answer nobody; nothing is destroyed until the time to have it back is over
- *   undelete   until then
+ *   undelete   until then, and not once the first of its shards is being destroyed: another leader's clock may say that it is earlier
  *   purge      after that: placement/tidy.ts destroys its shards, and when none is left the table is forgotten
  *
  * Errors: `invalid/TABLE_SPEC`, `invalid/TABLE_EXISTS`, `invalid/TABLE_SYSTEM`, `invalid/TABLE_UNKNOWN`, `unavailable/TOO_FEW_NODES`.
@@ -17,7 +17,7 @@ import { isFor, isWelcoming } from '../node.ts';
 import type { OperatorRecord } from '../operator.ts';
 import type { ShardRecord } from '../shard.ts';
 import type { Change, ClusterState, MetaWrite } from '../state.ts';
-import { DEFAULT_POOL, type ReplicaCounts, shardSettings, type TablePartitioning, type TableRecord } from '../table.ts';
+import { DEFAULT_POOL, isOver, type ReplicaCounts, shardSettings, type TablePartitioning, type TableRecord } from '../table.ts';
 import { change, invalid, unavailable } from './change.ts';
 import {
   checkDurability,
@@ -157,8 +157,14 @@ export function undeleteTable(
     if (table.name === name && table.droppedAtMs > 0 && (known === undefined || table.droppedAtMs > known.droppedAtMs)) known = table;
   }
   if (known === undefined) throw invalid('TABLE_UNKNOWN', `no table ${name} was dropped, or it is forgotten`, { name });
-  if (nowMs >= known.undeleteUntilMs)
-    throw invalid('TABLE_UNKNOWN', `table ${name} could be had back until ${new Date(known.undeleteUntilMs).toISOString()}`, { name });
+  if (isOver(known, nowMs)) {
+    const until = known.undeleteUntilMs;
+    const why =
+      until === 0
+        ? 'cannot be had back any more: its shards are being destroyed'
+        : `could be had back until ${new Date(until).toISOString()}`;
+    throw invalid('TABLE_UNKNOWN', `table ${name} ${why}`, { name });
+  }
   checkFree(state, checkName(newName));
   const record = { ...known, name: newName, droppedAtMs: 0, undeleteUntilMs: 0, revision: known.revision + 1 };
   return toldToShards(state, record, 'is back', by, nowMs);
@@ -166,9 +172,7 @@ export function undeleteTable(
 
 /** Tables whose time is over and whose last shard has gone are forgotten. Their names. */
 export function purgeTables(state: ClusterState, nowMs: number): Change<readonly string[]> {
-  const gone = [...state.tables.values()].filter(
-    ({ id, droppedAtMs, undeleteUntilMs }) => droppedAtMs > 0 && nowMs >= undeleteUntilMs && state.shardsOf(id).length === 0,
-  );
+  const gone = [...state.tables.values()].filter((table) => isOver(table, nowMs) && state.shardsOf(table.id).length === 0);
   const writes = gone.map(({ id }): MetaWrite => ({ kind: 'table', id, record: undefined }));
   return change(
     state,

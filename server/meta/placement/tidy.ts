@@ -13,6 +13,7 @@
  */
 import { isSuperseded } from '../lineage.ts';
 import type { Shard } from '../shard.ts';
+import { isOver } from '../table.ts';
 import type { Round } from './round.ts';
 import { absentMember, strayHost } from './diagnosis.ts';
 
@@ -69,7 +70,7 @@ export function tidy(round: Round): void {
     left--;
   }
   for (const table of state.tables.values()) {
-    if (table.droppedAtMs === 0 || nowMs < table.undeleteUntilMs) continue;
+    if (!isOver(table, nowMs)) continue;
     for (const shard of state.shardsOf(table.id)) {
       if (left <= 0) return;
       if (!round.isFree(shard)) continue;

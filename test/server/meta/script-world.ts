@@ -18,7 +18,7 @@
  *   stray S N                            node N has a replica of shard S that it was a member with once
  *   halve S                              shard S is about to be split, and whoever was to split it is gone
  *   lead S N                             node N leads shard S, by an election
- *   failover                             another node leads the metaserver
+ *   failover [back=MS]                   another node leads the metaserver; its clock is behind
  *   plan                                 what would be begun now, with reasons and steps; nothing is
  *   tick [N]                             N seconds pass; what is decided in them is told
  *   wait SECONDS                         they pass; only what nodes become is told
@@ -148,7 +148,7 @@ export class ScriptWorld {
         world.elect(a, b);
         return;
       case 'failover':
-        return world.failOver();
+        return world.failOver(Number(options['back'] ?? 0));
       case 'plan':
         return this.#tell(plan(world.cluster, world.nowMs), true);
       case 'tick':

@@ -177,8 +177,9 @@ export class World {
     }
   }
 
-  /** Another node leads META_GROUP from now on: what was persisted is all that it knows. */
-  failOver(): void {
+  /** Another node leads META_GROUP from now on: what was persisted is all that it knows. Its clock is behind by so much. */
+  failOver(backMs: number = 0): void {
+    this.nowMs -= backMs;
     const stored = [...this.#stored.values()];
     this.cluster = new Cluster(this.nowMs);
     this.cluster.apply(stored.filter(({ record }) => record !== undefined));
