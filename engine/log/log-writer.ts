@@ -9,17 +9,18 @@
 import { assert } from '../../base/assert.ts';
 import type { Clock, File, FileSystem } from '../../base/env.ts';
 import { SparrowError } from '../../base/errors.ts';
+import { writeZeros } from '../../base/zeros-ahead.ts';
 import type { Events } from '../events/index.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import type { Staging } from '../memory/staging.ts';
 import { GroupCommit } from './group-commit.ts';
 import { FRAMES_OFFSET, logFileName, type SegmentHeader } from './log-format.ts';
 import { Pending } from './pending.ts';
-import { writeHeader, writeSeal, writeZeros } from './segment-file.ts';
+import { writeHeader, writeSeal } from './segment-file.ts';
 
 /** Pending bytes that make a write happen at once. */
 const WRITE_AT_BYTES = 256 * 1024;
-/** How far ahead of synced small writes the file is filled with zeros: fdatasync of a preallocated range is twice as fast. */
+/** How far ahead of synced small writes the file is filled with zeros (base/zeros-ahead.ts). */
 const ZERO_AHEAD_BYTES = 1024 * 1024;
 /** After a sync on the caller's thread that took too long, so many go through a thread before it is tried again. */
 const CALLER_SYNC_PAUSE = 1000;

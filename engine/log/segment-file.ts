@@ -1,14 +1,11 @@
 /**
- * What a segment has besides frames (log-format.ts): its header, the seal of the segment before it, and zeros ahead of small synced frames.
+ * What a segment has besides frames (log-format.ts): its header and the seal of the segment before it.
  * Written by log-writer.ts.
  */
 import type { File } from '../../base/env.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 import { encodeHeader, encodeSeal, SEAL_BYTES, SEAL_OFFSET, SEGMENT_HEADER_BYTES, type SegmentHeader } from './log-format.ts';
 import { segmentChecksum } from './segment-checksum.ts';
-
-/** A page at a time: one large write makes large folios in the page cache, and each sync would then write a whole one. */
-const ZERO_PIECE_BYTES = 4096;
 
 export function writeHeader(memory: LinearMemory, file: File, header: SegmentHeader): void {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
@@ -21,17 +18,6 @@ export function writeSeal(memory: LinearMemory, file: File, header: SegmentHeade
   const bytes = new Uint8Array(SEAL_BYTES);
   encodeSeal(new DataView(bytes.buffer), 0, header.previousSegment, header.previousBytes);
   writeChecked(memory, file, bytes, header.segment, SEAL_OFFSET);
-}
-
-/** Zeros for [from, to) of the file. */
-export function writeZeros(file: File, from: number, to: number): void {
-  const zeros = new Uint8Array(ZERO_PIECE_BYTES);
-  for (let at = from; at < to;) {
-    // Pieces end at page boundaries of the file.
-    const bytes = Math.min(to, at + ZERO_PIECE_BYTES - (at % ZERO_PIECE_BYTES)) - at;
-    file.writeSync(zeros, 0, bytes, at);
-    at += bytes;
-  }
 }
 
 /** The last 8 bytes are the checksum of those before. */

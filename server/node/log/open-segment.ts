@@ -10,6 +10,7 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { File } from '../../../base/env.ts';
+import { writeZeros } from '../../../base/zeros-ahead.ts';
 import { type Seal, SEGMENT_HEADER_BYTES } from './log-format.ts';
 import { noRoom } from './no-room.ts';
 import type { SegmentFiles } from './segment-files.ts';
@@ -17,7 +18,6 @@ import type { SegmentFiles } from './segment-files.ts';
 /** A file grows ahead by this much, where batches of up to so many bytes follow one another: it is written twice so, which for larger ones costs more than it spares. */
 const AHEAD_BYTES: number = 256 * 1024;
 const AHEAD_BATCH_BYTES_MAX = 4096;
-const ZEROS: Buffer = Buffer.alloc(AHEAD_BYTES);
 /** A summary takes at most one byte in so many of a segment. */
 const SUMMARY_PART = 4;
 
@@ -101,7 +101,7 @@ export class OpenSegment {
     const wasSmall = this.#wasSmall;
     this.#wasSmall = isSmall;
     if (isSmall && wasSmall && bytes < ahead) {
-      noRoom(() => this.#file!.writeSync(ZEROS, 0, ahead, this.#fileBytes));
+      noRoom(() => writeZeros(this.#file!, this.#fileBytes, this.#fileBytes + ahead));
       this.#fileBytes += ahead;
     } else {
       // The write itself makes the file longer, or fails with less than a file that is longer than its content.
