@@ -422,24 +422,23 @@ export class World {
     for (const shard of this.#copying) {
       const group = this.groups.get(shard);
       let lacking = 0;
-      if (group !== undefined && group.leader !== 0) {
-        for (const [node, copied] of group.copies) {
-          if (copied === Infinity || !membersOf(group.configuration).includes(node)) continue;
-          if (!this.#runs(group, node)) {
-            lacking++;
-            continue;
-          }
-          const left = budget.get(node) ?? this.copyBytesPerTick;
-          const wanted = group.configuration.witnesses.includes(node) ? 0 : group.bytes - copied;
-          const step = Math.min(left, wanted);
-          budget.set(node, left - step);
-          this.copiedBytes += step;
-          group.copies.set(node, step >= wanted ? Infinity : copied + step);
-          if (step < wanted) lacking++;
-          else this.touch(shard);
+      for (const [node, copied] of group?.copies ?? []) {
+        if (copied === Infinity || !membersOf(group!.configuration).includes(node)) continue;
+        // Whoever leads next goes on with it.
+        if (group!.leader === 0 || !this.#runs(group!, node)) {
+          lacking++;
+          continue;
         }
+        const left = budget.get(node) ?? this.copyBytesPerTick;
+        const wanted = group!.configuration.witnesses.includes(node) ? 0 : group!.bytes - copied;
+        const step = Math.min(left, wanted);
+        budget.set(node, left - step);
+        this.copiedBytes += step;
+        group!.copies.set(node, step >= wanted ? Infinity : copied + step);
+        if (step < wanted) lacking++;
+        else this.touch(shard);
       }
-      if (group === undefined || lacking === 0) this.#copying.delete(shard);
+      if (lacking === 0) this.#copying.delete(shard);
     }
   }
 
