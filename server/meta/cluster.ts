@@ -33,7 +33,7 @@ import {
   SIZE_CLASSES,
   type SizeClass,
 } from './shard.ts';
-import { type ClusterState, type Counters, FIRST_COUNTERS, type MetaWrite } from './state.ts';
+import { type ClusterState, type Counters, FIRST_COUNTERS, type MetaWrite, type Stray } from './state.ts';
 import type { TableRecord } from './table.ts';
 import { compareStarts, ShardOrder } from './shard-order.ts';
 
@@ -99,7 +99,7 @@ export class Cluster implements ClusterState {
   readonly shards: Map<number, ShardEntry> = new Map();
   readonly operators: Map<number, OperatorRecord> = new Map();
   readonly running: Map<number, OperatorRecord> = new Map();
-  readonly strays: Map<number, Map<number, ShardReport>> = new Map();
+  readonly strays: Map<number, Map<number, Stray>> = new Map();
   /** When this lead of META_GROUP began. */
   readonly ledSinceMs: number;
   /** How many diagnoses were made: what upkeep of the indices costs, for tests. */
@@ -271,7 +271,10 @@ export class Cluster implements ClusterState {
     const waiting = this.strays.get(id);
     if (waiting === undefined) return;
     this.strays.delete(id);
-    for (const [node, report] of waiting) this.#reported(node, report);
+    for (const [node, { report, failed }] of waiting) {
+      if (failed !== undefined) this.#failed(node, failed);
+      else if (report !== undefined) this.#reported(node, report);
+    }
   }
 
   #dropShard(shard: ShardEntry): void {
@@ -326,11 +329,7 @@ export class Cluster implements ClusterState {
   #reported(id: number, report: ShardReport): void {
     const { descriptor, role, term } = report;
     const shard = this.shards.get(descriptor.shard);
-    if (shard === undefined) {
-      const at = this.strays.get(descriptor.shard) ?? new Map<number, ShardReport>();
-      this.strays.set(descriptor.shard, at.set(id, report));
-      return;
-    }
+    if (shard === undefined) return this.#stray(descriptor.shard, id, { report, failed: undefined });
     const failure = role === 'stopped' ? this.#failureOf(shard, id, 'stopped', report.stoppedBecause) : undefined;
     this.#hosted(shard, id, { applied: report.applied, waits: membersOf(report.configuration).length === 0, failure });
     if (role === 'leader' && term >= shard.term) return this.#ledBy(shard, id, report);
@@ -339,11 +338,18 @@ export class Cluster implements ClusterState {
     else if (shard.leader === id && term === shard.term) this.#lead(shard, 0, term);
   }
 
-  #failed(id: number, { shard: of, why }: FailedReplica): void {
+  #failed(id: number, failed: FailedReplica): void {
+    const { shard: of, why } = failed;
     const shard = this.shards.get(of);
-    if (shard === undefined) return;
+    // It is said once: whoever leads the shard may say later that there is one.
+    if (shard === undefined) return this.#stray(of, id, { report: this.strays.get(of)?.get(id)?.report, failed });
     this.#hosted(shard, id, { applied: 0, waits: false, failure: this.#failureOf(shard, id, 'failed', why) });
     if (shard.leader === id) this.#lead(shard, 0, shard.term);
+  }
+
+  #stray(shard: number, node: number, stray: Stray): void {
+    const at = this.strays.get(shard) ?? new Map<number, Stray>();
+    this.strays.set(shard, at.set(node, stray));
   }
 
   #failureOf({ hosts }: ShardEntry, id: number, how: Failure['how'], why: string): Failure {

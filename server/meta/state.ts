@@ -13,7 +13,7 @@
  * `ClusterState` is what everybody reads; `Cluster` (cluster.ts) is the one implementation, and the only thing that changes it.
  */
 import { MADE_SHARD_MIN } from '../shard/descriptor.ts';
-import type { ShardReport } from './attending.ts';
+import type { FailedReplica, ShardReport } from './attending.ts';
 import type { Node, NodeRecord } from './node.ts';
 import type { OperatorRecord } from './operator.ts';
 import type { Policy } from './policy.ts';
@@ -58,8 +58,15 @@ export interface ClusterState {
   /** Index: shards by what is wrong with them, or may be done with them (placement/diagnosis.ts). */
   ailing(ailment: Ailment): ReadonlySet<Shard>;
   sized(size: SizeClass): ReadonlySet<Shard>;
-  /** Soft: replicas that nodes report of shards that are not there, by shard and node. */
-  readonly strays: ReadonlyMap<number, ReadonlyMap<number, ShardReport>>;
+  /** Soft: replicas that nodes report of shards that are not there, or not known yet, by shard and node. */
+  readonly strays: ReadonlyMap<number, ReadonlyMap<number, Stray>>;
+}
+
+export interface Stray {
+  /** What was said of it when it was open last; undefined: it never was, and nobody knows whose keys it has. */
+  readonly report: ShardReport | undefined;
+  /** It cannot be opened now. */
+  readonly failed: FailedReplica | undefined;
 }
 
 /** A record as it is persisted, or (`undefined`) that it goes: what a change writes. All of a change are written at once, or none. */

@@ -113,6 +113,13 @@ export function hopeless(state: ClusterState, { steps, at }: OperatorRecord): st
     if (source.lastIndex - target.lastIndex > LENGTHENED_MAX)
       return `the log of shard ${source.id} is longer by now, by more than ${LENGTHENED_MAX} entries`;
   }
+  const now = steps[at];
+  if (now?.type === 'remove') {
+    const shard = state.shards.get(now.shard);
+    // Decided on members of before a change that the leader made for an operator of before, and had not reported.
+    if (shard !== undefined && !shard.record.joint && replicaOn(shard, now.node)?.votes === true)
+      return `node ${now.node} has a vote by now`;
+  }
   for (let i = at; i < steps.length; i++) {
     const step = steps[i]!;
     if (

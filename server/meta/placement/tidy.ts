@@ -54,8 +54,8 @@ export function tidy(round: Round): void {
   }
   for (const [id, at] of state.strays) {
     if (left <= 0) return;
-    for (const [node, { descriptor }] of at) {
-      if (!isSuperseded(state, descriptor)) continue;
+    for (const [node, { report }] of at) {
+      if (report === undefined || !isSuperseded(state, report.descriptor)) continue;
       round.proposeGone(id, `node ${node} has a replica of shard ${id}, which is gone`, [{ shard: id, type: 'destroy-replica', node }]);
       left--;
       break;

@@ -126,7 +126,8 @@ export class ClusterOversight implements Oversight {
       const { id, kind, shard, steps, at } = operator;
       return `operator ${id} (${kind} of shard ${shard}) is at ${JSON.stringify(steps[at])}: ${this.#people.lead!.whyWaiting(id)}`;
     }
-    const [stray] = state.strays.keys();
+    // Of one that was never open nobody knows whether the shard is gone.
+    const [stray] = [...state.strays].find(([, at]) => [...at.values()].some(({ report }) => report !== undefined)) ?? [];
     if (stray !== undefined) return `there are replicas of shard ${stray}, which is gone`;
     for (const shard of state.shards.values()) {
       const why = whyNotWell(state, shard);
