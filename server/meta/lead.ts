@@ -24,6 +24,7 @@ import {
   setHealth,
   startOperators,
   takeReport,
+  takeStrays,
 } from './changes/index.ts';
 import { Cluster } from './cluster.ts';
 import { Desk } from './desk.ts';
@@ -360,6 +361,7 @@ export class MetaLead {
       const cluster = this.#cluster;
       await this.#goOn();
       await this.#commit(purgeTables(cluster, this.nowMs));
+      await this.#commit(takeStrays(cluster, this.nowMs));
       const { verdicts, probes, proposals } = this.#plan();
       for (const { node, peers } of probes) {
         cluster.asked(node, peers, this.nowMs);

@@ -22,7 +22,7 @@ export interface ShardRecord {
   readonly joint: boolean;
   /**
    * Descriptor and members are functions of the group's log: they are as of this index, which the leader of this term had applied. What is told of an
-   * earlier one is older. 0 while nobody has reported.
+   * earlier one is older. 0 while nobody has reported; the term alone: no leader has (changes/strays.ts).
    */
   readonly asOfIndex: number;
   readonly asOfTerm: number;

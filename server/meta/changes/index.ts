@@ -3,5 +3,6 @@ export { cancelOperator, advanceOperators, orderEnded, startOperators } from './
 export { registerNode, setDuty, setHealth } from './nodes.ts';
 export { setPolicy } from './policies.ts';
 export { takeReport } from './reports.ts';
+export { takeStrays } from './strays.ts';
 export { TABLE_LIMITS, type TableSpec } from './table-spec.ts';
 export { alterTable, createTable, type CreatedTable, dropTable, purgeTables, undeleteTable } from './tables.ts';

@@ -5,7 +5,7 @@
  * leader's report counts (others may be long behind), and a leader of a larger term whose log is shorter than what was known to be applied has lost
  * entries for good (a forced recovery): what it says is what there is.
  *
- * A shard that nobody knows is taken in when it has keys that no newer shard has: the child of a split, whatever became of the operator that ordered it.
+ * A shard that nobody knows is taken in when it has keys that no newer shard has: the child of a split, whatever became of the operator that ordered it. One that has no leader to report it: strays.ts.
  * Otherwise it is a replica of a shard that is gone (superseded), and placement/tidy.ts has it destroyed; what this metaserver cannot have made itself is
  * left alone.
  *
@@ -23,10 +23,11 @@ import { change } from './change.ts';
 export function takeReport(state: ClusterState, report: Pick<NodeReport, 'shards'>, nowMs: number): Change {
   const writes: MetaWrite[] = [];
   for (const shard of report.shards) {
-    if (shard.role !== 'leader') continue;
-    checkDescriptor(shard.descriptor);
     const { shard: id } = shard.descriptor;
     const known = state.shards.get(id);
+    if (known !== undefined && shard.role !== 'leader') continue;
+    checkDescriptor(shard.descriptor);
+    if (shard.role !== 'leader') continue;
     const record = known ? changed(known, shard, nowMs) : adopted(state, shard, nowMs);
     if (record !== undefined) writes.push({ kind: 'shard', id, record });
   }
@@ -61,13 +62,18 @@ function changed({ record, term, membersAsOf }: Shard, report: ShardReport, nowM
 }
 
 function adopted(state: ClusterState, report: ShardReport, nowMs: number): ShardRecord | undefined {
-  const { descriptor, configuration, applied, term } = report;
+  const { descriptor } = report;
   const { shard: id, table } = descriptor;
   if (!state.tables.has(table) || id >= state.counters.nextShard || descriptor.state === 'retired') return undefined;
-  if (isSuperseded(state, descriptor)) return undefined;
+  return isSuperseded(state, descriptor) ? undefined : recordOf(report, nowMs);
+}
+
+/** Of a shard that came of a split. */
+export function recordOf(report: ShardReport, nowMs: number): ShardRecord {
+  const { descriptor, configuration, applied, term } = report;
   return {
-    id,
-    table,
+    id: descriptor.shard,
+    table: descriptor.table,
     descriptor,
     replicas: replicasOf(report),
     joint: isJoint(configuration),

@@ -16,6 +16,7 @@ import {
   setPolicy,
   startOperators,
   takeReport,
+  takeStrays,
 } from '../../../server/meta/changes/index.ts';
 import type { NodeLoadReport, NodeReport, ShardReport } from '../../../server/meta/attending.ts';
 import type { TableSpec } from '../../../server/meta/changes/index.ts';
@@ -204,6 +205,7 @@ export class World {
   }
 
   decide(): void {
+    this.commit(takeStrays(this.cluster, this.nowMs));
     const decided = plan(this.cluster, this.nowMs);
     this.lastPlan = decided;
     for (const { node, health, duty } of decided.verdicts) {
