@@ -17,10 +17,10 @@
  */
 import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../shard.ts';
-import { readsOf, staysEven, staysIdle } from './leads.ts';
 import { successorOf } from './progress.ts';
 import { diskAfter, type Dimension, fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas } from './rules.ts';
+import { isBelow, isBeyond, readsOf, sparesTraffic, staysEven, staysIdle, writesOf } from './shares.ts';
 import { stepsToMove } from './steps.ts';
 import { targetFor, type Wish } from './targets.ts';
 import { bytesText, nodeText, partText, rateText } from './words.ts';
@@ -127,7 +127,7 @@ function even(round: Round, evened: Evened, dimension: Evenable): void {
       const amount = amountOf(dimension, shard);
       if (lows.length > 0 && !wanted.has(other)) return false;
       if (levelOf(group, other, dimension, amount) > levelOf(group, seat, dimension, -amount)) return false;
-      return bears(round, evened, dimension, other, shard);
+      return bears(round, evened, dimension, { from: seat, to: other, shard });
     };
     const groups = evened.judges(seat);
     const done = (): boolean => seat[dimension] <= fair * (high.length > 0 ? 1 + tolerance / 2 : 1);
@@ -143,9 +143,14 @@ function even(round: Round, evened: Evened, dimension: Evenable): void {
   }
 }
 
-/** Whether who gets a shard is not beyond its share of what counts for more: the next round would take it back. */
-function bears(round: Round, { pool, judges }: Evened, dimension: Evenable, to: Seat, shard: Shard): boolean {
-  if (isBusy(to)) return false;
+/** Whether who gets a shard is neither busy with it nor beyond its share of what counts for more: the next round would take it back. */
+function bears(
+  round: Round,
+  { pool, judges }: Evened,
+  dimension: Evenable,
+  { from, to, shard }: { readonly from: Seat; readonly to: Seat; readonly shard: Shard },
+): boolean {
+  if (!staysIdle(round, from, to, writesOf(shard))) return false;
   if (dimension !== 'traffic' && !staysEven(round, pool, to, writesOf(shard))) return false;
   if (dimension !== 'replicas') return true;
   return !judges(to).some((group) => isBeyond(round, group, to, 'bytes', to.bytes + bytesOf(shard)));
@@ -157,25 +162,9 @@ function bears(round: Round, { pool, judges }: Evened, dimension: Evenable, to: 
  */
 function spares(round: Round, groups: readonly Pool[], dimension: Evenable, from: Seat, shard: Shard): boolean {
   if (dimension === 'traffic') return true;
-  const traffic = writesOf(shard) + (shard.plannedLeader === from.id ? readsOf(shard) : 0);
+  if (!sparesTraffic(round, groups, from, writesOf(shard) + (shard.plannedLeader === from.id ? readsOf(shard) : 0))) return false;
   const bytes = dimension === 'replicas' ? bytesOf(shard) : 0;
-  for (const group of groups) {
-    if (traffic > 0 && isBelow(round, group, from, 'traffic', from.traffic - traffic)) return false;
-    if (bytes > 0 && isBelow(round, group, from, 'bytes', from.bytes - bytes)) return false;
-  }
-  return true;
-}
-
-/** Whether a node that has so much has more than its share, and by so much that it gives some away. */
-function isBeyond(round: Round, group: Pool, seat: Seat, dimension: Evenable, amount: number): boolean {
-  const fair = fairOf(group, seat, dimension);
-  return amount > fair * (1 + round.state.policy.tolerance) && amount - fair >= leastOf(round, dimension);
-}
-
-/** Whether a node that has so much has less than its share, and by so much that it gets some. */
-function isBelow(round: Round, group: Pool, seat: Seat, dimension: Evenable, amount: number): boolean {
-  const fair = fairOf(group, seat, dimension);
-  return amount < fair * (1 - round.state.policy.tolerance) && fair - amount >= leastOf(round, dimension);
+  return bytes === 0 || !groups.some((group) => isBelow(round, group, from, 'bytes', from.bytes - bytes));
 }
 
 /** Those whose going helps most without making too little of too much; for the count of replicas those that carry least. */
@@ -247,14 +236,6 @@ function movable(round: Round, seat: Seat): Shard[] {
   });
 }
 
-function isBusy({ node: { over } }: Seat): boolean {
-  return over.cpu || over.io;
-}
-
-function writesOf({ load }: Shard): number {
-  return load?.writesPerSecond ?? 0;
-}
-
 function amountOf(dimension: Evenable, shard: Shard): number {
   if (dimension === 'replicas') return 1;
   return dimension === 'bytes' ? bytesOf(shard) : writesOf(shard);
@@ -263,9 +244,4 @@ function amountOf(dimension: Evenable, shard: Shard): number {
 function amountText(dimension: Evenable, amount: number): string {
   if (dimension === 'replicas') return `${Math.round(amount * 10) / 10} replicas`;
   return dimension === 'bytes' ? `${bytesText(amount)} of replicas` : `${rateText(amount)} reads and writes`;
-}
-
-function leastOf({ state: { policy } }: Round, dimension: Evenable): number {
-  if (dimension === 'replicas') return policy.balanceReplicasMin;
-  return dimension === 'bytes' ? policy.balanceBytesMin : policy.balanceTrafficMin;
 }

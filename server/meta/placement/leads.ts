@@ -12,6 +12,7 @@ import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import type { Node } from '../node.ts';
 import { failureOn, mayLead, type Shard } from '../shard.ts';
 import { fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
+import { isBeyond, readsOf, sparesTraffic, staysEven, staysIdle } from './shares.ts';
 import { nodeText, partText, rateText } from './words.ts';
 
 /** What a node gives away in one round: reports of how it goes then come before the next. */
@@ -76,11 +77,8 @@ function relieve(round: Round, pool: Pool): void {
 }
 
 function evenTraffic(round: Round, pool: Pool): void {
-  const { tolerance, balanceTrafficMin } = round.state.policy;
-  const high = pool.seats.filter((seat) => {
-    const fair = fairOf(pool, seat, 'traffic');
-    return seat.welcoming && seat.leads > 0 && seat.traffic > fair * (1 + tolerance) && seat.traffic - fair >= balanceTrafficMin;
-  });
+  const { tolerance } = round.state.policy;
+  const high = pool.seats.filter((seat) => seat.welcoming && seat.leads > 0 && isBeyond(round, pool, seat, 'traffic', seat.traffic));
   for (const seat of inTurn(high, round.nowMs, SOURCES_MAX)) {
     if (round.transfersLeft <= 0 || round.isSpent) return;
     const fair = fairOf(pool, seat, 'traffic');
@@ -106,10 +104,7 @@ function evenLeads(round: Round, pool: Pool): void {
   const low = pool.seats.some(
     (seat) => seat.welcoming && !seat.node.over.slow && fairOf(pool, seat, 'leads') * (1 - tolerance) - seat.leads >= balanceReplicasMin,
   );
-  const isHigh = (seat: Seat): boolean => {
-    const fair = fairOf(pool, seat, 'leads');
-    return seat.leads > fair * (1 + tolerance) && seat.leads - fair >= balanceReplicasMin;
-  };
+  const isHigh = (seat: Seat): boolean => isBeyond(round, pool, seat, 'leads', seat.leads);
   // Somebody lacks leads while nobody has too many: then whoever has more than its share gives.
   const sources = pool.seats.filter((seat) => seat.welcoming && (isHigh(seat) || (low && seat.leads - fairOf(pool, seat, 'leads') >= 1)));
   for (const seat of inTurn(sources, round.nowMs, SOURCES_MAX)) {
@@ -123,43 +118,15 @@ function evenLeads(round: Round, pool: Pool): void {
       giveAway(round, shard, why, (other) => {
         if (!high && fairOf(pool, other, 'leads') * (1 - tolerance) - other.leads < balanceReplicasMin) return false;
         if (levelOf(pool, other, 'leads', 1) > levelOf(pool, seat, 'leads', -1)) return false;
-        // Traffic counts for more than how many they are.
+        // Traffic counts for more than how many they are, and so do busy cores: what it brought would be taken back.
         return (
           staysEven(round, pool, other, reads) &&
-          seat.traffic - reads >= fairOf(pool, seat, 'traffic') * (1 - tolerance) - round.state.policy.balanceTrafficMin
+          staysIdle(round, seat, other, reads) &&
+          sparesTraffic(round, [pool, pool.zoneOf(seat)], seat, reads)
         );
       });
     }
   }
-}
-
-/**
- * Whether a node stays below its high marks when it takes so much traffic over from another: as much of its cores and disk as that takes there, for all that is
- * known. A shard that fills a node by itself fills every other one, too, and is left where it is.
- */
-export function staysIdle({ state: { policy } }: Round, from: Seat, to: Seat, rate: number): boolean {
-  const [gives, takes] = [from.node.load, to.node.load];
-  if (gives === undefined || takes === undefined || to.node.over.cpu || to.node.over.io) return false;
-  const part = from.node.traffic === 0 ? 0 : rate / from.node.traffic;
-  const cores = (from.node.record.capacity.cores || 1) / (to.node.record.capacity.cores || 1);
-  const taken = to.node.traffic === 0 ? 0 : Math.max(0, to.traffic - to.node.traffic) / to.node.traffic;
-  const cpu = takes.cpu * (1 + taken) + gives.cpu * part * cores;
-  const io = takes.io * (1 + taken) + gives.io * part;
-  return cpu < policy.cpuHigh && io < policy.ioHigh;
-}
-
-/**
- * Whether a node with so much more traffic is not beyond its share: that of the pool, by which leads are moved away from it, nor that of its zone, by which
- * replicas are. The two differ where zones have unequal cores or traffic.
- */
-export function staysEven(round: Round, pool: Pool, seat: Seat, added: number): boolean {
-  return staysEvenIn(round, pool, seat, added) && staysEvenIn(round, pool.zoneOf(seat), seat, added);
-}
-
-function staysEvenIn({ state: { policy } }: Round, group: Pool, seat: Seat, added: number): boolean {
-  const fair = fairOf(group, seat, 'traffic');
-  const traffic = seat.traffic + added;
-  return traffic <= fair * (1 + policy.tolerance) || traffic - fair < policy.balanceTrafficMin;
 }
 
 /** To the member that leads least for its size, of those that may. */
@@ -179,9 +146,4 @@ function giveAway(round: Round, shard: Shard, why: string, accepts?: (seat: Seat
   if (best === undefined) return;
   const reason = `${why}; ${nodeText(best.node)}, a member, leads ${best.leads}`;
   round.propose(shard, 'lead', reason, [{ shard: shard.id, type: 'transfer', from: shard.leader, to: best.id }]);
-}
-
-/** Of its leader alone, each second. */
-export function readsOf({ load }: Shard): number {
-  return load?.readsPerSecond ?? 0;
 }

@@ -6,7 +6,8 @@
  *   diagnosis.ts   what is worst about a shard; rules.ts: where replicas may be
  *   mend.ts        members that are missing, too many or misplaced; tidy.ts: what nobody wants any more
  *   split.ts, merge.ts, leads.ts, balance.ts
- *   round.ts       what a round has proposed, what room is left, how nodes would stand; targets.ts: the best place for a replica
+ *   round.ts       what a round has proposed, what room is left, how nodes would stand; shares.ts: what a node may take over or give away;
+ *                  targets.ts: the best place for a replica
  *   steps.ts       the steps of an operator; progress.ts: how it goes, and what nodes are told
  *   manual.ts      what somebody asks for, checked against the same rules
  *

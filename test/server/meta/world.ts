@@ -43,6 +43,8 @@ export interface WorldNode {
   heard: boolean;
   /** What of its disk others use. */
   foreignBytes: number;
+  /** What of its cores others use, 0 to 1. */
+  foreignCpu: number;
   slowDisk: number;
   /** Instead of what its traffic makes of it. */
   cpu: number | undefined;
@@ -109,6 +111,7 @@ export class World {
       alive: true,
       heard: true,
       foreignBytes: 0,
+      foreignCpu: 0,
       slowDisk: 1,
       cpu: undefined,
       io: 0,
@@ -321,7 +324,7 @@ export class World {
     return {
       diskUsedBytes: used,
       diskFreeBytes: Math.max(0, node.diskBytes - used - node.foreignBytes),
-      cpu: node.cpu ?? Math.min(1, rate / (node.cores * CORE_RATE)),
+      cpu: node.cpu ?? Math.min(1, node.foreignCpu + rate / (node.cores * CORE_RATE)),
       io: node.io,
       ioBytesPerSecond: 4096,
       readsPerSecond: 0,
