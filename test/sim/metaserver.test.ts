@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { runSample } from './campaign-workers.ts';
+import { drawClusterFaults } from './metaserver/draw-faults.ts';
 import { simulate } from './simulate.ts';
 
 const CAMPAIGN = fileURLToPath(new URL('campaign.ts', import.meta.url));
@@ -28,6 +29,12 @@ describe('a cluster that runs itself in the simulation', () => {
       counters.assertReached(REACHED);
     },
   );
+
+  it('is broken by nothing any more once it is healed', () => {
+    const drawn = Array.from({ length: 200 }, (_, seed) => drawClusterFaults(seed, ['client0'], 8000)).flat();
+    expect(drawn.length).toBeGreaterThan(1000);
+    expect(drawn.filter(({ atMs }) => atMs >= 8000)).toEqual([]);
+  });
 
   it('runs the same way for the same seed, in another process too', { timeout: 600_000 }, async () => {
     const { hash } = await simulate({ seed: 1, metaserver: true });

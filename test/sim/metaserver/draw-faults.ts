@@ -24,7 +24,8 @@ export function drawClusterFaults(seed: number, clients: readonly string[], forM
   if (random.chance(LOST_CHANCE)) faults.push({ atMs: random.below(forMs * 0.8), kind: 'lose', node: random.pick(NODES) });
   if (random.chance(ZONE_CHANCE)) faults.push(zoneFault(random, clients, forMs));
   if (random.chance(LEAD_CHANCE)) for (let times = 1 + random.below(4); times > 0; times--) faults.push(...leadFaults(random, forMs));
-  return faults;
+  // Everything is healed after that, and nothing breaks any more.
+  return faults.filter(({ atMs }) => atMs < forMs);
 }
 
 function zoneFault(random: SimRandom, clients: readonly string[], forMs: number): Fault {

@@ -89,7 +89,8 @@ export class ClusterOversight implements Oversight {
     await this.#world.run(IDLE_MS);
     const after = this.#said();
     const { reportMs, tickMs } = this.#times;
-    const groups = this.#people.lead?.state?.shards.size ?? 0;
+    const groups = this.#people.lead?.state?.shards.size;
+    if (groups === undefined) return `${UNREST}: nobody leads the metaserver after ${IDLE_MS} ms of nothing to do`;
     const reportsMax = TIMES * NODES.length * (IDLE_MS / reportMs + SLACK);
     // A question and an answer for each follower at each tick.
     const messagesMax = TIMES * groups * (REPLICAS - 1) * 2 * (IDLE_MS / tickMs + SLACK);
