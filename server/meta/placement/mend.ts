@@ -19,7 +19,7 @@ import type { OperatorKind } from '../operator.ts';
 import { type Ailment, bytesOf, failureOn, kindOf, type ReplicaRecord, runsOn, type Shard } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import type { TableRecord } from '../table.ts';
-import { failedMember, missing, strayHost, surplus } from './diagnosis.ts';
+import { failedMember, missing, surplus } from './diagnosis.ts';
 import { successorOf } from './progress.ts';
 import { levelOf, type Round, type Seat } from './round.ts';
 import { inZone, misplaced, wantedReplicas, zoneShare } from './rules.ts';
@@ -226,9 +226,7 @@ function where(round: Round, table: TableRecord, shard: Shard, seat: Seat): stri
 
 /** Nothing, but that what a former member has left behind goes: its node may be the one that could take a new replica. And that a member gets the replica that it lacks. */
 function blocked(round: Round, shard: Shard, reason: string): boolean {
-  const stray = strayHost(round.state, shard);
-  if (stray === undefined && proposeToMake(round, shard)) return true;
-  if (stray !== undefined) proposeToDestroy(round, shard, stray);
-  else round.block(shard, reason);
-  return stray !== undefined;
+  if (proposeToDestroy(round, shard) || proposeToMake(round, shard)) return true;
+  round.block(shard, reason);
+  return false;
 }

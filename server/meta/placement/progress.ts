@@ -113,13 +113,8 @@ export function hopeless(state: ClusterState, { steps, at }: OperatorRecord): st
     if (source.lastIndex - target.lastIndex > LENGTHENED_MAX)
       return `the log of shard ${source.id} is longer by now, by more than ${LENGTHENED_MAX} entries`;
   }
-  const now = steps[at];
-  if (now?.type === 'remove') {
-    const shard = state.shards.get(now.shard);
-    // Decided on members of before a change that the leader made for an operator of before, and had not reported.
-    if (shard !== undefined && !shard.record.joint && replicaOn(shard, now.node)?.votes === true)
-      return `node ${now.node} has a vote by now`;
-  }
+  const changed = changedSince(state, steps[at]);
+  if (changed !== undefined) return changed;
   for (let i = at; i < steps.length; i++) {
     const step = steps[i]!;
     if (
@@ -136,6 +131,16 @@ export function hopeless(state: ClusterState, { steps, at }: OperatorRecord): st
     if (node.duty !== 'active') return `node ${step.node} is ${node.duty}`;
   }
   return undefined;
+}
+
+/** It was decided on members of before a change that the leader made for an operator of before, and had not reported. */
+function changedSince({ shards }: ClusterState, step: Step | undefined): string | undefined {
+  if (step?.type !== 'remove' && step?.type !== 'destroy-replica') return undefined;
+  const shard = shards.get(step.shard);
+  const replica = shard && replicaOn(shard, step.node);
+  if (replica === undefined || shard!.record.joint) return undefined;
+  if (step.type === 'destroy-replica') return `node ${step.node} is a member by now`;
+  return replica.votes ? `node ${step.node} has a vote by now` : undefined;
 }
 
 function told(state: ClusterState, step: Step): { readonly node: number; readonly order: Order }[] {

@@ -21,6 +21,8 @@ import { absentMember, strayHost } from './diagnosis.ts';
 const TIDIED_MAX = 64;
 /** A member of a shard that has just been split off may be about to make its replica. */
 const MAKING_MS = 10_000;
+/** A node reports each second. */
+const HEARD_MS = 3000;
 
 export function tidy(round: Round): void {
   const { state, nowMs } = round;
@@ -47,10 +49,7 @@ export function tidy(round: Round): void {
   }
   for (const shard of state.ailing('stray')) {
     if (left <= 0) return;
-    const node = round.isFree(shard) ? strayHost(state, shard) : undefined;
-    if (node === undefined) continue;
-    proposeToDestroy(round, shard, node);
-    left--;
+    if (round.isFree(shard) && proposeToDestroy(round, shard)) left--;
   }
   for (const [id, at] of state.strays) {
     if (left <= 0) return;
@@ -94,10 +93,17 @@ export function proposeToMake(round: Round, shard: Shard): boolean {
   return true;
 }
 
-/** Of a node that has a replica of a shard, and is no member of it. */
-export function proposeToDestroy(round: Round, shard: Shard, node: number): void {
+/**
+ * What a node has of a shard that it is no member of. Not while the leader is silent: it may have taken the node in since it was heard, by an order of an operator that was
+ * given up. Whether there is such a node.
+ */
+export function proposeToDestroy(round: Round, shard: Shard): boolean {
+  const { state, nowMs } = round;
+  const node = strayHost(state, shard);
+  if (node === undefined || nowMs - (state.nodes.get(shard.leader)?.heardAtMs ?? 0) > HEARD_MS) return false;
   const members = shard.record.replicas.map((replica) => replica.node).join(', ');
   round.propose(shard, 'tidy', `node ${node} has a replica and is none of its members, ${members}`, [
     { shard: shard.id, type: 'destroy-replica', node },
   ]);
+  return true;
 }

@@ -42,6 +42,47 @@ it('a member that has got a vote, which nobody had heard when its removal was de
   checkRules(world);
 });
 
+it('what a node has of a shard is not destroyed while the leader is silent, which may have taken the node in', () => {
+  const { world, shard } = oneShard();
+  const move = takenIn(world, shard);
+  world.nodes.get(2)!.heard = false;
+  world.ticks(4);
+  world.commit(cancelOperator(world.cluster, move.id, 'a test', world.nowMs));
+  expect(world.cluster.ailing('stray')).toContain(world.cluster.shards.get(shard));
+  world.ticks(20);
+  expect(world.hostedBy(4)).toContain(shard);
+  world.nodes.get(2)!.heard = true;
+  world.ticks(10);
+  expect(world.hostedBy(4)).not.toContain(shard);
+  checkRules(world);
+});
+
+it("what a node has is not destroyed as nobody's when the leader says that it has taken the node in", () => {
+  const { world, shard } = oneShard();
+  const move = takenIn(world, shard);
+  world.nodes.get(2)!.heard = false;
+  world.commit(cancelOperator(world.cluster, move.id, 'a test', world.nowMs));
+  world.nodes.get(4)!.heard = false;
+  world.tick();
+  const removal = [...world.cluster.running.values()].find((operator) => operator.shard === shard)!;
+  expect(removal.steps).toEqual([{ shard, type: 'destroy-replica', node: 4 }]);
+  for (const node of [2, 4]) world.nodes.get(node)!.heard = true;
+  world.tick();
+  expect(world.cluster.operators.get(removal.id)).toMatchObject({ state: 'failed', ending: 'node 4 is a member by now' });
+  expect(world.hostedBy(4)).toContain(shard);
+});
+
+/** The leader, node 2, has taken node 4 in, and has not said so; nor has it sent anything. */
+function takenIn(world: World, shard: number): OperatorRecord {
+  world.groups.get(shard)!.bytes = 2 ** 20;
+  world.copyBytesPerTick = 0;
+  world.elect(shard, 2);
+  const move = begun(world, askMove(world.cluster, shard, 1, 4, world.nowMs));
+  for (let i = 0; i < 20 && !world.groups.get(shard)!.configuration.learners.includes(4); i++) world.tick();
+  expect(world.cluster.shards.get(shard)!.record.replicas.map(({ node }) => node)).toEqual([1, 2, 3]);
+  return move;
+}
+
 /** A table of one shard, on nodes 1 to 3, each in a zone of its own; node 4 is in that of node 1. */
 function oneShard(): { world: World; shard: number } {
   const world = new World({ downAfterMs: 10_000 });

@@ -557,7 +557,10 @@ export class World {
       group.descriptor.state === 'retired' || record === undefined || (this.cluster.tables.get(record.record.table)?.droppedAtMs ?? 1) > 0;
     const sound = [...group.copies].filter(([other, copied]) => other !== node && copied === Infinity && !group.failed.has(other));
     if (!isOver && sound.length === 0) throw new WorldError(`shard ${shard}: the last copy is destroyed, on node ${node}`);
-    if (isMember && !isOver) throw new WorldError(`shard ${shard}: the replica on node ${node} is destroyed, and is a member`);
+    // A learner that its leader has taken in, unheard, has no vote: it is made anew, and filled.
+    const isUnheard = record?.record.replicas.every((replica) => replica.node !== node) === true && !isVoter(group.configuration, node);
+    if (isMember && !isOver && !isUnheard)
+      throw new WorldError(`shard ${shard}: the replica on node ${node} is destroyed, and is a member`);
     hosted.delete(shard);
     group.copies.delete(node);
     group.failed.delete(node);
