@@ -26,6 +26,7 @@ import {
   takeReport,
   takeStrays,
 } from './changes/index.ts';
+import { notAhead } from './clocks.ts';
 import { Cluster } from './cluster.ts';
 import { Desk } from './desk.ts';
 import { OrderBook } from './order-book.ts';
@@ -223,7 +224,7 @@ export class MetaLead {
   async #begin(): Promise<void> {
     const { replica, clock, voters, onEvent } = this.#parts;
     const { store, records, timestampsBound } = await MetaStore.begin(replica, this.beganMs);
-    this.#cluster.apply(records);
+    this.#cluster.apply(records.map((record) => notAhead(record, this.beganMs)));
     this.#store = store;
     this.#timestamps = new Timestamps(timestampsBound, clock, (bound) => store.commitTimestamps(bound));
     if (records.length === 0) await this.#commit(beginning(voters, this.nowMs));

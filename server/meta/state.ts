@@ -8,7 +8,7 @@
  *   index    what follows from the two and is kept so that nobody searches for it: replicas by node, shards of a table in order (cluster.ts).
  *
  * Times are milliseconds of the wall clock as the shell gives it: within one lead of META_GROUP they never go back; over leads they may jump,
- * so what is persisted is compared with tolerance (an hour's guard, half an hour's patience), never ordered by.
+ * so what is persisted is compared with tolerance (an hour's guard, half an hour's patience), never ordered by; what is to come yet counts as now (clocks.ts).
  *
  * `ClusterState` is what everybody reads; `Cluster` (cluster.ts) is the one implementation, and the only thing that changes it.
  */

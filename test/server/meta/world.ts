@@ -20,6 +20,7 @@ import {
 } from '../../../server/meta/changes/index.ts';
 import type { NodeLoadReport, NodeReport, ShardReport } from '../../../server/meta/attending.ts';
 import type { TableSpec } from '../../../server/meta/changes/index.ts';
+import { notAhead } from '../../../server/meta/clocks.ts';
 import { Cluster } from '../../../server/meta/cluster.ts';
 import { LENGTHENED_MAX, type Order } from '../../../server/meta/orders.ts';
 import { ordersOf, type Plan, plan, stepOfOrder } from '../../../server/meta/placement/index.ts';
@@ -186,7 +187,7 @@ export class World {
     this.nowMs -= backMs;
     const stored = [...this.#stored.values()];
     this.cluster = new Cluster(this.nowMs);
-    this.cluster.apply(stored.filter(({ record }) => record !== undefined));
+    this.cluster.apply(stored.filter(({ record }) => record !== undefined).map((record) => notAhead(record, this.nowMs)));
     for (const node of this.nodes.values()) {
       node.full = true;
       node.registered = false;
