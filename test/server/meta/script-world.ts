@@ -3,8 +3,8 @@
  *
  *   policy FIELD=VALUE ...               bounds other than the defaults
  *   nodes A-B zones Z ... [OPTION=VALUE] nodes A to B, in these zones in turn; options disk (GiB), cores, pool, role
- *   table NAME hash N | range [KEY ...]  a table; options voters, learners, witnesses, pool
- *   alter NAME OPTION=VALUE ...          voters, learners, witnesses, pool, inline (bytes)
+ *   table NAME hash N | range [KEY ...]  a table; options voters, learners, witnesses, pool, durability
+ *   alter NAME OPTION=VALUE ...          voters, learners, witnesses, pool, durability, inline (bytes)
  *   drop NAME [undelete=MS], undelete NAME
  *   load SHARD FIELD=VALUE ...           what a shard has: mb, keys, reads, writes (each second); SHARD may be `all` or A-B
  *   node N FIELD=VALUE ...               what a node reports: cpu, io (0 to 1), slow (times as usual), used (GiB, by others)
@@ -38,6 +38,7 @@ import {
   stepText,
 } from '../../../server/meta/placement/index.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
+import type { Durability } from '../../../server/meta/table.ts';
 import { stateOf } from '../../../server/meta/node.ts';
 import { bytesOf, kindOf } from '../../../server/meta/shard.ts';
 import { checkRules } from './checks.ts';
@@ -260,7 +261,7 @@ export class ScriptWorld {
 
   #shards(): void {
     for (const [id, { record, leader, load, operator }] of this.#world.cluster.shards) {
-      const { keys, epoch, state } = record.descriptor;
+      const { keys, epoch, state, durability } = record.descriptor;
       const range = (key: Uint8Array | undefined): string =>
         key === undefined ? 'end' : key.length === 8 ? Buffer.from(key).toString('hex').slice(0, 4) : Buffer.from(key).toString();
       const what = keys.kind === 'hash' ? `hash ${keys.bits}/${keys.index}` : `${range(keys.start)}..${range(keys.end)}`;
@@ -269,7 +270,7 @@ export class ScriptWorld {
           `${replica.node}${{ voter: '', learner: ' learner', witness: ' witness' }[kindOf(replica)]}${replica.node === leader ? ' leads' : ''}`,
       );
       this.#out.push(
-        `shard ${id} of ${this.#world.cluster.tables.get(record.table)?.name}: ${what}, epoch ${epoch}${state === 'normal' ? '' : `, ${state}`}, ${Math.round((load?.bytes ?? 0) / MIB)} MiB: ${members.join(', ')}${operator ? ` (${operator.kind})` : ''}`,
+        `shard ${id} of ${this.#world.cluster.tables.get(record.table)?.name}: ${what}, epoch ${epoch}${state === 'normal' ? '' : `, ${state}`}${durability === undefined ? '' : `, durability ${durability}`}, ${Math.round((load?.bytes ?? 0) / MIB)} MiB: ${members.join(', ')}${operator ? ` (${operator.kind})` : ''}`,
       );
     }
   }
@@ -293,5 +294,10 @@ function tableFields(options: Readonly<Record<string, string>>): Parameters<type
   const counts = Object.fromEntries(
     ['voters', 'learners', 'witnesses'].filter((kind) => options[kind]).map((kind) => [kind, Number(options[kind])]),
   );
-  return { ...(Object.keys(counts).length > 0 && { replicas: counts }), ...(options['pool'] && { pool: options['pool'] }) };
+  const { pool, durability } = options;
+  return {
+    ...(Object.keys(counts).length > 0 && { replicas: counts }),
+    ...(pool !== undefined && { pool }),
+    ...(durability !== undefined && { durability: durability as Durability }),
+  };
 }

@@ -28,7 +28,7 @@ import type { Policy } from '../../../server/meta/policy.ts';
 import type { OperatorRecord } from '../../../server/meta/operator.ts';
 import type { Change, MetaWrite } from '../../../server/meta/state.ts';
 import { changed, type Configuration, hasQuorum, isVoter, membersOf, votersOnly } from '../../../server/raft/index.ts';
-import type { ShardDescriptor, ShardKeys } from '../../../server/shard/descriptor.ts';
+import { type ShardDescriptor, type ShardKeys, withSettings } from '../../../server/shard/descriptor.ts';
 
 export class WorldError extends Error {}
 
@@ -470,8 +470,7 @@ export class World {
       case 'describe': {
         const group = this.#led(order.descriptor.shard, node);
         if (group === undefined) return false;
-        const { ttlMs, inlineThreshold, dropped } = order.descriptor;
-        return this.#redescribe(group, { ...group.descriptor, ttlMs, inlineThreshold, dropped });
+        return this.#redescribe(group, withSettings(group.descriptor, order.descriptor));
       }
       default:
     }

@@ -1,6 +1,16 @@
 /** A group of three whose table does not wait for disks: what is answered early, what that survives, and what it does not. */
 import { describe, expect, it } from 'vitest';
-import { type ApplyResult, describeShard, encodeWrite, NO_LIMIT, type Replica } from '../../../server/node/index.ts';
+import {
+  type ApplyResult,
+  demote,
+  describeShard,
+  encodeDeleteRange,
+  encodeWrite,
+  engineKey,
+  NO_LIMIT,
+  type Replica,
+} from '../../../server/node/index.ts';
+import { CLIENTS_MAX } from '../../../server/node/request-table.ts';
 import { ANSWERED_MS } from '../../../server/node/early-answers.ts';
 import { leaderOf, replicaOf } from '../../sim/operator.ts';
 import type { Ending } from '../../sim/sim-node.ts';
@@ -58,8 +68,8 @@ class EarlyGroup extends GroupOfThree {
   }
 }
 
-function identified(replica: Replica, key: string, value: string, sequence: number): Promise<ApplyResult> {
-  const id = { client: Buffer.from('client'), sequence, seen: 0 };
+function identified(replica: Replica, key: string, value: string, sequence: number, client = 'client'): Promise<ApplyResult> {
+  const id = { client: Buffer.from(client), sequence, seen: 0 };
   return replica.propose(encodeWrite(id, [], [{ type: 'put', key: Buffer.from(key), value: Buffer.from(value) }]), NO_LIMIT);
 }
 
@@ -129,6 +139,85 @@ describe('a write of a table with durability os', () => {
     }
   });
 
+  it('is there when a minority is gone for good with its disks, the leader too', async () => {
+    for (const leads of [true, false]) {
+      const group = new EarlyGroup();
+      const leader = await group.ready();
+      group.slowness = SLOW;
+      expect(await group.soon(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+      const lost = group.nodes.find((node) => (replicaOf(node) === leader) === leads)!;
+      lost.lose();
+      group.slowness = 1;
+      const left = group.nodes.filter((node) => node !== lost);
+      const isThere = (): boolean => left.every((node) => replicaOf(node) !== undefined && valueOf(replicaOf(node)!, 'k') === 'v');
+      expect(await group.world.run(10_000, isThere)).toBe(true);
+    }
+  });
+
+  it('is there when the disk of the leader, or of a follower, fails right after its answer', async () => {
+    for (const leads of [true, false]) {
+      const group = new EarlyGroup();
+      const leader = await group.ready();
+      const replica = group.nodes.map(replicaOf).find((each) => (each === leader) === leads)!;
+      group.slowness = SLOW;
+      const { disk } = group.nodeOf(replica);
+      expect(await group.soon(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+      disk.failAt({ at: disk.operations + 1, error: 'EIO' });
+      put(leader, 'next', 'v').catch(() => undefined);
+      expect(await group.world.run(1000, () => replica.stopped !== undefined)).toBe(true);
+      group.slowness = 1;
+      const others = group.nodes.filter((node) => node !== group.nodeOf(replica));
+      const isThere = (): boolean => others.every((node) => replicaOf(node) !== undefined && valueOf(replicaOf(node)!, 'k') === 'v');
+      expect(await group.world.run(10_000, isThere)).toBe(true);
+    }
+  });
+
+  it('is written to the log while the log syncs what came before', async () => {
+    const group = new EarlyGroup();
+    const leader = await group.ready();
+    group.slowness = SLOW;
+    expect(await group.soon(put(leader, 'k1', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    const before = leader.stats();
+    expect(await group.soon(put(leader, 'k2', 'v'))).toMatchObject({ value: { outcome: 'applied', version: before.lastIndex + 1 } });
+    // The first one's sync is under way still.
+    expect(leader.stats().persistedIndex).toBe(before.lastIndex - 1);
+    group.end('process');
+    expect(await group.agreed('k2')).toBe('v');
+  });
+
+  it('is answered by one voter alone when its own system has it, and is there when that process ends', async () => {
+    const group = new EarlyGroup();
+    const leader = await group.ready();
+    for (const { id } of group.nodes.flatMap((node) => replicaOf(node)?.stats() ?? [])) {
+      if (id !== leader.stats().id) await group.outcome(demote(leader, id));
+    }
+    expect(leader.stats().configuration.voters).toEqual([leader.stats().id]);
+    group.slowness = SLOW;
+    expect(await group.soon(put(leader, 'k', 'v'))).toMatchObject({ value: { outcome: 'applied' } });
+    expect(leader.stats().persistedIndex).toBeLessThan(leader.stats().lastIndex);
+    group.end('process');
+    expect(await group.agreed('k')).toBe('v');
+  });
+
+  it('waits for disks where so many clients write that it is not certain which one is forgotten next', async () => {
+    const group = new EarlyGroup();
+    const leader = await group.ready();
+    const others = Array.from({ length: CLIENTS_MAX - 1 }, (_, i) => identified(leader, 'k', 'v', 1, `client ${i}`));
+    await group.outcome(Promise.all(others));
+    expect(await group.agreed('k')).toBe('v');
+    group.slowness = SLOW;
+    const ahead = async (promise: Promise<ApplyResult>): Promise<boolean> => {
+      const { value } = await group.outcome(promise);
+      if (value?.outcome !== 'applied') throw new Error('it was not applied');
+      return leader.applied < value.version;
+    };
+    const last = identified(leader, 'k', 'last', 1, 'one more');
+    const late = identified(leader, 'k', 'late', 1, 'and one more');
+    // Nobody is to be forgotten for this one.
+    const unnamed = put(leader, 'k', 'unnamed');
+    expect([await ahead(last), await ahead(unnamed), await ahead(late)]).toEqual([true, true, false]);
+  });
+
   it('may be lost with the power of all, and then nobody has it, nor ever had', async () => {
     const group = new EarlyGroup();
     const leader = await group.ready();
@@ -167,10 +256,12 @@ describe('a write of a table with durability os', () => {
     const key = Buffer.from('k');
     const conditional = leader.propose(encodeWrite(undefined, [{ kind: 'absent', key }], [{ type: 'delete', key }]), NO_LIMIT);
     const again = identified(leader, 'k', 'two', 1);
+    const range = leader.propose(encodeDeleteRange(undefined, engineKey(Buffer.from('x')), engineKey(Buffer.from('y')), 10), NO_LIMIT);
     const late = leader.propose(encodeWrite(undefined, [], [{ type: 'delete', key }], leader.shard.descriptor.epoch + 1), NO_LIMIT);
-    expect(await Promise.all([conditional, again, late].map((each) => group.soon(each)))).toEqual([undefined, undefined, undefined]);
+    expect(await Promise.all([conditional, again, range, late].map((each) => group.soon(each)))).toEqual(Array(4).fill(undefined));
     expect(await group.outcome(conditional)).toMatchObject({ value: { outcome: 'condition-failed' } });
     expect(await group.outcome(again)).toEqual(first);
+    expect(await group.outcome(range)).toMatchObject({ value: { outcome: 'range-deleted' } });
     expect(await group.outcome(late)).toMatchObject({ value: { outcome: 'other-epoch' } });
   });
 
