@@ -181,6 +181,18 @@ describe('what the metaserver says, for people', () => {
     expect(all).toMatch(/quotas +1G, 500 writes\/s\n/);
   });
 
+  it('tables: whether answers wait for disks, in the list and of one', () => {
+    const tables = [
+      { ...ORDERS, durability: 'synced' },
+      { ...ORDERS, table: 17, name: 'sessions', durability: 'os' },
+    ];
+    const [head, ...lines] = tablesText(tables).split('\n');
+    const at = head!.indexOf('durability');
+    expect(at).toBeGreaterThan(0);
+    expect(lines.slice(0, 2).map((line) => line.slice(at).split(/ +/)[0])).toEqual(['synced', 'os']);
+    expect(tables.map((each) => /durability +(\w+)\n/.exec(tableText(each))?.[1])).toEqual(['synced', 'os']);
+  });
+
   it('JSON has keys as scan prints them, and of alternatives the one that is there', () => {
     expect(JSON.parse(jsonText({ keys: { $case: 'range', value: { start: Buffer.of(0x61, 0) } } }))).toEqual({
       keys: { range: { start: 'a\\x00' } },

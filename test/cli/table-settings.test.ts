@@ -37,6 +37,7 @@ it('takes every setting of a table, and changes each by itself', async () => {
     quotas: { bytes: 2 ** 30, readsPerSecond: 50, writesPerSecond: 20 },
   };
   expect(await table('create', 't', ...made)).toMatchObject(asked);
+  expect(await table('list')).toContainEqual(expect.objectContaining({ name: 't', durability: 'os' }));
   const changes: readonly (readonly [string, string, object])[] = [
     ['--ttl', '0', { ttlMs: 0 }],
     ['--durability', 'synced', { durability: 'synced' }],

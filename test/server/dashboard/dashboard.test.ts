@@ -170,6 +170,7 @@ describe('a view', () => {
       [3, 'sessions', 10],
       [0, 'system', 1],
     ]);
+    expect(tables.map(({ name, durability }) => [name, durability])).toContainEqual(['sessions', 'os']);
     expect(tables[1]!.dataBytes).toBe(shards.filter(({ table }) => table === 2).reduce((sum, { dataBytes }) => sum + dataBytes, 0));
   });
 
