@@ -99,6 +99,8 @@ const CLUSTER_HINTS: Readonly<Record<string, string>> = {
 
 /** What to do next. */
 function hintOf({ kind, code, message, details }: SparrowError): string | undefined {
+  if (code === 'UNREACHABLE' && /alert (?:certificate required|bad certificate|unknown ca)/i.test(message))
+    return 'The server asks who calls: --tls-certificate FILE and --tls-key FILE name what to show it.';
   if (code === 'UNREACHABLE' && /certificate|self-signed|altnames/i.test(message))
     return '--tls-authority FILE names the certificates to trust.';
   if (code === 'UNREACHABLE' && /Failed to connect|Protocol error|wrong version number|EPROTO|socket disconnected/.test(message))

@@ -90,7 +90,11 @@ export function addServer(program: Command): void {
     .option('--role <role>', `what it is for: ${ROLES.join(', ')} (default: all)`, parseRole)
     .option('--label <name=value>', 'what else people want to see of it; may be given several times', parseLabel)
     .option('--config <file>', 'a YAML file of settings; options here win over it')
-    .option('--log-level <level>', `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn)`, parseLogLevel)
+    .option(
+      '--log-level <level>',
+      `what it logs on stderr, as JSON lines: ${LOG_LEVELS.join(', ')} (default: warn; info with --config)`,
+      parseLogLevel,
+    )
     .addHelpText('after', HELP);
   command.action(async (options: ServerCommandOptions) => {
     if (options.data === undefined && options.config === undefined && options.role !== 'proxy') {

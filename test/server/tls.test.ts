@@ -49,6 +49,8 @@ describe('a server with a certificate', () => {
       await using client = connect(address, { ...impatient, tls: { authority, ...unknown } });
       await expect(client.get('k')).rejects.toMatchObject({ kind: 'unavailable' });
     }
+    const unasked = await runCli(['get', '--server', address, '--tls-authority', file('authority'), '--timeout', '2', 'k']);
+    expect([unasked.code, unasked.stderr]).toEqual([3, expect.stringContaining('--tls-certificate FILE and --tls-key FILE')]);
   });
 
   it.each([
