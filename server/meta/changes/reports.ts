@@ -68,8 +68,8 @@ function adopted(state: ClusterState, report: ShardReport, nowMs: number): Shard
   return isSuperseded(state, descriptor) ? undefined : recordOf(report, nowMs);
 }
 
-/** Of a shard that came of a split. */
-export function recordOf(report: ShardReport, nowMs: number): ShardRecord {
+/** Of a shard that came of a split then. */
+export function recordOf(report: ShardReport, atMs: number): ShardRecord {
   const { descriptor, configuration, applied, term } = report;
   return {
     id: descriptor.shard,
@@ -79,8 +79,8 @@ export function recordOf(report: ShardReport, nowMs: number): ShardRecord {
     joint: isJoint(configuration),
     asOfIndex: applied,
     asOfTerm: term,
-    createdAtMs: nowMs,
-    splitAtMs: nowMs,
+    createdAtMs: atMs,
+    splitAtMs: atMs,
     byHand: false,
   };
 }

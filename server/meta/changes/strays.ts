@@ -21,8 +21,8 @@ export function takeStrays(state: ClusterState, nowMs: number): Change {
     const newest = newestOf(at.values());
     const parent = newest === undefined ? undefined : partedFrom(state, newest.descriptor);
     if (newest === undefined || parent === undefined || nowMs - Math.max(parent.record.splitAtMs, state.ledSinceMs) < UNHEARD_MS) continue;
-    // No leader has said it in any term.
-    writes.push({ kind: 'shard', id, record: { ...recordOf(newest, nowMs), asOfTerm: 0 } });
+    // It is as old as the split. No leader has said it in any term.
+    writes.push({ kind: 'shard', id, record: { ...recordOf(newest, parent.record.splitAtMs), asOfTerm: 0 } });
   }
   return change(state, writes, undefined);
 }
