@@ -18,7 +18,7 @@ import type { FailedReplica, NodeLoadReport, NodeReport, ShardReport } from './a
 import { NOTHING_OVER, overOf } from './load.ts';
 import { diagnose, nodesTouched, plannedLeader, plannedReplicas, sizeClassOf } from './placement/index.ts';
 import { type Policy, resolvePolicy } from './policy.ts';
-import { isFor, type Node, type NodeLoad, type NodeRecord, type Over, type PeerProbe } from './node.ts';
+import { isFor, LOAD_WINDOW_MS, type Node, type NodeLoad, type NodeRecord, type Over, type PeerProbe } from './node.ts';
 import type { OperatorRecord } from './operator.ts';
 import {
   type Ailment,
@@ -38,6 +38,8 @@ import type { TableRecord } from './table.ts';
 import { compareStarts, ShardOrder } from './shard-order.ts';
 
 const NOBODY: readonly Node[] = [];
+/** What a leader reports of reads is of its own time by then. */
+const READS_BEFORE_MS = 3 * LOAD_WINDOW_MS;
 
 interface Eligible {
   readonly nodes: readonly NodeEntry[];
@@ -54,6 +56,10 @@ class NodeEntry implements Node {
   /** Shards of which it says it has a replica, member or not. */
   readonly replicasHere: Set<ShardEntry> = new Set();
   memberBytes = 0;
+  memberTraffic = 0;
+  carried = 0;
+  /** When a report counted in `carried` last. */
+  carriedAtMs = 0;
   replicas = 0;
   bytes = 0;
   leads = 0;
@@ -76,6 +82,10 @@ class ShardEntry implements Shard {
   membersAsOf: number;
   progress: readonly ReplicaProgress[] = [];
   load: ShardLoad | undefined;
+  /** Who reported it; the reads that were reported by who led before, and until when they count. */
+  loadOf = 0;
+  readsBefore = 0;
+  readsBeforeUntilMs = 0;
   readonly hosts: Map<number, Hosted> = new Map();
   operator: OperatorRecord | undefined;
   planned: readonly ReplicaRecord[];
@@ -158,7 +168,7 @@ export class Cluster implements ClusterState {
     node.heardAtMs = nowMs;
     node.probe = undefined;
     if (report === undefined) return;
-    this.#loaded(node, report.load);
+    this.#loaded(node, report.load, nowMs);
     if (report.full)
       this.#forgetHosted(
         id,
@@ -317,9 +327,12 @@ export class Cluster implements ClusterState {
 
   // Reports.
 
-  #loaded(node: NodeEntry, load: NodeLoadReport): void {
+  #loaded(node: NodeEntry, load: NodeLoadReport, nowMs: number): void {
     // Until then nobody could tell which of its replicas are not there.
     if (node.load === undefined) for (const shard of node.shards) this.#touched.add(shard);
+    const part = node.load === undefined ? 1 : Math.min(1, Math.max(0, nowMs - node.carriedAtMs) / LOAD_WINDOW_MS);
+    node.carried += part * (node.memberTraffic - node.carried);
+    node.carriedAtMs = nowMs;
     node.load = load;
     const over = overOf(node, this.policy);
     if (over.slow !== node.over.slow) for (const shard of node.shards) if (shard.leader === node.record.id) this.#touched.add(shard);
@@ -366,7 +379,8 @@ export class Cluster implements ClusterState {
   }
 
   #ledBy(shard: ShardEntry, id: number, report: ShardReport): void {
-    const { diskBytes, keysCount, readsPerSecond, writesPerSecond, bytesPerSecond } = report;
+    const { diskBytes, keysCount, writesPerSecond, bytesPerSecond } = report;
+    const readsPerSecond = this.#readsBy(shard, id, report.readsPerSecond);
     this.#uncount(shard);
     shard.load = {
       bytes: Math.round(diskBytes),
@@ -384,6 +398,17 @@ export class Cluster implements ClusterState {
     shard.progress = report.matches;
     this.#count(shard);
     this.#sizeUp(shard);
+  }
+
+  /** A node that has just begun to lead reports the mean of a time in which mostly another one served the reads: what that one had reported counts until then. */
+  #readsBy(shard: ShardEntry, id: number, readsPerSecond: number): number {
+    const nowMs = this.nodes.get(id)!.heardAtMs;
+    if (shard.loadOf !== id && shard.load !== undefined) {
+      shard.readsBefore = shard.load.readsPerSecond;
+      shard.readsBeforeUntilMs = nowMs + READS_BEFORE_MS;
+    }
+    shard.loadOf = id;
+    return nowMs < shard.readsBeforeUntilMs ? Math.max(shard.readsBefore, readsPerSecond) : readsPerSecond;
   }
 
   #lead(shard: ShardEntry, leader: number, term: number): void {
@@ -420,7 +445,7 @@ export class Cluster implements ClusterState {
       const there = this.nodes.get(node);
       if (there === undefined) continue;
       there.shards.add(shard);
-      if (data) there.memberBytes += shard.load?.bytes ?? 0;
+      if (data) this.#countMember(there, shard, 1);
     }
     this.#countPlanned(shard, 1);
   }
@@ -430,9 +455,15 @@ export class Cluster implements ClusterState {
     for (const { node, data } of shard.record.replicas) {
       const there = this.nodes.get(node);
       if (!there?.shards.delete(shard)) continue;
-      if (data) there.memberBytes -= shard.load?.bytes ?? 0;
+      if (data) this.#countMember(there, shard, -1);
     }
     this.#countPlanned(shard, -1);
+  }
+
+  #countMember(node: NodeEntry, { load, leader }: ShardEntry, sign: 1 | -1): void {
+    if (load === undefined) return;
+    node.memberBytes += sign * load.bytes;
+    node.memberTraffic += sign * (load.writesPerSecond + (leader === node.record.id ? load.readsPerSecond : 0));
   }
 
   #countPlanned(shard: ShardEntry, sign: 1 | -1): void {

@@ -54,7 +54,10 @@ export interface NodeRecord {
   readonly directoryId?: string;
 }
 
-/** Soft. Rates are means over some ten seconds, so that a single burst is none. */
+/** What a node reports of cores, disk and rates are means over so long, so that a single burst is none. */
+export const LOAD_WINDOW_MS = 10_000;
+
+/** Soft. */
 export interface NodeLoad {
   readonly diskUsedBytes: number;
   /** What the file system says is free: below capacity minus used where others use the disk, too. */
@@ -108,8 +111,11 @@ export interface Node {
   /** Index: shards of which it is a member, and those of which it reports a replica. */
   readonly shards: ReadonlySet<Shard>;
   readonly replicasHere: ReadonlySet<Shard>;
-  /** Index: bytes of those of which it has the data. */
+  /** Index: bytes of those of which it has the data; writes each second of those and reads of those that it leads. */
   readonly memberBytes: number;
+  readonly memberTraffic: number;
+  /** Soft: `memberTraffic` as a mean over LOAD_WINDOW_MS: what its cores and disk are busy with when they are as it reports. */
+  readonly carried: number;
   /** Index, planned: replicas, their bytes (of those with data), leads; writes each second of its replicas and reads of its leads. */
   readonly replicas: number;
   readonly bytes: number;

@@ -20,7 +20,7 @@ import { bytesOf, type ReplicaRecord, replicaOn, type Shard } from '../shard.ts'
 import { successorOf } from './progress.ts';
 import { diskAfter, type Dimension, fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
 import { wantedReplicas } from './rules.ts';
-import { isBelow, isBeyond, readsOf, sparesTraffic, staysEven, staysIdle, writesOf } from './shares.ts';
+import { enoughOf, isBelow, isBeyond, readsOf, sparesTraffic, staysEven, staysIdle, writesOf } from './shares.ts';
 import { stepsToMove } from './steps.ts';
 import { targetFor, type Wish } from './targets.ts';
 import { bytesText, nodeText, partText, rateText } from './words.ts';
@@ -89,7 +89,8 @@ function relieveBusy(round: Round, pool: Pool): void {
     const shards = movable(round, seat)
       .filter((shard) => writesOf(shard) > 0 && shard.plannedLeader !== seat.id)
       .sort((a, b) => writesOf(b) - writesOf(a) || a.id - b.id);
-    const enough = seat.traffic * 0.75;
+    const enough = enoughOf(seat);
+    if (seat.traffic <= enough) continue;
     move(round, pool, {
       seat,
       shards,

@@ -12,7 +12,7 @@ import { SYSTEM_TABLE } from '../../shard/descriptor.ts';
 import type { Node } from '../node.ts';
 import { failureOn, mayLead, type Shard } from '../shard.ts';
 import { fairOf, inTurn, levelOf, type Pool, type Round, type Seat } from './round.ts';
-import { isBeyond, readsOf, sparesTraffic, staysEven, staysIdle } from './shares.ts';
+import { enoughOf, isBeyond, readsOf, sparesTraffic, staysEven, staysIdle } from './shares.ts';
 import { nodeText, partText, rateText } from './words.ts';
 
 /** What a node gives away in one round: reports of how it goes then come before the next. */
@@ -67,8 +67,7 @@ function relieve(round: Round, pool: Pool): void {
     const { load } = seat.node;
     const busy = cpu ? `its cores are ${partText(load.cpu)} busy` : `its disk is ${partText(load.io)} busy`;
     const shards = sharedLeads(round, seat.node).sort((a, b) => readsOf(b) - readsOf(a));
-    // A quarter of its traffic at a time: then what it reports tells more than an estimate.
-    const enough = seat.traffic * 0.75;
+    const enough = enoughOf(seat);
     for (const shard of shards) {
       if (round.transfersLeft <= 0 || seat.leadsMoved >= GIVEN_MAX || seat.traffic <= enough || readsOf(shard) === 0) break;
       giveAway(round, shard, `${nodeText(seat.node)} leads it, and ${busy}`, (other) => staysIdle(round, seat, other, readsOf(shard)));

@@ -7,7 +7,7 @@
  *
  * Pure. Used by leads.ts, balance.ts.
  */
-import type { Node, NodeLoad } from '../node.ts';
+import type { Node } from '../node.ts';
 import type { Shard } from '../shard.ts';
 import { type Dimension, fairOf, type Pool, type Round, type Seat } from './round.ts';
 
@@ -35,16 +35,16 @@ export function sparesTraffic(round: Round, groups: readonly Pool[], seat: Seat,
 
 /**
  * Whether a node stays below its high marks when it takes so much traffic over from another: as much of its cores and disk as that takes there, for all that is
- * known. What it reports to be busy with is the traffic that it reports; what has been decided since comes to that. A shard that fills a node by itself fills every other one, too, and is
+ * known. What it reports is the mean of a while, and of what it carried then (node.ts); what has come or been decided since is added. A shard that fills a node by itself fills every other one, too, and is
  * left where it is.
  */
 export function staysIdle({ state: { policy } }: Round, from: Seat, to: Seat, rate: number): boolean {
   const [gives, takes] = [from.node.load, to.node.load];
   if (gives === undefined || takes === undefined || isBusy(to)) return false;
-  const part = from.node.traffic === 0 ? 0 : rate / from.node.traffic;
+  const part = from.node.carried === 0 ? 0 : rate / from.node.carried;
   const cores = coresOf(from.node) / coresOf(to.node);
-  const carries = carriedBy(takes);
-  const coming = carries === 0 ? 0 : Math.max(0, to.traffic - carries) / carries;
+  const { carried } = to.node;
+  const coming = carried === 0 ? 0 : Math.max(0, to.traffic - carried) / carried;
   const cpu = takes.cpu * (1 + coming) + gives.cpu * part * cores;
   const io = takes.io * (1 + coming) + gives.io * part;
   return cpu < policy.cpuHigh && io < policy.ioHigh;
@@ -63,8 +63,12 @@ export function writesOf({ load }: Shard): number {
   return load?.writesPerSecond ?? 0;
 }
 
-function carriedBy({ readsPerSecond, writesPerSecond }: NodeLoad): number {
-  return readsPerSecond + writesPerSecond;
+/**
+ * What a busy node is to be left with at least: a quarter less than what it is busy with, as it reports. That is a mean, so what was taken away before shows over some seconds, and more
+ * is taken away then.
+ */
+export function enoughOf({ node }: Seat): number {
+  return 0.75 * node.carried;
 }
 
 function coresOf({ record }: Node): number {

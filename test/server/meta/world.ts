@@ -24,6 +24,7 @@ import { notAhead } from '../../../server/meta/clocks.ts';
 import { Cluster } from '../../../server/meta/cluster.ts';
 import { LENGTHENED_MAX, type Order } from '../../../server/meta/orders.ts';
 import { ordersOf, type Plan, plan, stepOfOrder } from '../../../server/meta/placement/index.ts';
+import { LOAD_WINDOW_MS } from '../../../server/meta/node.ts';
 import type { Policy } from '../../../server/meta/policy.ts';
 import type { OperatorRecord } from '../../../server/meta/operator.ts';
 import type { Change, MetaWrite } from '../../../server/meta/state.ts';
@@ -82,6 +83,8 @@ export class World {
   readonly groups: Map<number, Group> = new Map();
   /** A node takes so many bytes in at a tick. */
   copyBytesPerTick: number = 64 * 1024 * 1024;
+  /** Leaders report reads as means, of the time before they led, too; as nodes do of their cores, always. */
+  meanReads: boolean = false;
   /** What happened, for tests: copies that were begun, by kind of operator; leads that were moved. */
   readonly copies: Map<string, number> = new Map();
   transfers: number = 0;
@@ -96,6 +99,8 @@ export class World {
   readonly #copying: Set<number> = new Set();
   /** Bytes and rates of nodes of which nothing has changed since. */
   readonly #sums: Map<number, { readonly used: number; readonly rate: number }> = new Map();
+  /** By node: the mean of its cores, and by shard that of the reads which it served. */
+  readonly #means: Map<number, { cpu: number; readonly reads: Map<number, number> }> = new Map();
 
   constructor(policy: Partial<Policy> = {}) {
     this.cluster = new Cluster(this.nowMs);
@@ -198,6 +203,7 @@ export class World {
   tick(ms: number = 1000, decide: boolean = true): void {
     this.nowMs += ms;
     this.#copy();
+    this.#average(Math.min(1, ms / LOAD_WINDOW_MS));
     for (const node of this.nodes.values()) if (node.alive && node.heard) this.#report(node);
     this.commit(advanceOperators(this.cluster, this.nowMs));
     if (decide) this.decide();
@@ -325,7 +331,7 @@ export class World {
     return {
       diskUsedBytes: used,
       diskFreeBytes: Math.max(0, node.diskBytes - used - node.foreignBytes),
-      cpu: node.cpu ?? Math.min(1, node.foreignCpu + rate / (node.cores * CORE_RATE)),
+      cpu: node.cpu ?? this.#means.get(node.id)?.cpu ?? this.#cpu(node),
       io: node.io,
       ioBytesPerSecond: 4096,
       readsPerSecond: 0,
@@ -334,6 +340,27 @@ export class World {
       slowDisk: node.slowDisk,
       snapshots: 0,
     };
+  }
+
+  #cpu(node: WorldNode): number {
+    return Math.min(1, node.foreignCpu + this.#used(node.id).rate / (node.cores * CORE_RATE));
+  }
+
+  /** `part` of what is now. */
+  #average(part: number): void {
+    for (const node of this.nodes.values()) {
+      const means = this.#means.get(node.id) ?? { cpu: this.#cpu(node), reads: new Map<number, number>() };
+      this.#means.set(node.id, means);
+      means.cpu += part * (this.#cpu(node) - means.cpu);
+      if (!this.meanReads) continue;
+      for (const shard of this.#hosted.get(node.id) ?? []) {
+        const { leader, reads } = this.groups.get(shard)!;
+        const now = leader === node.id ? reads : 0;
+        const before = means.reads.get(shard) ?? 0;
+        means.reads.set(shard, before + part * (now - before));
+      }
+    }
+    if (this.meanReads) for (const shard of this.groups.keys()) this.touch(shard);
   }
 
   #used(node: number): { readonly used: number; readonly rate: number } {
@@ -369,7 +396,7 @@ export class World {
       lastIndex: group.index,
       diskBytes: group.bytes,
       keysCount: group.keys,
-      readsPerSecond: group.reads,
+      readsPerSecond: this.#means.get(node)?.reads.get(shard) ?? group.reads,
       writesPerSecond: group.writes,
       bytesPerSecond: group.writes * 100,
       stoppedBecause: group.failed.has(node) ? 'the disk does not write' : '',
