@@ -81,7 +81,9 @@ const OF_GROUPS: readonly string[] = [
 ];
 
 const OF_SHARDS: readonly string[] = [
-  ...['split', 'merged', 'moved', 'transferred', 'merge cut off', 'not split'].map((what) => `shards: ${what}`),
+  ...['split', 'split by hash', 'merged', 'merged by hash', 'moved', 'transferred', 'merge cut off', 'not split'].map(
+    (what) => `shards: ${what}`,
+  ),
   ...['unseal', 'destroy-replica', 'create-replica'].map((order) => `shards: tidied by ${order}`),
   ...['WRONG_SHARD', 'NO_REPLICA', 'NOT_LEADER', 'SHARD_SEALED'].map((code) => `refused: ${code}`),
   'ended at child',

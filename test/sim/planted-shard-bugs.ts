@@ -7,6 +7,7 @@ const CHILDREN = 'server/node/child-maker.ts';
 const DIRECTORY = 'server/node/group-directory.ts';
 const MACHINE = 'server/node/state-machine.ts';
 const AGENT = 'server/shard/node-agent.ts';
+const RANGES = 'server/node/shard-ranges.ts';
 const ROUTER = 'server/gateway/shard-router.ts';
 const ELECTION = 'server/raft/election.ts';
 const ATTENDANCE = 'server/meta/attendance.ts';
@@ -161,6 +162,20 @@ export const PLANTED_SHARD_BUGS: readonly PlantedBug[] = [
       find: '    const done = before.then(task);\n',
       plant: '    void before;\n    const done = task();\n',
     },
+    cluster: SHARDS,
+  },
+  {
+    name: 'both halves of a hash are the lower one',
+    file: RANGES,
+    find: "{ kind: 'hash', bits, index: keys.index + 2 ** keys.bits },",
+    plant: "{ kind: 'hash', bits, index: keys.index },",
+    cluster: SHARDS,
+  },
+  {
+    name: 'what a hash has given away is never swept',
+    file: CHANGES,
+    find: "    if (parent.keys.kind === 'hash') this.#sweep = FIRST_KEY;\n",
+    plant: '',
     cluster: SHARDS,
   },
 ];

@@ -23,6 +23,7 @@ import type { MetaEvent } from '../../server/meta/lead.ts';
 import type { Oversight } from './oversight.ts';
 import type { Environment, Program } from './sim-node.ts';
 import { bootShardNode, Ledgers } from './shards/node-program.ts';
+import { drawsHashed, HASHED_SHARD } from './shards/hashed-table.ts';
 import { ShardOversight } from './shards/oversight.ts';
 import { RoutingClient } from './shards/routing-client.ts';
 import { drawShardWorkloads } from './shards/workloads.ts';
@@ -106,6 +107,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const ofCluster = metaserver ? drawClusterFaults(seed, clientNames, forMs) : [];
   const ofChildren = shards ? drawChildFaults(seed, servers, forMs) : [];
   const earlyAnswers = count >= 3 && drawEarlyAnswers(seed);
+  const hashed = shards && !metaserver && drawsHashed(seed);
   const allDrawn = [...drawn, ...damages, ...ofCluster, ...ofChildren];
   const plan = options.plan ?? (earlyAnswers ? withCachesKept(allDrawn) : allDrawn);
   const settings = { ...withoutLeases(drawStackSettings(random), plan), earlyAnswers };
@@ -140,7 +142,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       : random.chance(sdkShare)
         ? SdkClient
         : SimClient;
-    return new Client(world, name, servers, timeoutMs);
+    return new Client(world, name, servers, timeoutMs, hashed ? HASHED_SHARD : undefined);
   });
   const workers = Array.from(
     { length: clients.length + random.below(WORKERS_MAX - clients.length) },
@@ -180,6 +182,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   async function live(): Promise<string | undefined> {
     if (!(await world.run(HEALED_MS_MAX, allServe))) return 'the servers do not come up';
     const oversight = overseer();
+    const unprepared = await oversight.prepare?.();
+    if (unprepared !== undefined) return unprepared;
     followPlan(world, plan);
     let working = true;
     let busy = workers.length;
@@ -237,7 +241,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         },
         healedMsMax,
       );
-    if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, { ...divided, earlyAnswers }, healedMsMax);
+    if (divided !== undefined) return new ShardOversight(world, nodes, ledgers, random, { ...divided, earlyAnswers, hashed }, healedMsMax);
     return new GroupOversight({ world, nodes, changing: voters < count, random, healedMsMax });
   }
 

@@ -5,21 +5,25 @@
  *
  * A merge whose source is retired is finished, whatever happens. All else may be given up, and is put right then, as strays are.
  */
-import type { Order } from '../../../server/meta/orders.ts';
+import type { Order, SplitPlace } from '../../../server/meta/orders.ts';
 import type { Replica } from '../../../server/node/index.ts';
 import { isVoter } from '../../../server/raft/index.ts';
 import {
-  coversKey,
+  DEFAULT_TABLE,
   FIRST_SHARD,
+  includes,
   MADE_SHARD_MIN,
   type RangeKeys,
   sameSettings,
   type ShardDescriptor,
+  type ShardKeys,
+  unionOf,
   withSettings,
 } from '../../../server/shard/descriptor.ts';
 import type { SimNode } from '../sim-node.ts';
 import type { SimRandom } from '../sim-random.ts';
 import type { World } from '../world.ts';
+import { HASHED_SHARD } from './hashed-table.ts';
 import { leads, type ShardNode, shardsOn } from './node-program.ts';
 
 const PAUSE_MS_MAX = 120;
@@ -46,6 +50,8 @@ export interface DirectorOptions {
   readonly splitKeys: readonly string[];
   /** Shards are told to have durability `os`. */
   readonly earlyAnswers: boolean;
+  /** The clients' table is one that is divided by hash. */
+  readonly hashed: boolean;
 }
 
 export class Director {
@@ -57,7 +63,7 @@ export class Director {
   readonly #busy: Set<number> = new Set();
   /** Those that were merged into others. */
   readonly #gone: Set<number> = new Set();
-  #nextId = MADE_SHARD_MIN;
+  #nextId: number;
   #operations = 0;
   #working = false;
   #over = false;
@@ -67,6 +73,15 @@ export class Director {
     this.#nodes = nodes;
     this.#random = random;
     this.#options = options;
+    this.#nextId = options.hashed ? HASHED_SHARD.shard + 1 : MADE_SHARD_MIN;
+  }
+
+  /** Makes the clients' table, where it is not the one that is there. False: it is not led in time. */
+  async prepare(msMax: number): Promise<boolean> {
+    if (!this.#options.hashed) return true;
+    const voters = this.#nodes.map((_, i) => i + 1);
+    for (const id of voters) void this.#giveNode(id, { type: 'create-replica', descriptor: HASHED_SHARD, voters });
+    return this.#world.run(msMax, () => this.#known().get(HASHED_SHARD.shard)?.leader !== undefined);
   }
 
   begin(): void {
@@ -142,7 +157,10 @@ export class Director {
   }
 
   #begin(): void {
-    const free = [...this.#known().values()].filter(({ descriptor, leader }) => leader !== undefined && !this.#busy.has(descriptor.shard));
+    const table = this.#options.hashed ? HASHED_SHARD.table : DEFAULT_TABLE;
+    const free = [...this.#known().values()].filter(
+      ({ descriptor, leader }) => descriptor.table === table && leader !== undefined && !this.#busy.has(descriptor.shard),
+    );
     if (free.length === 0) return;
     const one = this.#random.pick(free);
     const dice = this.#random.below(10);
@@ -174,26 +192,32 @@ export class Director {
   }
 
   #beginSplit({ descriptor: { shard, epoch, keys, state } }: Known): void {
-    const places = this.#options.splitKeys.map((key) => Buffer.from(key)).filter((key) => isInside(keys as RangeKeys, key));
+    const places = this.#placesIn(keys);
     if (state !== 'normal' || places.length === 0 || this.#known().size >= SHARDS_MAX) return;
-    const key = this.#random.pick(places);
+    const at = this.#random.pick(places);
     const child = this.#nextId++;
-    this.#run('split', [shard, child], async () => {
+    this.#run(at.kind === 'hash' ? 'split by hash' : 'split', [shard, child], async () => {
       const isDone = (): boolean => (this.#find(shard)?.epoch ?? 0) > epoch;
-      const order: Order = { type: 'split', shard, epoch, child, at: { kind: 'key', key } };
+      const order: Order = { type: 'split', shard, epoch, child, at };
       return (await this.#give(shard, order, isDone, STEP_MS_MAX)) && isDone();
     });
   }
 
+  #placesIn(keys: ShardKeys): SplitPlace[] {
+    if (keys.kind === 'hash') return [{ kind: 'hash' }];
+    const places = this.#options.splitKeys.map((key) => Buffer.from(key)).filter((key) => isInside(keys, key));
+    return places.map((key) => ({ kind: 'key', key }));
+  }
+
   #beginMerge({ descriptor: one }: Known, free: readonly Known[]): void {
-    const other = free.find(({ descriptor }) => areNeighbours(one, descriptor) || areNeighbours(descriptor, one));
+    const other = free.find(({ descriptor }) => areNeighbours(one, descriptor));
     if (other === undefined || one.state !== 'normal' || other.descriptor.state !== 'normal') return;
     const lastOf = (shard: number): number => this.#known().get(shard)?.leader?.replica.stats().lastIndex ?? 0;
     let [target, source] = [one.shard, other.descriptor.shard];
     if (lastOf(target) < lastOf(source)) [target, source] = [source, target];
-    // Every node has shard 1.
-    if (source === FIRST_SHARD) return;
-    this.#run('merged', [target, source], () => this.#merge(target, source));
+    // Every node has shard 1, and clients begin with the other.
+    if (source === FIRST_SHARD || (this.#options.hashed && source === HASHED_SHARD.shard)) return;
+    this.#run(one.keys.kind === 'hash' ? 'merged by hash' : 'merged', [target, source], () => this.#merge(target, source));
   }
 
   async #merge(target: number, source: number): Promise<boolean> {
@@ -212,10 +236,9 @@ export class Director {
       this.#world.counters.add('shards: merge cut off');
       return false;
     }
-    const keys = before.keys as RangeKeys;
     const isCommitted = (): boolean => {
       const now = this.#find(target);
-      return now !== undefined && coversKey(now.keys, keys.start) && now.epoch > before.epoch;
+      return now !== undefined && includes(now.keys, before.keys) && now.epoch > before.epoch;
     };
     await this.#give(target, absorb(true), isCommitted, Infinity);
     this.#gone.add(source);
@@ -338,6 +361,6 @@ function isInside({ start, end }: RangeKeys, key: Uint8Array): boolean {
   return Buffer.compare(key, start) > 0 && (end === undefined || Buffer.compare(key, end) < 0);
 }
 
-function areNeighbours({ keys: a }: ShardDescriptor, { keys: b }: ShardDescriptor): boolean {
-  return a.kind === 'range' && b.kind === 'range' && a.end !== undefined && Buffer.compare(a.end, b.start) === 0;
+function areNeighbours(a: ShardDescriptor, b: ShardDescriptor): boolean {
+  return a.table === b.table && unionOf(a.keys, b.keys) !== undefined;
 }

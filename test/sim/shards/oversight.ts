@@ -23,6 +23,10 @@ export class ShardOversight implements Oversight {
     this.#watch = new ShardWatch(world, nodes, ledgers);
   }
 
+  async prepare(): Promise<string | undefined> {
+    return (await this.#director.prepare(this.#healedMsMax)) ? undefined : 'nobody leads the shard that the table begins with';
+  }
+
   begin(): void {
     this.#director.begin();
     this.#watch.begin();

@@ -5,7 +5,7 @@
  */
 import { RequestIds } from '../../../client/request-ids.ts';
 import { decodeShardNotes, type ShardNote } from '../../../proto/index.ts';
-import { coversKey } from '../../../server/shard/descriptor.ts';
+import { coversKey, DEFAULT_TABLE } from '../../../server/shard/descriptor.ts';
 import type { Changes, Condition, Found, KvClient, Outcome, WriteAnswer } from '../kv-client.ts';
 import { type AnswerFrame, decodeAnswer, encodeFrame, type RequestFrame } from '../kv-frames.ts';
 import type { SimConnection, SimEndpoint } from '../sim-network.ts';
@@ -30,6 +30,7 @@ interface Link {
 
 export class RoutingClient implements KvClient {
   readonly name: string;
+  readonly #home: ShardNote | undefined;
   readonly #world: World;
   readonly #servers: readonly string[];
   readonly #timeoutMs: number;
@@ -44,7 +45,9 @@ export class RoutingClient implements KvClient {
   readonly #seen: Map<number, number> = new Map();
   #next = 1;
 
-  constructor(world: World, name: string, servers: readonly string[], timeoutMs: number) {
+  /** `home`: what it knows before it is told anything, of another table than nodes look for keys in by themselves. */
+  constructor(world: World, name: string, servers: readonly string[], timeoutMs: number, home?: ShardNote) {
+    this.#home = home;
     this.name = name;
     this.#world = world;
     this.#servers = servers;
@@ -76,7 +79,7 @@ export class RoutingClient implements KvClient {
     for (let attempt = 0; this.#world.nowMs < untilMs; attempt++) {
       if (attempt > 0) await this.#world.sleep(RETRY_MS * (0.5 + this.#random.fraction()));
       if (uncertain) this.#world.counters.add('sent again');
-      const place = this.#random.chance(UNNAMED_CHANCE) ? undefined : this.#placeOf(key);
+      const place = (this.#random.chance(UNNAMED_CHANCE) ? undefined : this.#placeOf(key)) ?? this.#home;
       const shard = place?.shard ?? 0;
       const terms = termsFor(shard);
       const server = terms.anyNode === undefined ? this.#serverFor(shard) : this.#random.below(this.#servers.length);
@@ -132,7 +135,12 @@ export class RoutingClient implements KvClient {
     let best: ShardNote | undefined;
     const bytes = Buffer.from(key);
     for (const note of this.#shards.values()) {
-      if (coversKey(note.keys, bytes) && (best === undefined || note.epoch > best.epoch)) best = note;
+      if (
+        note.table === (this.#home?.table ?? DEFAULT_TABLE) &&
+        coversKey(note.keys, bytes) &&
+        (best === undefined || note.epoch > best.epoch)
+      )
+        best = note;
     }
     return best;
   }
