@@ -82,10 +82,8 @@ class ShardEntry implements Shard {
   membersAsOf: number;
   progress: readonly ReplicaProgress[] = [];
   load: ShardLoad | undefined;
-  /** Who reported it; the reads that were reported by who led before, and until when they count. */
+  /** Who reported it. */
   loadOf = 0;
-  readsBefore = 0;
-  readsBeforeUntilMs = 0;
   readonly hosts: Map<number, Hosted> = new Map();
   operator: OperatorRecord | undefined;
   planned: readonly ReplicaRecord[];
@@ -121,6 +119,8 @@ export class Cluster implements ClusterState {
   readonly #sized: Map<SizeClass, Set<ShardEntry>> = new Map(SIZE_CLASSES.map((size) => [size, new Set()]));
   /** Diagnosed anew before anybody looks. */
   readonly #touched: Set<ShardEntry> = new Set();
+  /** Of shards whose leader is new: the reads that were reported of the one before, and what the new one reports. By the time until which those count. */
+  readonly #readsBefore: Map<ShardEntry, { readonly perSecond: number; readonly untilMs: number; reported: number }> = new Map();
   /** Nodes by pool, and of the metaserver (undefined); and how many zones count there. */
   readonly #eligible: Map<string | undefined, Eligible> = new Map();
   /** To be made anew before anybody looks. */
@@ -167,6 +167,7 @@ export class Cluster implements ClusterState {
     if (node === undefined) return;
     node.heardAtMs = nowMs;
     node.probe = undefined;
+    this.#forgetReads(nowMs);
     if (report === undefined) return;
     this.#loaded(node, report.load, nowMs);
     if (report.full)
@@ -290,6 +291,7 @@ export class Cluster implements ClusterState {
   #dropShard(shard: ShardEntry): void {
     this.#uncount(shard);
     this.#order.remove(shard);
+    this.#readsBefore.delete(shard);
     this.shards.delete(shard.id);
     for (const node of shard.hosts.keys()) this.nodes.get(node)?.replicasHere.delete(shard);
     this.#touched.delete(shard);
@@ -401,14 +403,29 @@ export class Cluster implements ClusterState {
   }
 
   /** A node that has just begun to lead reports the mean of a time in which mostly another one served the reads: what that one had reported counts until then. */
-  #readsBy(shard: ShardEntry, id: number, readsPerSecond: number): number {
-    const nowMs = this.nodes.get(id)!.heardAtMs;
+  #readsBy(shard: ShardEntry, id: number, reported: number): number {
     if (shard.loadOf !== id && shard.load !== undefined) {
-      shard.readsBefore = shard.load.readsPerSecond;
-      shard.readsBeforeUntilMs = nowMs + READS_BEFORE_MS;
+      const untilMs = this.nodes.get(id)!.heardAtMs + READS_BEFORE_MS;
+      this.#readsBefore.delete(shard);
+      this.#readsBefore.set(shard, { perSecond: shard.load.readsPerSecond, untilMs, reported });
     }
     shard.loadOf = id;
-    return nowMs < shard.readsBeforeUntilMs ? Math.max(shard.readsBefore, readsPerSecond) : readsPerSecond;
+    const before = this.#readsBefore.get(shard);
+    if (before === undefined) return reported;
+    before.reported = reported;
+    return Math.max(before.perSecond, reported);
+  }
+
+  /** From now on what those report counts that lead for long enough; they may have nothing new to say. */
+  #forgetReads(nowMs: number): void {
+    for (const [shard, { untilMs, reported }] of this.#readsBefore) {
+      if (untilMs > nowMs) return;
+      this.#readsBefore.delete(shard);
+      this.#uncount(shard);
+      shard.load = { ...shard.load!, readsPerSecond: Math.round(reported) };
+      this.#count(shard);
+      this.#sizeUp(shard);
+    }
   }
 
   #lead(shard: ShardEntry, leader: number, term: number): void {

@@ -21,6 +21,21 @@ it('the reads of a shard count for who leads it as who led before reported them,
   expect(after).toBeLessThan(reads / 10);
 });
 
+it('and no longer, though the new one has nothing new to say', () => {
+  const world = ledByOne({ balanceTrafficMin: 1e9, balanceReplicasMin: 1000 });
+  const [shard] = world.groups.keys();
+  const group = world.groups.get(shard!)!;
+  world.ticks(2);
+  world.meanReads = false;
+  const { reads } = group;
+  group.reads = 0;
+  world.elect(shard!, 2);
+  const seen = (): number => world.cluster.nodes.get(2)!.traffic;
+  expect(seen()).toBe(reads);
+  world.ticks(31);
+  expect(seen()).toBe(0);
+});
+
 it('leads are evened out with a move or so for each that is too many, though reads of new leaders show late', () => {
   const world = ledByOne({});
   let least = Infinity;

@@ -41,7 +41,8 @@ export function checkIndices(list: Event[]): void {
     if (each.kind === 'pass') for (let i = 0; i < each.ticks; i++) step(world, tables);
   }
   settle(world, tables);
-  world.tick(1000, false);
+  // What leaders of before had reported counts no more.
+  for (let i = 0; i <= 30; i++) world.tick(1000, false);
   const before = figures(world.cluster);
   world.failOver();
   world.tick(1000, false);
@@ -92,6 +93,7 @@ function figures(cluster: Cluster): unknown {
       replicas: each.replicas,
       bytes: each.bytes,
       memberBytes: each.memberBytes,
+      memberTraffic: each.memberTraffic,
       leads: each.leads,
       traffic: each.traffic,
       arriving: each.arriving,

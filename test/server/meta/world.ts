@@ -396,7 +396,7 @@ export class World {
       lastIndex: group.index,
       diskBytes: group.bytes,
       keysCount: group.keys,
-      readsPerSecond: this.#means.get(node)?.reads.get(shard) ?? group.reads,
+      readsPerSecond: (this.meanReads ? this.#means.get(node)?.reads.get(shard) : undefined) ?? group.reads,
       writesPerSecond: group.writes,
       bytesPerSecond: group.writes * 100,
       stoppedBecause: group.failed.has(node) ? 'the disk does not write' : '',
