@@ -128,8 +128,8 @@ export const PLANTED_SHARD_BUGS: readonly PlantedBug[] = [
   {
     name: 'what a former member left behind stays in the way',
     file: MEND,
-    find: '  if (stray !== undefined) proposeToDestroy(round, shard, stray);\n  else round',
-    plant: '  if (stray !== undefined && stray < 0) proposeToDestroy(round, shard, stray);\n  else round',
+    find: 'if (proposeToDestroy(round, shard) || proposeToMake(round, shard)) return true;\n  round.block',
+    plant: 'if (proposeToMake(round, shard)) return true;\n  round.block',
     cluster: METASERVER,
   },
   {
