@@ -4,7 +4,7 @@
  * A seed that fails is named, with its list of events, shrunk, and what is wrong; then it goes on. Exits with 1 if there was one.
  *
  *   --runs N          lists of events of each seed, 25 unless told
- *   --property NAME   rest-3, rest-4 or indices; all unless told
+ *   --property NAME   rest-3, rest-4, rest-means or indices; all unless told
  *   --no-shrink       the list as it was drawn: shrinking may take minutes
  */
 import { parseArgs } from 'node:util';

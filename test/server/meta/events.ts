@@ -1,5 +1,5 @@
 /**
- * What may happen to a cluster of nine nodes with two tables, at random: nodes that die, are drained, slow, busy (with others' work, too) or cut off from the metaserver, replicas that fail, shards that
+ * What may happen to a cluster of nine nodes with two tables, at random: nodes that die, are drained, slow, busy (with others' work, too), filled by others or cut off from the metaserver, replicas that fail, shards that
  * grow or are busy, a metaserver that fails over, operators that are cancelled. Only what a cluster bears: one node away, or one replica, at a time.
  */
 import fc from 'fast-check';
@@ -13,7 +13,7 @@ const POLICY = { downAfterMs: 60_000, mergeGuardMs: 120_000, balanceBytesMin: 32
 
 export type Event =
   | { readonly kind: 'kill' | 'revive' | 'drain' | 'undrain' | 'slow' | 'busy' | 'deaf'; readonly node: number }
-  | { readonly kind: 'elsewhere'; readonly node: number; readonly percent: number }
+  | { readonly kind: 'elsewhere' | 'filled'; readonly node: number; readonly percent: number }
   | { readonly kind: 'size'; readonly shard: number; readonly bytes: number }
   | { readonly kind: 'traffic'; readonly shard: number; readonly rate: number }
   | { readonly kind: 'fail'; readonly shard: number; readonly member: number; readonly how: 'stopped' | 'failed' }
@@ -28,6 +28,7 @@ const shard = fc.integer({ min: 0, max: 30 });
 const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('kill', 'revive', 'drain', 'undrain', 'slow', 'busy', 'deaf'), node }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('elsewhere'), node, percent: fc.integer({ min: 0, max: 90 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('filled'), node, percent: fc.integer({ min: 0, max: 60 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('size'), shard, bytes: fc.integer({ min: 0, max: 200 * MIB }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('traffic'), shard, rate: fc.integer({ min: 0, max: 30_000 }) }) },
   {
@@ -93,6 +94,9 @@ export function happen(world: World, what: Event): void {
       return;
     case 'elsewhere':
       at!.foreignCpu = what.percent / 100;
+      return;
+    case 'filled':
+      at!.foreignBytes = (at!.diskBytes * what.percent) / 100;
       return;
     case 'deaf':
       at!.heard = false;

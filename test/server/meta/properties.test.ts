@@ -13,6 +13,10 @@ describe('placement', () => {
     fc.assert(PROPERTIES[`rest-${zones}`]!(), { numRuns: 25, seed: 7, endOnFailure: true });
   });
 
+  it('comes to rest though leaders report means, which are of the time before they led, too', () => {
+    fc.assert(PROPERTIES['rest-means']!(), { numRuns: 10, seed: 13, endOnFailure: true });
+  });
+
   it('has indices that are a function of what is recorded and reported', () => {
     fc.assert(PROPERTIES['indices']!(), { numRuns: 15, seed: 11, endOnFailure: true });
   });

@@ -16,12 +16,14 @@ import { type World, WorldError } from './world.ts';
 export const PROPERTIES: Readonly<Record<string, () => fc.IProperty<[Event[]]>>> = {
   'rest-3': () => fc.property(events(30), (list) => checkRest(3, list, 1)),
   'rest-4': () => fc.property(events(30), (list) => checkRest(4, list, 1)),
+  'rest-means': () => fc.property(events(30), (list) => checkRest(3, list, 1, true)),
   indices: () => fc.property(events(20), checkIndices),
 };
 
-/** It keeps to its rules, and comes to rest within them when nothing happens any more. `between`: seconds after an event that is none itself. */
-export function checkRest(zones: number, list: readonly Event[], between: number): void {
+/** It keeps to its rules, and comes to rest within them when nothing happens any more. `between`: seconds after an event that is none itself; `meanReads`: as leaders report them. */
+export function checkRest(zones: number, list: readonly Event[], between: number, meanReads: boolean = false): void {
   const { world, tables } = begin(zones);
+  world.meanReads = meanReads;
   for (const each of list) {
     happen(world, each);
     for (let i = 0; i < (each.kind === 'pass' ? each.ticks : between); i++) step(world, tables);
