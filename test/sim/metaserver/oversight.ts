@@ -7,7 +7,7 @@
  *   - nodes that have nothing to do say little
  *   - nobody's hands are believed to have been at any shard: nobody's were
  */
-import type { Shard } from '../../../server/meta/shard.ts';
+import { AILMENTS, type Shard } from '../../../server/meta/shard.ts';
 import type { ClusterState } from '../../../server/meta/state.ts';
 import { isWelcoming } from '../../../server/meta/node.ts';
 import { META_GROUP } from '../../../server/shard/descriptor.ts';
@@ -130,6 +130,11 @@ export class ClusterOversight implements Oversight {
     // Of one that was never open nobody knows whether the shard is gone.
     const [stray] = [...state.strays].find(([, at]) => [...at.values()].some(({ report }) => report !== undefined)) ?? [];
     if (stray !== undefined) return `there are replicas of shard ${stray}, which is gone`;
+    // What is wrong with shards is found out when somebody asks; a leader that has just begun has not asked yet.
+    for (const ailment of AILMENTS) {
+      const [shard] = state.ailing(ailment);
+      if (shard !== undefined) return `shard ${shard.id} is ${ailment}; ${placesText(shard)}`;
+    }
     for (const shard of state.shards.values()) {
       const why = whyNotWell(state, shard);
       if (why !== undefined) return `shard ${shard.id} ${why}; ${placesText(shard)}`;
@@ -143,9 +148,8 @@ function placesText({ record, hosts, leader }: Shard): string {
   return `members ${record.replicas.map(({ node, votes }) => `${node}${votes ? '' : ' (no vote)'}`).join(', ')}, led by ${leader}; replicas on ${there}`;
 }
 
-function whyNotWell(state: ClusterState, { id, record, leader, ailment, hosts }: Shard): string | undefined {
+function whyNotWell(state: ClusterState, { id, record, leader, hosts }: Shard): string | undefined {
   if (record.byHand) return 'is looked after by hand, as is believed';
-  if (ailment !== undefined) return `is ${ailment}`;
   if (leader === 0) return 'is led by nobody';
   const members = record.replicas.map(({ node }) => node);
   if (record.joint || members.length !== REPLICAS || !record.replicas.every(({ votes }) => votes))
