@@ -4,7 +4,7 @@
  */
 import { majority } from '../../raft/index.ts';
 import { FIRST_SHARD, MADE_SHARD_MIN, sameSettings, type ShardDescriptor } from '../../shard/descriptor.ts';
-import { type Ailment, failureOn, type ReplicaKind, type ReplicaRecord, type Shard } from '../shard.ts';
+import { type Ailment, failureOn, type ReplicaKind, type ReplicaRecord, type Shard, type ShardRecord } from '../shard.ts';
 import type { ClusterState } from '../state.ts';
 import { isDropped, shardSettings, type ReplicaCounts, type TableRecord } from '../table.ts';
 import { misplaced, wantedReplicas } from './rules.ts';
@@ -124,8 +124,13 @@ export function failedMember(state: ClusterState, shard: Shard): ReplicaRecord |
   return found;
 }
 
+/** Who votes before the group's first entry. Nobody is to be told of one that has been led: its leader takes members in. */
+export function foundersOf({ replicas, asOfIndex }: ShardRecord): number[] {
+  return asOfIndex > 0 ? [] : replicas.filter(({ votes }) => votes).map(({ node }) => node);
+}
+
 /** Nobody is known to lead it, or whoever did cannot be heard. */
-function isLeaderless(state: ClusterState, { leader }: Shard): boolean {
+export function isLeaderless(state: ClusterState, { leader }: Shard): boolean {
   return leader === 0 || state.nodes.get(leader)?.record.health !== 'up';
 }
 

@@ -10,7 +10,7 @@
  */
 import type { ConfigurationChange, MemberChange } from '../../raft/index.ts';
 import { LENGTHENED_MAX, type Order } from '../orders.ts';
-import { isDescribed } from './diagnosis.ts';
+import { absentMember, foundersOf, isDescribed, isLeaderless } from './diagnosis.ts';
 import { withSettings } from '../../shard/descriptor.ts';
 import { isGone } from '../node.ts';
 import type { OperatorRecord, Step } from '../operator.ts';
@@ -22,7 +22,7 @@ import { overlap } from '../shard-order.ts';
 /** A learner that lags by no more entries has caught up: it gets those while its vote is under way. */
 export const CAUGHT_UP_LAG = 200;
 
-/** Order ids are `OPERATOR.STEP`, so that outcomes find their way back (`stepOfOrder`). */
+/** Order ids are `OPERATOR.STEP`, so that outcomes find their way back (`stepOfOrder`); those of what a step needs besides are others. */
 export interface OrderTo {
   readonly node: number;
   readonly id: string;
@@ -92,7 +92,24 @@ export function ordersOf(state: ClusterState, operator: OperatorRecord): OrderTo
   const { id, at, steps, state: how } = operator;
   const step = steps[at];
   if (step === undefined || how !== 'running' || isDone(state, step)) return [];
-  return told(state, step).map(({ node, order }) => ({ node, id: `${id}.${at}`, order }));
+  const orders = told(state, step).map(({ node, order }) => ({ node, id: `${id}.${at}`, order }));
+  return [...orders, ...lacking(state, step).map(({ node, order }) => ({ node, id: `${id}.${at}.${node}`, order }))];
+}
+
+/**
+ * Replicas that members lack of shards which nobody leads, for want of them perhaps. A step that is told to a leader waits for one, and as long as it does no other operator mends
+ * the shard.
+ */
+function lacking(state: ClusterState, step: Step): { readonly node: number; readonly order: Order }[] {
+  if (step.type === 'create-replica' || step.type === 'destroy-replica' || step.type === 'destroy-shard') return [];
+  const shards = [step.shard, 'source' in step ? step.source : undefined].map((id) =>
+    id === undefined ? undefined : state.shards.get(id),
+  );
+  return shards.flatMap((shard) => {
+    const node = shard !== undefined && isLeaderless(state, shard) ? absentMember(state, shard) : undefined;
+    if (shard === undefined || node === undefined) return [];
+    return [{ node, order: { type: 'create-replica', descriptor: shard.record.descriptor, voters: foundersOf(shard.record) } }];
+  });
 }
 
 /** The operator and step that an order was given for. */

@@ -15,7 +15,7 @@ import { isSuperseded } from '../lineage.ts';
 import type { Shard } from '../shard.ts';
 import { isOver } from '../table.ts';
 import type { Round } from './round.ts';
-import { absentMember, strayHost } from './diagnosis.ts';
+import { absentMember, foundersOf, strayHost } from './diagnosis.ts';
 
 /** Each costs one order; a node that comes back after long may have hundreds. */
 const TIDIED_MAX = 64;
@@ -84,12 +84,10 @@ export function tidy(round: Round): void {
 /** The replica that a member lacks. Whether there is such a member, and its node is not about to make it. */
 export function proposeToMake(round: Round, shard: Shard): boolean {
   const { state, nowMs } = round;
-  const { replicas, asOfIndex, splitAtMs } = shard.record;
   const node = absentMember(state, shard);
-  if (node === undefined || nowMs - Math.max(splitAtMs, state.ledSinceMs) < MAKING_MS) return false;
-  const voters = asOfIndex > 0 ? [] : replicas.filter(({ votes }) => votes).map((replica) => replica.node);
+  if (node === undefined || nowMs - Math.max(shard.record.splitAtMs, state.ledSinceMs) < MAKING_MS) return false;
   const reason = `node ${node} is a member and has no replica${shard.leader === 0 ? ', and nobody leads' : ''}`;
-  round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters }]);
+  round.propose(shard, 'repair', reason, [{ shard: shard.id, type: 'create-replica', node, voters: foundersOf(shard.record) }]);
   return true;
 }
 

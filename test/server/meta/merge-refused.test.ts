@@ -88,3 +88,23 @@ function divided(): { world: World; target: number; source: number } {
   const [target, source] = [...world.groups.keys()] as [number, number];
   return { world, target, source };
 }
+
+it('a merge that waits for a shard which nobody leads has a member make the replica that it lacks', () => {
+  const { world, target, source } = divided();
+  const group = world.groups.get(source)!;
+  const steps: OperatorRecord['steps'] = [{ shard: target, type: 'unseal', source }];
+  group.descriptor = { ...group.descriptor, state: 'sealed' };
+  world.touch(source);
+  world.tick(1000, false);
+  const { leader, copies } = group;
+  const other = [...copies.keys()].find((node) => node !== leader)!;
+  const proposal = { shard: target, other: source, kind: 'merge', reason: 'a test', steps } as const;
+  const [operator] = world.commit(startOperators(world.cluster, [proposal], 'a test', world.nowMs));
+  // One of three is lost with the lead, one has none, so the third cannot be elected.
+  world.lose(source, other);
+  world.kill(leader);
+  expect(group.leader).toBe(0);
+  world.ticks(60);
+  expect(world.cluster.operators.get(operator!.id)).toMatchObject({ state: 'done' });
+  expect(world.cluster.shards.get(source)!.record.descriptor.state).toBe('normal');
+});

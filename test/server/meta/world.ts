@@ -482,7 +482,10 @@ export class World {
       const there = this.nodes.get(node)!;
       if (!there.alive || !there.heard) continue;
       const done = this.#carryOut(node, order);
-      const { operator: of, at } = stepOfOrder(id)!;
+      const place = stepOfOrder(id);
+      // What a step needs besides is seen in reports.
+      if (place === undefined) continue;
+      const { operator: of, at } = place;
       if (done !== false) this.commit(orderEnded(this.cluster, of, at, done === true ? undefined : done, this.nowMs));
     }
   }
