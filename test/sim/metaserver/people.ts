@@ -55,6 +55,7 @@ export class People {
   readonly #options: PeopleOptions;
   #policy: Partial<Policy>;
   #working = false;
+  #hasOneLeave = false;
   /** Until then an answer is waited for: whoever was asked may be gone. */
   #askingUntilMs = 0;
 
@@ -172,9 +173,11 @@ export class People {
       return running === undefined ? undefined : { $case: 'cancel', value: String(running) };
     }
     const nodes = [...state.nodes.values()];
-    // With a machine that is lost three are left.
-    if (random.chance(DECOMMISSION_CHANCE) && nodes.every(({ record: { duty } }) => duty === 'active' || duty === 'draining'))
+    // With a machine that is lost three are left. What was asked for may not have come to be known yet.
+    if (random.chance(DECOMMISSION_CHANCE) && !this.#hasOneLeave) {
+      this.#hasOneLeave = true;
       return { $case: 'decommission', value: { node } };
+    }
     const draining = nodes.find(({ record }) => record.duty === 'draining');
     if (draining !== undefined) return random.chance(0.5) ? { $case: 'undrain', value: { node: draining.record.id } } : undefined;
     return random.chance(0.4) ? { $case: 'drain', value: { node } } : undefined;
