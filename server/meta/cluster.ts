@@ -35,11 +35,10 @@ import {
 } from './shard.ts';
 import { type ClusterState, type Counters, FIRST_COUNTERS, type MetaWrite, type Stray } from './state.ts';
 import type { TableRecord } from './table.ts';
+import { ReadsBefore } from './reads-before.ts';
 import { compareStarts, ShardOrder } from './shard-order.ts';
 
 const NOBODY: readonly Node[] = [];
-/** What a leader reports of reads is of its own time by then. */
-const READS_BEFORE_MS = 3 * LOAD_WINDOW_MS;
 
 interface Eligible {
   readonly nodes: readonly NodeEntry[];
@@ -119,8 +118,7 @@ export class Cluster implements ClusterState {
   readonly #sized: Map<SizeClass, Set<ShardEntry>> = new Map(SIZE_CLASSES.map((size) => [size, new Set()]));
   /** Diagnosed anew before anybody looks. */
   readonly #touched: Set<ShardEntry> = new Set();
-  /** Of shards whose leader is new: the reads that were reported of the one before, and what the new one reports. By the time until which those count. */
-  readonly #readsBefore: Map<ShardEntry, { readonly perSecond: number; readonly untilMs: number; reported: number }> = new Map();
+  readonly #readsBefore: ReadsBefore<ShardEntry> = new ReadsBefore();
   /** Nodes by pool, and of the metaserver (undefined); and how many zones count there. */
   readonly #eligible: Map<string | undefined, Eligible> = new Map();
   /** To be made anew before anybody looks. */
@@ -291,7 +289,7 @@ export class Cluster implements ClusterState {
   #dropShard(shard: ShardEntry): void {
     this.#uncount(shard);
     this.#order.remove(shard);
-    this.#readsBefore.delete(shard);
+    this.#readsBefore.forget(shard);
     this.shards.delete(shard.id);
     for (const node of shard.hosts.keys()) this.nodes.get(node)?.replicasHere.delete(shard);
     this.#touched.delete(shard);
@@ -382,7 +380,7 @@ export class Cluster implements ClusterState {
 
   #ledBy(shard: ShardEntry, id: number, report: ShardReport): void {
     const { diskBytes, keysCount, writesPerSecond, bytesPerSecond } = report;
-    const readsPerSecond = this.#readsBy(shard, id, report.readsPerSecond);
+    const readsPerSecond = this.#readsBefore.counting(shard, id, report.readsPerSecond, this.nodes.get(id)!.heardAtMs);
     this.#uncount(shard);
     shard.load = {
       bytes: Math.round(diskBytes),
@@ -402,25 +400,9 @@ export class Cluster implements ClusterState {
     this.#sizeUp(shard);
   }
 
-  /** A node that has just begun to lead reports the mean of a time in which mostly another one served the reads: what that one had reported counts until then. */
-  #readsBy(shard: ShardEntry, id: number, reported: number): number {
-    if (shard.loadOf !== id && shard.load !== undefined) {
-      const untilMs = this.nodes.get(id)!.heardAtMs + READS_BEFORE_MS;
-      this.#readsBefore.delete(shard);
-      this.#readsBefore.set(shard, { perSecond: shard.load.readsPerSecond, untilMs, reported });
-    }
-    shard.loadOf = id;
-    const before = this.#readsBefore.get(shard);
-    if (before === undefined) return reported;
-    before.reported = reported;
-    return Math.max(before.perSecond, reported);
-  }
-
-  /** From now on what those report counts that lead for long enough; they may have nothing new to say. */
+  /** From now on what leaders report counts. */
   #forgetReads(nowMs: number): void {
-    for (const [shard, { untilMs, reported }] of this.#readsBefore) {
-      if (untilMs > nowMs) return;
-      this.#readsBefore.delete(shard);
+    for (const [shard, reported] of this.#readsBefore.over(nowMs)) {
       this.#uncount(shard);
       shard.load = { ...shard.load!, readsPerSecond: Math.round(reported) };
       this.#count(shard);

@@ -173,6 +173,13 @@ export const PARTS: readonly Part[] = [
   },
   { path: 'server/meta/timestamp-oracle.ts', grade: 'pure', imports: [], packages: [], holds: 'numbers that only grow, whoever leads' },
   { path: 'server/meta/clocks.ts', grade: 'pure', imports: [], packages: [], holds: 'times of a leader whose clock was ahead' },
+  {
+    path: 'server/meta/reads-before.ts',
+    grade: 'pure',
+    imports: [],
+    packages: [],
+    holds: 'reads that were reported before a leader was new',
+  },
   { path: 'server/meta/lineage.ts', grade: 'pure', imports: [], packages: [], holds: 'which shards others have replaced' },
   { path: 'server/meta/load.ts', grade: 'pure', imports: [], packages: [], holds: 'load of nodes against the marks' },
   {

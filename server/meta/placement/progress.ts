@@ -87,7 +87,7 @@ export function isDone(state: ClusterState, step: Step): boolean {
   }
 }
 
-/** What nodes are to be told for the step that is under way: again and again until it is done. Empty while nobody leads, or when there is nothing to tell. */
+/** What nodes are to be told for the step that is under way: again and again until it is done. While nobody leads, only what a leader may be lacking for; empty when there is nothing to tell. */
 export function ordersOf(state: ClusterState, operator: OperatorRecord): OrderTo[] {
   const { id, at, steps, state: how } = operator;
   const step = steps[at];
